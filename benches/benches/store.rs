@@ -1,0 +1,91 @@
+//! What the stores cost by themselves, at a thousand and at a hundred thousand live sessions.
+//!
+//! `get` finds a session, another one each time; `put` creates one under an id made beforehand, and is
+//! undone untimed after every round, so that the level stays. `logout-all` is the scan that stands in
+//! for an index from user to sessions: it is in a unit of its own, and needs a runtime to yield to.
+
+use std::hint::black_box;
+
+use benches::{NOW, fill, in_rounds, ready, session, user};
+use criterion::measurement::WallTime;
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
+};
+use servers::clock::Timestamp;
+use servers::stores::memory::MemoryStore;
+use servers::stores::{SessionId, SessionStore};
+use tokio::runtime::Builder;
+
+const LEVELS: [u32; 2] = [1_000, 100_000];
+const ROUND: u32 = 256;
+
+fn get<S: SessionStore>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    store: &S,
+    ids: &[SessionId],
+) {
+    let now = Timestamp::from_seconds(NOW);
+    let mut next = ids.iter().cycle();
+    group.bench_function(BenchmarkId::new(format!("{name}/get"), ids.len()), |bencher| {
+        bencher.iter(|| {
+            let id = *next.next().expect("an endless cycle");
+            ready(store.read(black_box(id), now)).expect("a store").expect("a session")
+        });
+    });
+}
+
+fn put<S: SessionStore>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    store: &S,
+    level: u32,
+) {
+    let ids: Vec<_> = (0..ROUND).map(|_| SessionId::generate().expect("random bytes")).collect();
+    let create = |n: u64| {
+        let n = usize::try_from(n).unwrap_or_default();
+        let created = ready(store.create(black_box(ids[n]), session(level))).expect("a store");
+        assert!(created);
+    };
+    let undo = || {
+        for id in &ids {
+            ready(store.delete(*id)).expect("a store");
+        }
+    };
+    group.bench_function(BenchmarkId::new(format!("{name}/put"), level), |bencher| {
+        bencher.iter_custom(|iterations| in_rounds(iterations, ROUND.into(), create, undo));
+    });
+}
+
+fn logout_all<S: SessionStore>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    store: &S,
+    level: u32,
+) {
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    let nobody = user(level + 1).id;
+    let scan = || runtime.block_on(store.delete_all_of_user(black_box(nobody))).expect("a store");
+    assert_eq!(scan(), 0);
+    group.throughput(Throughput::Elements(level.into()));
+    group.bench_function(BenchmarkId::new(format!("{name}/logout-all"), level), |bencher| {
+        bencher.iter(scan);
+    });
+}
+
+fn stores(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("store");
+    for level in LEVELS {
+        let store = MemoryStore::new(None);
+        let ids = fill(&store, level);
+        get(&mut group, "memory", &store, &ids);
+        put(&mut group, "memory", &store, level);
+        logout_all(&mut group, "memory", &store, level);
+        let left = ready(store.stats()).expect("a store").sessions;
+        assert_eq!(left, u64::from(level), "a benchmark of the store must leave its level");
+    }
+    group.finish();
+}
+
+criterion_group!(benches, stores);
+criterion_main!(benches);

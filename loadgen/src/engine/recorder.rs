@@ -1,0 +1,111 @@
+//! What one worker counts while a load runs. Each worker owns one; they are merged once, at the end.
+
+use std::ops::Range;
+
+use crate::journey::Script;
+use crate::record::{Counts, Histogram, StepRecord};
+use crate::transport::{ERROR_CLASSES, Outcome};
+
+/// The three moments of a request, ns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moments {
+    pub(super) planned_ns: u64,
+    pub(super) sent_ns: u64,
+    pub(super) done_ns: u64,
+}
+
+/// Counters and histograms of one worker.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    /// The Measure phase; a request belongs to it when it was planned in it.
+    pub(super) window: Range<u64>,
+    pub(super) steps: Vec<StepRecord>,
+    pub(super) lag: Histogram,
+    counts: Counts,
+    errors: [u64; ERROR_CLASSES.len()],
+}
+
+impl Recorder {
+    pub(super) fn new(script: &Script, window: Range<u64>) -> Self {
+        let steps = script.requests[script.steps.clone()].iter().map(|request| StepRecord {
+            name: request.name.clone(),
+            response: Histogram::new(),
+            service: Histogram::new(),
+        });
+        Self {
+            window,
+            steps: steps.collect(),
+            lag: Histogram::new(),
+            counts: Counts::default(),
+            errors: [0; ERROR_CLASSES.len()],
+        }
+    }
+
+    fn counts_for(&mut self, planned_ns: u64) -> Option<&mut Counts> {
+        self.window.contains(&planned_ns).then_some(&mut self.counts)
+    }
+
+    pub(super) fn planned(&mut self, planned_ns: u64) {
+        if let Some(counts) = self.counts_for(planned_ns) {
+            counts.planned += 1;
+        }
+    }
+
+    pub(super) fn queued(&mut self, planned_ns: u64) {
+        if let Some(counts) = self.counts_for(planned_ns) {
+            counts.queued += 1;
+        }
+    }
+
+    pub(super) fn dropped(&mut self, planned_ns: u64) {
+        if let Some(counts) = self.counts_for(planned_ns) {
+            counts.dropped += 1;
+        }
+    }
+
+    pub(super) fn sent(&mut self, planned_ns: u64) {
+        if let Some(counts) = self.counts_for(planned_ns) {
+            counts.sent += 1;
+        }
+    }
+
+    pub(super) fn unfinished(&mut self, planned_ns: u64) {
+        if let Some(counts) = self.counts_for(planned_ns) {
+            counts.unfinished += 1;
+        }
+    }
+
+    /// Counts the end of a request. Only right answers have a latency: a fast error is no success.
+    pub(super) fn ended(&mut self, step: usize, at: Moments, outcome: Outcome) {
+        let in_window = u64::from(self.window.contains(&at.done_ns));
+        self.counts.ended_in_window += in_window;
+        if outcome == Outcome::Ok {
+            self.counts.ok_in_window += in_window;
+        }
+        if !self.window.contains(&at.planned_ns) {
+            return;
+        }
+        self.lag.record(at.sent_ns.saturating_sub(at.planned_ns));
+        match outcome.error_class() {
+            None => {
+                self.counts.ok += 1;
+                let step = &mut self.steps[step];
+                step.response.record(at.done_ns.saturating_sub(at.planned_ns));
+                step.service.record(at.done_ns.saturating_sub(at.sent_ns));
+            }
+            Some(class) => self.errors[class] += 1,
+        }
+    }
+
+    /// What was counted, with the errors by their names.
+    pub(super) fn into_counts(self) -> (Counts, Vec<StepRecord>, Histogram) {
+        let mut counts = self.counts;
+        counts.window_ns = self.window.end - self.window.start;
+        for (class, count) in ERROR_CLASSES.iter().zip(self.errors) {
+            if count > 0 {
+                counts.errors.insert((*class).into(), count);
+            }
+        }
+        (counts, self.steps, self.lag)
+    }
+}

@@ -1,0 +1,66 @@
+//! The users of one worker: a credential each, and nothing else.
+//!
+//! A million of them must fit into one process, so credentials lie end to end in one buffer and a
+//! user is an offset and a length, eight bytes. A buffer holds at most 4 GiB, which is checked.
+
+/// Credentials of the users of one worker, by the user's index within it.
+#[derive(Debug, Default)]
+pub(super) struct Credentials {
+    bytes: Vec<u8>,
+    /// Where each one begins; it ends where the next begins.
+    starts: Vec<u32>,
+    /// Credentials that came out of order wait here until the ones before them are there.
+    early: std::collections::BTreeMap<u32, Vec<u8>>,
+}
+
+impl Credentials {
+    /// Keeps the credential of user `index`; users may come in any order, each once.
+    pub(super) fn put(&mut self, index: u32, credential: &[u8]) {
+        if index as usize == self.starts.len() {
+            self.push(credential);
+            while let Some(next) = self.early.remove(&(self.starts.len() as u32)) {
+                self.push(&next);
+            }
+        } else {
+            self.early.insert(index, credential.to_vec());
+        }
+    }
+
+    fn push(&mut self, credential: &[u8]) {
+        let start = u32::try_from(self.bytes.len()).expect("credentials fill less than 4 GiB");
+        self.starts.push(start);
+        self.bytes.extend_from_slice(credential);
+    }
+
+    /// The credential of user `index`; empty for one who has none.
+    pub(super) fn get(&self, index: u32) -> &[u8] {
+        let index = index as usize;
+        let Some(start) = self.starts.get(index) else { return &[] };
+        let end = self.starts.get(index + 1).map_or(self.bytes.len(), |end| *end as usize);
+        &self.bytes[*start as usize..end]
+    }
+
+    /// Bytes of all credentials.
+    pub(super) fn total_bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_come_back_in_whatever_order_they_came() {
+        let mut credentials = Credentials::default();
+        for index in [2u32, 0, 3, 1, 4] {
+            credentials.put(index, "x".repeat(index as usize + 1).as_bytes());
+        }
+        for index in 0..5u32 {
+            assert_eq!(credentials.get(index).len(), index as usize + 1);
+        }
+        assert_eq!(credentials.get(5), b"");
+        assert_eq!(credentials.total_bytes(), 15);
+        assert!(credentials.early.is_empty());
+    }
+}

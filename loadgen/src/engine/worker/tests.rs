@@ -1,0 +1,288 @@
+//! The worker on a scripted server with a clock set by hand: every expectation is exact.
+
+use servers::contract::Target;
+
+use super::*;
+use crate::load::{Closed, Constant, LoadModel};
+use crate::record::Counts;
+use crate::transport::mock::{Mock, Reply, Seen};
+
+const MS: u64 = 1_000_000;
+const S: u64 = 1_000 * MS;
+
+fn script() -> Script {
+    let target: Target = toml::from_str(
+        r#"
+        name = "mock"
+        base_url = "http://127.0.0.1:1"
+        [login]
+        path = "/login"
+        fields = {}
+        credential = "json:/token"
+        send = "header:Authorization: Bearer {credential}"
+        [journeys.browse]
+        steps = [{ name = "me", path = "/me", check = { json = "/user_id", equals = "{n}" } }]
+        [journeys.two]
+        steps = [{ name = "one", path = "/1" }, { name = "two", path = "/2" }]
+        "#,
+    )
+    .unwrap();
+    Script::new(&target, "browse").unwrap()
+}
+
+fn plan(model: LoadModel, users: u32, connections: u32, measure_ns: u64) -> LoadPlan {
+    LoadPlan {
+        model,
+        journey: "browse".into(),
+        users,
+        connections,
+        warmup_ns: 0,
+        measure_ns,
+        drain_ns: 5 * S,
+        timeout_ns: 30 * S,
+    }
+}
+
+fn open(rate: f64) -> LoadModel {
+    LoadModel::Constant(Constant { rate_per_s: rate })
+}
+
+fn closed(think_ns: u64) -> LoadModel {
+    LoadModel::Closed(Closed { think_ns })
+}
+
+/// The right answer after `ns`.
+fn right(seen: &Seen, ns: u64) -> Reply {
+    Reply::After(ns, 200, format!("{{\"user_id\":{}}}", seen.user))
+}
+
+struct Run {
+    counts: Counts,
+    response: crate::record::Histogram,
+    service: crate::record::Histogram,
+    lag: crate::record::Histogram,
+    seen: Vec<Seen>,
+}
+
+/// Logs in and runs `plan` on a server that does what `server` says of every request but logins,
+/// which it answers at once with the token `t<user>`.
+fn run(plan: &LoadPlan, mut server: impl FnMut(&Seen) -> Reply) -> Run {
+    let script = script();
+    let interrupt = Interrupt::default();
+    let transport = Mock::new(move |seen| match seen.request {
+        0 => Reply::After(0, 200, format!("{{\"token\":\"t{}\"}}", seen.user)),
+        _ => server(seen),
+    });
+    let part = Part { worker: 0, workers: 1 };
+    let setup = Setup {
+        script: &script,
+        part,
+        connections: plan.connections,
+        timeout_ns: plan.timeout_ns,
+        interrupt: &interrupt,
+    };
+    let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+    let login = worker.login(0, plan.users, Keep::Credentials).unwrap();
+    assert_eq!(login.users, plan.users);
+    let harvest = worker.load(plan, 1, 0).unwrap();
+    let seen = worker.transport.seen.into_iter().filter(|seen| seen.request > 0).collect();
+    let (counts, steps, lag) = harvest.recorder.into_counts();
+    assert!(counts.balanced(), "{counts:?}");
+    let step = steps.into_iter().next().unwrap();
+    Run { counts, response: step.response, service: step.service, lag, seen }
+}
+
+/// The test that no published generator has automated: R/s for T with a server that stands still for
+/// D. Response time is uniform on [0, D] for D/T of the requests.
+#[test]
+fn a_stall_shows_in_the_response_time_and_not_in_the_service_time() {
+    let (rate, stall) = (500.0, 1400 * MS);
+    let server = |seen: &Seen| {
+        let stalled = (4 * S..4 * S + stall).contains(&seen.sent_ns);
+        right(seen, if stalled { 4 * S + stall - seen.sent_ns } else { 100_000 })
+    };
+    let run = run(&plan(open(rate), 16, 16, 10 * S), server);
+    assert_eq!((run.counts.planned, run.counts.ok), (5000, 5000));
+    for (quantile, expected_ms) in [(0.90, 400.0), (0.95, 900.0), (0.99, 1300.0), (1.0, 1400.0)] {
+        let found_ms = run.response.quantile_ns(quantile) as f64 / 1e6;
+        let error = (found_ms / expected_ms - 1.0).abs();
+        assert!(error < 0.05, "p{}: {found_ms} ms, expected {expected_ms}", quantile * 100.0);
+    }
+    let service_p99_ms = run.service.quantile_ns(0.99) as f64 / 1e6;
+    assert!(service_p99_ms < 1.0, "{service_p99_ms}");
+}
+
+/// k6's case: 10/s, five that never answer, 950 ms.
+#[test]
+fn what_cannot_be_started_is_dropped_and_counted() {
+    let run = run(&plan(open(10.0), 5, 5, 950 * MS), |_| Reply::Never);
+    let Counts { planned, sent, dropped, unfinished, queued, ok, .. } = run.counts;
+    assert_eq!((planned, sent, dropped, unfinished, queued, ok), (10, 5, 5, 5, 5, 0));
+}
+
+#[test]
+fn an_open_load_is_sent_when_it_is_due_whatever_the_answers_do() {
+    let run = run(&plan(open(1000.0), 50, 50, S), |seen| right(seen, 20 * MS));
+    let sent: Vec<_> = run.seen.iter().map(|seen| seen.sent_ns).collect();
+    let due: Vec<_> = (0..1000).map(|n| n * MS).collect();
+    assert_eq!(sent, due);
+    assert_eq!(run.lag.max_ns(), 1, "lag of 0 is counted as the smallest duration");
+    assert_eq!(run.counts.queued, 0);
+}
+
+#[test]
+fn a_closed_load_asks_again_when_it_is_answered() {
+    let run = run(&plan(closed(0), 4, 4, S), |seen| right(seen, 10 * MS));
+    // 4 users, 10 ms an answer, 1 s: 100 requests each.
+    assert_eq!((run.counts.planned, run.counts.ok), (400, 400));
+    assert_eq!(run.counts.ended_in_window, 396, "the last four end when the window does");
+    for seen in &run.seen {
+        assert_eq!(seen.connection as u64, seen.user);
+        assert_eq!(seen.credential, format!("t{}", seen.user));
+    }
+}
+
+#[test]
+fn more_users_than_connections_take_turns_and_all_get_theirs() {
+    let run = run(&plan(closed(0), 7, 2, S), |seen| right(seen, 10 * MS));
+    let mut times = [0u32; 7];
+    run.seen.iter().for_each(|seen| times[seen.user as usize] += 1);
+    assert!(times.iter().all(|n| (26..=30).contains(n)), "{times:?}");
+    assert!(run.seen.iter().all(|seen| seen.credential == format!("t{}", seen.user)));
+}
+
+#[test]
+fn users_think_between_an_answer_and_the_next_request() {
+    let run = run(&plan(closed(90 * MS), 3, 3, S), |seen| right(seen, 10 * MS));
+    for user in 0..3 {
+        let sent: Vec<_> =
+            run.seen.iter().filter(|seen| seen.user == user).map(|seen| seen.sent_ns).collect();
+        assert!(sent[0] < 90 * MS);
+        assert!(sent.windows(2).all(|pair| pair[1] - pair[0] == 100 * MS), "{sent:?}");
+    }
+}
+
+#[test]
+fn warm_up_is_sent_and_not_counted() {
+    let mut plan = plan(open(100.0), 5, 5, S);
+    plan.warmup_ns = S;
+    let run = run(&plan, |seen| {
+        let warm = seen.sent_ns < S;
+        right(seen, if warm { 100 * MS } else { MS })
+    });
+    assert_eq!((run.seen.len(), run.counts.planned), (200, 100));
+    // The last of the warm-up still hold their connections when Measure begins.
+    assert!(run.response.quantile_ns(0.5) <= MS + MS / 100);
+}
+
+#[test]
+fn every_end_has_its_class() {
+    let run = run(&plan(open(10.0), 1, 5, S), |seen| match seen.sent_ns / (100 * MS) {
+        0 => Reply::After(MS, 200, "{\"user_id\":77}".into()),
+        1 => Reply::After(MS, 401, "{\"user_id\":0}".into()),
+        2 => Reply::After(MS, 503, String::new()),
+        3 => Reply::Fail(MS, Failure::Reset),
+        4 => Reply::Fail(MS, Failure::Truncated),
+        _ => right(seen, MS),
+    });
+    let errors: Vec<_> = run.counts.errors.iter().map(|(c, n)| (c.as_str(), *n)).collect();
+    assert_eq!(
+        errors,
+        [("reset", 1), ("status_401", 1), ("status_5xx", 1), ("truncated", 1), ("wrong_user", 1)]
+    );
+    assert_eq!((run.counts.ok, run.response.count()), (5, 5), "only right answers have a latency");
+}
+
+#[test]
+fn no_answer_in_time_is_a_timeout_and_the_connection_is_used_again() {
+    let mut plan = plan(open(10.0), 1, 1, S);
+    plan.timeout_ns = 250 * MS;
+    let run = run(&plan, |seen| if seen.sent_ns == 0 { Reply::Never } else { right(seen, MS) });
+    assert_eq!(run.counts.errors.get("timeout"), Some(&1));
+    let second = run.seen[1].sent_ns;
+    assert!((250 * MS..255 * MS).contains(&second), "{second}");
+    assert_eq!(run.counts.ok, 9);
+}
+
+#[test]
+fn a_server_that_refuses_is_not_hammered() {
+    let run = run(&plan(closed(0), 2, 2, S), |_| Reply::Fail(0, Failure::ConnectRefused));
+    assert_eq!(run.counts.ok, 0);
+    assert!((190..=210).contains(&run.counts.failed()), "{}", run.counts.failed());
+}
+
+#[test]
+fn the_same_seed_asks_the_same() {
+    let seen = |seed| {
+        let script = script();
+        let interrupt = Interrupt::default();
+        let setup = Setup {
+            script: &script,
+            part: Part { worker: 0, workers: 1 },
+            connections: 8,
+            timeout_ns: S,
+            interrupt: &interrupt,
+        };
+        let transport = Mock::new(|seen: &Seen| right(seen, MS));
+        let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+        worker.load(&plan(open(200.0), 100, 8, S), seed, 0).unwrap();
+        worker.transport.seen.into_iter().map(|seen| seen.user).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(1), seen(1));
+    assert_ne!(seen(1), seen(2));
+}
+
+#[test]
+fn a_refused_login_ends_setup_and_names_the_user() {
+    let script = script();
+    let interrupt = Interrupt::default();
+    let login = |reply: fn(&Seen) -> Reply| {
+        let setup = Setup {
+            script: &script,
+            part: Part { worker: 0, workers: 1 },
+            connections: 3,
+            timeout_ns: S,
+            interrupt: &interrupt,
+        };
+        let transport = Mock::new(reply);
+        let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+        match worker.login(100, 50, Keep::Credentials).unwrap_err() {
+            LoginFault::Refused { user, outcome } => (user, outcome),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(login(|_| Reply::After(0, 403, String::new())), (100, Outcome::Status(403)));
+    assert_eq!(login(|_| Reply::After(0, 200, "{}".into())), (100, Outcome::NoCredential));
+    assert_eq!(login(|_| Reply::Never), (100, Outcome::Failed(Failure::Timeout)));
+    let refused_later = |seen: &Seen| match seen.user {
+        120 => Reply::Fail(0, Failure::Closed),
+        _ => Reply::After(0, 200, "{\"token\":\"t\"}".into()),
+    };
+    assert_eq!(login(refused_later), (120, Outcome::Failed(Failure::Closed)));
+}
+
+#[test]
+fn an_interrupt_ends_the_load_and_what_was_measured_counts() {
+    let script = script();
+    let interrupt = Interrupt::default();
+    let flag = interrupt.flag().clone();
+    let transport = Mock::new(move |seen: &Seen| {
+        if seen.sent_ns >= 300 * MS {
+            flag.store(crate::error::SIGINT, std::sync::atomic::Ordering::Relaxed);
+        }
+        right(seen, MS)
+    });
+    let setup = Setup {
+        script: &script,
+        part: Part { worker: 0, workers: 1 },
+        connections: 1,
+        timeout_ns: S,
+        interrupt: &interrupt,
+    };
+    let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+    let harvest = worker.load(&plan(open(100.0), 1, 1, 10 * S), 1, 0).unwrap();
+    let (counts, ..) = harvest.recorder.into_counts();
+    assert!(counts.balanced());
+    assert!((300 * MS..320 * MS).contains(&counts.window_ns), "{counts:?}");
+    assert!((30..=32).contains(&counts.ok), "{counts:?}");
+}

@@ -1,0 +1,95 @@
+//! What can go wrong, sorted by who has to act, which is what the exit code says.
+//!
+//! A failed request is not an error: it is data (see `transport::Outcome`). An error here ends the
+//! command, and its text says what was expected, what was found and what to do. Only `main.rs`
+//! turns one into the end of the process.
+
+use std::path::{Path, PathBuf};
+
+/// Why a command ended without doing what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The flags, the campaign file or this machine do not allow it: exit 2.
+    #[error("{0}")]
+    Config(String),
+    /// The figures that were obtained may not be used: exit 3.
+    #[error("{0}")]
+    Invalid(String),
+    /// The server under test did not do its part: exit 4.
+    #[error("{0}")]
+    Target(String),
+    /// A result could not be read or written: exit 5.
+    #[error("{}: {what}: {source}", path.display())]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// The file or folder it was done to.
+        path: PathBuf,
+        /// What the operating system answered.
+        source: std::io::Error,
+    },
+    /// A signal ended it: exit 130 (SIGINT) or 143 (SIGTERM).
+    #[error("{0}")]
+    Interrupted(String, Signal),
+    /// A fault of authbench itself: exit 1.
+    #[error("this is a fault of authbench: {0}")]
+    Bug(String),
+}
+
+/// The signal that interrupted a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT, as from Ctrl-C.
+    Int,
+    /// SIGTERM.
+    Term,
+}
+
+impl Error {
+    /// An error about a file or folder.
+    pub fn io(what: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::Io { what, path: path.into(), source }
+    }
+
+    /// The exit code that tells a script who has to act.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Bug(_) => 1,
+            Self::Config(_) => 2,
+            Self::Invalid(_) => 3,
+            Self::Target(_) => 4,
+            Self::Io { .. } => 5,
+            Self::Interrupted(_, Signal::Int) => 130,
+            Self::Interrupted(_, Signal::Term) => 143,
+        }
+    }
+}
+
+/// Result of a command or one of its parts.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Tells every part of the program that a signal has come; cheap to ask and to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl Interrupt {
+    /// The number that stands for no signal is 0; signals are stored by their own numbers.
+    pub const fn flag(&self) -> &std::sync::Arc<std::sync::atomic::AtomicUsize> {
+        &self.0
+    }
+
+    /// The signal that has come, if one has.
+    pub fn signal(&self) -> Option<Signal> {
+        // Nothing else is published with the number, so no ordering is needed.
+        match self.0.load(std::sync::atomic::Ordering::Relaxed) {
+            0 => None,
+            number if number == SIGTERM => Some(Signal::Term),
+            _ => Some(Signal::Int),
+        }
+    }
+}
+
+/// Number of SIGINT on every Unix.
+pub const SIGINT: usize = 2;
+/// Number of SIGTERM on every Unix.
+pub const SIGTERM: usize = 15;

@@ -1,0 +1,151 @@
+//! The metrics there are: one row each, from which tables, charts, comparisons and files follow.
+//!
+//! A metric of a load has its accessor in its row. The names are part of the output contract: add
+//! rows, do not rename them.
+
+use crate::record::{LoadRecord, MemoryUse};
+use crate::stats::Scale;
+
+/// One thing that is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Name in files.
+    pub name: &'static str,
+    /// Unit in files.
+    pub unit: &'static str,
+    /// What a person calls it.
+    pub label: &'static str,
+    /// Which direction is better.
+    pub better: Better,
+    /// The scale on which its errors are even.
+    pub scale: Scale,
+    /// Its value in a load; `None` for a metric of another kind, or where a load does not have it.
+    pub of_load: fn(&LoadRecord) -> Option<f64>,
+}
+
+/// Which direction of a metric is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// Less is better.
+    Lower,
+    /// More is better.
+    Higher,
+    /// It describes and is no merit.
+    Neither,
+}
+
+use Better::{Higher, Lower, Neither};
+use Scale::{Linear, Log};
+
+const fn row(
+    name: &'static str,
+    unit: &'static str,
+    label: &'static str,
+    better: Better,
+    scale: Scale,
+    of_load: fn(&LoadRecord) -> Option<f64>,
+) -> Metric {
+    Metric { name, unit, label, better, scale, of_load }
+}
+
+/// Every metric, in the order of the tables.
+pub const METRICS: &[Metric] = &[
+    row("throughput_rps", "requests/s", "Throughput", Higher, Log, |l| {
+        Some(l.counts.achieved_rps())
+    }),
+    row("goodput_rps", "requests/s", "Goodput (right answers)", Higher, Log, |l| {
+        Some(l.counts.goodput_rps())
+    }),
+    row("response_p50_us", "us", "Response time p50", Lower, Log, |l| response(l, 0.5)),
+    row("response_p99_us", "us", "Response time p99", Lower, Log, |l| response(l, 0.99)),
+    row("response_p999_us", "us", "Response time p99.9", Lower, Log, |l| response(l, 0.999)),
+    row("service_p50_us", "us", "Service time p50", Lower, Log, |l| service(l, 0.5)),
+    row("service_p99_us", "us", "Service time p99", Lower, Log, |l| service(l, 0.99)),
+    row("schedule_lag_p99_us", "us", "Schedule lag p99", Lower, Log, |l| {
+        (l.lag.count() > 0).then(|| l.lag.quantile_ns(0.99) as f64 / 1e3)
+    }),
+    row("server_cpu_us_per_request", "us", "Server CPU per request", Lower, Log, server_cpu_us),
+    row("generator_cpu_us_per_request", "us", "Generator CPU per request", Lower, Log, |l| {
+        per_request(l.generator.cpu_ns as f64 / 1e3, l.counts.ended_in_window as f64)
+    }),
+    row("server_rss_bytes", "bytes", "Server memory, resident", Lower, Log, |l| {
+        memory(l).map(|m| m.rss_bytes as f64)
+    }),
+    row("server_pss_bytes", "bytes", "Server memory, proportional", Lower, Log, |l| {
+        memory(l)?.pss_bytes.map(|bytes| bytes as f64)
+    }),
+    row("server_allocated_bytes", "bytes", "Server memory, allocated", Lower, Log, |l| {
+        memory(l)?.allocated_bytes.map(|bytes| bytes as f64)
+    }),
+    row("credential_bytes", "bytes", "Credential", Lower, Log, |l| {
+        let login = l.login.as_ref()?;
+        per_request(login.credential_bytes as f64, f64::from(login.users))
+    }),
+    row("request_wire_bytes", "bytes", "Request on the wire", Lower, Log, |l| {
+        (l.request_wire_bytes > 0).then_some(l.request_wire_bytes as f64)
+    }),
+    row("error_rate", "share", "Requests that failed", Lower, Linear, |l| {
+        per_request(l.counts.failed() as f64, l.counts.sent as f64)
+    }),
+    row("bytes_per_session", "bytes", "Allocated memory per session", Lower, Linear, no_load),
+    row("resident_bytes_per_session", "bytes", "Memory per session (PSS)", Lower, Linear, no_load),
+    row("login_rps", "requests/s", "Logins", Neither, Log, no_load),
+];
+
+/// The row of this name.
+///
+/// # Panics
+/// When there is none: names are constants of this program.
+pub fn metric(name: &str) -> &'static Metric {
+    METRICS
+        .iter()
+        .find(|metric| metric.name == name)
+        .unwrap_or_else(|| panic!("no metric is called {name}"))
+}
+
+fn no_load(_: &LoadRecord) -> Option<f64> {
+    None
+}
+
+fn response(load: &LoadRecord, quantile: f64) -> Option<f64> {
+    percentile(load.all_steps().0, quantile)
+}
+
+fn service(load: &LoadRecord, quantile: f64) -> Option<f64> {
+    percentile(load.all_steps().1, quantile)
+}
+
+/// A percentile in microseconds; `None` with fewer than ten samples beyond it, where it is noise.
+fn percentile(histogram: crate::record::Histogram, quantile: f64) -> Option<f64> {
+    let beyond = histogram.count() as f64 * (1.0 - quantile);
+    (beyond >= 10.0).then(|| histogram.quantile_ns(quantile) as f64 / 1e3)
+}
+
+fn memory(load: &LoadRecord) -> Option<&MemoryUse> {
+    load.server.as_ref().map(|server| &server.memory)
+}
+
+/// The two readings of CPU time enclose nearly the window; the requests are scaled to their interval.
+fn server_cpu_us(load: &LoadRecord) -> Option<f64> {
+    let server = load.server.as_ref().filter(|server| server.cpu_ns > 0)?;
+    let requests = load.counts.achieved_rps() * server.interval_ns as f64 / 1e9;
+    per_request(server.cpu_ns as f64 / 1e3, requests)
+}
+
+fn per_request(total: f64, requests: f64) -> Option<f64> {
+    (requests > 0.0).then(|| total / requests)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = METRICS.iter().map(|metric| metric.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), METRICS.len());
+        assert_eq!(metric("bytes_per_session").unit, "bytes");
+    }
+}

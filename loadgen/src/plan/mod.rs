@@ -1,0 +1,235 @@
+//! What will run, in full: nothing optional, ordered, seeded, hashed, printable.
+//!
+//! A [`Plan`] is made before anything is started and written beside the records. A trial is a list
+//! of [`Action`]s on one fresh server process, and the campaign carries them out without knowing
+//! which experiment they belong to. This module reads no clock and draws no unseeded randomness:
+//! the same spec and seed give the same plan, byte for byte.
+
+use serde::{Deserialize, Serialize};
+
+use crate::load::LoadModel;
+
+/// Version of the plan's form on disk.
+pub const PLAN_SCHEMA: u32 = 1;
+
+/// Everything a campaign will do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`PLAN_SCHEMA`].
+    pub schema: u32,
+    /// Name of the campaign.
+    pub name: String,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// The arms that are compared.
+    pub arms: Vec<String>,
+    /// The arm that every table subtracts.
+    pub baseline: String,
+    /// The arm that the other arms are compared with.
+    pub reference: String,
+    /// The experiments, in order.
+    pub experiments: Vec<String>,
+    /// The trials, in the order in which they run.
+    pub trials: Vec<TrialPlan>,
+}
+
+/// One fresh server process and what is done to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialPlan {
+    /// Position in the plan, from 0.
+    pub index: u32,
+    /// The experiment it belongs to.
+    pub experiment: String,
+    /// The arm that is served.
+    pub arm: String,
+    /// The block it belongs to, from 0.
+    pub block: u32,
+    /// The point of the sweep (users); 0 where the trial is not one point of a sweep.
+    pub level: u32,
+    /// Seed of this trial's load.
+    pub seed: u64,
+    /// What is done, in order.
+    pub actions: Vec<Action>,
+}
+
+/// One thing that is done to the server of a trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Action {
+    /// Logs in as many new users, each once, over a few connections, and forgets them.
+    Fill(FillPlan),
+    /// Waits, and then reads the server's memory.
+    Snapshot(SnapshotPlan),
+    /// Logs users in and has them make a journey while everything is measured.
+    Load(LoadPlan),
+}
+
+/// Users who log in and stay logged in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FillPlan {
+    /// Number of the first user.
+    pub first_user: u64,
+    /// How many log in.
+    pub users: u32,
+    /// Connections over which they do.
+    pub connections: u32,
+    /// When a request that has no answer counts as failed, ns.
+    pub timeout_ns: u64,
+}
+
+/// A reading of the server's memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SnapshotPlan {
+    /// Users who are logged in at this point.
+    pub sessions: u64,
+    /// How long the server is left alone before, ns.
+    pub settle_ns: u64,
+}
+
+/// A load, its phases and its users.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadPlan {
+    /// When requests arrive.
+    pub model: LoadModel,
+    /// The journey that users make.
+    pub journey: String,
+    /// Users, each with a credential of their own.
+    pub users: u32,
+    /// Keep-alive connections.
+    pub connections: u32,
+    /// Length of Warmup, ns.
+    pub warmup_ns: u64,
+    /// Length of Measure, ns.
+    pub measure_ns: u64,
+    /// How long Drain waits for answers, ns.
+    pub drain_ns: u64,
+    /// When a request that has no answer counts as failed, ns.
+    pub timeout_ns: u64,
+}
+
+/// Rough costs for the time that a plan will take; they are never a measurement.
+const SERVER_START_AND_STOP_MS: u64 = 150;
+const LOGINS_PER_MS: u64 = 40;
+
+impl Action {
+    /// About how long it takes, ms.
+    pub fn expected_ms(&self) -> u64 {
+        match self {
+            Self::Fill(fill) => u64::from(fill.users) / LOGINS_PER_MS + 5,
+            Self::Snapshot(snapshot) => snapshot.settle_ns / 1_000_000 + 5,
+            Self::Load(load) => {
+                (load.warmup_ns + load.measure_ns) / 1_000_000
+                    + u64::from(load.users) / LOGINS_PER_MS
+                    + 30
+            }
+        }
+    }
+}
+
+impl TrialPlan {
+    /// About how long the trial takes, ms.
+    pub fn expected_ms(&self) -> u64 {
+        self.actions.iter().map(Action::expected_ms).sum::<u64>() + SERVER_START_AND_STOP_MS
+    }
+
+    /// Stem of the record's file: `0007-jwt-hs256`.
+    pub fn file_stem(&self) -> String {
+        format!("{:04}-{}", self.index, self.arm)
+    }
+}
+
+impl Plan {
+    /// About how long the whole campaign takes, ms.
+    pub fn expected_ms(&self) -> u64 {
+        self.trials.iter().map(TrialPlan::expected_ms).sum()
+    }
+
+    /// SHA-256 of the plan's JSON, in hex: records of another plan do not mix with it.
+    ///
+    /// # Panics
+    /// Never: a plan holds nothing that JSON cannot.
+    pub fn hash(&self) -> String {
+        let json = serde_json::to_vec(self).expect("a plan is plain data");
+        sha256_hex(&json)
+    }
+}
+
+/// SHA-256 in hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A pure pseudo-random function of a seed and a number (SplitMix64's finaliser; Steele, Lea and
+/// Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
+pub const fn mix(seed: u64, n: u64) -> u64 {
+    let mut z = seed.wrapping_add(n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Puts the items into an order that depends on the seed alone (Fisher and Yates).
+pub fn shuffle<T>(items: &mut [T], seed: u64) {
+    for i in (1..items.len()).rev() {
+        items.swap(i, (mix(seed, i as u64) % (i as u64 + 1)) as usize);
+    }
+}
+
+/// Seed of one trial: apart for every experiment, arm, level and block.
+pub fn trial_seed(seed: u64, experiment: &str, arm: &str, level: u32, block: u32) -> u64 {
+    let text = [experiment.as_bytes(), b"|", arm.as_bytes()].concat();
+    let name = text.iter().fold(seed, |hash, byte| mix(hash, u64::from(*byte)));
+    mix(mix(name, u64::from(level)), u64::from(block))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mix_is_splitmix64() {
+        // First outputs of SplitMix64 seeded with 0, as published with the reference code.
+        assert_eq!(mix(0, 0), 0xE220_A839_7B1D_CDAF);
+        assert_eq!(mix(0, 1), 0x6E78_9E6A_A1B9_65F4);
+    }
+
+    #[test]
+    fn a_shuffle_keeps_every_item_and_depends_on_the_seed_alone() {
+        let shuffled = |seed| {
+            let mut items: Vec<u32> = (0..50).collect();
+            shuffle(&mut items, seed);
+            items
+        };
+        assert_eq!(shuffled(3), shuffled(3));
+        assert_ne!(shuffled(3), shuffled(4));
+        let mut sorted = shuffled(3);
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_first_place_is_about_as_likely() {
+        let mut first = [0u32; 3];
+        for seed in 0..3000 {
+            let mut items = [0usize, 1, 2];
+            shuffle(&mut items, mix(7, seed));
+            first[items[0]] += 1;
+        }
+        assert!(first.iter().all(|n| (900..1100).contains(n)), "{first:?}");
+    }
+
+    #[test]
+    fn trial_seeds_differ() {
+        let base = trial_seed(1, "scaling", "a", 10, 0);
+        for other in [
+            trial_seed(2, "scaling", "a", 10, 0),
+            trial_seed(1, "memory", "a", 10, 0),
+            trial_seed(1, "scaling", "b", 10, 0),
+            trial_seed(1, "scaling", "a", 11, 0),
+            trial_seed(1, "scaling", "a", 10, 1),
+        ] {
+            assert_ne!(base, other);
+        }
+    }
+}

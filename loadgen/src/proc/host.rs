@@ -1,0 +1,86 @@
+//! Describes the machine and the program, for `host.json` and `authbench doctor`.
+
+use std::fs;
+
+
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+
+use crate::plan::sha256_hex;
+use crate::record::{Host, RECORD_SCHEMA};
+
+/// The cores this process may use, in order.
+pub fn usable_cores() -> Vec<usize> {
+    let count = rustix::thread::CpuSet::MAX_CPU;
+    match rustix::thread::sched_getaffinity(None) {
+        Ok(set) => (0..count).filter(|core| set.is_set(*core)).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Everything that is known of the machine and the program.
+pub fn describe() -> Host {
+    let kinds = RefreshKind::nothing()
+        .with_cpu(CpuRefreshKind::nothing())
+        .with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(kinds).ok();
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    Host {
+        schema: RECORD_SCHEMA,
+        authbench: env!("CARGO_PKG_VERSION").into(),
+        binary_sha256: binary_hash(),
+        profile: if cfg!(debug_assertions) { "debug" } else { "release" }.into(),
+        compiler: env!("AUTHBENCH_RUSTC").into(),
+        lockfile_sha256: sha256_hex(include_bytes!("../../../Cargo.lock")),
+        allocator: "jemalloc".into(),
+        kernel: format!(
+            "{} {}",
+            "Linux",
+            rustix::system::uname().release().to_string_lossy()
+        ),
+        cpu_model: system
+            .as_ref()
+            .and_then(|system| system.cpus().first())
+            .map(|cpu| cpu.brand().to_string())
+            .unwrap_or_default(),
+        cores: usable_cores(),
+        smt: line("/sys/devices/system/cpu/smt/active").map(|active| active == "1"),
+        governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        virtualised: cpuinfo
+            .lines()
+            .any(|line| line.starts_with("flags") && line.contains(" hypervisor")),
+        memory_bytes: system.map_or(0, |system| system.total_memory()),
+        open_files: {
+            let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+            (limit.current, limit.maximum)
+        },
+        local_ports: line("/proc/sys/net/ipv4/ip_local_port_range").and_then(|range| {
+            let mut ends = range.split_whitespace().map(str::parse);
+            Some((ends.next()?.ok()?, ends.next()?.ok()?))
+        }),
+        huge_pages: line("/sys/kernel/mm/transparent_hugepage/enabled").and_then(|choices| {
+            Some(choices.split_once('[')?.1.split_once(']')?.0.to_string())
+        }),
+    }
+}
+
+fn line(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_string())
+}
+
+fn binary_hash() -> String {
+    sha256_hex(&std::env::current_exe().and_then(fs::read).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_described() {
+        let host = describe();
+        assert!(!host.cores.is_empty() && host.memory_bytes > 0, "{host:?}");
+        assert_eq!(host.binary_sha256.len(), 64);
+        assert!(host.compiler.starts_with("rustc "), "{}", host.compiler);
+        assert_eq!(host.lockfile_sha256.len(), 64);
+    }
+}

@@ -1,0 +1,16 @@
+//! Processes: the server under test as a child, what it uses, where it runs, and on what machine.
+//!
+//! A server is a child of this very executable (`authbench serve ARM`), so nothing has to be found on
+//! disk. It is measured from outside, through `/proc` and sysinfo; only what the outside cannot see
+//! (allocated bytes, live sessions) is asked of its admin listener, and never while a load is
+//! measured. Linux is assumed: without `/proc` there is no memory or CPU figure to report.
+
+mod child;
+mod host;
+mod placement;
+mod usage;
+
+pub use child::{Server, ServerOptions};
+pub use host::{describe, usable_cores};
+pub use placement::place;
+pub use usage::{Steal, Watch, cpu_ns, memory};

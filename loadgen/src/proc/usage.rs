@@ -1,0 +1,168 @@
+//! What a process uses, read from outside: resident and proportional memory, CPU time.
+//!
+//! CPU time comes from each thread's `schedstat`, in nanoseconds: `stat` counts in ticks of 10 ms,
+//! which is 1 % of a one-second measurement. Reading `smaps_rollup` walks the page tables with the
+//! process's memory lock held, so it is done between phases and never while one is measured.
+
+use std::fs;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System};
+
+use crate::record::{MemoryUse, ProcessSample};
+
+/// CPU time (user and system) that all live threads of a process have used, ns; 0 when it is gone.
+pub fn cpu_ns(pid: u32) -> u64 {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
+    tasks
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
+        .filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok())
+        .sum()
+}
+
+/// Memory of a process, as far as the outside sees it.
+pub fn memory(pid: u32) -> MemoryUse {
+    let mut probe = Probe::new(pid, ProcessRefreshKind::nothing().with_memory());
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    MemoryUse {
+        rss_bytes: probe.read().map_or(0, Process::memory),
+        pss_bytes: field_bytes(&rollup, "Pss:"),
+        private_dirty_bytes: field_bytes(&rollup, "Private_Dirty:"),
+        peak_rss_bytes: field_bytes(&status, "VmHWM:"),
+        ..MemoryUse::default()
+    }
+}
+
+/// Reads one process through sysinfo.
+struct Probe {
+    system: Option<System>,
+    pid: Pid,
+    kind: ProcessRefreshKind,
+}
+
+impl Probe {
+    fn new(pid: u32, kind: ProcessRefreshKind) -> Self {
+        Self { system: System::new().ok(), pid: Pid::from_u32(pid), kind: kind.without_tasks() }
+    }
+
+    fn read(&mut self) -> Option<&Process> {
+        let system = self.system.as_mut()?;
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[self.pid]), true, self.kind);
+        system.process(self.pid)
+    }
+}
+
+/// Value of a line such as `Pss:   1234 kB`, in bytes.
+fn field_bytes(text: &str, name: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = rest.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// Samples a process from a thread of its own until it is told to stop.
+pub struct Watch {
+    stop: mpsc::Sender<()>,
+    thread: JoinHandle<Vec<ProcessSample>>,
+}
+
+impl Watch {
+    /// Begins to sample; `interval` must be at least sysinfo's 200 ms for CPU figures to mean much.
+    pub fn start(pid: u32, interval: Duration) -> Self {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let thread = thread::spawn(move || {
+            let began = Instant::now();
+            let kind = ProcessRefreshKind::nothing().with_memory().with_cpu();
+            let mut probe = Probe::new(pid, kind);
+            let mut samples = Vec::new();
+            loop {
+                if let Some(process) = probe.read() {
+                    samples.push(ProcessSample {
+                        at_ms: began.elapsed().as_millis() as u64,
+                        rss_bytes: process.memory(),
+                        cpu_cores: f64::from(process.cpu_usage()) / 100.0,
+                    });
+                }
+                if stopped.recv_timeout(interval) != Err(mpsc::RecvTimeoutError::Timeout) {
+                    return samples;
+                }
+            }
+        });
+        Self { stop, thread }
+    }
+
+    /// Stops sampling; the samples in order.
+    pub fn stop(self) -> Vec<ProcessSample> {
+        drop(self.stop);
+        self.thread.join().unwrap_or_default()
+    }
+}
+
+/// CPU time that the host of this virtual machine took away, since it was made.
+pub struct Steal {
+    before: Option<(u64, u64)>,
+}
+
+impl Steal {
+    /// Begins to count.
+    pub fn start() -> Self {
+        Self { before: machine_ticks() }
+    }
+
+    /// Share of all CPU time since then that was taken away, 0 to 1; 0 where it cannot be told.
+    pub fn share(&self) -> f64 {
+        match (self.before, machine_ticks()) {
+            (Some((steal, all)), Some((steal_now, all_now))) if all_now > all => {
+                (steal_now.saturating_sub(steal)) as f64 / (all_now - all) as f64
+            }
+            _ => 0.0,
+        }
+    }
+}
+
+/// Stolen ticks and all ticks of all processors (proc(5), `/proc/stat`).
+fn machine_ticks() -> Option<(u64, u64)> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    let ticks: Vec<u64> = line.split_whitespace().filter_map(|t| t.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal; guest time is part of user time.
+    Some((*ticks.get(7)?, ticks.iter().take(8).sum()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_memory_and_cpu_time() {
+        let pid = std::process::id();
+        let before = cpu_ns(pid);
+        let block = std::hint::black_box(vec![1u8; 64 << 20]);
+        let used = memory(pid);
+        assert!(used.rss_bytes > 64 << 20, "{used:?}");
+        let pss = used.pss_bytes.expect("Linux tells PSS");
+        assert!(pss > 64 << 20 && pss <= used.rss_bytes + (1 << 20), "{used:?}");
+        assert!(used.peak_rss_bytes >= Some(64 << 20));
+        drop(block);
+        let spin = Instant::now();
+        while spin.elapsed() < Duration::from_millis(20) {}
+        assert!(cpu_ns(pid) > before + 5_000_000);
+    }
+
+    #[test]
+    fn a_process_that_is_gone_uses_nothing() {
+        assert_eq!(cpu_ns(u32::MAX - 1), 0);
+        assert_eq!(memory(u32::MAX - 1), MemoryUse::default());
+    }
+
+    #[test]
+    fn a_watch_samples_until_it_is_stopped() {
+        let watch = Watch::start(std::process::id(), Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(60));
+        let samples = watch.stop();
+        assert!(samples.len() >= 2 && samples.iter().all(|s| s.rss_bytes > 0), "{samples:?}");
+    }
+}

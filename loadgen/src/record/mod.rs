@@ -1,0 +1,503 @@
+//! Facts, written once: what a trial did, counted and saw, and nothing that follows from it.
+//!
+//! Estimates, verdicts and pages are made from these types alone, so a report can be rebuilt, byte
+//! for byte, years after the campaign. Every record carries a schema version, and a newer one than
+//! this program knows is refused. No figure here is derived from another but for sums.
+
+mod disk;
+mod histogram;
+mod host;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use disk::{Folder, REPORT_FILES, write_atomically};
+pub use histogram::Histogram;
+pub use host::Host;
+
+use crate::plan::TrialPlan;
+
+/// Version of the records' form on disk.
+pub const RECORD_SCHEMA: u32 = 1;
+
+/// Everything about one trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialRecord {
+    /// [`RECORD_SCHEMA`].
+    pub schema: u32,
+    /// Hash of the plan it belongs to.
+    pub plan: String,
+    /// What was to be done.
+    pub trial: TrialPlan,
+    /// When it began, milliseconds since 1970 by the wall clock.
+    pub started_unix_ms: u64,
+    /// How long it took, ms.
+    pub wall_ms: u64,
+    /// Which cores the server and the generator had.
+    pub placement: Placement,
+    /// What the server said of itself; `None` when it did not start.
+    pub server: Option<ServerFacts>,
+    /// What came of each action, in the order of the plan; shorter when the trial failed.
+    pub actions: Vec<ActionRecord>,
+    /// The server process through the trial.
+    pub timeline: Vec<ProcessSample>,
+    /// Share of the machine's CPU time that its host took away during the trial, 0 to 1.
+    pub steal: f64,
+    /// Whether it was carried out to its end.
+    pub outcome: TrialOutcome,
+}
+
+/// Whether a trial was carried out to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum TrialOutcome {
+    /// It was.
+    Complete,
+    /// It was not, and why.
+    Failed {
+        /// The cause, as a sentence.
+        cause: String,
+    },
+}
+
+/// Cores of the two sides; empty where the operating system placed them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// Cores the server may use.
+    pub server: Vec<usize>,
+    /// Cores the generator may use.
+    pub generator: Vec<usize>,
+}
+
+impl Placement {
+    /// Whether the two sides may run on the same core.
+    pub fn shared(&self) -> bool {
+        self.server.is_empty()
+            || self.generator.is_empty()
+            || self.server.iter().any(|core| self.generator.contains(core))
+    }
+}
+
+/// What a server said of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerFacts {
+    /// Its process.
+    pub pid: u32,
+    /// Threads that serve requests.
+    pub threads: usize,
+    /// Choices a reader of the figures should know.
+    pub notes: Vec<String>,
+}
+
+/// What came of one action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "did", rename_all = "snake_case")]
+pub enum ActionRecord {
+    /// Users logged in.
+    Fill(LoginRecord),
+    /// The server's memory was read.
+    Snapshot(SnapshotRecord),
+    /// Users made a journey.
+    Load(Box<LoadRecord>),
+}
+
+/// Logins, one for each of many users.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoginRecord {
+    /// Users who are logged in.
+    pub users: u32,
+    /// How long it took, ns.
+    pub wall_ns: u64,
+    /// Bytes of all their credentials.
+    pub credential_bytes: u64,
+    /// From the write of a login to the last byte of its answer.
+    pub service: Histogram,
+}
+
+/// The server's memory at a point of a fill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotRecord {
+    /// Users who were logged in.
+    pub sessions: u64,
+    /// What was read.
+    pub memory: MemoryUse,
+}
+
+/// Memory of a server process, bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryUse {
+    /// Resident set size.
+    pub rss_bytes: u64,
+    /// Proportional set size, where the kernel tells it.
+    pub pss_bytes: Option<u64>,
+    /// Pages that only this process has, and has changed.
+    pub private_dirty_bytes: Option<u64>,
+    /// Highest resident set size since the start.
+    pub peak_rss_bytes: Option<u64>,
+    /// Allocated and not freed, as the allocator counts it.
+    pub allocated_bytes: Option<u64>,
+    /// Sessions the store holds.
+    pub live_sessions: Option<u64>,
+    /// Connections that are open.
+    pub connections: Option<u64>,
+}
+
+/// What came of a load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadRecord {
+    /// The load model, in words.
+    pub model: String,
+    /// The logins before it; `None` where the target needs none.
+    pub login: Option<LoginRecord>,
+    /// Connections that carried at least one request.
+    pub connections: u32,
+    /// Bytes of one request as the first user sends it.
+    pub request_wire_bytes: u64,
+    /// Requests of the Measure phase.
+    pub counts: Counts,
+    /// Requests of the Measure phase, step by step of the journey.
+    pub steps: Vec<StepRecord>,
+    /// From the planned moment to the write.
+    pub lag: Histogram,
+    /// Bytes written to sockets during Measure.
+    pub bytes_sent: u64,
+    /// Bytes read from sockets during Measure.
+    pub bytes_received: u64,
+    /// Connections the server closed.
+    pub closed_by_server: u64,
+    /// What the generator used during Measure.
+    pub generator: GeneratorUse,
+    /// What the server process used during Measure; `None` for a server that is not ours.
+    pub server: Option<ServerUse>,
+}
+
+/// Requests of a Measure phase. A request belongs to it when it was planned in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Length of the phase, ns.
+    pub window_ns: u64,
+    /// Requests that were due.
+    pub planned: u64,
+    /// Requests that were sent.
+    pub sent: u64,
+    /// Requests that could not be sent before the phase ended.
+    pub dropped: u64,
+    /// Right answers.
+    pub ok: u64,
+    /// Other ends, by class.
+    pub errors: BTreeMap<String, u64>,
+    /// Requests that had no end when the drain was over.
+    pub unfinished: u64,
+    /// Requests that had to wait for a free connection.
+    pub queued: u64,
+    /// Requests that ended within the phase, whenever they were planned.
+    pub ended_in_window: u64,
+    /// Right answers that came within the phase, whenever they were planned.
+    pub ok_in_window: u64,
+}
+
+impl Counts {
+    /// Requests that did not end with the right answer.
+    pub fn failed(&self) -> u64 {
+        self.errors.values().sum()
+    }
+
+    /// Adds another worker's counts, but for the length of the phase, which all share.
+    pub fn merge(&mut self, other: &Self) {
+        self.window_ns = self.window_ns.max(other.window_ns);
+        self.planned += other.planned;
+        self.sent += other.sent;
+        self.dropped += other.dropped;
+        self.ok += other.ok;
+        for (class, count) in &other.errors {
+            *self.errors.entry(class.clone()).or_default() += count;
+        }
+        self.unfinished += other.unfinished;
+        self.queued += other.queued;
+        self.ended_in_window += other.ended_in_window;
+        self.ok_in_window += other.ok_in_window;
+    }
+
+    /// Whether every request is accounted for: planned = sent + dropped, and
+    /// sent = ok + errors + unfinished.
+    pub fn balanced(&self) -> bool {
+        self.planned == self.sent + self.dropped
+            && self.sent == self.ok + self.failed() + self.unfinished
+    }
+
+    /// Requests that ended, a second.
+    pub fn achieved_rps(&self) -> f64 {
+        per_second(self.ended_in_window, self.window_ns)
+    }
+
+    /// Right answers, a second.
+    pub fn goodput_rps(&self) -> f64 {
+        per_second(self.ok_in_window, self.window_ns)
+    }
+}
+
+fn per_second(count: u64, window_ns: u64) -> f64 {
+    if window_ns == 0 { 0.0 } else { count as f64 * 1e9 / window_ns as f64 }
+}
+
+/// Requests of one step of a journey that got the right answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Name of the step.
+    pub name: String,
+    /// From the planned moment to the last byte of the answer.
+    pub response: Histogram,
+    /// From the write to the last byte of the answer.
+    pub service: Histogram,
+}
+
+/// What the generator used during Measure.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GeneratorUse {
+    /// Worker threads.
+    pub workers: u32,
+    /// CPU time of all workers, ns.
+    pub cpu_ns: u64,
+    /// The highest share of its core that a worker used, 0 to 1.
+    pub busiest: f64,
+    /// Whether workers spin before a due time, so that their CPU time says nothing of saturation.
+    pub spins: bool,
+    /// Highest resident set size of this process so far, bytes.
+    pub peak_rss_bytes: u64,
+}
+
+/// What a server process used during Measure.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerUse {
+    /// Length of the interval between the two readings, ns.
+    pub interval_ns: u64,
+    /// CPU time of all its threads in that interval, ns.
+    pub cpu_ns: u64,
+    /// Its memory when Measure ended.
+    pub memory: MemoryUse,
+}
+
+/// The server process at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessSample {
+    /// Milliseconds since the trial began.
+    pub at_ms: u64,
+    /// Resident set size, bytes.
+    pub rss_bytes: u64,
+    /// CPU used since the sample before, 1 for one whole core.
+    pub cpu_cores: f64,
+}
+
+/// A reason to distrust a figure, with its remedy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Doubt {
+    /// Whether the figures may not be used at all.
+    pub invalidates: bool,
+    /// A short name that a program can test for.
+    pub code: String,
+    /// What was seen.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// A worker's core that is busier than this may be what limits the figures.
+const BUSIEST_MAX: f64 = 0.9;
+/// Lag of an open model beyond this at p99 says that the generator did not keep its schedule, ns.
+const LAG_P99_MAX_NS: u64 = 1_000_000;
+/// A percentile with fewer samples beyond it is a guess.
+const SAMPLES_BEYOND: u64 = 100;
+
+impl LoadRecord {
+    /// All steps together: response and service times.
+    pub fn all_steps(&self) -> (Histogram, Histogram) {
+        let (mut response, mut service) = (Histogram::new(), Histogram::new());
+        for step in &self.steps {
+            response.merge(&step.response);
+            service.merge(&step.service);
+        }
+        (response, service)
+    }
+
+    /// What makes this load's figures doubtful. `offered_rps` is the rate that was asked for.
+    pub fn doubts(&self, offered_rps: Option<f64>, connections: u32) -> Vec<Doubt> {
+        let counts = &self.counts;
+        let mut doubts = Vec::new();
+        let mut doubt = |invalidates, code: &str, what: String, remedy: &str| {
+            doubts.push(Doubt { invalidates, code: code.into(), what, remedy: remedy.into() });
+        };
+        if counts.ok == 0 {
+            doubt(
+                true,
+                "no_answers",
+                "no request got the right answer".into(),
+                "see the errors by class; check the address, the journey and the credentials",
+            );
+        }
+        let wrong = counts.errors.get("wrong_user").copied().unwrap_or(0);
+        if wrong > 0 {
+            doubt(
+                true,
+                "wrong_answers",
+                format!("{wrong} answers did not name the user who asked"),
+                "a fast wrong answer is no result: mend the server, or the check in its descriptor",
+            );
+        } else if counts.failed() > 0 {
+            doubt(
+                counts.failed() * 1000 > counts.sent,
+                "errors",
+                format!("{} of {} requests failed", counts.failed(), counts.sent),
+                "see the errors by class; latencies are those of right answers only",
+            );
+        }
+        let generator_errors: u64 = ["no_descriptors", "no_ports"]
+            .iter()
+            .filter_map(|class| counts.errors.get(*class))
+            .sum();
+        if generator_errors > 0 {
+            doubt(
+                true,
+                "generator_limits",
+                format!("{generator_errors} requests failed for want of descriptors or ports here"),
+                "raise `ulimit -n`, or use fewer connections",
+            );
+        }
+        if self.connections < connections {
+            doubt(
+                true,
+                "connections",
+                format!("{} of {connections} connections were used", self.connections),
+                "lengthen the run or the warm-up, or ask for fewer connections",
+            );
+        }
+        if self.generator.busiest > BUSIEST_MAX && !self.generator.spins {
+            doubt(
+                true,
+                "generator_saturated",
+                format!(
+                    "a generator thread used {:.0} % of its core, so it may have measured itself",
+                    self.generator.busiest * 100.0
+                ),
+                "give the generator more cores (--workers), or the server fewer",
+            );
+        }
+        if offered_rps.is_some() && counts.dropped > 0 {
+            doubt(
+                true,
+                "dropped",
+                format!("{} of {} planned requests were dropped", counts.dropped, counts.planned),
+                "the server or its connections do not keep up: lower the rate, or add connections",
+            );
+        }
+        let lag = self.lag.quantile_ns(0.99);
+        if offered_rps.is_some() && lag > LAG_P99_MAX_NS {
+            let waited = counts.queued * 100 > counts.planned;
+            doubt(
+                !waited,
+                "lag",
+                format!(
+                    "requests left {:.1} ms behind their schedule at p99{}",
+                    lag as f64 / 1e6,
+                    if waited { ", waiting for a free connection" } else { "" }
+                ),
+                if waited {
+                    "the response time holds it; for the server's own part add connections"
+                } else {
+                    "give the generator a core of its own, or lower the rate"
+                },
+            );
+        }
+        if counts.ok > 0 && counts.ok < SAMPLES_BEYOND * 100 {
+            doubt(
+                false,
+                "few_samples",
+                format!("{} right answers leave fewer than 100 beyond p99", counts.ok),
+                "measure for longer before quoting p99",
+            );
+        }
+        doubts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(ok: u64) -> LoadRecord {
+        LoadRecord {
+            model: String::new(),
+            login: None,
+            connections: 8,
+            request_wire_bytes: 0,
+            counts: Counts {
+                window_ns: 1_000_000_000,
+                planned: ok,
+                sent: ok,
+                ok,
+                ended_in_window: ok,
+                ok_in_window: ok,
+                ..Counts::default()
+            },
+            steps: vec![],
+            lag: Histogram::new(),
+            bytes_sent: 0,
+            bytes_received: 0,
+            closed_by_server: 0,
+            generator: GeneratorUse { workers: 1, busiest: 0.5, ..GeneratorUse::default() },
+            server: None,
+        }
+    }
+
+    fn codes(load: &LoadRecord, offered: Option<f64>) -> Vec<(String, bool)> {
+        load.doubts(offered, 8).into_iter().map(|d| (d.code, d.invalidates)).collect()
+    }
+
+    #[test]
+    fn a_clean_load_leaves_no_doubt() {
+        assert_eq!(codes(&load(20_000), None), []);
+        assert_eq!(codes(&load(20_000), Some(20_000.0)), []);
+    }
+
+    #[test]
+    fn each_fault_has_its_doubt() {
+        let doubted = |change: &dyn Fn(&mut LoadRecord), offered| {
+            let mut load = load(20_000);
+            change(&mut load);
+            codes(&load, offered)
+        };
+        let one = |code: &str, invalidates| vec![(code.to_string(), invalidates)];
+        assert_eq!(doubted(&|l| l.connections = 7, None), one("connections", true));
+        assert_eq!(doubted(&|l| l.generator.busiest = 0.95, None), one("generator_saturated", true));
+        let error = |class: &'static str, n| {
+            move |l: &mut LoadRecord| {
+                l.counts.errors.insert(class.into(), n);
+            }
+        };
+        assert_eq!(doubted(&error("wrong_user", 1), None), one("wrong_answers", true));
+        assert_eq!(doubted(&error("reset", 1), None), one("errors", false));
+        assert_eq!(doubted(&error("reset", 1000), None), one("errors", true));
+        assert_eq!(doubted(&|l| l.counts.dropped = 1, Some(1.0)), one("dropped", true));
+        assert_eq!(doubted(&|l| l.lag.record(5_000_000), Some(1.0)), one("lag", true));
+        assert_eq!(doubted(&|l| l.lag.record(5_000_000), None), []);
+        let waited = |l: &mut LoadRecord| {
+            l.lag.record(5_000_000);
+            l.counts.queued = 1000;
+        };
+        assert_eq!(doubted(&waited, Some(1.0)), one("lag", false));
+        assert_eq!(codes(&load(500), None), one("few_samples", false));
+        assert_eq!(codes(&load(0), None), one("no_answers", true));
+    }
+
+    #[test]
+    fn counts_balance_or_say_so() {
+        let mut counts = load(10).counts;
+        assert!(counts.balanced());
+        counts.planned += 1;
+        assert!(!counts.balanced());
+        counts.dropped += 1;
+        assert!(counts.balanced());
+        counts.sent += 1;
+        assert!(!counts.balanced());
+    }
+}

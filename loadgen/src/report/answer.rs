@@ -1,0 +1,207 @@
+//! The answer in words: sentences that follow from the figures by rule, and say when they do not.
+//!
+//! No sentence is written before the data: the direction, the size and the caution of each come from a
+//! comparison's ratio, interval and verdict. An arm without valid figures gets no sentence.
+
+use serde::Serialize;
+
+use super::analysis::{Comparison, Measurement};
+use super::figure::{digits, figure, range};
+use crate::experiment::metric;
+use crate::plan::Plan;
+use crate::stats::{Estimate, Verdict};
+use crate::units::grouped;
+
+/// A sentence of the answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sentence {
+    /// What it is about, a few words.
+    pub topic: String,
+    /// The sentence.
+    pub text: String,
+    /// What the comparison behind it says.
+    pub verdict: Verdict,
+}
+
+/// The sentences of the answer, the most wanted first.
+pub fn answer(
+    plan: &Plan,
+    measurements: &[Measurement],
+    comparisons: &[Comparison],
+) -> Vec<Sentence> {
+    let rivals: Vec<&String> =
+        plan.arms.iter().filter(|a| **a != plan.baseline && **a != plan.reference).collect();
+    let mut sentences = Vec::new();
+    for rival in &rivals {
+        sentences.extend(throughput(plan, comparisons, rival));
+        sentences.extend(cpu(plan, measurements, comparisons, rival));
+        sentences.extend(tail(plan, comparisons, rival));
+    }
+    for arm in plan.arms.iter().filter(|arm| **arm != plan.baseline) {
+        sentences.extend(memory(measurements, arm));
+    }
+    for rival in &rivals {
+        sentences.extend(wire(plan, measurements, comparisons, rival));
+    }
+    sentences
+}
+
+/// The comparison of a metric at the highest level at which both arms have it.
+fn at_the_top<'a>(
+    comparisons: &'a [Comparison],
+    metric: &str,
+    arm: &str,
+    against: &str,
+) -> Option<&'a Comparison> {
+    comparisons
+        .iter()
+        .filter(|c| c.metric == metric && c.arm == arm && c.against == against)
+        .filter(|c| c.experiment == "scaling")
+        .max_by_key(|c| c.users)
+}
+
+/// `24 % more (20 % to 28 %)`, as the verdict allows it to be said.
+fn by_how_much(ratio: &Estimate, verdict: Verdict, more: &str, less: &str) -> String {
+    let percent = |ratio: f64| format!("{} %", digits((ratio - 1.0).abs() * 100.0));
+    let Some((lo, hi)) = ratio.interval else {
+        return "an unknown difference (one trial has no interval)".into();
+    };
+    let signed = |ratio: f64| format!("{:+.1} %", (ratio - 1.0) * 100.0);
+    match verdict {
+        Verdict::Higher => format!("{} {more} ({} to {})", percent(ratio.point), percent(lo), percent(hi)),
+        Verdict::Lower => format!("{} {less} ({} to {})", percent(ratio.point), percent(hi), percent(lo)),
+        Verdict::Equivalent => {
+            format!("the same within the margin ({} to {})", signed(lo), signed(hi))
+        }
+        Verdict::Inconclusive => {
+            format!("a difference these data do not settle ({} to {})", signed(lo), signed(hi))
+        }
+    }
+}
+
+fn users(comparison: &Comparison) -> String {
+    grouped(comparison.users.unwrap_or(0))
+}
+
+fn throughput(plan: &Plan, comparisons: &[Comparison], arm: &str) -> Option<Sentence> {
+    let c = at_the_top(comparisons, "goodput_rps", arm, &plan.reference)?;
+    let how = by_how_much(c.ratio.as_ref()?, c.verdict, "more", "fewer");
+    let text = format!(
+        "With {} concurrent users, {arm} answered {how} requests a second than {} did on the same \
+         core.",
+        users(c),
+        plan.reference
+    );
+    let text = match c.verdict {
+        Verdict::Higher | Verdict::Lower => text,
+        _ => format!(
+            "With {} concurrent users, requests a second of {arm} beside {}: {how}.",
+            users(c),
+            plan.reference
+        ),
+    };
+    Some(Sentence { topic: "Throughput".into(), text, verdict: c.verdict })
+}
+
+fn cpu(
+    plan: &Plan,
+    measurements: &[Measurement],
+    comparisons: &[Comparison],
+    arm: &str,
+) -> Option<Sentence> {
+    let name = "server_cpu_us_per_request";
+    let c = at_the_top(comparisons, name, arm, &plan.reference)?;
+    let cost = |arm: &str| {
+        let over = at_the_top(comparisons, name, arm, &plan.baseline)?;
+        let d = &over.difference;
+        Some(format!("{} ({})", figure(d.point, "us"), range(d, "us")))
+    };
+    let floor = measurements.iter().find(|m| {
+        m.valid && m.metric == name && m.arm == plan.baseline && m.users == c.users
+    })?;
+    let text = format!(
+        "Authentication costs {} of server CPU a request with {arm} and {} with {}, on top of {} \
+         without any.",
+        cost(arm)?,
+        cost(&plan.reference)?,
+        plan.reference,
+        figure(floor.estimate.point, "us"),
+    );
+    Some(Sentence { topic: "Server CPU".into(), text, verdict: c.verdict })
+}
+
+fn tail(plan: &Plan, comparisons: &[Comparison], arm: &str) -> Option<Sentence> {
+    let c = at_the_top(comparisons, "response_p99_us", arm, &plan.reference)?;
+    let how = by_how_much(c.ratio.as_ref()?, c.verdict, "higher", "lower");
+    let text = format!(
+        "The p99 response time of {arm} under that load, beside {}: {how}.",
+        plan.reference
+    );
+    Some(Sentence { topic: "Tail latency".into(), text, verdict: c.verdict })
+}
+
+fn memory(measurements: &[Measurement], arm: &str) -> Option<Sentence> {
+    let slope = measurements
+        .iter()
+        .find(|m| m.valid && m.metric == "bytes_per_session" && m.arm == arm)?;
+    let (lo, hi) = slope.estimate.interval?;
+    let per_user = &slope.estimate;
+    let verdict = if lo > 0.0 {
+        Verdict::Higher
+    } else if hi < NOTHING_BYTES {
+        Verdict::Equivalent
+    } else {
+        Verdict::Inconclusive
+    };
+    let text = match verdict {
+        Verdict::Higher if per_user.point >= NOTHING_BYTES => {
+            let million = figure(per_user.point * 1e6, "bytes");
+            format!(
+                "A logged-in user of {arm} takes {} of server memory ({}): {million} for a million \
+                 users, {} users in a GiB.",
+                figure(per_user.point, "bytes"),
+                range(per_user, "bytes"),
+                digits(f64::from(1 << 30) / per_user.point),
+            )
+        }
+        Verdict::Inconclusive => format!(
+            "What a logged-in user of {arm} takes of server memory, these data do not settle ({}).",
+            range(per_user, "bytes"),
+        ),
+        _ => format!(
+            "A logged-in user of {arm} takes no server memory that could be measured (slope {}).",
+            range(per_user, "bytes"),
+        ),
+    };
+    Some(Sentence { topic: "Memory".into(), text, verdict })
+}
+
+/// A slope below this is the allocator's own bookkeeping, not a user's state: an id alone has 16.
+const NOTHING_BYTES: f64 = 1.0;
+
+fn wire(
+    plan: &Plan,
+    measurements: &[Measurement],
+    comparisons: &[Comparison],
+    arm: &str,
+) -> Option<Sentence> {
+    let c = at_the_top(comparisons, "request_wire_bytes", arm, &plan.reference)?;
+    let bytes = |arm: &str| {
+        let m = measurements
+            .iter()
+            .find(|m| m.metric == c.metric && m.users == c.users && m.arm == arm)?;
+        Some(figure(m.estimate.point, metric(c.metric).unit))
+    };
+    let text = format!(
+        "A request of {arm} is {} on the wire, one of {} {}: {} more a million requests.",
+        bytes(arm)?,
+        plan.reference,
+        bytes(&plan.reference)?,
+        figure(c.difference.point * 1e6, "bytes"),
+    );
+    (c.difference.point > 0.0).then(|| Sentence {
+        topic: "Wire".into(),
+        text,
+        verdict: c.verdict,
+    })
+}

@@ -1,0 +1,25 @@
+//! `report.json`: the whole analysis, for programs.
+
+use serde::Serialize;
+
+use super::analysis::Analysis;
+
+/// Version of the form of `report.json`.
+const REPORT_SCHEMA: u32 = 1;
+
+/// Sets the analysis as JSON.
+///
+/// # Panics
+/// Never: an analysis is plain data.
+pub fn render(analysis: &Analysis) -> String {
+    #[derive(Serialize)]
+    struct Page<'a> {
+        schema: u32,
+        #[serde(flatten)]
+        analysis: &'a Analysis,
+    }
+    let page = Page { schema: REPORT_SCHEMA, analysis };
+    let mut text = serde_json::to_string_pretty(&page).expect("an analysis is plain data");
+    text.push('\n');
+    text
+}

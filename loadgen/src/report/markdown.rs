@@ -1,0 +1,3 @@
+//! report.md
+use super::analysis::Analysis;
+pub fn render(_: &Analysis) -> String { String::new() }

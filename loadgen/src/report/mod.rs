@@ -1,0 +1,41 @@
+//! From records to pages: pure functions, so that a report can be rebuilt byte for byte.
+//!
+//! [`analyse`] turns a campaign's plan, host and records into an [`Analysis`]: estimates, comparisons,
+//! sentences and doubts, each figure with its interval. The formats below only set it in type: none
+//! computes a figure, and none reads a clock or a file. To add one, write a file and a line in
+//! [`FORMATS`].
+
+mod analysis;
+mod answer;
+mod chart;
+mod csv;
+mod figure;
+mod html;
+mod json;
+mod markdown;
+
+pub use analysis::{Analysis, Comparison, DoubtSummary, ExperimentSummary, Measurement, analyse};
+pub use figure::{figure, range};
+
+/// A format of the report: what it is called, its file, and how it is set.
+pub struct Format {
+    /// Name for `--format`.
+    pub name: &'static str,
+    /// File in the campaign's folder.
+    pub file: &'static str,
+    /// Sets an analysis in type.
+    pub render: fn(&Analysis) -> String,
+}
+
+/// Every format there is.
+pub const FORMATS: &[Format] = &[
+    Format { name: "html", file: "report.html", render: html::render },
+    Format { name: "md", file: "report.md", render: markdown::render },
+    Format { name: "json", file: "report.json", render: json::render },
+    Format { name: "csv", file: "measurements.csv", render: csv::render },
+];
+
+/// The four files of a report, by name.
+pub fn render_all(analysis: &Analysis) -> impl Iterator<Item = (&'static str, String)> {
+    FORMATS.iter().map(|format| (format.file, (format.render)(analysis)))
+}

@@ -1,0 +1,219 @@
+//! A campaign as a human writes it: TOML with defaults, and flags on top.
+//!
+//! The head of the file ([`Spec`]) is read here. The table of an experiment is read by that
+//! experiment ([`Spec::section`]), so that adding one touches no other file; both readings go over
+//! the same text, and an error names the file, the line and the field. Nothing here knows an arm,
+//! an experiment or a machine: whether the names mean something is asked when the plan is made.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+/// The largest campaign file that is read, in bytes.
+const FILE_MAX: u64 = 1 << 20;
+
+/// The presets, by name.
+pub const PRESETS: &[(&str, &str)] = &[("quick", include_str!("../../presets/quick.toml"))];
+
+/// A campaign as written, with what the flags changed.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Where the text came from, for messages: a preset's name or a path.
+    pub origin: String,
+    /// The text itself; experiments read their tables from it.
+    pub text: String,
+    /// Name of the campaign.
+    pub name: String,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// The arms that are compared.
+    pub arms: Vec<String>,
+    /// The arm that every table subtracts.
+    pub baseline: String,
+    /// The arm that the other arms are compared with.
+    pub reference: String,
+    /// The experiments, in the order in which they stand in the file.
+    pub experiments: Vec<String>,
+    /// `--users`: replaces the levels of every experiment that sweeps users.
+    pub users: Option<Vec<u32>>,
+}
+
+/// What the flags of a campaign may change.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Replaces the arms.
+    pub arms: Option<Vec<String>>,
+    /// Replaces the levels of every experiment that sweeps users.
+    pub users: Option<Vec<u32>>,
+    /// Replaces the seed.
+    pub seed: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    name: String,
+    #[serde(default = "default_seed")]
+    seed: u64,
+    arms: Vec<String>,
+    #[serde(default = "default_baseline")]
+    baseline: String,
+    reference: Option<String>,
+}
+
+fn default_seed() -> u64 {
+    1
+}
+
+fn default_baseline() -> String {
+    "none".into()
+}
+
+const HEAD_FIELDS: [&str; 5] = ["name", "seed", "arms", "baseline", "reference"];
+
+impl Spec {
+    /// Reads a preset by its name, or a campaign file by its path.
+    ///
+    /// # Errors
+    /// `Config` when it is neither, cannot be read, is malformed, or has nothing to run.
+    pub fn load(preset_or_file: &str, overrides: Overrides) -> Result<Self> {
+        if let Some((name, text)) = PRESETS.iter().find(|(name, _)| *name == preset_or_file) {
+            return Self::parse(name, text, overrides);
+        }
+        let path = Path::new(preset_or_file);
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            let presets: Vec<_> = PRESETS.iter().map(|(name, _)| *name).collect();
+            return Err(Error::Config(format!(
+                "expected a preset ({}) or a file that ends in .toml, found `{preset_or_file}`",
+                presets.join(", "),
+            )));
+        }
+        Self::parse(preset_or_file, &read_text(path)?, overrides)
+    }
+
+    /// Reads the text of a campaign; `origin` is named in messages.
+    ///
+    /// # Errors
+    /// `Config` when it is malformed or has nothing to run.
+    pub fn parse(origin: &str, text: &str, overrides: Overrides) -> Result<Self> {
+        let head: Head = toml::from_str(text).map_err(|e| malformed(origin, &e))?;
+        let table: toml::Table = toml::from_str(text).map_err(|e| malformed(origin, &e))?;
+        let experiments: Vec<String> =
+            table.keys().filter(|key| !HEAD_FIELDS.contains(&key.as_str())).cloned().collect();
+        let arms = overrides.arms.unwrap_or(head.arms);
+        let mut seen = std::collections::BTreeSet::new();
+        if let Some(twice) = arms.iter().find(|arm| !seen.insert(arm.as_str())) {
+            return Err(Error::Config(format!("{origin}: the arm `{twice}` is listed twice")));
+        }
+        if !arms.contains(&head.baseline) {
+            return Err(Error::Config(format!(
+                "{origin}: expected the baseline `{}` among the arms, found {}; add it, because \
+                 every table subtracts it",
+                head.baseline,
+                arms.join(", "),
+            )));
+        }
+        let others: Vec<_> = arms.iter().filter(|arm| **arm != head.baseline).collect();
+        let reference = match head.reference {
+            Some(named) if arms.contains(&named) => named,
+            _ => others.first().map_or_else(|| head.baseline.clone(), |arm| (*arm).clone()),
+        };
+        if experiments.is_empty() {
+            return Err(Error::Config(format!(
+                "{origin}: expected at least one experiment, such as a table `[scaling]`; found none"
+            )));
+        }
+        Ok(Self {
+            origin: origin.into(),
+            text: text.into(),
+            name: head.name,
+            seed: overrides.seed.unwrap_or(head.seed),
+            arms,
+            baseline: head.baseline,
+            reference,
+            experiments,
+            users: overrides.users,
+        })
+    }
+
+    /// The table of one experiment, read into the experiment's own type `Only`, a struct with one
+    /// field of that table's name.
+    ///
+    /// # Errors
+    /// `Config` with the line and the field when the table is malformed.
+    pub fn section<Only: DeserializeOwned>(&self) -> Result<Only> {
+        toml::from_str(&self.text).map_err(|e| malformed(&self.origin, &e))
+    }
+
+    /// An error in this campaign's text.
+    pub fn refuse(&self, what: impl std::fmt::Display) -> Error {
+        Error::Config(format!("{}: {what}", self.origin))
+    }
+}
+
+/// Reads a small text file that a user named.
+///
+/// # Errors
+/// `Config` when it cannot be read, is not UTF-8 or is too large.
+pub fn read_text(path: &Path) -> Result<String> {
+    let refuse = |why: String| Error::Config(format!("{}: {why}", path.display()));
+    let meta = std::fs::metadata(path).map_err(|e| refuse(format!("cannot be read: {e}")))?;
+    if meta.len() > FILE_MAX {
+        return Err(refuse(format!(
+            "expected a file of at most {FILE_MAX} bytes, found {}",
+            meta.len()
+        )));
+    }
+    std::fs::read_to_string(path).map_err(|e| refuse(format!("cannot be read: {e}")))
+}
+
+fn malformed(origin: &str, error: &toml::de::Error) -> Error {
+    Error::Config(format!("{origin}: {}", error.to_string().trim_end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "name = 'x'\narms = ['none', 'b']\n[scaling]\nusers = [1]\n";
+
+    #[test]
+    fn every_preset_reads() {
+        for (name, _) in PRESETS {
+            let spec = Spec::load(name, Overrides::default()).unwrap();
+            assert_eq!(spec.name, *name);
+            assert!(spec.arms.contains(&spec.baseline) && spec.arms.contains(&spec.reference));
+        }
+    }
+
+    #[test]
+    fn defaults_and_overrides() {
+        let spec = Spec::parse("t", SMALL, Overrides::default()).unwrap();
+        assert_eq!((spec.seed, spec.reference.as_str()), (1, "b"));
+        assert_eq!(spec.experiments, ["scaling"]);
+        let overrides = Overrides {
+            arms: Some(vec!["none".into(), "c".into()]),
+            users: Some(vec![7]),
+            seed: Some(9),
+        };
+        let spec = Spec::parse("t", SMALL, overrides).unwrap();
+        assert_eq!((spec.seed, spec.reference.as_str()), (9, "c"));
+        assert_eq!(spec.users, Some(vec![7]));
+    }
+
+    #[test]
+    fn faults_name_the_origin_and_the_line() {
+        let message = |text: &str| Spec::parse("f.toml", text, Overrides::default()).unwrap_err();
+        let wrong_type = message("name = 'x'\nseed = 'y'\narms = []\n").to_string();
+        assert!(wrong_type.contains("f.toml") && wrong_type.contains("line 2"), "{wrong_type}");
+        let no_baseline = message("name = 'x'\narms = ['b']\n[scaling]\n").to_string();
+        assert!(no_baseline.contains("baseline `none`"), "{no_baseline}");
+        let nothing = message("name = 'x'\narms = ['none']\n").to_string();
+        assert!(nothing.contains("at least one experiment"), "{nothing}");
+        let twice = message("name = 'x'\narms = ['none', 'none']\n[scaling]\n").to_string();
+        assert!(twice.contains("listed twice"), "{twice}");
+        assert_eq!(message("name = ").exit_code(), 2);
+    }
+}

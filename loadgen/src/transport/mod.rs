@@ -1,0 +1,200 @@
+//! How requests leave and answers arrive: the seam between the engine and the network.
+//!
+//! A [`Transport`] owns a fixed number of connections of one worker. The engine starts a request on
+//! an idle connection and later hears of its end; it never waits for one. Time comes from the
+//! transport too, so that a mock with a clock set by hand makes the engine's tests exact. A
+//! transport must never send a request twice: a retry nobody asked for is a wrong figure.
+
+mod http1;
+mod lean;
+#[cfg(test)]
+pub mod mock;
+
+use std::fmt;
+
+pub use lean::Lean;
+
+use crate::journey::{Answer, Who};
+
+/// Connections of one worker, and their time.
+pub trait Transport {
+    /// Nanoseconds since the start that all workers of a load share.
+    fn now(&mut self) -> u64;
+
+    /// Starts request `request` of the script on an idle connection, opening it where needed.
+    fn start(&mut self, connection: usize, request: usize, who: Who<'_>);
+
+    /// Gives up the request on this connection and closes it; its end is not reported any more.
+    fn abort(&mut self, connection: usize);
+
+    /// Reports requests that have ended, waiting for the first until `until_ns` at most. It may
+    /// return early without any.
+    ///
+    /// # Errors
+    /// When the operating system no longer tells of events; no request's failure is such an error.
+    fn poll(&mut self, until_ns: u64, ended: impl FnMut(Ended<'_>)) -> std::io::Result<()>;
+
+    /// What went over the wire so far.
+    fn wire(&self) -> Wire;
+}
+
+/// The end of one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended<'a> {
+    /// The connection it was on, which is idle again.
+    pub connection: usize,
+    /// When it was started, ns. Opening the connection, where that was needed, comes after.
+    pub sent_ns: u64,
+    /// When its last byte was read, ns.
+    pub done_ns: u64,
+    /// The answer, or why there is none.
+    pub result: Result<Answer<'a>, Failure>,
+}
+
+/// Counters of a transport since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wire {
+    /// Bytes written to sockets.
+    pub bytes_sent: u64,
+    /// Bytes read from sockets.
+    pub bytes_received: u64,
+    /// Connections that were opened.
+    pub connects: u64,
+    /// Connections the other side closed, whether a request was waiting on them or not.
+    pub closed_by_server: u64,
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nobody listens at the address.
+    ConnectRefused,
+    /// The connection could not be opened for another reason.
+    Connect,
+    /// This process has no file descriptor left; the generator's limit, not the server's fault.
+    NoDescriptors,
+    /// This machine has no local port left; the generator's limit, not the server's fault.
+    NoPorts,
+    /// The server reset the connection.
+    Reset,
+    /// The server closed the connection before the first byte of the answer.
+    Closed,
+    /// The server closed the connection in the middle of the answer.
+    Truncated,
+    /// The answer is not HTTP/1.1.
+    Malformed,
+    /// The answer is larger than what is read.
+    TooLarge,
+    /// There was no answer in time.
+    Timeout,
+}
+
+/// How a request ended, in the classes that a record counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The right answer came.
+    Ok,
+    /// There was no answer.
+    Failed(Failure),
+    /// An answer with the wrong status came.
+    Status(u16),
+    /// An answer came that names another user, or none.
+    WrongUser,
+    /// A login was answered without a credential.
+    NoCredential,
+}
+
+/// Names of the classes of errors, at their indices.
+pub const ERROR_CLASSES: [&str; 17] = [
+    "connect_refused",
+    "connect",
+    "no_descriptors",
+    "no_ports",
+    "reset",
+    "closed",
+    "truncated",
+    "malformed",
+    "too_large",
+    "timeout",
+    "wrong_user",
+    "no_credential",
+    "status_401",
+    "status_2xx",
+    "status_3xx",
+    "status_4xx",
+    "status_5xx",
+];
+
+impl Outcome {
+    /// Index into [`ERROR_CLASSES`]; `None` for a right answer.
+    pub const fn error_class(self) -> Option<usize> {
+        Some(match self {
+            Self::Ok => return None,
+            Self::Failed(failure) => failure as usize,
+            Self::WrongUser => 10,
+            Self::NoCredential => 11,
+            Self::Status(401) => 12,
+            Self::Status(100..=299) => 13,
+            Self::Status(300..=399) => 14,
+            Self::Status(400..=499) => 15,
+            Self::Status(_) => 16,
+        })
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ok => f.write_str("the right answer"),
+            Self::Failed(Failure::ConnectRefused) => f.write_str("connection refused"),
+            Self::Failed(Failure::Connect) => f.write_str("no connection"),
+            Self::Failed(Failure::NoDescriptors) => f.write_str("no file descriptor left"),
+            Self::Failed(Failure::NoPorts) => f.write_str("no local port left"),
+            Self::Failed(Failure::Reset) => f.write_str("connection reset"),
+            Self::Failed(Failure::Closed) => f.write_str("connection closed without an answer"),
+            Self::Failed(Failure::Truncated) => f.write_str("connection closed within the answer"),
+            Self::Failed(Failure::Malformed) => f.write_str("an answer that is not HTTP/1.1"),
+            Self::Failed(Failure::TooLarge) => f.write_str("an answer too large to read"),
+            Self::Failed(Failure::Timeout) => f.write_str("no answer in time"),
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::WrongUser => f.write_str("an answer that does not name the user who asked"),
+            Self::NoCredential => f.write_str("an answer without a credential"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_the_class_of_its_name() {
+        let name = |outcome: Outcome| outcome.error_class().map(|i| ERROR_CLASSES[i]);
+        assert_eq!(name(Outcome::Ok), None);
+        for (failure, class) in [
+            (Failure::ConnectRefused, "connect_refused"),
+            (Failure::Connect, "connect"),
+            (Failure::NoDescriptors, "no_descriptors"),
+            (Failure::NoPorts, "no_ports"),
+            (Failure::Reset, "reset"),
+            (Failure::Closed, "closed"),
+            (Failure::Truncated, "truncated"),
+            (Failure::Malformed, "malformed"),
+            (Failure::TooLarge, "too_large"),
+            (Failure::Timeout, "timeout"),
+        ] {
+            assert_eq!(name(Outcome::Failed(failure)), Some(class));
+        }
+        for (outcome, class) in [
+            (Outcome::WrongUser, "wrong_user"),
+            (Outcome::NoCredential, "no_credential"),
+            (Outcome::Status(401), "status_401"),
+            (Outcome::Status(204), "status_2xx"),
+            (Outcome::Status(302), "status_3xx"),
+            (Outcome::Status(404), "status_4xx"),
+            (Outcome::Status(503), "status_5xx"),
+        ] {
+            assert_eq!(name(outcome), Some(class));
+        }
+    }
+}

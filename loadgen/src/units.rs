@@ -1,0 +1,219 @@
+//! Quantities that parse and print themselves: [`Span`], [`Rate`] and [`Size`].
+//!
+//! Flags, campaign files and reports write a quantity the same way, `250ms`, `5000/s`, `64KiB`, so
+//! the reading and the writing stand together here. A value that makes no sense (a rate of 0, a
+//! negative or endless span) is refused when it is read, and no later code has to ask again.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A text that is not the quantity it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected}, found `{found}`")]
+pub struct UnitError {
+    /// What would have been understood.
+    pub expected: &'static str,
+    /// What stood there.
+    pub found: String,
+}
+
+/// A length of time of at most a day, written `250ms`, `30s`, `15m`, `1h` or `0s`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Span(Duration);
+
+impl Span {
+    /// A span of whole milliseconds.
+    pub const fn from_millis(ms: u64) -> Self {
+        Self(Duration::from_millis(ms))
+    }
+
+    /// The span in nanoseconds.
+    pub fn ns(self) -> u64 {
+        u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The span as the standard library's type.
+    pub const fn duration(self) -> Duration {
+        self.0
+    }
+}
+
+const SPAN_FORM: &str = "a duration such as `250ms`, `30s` or `15m`, at most `24h`";
+
+impl FromStr for Span {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let refuse = || UnitError { expected: SPAN_FORM, found: text.into() };
+        let digits = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(refuse)?;
+        let (number, unit) = text.split_at(digits);
+        let number = decimal(number).ok_or_else(refuse)?;
+        let seconds = match unit {
+            "ns" => number / 1e9,
+            "us" | "µs" => number / 1e6,
+            "ms" => number / 1e3,
+            "s" => number,
+            "m" => number * 60.0,
+            "h" => number * 3600.0,
+            _ => return Err(refuse()),
+        };
+        if !(0.0..=86_400.0).contains(&seconds) {
+            return Err(refuse());
+        }
+        Ok(Self(Duration::from_nanos((seconds * 1e9).round() as u64)))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ns = self.ns();
+        let (value, unit) = match ns {
+            0 => (0.0, "s"),
+            _ if ns.is_multiple_of(3_600_000_000_000) => (ns as f64 / 3.6e12, "h"),
+            _ if ns.is_multiple_of(60_000_000_000) => (ns as f64 / 6e10, "m"),
+            1_000_000_000.. => (ns as f64 / 1e9, "s"),
+            1_000_000.. => (ns as f64 / 1e6, "ms"),
+            1_000.. => (ns as f64 / 1e3, "us"),
+            _ => (ns as f64, "ns"),
+        };
+        write!(f, "{value}{unit}")
+    }
+}
+
+/// Requests a second, above 0 and at most ten million, written `5000/s`.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Rate(f64);
+
+impl Rate {
+    /// Requests a second.
+    pub const fn per_second(self) -> f64 {
+        self.0
+    }
+}
+
+/// The highest rate that is accepted: far above what one machine can offer, and low enough that
+/// planned moments a nanosecond apart never coincide.
+const RATE_MAX: f64 = 1e7;
+const RATE_FORM: &str =
+    "a rate such as `5000/s` or `0.5/s`, above 0 and at most 10,000,000 requests a second";
+
+impl FromStr for Rate {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let refuse = || UnitError { expected: RATE_FORM, found: text.into() };
+        let number = text.strip_suffix("/s").unwrap_or(text);
+        let rate = decimal(number).ok_or_else(refuse)?;
+        if rate > 0.0 && rate <= RATE_MAX { Ok(Self(rate)) } else { Err(refuse()) }
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/s", self.0)
+    }
+}
+
+/// A number of bytes, written `512B`, `64KiB`, `10MiB` or `1GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0 as f64;
+        match self.0 {
+            0x4000_0000.. => write!(f, "{:.2} GiB", bytes / f64::from(1 << 30)),
+            0x10_0000.. => write!(f, "{:.1} MiB", bytes / f64::from(1 << 20)),
+            0x400.. => write!(f, "{:.1} KiB", bytes / 1024.0),
+            _ => write!(f, "{} B", self.0),
+        }
+    }
+}
+
+/// Reads digits with at most one point: no sign, exponent, `inf` or `NaN`.
+fn decimal(text: &str) -> Option<f64> {
+    let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    plain.then(|| text.parse().ok()).flatten()
+}
+
+macro_rules! string_serde {
+    ($($type:ty),*) => {$(
+        impl TryFrom<String> for $type {
+            type Error = UnitError;
+            fn try_from(text: String) -> Result<Self, UnitError> {
+                text.parse()
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(quantity: $type) -> Self {
+                quantity.to_string()
+            }
+        }
+    )*};
+}
+
+string_serde!(Span, Rate);
+
+/// A whole number with a comma between groups of three digits: `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans() {
+        for (text, ns, printed) in [
+            ("0s", 0, "0s"),
+            ("250ms", 250_000_000, "250ms"),
+            ("1.5s", 1_500_000_000, "1.5s"),
+            ("15m", 900_000_000_000, "15m"),
+            ("2h", 7_200_000_000_000, "2h"),
+            ("90s", 90_000_000_000, "90s"),
+            ("7us", 7_000, "7us"),
+            ("3ns", 3, "3ns"),
+        ] {
+            let span: Span = text.parse().unwrap();
+            assert_eq!((span.ns(), span.to_string().as_str()), (ns, printed), "{text}");
+        }
+        for text in ["", "5", "s", "-1s", "1e3s", "NaNs", "25h", "1 s", "1.2.3s", "5x"] {
+            assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        assert_eq!("5000/s".parse::<Rate>().unwrap().per_second(), 5000.0);
+        assert_eq!("0.5/s".parse::<Rate>().unwrap().to_string(), "0.5/s");
+        for text in ["0", "0/s", "-1/s", "NaN", "inf/s", "1e12", "1000000000000/s", "", "/s", "5/m"]
+        {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn printed() {
+        assert_eq!(Size(1536).to_string(), "1.5 KiB");
+        assert_eq!(Size(900).to_string(), "900 B");
+        assert_eq!(Size(3 << 30).to_string(), "3.00 GiB");
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+}

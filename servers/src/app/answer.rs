@@ -1,0 +1,133 @@
+//! The answers: every status, body and header that a client can see of a scheme.
+//!
+//! They are made here, for all schemes alike, so that no two arms can differ in what they tell. Each
+//! is JSON and says `Cache-Control: no-store`. Every invalid credential gets the same bytes: which
+//! check refused it is known inside and must never be told.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::cart::{Cart, CartError};
+use crate::schemes::{Challenge, Issued, Rejection, Revocation, Token};
+use crate::users::User;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+#[derive(Serialize)]
+struct Problem {
+    error: &'static str,
+}
+
+#[derive(Serialize)]
+struct TokenBody<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: u64,
+}
+
+#[derive(Serialize)]
+struct CartBody<'a> {
+    items: &'a Cart,
+    #[serde(flatten)]
+    token: Option<TokenBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct RevocationBody {
+    revoked: bool,
+    credentials: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
+    let mut text = Vec::with_capacity(128);
+    let (status, body) = match serde_json::to_writer(&mut text, value) {
+        Ok(()) => (status, Body::from(text)),
+        // Nothing that we answer with can fail to serialise; if it did, half of it would be worse.
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Body::from(r#"{"error":"internal"}"#)),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    response
+}
+
+pub(super) fn error(status: StatusCode, error: &'static str) -> Response {
+    json(status, &Problem { error })
+}
+
+pub(super) fn user(user: &User) -> Response {
+    json(StatusCode::OK, user)
+}
+
+pub(super) fn issued(to: &User, issued: Issued) -> Response {
+    match issued {
+        Issued::Facts => user(to),
+        Issued::Token(token) => self::token(&token),
+        Issued::Cookie(cookie) => {
+            let mut response = user(to);
+            response.headers_mut().insert(SET_COOKIE, cookie);
+            response
+        }
+    }
+}
+
+pub(super) fn token(token: &Token) -> Response {
+    json(StatusCode::OK, &token_body(token))
+}
+
+pub(super) fn cart(items: &Cart, token: Option<&Token>) -> Response {
+    json(StatusCode::OK, &CartBody { items, token: token.map(token_body) })
+}
+
+pub(super) fn revocation(done: Revocation) -> Response {
+    let possible = done.cookie.is_some();
+    let body = RevocationBody {
+        revoked: possible,
+        credentials: done.revoked,
+        reason: (!possible).then_some("this scheme cannot revoke a credential before it expires"),
+    };
+    let mut response = json(StatusCode::OK, &body);
+    if let Some(cookie) = done.cookie {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+pub(super) fn wrong_password(challenge: Challenge) -> Response {
+    challenged("invalid_credentials", challenge.missing)
+}
+
+pub(super) fn rejection(rejection: &Rejection, challenge: Challenge) -> Response {
+    match rejection {
+        Rejection::Missing => challenged("unauthorized", challenge.missing),
+        Rejection::Invalid(_) => challenged("unauthorized", challenge.invalid),
+        Rejection::Ambiguous => error(StatusCode::BAD_REQUEST, "invalid_request"),
+        Rejection::NotSupported => error(StatusCode::NOT_FOUND, "not_supported"),
+        Rejection::Cart(CartError::Full) => error(StatusCode::CONFLICT, "cart_full"),
+        Rejection::Cart(CartError::Item) => error(StatusCode::BAD_REQUEST, "invalid_item"),
+        Rejection::Store(_) | Rejection::Issue => {
+            error(StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+        }
+    }
+}
+
+fn challenged(problem: &'static str, challenge: &'static str) -> Response {
+    let mut response = error(StatusCode::UNAUTHORIZED, problem);
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    response
+}
+
+fn token_body(token: &Token) -> TokenBody<'_> {
+    TokenBody {
+        access_token: &token.access_token,
+        token_type: "Bearer",
+        expires_in: token.expires_in,
+    }
+}

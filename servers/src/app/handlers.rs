@@ -1,0 +1,103 @@
+//! The handlers, written once for every scheme.
+//!
+//! Each takes the request whole, hands its headers to the scheme, and turns what comes back into an
+//! answer. None decides anything about credentials, and none knows which scheme it serves.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::{Shell, answer, body};
+use crate::schemes::Scheme;
+
+type Shared<S> = State<Arc<Shell<S>>>;
+
+#[derive(Deserialize)]
+struct LoginBody {
+    username: String,
+    password: String,
+}
+
+#[derive(Deserialize)]
+struct ItemBody {
+    item: String,
+}
+
+pub(super) async fn login<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
+    let (parts, sent) = request.into_parts();
+    let login: LoginBody = match body::read(&parts.headers, sent).await {
+        Ok(login) => login,
+        Err(refusal) => return refusal,
+    };
+    let user = match shell.users.check(&login.username, &login.password).await {
+        Ok(Some(user)) => user,
+        Ok(None) => return answer::wrong_password(S::CHALLENGE),
+        Err(_) => return answer::error(StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+    };
+    match shell.scheme.issue(user, &parts.headers).await {
+        Ok(issued) => answer::issued(&user, issued),
+        Err(rejection) => answer::rejection(&rejection, S::CHALLENGE),
+    }
+}
+
+pub(super) async fn me<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
+    match shell.scheme.authenticate(request.headers()).await {
+        Ok(user) => answer::user(&user),
+        Err(rejection) => answer::rejection(&rejection, S::CHALLENGE),
+    }
+}
+
+pub(super) async fn cart<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
+    match shell.scheme.cart(request.headers()).await {
+        Ok(cart) => answer::cart(&cart, None),
+        Err(rejection) => answer::rejection(&rejection, S::CHALLENGE),
+    }
+}
+
+pub(super) async fn add_to_cart<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
+    let (parts, sent) = request.into_parts();
+    let add: ItemBody = match body::read(&parts.headers, sent).await {
+        Ok(add) => add,
+        Err(refusal) => return refusal,
+    };
+    match shell.scheme.add_to_cart(&parts.headers, &add.item).await {
+        Ok(done) => answer::cart(&done.cart, done.token.as_ref()),
+        Err(rejection) => answer::rejection(&rejection, S::CHALLENGE),
+    }
+}
+
+pub(super) async fn refresh<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
+    match shell.scheme.refresh(request.headers()).await {
+        Ok(token) => answer::token(&token),
+        Err(rejection) => answer::rejection(&rejection, S::CHALLENGE),
+    }
+}
+
+pub(super) async fn logout<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
+    match shell.scheme.logout(request.headers()).await {
+        Ok(done) => answer::revocation(done),
+        Err(rejection) => answer::rejection(&rejection, S::CHALLENGE),
+    }
+}
+
+pub(super) async fn logout_all<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
+    match shell.scheme.logout_all(request.headers()).await {
+        Ok(done) => answer::revocation(done),
+        Err(rejection) => answer::rejection(&rejection, S::CHALLENGE),
+    }
+}
+
+pub(super) async fn healthz() -> Response {
+    answer::json(StatusCode::OK, &serde_json::json!({ "ready": true }))
+}
+
+pub(super) async fn not_found() -> Response {
+    answer::error(StatusCode::NOT_FOUND, "not_found")
+}
+
+pub(super) async fn method_not_allowed() -> Response {
+    answer::error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
+}

@@ -1,0 +1,324 @@
+//! What a server and whoever drives it agree on, and nothing else.
+//!
+//! A [`Target`] says how to drive any HTTP server: how a user logs in, where the credential is in
+//! the answer, how it is sent back, which requests make up a journey, and how one sees that the
+//! right user came back. Our own servers put theirs into the [`ReadyLine`]; a stranger's is a small
+//! TOML file. The load generator knows a server through these types only, so every arm is driven
+//! by the same client instructions. Nothing here may name a scheme or a store.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the ready line and of [`AdminStats`]; a reader refuses one it does not know.
+pub const CONTRACT_VERSION: u32 = 1;
+
+/// The one line of JSON that a started server prints on stdout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReadyLine {
+    /// [`CONTRACT_VERSION`] of the server.
+    pub authbench: u32,
+    /// The arm that is served, `scheme` or `scheme@store`.
+    pub arm: String,
+    /// Address of the public listener.
+    pub address: SocketAddr,
+    /// Address of the admin listener, which answers `GET /stats` with [`AdminStats`].
+    pub admin: SocketAddr,
+    /// Process id of the server.
+    pub pid: u32,
+    /// Threads that serve requests.
+    pub threads: usize,
+    /// Choices of this server that a reader of its figures should know, one sentence each.
+    pub notes: Vec<String>,
+    /// How to drive it.
+    pub target: Target,
+}
+
+/// What the admin listener tells about the inside of a server.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AdminStats {
+    /// [`CONTRACT_VERSION`] of the server.
+    pub authbench: u32,
+    /// Milliseconds since the server was ready.
+    pub uptime_ms: u64,
+    /// Sessions the store holds, expired and not yet swept ones included; `None` without a store.
+    pub live_sessions: Option<u64>,
+    /// Operations the store has carried out since the start; `None` without a store.
+    pub store_operations: Option<u64>,
+    /// Expired sessions removed by the sweep since the start; `None` without a store.
+    pub swept_sessions: Option<u64>,
+    /// Bytes the program has allocated and not freed (jemalloc `stats.allocated`); `None` where
+    /// the process does not run on jemalloc.
+    pub allocated_bytes: Option<u64>,
+    /// Bytes in pages that hold at least one allocation (jemalloc `stats.active`).
+    pub active_bytes: Option<u64>,
+    /// Bytes of physical memory mapped by the allocator (jemalloc `stats.resident`).
+    pub resident_bytes: Option<u64>,
+    /// Handlers that panicked since the start.
+    pub panics: u64,
+    /// Open connections on the public listener.
+    pub connections: u64,
+}
+
+/// How to drive a server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// What reports call it.
+    pub name: String,
+    /// Scheme, host and port, `http://127.0.0.1:8080`, without a path.
+    pub base_url: String,
+    /// Who the users are.
+    #[serde(default)]
+    pub users: UserPattern,
+    /// How a user logs in; absent where no login is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<Login>,
+    /// Headers sent with every request, `{n}` and `{username}` replaced.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The journeys a user can make, by name; `browse` is the default one.
+    pub journeys: BTreeMap<String, Journey>,
+}
+
+/// The names and passwords of users, numbered from 0; `{n}` stands for the number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserPattern {
+    /// User name, `user-{n}` by default.
+    pub username: String,
+    /// Password, `password-{n}` by default.
+    pub password: String,
+}
+
+impl Default for UserPattern {
+    fn default() -> Self {
+        Self { username: "user-{n}".into(), password: "password-{n}".into() }
+    }
+}
+
+/// The request that turns a name and a password into a credential.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// Path of the login request, which is a POST.
+    pub path: String,
+    /// Encoding of the body.
+    #[serde(default)]
+    pub format: BodyFormat,
+    /// Fields of the body; `{username}`, `{password}` and `{n}` are replaced.
+    pub fields: BTreeMap<String, String>,
+    /// Status of a successful login, 200 by default.
+    #[serde(default = "ok")]
+    pub expect_status: u16,
+    /// Where the credential is in the answer.
+    pub credential: CredentialSource,
+    /// How later requests carry it.
+    pub send: CredentialCarrier,
+}
+
+/// Encoding of a login body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BodyFormat {
+    /// `application/json`: an object of strings.
+    #[default]
+    Json,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+}
+
+/// A named sequence of requests that a logged-in user repeats.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Journey {
+    /// The requests in order, at least one.
+    pub steps: Vec<Step>,
+}
+
+/// One request of a journey.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// What reports call it.
+    pub name: String,
+    /// HTTP method, GET by default.
+    #[serde(default = "get")]
+    pub method: String,
+    /// Path and query, `{n}` and `{username}` replaced.
+    pub path: String,
+    /// JSON body as text, `{n}` and `{username}` replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Status of a correct answer, 200 by default.
+    #[serde(default = "ok")]
+    pub expect_status: u16,
+    /// How one sees that the answer is for the right user; absent: the status alone decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
+}
+
+/// A value in the JSON answer that must name the user who asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// JSON pointer (RFC 6901) to a string or a number, `/user_id`.
+    pub json: String,
+    /// The text it must have, `{n}` and `{username}` replaced.
+    pub equals: String,
+}
+
+fn ok() -> u16 {
+    200
+}
+
+fn get() -> String {
+    "GET".into()
+}
+
+/// Where a credential is in the answer to a login: `cookie:NAME`, `json:/pointer` or `header:NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum CredentialSource {
+    /// Value of the cookie of this name in `Set-Cookie`.
+    Cookie(String),
+    /// Text at this JSON pointer in the body.
+    Json(String),
+    /// Value of this header.
+    Header(String),
+}
+
+/// How a request carries a credential: `cookie:NAME` or `header:NAME: TEMPLATE`, where
+/// `{credential}` in the template is replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum CredentialCarrier {
+    /// `Cookie: NAME=credential`.
+    Cookie(String),
+    /// `name: prefix credential suffix`.
+    Header {
+        /// Header name.
+        name: String,
+        /// Header value with `{credential}` in it.
+        template: String,
+    },
+}
+
+/// A descriptor's text that has none of the forms it may have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected}, found `{found}`")]
+pub struct ContractError {
+    /// The forms that are understood.
+    pub expected: &'static str,
+    /// What stood there.
+    pub found: String,
+}
+
+const SOURCE_FORMS: &str = "`cookie:NAME`, `json:/pointer` or `header:NAME`";
+const CARRIER_FORMS: &str = "`cookie:NAME` or `header:NAME: text with {credential}`";
+
+impl FromStr for CredentialSource {
+    type Err = ContractError;
+
+    fn from_str(text: &str) -> Result<Self, ContractError> {
+        match text.split_once(':') {
+            Some(("cookie", name)) if !name.is_empty() => Ok(Self::Cookie(name.into())),
+            Some(("json", pointer)) if pointer.starts_with('/') => Ok(Self::Json(pointer.into())),
+            Some(("header", name)) if !name.is_empty() => Ok(Self::Header(name.into())),
+            _ => Err(ContractError { expected: SOURCE_FORMS, found: text.into() }),
+        }
+    }
+}
+
+impl fmt::Display for CredentialSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cookie(name) => write!(f, "cookie:{name}"),
+            Self::Json(pointer) => write!(f, "json:{pointer}"),
+            Self::Header(name) => write!(f, "header:{name}"),
+        }
+    }
+}
+
+impl FromStr for CredentialCarrier {
+    type Err = ContractError;
+
+    fn from_str(text: &str) -> Result<Self, ContractError> {
+        let refuse = || ContractError { expected: CARRIER_FORMS, found: text.into() };
+        match text.split_once(':') {
+            Some(("cookie", name)) if !name.is_empty() => Ok(Self::Cookie(name.into())),
+            Some(("header", rest)) => {
+                let (name, template) = rest.split_once(':').ok_or_else(refuse)?;
+                let template = template.trim_start();
+                if name.is_empty() || !template.contains("{credential}") {
+                    return Err(refuse());
+                }
+                Ok(Self::Header { name: name.into(), template: template.into() })
+            }
+            _ => Err(refuse()),
+        }
+    }
+}
+
+impl fmt::Display for CredentialCarrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cookie(name) => write!(f, "cookie:{name}"),
+            Self::Header { name, template } => write!(f, "header:{name}: {template}"),
+        }
+    }
+}
+
+impl TryFrom<String> for CredentialSource {
+    type Error = ContractError;
+    fn try_from(text: String) -> Result<Self, ContractError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for CredentialCarrier {
+    type Error = ContractError;
+    fn try_from(text: String) -> Result<Self, ContractError> {
+        text.parse()
+    }
+}
+
+impl From<CredentialSource> for String {
+    fn from(source: CredentialSource) -> Self {
+        source.to_string()
+    }
+}
+
+impl From<CredentialCarrier> for String {
+    fn from(carrier: CredentialCarrier) -> Self {
+        carrier.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_and_carriers_read_back_what_they_print() {
+        for text in ["cookie:__Host-session", "json:/access_token", "header:X-Token"] {
+            assert_eq!(text.parse::<CredentialSource>().unwrap().to_string(), text);
+        }
+        for text in ["cookie:sid", "header:Authorization: Bearer {credential}"] {
+            assert_eq!(text.parse::<CredentialCarrier>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn other_forms_are_refused_with_what_was_found() {
+        for text in ["", "cookie:", "json:token", "body:/x", "header:"] {
+            assert_eq!(text.parse::<CredentialSource>().unwrap_err().found, text);
+        }
+        for text in ["", "cookie:", "header:Authorization", "header:X: no placeholder"] {
+            assert_eq!(text.parse::<CredentialCarrier>().unwrap_err().found, text);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Why a server could not be started or kept up.
+//!
+//! These are the errors of an operator, not of a client: each says what was expected, what was found
+//! and what to do. What a client does wrong is a [`crate::schemes::Rejection`], which is data, has a
+//! status, and never ends the process.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::stores::StoreError;
+
+/// A server that cannot start, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// There is no such arm.
+    #[error("expected one of the arms {known}, found `{found}`: choose one of these")]
+    UnknownArm {
+        /// What was asked for.
+        found: String,
+        /// Every arm there is, separated by commas.
+        known: String,
+    },
+    /// A key that is too short to be one.
+    #[error(
+        "expected a key of at least {needed} bytes for `{arm}`, found {found}: make one with a \
+         generator of random bytes, or give none to have one made for this run"
+    )]
+    ShortKey {
+        /// The arm that needs it.
+        arm: &'static str,
+        /// Bytes needed.
+        needed: usize,
+        /// Bytes found.
+        found: usize,
+    },
+    /// An option whose value makes no sense.
+    #[error("expected {option} to be {expected}, found {found}: change it")]
+    Option {
+        /// Name of the option.
+        option: &'static str,
+        /// What it may be.
+        expected: &'static str,
+        /// What it was.
+        found: String,
+    },
+    /// The operating system gave no random bytes.
+    #[error("expected random bytes from the operating system, found {0}: see getrandom(2)")]
+    Entropy(getrandom::Error),
+    /// A listener could not be had or asked.
+    #[error("expected to listen on {address}, found: {source}; choose another address")]
+    Listen {
+        /// The address wanted.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A task of the server itself died, which is a bug.
+    #[error("expected the {task} to run until asked to stop, found: {found}; this is a bug")]
+    Task {
+        /// Which one.
+        task: &'static str,
+        /// How it ended.
+        found: String,
+    },
+    /// The store could not be opened.
+    #[error("expected a working store, found: {0}")]
+    Store(#[from] StoreError),
+}

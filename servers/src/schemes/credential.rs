@@ -1,0 +1,61 @@
+//! Where credentials stand in a request: the bearer header and the session cookie.
+//!
+//! Both are found without allocating. The rule for two of them is one for all schemes: more than one
+//! `Authorization`, more than one session cookie, or one of each, is a 400, because whichever we chose
+//! an attacker could have planted. Nothing is ever taken from a query string or a body.
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE};
+
+use super::{Reason, Rejection};
+
+/// Name of the session cookie where it is `Secure`.
+pub const COOKIE_SECURE: &str = "__Host-session";
+/// Name of the session cookie where it is not.
+pub const COOKIE_INSECURE: &str = "session";
+
+const BEARER: &[u8] = b"bearer ";
+
+/// The token of the one `Authorization: Bearer` header.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&[u8], Rejection> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Err(Rejection::Missing) };
+    if values.next().is_some() || has_session_cookie(headers) {
+        return Err(Rejection::Ambiguous);
+    }
+    match value.as_bytes().split_at_checked(BEARER.len()) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(BEARER) => Ok(token),
+        _ => Err(Rejection::Invalid(Reason::Scheme)),
+    }
+}
+
+/// The value of the one cookie of this name.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a [u8], Rejection> {
+    let mut found = None;
+    for (key, value) in cookies(headers) {
+        if key == name.as_bytes() && found.replace(value).is_some() {
+            return Err(Rejection::Ambiguous);
+        }
+    }
+    let value = found.ok_or(Rejection::Missing)?;
+    if headers.contains_key(AUTHORIZATION) {
+        return Err(Rejection::Ambiguous);
+    }
+    Ok(value)
+}
+
+fn has_session_cookie(headers: &HeaderMap) -> bool {
+    cookies(headers)
+        .any(|(key, _)| key == COOKIE_SECURE.as_bytes() || key == COOKIE_INSECURE.as_bytes())
+}
+
+/// Names and values of all `Cookie` headers; a piece without `=` is nobody's cookie.
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    headers.get_all(COOKIE).iter().flat_map(|header| {
+        header.as_bytes().split(|&byte| byte == b';').filter_map(|piece| {
+            let piece = piece.trim_ascii();
+            let equals = piece.iter().position(|&byte| byte == b'=')?;
+            Some((&piece[..equals], &piece[equals + 1..]))
+        })
+    })
+}

@@ -1,0 +1,321 @@
+//! The ways to authenticate: the trait, the registry of arms, and what a refusal is.
+//!
+//! # Adding a scheme
+//!
+//! One file with a type that implements [`Scheme`], an [`ArmInfo`] constant and an `open` function, and
+//! one line in the `registry!` below; a new store for a scheme is one more such constant, function and
+//! line. The conformance suite runs for every line. A scheme sees headers and users, never a socket or
+//! a response: statuses, bodies and headers are the shell's, so that no arm can differ by them.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+use serde::Serialize;
+
+use crate::cart::{Cart, CartError};
+use crate::clock::Clock;
+use crate::contract::{CredentialCarrier, CredentialSource};
+use crate::error::ServeError;
+use crate::stores::{StoreError, Upkeep};
+use crate::users::User;
+
+mod credential;
+pub mod jwt;
+pub mod jwt_hs256;
+pub mod none;
+pub mod session;
+
+pub use credential::{COOKIE_INSECURE, COOKIE_SECURE};
+
+/// Name of the protection space in every challenge.
+pub const REALM: &str = "authbench";
+
+/// What an arm is and what it can and cannot do, for `authbench schemes` and the reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ArmInfo {
+    /// The arm, `scheme` or `scheme@store`.
+    pub arm: &'static str,
+    /// The scheme.
+    pub scheme: &'static str,
+    /// The store, where there is one.
+    pub store: Option<&'static str>,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Whether it authenticates at all; the floor does not.
+    pub authenticates: bool,
+    /// Whether the server keeps something for each logged-in user.
+    pub stateful: bool,
+    /// Whether `POST /logout` ends a credential before its time.
+    pub revokes: bool,
+    /// Whether `POST /refresh` is supported.
+    pub refreshes: bool,
+    /// What becomes of logged-in users when the server is restarted, one sentence.
+    pub after_restart: &'static str,
+}
+
+/// What a scheme may be told at the start. Every value is valid: the command has lowered its flags.
+#[derive(Clone, Debug)]
+pub struct SchemeOptions {
+    /// How long a credential lives at most.
+    pub ttl: Duration,
+    /// How long a session lives without activity; `None`: as long as `ttl`.
+    pub idle: Option<Duration>,
+    /// How far a token issuer's clock and ours may be apart.
+    pub leeway: Duration,
+    /// Whether cookies are for HTTPS only, and so named `__Host-`.
+    pub cookie: CookieSecurity,
+    /// Key of a token scheme; `None`: a random one for this run.
+    pub key: Option<Vec<u8>>,
+    /// Where the time comes from.
+    pub clock: Clock,
+}
+
+impl Default for SchemeOptions {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_secs(15 * 60),
+            idle: None,
+            leeway: Duration::from_secs(2),
+            cookie: CookieSecurity::Secure,
+            key: None,
+            clock: Clock::System,
+        }
+    }
+}
+
+/// Whether a browser may send the session cookie over plain HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CookieSecurity {
+    /// `__Host-session; Secure`: the form for production.
+    #[default]
+    Secure,
+    /// `session` without `Secure`, for a browser on plain HTTP. `__Host-` requires `Secure`.
+    Insecure,
+}
+
+/// Where a client finds the credential and how it sends it back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// In the answer to a login.
+    pub source: CredentialSource,
+    /// In later requests.
+    pub carrier: CredentialCarrier,
+}
+
+/// The two values of `WWW-Authenticate` that a scheme answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// Where no credential was sent.
+    pub missing: &'static str,
+    /// Where one was sent and is not valid.
+    pub invalid: &'static str,
+}
+
+/// What a login gives the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Issued {
+    /// Nothing but the facts: the client is believed from now on.
+    Facts,
+    /// This `Set-Cookie`, and the facts as the body.
+    Cookie(HeaderValue),
+    /// A bearer token.
+    Token(Token),
+}
+
+/// A bearer token as the answer to a login or to a change of what it carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The token.
+    pub access_token: String,
+    /// Whole seconds until it expires.
+    pub expires_in: u64,
+}
+
+/// A changed cart, and the token that carries it where a token does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CartAnswer {
+    /// The cart after the change.
+    pub cart: Cart,
+    /// The re-issued token.
+    pub token: Option<Token>,
+}
+
+/// What a logout achieved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Credentials that are refused from now on.
+    pub revoked: u64,
+    /// Cookie that removes the credential from the client.
+    pub cookie: Option<HeaderValue>,
+}
+
+impl Revocation {
+    /// Nothing was revoked, because nothing could be.
+    pub const IMPOSSIBLE: Self = Self { revoked: 0, cookie: None };
+}
+
+/// Why a request is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// No credential was sent: 401.
+    #[error("no credential")]
+    Missing,
+    /// The credential is not valid: 401, the same whatever the reason, which is never sent.
+    #[error("invalid credential: {0:?}")]
+    Invalid(Reason),
+    /// Two credentials were sent, and choosing one would be an attacker's choice: 400.
+    #[error("more than one credential")]
+    Ambiguous,
+    /// The scheme cannot do this: 404.
+    #[error("not supported by this scheme")]
+    NotSupported,
+    /// The cart would break a limit: 409 where full, 400 where the item is wrong.
+    #[error(transparent)]
+    Cart(#[from] CartError),
+    /// The store could not be asked: 503, closed and not open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No random bytes or no signature could be had: 503.
+    #[error("could not make a credential")]
+    Issue,
+}
+
+/// What exactly is wrong with a credential: for tests and logs, never for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Another authorization scheme than ours.
+    Scheme,
+    /// Not the shape of a credential: length, alphabet, number of parts.
+    Shape,
+    /// A token header other than the one that we issue.
+    Header,
+    /// Another algorithm than the one configured.
+    Algorithm,
+    /// Another `typ` than an access token's.
+    Type,
+    /// The signature does not match.
+    Signature,
+    /// Claims that are missing, unknown, doubled or of a wrong type.
+    Claims,
+    /// Another issuer.
+    Issuer,
+    /// Another audience.
+    Audience,
+    /// No user of ours.
+    Subject,
+    /// Expired, or with a longer life than we give.
+    Expired,
+    /// Not valid yet, or issued in the future.
+    NotYet,
+    /// Well formed and not among the live sessions.
+    Unknown,
+}
+
+/// A way to authenticate.
+///
+/// Headers come in as they are; every method that acts for a user checks the credential itself.
+pub trait Scheme: Send + Sync + 'static {
+    /// The challenges of a 401.
+    const CHALLENGE: Challenge;
+
+    /// Where the credential is and how it is sent.
+    fn credential(&self) -> Credential;
+
+    /// What a reader of figures should know about how this scheme was set up, one sentence each.
+    fn notes(&self) -> Vec<String>;
+
+    /// A new credential for a user whose password was right. `headers` are those of the login
+    /// request: a valid credential in it is ended, not reused.
+    fn issue(
+        &self,
+        user: User,
+        headers: &HeaderMap,
+    ) -> impl Future<Output = Result<Issued, Rejection>> + Send;
+
+    /// Whose request this is.
+    fn authenticate(
+        &self,
+        headers: &HeaderMap,
+    ) -> impl Future<Output = Result<User, Rejection>> + Send;
+
+    /// The user's cart.
+    fn cart(&self, headers: &HeaderMap) -> impl Future<Output = Result<Cart, Rejection>> + Send;
+
+    /// Adds to the user's cart.
+    fn add_to_cart(
+        &self,
+        headers: &HeaderMap,
+        item: &str,
+    ) -> impl Future<Output = Result<CartAnswer, Rejection>> + Send;
+
+    /// A new access token for a refresh token.
+    fn refresh(
+        &self,
+        _headers: &HeaderMap,
+    ) -> impl Future<Output = Result<Token, Rejection>> + Send {
+        async { Err(Rejection::NotSupported) }
+    }
+
+    /// Ends this credential.
+    fn logout(
+        &self,
+        headers: &HeaderMap,
+    ) -> impl Future<Output = Result<Revocation, Rejection>> + Send;
+
+    /// Ends every credential of the user.
+    fn logout_all(
+        &self,
+        headers: &HeaderMap,
+    ) -> impl Future<Output = Result<Revocation, Rejection>> + Send;
+
+    /// The store's housekeeping, where there is a store.
+    fn upkeep(&self) -> Option<Arc<dyn Upkeep>> {
+        None
+    }
+}
+
+/// Takes an opened scheme, of whichever type, and makes something of it: how the registry hands a
+/// type to code that is generic over it.
+pub trait Visitor {
+    /// What it makes.
+    type Output;
+
+    /// Makes it.
+    fn visit<S: Scheme>(self, scheme: S) -> Self::Output;
+}
+
+macro_rules! registry {
+    ($($info:path => $open:path),+ $(,)?) => {
+        /// Every arm there is.
+        #[must_use]
+        pub fn arms() -> &'static [ArmInfo] {
+            const ARMS: &[ArmInfo] = &[$($info),+];
+            ARMS
+        }
+
+        /// Opens an arm by its name and hands its scheme to the visitor.
+        ///
+        /// # Errors
+        /// [`ServeError::UnknownArm`] with the list of arms, or what opening the scheme or its
+        /// store said.
+        pub async fn open<V: Visitor>(
+            arm: &str,
+            options: &SchemeOptions,
+            visitor: V,
+        ) -> Result<V::Output, ServeError> {
+            $(if arm == $info.arm {
+                return Ok(visitor.visit($open(options).await?));
+            })+
+            let known: Vec<_> = arms().iter().map(|info| info.arm).collect();
+            Err(ServeError::UnknownArm { found: arm.into(), known: known.join(", ") })
+        }
+    };
+}
+
+registry! {
+    none::INFO => none::open,
+    session::MEMORY => session::open_memory,
+    jwt_hs256::INFO => jwt_hs256::open,
+}

@@ -1,0 +1,191 @@
+//! Sessions: a random id in a cookie, everything else in a store.
+//!
+//! An id that is not one in form is refused before the store is asked. Login always makes a new id and
+//! ends the session of a valid presented cookie, so that a planted id is worth nothing. Every refusal
+//! looks the same and none sets a cookie: an unknown, an ended and an expired id are not told apart.
+//! The cookie has no `Max-Age`: the server decides when a session is over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+
+use super::credential::{COOKIE_INSECURE, COOKIE_SECURE, cookie};
+use super::{
+    ArmInfo, CartAnswer, Challenge, CookieSecurity, Credential, Issued, Reason, Rejection,
+    Revocation, Scheme, SchemeOptions,
+};
+use crate::cart::Cart;
+use crate::clock::{Clock, Timestamp};
+use crate::contract::{CredentialCarrier, CredentialSource};
+use crate::error::ServeError;
+use crate::stores::memory::MemoryStore;
+use crate::stores::{SESSION_ID_CHARS, Session, SessionData, SessionId, SessionStore, Upkeep};
+use crate::users::User;
+
+/// The arm `session@memory`.
+pub const MEMORY: ArmInfo = ArmInfo {
+    arm: "session@memory",
+    scheme: "session",
+    store: Some("memory"),
+    summary: "A random id in a cookie, the session in a table of the server's own memory.",
+    authenticates: true,
+    stateful: true,
+    revokes: true,
+    refreshes: false,
+    after_restart: "Everyone is logged out: the table is gone.",
+};
+
+/// The scheme over a store.
+#[derive(Debug)]
+pub struct Sessions<St> {
+    store: Arc<St>,
+    clock: Clock,
+    ttl: Duration,
+    idle: Option<Duration>,
+    cookie_name: &'static str,
+    cookie_attributes: &'static str,
+}
+
+/// Opens `session@memory`.
+///
+/// # Errors
+/// Never.
+pub async fn open_memory(options: &SchemeOptions) -> Result<Sessions<MemoryStore>, ServeError> {
+    Ok(Sessions::new(MemoryStore::new(options.idle), options))
+}
+
+impl<St: SessionStore> Sessions<St> {
+    /// The scheme over this store.
+    pub fn new(store: St, options: &SchemeOptions) -> Self {
+        let (cookie_name, cookie_attributes) = match options.cookie {
+            CookieSecurity::Secure => (COOKIE_SECURE, "; Path=/; Secure; HttpOnly; SameSite=Lax"),
+            CookieSecurity::Insecure => (COOKIE_INSECURE, "; Path=/; HttpOnly; SameSite=Lax"),
+        };
+        Self {
+            store: Arc::new(store),
+            clock: options.clock.clone(),
+            ttl: options.ttl,
+            idle: options.idle,
+            cookie_name,
+            cookie_attributes,
+        }
+    }
+
+    /// The store, for tests that look behind the scheme.
+    #[must_use]
+    pub fn store(&self) -> &St {
+        &self.store
+    }
+
+    fn presented(&self, headers: &HeaderMap) -> Result<SessionId, Rejection> {
+        let text = cookie(headers, self.cookie_name)?;
+        SessionId::parse(text).ok_or(Rejection::Invalid(Reason::Shape))
+    }
+
+    /// The live session of the request; an activity where there is an idle timeout to put off.
+    async fn find(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<(SessionId, Session, Timestamp), Rejection> {
+        let id = self.presented(headers)?;
+        let now = self.clock.now();
+        let found = match self.idle {
+            None => self.store.read(id, now).await?,
+            Some(_) => self.store.read_and_touch(id, now).await?,
+        };
+        Ok((id, found.ok_or(Rejection::Invalid(Reason::Unknown))?, now))
+    }
+
+    fn set_cookie(&self, id: SessionId) -> Result<HeaderValue, Rejection> {
+        let length = self.cookie_name.len() + 1 + SESSION_ID_CHARS + self.cookie_attributes.len();
+        let mut text = String::with_capacity(length);
+        text.push_str(self.cookie_name);
+        text.push('=');
+        id.encode(&mut text);
+        text.push_str(self.cookie_attributes);
+        HeaderValue::try_from(text).map_err(|_| Rejection::Issue)
+    }
+
+    fn removal_cookie(&self) -> Result<HeaderValue, Rejection> {
+        let text = format!("{}={}; Max-Age=0", self.cookie_name, self.cookie_attributes);
+        HeaderValue::try_from(text).map_err(|_| Rejection::Issue)
+    }
+}
+
+impl<St: SessionStore> Scheme for Sessions<St> {
+    const CHALLENGE: Challenge = Challenge {
+        missing: "Session realm=\"authbench\"",
+        invalid: "Session realm=\"authbench\"",
+    };
+
+    fn credential(&self) -> Credential {
+        Credential {
+            source: CredentialSource::Cookie(self.cookie_name.into()),
+            carrier: CredentialCarrier::Cookie(self.cookie_name.into()),
+        }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = vec![match self.idle {
+            None => "Sessions end at their absolute expiry; there is no idle timeout.".into(),
+            Some(idle) => format!("Sessions end after {} s without use.", idle.as_secs_f64()),
+        }];
+        if self.cookie_name == COOKIE_INSECURE {
+            notes.push(
+                "The cookie is not Secure and so not named `__Host-`: for plain HTTP only.".into(),
+            );
+        }
+        notes
+    }
+
+    async fn issue(&self, user: User, headers: &HeaderMap) -> Result<Issued, Rejection> {
+        match self.presented(headers) {
+            Ok(old) => drop(self.store.delete(old).await?),
+            Err(Rejection::Ambiguous) => return Err(Rejection::Ambiguous),
+            Err(_) => {}
+        }
+        let data = SessionData { user, cart: Cart::default() };
+        let session = Session::begin(data, self.clock.now(), self.ttl);
+        loop {
+            let id = SessionId::generate().map_err(|_| Rejection::Issue)?;
+            if self.store.create(id, session.clone()).await? {
+                return Ok(Issued::Cookie(self.set_cookie(id)?));
+            }
+        }
+    }
+
+    async fn authenticate(&self, headers: &HeaderMap) -> Result<User, Rejection> {
+        self.find(headers).await.map(|(_, session, _)| session.data.user)
+    }
+
+    async fn cart(&self, headers: &HeaderMap) -> Result<Cart, Rejection> {
+        self.find(headers).await.map(|(_, session, _)| session.data.cart)
+    }
+
+    async fn add_to_cart(&self, headers: &HeaderMap, item: &str) -> Result<CartAnswer, Rejection> {
+        let (id, session, now) = self.find(headers).await?;
+        let cart = session.data.cart.with(item)?;
+        let data = SessionData { cart: cart.clone(), ..session.data };
+        if !self.store.update(id, data, now).await? {
+            return Err(Rejection::Invalid(Reason::Unknown));
+        }
+        Ok(CartAnswer { cart, token: None })
+    }
+
+    async fn logout(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+        let (id, ..) = self.find(headers).await?;
+        let revoked = u64::from(self.store.delete(id).await?);
+        Ok(Revocation { revoked, cookie: Some(self.removal_cookie()?) })
+    }
+
+    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+        let (_, session, _) = self.find(headers).await?;
+        let revoked = self.store.delete_all_of_user(session.data.user.id).await?;
+        Ok(Revocation { revoked, cookie: Some(self.removal_cookie()?) })
+    }
+
+    fn upkeep(&self) -> Option<Arc<dyn Upkeep>> {
+        Some(Arc::clone(&self.store) as Arc<dyn Upkeep>)
+    }
+}

@@ -1,0 +1,70 @@
+//! The admin listener: what the inside of the server looks like, as JSON.
+//!
+//! `GET /stats` answers with [`AdminStats`], `GET /healthz` says that the server is up. It is a router
+//! of its own on a listener of its own: nothing of it can be reached by way of the public one.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use http::StatusCode;
+use tikv_jemalloc_ctl::{epoch, stats, thread};
+
+use crate::app::App;
+use crate::contract::{AdminStats, CONTRACT_VERSION};
+use crate::stores::Upkeep;
+
+/// What the statistics are taken from.
+pub(super) struct Inside {
+    pub(super) started: Instant,
+    pub(super) app: App,
+    pub(super) upkeep: Option<Arc<dyn Upkeep>>,
+    pub(super) connections: Arc<AtomicU64>,
+    pub(super) on_jemalloc: bool,
+}
+
+/// Whether this process allocates from jemalloc, seen by allocating and asking whether it noticed: the
+/// library may be linked, and answer, and not be the allocator.
+pub(super) fn runs_on_jemalloc() -> bool {
+    let Ok(allocated) = thread::allocatedp::read() else { return false };
+    let before = allocated.get();
+    drop(black_box(vec![1_u8; 4096]));
+    allocated.get() >= before + 4096
+}
+
+pub(super) fn app(inside: Inside) -> App {
+    let router = Router::new()
+        .route("/stats", get(answer_stats))
+        .route("/healthz", get(async || Json(serde_json::json!({ "ready": true }))))
+        .fallback(async || (StatusCode::NOT_FOUND, r#"{"error":"not_found"}"#));
+    App::new(router.with_state(Arc::new(inside)))
+}
+
+async fn answer_stats(State(inside): State<Arc<Inside>>) -> Json<AdminStats> {
+    let uptime = inside.started.elapsed().as_millis();
+    let mut answer = AdminStats {
+        authbench: CONTRACT_VERSION,
+        uptime_ms: u64::try_from(uptime).unwrap_or(u64::MAX),
+        panics: inside.app.panics(),
+        connections: inside.connections.load(Ordering::Relaxed),
+        ..AdminStats::default()
+    };
+    if let Some(store) = &inside.upkeep
+        && let Ok(store) = store.stats().await
+    {
+        answer.live_sessions = Some(store.sessions);
+        answer.store_operations = Some(store.operations);
+        answer.swept_sessions = Some(store.swept);
+    }
+    // The figures are a snapshot that is taken when the epoch is advanced.
+    if inside.on_jemalloc && epoch::advance().is_ok() {
+        answer.allocated_bytes = stats::allocated::read().ok().map(|bytes| bytes as u64);
+        answer.active_bytes = stats::active::read().ok().map(|bytes| bytes as u64);
+        answer.resident_bytes = stats::resident::read().ok().map(|bytes| bytes as u64);
+    }
+    Json(answer)
+}

@@ -1,0 +1,234 @@
+//! The server: a function of two listeners and a reason to stop.
+//!
+//! [`serve`] opens an arm, answers on the public listener, tells about itself on the admin one, sweeps
+//! the store, and returns when it is told to stop and has let open requests finish. Ports, flags,
+//! signals and stdin belong to the command that calls it; it prints nothing and ends no process.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::app::{self, OpenArm};
+use crate::clock::Clock;
+use crate::contract::{
+    BodyFormat, CONTRACT_VERSION, Check, Journey, Login, ReadyLine, Step, Target, UserPattern,
+};
+use crate::error::ServeError;
+use crate::schemes::{CookieSecurity, SchemeOptions};
+use crate::stores::Upkeep;
+use crate::users::PasswordHash;
+
+mod accept;
+mod admin;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 4096;
+
+/// How a server is to be. Every field has a value: flags are lowered before.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// The arm, `scheme` or `scheme@store`.
+    pub arm: String,
+    /// How long a credential lives at most.
+    pub ttl: Duration,
+    /// How long a session lives without use; `None`: as long as `ttl`.
+    pub idle: Option<Duration>,
+    /// How far the clocks of a token's issuer and of this server may be apart.
+    pub leeway: Duration,
+    /// How passwords are checked.
+    pub password_hash: PasswordHash,
+    /// Whether cookies are for HTTPS only.
+    pub cookie: CookieSecurity,
+    /// Key of a token scheme; `None`: a random one for this run.
+    pub key: Option<Vec<u8>>,
+    /// Pause between two sweeps of the store.
+    pub sweep_every: Duration,
+    /// How long a client may take for a request head, and stay idle between two requests.
+    pub header_read_timeout: Duration,
+    /// How long open requests may take after the stop before they are cut off.
+    pub drain: Duration,
+    /// Threads of the runtime, for the ready line.
+    pub threads: usize,
+}
+
+impl ServeOptions {
+    /// The defaults for this arm.
+    #[must_use]
+    pub fn new(arm: impl Into<String>) -> Self {
+        let scheme = SchemeOptions::default();
+        Self {
+            arm: arm.into(),
+            ttl: scheme.ttl,
+            idle: scheme.idle,
+            leeway: scheme.leeway,
+            password_hash: PasswordHash::default(),
+            cookie: scheme.cookie,
+            key: None,
+            sweep_every: Duration::from_secs(10),
+            header_read_timeout: Duration::from_secs(30),
+            drain: Duration::from_secs(5),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    fn scheme(&self) -> Result<SchemeOptions, ServeError> {
+        let refuse = |option, expected, found: Duration| {
+            Err(ServeError::Option { option, expected, found: format!("{found:?}") })
+        };
+        // Tokens count in whole seconds, and both schemes must live for the same time.
+        if self.ttl.is_zero() || self.ttl.subsec_nanos() != 0 {
+            return refuse("ttl", "a whole number of seconds, at least 1", self.ttl);
+        }
+        if let Some(idle) = self.idle.filter(|idle| idle.as_millis() == 0) {
+            return refuse("idle", "at least 1 ms", idle);
+        }
+        if self.sweep_every.is_zero() {
+            return refuse("sweep_every", "more than nothing", self.sweep_every);
+        }
+        Ok(SchemeOptions {
+            ttl: self.ttl,
+            idle: self.idle,
+            leeway: self.leeway,
+            cookie: self.cookie,
+            key: self.key.clone(),
+            clock: Clock::System,
+        })
+    }
+}
+
+/// A listener for [`serve`], with a backlog that a burst of users does not overflow.
+///
+/// # Errors
+/// [`ServeError::Listen`]. Panics outside a tokio runtime.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let listen = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|source| ServeError::Listen { address, source })
+}
+
+/// Serves until `stop` completes, calling `ready` once requests are being answered.
+///
+/// # Errors
+/// Where the options make no sense, the arm cannot be opened, or a part of the server dies.
+pub async fn serve(
+    options: ServeOptions,
+    public: TcpListener,
+    admin: TcpListener,
+    ready: impl FnOnce(&ReadyLine),
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let arm = app::open(&options.arm, &options.scheme()?, options.password_hash).await?;
+    let line = ready_line(&options, &arm, address(&public)?, address(&admin)?);
+    let limits =
+        accept::Limits { header_read_timeout: options.header_read_timeout, drain: options.drain };
+    let connections = Arc::new(AtomicU64::new(0));
+    let inside = admin::Inside {
+        started: Instant::now(),
+        app: arm.app.clone(),
+        upkeep: arm.upkeep.clone(),
+        connections: Arc::clone(&connections),
+        on_jemalloc: admin::runs_on_jemalloc(),
+    };
+    let (stopping, stopped) = watch::channel(());
+    let public = tokio::spawn(accept::run(public, arm.app, limits, connections, stopped.clone()));
+    let own = Arc::new(AtomicU64::new(0));
+    let admin = tokio::spawn(accept::run(admin, admin::app(inside), limits, own, stopped));
+    let sweeper = arm.upkeep.map(|store| tokio::spawn(sweep(store, options.sweep_every)));
+    ready(&line);
+    stop.await;
+    drop(stopping);
+    if let Some(sweeper) = sweeper {
+        sweeper.abort();
+    }
+    join("public listener", public).await?;
+    join("admin listener", admin).await
+}
+
+async fn join(task: &'static str, handle: JoinHandle<()>) -> Result<(), ServeError> {
+    handle.await.map_err(|error| ServeError::Task { task, found: error.to_string() })
+}
+
+/// Sweeps for ever. A store that cannot be asked now is asked again next time: expired sessions are
+/// refused at reading, so a missed sweep costs memory only.
+async fn sweep(store: Arc<dyn Upkeep>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        drop(store.sweep(Clock::System.now()).await);
+    }
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, ServeError> {
+    listener.local_addr().map_err(|source| ServeError::Listen {
+        address: SocketAddr::from(([0, 0, 0, 0], 0)),
+        source,
+    })
+}
+
+fn ready_line(
+    options: &ServeOptions,
+    arm: &OpenArm,
+    address: SocketAddr,
+    admin: SocketAddr,
+) -> ReadyLine {
+    let mut notes = arm.notes.clone();
+    notes.push(format!("Credentials live for {} s.", options.ttl.as_secs()));
+    notes.push(match options.password_hash {
+        PasswordHash::Derived => {
+            "Passwords are checked against a digest, which is no way to store real ones.".into()
+        }
+        PasswordHash::Argon2id => "Every login costs one argon2id evaluation.".into(),
+    });
+    ReadyLine {
+        authbench: CONTRACT_VERSION,
+        arm: options.arm.clone(),
+        address,
+        admin,
+        pid: std::process::id(),
+        threads: options.threads,
+        notes,
+        target: target(options, arm, address),
+    }
+}
+
+/// There is no `cart` journey: a token's cart comes back in a new token, and a descriptor cannot yet
+/// say that a step replaces the credential.
+fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target {
+    let me = Step {
+        name: "me".into(),
+        method: "GET".into(),
+        path: "/me".into(),
+        body: None,
+        expect_status: 200,
+        check: Some(Check { json: "/user_id".into(), equals: "{n}".into() }),
+    };
+    let fields = [("username", "{username}"), ("password", "{password}")];
+    Target {
+        name: options.arm.clone(),
+        base_url: format!("http://{address}"),
+        users: UserPattern::default(),
+        login: Some(Login {
+            path: "/login".into(),
+            format: BodyFormat::Json,
+            fields: fields.map(|(key, value)| (key.into(), value.into())).into(),
+            expect_status: 200,
+            credential: arm.credential.source.clone(),
+            send: arm.credential.carrier.clone(),
+        }),
+        headers: BTreeMap::new(),
+        journeys: BTreeMap::from([("browse".into(), Journey { steps: vec![me] })]),
+    }
+}

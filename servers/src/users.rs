@@ -1,0 +1,319 @@
+//! The users: a synthetic directory that is a pure function of a number and takes no memory.
+//!
+//! User n, for n below [`USERS`], is called `user-{n}`, has the password `password-{n}`, and the facts
+//! that every arm tells about them. A million of them can log in, so a password is checked by default
+//! against a digest ([`PasswordHash::Derived`]), which is no way to store real passwords: there is
+//! nothing stored. [`PasswordHash::Argon2id`] adds the real cost of one evaluation a login. A name that
+//! does not exist takes the same path as a wrong password and must never be told from it.
+
+use std::fmt;
+use std::hint::black_box;
+use std::str::FromStr;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{Context, Digest, SHA256};
+use serde::{Serialize, Serializer};
+use tokio::sync::Semaphore;
+
+/// Number of users, `user-0` to `user-99999999`.
+pub const USERS: u32 = 100_000_000;
+
+/// Number of a user, below [`USERS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct UserId(u32);
+
+impl UserId {
+    /// The user of this number, if there is one.
+    #[must_use]
+    pub const fn new(n: u32) -> Option<Self> {
+        if n < USERS { Some(Self(n)) } else { None }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// Reads the one canonical form: decimal, no sign, no leading zero.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let canonical = matches!(text, [b'0'] | [b'1'..=b'9', ..]) && text.len() <= 8;
+        if !canonical {
+            return None;
+        }
+        let mut n = 0_u32;
+        for &digit in text {
+            if !digit.is_ascii_digit() {
+                return None;
+            }
+            n = n * 10 + u32::from(digit - b'0');
+        }
+        Self::new(n)
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a user may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Most users.
+    Member,
+    /// One user in a hundred.
+    Admin,
+}
+
+impl Role {
+    /// `member` or `admin`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role of this name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Member, Self::Admin].into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// Most bytes of a [`Name`].
+pub const NAME_BYTES_MAX: usize = 23;
+
+/// A display name of at most [`NAME_BYTES_MAX`] bytes, kept in place: copying one allocates nothing,
+/// and neither a session record nor a verified token has a second allocation for it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Name {
+    length: u8,
+    bytes: [u8; NAME_BYTES_MAX],
+}
+
+impl Name {
+    /// A name of this text, if it is not too long.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let mut bytes = [0; NAME_BYTES_MAX];
+        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(Self { length: u8::try_from(text.len()).ok()?, bytes })
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // It was copied from a str in `new`, so the default is never taken.
+        std::str::from_utf8(&self.bytes[..usize::from(self.length)]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// The facts about a user that a session records, a token carries and `GET /me` tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct User {
+    /// Number.
+    #[serde(rename = "user_id")]
+    pub id: UserId,
+    /// Display name, `User {n}` in the directory.
+    pub name: Name,
+    /// Role.
+    pub role: Role,
+}
+
+impl User {
+    /// What the directory says about this user.
+    #[must_use]
+    pub fn of(id: UserId) -> Self {
+        let mut name = Name { length: 5, bytes: [0; NAME_BYTES_MAX] };
+        name.bytes[..5].copy_from_slice(b"User ");
+        let mut digits = [0; 8];
+        let mut n = id.number();
+        let mut start = digits.len();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + u8::try_from(n % 10).unwrap_or_default();
+            n /= 10;
+            if n == 0 {
+                break;
+            }
+        }
+        for &digit in &digits[start..] {
+            name.bytes[usize::from(name.length)] = digit;
+            name.length += 1;
+        }
+        let role = if id.number().is_multiple_of(100) { Role::Admin } else { Role::Member };
+        Self { id, name, role }
+    }
+}
+
+/// How a password is checked at login, the same for every arm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PasswordHash {
+    /// Two SHA-256 digests and a comparison in constant time: about a microsecond.
+    #[default]
+    Derived,
+    /// One argon2id evaluation (19,456 KiB, 2 passes, 1 lane) of the presented password and a salt of
+    /// the user's, besides the derived check. There is no stored hash to compare the result with:
+    /// the *cost* is real, the decision remains the derived check's.
+    Argon2id,
+}
+
+/// A name of no [`PasswordHash`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected `derived` or `argon2id`, found `{0}`")]
+pub struct UnknownPasswordHash(String);
+
+impl FromStr for PasswordHash {
+    type Err = UnknownPasswordHash;
+
+    fn from_str(text: &str) -> Result<Self, UnknownPasswordHash> {
+        match text {
+            "derived" => Ok(Self::Derived),
+            "argon2id" => Ok(Self::Argon2id),
+            _ => Err(UnknownPasswordHash(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Derived => "derived",
+            Self::Argon2id => "argon2id",
+        })
+    }
+}
+
+/// The password could not be checked, which says nothing about whether it is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a password to be checked, found that hashing failed or was shut down")]
+pub struct CheckFailed;
+
+/// The directory.
+#[derive(Debug)]
+pub struct Users {
+    hash: PasswordHash,
+    hashing: Semaphore,
+}
+
+impl Users {
+    /// A directory that checks passwords in this way, with at most half of the machine's cores busy
+    /// hashing at a time, so that requests that are already authenticated are not stalled by logins.
+    #[must_use]
+    pub fn new(hash: PasswordHash) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { hash, hashing: Semaphore::new((cores / 2).max(1)) }
+    }
+
+    /// The user of this name and password; `None` where either is wrong, without saying which.
+    ///
+    /// # Errors
+    /// [`CheckFailed`] where hashing failed or the runtime is shutting down.
+    pub async fn check(&self, username: &str, password: &str) -> Result<Option<User>, CheckFailed> {
+        if self.hash == PasswordHash::Argon2id {
+            let _permit = self.hashing.acquire().await.map_err(|_| CheckFailed)?;
+            let salt = digest(username, "salt");
+            let password = password.as_bytes().to_vec();
+            tokio::task::spawn_blocking(move || argon2id(&password, salt.as_ref()))
+                .await
+                .map_err(|_| CheckFailed)??;
+        }
+        let id = username.strip_prefix("user-").and_then(|n| UserId::parse(n.as_bytes()));
+        // A name that does not exist is compared with somebody's password all the same.
+        let right = format!("password-{}", id.unwrap_or(UserId(0)));
+        let expected = digest(username, &right);
+        let presented = digest(username, password);
+        let equal = verify_slices_are_equal(expected.as_ref(), presented.as_ref()).is_ok();
+        Ok(id.filter(|_| equal).map(User::of))
+    }
+}
+
+fn digest(username: &str, text: &str) -> Digest {
+    let mut context = Context::new(&SHA256);
+    context.update(username.as_bytes());
+    context.update(&[0]);
+    context.update(text.as_bytes());
+    context.finish()
+}
+
+fn argon2id(password: &[u8], salt: &[u8]) -> Result<(), CheckFailed> {
+    let mut out = [0; 32];
+    // The defaults of argon2 0.6 are the OWASP minimum: argon2id, m=19456 KiB, t=2, p=1.
+    argon2::Argon2::default()
+        .hash_password_into(password, salt, &mut out)
+        .map_err(|_| CheckFailed)?;
+    black_box(out);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_one_form() {
+        for (text, n) in [("0", 0), ("7", 7), ("99999999", 99_999_999)] {
+            assert_eq!(UserId::parse(text.as_bytes()).unwrap().number(), n);
+        }
+        for text in ["", "00", "01", "+1", "-1", "1 ", " 1", "1.0", "1e3", "100000000", "\u{661}"] {
+            assert_eq!(UserId::parse(text.as_bytes()), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn facts_follow_from_the_number() {
+        for n in [0, 9, 10, 17, 12_345, 99_999_999] {
+            let user = User::of(UserId::new(n).unwrap());
+            assert_eq!(user.name.as_str(), format!("User {n}"));
+            assert_eq!(user.role == Role::Admin, n % 100 == 0);
+        }
+        assert_eq!(Name::new(&"x".repeat(23)).unwrap().as_str().len(), 23);
+        assert_eq!(Name::new(&"x".repeat(24)), None);
+    }
+
+    #[tokio::test]
+    async fn only_the_right_pair_is_right_whatever_the_hash() {
+        for hash in [PasswordHash::Derived, PasswordHash::Argon2id] {
+            let users = Users::new(hash);
+            let user = users.check("user-7", "password-7").await.unwrap().unwrap();
+            assert_eq!(user.id.number(), 7);
+            for (name, password) in [
+                ("user-7", "password-8"),
+                ("user-7", ""),
+                ("user-07", "password-7"),
+                ("user-100000000", "password-100000000"),
+                ("nobody", "password-0"),
+                ("", ""),
+            ] {
+                assert_eq!(users.check(name, password).await, Ok(None), "{name} {password}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_password_hash_reads_back_what_it_prints() {
+        for hash in [PasswordHash::Derived, PasswordHash::Argon2id] {
+            assert_eq!(hash.to_string().parse(), Ok(hash));
+        }
+        assert!("bcrypt".parse::<PasswordHash>().is_err());
+    }
+}

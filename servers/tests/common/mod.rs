@@ -1,0 +1,201 @@
+//! What the test suites share: an arm opened in process under a clock moved by hand, driven by its own
+//! descriptor.
+//!
+//! Credentials are taken and sent as the arm's [`Credential`] says, so that a descriptor that does not
+//! fit its server fails here. No test names a header or a cookie of an arm unless it is about that.
+
+#![allow(dead_code, unreachable_pub, reason = "every suite uses its own part of this")]
+#![allow(clippy::unwrap_used, reason = "a helper of tests: clippy exempts test functions only")]
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use servers::app::{self, OpenArm};
+use servers::clock::{Clock, Timestamp};
+use servers::contract::{CredentialCarrier, CredentialSource};
+use servers::schemes::{ArmInfo, Credential, SchemeOptions, arms};
+use servers::users::PasswordHash;
+
+/// A whole second, so that what counts in seconds and what counts in milliseconds agree.
+pub const START: u64 = 2_000_000_000;
+pub const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+/// Options under a manual clock that stands at [`START`].
+pub fn options() -> SchemeOptions {
+    SchemeOptions {
+        clock: Clock::manual(Timestamp::from_seconds(START)),
+        key: Some(KEY.to_vec()),
+        ..SchemeOptions::default()
+    }
+}
+
+/// An open arm.
+pub struct Arm {
+    pub info: ArmInfo,
+    pub open: OpenArm,
+    pub clock: Clock,
+    pub options: SchemeOptions,
+}
+
+/// An answer, read to its end.
+#[derive(Debug, PartialEq)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Fails unless the answer has this status, is JSON, and may not be stored.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        assert_eq!(self.header("content-type"), "application/json");
+        assert_eq!(self.header("cache-control"), "no-store");
+        self.json();
+        self
+    }
+
+    /// Fails unless this is the 401 of an invalid credential.
+    #[track_caller]
+    pub fn expect_refused(self) -> Self {
+        let answer = self.expect(401);
+        assert_eq!(answer.text, r#"{"error":"unauthorized"}"#);
+        assert!(!answer.headers.contains_key(header::SET_COOKIE));
+        assert!(answer.header("www-authenticate").contains(r#"realm="authbench""#));
+        answer
+    }
+}
+
+/// Every arm of the registry, each opened anew.
+pub async fn every_arm() -> Vec<Arm> {
+    let mut all = Vec::new();
+    for info in arms() {
+        all.push(Arm::open(info, options()).await);
+    }
+    assert!(all.len() >= 3);
+    all
+}
+
+impl Arm {
+    pub async fn open(info: &ArmInfo, options: SchemeOptions) -> Self {
+        let open = app::open(info.arm, &options, PasswordHash::Derived).await.unwrap();
+        Self { info: *info, open, clock: options.clock.clone(), options }
+    }
+
+    pub async fn named(arm: &str, options: SchemeOptions) -> Self {
+        Self::open(arms().iter().find(|info| info.arm == arm).unwrap(), options).await
+    }
+
+    /// How long after a login the credential is first refused.
+    pub fn lifetime(&self) -> Duration {
+        if self.info.stateful { self.options.ttl } else { self.options.ttl + self.options.leeway }
+    }
+
+    /// Puts the clock this far after [`START`].
+    pub fn at(&self, after: Duration) {
+        self.clock.set(Timestamp::from_seconds(START).plus(after));
+    }
+
+    pub async fn call(&self, request: Request) -> Answer {
+        let (parts, body) = self.open.app.call(request).await.into_parts();
+        let text = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8(text.to_vec()).unwrap(),
+        }
+    }
+
+    pub async fn get(&self, path: &str, credential: &str) -> Answer {
+        self.call(self.carrying("GET", path, credential).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, credential: &str, body: &Value) -> Answer {
+        let request = self
+            .carrying("POST", path, credential)
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()));
+        self.call(request.unwrap()).await
+    }
+
+    pub async fn me(&self, credential: &str) -> Answer {
+        self.get("/me", credential).await
+    }
+
+    pub async fn login_as(&self, username: &str, password: &str) -> Answer {
+        self.call(login_request(username, password)).await
+    }
+
+    /// Logs the user in and takes the credential from where the descriptor says that it is.
+    pub async fn login(&self, n: u32) -> String {
+        let answer = self.login_as(&format!("user-{n}"), &format!("password-{n}")).await;
+        credential_of(&answer.expect(200), &self.open.credential)
+    }
+
+    /// Store operations so far; 0 without a store.
+    pub async fn operations(&self) -> u64 {
+        match &self.open.upkeep {
+            Some(store) => store.stats().await.unwrap().operations,
+            None => 0,
+        }
+    }
+
+    /// Sessions in the store; 0 without a store.
+    pub async fn sessions(&self) -> u64 {
+        match &self.open.upkeep {
+            Some(store) => store.stats().await.unwrap().sessions,
+            None => 0,
+        }
+    }
+
+    pub fn carrying(&self, method: &str, path: &str, credential: &str) -> http::request::Builder {
+        let (name, value) = carried(&self.open.credential.carrier, credential);
+        Request::builder().method(method).uri(path).header(name, value)
+    }
+}
+
+pub fn login_request(username: &str, password: &str) -> Request {
+    let body = json!({ "username": username, "password": password });
+    Request::post("/login")
+        .header("content-type", "application/json")
+        .body(Body::from(body.to_string()))
+        .unwrap()
+}
+
+/// The header that carries a credential, as bytes, because a tampered one need not be text.
+pub fn carried(carrier: &CredentialCarrier, credential: &str) -> (String, String) {
+    match carrier {
+        CredentialCarrier::Cookie(name) => ("cookie".into(), format!("{name}={credential}")),
+        CredentialCarrier::Header { name, template } => {
+            (name.clone(), template.replace("{credential}", credential))
+        }
+    }
+}
+
+pub fn credential_of(answer: &Answer, credential: &Credential) -> String {
+    match &credential.source {
+        CredentialSource::Json(pointer) => match answer.json().pointer(pointer).unwrap() {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        },
+        CredentialSource::Cookie(name) => {
+            let cookie = answer.header("set-cookie");
+            let value = cookie.strip_prefix(&format!("{name}=")).unwrap();
+            value.split(';').next().unwrap().to_owned()
+        }
+        CredentialSource::Header(name) => answer.header(name).to_owned(),
+    }
+}
