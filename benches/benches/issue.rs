@@ -1,7 +1,7 @@
 //! What it costs to make a credential for a user whose password was right: every arm.
 //!
-//! A stateful arm's store would grow without end, so its sessions are swept between rounds, untimed:
-//! the figures are for a store of up to ten thousand sessions.
+//! A stateful arm's store would grow without end, so its sessions are swept between rounds,
+//! untimed: the figures are for a store of up to ten thousand sessions.
 
 use std::hint::black_box;
 

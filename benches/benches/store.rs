@@ -1,8 +1,9 @@
 //! What the stores cost by themselves, at a thousand and at a hundred thousand live sessions.
 //!
-//! `get` finds a session, another one each time; `put` creates one under an id made beforehand, and is
-//! undone untimed after every round, so that the level stays. `logout-all` is the scan that stands in
-//! for an index from user to sessions: it is in a unit of its own, and needs a runtime to yield to.
+//! `get` finds a session, another one each time; `put` creates one under an id made beforehand,
+//! and is undone untimed after every round, so that the level stays. `logout-all` is the scan that
+//! stands in for an index from user to sessions: it is in a unit of its own, and needs a runtime
+//! to yield to.
 
 use std::hint::black_box;
 

@@ -1,9 +1,10 @@
 //! Fixtures of the micro-benchmarks, each verified before it is timed.
 //!
-//! A benchmark of an error path looks fast. So a fixture is made by the code under test, checked to
-//! yield the right user, and only then handed out; making one panics otherwise. Futures that are ready
-//! at once, as those of the arms in process are, are polled by hand: no runtime is in the figures.
-//! Every benchmark runs on jemalloc, as the server does, and walks over many users, as a server must.
+//! A benchmark of an error path looks fast. So a fixture is made by the code under test, checked
+//! to yield the right user, and only then handed out; making one panics otherwise. Futures that
+//! are ready at once, as those of the arms in process are, are polled by hand: no runtime is in
+//! the figures. Every benchmark runs on jemalloc, as the server does, and walks over many users,
+//! as a server must.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -123,8 +124,8 @@ pub fn requests<S: Scheme>(scheme: &S) -> Vec<HeaderMap> {
         .collect()
 }
 
-/// Ids and sessions of as many users, in a store, in an order that has nothing to do with where they
-/// lie, each checked to be found.
+/// Ids and sessions of as many users, in a store, in an order that has nothing to do with where
+/// they lie, each checked to be found.
 ///
 /// # Panics
 /// If one is not.
@@ -154,7 +155,8 @@ pub fn session(n: u32) -> Session {
     Session::begin(data, Timestamp::from_seconds(NOW), TTL)
 }
 
-/// Times `iterations` calls in rounds of at most `round`, with `between` called untimed after each.
+/// Times `iterations` calls in rounds of at most `round`, with `between` called untimed after
+/// each.
 pub fn in_rounds(
     iterations: u64,
     round: u64,

@@ -1,8 +1,8 @@
 //! The cart: state that grows, kept in a session record or carried in a token.
 //!
 //! It is bounded, and by the same numbers for every arm, because a token that carries it must stay
-//! under the limit of a request head. A cart is a shared slice behind one pointer, eight bytes where
-//! empty: reading a session copies its record, and must not copy the cart with it.
+//! under the limit of a request head. A cart is a shared slice behind one pointer, eight bytes
+//! where empty: reading a session copies its record, and must not copy the cart with it.
 
 use std::sync::Arc;
 

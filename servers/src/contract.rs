@@ -61,6 +61,9 @@ pub struct AdminStats {
     pub panics: u64,
     /// Open connections on the public listener.
     pub connections: u64,
+    /// Times the public listener could not accept for want of descriptors or memory.
+    #[serde(default)]
+    pub accept_errors: u64,
 }
 
 /// How to drive a server.

@@ -1,13 +1,11 @@
 //! Why a server could not be started or kept up.
 //!
-//! These are the errors of an operator, not of a client: each says what was expected, what was found
-//! and what to do. What a client does wrong is a [`crate::schemes::Rejection`], which is data, has a
-//! status, and never ends the process.
+//! These are the errors of an operator, not of a client: each says what was expected, what was
+//! found and what to do. What a client does wrong is a [`crate::schemes::Rejection`], which is
+//! data, has a status, and never ends the process.
 
 use std::io;
 use std::net::SocketAddr;
-
-use crate::stores::StoreError;
 
 /// A server that cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -65,4 +63,16 @@ pub enum ServeError {
     /// The store could not be opened.
     #[error("expected a working store, found: {0}")]
     Store(#[from] StoreError),
+}
+
+/// A store that could not do what it was asked. The request fails closed, with a 503.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store `{store}` could not {operation}: {found}; see that it runs and can be reached")]
+pub struct StoreError {
+    /// Name of the store.
+    pub store: &'static str,
+    /// What was asked of it.
+    pub operation: &'static str,
+    /// What it said.
+    pub found: String,
 }

@@ -1,10 +1,11 @@
 //! The users: a synthetic directory that is a pure function of a number and takes no memory.
 //!
-//! User n, for n below [`USERS`], is called `user-{n}`, has the password `password-{n}`, and the facts
-//! that every arm tells about them. A million of them can log in, so a password is checked by default
-//! against a digest ([`PasswordHash::Derived`]), which is no way to store real passwords: there is
-//! nothing stored. [`PasswordHash::Argon2id`] adds the real cost of one evaluation a login. A name that
-//! does not exist takes the same path as a wrong password and must never be told from it.
+//! User n, for n below [`USERS`], is called `user-{n}`, has the password `password-{n}`, and the
+//! facts that every arm tells about them. A million of them can log in, so a password is checked
+//! by default against a digest ([`PasswordHash::Derived`]), which is no way to store real
+//! passwords: there is nothing stored. [`PasswordHash::Argon2id`] adds the real cost of one
+//! evaluation a login. A name that does not exist takes the same path as a wrong password and must
+//! never be told from it.
 
 use std::fmt;
 use std::hint::black_box;
@@ -90,8 +91,8 @@ impl Role {
 /// Most bytes of a [`Name`].
 pub const NAME_BYTES_MAX: usize = 23;
 
-/// A display name of at most [`NAME_BYTES_MAX`] bytes, kept in place: copying one allocates nothing,
-/// and neither a session record nor a verified token has a second allocation for it.
+/// A display name of at most [`NAME_BYTES_MAX`] bytes, kept in place: copying one allocates
+/// nothing, and neither a session record nor a verified token has a second allocation for it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Name {
     length: u8,
@@ -171,9 +172,9 @@ pub enum PasswordHash {
     /// Two SHA-256 digests and a comparison in constant time: about a microsecond.
     #[default]
     Derived,
-    /// One argon2id evaluation (19,456 KiB, 2 passes, 1 lane) of the presented password and a salt of
-    /// the user's, besides the derived check. There is no stored hash to compare the result with:
-    /// the *cost* is real, the decision remains the derived check's.
+    /// One argon2id evaluation (19,456 KiB, 2 passes, 1 lane) of the presented password and a salt
+    /// of the user's, besides the derived check. There is no stored hash to compare the result
+    /// with: the *cost* is real, the decision remains the derived check's.
     Argon2id,
 }
 
@@ -216,8 +217,9 @@ pub struct Users {
 }
 
 impl Users {
-    /// A directory that checks passwords in this way, with at most half of the machine's cores busy
-    /// hashing at a time, so that requests that are already authenticated are not stalled by logins.
+    /// A directory that checks passwords in this way, with at most half of the machine's cores
+    /// busy hashing at a time, so that requests that are already authenticated are not stalled by
+    /// logins.
     #[must_use]
     pub fn new(hash: PasswordHash) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -1,7 +1,7 @@
 //! What every arm must do, written once and run for every line of the registry.
 //!
-//! An arm that is fast because it checks less fails here. Where arms may differ, the difference is what
-//! their [`ArmInfo`](servers::ArmInfo) says about them, never their name.
+//! An arm that is fast because it checks less fails here. Where arms may differ, the difference is
+//! what their [`ArmInfo`](servers::ArmInfo) says about them, never their name.
 
 #![allow(clippy::unwrap_used, reason = "tests, and their helpers, which clippy does not exempt")]
 
@@ -86,8 +86,8 @@ async fn a_credential_in_the_query_is_ignored() {
     }
 }
 
-/// The floor believes whatever number it is told, so a changed digit is another user, and it is left
-/// out; every other arm refuses every change of every byte, and in the same words.
+/// The floor believes whatever number it is told, so a changed digit is another user, and it is
+/// left out; every other arm refuses every change of every byte, and in the same words.
 #[tokio::test]
 async fn a_credential_changed_in_any_byte_is_refused_in_the_same_words() {
     for arm in every_arm().await.into_iter().filter(|arm| arm.info.authenticates) {

@@ -1,7 +1,9 @@
-//! Attacks on tokens, a row each, with the check that must refuse it and the one answer that it gets.
+//! Attacks on tokens, a row each, with the check that must refuse it and the one answer that it
+//! gets.
 //!
-//! Every token here is signed with the server's own key unless the row is about the signature, so that
-//! a row can only be refused by the check that it names. After each row the good token still works.
+//! Every token here is signed with the server's own key unless the row is about the signature, so
+//! that a row can only be refused by the check that it names. After each row the good token still
+//! works.
 
 #![allow(clippy::unwrap_used, reason = "tests, and their helpers, which clippy does not exempt")]
 

@@ -1,7 +1,7 @@
 //! The memory store against a model that cannot be wrong, under races, and back to nothing.
 //!
-//! The model is a plain map that applies the promises of [`servers::stores`] literally. A store to come
-//! is added by one more call of `agrees_with_the_model`.
+//! The model is a plain map that applies the promises of [`servers::stores`] literally. A store to
+//! come is added by one more call of `agrees_with_the_model`.
 
 #![allow(clippy::unwrap_used, reason = "tests, and their helpers, which clippy does not exempt")]
 
@@ -157,7 +157,10 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_memory_store_is_the_model(ops in vec(op(), 1..120), idle in prop::option::of(1..4_000_u64)) {
+    fn the_memory_store_is_the_model(
+        ops in vec(op(), 1..120),
+        idle in prop::option::of(1..4_000_u64),
+    ) {
         let idle = idle.map(Duration::from_millis);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(agrees_with_the_model(MemoryStore::new(idle), idle, &ops));

@@ -1,7 +1,7 @@
 //! The server on real sockets: what only the connection sees, written as bytes.
 //!
-//! Limits of heads and bodies, framing that could smuggle, slow clients, the stop, the admin listener.
-//! Every listener binds port 0 on the loopback, and each test has a server of its own.
+//! Limits of heads and bodies, framing that could smuggle, slow clients, the stop, the admin
+//! listener. Every listener binds port 0 on the loopback, and each test has a server of its own.
 
 #![allow(clippy::unwrap_used, reason = "tests, and their helpers, which clippy does not exempt")]
 
@@ -57,7 +57,8 @@ impl Server {
 
 async fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    // A server that refuses early may close while we still write: its answer is there all the same.
+    // A server that refuses early may close while we still write: its answer is there all the
+    // same.
     let (mut reading, mut writing) = stream.split();
     let mut text = Vec::new();
     let read = async {
@@ -188,9 +189,9 @@ async fn limits_and_framing_are_the_same_for_every_arm() {
     }
 }
 
-/// hyper drops a `Content-Length` that comes with chunks, reads the chunks, and closes (RFC 9112, 6.3
-/// allows it). Nothing may be left over for a next request: behind a proxy that reads the length, what
-/// is left over would be a request that nobody sent.
+/// hyper drops a `Content-Length` that comes with chunks, reads the chunks, and closes (RFC 9112,
+/// 6.3 allows it). Nothing may be left over for a next request: behind a proxy that reads the
+/// length, what is left over would be a request that nobody sent.
 #[tokio::test]
 async fn a_length_beside_chunks_is_dropped_and_leaves_nothing_over() {
     let server = Server::start(ServeOptions::new("session@memory")).await;
@@ -338,8 +339,8 @@ async fn nonsense_is_refused_before_anything_starts() {
     }
 }
 
-/// A real argon2id login costs tens of milliseconds; a request that is authenticated already costs none
-/// of it, since hashing is off the threads that serve and leaves cores free.
+/// A real argon2id login costs tens of milliseconds; a request that is authenticated already costs
+/// none of it, since hashing is off the threads that serve and leaves cores free.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hashing_does_not_stall_the_requests_of_others() {
     let options = ServeOptions {

@@ -1,1 +1,92 @@
-//! x
+//! Carries out a plan: a fresh server for every trial, its actions in order, a record at the end.
+//!
+//! The campaign does not know which experiment a trial belongs to, and computes no figure. A trial that
+//! fails leaves a record that says why, and the next one runs; only an interrupt or a disk that does
+//! not take the record ends the campaign, and every record written before stays whole.
+
+mod trial;
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Interrupt, Result};
+use crate::experiment;
+use crate::plan::{Plan, TrialPlan};
+use crate::record::{Folder, Placement, TrialOutcome, TrialRecord};
+
+pub use trial::{Probe, run_trial};
+
+/// Hears how a campaign goes on.
+pub trait Progress {
+    /// A trial begins.
+    fn begins(&mut self, trial: &TrialPlan);
+    /// A trial is over.
+    fn ended(&mut self, record: &TrialRecord);
+}
+
+/// Runs every trial of a plan and writes its record.
+///
+/// # Errors
+/// `Interrupted` when a signal comes, `Io` when a record cannot be written; else, after the last
+/// trial, `Target` when one failed and `Invalid` when a cell has no figure that may be used. The
+/// records are there in any case.
+pub fn run(
+    plan: &Plan,
+    folder: &Folder,
+    placement: &Placement,
+    interrupt: &Interrupt,
+    progress: &mut dyn Progress,
+) -> Result<()> {
+    let hash = plan.hash();
+    let mut records = Vec::new();
+    for trial in &plan.trials {
+        progress.begins(trial);
+        let record = run_trial(&hash, trial, placement, interrupt)?;
+        folder.write_record(&record)?;
+        progress.ended(&record);
+        records.push(record);
+    }
+    judge(&records)
+}
+
+/// Whether the records are what was hoped for.
+fn judge(records: &[TrialRecord]) -> Result<()> {
+    let failed: Vec<_> = records
+        .iter()
+        .filter_map(|record| match &record.outcome {
+            TrialOutcome::Failed { cause } => Some(cause),
+            TrialOutcome::Complete => None,
+        })
+        .collect();
+    if let Some(first) = failed.first() {
+        return Err(Error::Target(format!(
+            "{} of {} trials failed, the first because {first}",
+            failed.len(),
+            records.len()
+        )));
+    }
+    let cell = |record: &TrialRecord| {
+        let trial = &record.trial;
+        (trial.experiment.clone(), trial.arm.clone(), trial.level)
+    };
+    let (mut all, mut valid) = (BTreeSet::new(), BTreeSet::new());
+    let mut reason = None;
+    for record in records {
+        all.insert(cell(record));
+        let doubts =
+            experiment::find(&record.trial.experiment).map_or(vec![], |e| e.doubts(record));
+        match doubts.into_iter().find(|doubt| doubt.invalidates) {
+            None => drop(valid.insert(cell(record))),
+            Some(doubt) => drop(reason.get_or_insert(doubt)),
+        }
+    }
+    match (all.difference(&valid).next(), reason) {
+        (Some((experiment, arm, level)), Some(doubt)) => Err(Error::Invalid(format!(
+            "{} of {} figures are invalid, {experiment} of {arm} at level {level} among them: {}; {}",
+            all.len() - valid.len(),
+            all.len(),
+            doubt.what,
+            doubt.remedy
+        ))),
+        _ => Ok(()),
+    }
+}

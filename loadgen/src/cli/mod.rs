@@ -1,1 +1,87 @@
-//! x
+//! The command line: a verb a file, flags lowered to validated values before anything is started.
+//!
+//! Data goes to stdout, everything else to stderr. No verb ends the process: an error travels to
+//! `main.rs`, which turns it into the exit code.
+
+mod campaign;
+mod doctor;
+mod output;
+mod report;
+mod run;
+mod schemes;
+mod serve;
+mod signals;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Error, Result};
+
+/// What session-based and token-based authentication cost as users grow.
+///
+/// Start with `authbench campaign quick`: it starts matching servers on this machine, drives them and
+/// leaves a comparison report.
+#[derive(Debug, Parser)]
+#[command(name = "authbench", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run a campaign and write its report
+    Campaign(campaign::CampaignArgs),
+    /// Print what a campaign would run, and for how long
+    Plan(campaign::PlanArgs),
+    /// Put one load on a URL, an arm, or the server in a target file
+    Run(run::RunArgs),
+    /// Serve one arm until stdin closes or a signal comes
+    Serve(serve::ServeArgs),
+    /// Rebuild the report of a campaign from its records
+    Report(report::ReportArgs),
+    /// List the arms, and what each can and cannot do
+    Schemes(schemes::SchemesArgs),
+    /// Say whether this machine is fit to measure, and what it lacks
+    Doctor(doctor::DoctorArgs),
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// Whatever ended it; see [`Error`].
+pub fn run(cli: Cli) -> Result<()> {
+    match cli.verb {
+        Verb::Campaign(args) => campaign::campaign(args),
+        Verb::Plan(args) => campaign::plan(&args),
+        Verb::Run(args) => run::run(&args),
+        Verb::Serve(args) => serve::serve(args),
+        Verb::Report(args) => report::report(&args),
+        Verb::Schemes(args) => schemes::schemes(&args),
+        Verb::Doctor(args) => doctor::doctor(&args),
+    }
+}
+
+/// Prints an error on stderr.
+pub fn complain(error: &Error) {
+    output::error(&error.to_string());
+}
+
+/// How a verb prints its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs: one JSON value.
+    Json,
+}
+
+/// Figures of a debug build are those of code that nobody runs.
+fn refuse_debug_build(allowed: bool, verb: &str) -> Result<()> {
+    if cfg!(debug_assertions) && !allowed {
+        return Err(Error::Config(format!(
+            "expected a release build, found a debug build, whose figures mean nothing; use \
+             `cargo run --release -- {verb} ...`, or --allow-debug to try out the mechanics"
+        )));
+    }
+    Ok(())
+}

@@ -73,7 +73,9 @@ impl Driver {
             .to_socket_addrs()
             .ok()
             .and_then(|mut addresses| addresses.next())
-            .ok_or_else(|| Error::Target(format!("the host of `{authority}` has no address")))?;
+            .ok_or_else(|| {
+            Error::Target(format!("the host of `{authority}` has no address"))
+        })?;
         Ok(Self { script: Arc::new(script), address, cores, workers, interrupt })
     }
 
@@ -192,7 +194,10 @@ pub fn load(
         ready.send(login).ok()?;
         drop(ready);
         let start_ns = start.recv().ok()?;
-        Some(worker.load(plan, seed, start_ns))
+        let harvest = worker.load(plan, seed, start_ns);
+        // The connections stay open until whoever watches has read the server's memory.
+        let _ = start.recv();
+        Some(harvest)
     };
     thread::scope(|scope| {
         let each = &each;
@@ -211,11 +216,12 @@ pub fn load(
         }
         let start_at = epoch.elapsed() + START_AFTER;
         let start_ns = nanos(start_at);
-        for start in starts {
+        for start in &starts {
             // A worker that is gone is reported when it is joined.
             let _ = start.send(start_ns);
         }
         walk_phases(driver, plan, epoch, start_ns, &mut watch);
+        drop(starts);
         let mut harvests = Vec::new();
         for handle in handles {
             let harvest = handle.join().map_err(panicked)?;
@@ -301,7 +307,7 @@ fn merge(
         }
     }
     assert!(counts.balanced(), "a request was lost in the accounts: {counts:?}");
-    let request_wire_bytes = if counts.sent == 0 { 0 } else { bytes_sent / counts.sent };
+    let request_wire_bytes = bytes_sent.checked_div(counts.sent).unwrap_or(0);
     LoadRecord {
         model: plan.model.label(),
         login: driver.script.login.map(|_| login),

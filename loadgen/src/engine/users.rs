@@ -39,11 +39,6 @@ impl Credentials {
         let end = self.starts.get(index + 1).map_or(self.bytes.len(), |end| *end as usize);
         &self.bytes[*start as usize..end]
     }
-
-    /// Bytes of all credentials.
-    pub(super) fn total_bytes(&self) -> u64 {
-        self.bytes.len() as u64
-    }
 }
 
 #[cfg(test)]
@@ -60,7 +55,6 @@ mod tests {
             assert_eq!(credentials.get(index).len(), index as usize + 1);
         }
         assert_eq!(credentials.get(5), b"");
-        assert_eq!(credentials.total_bytes(), 15);
         assert!(credentials.early.is_empty());
     }
 }

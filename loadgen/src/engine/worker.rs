@@ -368,11 +368,8 @@ impl<'a> Core<'a> {
             }
             Err(failure) => Outcome::Failed(*failure),
         };
-        let at = Moments {
-            planned_ns: due.planned_ns,
-            sent_ns: ended.sent_ns,
-            done_ns: ended.done_ns,
-        };
+        let at =
+            Moments { planned_ns: due.planned_ns, sent_ns: ended.sent_ns, done_ns: ended.done_ns };
         self.finish(ended.connection, due, at, outcome);
     }
 

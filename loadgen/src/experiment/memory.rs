@@ -109,13 +109,8 @@ impl Experiment for Memory {
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         let connections = connections(record);
-        let observation = |users, metric, value| Observation {
-            users,
-            connections,
-            rate: None,
-            metric,
-            value,
-        };
+        let observation =
+            |users, metric, value| Observation { users, connections, rate: None, metric, value };
         let mut observations = Vec::new();
         for snapshot in snapshots(record) {
             for (metric, read) in READINGS {

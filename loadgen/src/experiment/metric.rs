@@ -3,7 +3,7 @@
 //! A metric of a load has its accessor in its row. The names are part of the output contract: add
 //! rows, do not rename them.
 
-use crate::record::{LoadRecord, MemoryUse};
+use crate::record::{Histogram, LoadRecord, MemoryUse};
 use crate::stats::Scale;
 
 /// One thing that is measured.
@@ -108,15 +108,15 @@ fn no_load(_: &LoadRecord) -> Option<f64> {
 }
 
 fn response(load: &LoadRecord, quantile: f64) -> Option<f64> {
-    percentile(load.all_steps().0, quantile)
+    percentile(&load.all_steps().0, quantile)
 }
 
 fn service(load: &LoadRecord, quantile: f64) -> Option<f64> {
-    percentile(load.all_steps().1, quantile)
+    percentile(&load.all_steps().1, quantile)
 }
 
 /// A percentile in microseconds; `None` with fewer than ten samples beyond it, where it is noise.
-fn percentile(histogram: crate::record::Histogram, quantile: f64) -> Option<f64> {
+fn percentile(histogram: &Histogram, quantile: f64) -> Option<f64> {
     let beyond = histogram.count() as f64 * (1.0 - quantile);
     (beyond >= 10.0).then(|| histogram.quantile_ns(quantile) as f64 / 1e3)
 }

@@ -112,7 +112,10 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
     for name in &spec.experiments {
         let experiment = find(name).ok_or_else(|| {
             let known: Vec<_> = EXPERIMENTS.iter().map(|e| format!("[{}]", e.name())).collect();
-            spec.refuse(format!("expected an experiment among {}, found `{name}`", known.join(", ")))
+            spec.refuse(format!(
+                "expected an experiment among {}, found `{name}`",
+                known.join(", ")
+            ))
         })?;
         let Cells { blocks, cells } = experiment.expand(spec)?;
         if !(1..=1000).contains(&blocks) {

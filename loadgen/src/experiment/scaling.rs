@@ -82,9 +82,9 @@ impl Experiment for Scaling {
         let users = spec.users.clone().unwrap_or(users);
         let users = levels(spec, "scaling", "users", users, 1, 1..=USERS_MAX)?;
         if measure < Span::from_millis(100) {
-            return Err(spec.refuse(format!(
-                "[scaling] measure: expected at least 100ms, found {measure}"
-            )));
+            return Err(
+                spec.refuse(format!("[scaling] measure: expected at least 100ms, found {measure}"))
+            );
         }
         let cell = |arm: &String, users: u32| Cell {
             arm: arm.clone(),

@@ -8,6 +8,7 @@
 mod scan;
 mod template;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use http::Uri;
@@ -131,12 +132,7 @@ impl Script {
     ///
     /// # Errors
     /// How it is wrong.
-    pub fn judge(
-        &self,
-        request: usize,
-        who: Who<'_>,
-        answer: &Answer<'_>,
-    ) -> Result<(), Mismatch> {
+    pub fn judge(&self, request: usize, who: Who<'_>, answer: &Answer<'_>) -> Result<(), Mismatch> {
         let request = &self.requests[request];
         if answer.status != request.expect_status {
             return Err(Mismatch::Status(answer.status));
@@ -157,7 +153,7 @@ impl Script {
     pub fn credential(&self, request: usize, answer: &Answer<'_>) -> Result<Vec<u8>, Mismatch> {
         let found = match &self.requests[request].credential {
             Some(Extract::Cookie(name)) => set_cookie(answer.headers, name),
-            Some(Extract::Json(pointer)) => pointer.find(answer.body).map(|v| v.into_owned()),
+            Some(Extract::Json(pointer)) => pointer.find(answer.body).map(Cow::into_owned),
             Some(Extract::Header(name)) => header(answer.headers, name).map(<[u8]>::to_vec),
             None => None,
         };
@@ -270,7 +266,9 @@ fn header_name(name: &str) -> Result<String, String> {
 fn path(target: &Target, text: &str) -> Result<Template, String> {
     let plain = text.starts_with('/') && text.bytes().all(|b| b > b' ' && b < 0x7f);
     if !plain {
-        return Err(format!("expected a path that starts with `/`, without spaces; found `{text}`"));
+        return Err(format!(
+            "expected a path that starts with `/`, without spaces; found `{text}`"
+        ));
     }
     Ok(Template::new(text, &target.users, Escape::None))
 }
@@ -403,7 +401,9 @@ mod tests {
         assert!(refused(&|_| {}, "nope").contains("expected a journey among browse"));
         assert!(refused(&|t| t.base_url = "ftp://x".into(), "browse").contains("http://HOST:PORT"));
         assert!(refused(&|t| t.base_url = "http://x/y".into(), "browse").contains("found"));
-        assert!(refused(&|t| t.login.as_mut().unwrap().path = "login".into(), "browse").contains("/"));
+        assert!(
+            refused(&|t| t.login.as_mut().unwrap().path = "login".into(), "browse").contains("/")
+        );
         let bad_method = |t: &mut Target| {
             t.journeys.get_mut("browse").unwrap().steps[0].method = "G T".into();
         };

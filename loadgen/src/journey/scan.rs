@@ -203,7 +203,8 @@ mod tests {
 
     #[test]
     fn garbage_is_not_searched() {
-        for json in ["", "{", "{\"a", "{\"a\":", "[", "{]", "\"", "{\"a\" 1}", "<html>", "{\"a\":1"] {
+        for json in ["", "{", "{\"a", "{\"a\":", "[", "{]", "\"", "{\"a\" 1}", "<html>", "{\"a\":1"]
+        {
             assert_eq!(find("/a", json), None, "{json}");
         }
         let deep = format!("{{\"b\":{}1{},\"a\":1}}", "[".repeat(9000), "]".repeat(9000));

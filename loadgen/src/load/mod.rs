@@ -29,7 +29,9 @@ impl LoadModel {
     pub fn label(&self) -> String {
         match self {
             Self::Closed(Closed { think_ns: 0 }) => "closed, no think time".into(),
-            Self::Closed(closed) => format!("closed, think time {} ms", closed.think_ns / 1_000_000),
+            Self::Closed(closed) => {
+                format!("closed, think time {} ms", closed.think_ns / 1_000_000)
+            }
             Self::Constant(constant) => format!("open, constant {}/s", constant.rate_per_s),
         }
     }

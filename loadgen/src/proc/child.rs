@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -54,6 +55,8 @@ impl Server {
             command.args(["--cores", &cores.join(",")]);
         }
         command.args(&options.arguments);
+        // A group of its own: Ctrl-C is for us, and we stop the server when its figures are safe.
+        command.process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command
             .spawn()

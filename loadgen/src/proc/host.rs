@@ -2,7 +2,6 @@
 
 use std::fs;
 
-
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 use crate::plan::sha256_hex;
@@ -32,11 +31,7 @@ pub fn describe() -> Host {
         compiler: env!("AUTHBENCH_RUSTC").into(),
         lockfile_sha256: sha256_hex(include_bytes!("../../../Cargo.lock")),
         allocator: "jemalloc".into(),
-        kernel: format!(
-            "{} {}",
-            "Linux",
-            rustix::system::uname().release().to_string_lossy()
-        ),
+        kernel: format!("{} {}", "Linux", rustix::system::uname().release().to_string_lossy()),
         cpu_model: system
             .as_ref()
             .and_then(|system| system.cpus().first())
@@ -57,9 +52,8 @@ pub fn describe() -> Host {
             let mut ends = range.split_whitespace().map(str::parse);
             Some((ends.next()?.ok()?, ends.next()?.ok()?))
         }),
-        huge_pages: line("/sys/kernel/mm/transparent_hugepage/enabled").and_then(|choices| {
-            Some(choices.split_once('[')?.1.split_once(']')?.0.to_string())
-        }),
+        huge_pages: line("/sys/kernel/mm/transparent_hugepage/enabled")
+            .and_then(|choices| Some(choices.split_once('[')?.1.split_once(']')?.0.to_string())),
     }
 }
 

@@ -16,8 +16,7 @@ use crate::error::{Error, Result};
 use crate::plan::{PLAN_SCHEMA, Plan};
 
 /// The files of a report, which are rebuilt from the others.
-pub const REPORT_FILES: [&str; 4] =
-    ["report.html", "report.md", "report.json", "measurements.csv"];
+pub const REPORT_FILES: [&str; 4] = ["report.html", "report.md", "report.json", "measurements.csv"];
 
 /// The folder of one campaign.
 #[derive(Clone, Debug)]
@@ -197,7 +196,8 @@ mod tests {
         assert_eq!(folder.records().unwrap(), []);
         let twice = Folder::create(dir.path(), &plan(), &host).unwrap_err();
         assert_eq!(twice.exit_code(), 2);
-        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let left: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left.len(), 3, "no temporary file is left: {left:?}");
     }
 

@@ -12,7 +12,7 @@ use crate::stats::{Estimate, Verdict, estimate, paired_difference, paired_ratio}
 
 /// The relative difference that still counts as equal. A smaller one would decide no choice of a
 /// scheme, and two cores cannot tell it from noise.
-pub const MARGIN: f64 = 0.03;
+const MARGIN: f64 = 0.03;
 
 /// Everything a report says, before it is set in type.
 #[derive(Clone, Debug, Serialize)]
@@ -285,13 +285,15 @@ fn compare(one: &Measurement, other: &Measurement) -> Option<Comparison> {
     })
 }
 
+/// How many trials of an experiment, a level and an arm have a doubt.
+type Places = BTreeMap<(String, u32, String), u32>;
+
 fn doubts(plan: &Plan, host: &Host, records: &[TrialRecord]) -> Vec<DoubtSummary> {
     let mut found: Vec<DoubtSummary> = Vec::new();
     for doubt in host_doubts(host, records) {
         found.push(DoubtSummary { doubt, places: vec!["the whole campaign".into()] });
     }
-    let mut by_code: BTreeMap<String, (Doubt, BTreeMap<(String, u32, String), u32>)> =
-        BTreeMap::new();
+    let mut by_code: BTreeMap<String, (Doubt, Places)> = BTreeMap::new();
     for record in records {
         let trial = &record.trial;
         let failed = match &record.outcome {

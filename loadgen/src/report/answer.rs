@@ -24,7 +24,7 @@ pub struct Sentence {
 }
 
 /// The sentences of the answer, the most wanted first.
-pub fn answer(
+pub(super) fn answer(
     plan: &Plan,
     measurements: &[Measurement],
     comparisons: &[Comparison],
@@ -68,8 +68,12 @@ fn by_how_much(ratio: &Estimate, verdict: Verdict, more: &str, less: &str) -> St
     };
     let signed = |ratio: f64| format!("{:+.1} %", (ratio - 1.0) * 100.0);
     match verdict {
-        Verdict::Higher => format!("{} {more} ({} to {})", percent(ratio.point), percent(lo), percent(hi)),
-        Verdict::Lower => format!("{} {less} ({} to {})", percent(ratio.point), percent(hi), percent(lo)),
+        Verdict::Higher => {
+            format!("{} {more} ({} to {})", percent(ratio.point), percent(lo), percent(hi))
+        }
+        Verdict::Lower => {
+            format!("{} {less} ({} to {})", percent(ratio.point), percent(hi), percent(lo))
+        }
         Verdict::Equivalent => {
             format!("the same within the margin ({} to {})", signed(lo), signed(hi))
         }
@@ -116,9 +120,9 @@ fn cpu(
         let d = &over.difference;
         Some(format!("{} ({})", figure(d.point, "us"), range(d, "us")))
     };
-    let floor = measurements.iter().find(|m| {
-        m.valid && m.metric == name && m.arm == plan.baseline && m.users == c.users
-    })?;
+    let floor = measurements
+        .iter()
+        .find(|m| m.valid && m.metric == name && m.arm == plan.baseline && m.users == c.users)?;
     let text = format!(
         "Authentication costs {} of server CPU a request with {arm} and {} with {}, on top of {} \
          without any.",
@@ -141,9 +145,8 @@ fn tail(plan: &Plan, comparisons: &[Comparison], arm: &str) -> Option<Sentence> 
 }
 
 fn memory(measurements: &[Measurement], arm: &str) -> Option<Sentence> {
-    let slope = measurements
-        .iter()
-        .find(|m| m.valid && m.metric == "bytes_per_session" && m.arm == arm)?;
+    let slope =
+        measurements.iter().find(|m| m.valid && m.metric == "bytes_per_session" && m.arm == arm)?;
     let (lo, hi) = slope.estimate.interval?;
     let per_user = &slope.estimate;
     let verdict = if lo > 0.0 {
@@ -199,9 +202,5 @@ fn wire(
         bytes(&plan.reference)?,
         figure(c.difference.point * 1e6, "bytes"),
     );
-    (c.difference.point > 0.0).then(|| Sentence {
-        topic: "Wire".into(),
-        text,
-        verdict: c.verdict,
-    })
+    (c.difference.point > 0.0).then(|| Sentence { topic: "Wire".into(), text, verdict: c.verdict })
 }

@@ -6,7 +6,7 @@ use super::analysis::{Analysis, Measurement};
 const HEADER: &str = "experiment,arm,users,connections,rate,metric,unit,point,lo,hi,n,valid";
 
 /// Sets every figure as a row. Where there is no rate, no level or no interval, the field is empty.
-pub fn render(analysis: &Analysis) -> String {
+pub(super) fn render(analysis: &Analysis) -> String {
     let mut out = format!("{HEADER}\n");
     for measurement in &analysis.measurements {
         out.push_str(&row(measurement));
@@ -45,11 +45,7 @@ fn number(value: f64) -> String {
     }
     let decimals = (5 - value.abs().log10().floor() as i32).clamp(0, 12) as usize;
     let text = format!("{value:.decimals$}");
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').into()
-    } else {
-        text
-    }
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
 }
 
 /// RFC 4180: quoted where a comma, a quote or a line break would be misread.

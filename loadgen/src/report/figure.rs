@@ -9,7 +9,10 @@ pub fn figure(value: f64, unit: &str) -> String {
         "us" if value.abs() >= 1e6 => format!("{} s", digits(value / 1e6)),
         "us" if value.abs() >= 1e3 => format!("{} ms", digits(value / 1e3)),
         "us" => format!("{} µs", digits(value)),
-        "bytes" if value >= 10_240.0 => Size(value as u64).to_string(),
+        "bytes" if value.abs() >= 10_240.0 => {
+            let sign = if value < 0.0 { "-" } else { "" };
+            format!("{sign}{}", Size(value.abs() as u64))
+        }
         "bytes" => format!("{} bytes", digits(value)),
         "requests/s" => format!("{} /s", digits(value)),
         "share" => format!("{} %", digits(value * 100.0)),
@@ -25,8 +28,27 @@ pub fn range(estimate: &Estimate, unit: &str) -> String {
     }
 }
 
+/// A difference in its metric's unit, with its sign: `+3.10 µs`.
+pub(super) fn signed(value: f64, unit: &str) -> String {
+    let text = figure(value, unit);
+    if value > 0.0 && !text.starts_with("0 ") { format!("+{text}") } else { text }
+}
+
+/// A ratio: `0.82 ×`.
+pub(super) fn times(ratio: f64) -> String {
+    if ratio < 0.1 { format!("{ratio:.4} ×") } else { format!("{} ×", digits(ratio)) }
+}
+
+/// The interval of a ratio.
+pub(super) fn times_range(ratio: &Estimate) -> String {
+    match ratio.interval {
+        Some((lo, hi)) => format!("{} to {}", times(lo), times(hi)),
+        None => range(ratio, ""),
+    }
+}
+
 /// Three significant digits, with commas in whole numbers.
-pub fn digits(value: f64) -> String {
+pub(super) fn digits(value: f64) -> String {
     let magnitude = value.abs();
     if magnitude >= 1000.0 {
         let scale = 10f64.powf(magnitude.log10().floor() - 2.0);
@@ -46,6 +68,17 @@ pub fn digits(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn differences_and_ratios() {
+        assert_eq!(signed(3.1, "us"), "+3.10 µs");
+        assert_eq!(signed(-3.1, "us"), "-3.10 µs");
+        assert_eq!(signed(0.001, "us"), "0 µs");
+        assert_eq!(signed(-15_000_000.0, "bytes"), "-14.3 MiB");
+        assert_eq!((times(0.824), times(0.01234)), ("0.82 ×".into(), "0.0123 ×".into()));
+        let ratio = Estimate { point: 1.0, interval: None, n: 1, method: String::new() };
+        assert_eq!(times_range(&ratio), "one trial, no interval");
+    }
 
     #[test]
     fn figures() {

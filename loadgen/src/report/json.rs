@@ -11,7 +11,7 @@ const REPORT_SCHEMA: u32 = 1;
 ///
 /// # Panics
 /// Never: an analysis is plain data.
-pub fn render(analysis: &Analysis) -> String {
+pub(super) fn render(analysis: &Analysis) -> String {
     #[derive(Serialize)]
     struct Page<'a> {
         schema: u32,

@@ -1,3 +1,5 @@
 //! report.md
 use super::analysis::Analysis;
-pub fn render(_: &Analysis) -> String { String::new() }
+pub fn render(_: &Analysis) -> String {
+    String::new()
+}

@@ -13,6 +13,10 @@ mod figure;
 mod html;
 mod json;
 mod markdown;
+#[cfg(test)]
+mod sample;
+mod table;
+mod words;
 
 pub use analysis::{Analysis, Comparison, DoubtSummary, ExperimentSummary, Measurement, analyse};
 pub use figure::{figure, range};

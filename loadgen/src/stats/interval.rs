@@ -138,7 +138,8 @@ mod tests {
     #[test]
     fn intervals_cover_the_truth_as_often_as_they_say() {
         for blocks in [3, 5, 10, 20] {
-            let covered = coverage(blocks, |pairs, _| paired_ratio(pairs).unwrap().interval.unwrap());
+            let covered =
+                coverage(blocks, |pairs, _| paired_ratio(pairs).unwrap().interval.unwrap());
             assert!((0.93..=0.97).contains(&covered), "{blocks} blocks: {covered}");
         }
     }

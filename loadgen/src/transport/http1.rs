@@ -160,8 +160,11 @@ impl Framing {
     }
 }
 
+/// A body, and the bytes it took on the wire.
+type Taken<'a> = (Cow<'a, [u8]>, usize);
+
 /// Takes a chunked body apart (RFC 9112, 7.1); `None` when it is not whole yet.
-fn chunked(bytes: &[u8]) -> Result<Option<(Cow<'_, [u8]>, usize)>, Failure> {
+fn chunked(bytes: &[u8]) -> Result<Option<Taken<'_>>, Failure> {
     let mut body = Vec::new();
     let mut at = 0;
     loop {
@@ -237,17 +240,47 @@ mod tests {
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", true, false, "", 200, true),
         ("HTTP/1.1 204 No Content\r\n\r\n", false, false, "", 204, true),
         ("HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n", false, false, "", 304, true),
-        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false, false,
-            "x", 200, true),
-        ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", false, false, "x", 200,
-            false),
+        (
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+            false,
+            false,
+            "x",
+            200,
+            true,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
+            false,
+            false,
+            "x",
+            200,
+            false,
+        ),
         ("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", false, false, "x", 200, false),
-        ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx", false, false, "x",
-            200, true),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n3;e=1\r\nyou\r\n0\r\n\r\n",
-            false, false, "hiyou", 200, true),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nT: 1\r\n\r\n", false,
-            false, "x", 200, true),
+        (
+            "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx",
+            false,
+            false,
+            "x",
+            200,
+            true,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n3;e=1\r\nyou\r\n0\r\n\r\n",
+            false,
+            false,
+            "hiyou",
+            200,
+            true,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nT: 1\r\n\r\n",
+            false,
+            false,
+            "x",
+            200,
+            true,
+        ),
         ("HTTP/1.1 200 OK\r\n\r\nuntil the end", false, true, "until the end", 200, false),
     ];
 
@@ -263,7 +296,12 @@ mod tests {
     fn no_beginning_of_an_answer_is_taken_for_the_whole() {
         for (text, to_head, ended, ..) in ANSWERS.iter().filter(|answer| !answer.2) {
             for end in 0..text.len() {
-                assert_eq!(got(&text[..end], *to_head, *ended), Ok(Got::Part), "{:?}", &text[..end]);
+                assert_eq!(
+                    got(&text[..end], *to_head, *ended),
+                    Ok(Got::Part),
+                    "{:?}",
+                    &text[..end]
+                );
                 let closed = got(&text[..end], *to_head, true);
                 let expected = if end == 0 { Failure::Closed } else { Failure::Truncated };
                 assert_eq!(closed, Err(expected), "{:?}", &text[..end]);

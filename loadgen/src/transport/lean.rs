@@ -295,7 +295,10 @@ impl Transport for Lean {
         self.requests[request].write(who, &mut self.out, &mut self.body);
         let sent_ns = self.elapsed();
         let connection = &mut self.connections[index];
-        debug_assert!(connection.state == State::Idle, "a connection carries one request at a time");
+        debug_assert!(
+            connection.state == State::Idle,
+            "a connection carries one request at a time"
+        );
         connection.request = request;
         connection.sent_ns = sent_ns;
         let outcome = if connection.stream.is_some() {
@@ -320,15 +323,14 @@ impl Transport for Lean {
             self.fail(index, failure, &mut ended);
         }
         let wait = until_ns.saturating_sub(self.elapsed());
-        let timeout = Duration::from_nanos(if wait < SPIN_NS { 0 } else { wait - SPIN_NS });
+        let timeout = Duration::from_nanos(wait.saturating_sub(SPIN_NS));
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(e) if e.kind() != ErrorKind::Interrupted => return Err(e),
             _ => {}
         }
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
-            let kind =
-                Kind { writable: event.is_writable(), read_closed: event.is_read_closed() };
+            let kind = Kind { writable: event.is_writable(), read_closed: event.is_read_closed() };
             self.event(event.token().0, kind, &mut ended);
         }
         self.events = events;

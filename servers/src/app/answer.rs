@@ -1,8 +1,8 @@
 //! The answers: every status, body and header that a client can see of a scheme.
 //!
-//! They are made here, for all schemes alike, so that no two arms can differ in what they tell. Each
-//! is JSON and says `Cache-Control: no-store`. Every invalid credential gets the same bytes: which
-//! check refused it is known inside and must never be told.
+//! They are made here, for all schemes alike, so that no two arms can differ in what they tell.
+//! Each is JSON and says `Cache-Control: no-store`. Every invalid credential gets the same bytes:
+//! which check refused it is known inside and must never be told.
 
 use axum::body::Body;
 use axum::response::Response;

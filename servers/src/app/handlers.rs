@@ -1,7 +1,7 @@
 //! The handlers, written once for every scheme.
 //!
-//! Each takes the request whole, hands its headers to the scheme, and turns what comes back into an
-//! answer. None decides anything about credentials, and none knows which scheme it serves.
+//! Each takes the request whole, hands its headers to the scheme, and turns what comes back into
+//! an answer. None decides anything about credentials, and none knows which scheme it serves.
 
 use std::sync::Arc;
 

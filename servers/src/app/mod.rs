@@ -1,9 +1,10 @@
 //! The shell: one router and one set of handlers for every scheme.
 //!
-//! [`App`] is the whole server short of sockets, and what tests call in process. Headers are set where
-//! answers are made and not by layers, and there is no tracing, no compression and no counter in the
-//! path of a request: what is measured is the scheme and the least that can carry it. The one thing
-//! wrapped around the router catches a panic, which costs its request a 500 and nobody else anything.
+//! [`App`] is the whole server short of sockets, and what tests call in process. Headers are set
+//! where answers are made and not by layers, and there is no tracing, no compression and no
+//! counter in the path of a request: what is measured is the scheme and the least that can carry
+//! it. The one thing wrapped around the router catches a panic, which costs its request a 500 and
+//! nobody else anything.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,8 +55,8 @@ impl App {
     pub async fn call(&self, request: Request) -> Response {
         let mut router = self.router.clone();
         let mut answer = pin!(async move { router.call(request).await });
-        // Each poll starts from a request of its own, and nothing that a handler shares can be left
-        // half changed by an unwind: locks are held across no call that can panic.
+        // Each poll starts from a request of its own, and nothing that a handler shares can be
+        // left half changed by an unwind: locks are held across no call that can panic.
         let caught = poll_fn(|context| {
             match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
                 Ok(Poll::Pending) => Poll::Pending,

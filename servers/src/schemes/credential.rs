@@ -1,8 +1,8 @@
 //! Where credentials stand in a request: the bearer header and the session cookie.
 //!
-//! Both are found without allocating. The rule for two of them is one for all schemes: more than one
-//! `Authorization`, more than one session cookie, or one of each, is a 400, because whichever we chose
-//! an attacker could have planted. Nothing is ever taken from a query string or a body.
+//! Both are found without allocating. The rule for two of them is one for all schemes: more than
+//! one `Authorization`, more than one session cookie, or one of each, is a 400, because whichever
+//! we chose an attacker could have planted. Nothing is ever taken from a query string or a body.
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};

@@ -1,13 +1,14 @@
 //! Signed access tokens (JWS compact, RFC 7519, `typ: at+jwt`), whatever the algorithm.
 //!
 //! jsonwebtoken signs and verifies; what a token must say is checked here, because the crate's own
-//! checks are laxer than ours must be: it never looks at `crit`, takes an issuer in an array, passes
-//! over an `aud` or `iss` of a wrong type, and asks the system for the time. Doing it here also reads
-//! header and claims once each where `jsonwebtoken::decode` reads both twice.
+//! checks are laxer than ours must be: it never looks at `crit`, takes an issuer in an array,
+//! passes over an `aud` or `iss` of a wrong type, and asks the system for the time. Doing it here
+//! also reads header and claims once each where `jsonwebtoken::decode` reads both twice.
 //!
-//! The profile is closed: one issuer, one audience, and exactly the header parameters and claims that
-//! we issue. A parameter we do not know (`kid`, `jwk`, `jku`, `x5c`, `crit`, `cty`, ...) refuses the
-//! token; none is ever followed. RFC 9068's `client_id` is left out, as there are no clients here.
+//! The profile is closed: one issuer, one audience, and exactly the header parameters and claims
+//! that we issue. A parameter we do not know (`kid`, `jwk`, `jku`, `x5c`, `crit`, `cty`, ...)
+//! refuses the token; none is ever followed. RFC 9068's `client_id` is left out, as there are no
+//! clients here.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -232,8 +233,8 @@ impl SignedTokens {
         Ok(Verified { user: User { id, name, role }, cart, expires: claims.exp })
     }
 
-    /// Valid from `max(nbf, iat) - leeway`, and until just before `exp + leeway`; and never for longer
-    /// than we give, so that a token of ours cannot claim to live for ever.
+    /// Valid from `max(nbf, iat) - leeway`, and until just before `exp + leeway`; and never for
+    /// longer than we give, so that a token of ours cannot claim to live for ever.
     fn check_times(&self, claims: &Claims<'_>) -> Result<(), Reason> {
         let now = self.clock.now();
         if now >= Timestamp::from_seconds(claims.exp).plus(self.leeway) {

@@ -1,7 +1,8 @@
 //! `jwt-hs256`: access tokens under an HMAC with SHA-256.
 //!
-//! One key signs and verifies, so whoever can check a token can make one. It must have as many bits as
-//! the hash (RFC 7518, 3.2), which jsonwebtoken does not see to: a shorter one is refused at the start.
+//! One key signs and verifies, so whoever can check a token can make one. It must have as many
+//! bits as the hash (RFC 7518, 3.2), which jsonwebtoken does not see to: a shorter one is refused
+//! at the start.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
@@ -14,7 +15,7 @@ pub const INFO: ArmInfo = ArmInfo {
     arm: "jwt-hs256",
     scheme: "jwt-hs256",
     store: None,
-    summary: "A signed token (JWT, HMAC-SHA-256) that says who the user is; the server keeps nothing.",
+    summary: "A signed token (JWT, HMAC-SHA-256) says who the user is; the server keeps nothing.",
     authenticates: true,
     stateful: false,
     revokes: false,

@@ -2,10 +2,11 @@
 //!
 //! # Adding a scheme
 //!
-//! One file with a type that implements [`Scheme`], an [`ArmInfo`] constant and an `open` function, and
-//! one line in the `registry!` below; a new store for a scheme is one more such constant, function and
-//! line. The conformance suite runs for every line. A scheme sees headers and users, never a socket or
-//! a response: statuses, bodies and headers are the shell's, so that no arm can differ by them.
+//! One file with a type that implements [`Scheme`], an [`ArmInfo`] constant and an `open`
+//! function, and one line in the `registry!` below; a new store for a scheme is one more such
+//! constant, function and line. The conformance suite runs for every line. A scheme sees headers
+//! and users, never a socket or a response: statuses, bodies and headers are the shell's, so that
+//! no arm can differ by them.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -55,7 +56,8 @@ pub struct ArmInfo {
     pub after_restart: &'static str,
 }
 
-/// What a scheme may be told at the start. Every value is valid: the command has lowered its flags.
+/// What a scheme may be told at the start. Every value is valid: the command has lowered its
+/// flags.
 #[derive(Clone, Debug)]
 pub struct SchemeOptions {
     /// How long a credential lives at most.

@@ -1,9 +1,9 @@
 //! Sessions: a random id in a cookie, everything else in a store.
 //!
-//! An id that is not one in form is refused before the store is asked. Login always makes a new id and
-//! ends the session of a valid presented cookie, so that a planted id is worth nothing. Every refusal
-//! looks the same and none sets a cookie: an unknown, an ended and an expired id are not told apart.
-//! The cookie has no `Max-Age`: the server decides when a session is over.
+//! An id that is not one in form is refused before the store is asked. Login always makes a new id
+//! and ends the session of a valid presented cookie, so that a planted id is worth nothing. Every
+//! refusal looks the same and none sets a cookie: an unknown, an ended and an expired id are not
+//! told apart. The cookie has no `Max-Age`: the server decides when a session is over.
 
 use std::sync::Arc;
 use std::time::Duration;

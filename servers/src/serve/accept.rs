@@ -1,8 +1,8 @@
 //! The accept loop: connections in, requests to the app, and an orderly end.
 //!
 //! It exists because `axum::serve` sets no header timeout and no TCP_NODELAY, sleeps a second when
-//! descriptors run out, and polls a shared signal with every request. Here each connection has a stop
-//! signal of its own, so that connections share nothing but the app. Only what happens once a
+//! descriptors run out, and polls a shared signal with every request. Here each connection has a
+//! stop signal of its own, so that connections share nothing but the app. Only what happens once a
 //! connection may be counted in this file, never what happens once a request.
 
 use std::collections::HashMap;
@@ -38,12 +38,21 @@ pub(super) struct Limits {
     pub(super) drain: Duration,
 }
 
+/// What a listener counts, once a connection.
+#[derive(Debug, Default)]
+pub(super) struct Gauges {
+    /// Connections that are open.
+    pub(super) connections: AtomicU64,
+    /// Accepts that failed for want of descriptors or memory.
+    pub(super) accept_errors: AtomicU64,
+}
+
 /// Accepts until the sender of `stopped` is dropped, then lets open requests finish for `drain`.
 pub(super) async fn run(
     listener: TcpListener,
     app: App,
     limits: Limits,
-    open: Arc<AtomicU64>,
+    gauges: Arc<Gauges>,
     mut stopped: watch::Receiver<()>,
 ) {
     let mut http = http1::Builder::new();
@@ -66,10 +75,13 @@ pub(super) async fn run(
                     stops.insert(connections.spawn(connection).id(), stop);
                 }
                 Err(error) if is_of_one_connection(&error) => {}
-                Err(_) => sleep(ACCEPT_PAUSE).await,
+                Err(_) => {
+                    gauges.accept_errors.fetch_add(1, Ordering::Relaxed);
+                    sleep(ACCEPT_PAUSE).await;
+                }
             },
         }
-        open.store(connections.len() as u64, Ordering::Relaxed);
+        gauges.connections.store(connections.len() as u64, Ordering::Relaxed);
     }
     drop(listener);
     drop(stops);
@@ -77,7 +89,7 @@ pub(super) async fn run(
     if timeout(limits.drain, finish).await.is_err() {
         connections.shutdown().await;
     }
-    open.store(0, Ordering::Relaxed);
+    gauges.connections.store(0, Ordering::Relaxed);
 }
 
 /// Whether accepting failed because of the client, so that the next accept may well succeed.
@@ -98,8 +110,8 @@ async fn connection(
     http: http1::Builder,
     stopping: oneshot::Receiver<()>,
 ) {
-    // A small answer must not wait for the acknowledgement of the one before. If the socket cannot be
-    // told, its connection is gone and serving it will find out.
+    // A small answer must not wait for the acknowledgement of the one before. If the socket cannot
+    // be told, its connection is gone and serving it will find out.
     drop(stream.set_nodelay(true));
     let service = service_fn(move |request: Request<Incoming>| {
         let app = app.clone();

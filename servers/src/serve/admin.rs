@@ -1,11 +1,12 @@
 //! The admin listener: what the inside of the server looks like, as JSON.
 //!
-//! `GET /stats` answers with [`AdminStats`], `GET /healthz` says that the server is up. It is a router
-//! of its own on a listener of its own: nothing of it can be reached by way of the public one.
+//! `GET /stats` answers with [`AdminStats`], `GET /healthz` says that the server is up. It is a
+//! router of its own on a listener of its own: nothing of it can be reached by way of the public
+//! one.
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use axum::extract::State;
@@ -14,6 +15,7 @@ use axum::{Json, Router};
 use http::StatusCode;
 use tikv_jemalloc_ctl::{epoch, stats, thread};
 
+use super::accept::Gauges;
 use crate::app::App;
 use crate::contract::{AdminStats, CONTRACT_VERSION};
 use crate::stores::Upkeep;
@@ -23,12 +25,12 @@ pub(super) struct Inside {
     pub(super) started: Instant,
     pub(super) app: App,
     pub(super) upkeep: Option<Arc<dyn Upkeep>>,
-    pub(super) connections: Arc<AtomicU64>,
+    pub(super) gauges: Arc<Gauges>,
     pub(super) on_jemalloc: bool,
 }
 
-/// Whether this process allocates from jemalloc, seen by allocating and asking whether it noticed: the
-/// library may be linked, and answer, and not be the allocator.
+/// Whether this process allocates from jemalloc, seen by allocating and asking whether it noticed:
+/// the library may be linked, and answer, and not be the allocator.
 pub(super) fn runs_on_jemalloc() -> bool {
     let Ok(allocated) = thread::allocatedp::read() else { return false };
     let before = allocated.get();
@@ -50,7 +52,8 @@ async fn answer_stats(State(inside): State<Arc<Inside>>) -> Json<AdminStats> {
         authbench: CONTRACT_VERSION,
         uptime_ms: u64::try_from(uptime).unwrap_or(u64::MAX),
         panics: inside.app.panics(),
-        connections: inside.connections.load(Ordering::Relaxed),
+        connections: inside.gauges.connections.load(Ordering::Relaxed),
+        accept_errors: inside.gauges.accept_errors.load(Ordering::Relaxed),
         ..AdminStats::default()
     };
     if let Some(store) = &inside.upkeep

@@ -1,14 +1,14 @@
 //! The server: a function of two listeners and a reason to stop.
 //!
-//! [`serve`] opens an arm, answers on the public listener, tells about itself on the admin one, sweeps
-//! the store, and returns when it is told to stop and has let open requests finish. Ports, flags,
-//! signals and stdin belong to the command that calls it; it prints nothing and ends no process.
+//! [`serve`] opens an arm, answers on the public listener, tells about itself on the admin one,
+//! sweeps the store, and returns when it is told to stop and has let open requests finish. Ports,
+//! flags, signals and stdin belong to the command that calls it; it prints nothing and ends no
+//! process.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpSocket};
@@ -135,17 +135,17 @@ pub async fn serve(
     let line = ready_line(&options, &arm, address(&public)?, address(&admin)?);
     let limits =
         accept::Limits { header_read_timeout: options.header_read_timeout, drain: options.drain };
-    let connections = Arc::new(AtomicU64::new(0));
+    let gauges = Arc::new(accept::Gauges::default());
     let inside = admin::Inside {
         started: Instant::now(),
         app: arm.app.clone(),
         upkeep: arm.upkeep.clone(),
-        connections: Arc::clone(&connections),
+        gauges: Arc::clone(&gauges),
         on_jemalloc: admin::runs_on_jemalloc(),
     };
     let (stopping, stopped) = watch::channel(());
-    let public = tokio::spawn(accept::run(public, arm.app, limits, connections, stopped.clone()));
-    let own = Arc::new(AtomicU64::new(0));
+    let public = tokio::spawn(accept::run(public, arm.app, limits, gauges, stopped.clone()));
+    let own = Arc::default();
     let admin = tokio::spawn(accept::run(admin, admin::app(inside), limits, own, stopped));
     let sweeper = arm.upkeep.map(|store| tokio::spawn(sweep(store, options.sweep_every)));
     ready(&line);
@@ -162,8 +162,8 @@ async fn join(task: &'static str, handle: JoinHandle<()>) -> Result<(), ServeErr
     handle.await.map_err(|error| ServeError::Task { task, found: error.to_string() })
 }
 
-/// Sweeps for ever. A store that cannot be asked now is asked again next time: expired sessions are
-/// refused at reading, so a missed sweep costs memory only.
+/// Sweeps for ever. A store that cannot be asked now is asked again next time: expired sessions
+/// are refused at reading, so a missed sweep costs memory only.
 async fn sweep(store: Arc<dyn Upkeep>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
@@ -204,8 +204,8 @@ fn ready_line(
     }
 }
 
-/// There is no `cart` journey: a token's cart comes back in a new token, and a descriptor cannot yet
-/// say that a step replaces the credential.
+/// There is no `cart` journey: a token's cart comes back in a new token, and a descriptor cannot
+/// yet say that a step replaces the credential.
 fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target {
     let me = Step {
         name: "me".into(),

@@ -1,14 +1,15 @@
 //! Sessions in this process: a table in 256 parts, each behind a lock of its own.
 //!
-//! Why not a concurrent map off the shelf: a record must be found in one probe, swept a little at a
-//! time, and given back to the allocator, at a known number of bytes, and each of the usual maps misses
-//! one of these. An id is random already, so its bytes are the hash and choose the part; a client
-//! cannot make ids collide, because only the server makes them. A table's slot is 16 bytes (a pointer,
-//! the user, the expiry), so that the free slots of a grown table cost little, and sweeping and
-//! logging a user out everywhere read slots in a row and do not chase pointers.
+//! Why not a concurrent map off the shelf: a record must be found in one probe, swept a little at
+//! a time, and given back to the allocator, at a known number of bytes, and each of the usual maps
+//! misses one of these. An id is random already, so its bytes are the hash and choose the part; a
+//! client cannot make ids collide, because only the server makes them. A table's slot is 16 bytes
+//! (a pointer, the user, the expiry), so that the free slots of a grown table cost little, and
+//! sweeping and logging a user out everywhere read slots in a row and do not chase pointers.
 //!
-//! No index from user to sessions is kept: [`SessionStore::delete_all_of_user`] scans every slot, some
-//! milliseconds at a million sessions, yielding as it goes. Never hold two locks, nor one over an await.
+//! No index from user to sessions is kept: [`SessionStore::delete_all_of_user`] scans every slot,
+//! some milliseconds at a million sessions, yielding as it goes. Never hold two locks, nor one
+//! over an await.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -50,7 +51,8 @@ impl Record {
     }
 }
 
-/// What lies in the table. `user` and `expires` repeat the record, so that scans need not follow it.
+/// What lies in the table. `user` and `expires` repeat the record, so that scans need not follow
+/// it.
 struct Slot {
     record: Box<Record>,
     user: UserId,
@@ -58,7 +60,8 @@ struct Slot {
     expires: u32,
 }
 
-/// One part. The counter lies in the line that the lock has just made ours, and costs nothing there.
+/// One part. The counter lies in the line that the lock has just made ours, and costs nothing
+/// there.
 #[repr(align(128))]
 #[derive(Default)]
 struct Shard {
@@ -132,7 +135,8 @@ impl MemoryStore {
         removed
     }
 
-    /// Whether a slot's session is over; follows the pointer only where the slot does not settle it.
+    /// Whether a slot's session is over; follows the pointer only where the slot does not settle
+    /// it.
     fn may_go(&self, slot: &Slot, now: Timestamp) -> bool {
         let maybe = self.idle.is_some() || u64::from(slot.expires) <= now.seconds();
         maybe && !self.is_live(&slot.record, now)

@@ -2,14 +2,17 @@
 //!
 //! # Writing a store
 //!
-//! One file, one `impl` of [`SessionStore`], one line in the registry of `schemes`. Keep four promises,
-//! which the conformance and model tests check for every store:
+//! One file, one `impl` of [`SessionStore`], one line in the registry of `schemes`. Keep four
+//! promises, which the conformance and model tests check for every store:
 //!
-//! 1. **Only [`SessionStore::create`] creates.** `update` and `touch` change what is there and live, and
-//!    answer `false` otherwise: a slow request must never bring a logged-out session back.
-//! 2. **Nothing extends the absolute expiry.** It is set at creation; activity moves the idle one only.
+//! 1. **Only [`SessionStore::create`] creates.** `update` and `touch` change what is there and
+//!    live, and answer `false` otherwise: a slow request must never bring a logged-out session
+//!    back.
+//! 2. **Nothing extends the absolute expiry.** It is set at creation; activity moves the idle one
+//!    only.
 //! 3. **Expired is gone**, from the millisecond on at which it expires, whether swept or not.
-//! 4. **An error is an error**: a store that cannot answer says so and does not say "no such session".
+//! 4. **An error is an error**: a store that cannot answer says so and does not say "no such
+//!    session".
 //!
 //! Time is always an argument. A store starts no tasks of its own; whoever owns it calls `sweep`.
 
@@ -23,6 +26,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::cart::Cart;
 use crate::clock::Timestamp;
+pub use crate::error::StoreError;
 use crate::users::{User, UserId};
 
 pub mod memory;
@@ -59,8 +63,9 @@ impl SessionId {
         &self.0
     }
 
-    /// Reads the one text that [`SessionId::encode`] writes for an id: exactly 22 characters of the
-    /// alphabet, and no bit set beyond the 128th. Anything else is refused before a store is asked.
+    /// Reads the one text that [`SessionId::encode`] writes for an id: exactly 22 characters of
+    /// the alphabet, and no bit set beyond the 128th. Anything else is refused before a store is
+    /// asked.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         if text.len() != SESSION_ID_CHARS {
@@ -124,18 +129,6 @@ pub fn is_live(
     now: Timestamp,
 ) -> bool {
     now < expires && idle.is_none_or(|idle| now < last_seen.plus(idle))
-}
-
-/// A store that could not do what it was asked. The request fails closed, with a 503.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the store `{store}` could not {operation}: {found}; see that it runs and can be reached")]
-pub struct StoreError {
-    /// Name of the store.
-    pub store: &'static str,
-    /// What was asked of it.
-    pub operation: &'static str,
-    /// What it said.
-    pub found: String,
 }
 
 /// What a store tells about itself.
@@ -205,7 +198,8 @@ pub trait SessionStore: Send + Sync + 'static {
         user: UserId,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Removes what has expired, in small steps that stall nobody, and gives memory back; how many.
+    /// Removes what has expired, in small steps that stall nobody, and gives memory back; how
+    /// many.
     fn sweep(&self, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Figures about the store.

@@ -1,8 +1,9 @@
-//! What the test suites share: an arm opened in process under a clock moved by hand, driven by its own
-//! descriptor.
+//! What the test suites share: an arm opened in process under a clock moved by hand, driven by its
+//! own descriptor.
 //!
-//! Credentials are taken and sent as the arm's [`Credential`] says, so that a descriptor that does not
-//! fit its server fails here. No test names a header or a cookie of an arm unless it is about that.
+//! Credentials are taken and sent as the arm's [`Credential`] says, so that a descriptor that does
+//! not fit its server fails here. No test names a header or a cookie of an arm unless it is about
+//! that.
 
 #![allow(dead_code, unreachable_pub, reason = "every suite uses its own part of this")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests: clippy exempts test functions only")]

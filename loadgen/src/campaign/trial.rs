@@ -1,0 +1,178 @@
+//! One trial: a server is started, acted upon, measured from outside and stopped.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::engine::{self, Driver, Phase, interrupted};
+use crate::error::{Error, Interrupt, Result};
+use crate::journey::Script;
+use crate::plan::{Action, LoadPlan, SnapshotPlan, TrialPlan};
+use crate::proc::{Server, ServerOptions, Steal, Watch, cpu_ns, memory};
+use crate::record::{
+    ActionRecord, LoadRecord, MemoryUse, Placement, RECORD_SCHEMA, ServerFacts, ServerUse,
+    SnapshotRecord, TrialOutcome, TrialRecord,
+};
+
+/// How often a server is sampled while a trial runs.
+const SAMPLE_EVERY: Duration = Duration::from_millis(250);
+
+/// Runs one trial.
+///
+/// # Errors
+/// `Interrupted` when a signal comes, and faults of authbench itself; a server that fails is no error
+/// but a record that says so.
+pub fn run_trial(
+    plan_hash: &str,
+    trial: &TrialPlan,
+    placement: &Placement,
+    interrupt: &Interrupt,
+) -> Result<TrialRecord> {
+    let began = Instant::now();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let steal = Steal::start();
+    let mut record = TrialRecord {
+        schema: RECORD_SCHEMA,
+        plan: plan_hash.into(),
+        trial: trial.clone(),
+        started_unix_ms: now.as_millis() as u64,
+        wall_ms: 0,
+        placement: placement.clone(),
+        server: None,
+        actions: Vec::new(),
+        timeline: Vec::new(),
+        steal: 0.0,
+        outcome: TrialOutcome::Complete,
+    };
+    match carry_out(trial, placement, interrupt, &mut record) {
+        Ok(()) => {}
+        Err(Error::Target(cause)) => record.outcome = TrialOutcome::Failed { cause },
+        Err(other) => return Err(other),
+    }
+    record.steal = steal.share();
+    record.wall_ms = began.elapsed().as_millis() as u64;
+    Ok(record)
+}
+
+fn carry_out(
+    trial: &TrialPlan,
+    placement: &Placement,
+    interrupt: &Interrupt,
+    record: &mut TrialRecord,
+) -> Result<()> {
+    let options = ServerOptions { cores: placement.server.clone(), ..ServerOptions::default() };
+    let mut server = Server::start(&trial.arm, &options)?;
+    let ready = server.ready();
+    record.server =
+        Some(ServerFacts { pid: ready.pid, threads: ready.threads, notes: ready.notes.clone() });
+    let watch = Watch::start(ready.pid, SAMPLE_EVERY);
+    let outcome = trial.actions.iter().try_for_each(|action| {
+        let did = act(action, &server, trial.seed, placement, interrupt)
+            .map_err(|error| or_obituary(error, &mut server))?;
+        if interrupt.signal().is_some() {
+            return Err(interrupted(interrupt));
+        }
+        if let Some(obituary) = server.obituary() {
+            return Err(Error::Target(obituary));
+        }
+        record.actions.push(did);
+        Ok(())
+    });
+    record.timeline = watch.stop();
+    outcome
+}
+
+/// When the server has died, that is the cause, and what the generator met is only its effect.
+fn or_obituary(error: Error, server: &mut Server) -> Error {
+    match error {
+        Error::Target(_) => server.obituary().map_or(error, Error::Target),
+        other => other,
+    }
+}
+
+fn act(
+    action: &Action,
+    server: &Server,
+    seed: u64,
+    placement: &Placement,
+    interrupt: &Interrupt,
+) -> Result<ActionRecord> {
+    let driver = |journey: &str| {
+        let script = Script::new(&server.ready().target, journey)?;
+        let cores = placement.generator.clone();
+        let workers = cores.len().max(1) as u32;
+        Driver::new(script, cores, workers, interrupt.clone())
+    };
+    match action {
+        Action::Fill(fill) => engine::fill(&driver("browse")?, fill).map(ActionRecord::Fill),
+        Action::Snapshot(plan) => snapshot(plan, server).map(ActionRecord::Snapshot),
+        Action::Load(plan) => {
+            let load = measured_load(&driver(&plan.journey)?, plan, seed, server)?;
+            Ok(ActionRecord::Load(Box::new(load)))
+        }
+    }
+}
+
+fn snapshot(plan: &SnapshotPlan, server: &Server) -> Result<SnapshotRecord> {
+    std::thread::sleep(Duration::from_nanos(plan.settle_ns));
+    Ok(SnapshotRecord { sessions: plan.sessions, memory: read_memory(server)? })
+}
+
+fn read_memory(server: &Server) -> Result<MemoryUse> {
+    let outside = memory(server.ready().pid);
+    let inside = server.stats()?;
+    Ok(MemoryUse {
+        allocated_bytes: inside.allocated_bytes,
+        live_sessions: inside.live_sessions,
+        connections: Some(inside.connections),
+        ..outside
+    })
+}
+
+fn measured_load(
+    driver: &Driver,
+    plan: &LoadPlan,
+    seed: u64,
+    server: &Server,
+) -> Result<LoadRecord> {
+    let mut probe = Probe::new(server);
+    let mut load = engine::load(driver, plan, seed, |phase| probe.enter(phase))?;
+    load.server = probe.used()?;
+    Ok(load)
+}
+
+/// Reads what a server uses where the phases of a load begin.
+pub struct Probe<'a> {
+    server: &'a Server,
+    before: Option<(Instant, u64)>,
+    used: Option<Result<ServerUse>>,
+}
+
+impl<'a> Probe<'a> {
+    /// A probe of this server.
+    pub const fn new(server: &'a Server) -> Self {
+        Self { server, before: None, used: None }
+    }
+
+    /// To be called as each phase begins.
+    pub fn enter(&mut self, phase: Phase) {
+        let pid = self.server.ready().pid;
+        match phase {
+            Phase::Setup | Phase::Warmup => {}
+            Phase::Measure => self.before = Some((Instant::now(), cpu_ns(pid))),
+            Phase::Drain => {
+                let Some((began, cpu_before)) = self.before else { return };
+                let cpu_ns = cpu_ns(pid).saturating_sub(cpu_before);
+                let interval_ns = began.elapsed().as_nanos() as u64;
+                let memory = read_memory(self.server);
+                self.used = Some(memory.map(|memory| ServerUse { interval_ns, cpu_ns, memory }));
+            }
+        }
+    }
+
+    /// What was used during Measure; `None` when the load did not come so far.
+    ///
+    /// # Errors
+    /// `Target` when the server could not be asked.
+    pub fn used(self) -> Result<Option<ServerUse>> {
+        self.used.transpose()
+    }
+}

@@ -1,0 +1,253 @@
+//! `authbench campaign` and `authbench plan`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{Format, output, refuse_debug_build, report, serve, signals};
+use crate::campaign::{Progress, run};
+use crate::error::{Error, Result};
+use crate::experiment::expand;
+use crate::plan::{Plan, TrialPlan};
+use crate::proc;
+use crate::record::{Folder, TrialOutcome, TrialRecord};
+use crate::report::{Analysis, analyse};
+use crate::spec::{Overrides, Spec};
+use crate::units::grouped;
+
+/// What `campaign` and `plan` have in common.
+#[derive(Debug, Args)]
+struct What {
+    /// A preset (quick) or a campaign file
+    #[arg(default_value = "quick", value_name = "PRESET|FILE.toml")]
+    campaign: String,
+    /// Compare these arms instead
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    arms: Option<Vec<String>>,
+    /// Sweep these numbers of users instead
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    users: Option<Vec<u32>>,
+    /// Seed of every random choice
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+/// Flags of `authbench campaign`.
+#[derive(Debug, Args)]
+pub(super) struct CampaignArgs {
+    #[command(flatten)]
+    what: What,
+    /// Folder for records and report [default: results/NAME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Run a debug build all the same; its figures mean nothing
+    #[arg(long, hide = true)]
+    allow_debug: bool,
+}
+
+/// Flags of `authbench plan`.
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    what: What,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+impl What {
+    /// The plan; everything that can be refused is refused here.
+    fn plan(&self) -> Result<Plan> {
+        let overrides =
+            Overrides { arms: self.arms.clone(), users: self.users.clone(), seed: self.seed };
+        let spec = Spec::load(&self.campaign, overrides)?;
+        spec.arms.iter().try_for_each(|arm| serve::require_arm(arm))?;
+        expand(&spec)
+    }
+}
+
+/// Prints what a campaign would run.
+///
+/// # Errors
+/// `Config` when it could not run.
+pub(super) fn plan(args: &PlanArgs) -> Result<()> {
+    let plan = args.what.plan()?;
+    if args.format == Format::Json {
+        let text = serde_json::to_string_pretty(&plan)
+            .map_err(|e| Error::Bug(format!("the plan cannot be written: {e}")))?;
+        output::line(&text);
+        return Ok(());
+    }
+    output::line(&format!(
+        "{}: {} trials, about {}\narms: {} (baseline {}, reference {})\nseed: {}   plan: {}",
+        plan.name,
+        plan.trials.len(),
+        minutes(plan.expected_ms()),
+        plan.arms.join(", "),
+        plan.baseline,
+        plan.reference,
+        plan.seed,
+        &plan.hash()[..12],
+    ));
+    for name in &plan.experiments {
+        let trials: Vec<_> = plan.trials.iter().filter(|t| t.experiment == *name).collect();
+        let expected = trials.iter().map(|trial| trial.expected_ms()).sum();
+        let blocks = trials.iter().map(|trial| trial.block + 1).max().unwrap_or(0);
+        output::line(&format!(
+            "\n[{name}] {} trials in {blocks} blocks, about {}",
+            trials.len(),
+            minutes(expected)
+        ));
+        let mut cells: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+        for trial in trials.iter().filter(|trial| trial.block == 0) {
+            cells.entry(trial.level).or_default().push(&trial.arm);
+        }
+        for (level, mut arms) in cells {
+            arms.sort_unstable_by_key(|arm| plan.arms.iter().position(|known| known == arm));
+            let level = match level {
+                0 => "all levels in one trial".into(),
+                level => format!("{} users", grouped(u64::from(level))),
+            };
+            output::line(&format!("  {level}: {}", arms.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+/// Runs a campaign.
+///
+/// # Errors
+/// See [`run`]; the report is written whenever there is at least one record.
+pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
+    refuse_debug_build(args.allow_debug, "campaign")?;
+    let plan = args.what.plan()?;
+    let out = args.out.unwrap_or_else(|| PathBuf::from("results").join(&plan.name));
+    let host = proc::describe();
+    let placement = proc::place(&host.cores);
+    let interrupt = signals::listen()?;
+    let folder = Folder::create(&out, &plan, &host)?;
+    output::note(&format!(
+        "{}: {} trials, about {}, into {}",
+        plan.name,
+        plan.trials.len(),
+        minutes(plan.expected_ms()),
+        out.display()
+    ));
+    let mut bar = Bar::new(&plan);
+    let outcome = run(&plan, &folder, &placement, &interrupt, &mut bar);
+    bar.finish();
+    let records = folder.records()?;
+    if records.is_empty() {
+        return outcome;
+    }
+    report::write(&folder, |_| true)?;
+    let show = format!("{}", folder.root().join("report.html").display());
+    if let Err(Error::Interrupted(_, signal)) = outcome {
+        let text = format!(
+            "interrupted after {} of {} trials; their report is {show}",
+            records.len(),
+            plan.trials.len()
+        );
+        return Err(Error::Interrupted(text, signal));
+    }
+    outcome?;
+    summarise(&analyse(&plan, host, &records));
+    output::line(&format!("\nReport: {show}"));
+    Ok(())
+}
+
+/// Prints the answer.
+fn summarise(analysis: &Analysis) {
+    for sentence in &analysis.answer {
+        output::line(&format!("- {}", sentence.text));
+    }
+    let doubts: Vec<_> = analysis.doubts.iter().map(|d| d.doubt.what.as_str()).collect();
+    if !doubts.is_empty() {
+        output::line(&format!("\nDoubts: {}.", doubts.join("; ")));
+    }
+}
+
+fn minutes(ms: u64) -> String {
+    let seconds = ms.div_ceil(1000);
+    match (seconds / 60, seconds % 60) {
+        (0, s) => format!("{s} s"),
+        (m, s) => format!("{m} min {s} s"),
+    }
+}
+
+/// A bar on a terminal, a line a trial elsewhere.
+struct Bar {
+    bar: Option<ProgressBar>,
+    total_ms: u64,
+    done_ms: u64,
+    trials: usize,
+    began: Instant,
+}
+
+impl Bar {
+    fn new(plan: &Plan) -> Self {
+        let total_ms = plan.expected_ms();
+        let bar = output::watched().then(|| {
+            let bar = ProgressBar::with_draw_target(Some(total_ms), ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Self { bar, total_ms, done_ms: 0, trials: plan.trials.len(), began: Instant::now() }
+    }
+
+    /// Time that is left, from how the trials so far went beside what was expected of them.
+    fn left(&self) -> String {
+        let pace = match self.done_ms {
+            0 => 1.0,
+            done => self.began.elapsed().as_millis() as f64 / done as f64,
+        };
+        minutes(((self.total_ms - self.done_ms) as f64 * pace) as u64)
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn label(trial: &TrialPlan) -> String {
+    match trial.level {
+        0 => format!("{} {}", trial.experiment, trial.arm),
+        level => format!("{} {} {} users", trial.experiment, trial.arm, grouped(level.into())),
+    }
+}
+
+impl Progress for Bar {
+    fn begins(&mut self, trial: &TrialPlan) {
+        if let Some(bar) = &self.bar {
+            bar.set_prefix(format!("[{}/{}] {}", trial.index + 1, self.trials, label(trial)));
+            bar.set_message(format!("{} left", self.left()));
+        }
+    }
+
+    fn ended(&mut self, record: &TrialRecord) {
+        self.done_ms = (self.done_ms + record.trial.expected_ms()).min(self.total_ms);
+        let failure = match &record.outcome {
+            TrialOutcome::Complete => String::new(),
+            TrialOutcome::Failed { cause } => format!(": FAILED: {cause}"),
+        };
+        let text = format!(
+            "[{}/{}] {}{failure}, {} left",
+            record.trial.index + 1,
+            self.trials,
+            label(&record.trial),
+            self.left()
+        );
+        match &self.bar {
+            Some(bar) if failure.is_empty() => bar.set_position(self.done_ms),
+            Some(bar) => bar.suspend(|| output::note(&text)),
+            None => output::note(&text),
+        }
+    }
+}

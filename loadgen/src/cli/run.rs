@@ -1,0 +1,483 @@
+//! `authbench run`: one load on a URL, an arm of ours, or the server in a target file.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args};
+use serde::Serialize;
+use servers::contract::{Journey, Step, Target, UserPattern};
+
+use super::{Format, output, refuse_debug_build, serve, signals};
+use crate::campaign::Probe;
+use crate::engine::{self, Driver, Phase, interrupted};
+use crate::error::{Error, Interrupt, Result};
+use crate::journey::Script;
+use crate::load::{Closed, Constant, LoadModel};
+use crate::plan::LoadPlan;
+use crate::proc::{self, Server, ServerOptions};
+use crate::record::{Counts, Doubt, Histogram, LoadRecord};
+use crate::report::figure;
+use crate::spec::read_text;
+use crate::units::{Rate, Span, grouped};
+
+/// Flags of `authbench run`.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("whom").required(true).args(["url", "arm", "target"])))]
+pub(super) struct RunArgs {
+    /// An address that needs no login, `http://127.0.0.1:8080/path`
+    url: Option<String>,
+    /// An arm of ours, which is started for this run
+    #[arg(long, value_name = "ARM")]
+    arm: Option<String>,
+    /// A file that says how to drive a server
+    #[arg(long, value_name = "FILE.toml")]
+    target: Option<PathBuf>,
+    /// Users, each with a credential of their own [default: as many as connections]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    users: Option<u32>,
+    /// Keep-alive connections [default: as many as users, or 50]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16_000))]
+    connections: Option<u32>,
+    /// Open load at this rate, `5000/s` [default: closed load]
+    #[arg(long, value_name = "RATE")]
+    rate: Option<Rate>,
+    /// Time between an answer and the user's next request, in a closed load
+    #[arg(long, value_name = "SPAN", default_value = "0s", conflicts_with = "rate")]
+    think: Span,
+    /// How long to measure
+    #[arg(long, value_name = "SPAN", default_value = "10s")]
+    duration: Span,
+    /// How long to load the server before that
+    #[arg(long, value_name = "SPAN", default_value = "0s")]
+    warmup: Span,
+    /// When a request that has no answer counts as failed
+    #[arg(long, value_name = "SPAN", default_value = "10s")]
+    timeout: Span,
+    /// Which of the target's journeys the users make
+    #[arg(long, value_name = "NAME", default_value = "browse")]
+    journey: String,
+    /// A header for every request, `Name: value`
+    #[arg(long, value_name = "K: V")]
+    header: Vec<String>,
+    /// Seed of every random choice
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Generator threads [default: 1, with --arm one a core of the generator's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    workers: Option<u32>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Run a debug build all the same; its figures mean nothing
+    #[arg(long, hide = true)]
+    allow_debug: bool,
+}
+
+/// How long a run waits for answers that are still to come.
+const DRAIN: Span = Span::from_millis(5000);
+/// A closed load without connections of its own has as many.
+const CONNECTIONS_DEFAULT: u32 = 50;
+/// One process may have so many connections.
+const CONNECTIONS_MAX: u32 = 16_000;
+
+/// Puts one load on a server.
+///
+/// # Errors
+/// `Config` when it cannot be run as asked, `Target` when the server fails, `Invalid` when the figures
+/// may not be used, `Interrupted` when a signal ends it early. The figures are printed in any case.
+pub(super) fn run(args: &RunArgs) -> Result<()> {
+    refuse_debug_build(args.allow_debug, "run")?;
+    let plan = args.plan()?;
+    let interrupt = signals::listen()?;
+    let placement = proc::place(&proc::usable_cores());
+    let mut server = match &args.arm {
+        Some(arm) => {
+            serve::require_arm(arm)?;
+            let options = ServerOptions { cores: placement.server.clone(), arguments: vec![] };
+            Some(Server::start(arm, &options)?)
+        }
+        None => None,
+    };
+    let mut target = match &server {
+        Some(server) => server.ready().target.clone(),
+        None => args.target()?,
+    };
+    target.headers.extend(args.headers()?);
+    let script = Script::new(&target, &plan.journey)?;
+    let cores = if server.is_some() { placement.generator } else { Vec::new() };
+    let workers = args.workers.unwrap_or(cores.len().max(1) as u32);
+    let driver = Driver::new(script, cores, workers, interrupt.clone())?;
+    let load = drive(&driver, &plan, args.seed, server.as_ref());
+    if let Some(obituary) = server.as_mut().and_then(Server::obituary) {
+        if let Ok(load) = &load {
+            print(&Summary::new(&target.name, &plan, load), args.format)?;
+        }
+        return Err(Error::Target(obituary));
+    }
+    let load = load?;
+    let summary = Summary::new(&target.name, &plan, &load);
+    print(&summary, args.format)?;
+    verdict(&summary, &load, &plan, &interrupt)
+}
+
+fn drive(
+    driver: &Driver,
+    plan: &LoadPlan,
+    seed: u64,
+    server: Option<&Server>,
+) -> Result<LoadRecord> {
+    let Some(server) = server else { return engine::load(driver, plan, seed, |_: Phase| {}) };
+    let mut probe = Probe::new(server);
+    let mut load = engine::load(driver, plan, seed, |phase| probe.enter(phase))?;
+    // A server that died cannot be asked; its obituary says more than that.
+    load.server = probe.used().ok().flatten();
+    Ok(load)
+}
+
+/// Whether what was printed may be used, as an exit code.
+fn verdict(
+    summary: &Summary,
+    load: &LoadRecord,
+    plan: &LoadPlan,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    if interrupt.signal().is_some() {
+        let Error::Interrupted(_, signal) = interrupted(interrupt) else { return Ok(()) };
+        let measured = Span::from_millis(load.counts.window_ns / 1_000_000);
+        let asked = Span::from_millis(plan.measure_ns / 1_000_000);
+        let text = format!("interrupted: these are the figures of {measured} instead of {asked}");
+        return Err(Error::Interrupted(text, signal));
+    }
+    let Some(doubt) = summary.doubts.iter().find(|doubt| doubt.invalidates) else { return Ok(()) };
+    if load.counts.ok == 0 {
+        let errors: Vec<_> = load.counts.errors.iter().map(|(c, n)| format!("{n} {c}")).collect();
+        let found = if errors.is_empty() { "no answer at all".into() } else { errors.join(", ") };
+        return Err(Error::Target(format!(
+            "no request got the right answer: found {found}; check that the server runs at {} and \
+             that path, journey and headers are right",
+            summary.target
+        )));
+    }
+    Err(Error::Invalid(format!("INVALID: {}; {}", doubt.what, doubt.remedy)))
+}
+
+impl RunArgs {
+    /// The load that was asked for.
+    fn plan(&self) -> Result<LoadPlan> {
+        let (users, connections) = match (self.users, self.connections) {
+            (Some(users), Some(connections)) => (users, connections),
+            (Some(users), None) => (users, users.min(CONNECTIONS_MAX)),
+            (None, connections) => {
+                let connections = connections.unwrap_or(CONNECTIONS_DEFAULT);
+                (connections, connections)
+            }
+        };
+        if self.duration < Span::from_millis(10) {
+            return Err(Error::Config(format!(
+                "expected --duration of at least 10ms, found {}",
+                self.duration
+            )));
+        }
+        if self.timeout < Span::from_millis(1) {
+            return Err(Error::Config(format!(
+                "expected --timeout of at least 1ms, found {}",
+                self.timeout
+            )));
+        }
+        let model = match self.rate {
+            Some(rate) => LoadModel::Constant(Constant { rate_per_s: rate.per_second() }),
+            None => LoadModel::Closed(Closed { think_ns: self.think.ns() }),
+        };
+        Ok(LoadPlan {
+            model,
+            journey: self.journey.clone(),
+            users,
+            connections,
+            warmup_ns: self.warmup.ns(),
+            measure_ns: self.duration.ns(),
+            drain_ns: DRAIN.ns(),
+            timeout_ns: self.timeout.ns(),
+        })
+    }
+
+    /// The server to drive, when it is not one of ours.
+    fn target(&self) -> Result<Target> {
+        if let Some(path) = &self.target {
+            let text = read_text(path)?;
+            return toml::from_str(&text).map_err(|e| {
+                Error::Config(format!("{}: {}", path.display(), e.to_string().trim_end()))
+            });
+        }
+        url_target(self.url.as_deref().unwrap_or_default())
+    }
+
+    fn headers(&self) -> Result<BTreeMap<String, String>> {
+        let read = |text: &String| {
+            let (name, value) = text.split_once(':').ok_or_else(|| {
+                Error::Config(format!("expected --header as `Name: value`, found `{text}`"))
+            })?;
+            Ok((name.trim().to_string(), value.trim().to_string()))
+        };
+        self.header.iter().map(read).collect()
+    }
+}
+
+/// A target that needs no login: one path, of which the status alone is checked.
+fn url_target(url: &str) -> Result<Target> {
+    let refuse =
+        || Error::Config(format!("expected a URL such as `http://HOST:PORT/path`, found `{url}`"));
+    let uri: http::Uri = url.parse().map_err(|_| refuse())?;
+    let authority = uri.authority().ok_or_else(refuse)?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let step = Step {
+        name: "get".into(),
+        method: "GET".into(),
+        path: path.into(),
+        body: None,
+        expect_status: 200,
+        check: None,
+    };
+    Ok(Target {
+        name: url.into(),
+        base_url: format!("{}://{authority}", uri.scheme_str().ok_or_else(refuse)?),
+        users: UserPattern::default(),
+        login: None,
+        headers: BTreeMap::new(),
+        journeys: BTreeMap::from([("browse".into(), Journey { steps: vec![step] })]),
+    })
+}
+
+/// What `--format json` prints; the names are part of the output contract.
+#[derive(Debug, Serialize)]
+struct Summary {
+    target: String,
+    model: String,
+    users: u32,
+    connections: u32,
+    requests: u64,
+    errors: BTreeMap<String, u64>,
+    duration_s: f64,
+    offered_rps: Option<f64>,
+    achieved_rps: f64,
+    goodput_rps: f64,
+    counts: Counts,
+    response_us: Distribution,
+    service_us: Distribution,
+    schedule_lag_us: Lag,
+    generator: Generator,
+    server: Option<ServerFigures>,
+    bytes_sent: u64,
+    bytes_received: u64,
+    login: Option<LoginFigures>,
+    doubts: Vec<Doubt>,
+}
+
+#[derive(Debug, Serialize)]
+struct Distribution {
+    min: f64,
+    mean: f64,
+    p50: f64,
+    p75: f64,
+    p90: f64,
+    p95: f64,
+    p99: f64,
+    p999: f64,
+    p9999: f64,
+    max: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Lag {
+    p50: f64,
+    p99: f64,
+    max: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Generator {
+    workers: u32,
+    cpu_s: f64,
+    cpu_us_per_request: f64,
+    busiest: f64,
+    peak_rss_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ServerFigures {
+    cpu_us_per_request: f64,
+    rss_bytes: u64,
+    pss_bytes: Option<u64>,
+    allocated_bytes: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct LoginFigures {
+    users: u32,
+    rps: f64,
+    credential_bytes: u64,
+}
+
+fn us(ns: u64) -> f64 {
+    ns as f64 / 1e3
+}
+
+fn each(total: f64, count: u64) -> f64 {
+    if count == 0 { 0.0 } else { total / count as f64 }
+}
+
+impl Distribution {
+    fn new(histogram: &Histogram) -> Self {
+        let at = |quantile| us(histogram.quantile_ns(quantile));
+        Self {
+            min: us(histogram.min_ns()),
+            mean: histogram.mean_ns() / 1e3,
+            p50: at(0.5),
+            p75: at(0.75),
+            p90: at(0.9),
+            p95: at(0.95),
+            p99: at(0.99),
+            p999: at(0.999),
+            p9999: at(0.9999),
+            max: us(histogram.max_ns()),
+        }
+    }
+}
+
+impl Summary {
+    fn new(target: &str, plan: &LoadPlan, load: &LoadRecord) -> Self {
+        let (response, service) = load.all_steps();
+        let counts = &load.counts;
+        let requests = counts.ended_in_window;
+        let lag = &load.lag;
+        let server = load.server.as_ref().map(|server| ServerFigures {
+            cpu_us_per_request: each(
+                server.cpu_ns as f64 / 1e3 * counts.window_ns as f64
+                    / server.interval_ns.max(1) as f64,
+                requests,
+            ),
+            rss_bytes: server.memory.rss_bytes,
+            pss_bytes: server.memory.pss_bytes,
+            allocated_bytes: server.memory.allocated_bytes,
+        });
+        Self {
+            target: target.into(),
+            model: load.model.clone(),
+            users: plan.users,
+            connections: load.connections,
+            requests,
+            errors: counts.errors.clone(),
+            duration_s: counts.window_ns as f64 / 1e9,
+            offered_rps: plan.model.offered_rps(),
+            achieved_rps: counts.achieved_rps(),
+            goodput_rps: counts.goodput_rps(),
+            counts: counts.clone(),
+            response_us: Distribution::new(&response),
+            service_us: Distribution::new(&service),
+            schedule_lag_us: Lag {
+                p50: us(lag.quantile_ns(0.5)),
+                p99: us(lag.quantile_ns(0.99)),
+                max: us(lag.max_ns()),
+            },
+            generator: Generator {
+                workers: load.generator.workers,
+                cpu_s: load.generator.cpu_ns as f64 / 1e9,
+                cpu_us_per_request: each(load.generator.cpu_ns as f64 / 1e3, requests),
+                busiest: load.generator.busiest,
+                peak_rss_bytes: load.generator.peak_rss_bytes,
+            },
+            server,
+            bytes_sent: load.bytes_sent,
+            bytes_received: load.bytes_received,
+            login: load.login.as_ref().map(|login| LoginFigures {
+                users: login.users,
+                rps: each(f64::from(login.users) * 1e9, login.wall_ns),
+                credential_bytes: login.credential_bytes,
+            }),
+            doubts: load.doubts(plan.model.offered_rps(), plan.connections),
+        }
+    }
+
+    /// The summary for people. An invalid one says so before any figure.
+    fn text(&self) -> String {
+        let mut out = String::new();
+        let mut line = |text: String| {
+            out.push_str(&text);
+            out.push('\n');
+        };
+        for doubt in self.doubts.iter().filter(|doubt| doubt.invalidates) {
+            line(format!("INVALID: {}; {}", doubt.what, doubt.remedy));
+        }
+        line(format!(
+            "{}: {}, {} users on {} connections, {:.2} s",
+            self.target,
+            self.model,
+            grouped(self.users.into()),
+            grouped(self.connections.into()),
+            self.duration_s
+        ));
+        let offered =
+            self.offered_rps.map(|rps| format!(" of {} asked for", figure(rps, "requests/s")));
+        line(format!(
+            "  requests     {} answered, {}{}, {} right",
+            grouped(self.requests),
+            figure(self.achieved_rps, "requests/s"),
+            offered.unwrap_or_default(),
+            grouped(self.counts.ok),
+        ));
+        if self.counts.dropped > 0 || self.counts.unfinished > 0 {
+            line(format!(
+                "  not done     {} dropped, {} unfinished of {} planned",
+                grouped(self.counts.dropped),
+                grouped(self.counts.unfinished),
+                grouped(self.counts.planned)
+            ));
+        }
+        for (class, count) in &self.errors {
+            line(format!("  error        {class}: {}", grouped(*count)));
+        }
+        line("               p50        p90        p99        p99.9      max".into());
+        for (name, d) in [("response", &self.response_us), ("service", &self.service_us)] {
+            let cells = [d.p50, d.p90, d.p99, d.p999, d.max].map(|v| figure(v, "us"));
+            line(format!(
+                "  {name:<10} {}",
+                cells.map(|cell| format!("  {cell:<9}")).concat().trim_end()
+            ));
+        }
+        let lag = &self.schedule_lag_us;
+        line(format!(
+            "  lag          p50 {}, p99 {}, max {}",
+            figure(lag.p50, "us"),
+            figure(lag.p99, "us"),
+            figure(lag.max, "us")
+        ));
+        if let Some(server) = &self.server {
+            line(format!(
+                "  server       {} CPU a request, {} resident",
+                figure(server.cpu_us_per_request, "us"),
+                figure(server.rss_bytes as f64, "bytes")
+            ));
+        }
+        line(format!(
+            "  generator    {} CPU a request, {:.0} % of its core, {} peak",
+            figure(self.generator.cpu_us_per_request, "us"),
+            self.generator.busiest * 100.0,
+            figure(self.generator.peak_rss_bytes as f64, "bytes")
+        ));
+        for doubt in self.doubts.iter().filter(|doubt| !doubt.invalidates) {
+            line(format!("  doubt        {}; {}", doubt.what, doubt.remedy));
+        }
+        out
+    }
+}
+
+fn print(summary: &Summary, format: Format) -> Result<()> {
+    match format {
+        Format::Text => output::raw(&summary.text()),
+        Format::Json => {
+            let text = serde_json::to_string_pretty(summary)
+                .map_err(|e| Error::Bug(format!("the figures cannot be written: {e}")))?;
+            output::line(&text);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! `authbench schemes`: the arms there are.
+
+use clap::Args;
+
+use super::{Format, output, serve};
+use crate::error::{Error, Result};
+
+/// Flags of `authbench schemes`.
+#[derive(Debug, Args)]
+pub(super) struct SchemesArgs {
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+/// Lists the arms.
+///
+/// # Errors
+/// `Bug` when they cannot be written as JSON.
+pub(super) fn schemes(args: &SchemesArgs) -> Result<()> {
+    if args.format == Format::Json {
+        let text = serde_json::to_string_pretty(serve::arms())
+            .map_err(|e| Error::Bug(format!("the arms cannot be written: {e}")))?;
+        output::line(&text);
+        return Ok(());
+    }
+    for arm in serve::arms() {
+        let yes = |able: bool, what: &'static str| if able { what } else { "" };
+        let able: Vec<_> = [
+            yes(arm.stateful, "keeps state for each user"),
+            yes(arm.revokes, "can log out"),
+            yes(arm.refreshes, "refreshes"),
+        ]
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .collect();
+        output::line(&format!("{}\n    {}", arm.arm, arm.summary));
+        if !able.is_empty() {
+            output::line(&format!("    {}", able.join(", ")));
+        }
+        output::line(&format!("    After a restart: {}", arm.after_restart));
+    }
+    Ok(())
+}

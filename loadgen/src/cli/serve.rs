@@ -1,0 +1,188 @@
+//! `authbench serve`, and everything else that has to know the servers beyond their contract.
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use servers::contract::ReadyLine;
+use servers::schemes::CookieSecurity;
+use servers::{ArmInfo, PasswordHash, ServeError, ServeOptions};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::output;
+use crate::error::{Error, Result};
+use crate::units::Span;
+
+/// Flags of `authbench serve`.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The arm to serve, `scheme` or `scheme@store` (see `authbench schemes`)
+    arm: String,
+    /// Address of the public listener; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDR")]
+    listen: SocketAddr,
+    /// Address of the admin listener, which answers GET /stats
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDR")]
+    admin: SocketAddr,
+    /// How long a credential lives at most
+    #[arg(long, default_value = "15m", value_name = "SPAN")]
+    ttl: Span,
+    /// How long a session lives without use [default: as long as --ttl]
+    #[arg(long, value_name = "SPAN")]
+    idle: Option<Span>,
+    /// How far the clocks of issuer and server may be apart
+    #[arg(long, default_value = "2s", value_name = "SPAN")]
+    leeway: Span,
+    /// How passwords are checked: derived or argon2id
+    #[arg(long, default_value = "derived", value_name = "HASH")]
+    password_hash: PasswordHash,
+    /// Leave Secure and __Host- out of the cookie, for a browser on plain HTTP
+    #[arg(long)]
+    insecure_cookie: bool,
+    /// File with the secret key of a token scheme [default: a random key for this run]
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Pause between two sweeps of expired sessions
+    #[arg(long, default_value = "10s", value_name = "SPAN")]
+    sweep_every: Span,
+    /// Threads that serve requests [default: one a core]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Cores to run on [default: all that are allowed]
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    cores: Vec<usize>,
+}
+
+/// Everything a server can be, for `authbench schemes`.
+pub(super) fn arms() -> &'static [ArmInfo] {
+    servers::arms()
+}
+
+/// Refuses a name that is no arm.
+///
+/// # Errors
+/// `Config`, with the arms there are.
+pub(super) fn require_arm(name: &str) -> Result<()> {
+    if arms().iter().any(|info| info.arm == name) {
+        return Ok(());
+    }
+    let known: Vec<_> = arms().iter().map(|info| info.arm).collect();
+    Err(Error::Config(format!("expected an arm among {}, found `{name}`", known.join(", "))))
+}
+
+/// Serves one arm.
+///
+/// # Errors
+/// `Config` when the options are at fault, `Target` when the server fails.
+pub(super) fn serve(args: ServeArgs) -> Result<()> {
+    require_arm(&args.arm)?;
+    pin(&args.cores)?;
+    let threads =
+        args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    if !(1..=1024).contains(&threads) {
+        return Err(Error::Config(format!("expected 1 to 1024 threads, found {threads}")));
+    }
+    let (listen, admin) = (args.listen, args.admin);
+    let options = options(args, threads)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .map_err(|e| Error::Config(format!("no event queue for the server: {e}")))?;
+    let outcome = runtime.block_on(async {
+        let public = servers::bind(listen)?;
+        let admin = servers::bind(admin)?;
+        servers::serve(options, public, admin, announce, stopped()).await
+    });
+    outcome.map_err(|error| refused(&error))
+}
+
+fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
+    let key = match &args.key_file {
+        Some(path) => Some(std::fs::read(path).map_err(|e| {
+            Error::Config(format!("--key-file {}: cannot be read: {e}", path.display()))
+        })?),
+        None => None,
+    };
+    Ok(ServeOptions {
+        ttl: args.ttl.duration(),
+        idle: args.idle.map(Span::duration),
+        leeway: args.leeway.duration(),
+        password_hash: args.password_hash,
+        cookie: if args.insecure_cookie {
+            CookieSecurity::Insecure
+        } else {
+            CookieSecurity::Secure
+        },
+        key,
+        sweep_every: args.sweep_every.duration(),
+        threads,
+        ..ServeOptions::new(args.arm)
+    })
+}
+
+/// Keeps this process on the named cores.
+fn pin(cores: &[usize]) -> Result<()> {
+    if cores.is_empty() {
+        return Ok(());
+    }
+    let usable = crate::proc::usable_cores();
+    if let Some(core) = cores.iter().find(|core| !usable.contains(core)) {
+        return Err(Error::Config(format!("expected cores among {usable:?}, found {core}")));
+    }
+    let mut set = rustix::thread::CpuSet::new();
+    cores.iter().for_each(|core| set.set(*core));
+    rustix::thread::sched_setaffinity(None, &set)
+        .map_err(|e| Error::Config(format!("this process cannot be kept on cores {cores:?}: {e}")))
+}
+
+fn announce(ready: &ReadyLine) {
+    match serde_json::to_string(ready) {
+        Ok(line) => output::line(&line),
+        Err(error) => output::error(&format!("the ready line cannot be written: {error}")),
+    }
+}
+
+/// Completes when the server has to stop: SIGINT, SIGTERM, or the end of a parent that holds the
+/// other end of stdin. Where stdin is no pipe (a terminal, /dev/null) its end says nothing.
+async fn stopped() {
+    let (gone, parent_gone) = tokio::sync::oneshot::channel::<()>();
+    // Where stdin is no pipe, this end lives as long as the server, and the other never hears of it.
+    let mut gone = Some(gone);
+    if stdin_is_pipe() {
+        let gone = gone.take();
+        // A thread of its own: the runtime would wait at its end for a read that never returns.
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            drop(gone);
+        });
+    }
+    let told = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = parent_gone => {}
+        () = told(SignalKind::interrupt()) => {}
+        () = told(SignalKind::terminate()) => {}
+    }
+}
+
+fn stdin_is_pipe() -> bool {
+    use rustix::fs::FileType;
+    let stat = rustix::fs::fstat(std::io::stdin().as_fd());
+    stat.is_ok_and(|stat| {
+        matches!(FileType::from_raw_mode(stat.st_mode), FileType::Fifo | FileType::Socket)
+    })
+}
+
+/// Options and addresses are for the user to mend; a part of a running server that dies is not.
+fn refused(error: &ServeError) -> Error {
+    match error {
+        ServeError::Task { .. } => Error::Target(error.to_string()),
+        _ => Error::Config(error.to_string()),
+    }
+}

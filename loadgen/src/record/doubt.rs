@@ -1,0 +1,235 @@
+//! Why a load's figures are to be distrusted: a table of rules, each with its remedy.
+
+use serde::{Deserialize, Serialize};
+
+use super::LoadRecord;
+
+/// A reason to distrust a figure, with its remedy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Doubt {
+    /// Whether the figures may not be used at all.
+    pub invalidates: bool,
+    /// A short name that a program can test for.
+    pub code: String,
+    /// What was seen.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// A worker's core that is busier than this may be what limits the figures.
+const BUSIEST_MAX: f64 = 0.9;
+/// Lag of an open model beyond this at p99 says that the generator did not keep its schedule, ns.
+const LAG_P99_MAX_NS: u64 = 1_000_000;
+/// A percentile with fewer samples beyond it is a guess.
+const SAMPLES_BEYOND: u64 = 100;
+
+/// Doubts as they are found.
+#[derive(Default)]
+struct Found(Vec<Doubt>);
+
+impl Found {
+    fn add(&mut self, invalidates: bool, code: &str, what: String, remedy: &str) {
+        let (code, remedy) = (code.into(), remedy.into());
+        self.0.push(Doubt { invalidates, code, what, remedy });
+    }
+}
+
+impl LoadRecord {
+    /// What makes this load's figures doubtful. `offered_rps` is the rate that was asked for,
+    /// `connections` how many.
+    pub fn doubts(&self, offered_rps: Option<f64>, connections: u32) -> Vec<Doubt> {
+        let mut found = Found::default();
+        self.doubt_answers(&mut found);
+        self.doubt_generator(connections, &mut found);
+        if offered_rps.is_some() {
+            self.doubt_schedule(&mut found);
+        }
+        found.0
+    }
+
+    /// A fast wrong answer is no result.
+    fn doubt_answers(&self, found: &mut Found) {
+        let counts = &self.counts;
+        let wrong = counts.errors.get("wrong_user").copied().unwrap_or(0);
+        if counts.ok == 0 {
+            found.add(
+                true,
+                "no_answers",
+                "no request got the right answer".into(),
+                "see the errors by class; check the address, the journey and the credentials",
+            );
+        } else if counts.ok < SAMPLES_BEYOND * 100 {
+            found.add(
+                false,
+                "few_samples",
+                format!("{} right answers leave fewer than 100 beyond p99", counts.ok),
+                "measure for longer before quoting p99",
+            );
+        }
+        if wrong > 0 {
+            found.add(
+                true,
+                "wrong_answers",
+                format!("{wrong} answers did not name the user who asked"),
+                "mend the server, or the check in its descriptor",
+            );
+        } else if counts.failed() > 0 {
+            found.add(
+                counts.failed() * 1000 > counts.sent,
+                "errors",
+                format!("{} of {} requests failed", counts.failed(), counts.sent),
+                "see the errors by class; latencies are those of right answers only",
+            );
+        }
+    }
+
+    /// A generator at its limits measures itself.
+    fn doubt_generator(&self, connections: u32, found: &mut Found) {
+        let errors = &self.counts.errors;
+        let own = ["no_descriptors", "no_ports"].iter().filter_map(|class| errors.get(*class));
+        let own: u64 = own.sum();
+        if own > 0 {
+            found.add(
+                true,
+                "generator_limits",
+                format!("{own} requests failed for want of descriptors or ports here"),
+                "raise `ulimit -n`, or use fewer connections",
+            );
+        }
+        if self.connections < connections {
+            found.add(
+                true,
+                "connections",
+                format!("{} of {connections} connections were used", self.connections),
+                "lengthen the run or the warm-up, or ask for fewer connections",
+            );
+        }
+        if self.generator.busiest > BUSIEST_MAX && !self.generator.spins {
+            found.add(
+                true,
+                "generator_saturated",
+                format!(
+                    "a generator thread used {:.0} % of its core, so it may have measured itself",
+                    self.generator.busiest * 100.0
+                ),
+                "give the generator more cores (--workers), or the server fewer",
+            );
+        }
+    }
+
+    /// A load at a rate has to keep it.
+    fn doubt_schedule(&self, found: &mut Found) {
+        let counts = &self.counts;
+        if counts.dropped > 0 {
+            found.add(
+                true,
+                "dropped",
+                format!("{} of {} planned requests were dropped", counts.dropped, counts.planned),
+                "the server or its connections do not keep up: lower the rate, or add connections",
+            );
+        }
+        let lag = self.lag.quantile_ns(0.99);
+        if lag <= LAG_P99_MAX_NS {
+            return;
+        }
+        let lag = format!("requests left {:.1} ms behind their schedule at p99", lag as f64 / 1e6);
+        if counts.queued * 100 > counts.planned {
+            found.add(
+                false,
+                "lag",
+                format!("{lag}, waiting for a free connection"),
+                "the response time holds it; for the server's own part add connections",
+            );
+        } else {
+            let remedy = "give the generator a core of its own, or lower the rate";
+            found.add(true, "lag", lag, remedy);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Counts, GeneratorUse, Histogram};
+
+    fn load(ok: u64) -> LoadRecord {
+        LoadRecord {
+            model: String::new(),
+            login: None,
+            connections: 8,
+            request_wire_bytes: 0,
+            counts: Counts {
+                window_ns: 1_000_000_000,
+                planned: ok,
+                sent: ok,
+                ok,
+                ended_in_window: ok,
+                ok_in_window: ok,
+                ..Counts::default()
+            },
+            steps: vec![],
+            lag: Histogram::new(),
+            bytes_sent: 0,
+            bytes_received: 0,
+            closed_by_server: 0,
+            generator: GeneratorUse { workers: 1, busiest: 0.5, ..GeneratorUse::default() },
+            server: None,
+        }
+    }
+
+    fn codes(load: &LoadRecord, offered: Option<f64>) -> Vec<(String, bool)> {
+        load.doubts(offered, 8).into_iter().map(|d| (d.code, d.invalidates)).collect()
+    }
+
+    #[test]
+    fn a_clean_load_leaves_no_doubt() {
+        assert_eq!(codes(&load(20_000), None), []);
+        assert_eq!(codes(&load(20_000), Some(20_000.0)), []);
+    }
+
+    #[test]
+    fn each_fault_has_its_doubt() {
+        let doubted = |change: &dyn Fn(&mut LoadRecord), offered| {
+            let mut load = load(20_000);
+            change(&mut load);
+            codes(&load, offered)
+        };
+        let one = |code: &str, invalidates| vec![(code.to_string(), invalidates)];
+        assert_eq!(doubted(&|l| l.connections = 7, None), one("connections", true));
+        assert_eq!(
+            doubted(&|l| l.generator.busiest = 0.95, None),
+            one("generator_saturated", true)
+        );
+        let error = |class: &'static str, n| {
+            move |l: &mut LoadRecord| {
+                l.counts.errors.insert(class.into(), n);
+            }
+        };
+        assert_eq!(doubted(&error("wrong_user", 1), None), one("wrong_answers", true));
+        assert_eq!(doubted(&error("reset", 1), None), one("errors", false));
+        assert_eq!(doubted(&error("reset", 1000), None), one("errors", true));
+        assert_eq!(doubted(&|l| l.counts.dropped = 1, Some(1.0)), one("dropped", true));
+        assert_eq!(doubted(&|l| l.lag.record(5_000_000), Some(1.0)), one("lag", true));
+        assert_eq!(doubted(&|l| l.lag.record(5_000_000), None), []);
+        let waited = |l: &mut LoadRecord| {
+            l.lag.record(5_000_000);
+            l.counts.queued = 1000;
+        };
+        assert_eq!(doubted(&waited, Some(1.0)), one("lag", false));
+        assert_eq!(codes(&load(500), None), one("few_samples", false));
+        assert_eq!(codes(&load(0), None), one("no_answers", true));
+    }
+
+    #[test]
+    fn counts_balance_or_say_so() {
+        let mut counts = load(10).counts;
+        assert!(counts.balanced());
+        counts.planned += 1;
+        assert!(!counts.balanced());
+        counts.dropped += 1;
+        assert!(counts.balanced());
+        counts.sent += 1;
+        assert!(!counts.balanced());
+    }
+}

@@ -1,0 +1,449 @@
+//! The tables of a report, as data: which metrics stand beside each other, and how they are seen.
+//!
+//! A table is declared as a list of columns (a metric and a [`View`] of it) over rows (a level and
+//! an arm). Cells, empty rows and empty columns follow from the analysis by rule, and a format
+//! supplies punctuation only: HTML and Markdown cannot disagree. No figure is computed here.
+
+use super::analysis::{Analysis, Measurement};
+use super::figure::{figure, range, signed, times, times_range};
+use crate::experiment::{self, Better, Metric, metric};
+use crate::stats::{Estimate, Verdict};
+use crate::units::grouped;
+
+/// A table, ready to be set.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// Heading.
+    pub(super) title: String,
+    /// How to read it, a sentence.
+    pub(super) note: String,
+    /// The columns.
+    pub(super) columns: Vec<Column>,
+    /// The rows, each with a cell for every column.
+    pub(super) rows: Vec<Row>,
+}
+
+/// A column's head.
+#[derive(Debug)]
+pub(super) struct Column {
+    /// What stands in it.
+    pub(super) label: String,
+    /// Which direction is better, in words; may be empty.
+    pub(super) hint: &'static str,
+    /// Whether it holds numbers, which are set flush right.
+    pub(super) numeric: bool,
+}
+
+/// A row.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// Whether it is the first of a level.
+    pub(super) opens_group: bool,
+    /// Its cells.
+    pub(super) cells: Vec<Cell>,
+}
+
+/// A cell.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Cell {
+    /// Nothing was measured.
+    Empty,
+    /// Words, or a plain count.
+    Text(String),
+    /// An arm; `role` says whether others are compared with it.
+    Arm {
+        /// Its name.
+        name: String,
+        /// `baseline`, `reference` or nothing.
+        role: &'static str,
+    },
+    /// A figure with its interval.
+    Figure {
+        /// The figure with its unit.
+        figure: String,
+        /// Its interval.
+        interval: String,
+        /// Whether it may be used.
+        valid: bool,
+        /// What a comparison says.
+        finding: Option<Finding>,
+    },
+}
+
+/// What a comparison says, and whether that is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// What it says.
+    pub(super) verdict: Verdict,
+    /// Whether the arm does better; `None` where neither can be said.
+    pub(super) better: Option<bool>,
+}
+
+/// How a metric is seen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum View {
+    /// The figure itself.
+    Figure,
+    /// What is added to the baseline.
+    Over,
+    /// The ratio to the reference.
+    Beside,
+}
+
+/// The metrics that a reader asks for first; those of an experiment's charts are added.
+const KEY: &[&str] = &[
+    "throughput_rps",
+    "response_p50_us",
+    "response_p99_us",
+    "response_p999_us",
+    "server_cpu_us_per_request",
+    "server_pss_bytes",
+    "error_rate",
+];
+/// What an authentication adds: a difference means something for these.
+const ADDED: &[&str] = &[
+    "server_cpu_us_per_request",
+    "response_p50_us",
+    "response_p99_us",
+    "server_allocated_bytes",
+    "request_wire_bytes",
+];
+/// What is compared as a ratio.
+const RATIOS: &[&str] = &[
+    "throughput_rps",
+    "server_cpu_us_per_request",
+    "response_p50_us",
+    "response_p99_us",
+    "server_allocated_bytes",
+    "bytes_per_session",
+    "resident_bytes_per_session",
+];
+
+/// The tables of an experiment that a reader should see; those without a row are left out.
+pub(super) fn key_tables(analysis: &Analysis, experiment: &str) -> Vec<Table> {
+    let charted: Vec<&str> = experiment::find(experiment)
+        .map_or(&[][..], |e| e.charts())
+        .iter()
+        .map(|chart| chart.metric)
+        .collect();
+    let metrics = analysis.metrics(experiment);
+    let of = |names: &'static [&str], view| {
+        let wanted = metrics.iter().filter(move |m| names.contains(&m.name));
+        wanted.map(move |m| (view, *m)).collect::<Vec<_>>()
+    };
+    let key = metrics.iter().filter(|m| KEY.contains(&m.name) || charted.contains(&m.name));
+    let overall = metrics.iter().map(|m| (View::Figure, *m)).chain(of(RATIOS, View::Beside));
+    let none = &analysis.baseline;
+    let reference = &analysis.reference;
+    let margin = analysis.margin * 100.0;
+    [
+        build(
+            analysis,
+            experiment,
+            true,
+            "Over all levels",
+            "One figure a trial. Below each, its 95 % interval.",
+            &overall.collect::<Vec<_>>(),
+        ),
+        build(
+            analysis,
+            experiment,
+            false,
+            "Key figures",
+            "Below each figure, its 95 % interval.",
+            &key.map(|m| (View::Figure, *m)).collect::<Vec<_>>(),
+        ),
+        build(
+            analysis,
+            experiment,
+            false,
+            &format!("What is added to {none}"),
+            &format!("Arm minus {none}, paired by block: the cost of authentication."),
+            &of(ADDED, View::Over),
+        ),
+        build(
+            analysis,
+            experiment,
+            false,
+            &format!("Beside {reference}"),
+            &format!(
+                "Arm divided by {reference}, paired by block; 1 is the same. Within {margin:.0} % \
+                 counts as equivalent."
+            ),
+            &of(RATIOS, View::Beside),
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Every measurement of an experiment, a row each.
+pub(super) fn every_measurement(analysis: &Analysis, experiment: &str) -> Table {
+    let column = |label: &str, numeric| Column { label: label.into(), hint: "", numeric };
+    let mut rows: Vec<Row> = Vec::new();
+    let mut before = "";
+    for m in analysis.measurements.iter().filter(|m| m.experiment == experiment) {
+        rows.push(Row {
+            opens_group: m.metric != before,
+            cells: vec![
+                Cell::Text(metric(m.metric).label.into()),
+                Cell::Text(place(m)),
+                arm(analysis, &m.arm),
+                cell(figure(m.estimate.point, m.unit), String::new(), m.valid, None),
+                Cell::Text(range(&m.estimate, m.unit)),
+                Cell::Text(m.estimate.n.to_string()),
+            ],
+        });
+        before = m.metric;
+    }
+    Table {
+        title: "Every measurement".into(),
+        note: "The same figures as measurements.csv, as people read them.".into(),
+        columns: vec![
+            column("Metric", false),
+            column("Where", false),
+            column("Arm", false),
+            column("Figure", true),
+            column("95 % interval", true),
+            column("n", true),
+        ],
+        rows,
+    }
+}
+
+fn place(m: &Measurement) -> String {
+    let mut parts = vec![level(m.users)];
+    if m.users != Some(u64::from(m.connections)) {
+        parts.push(format!("{} connections", grouped(u64::from(m.connections))));
+    }
+    parts.extend(m.rate.map(|rate| figure(rate, "requests/s")));
+    parts.join(", ")
+}
+
+fn level(users: Option<u64>) -> String {
+    users.map_or("all levels".into(), |users| format!("{} users", grouped(users)))
+}
+
+fn arm(analysis: &Analysis, name: &str) -> Cell {
+    let role = match name {
+        _ if name == analysis.baseline => "baseline",
+        _ if name == analysis.reference => "reference",
+        _ => "",
+    };
+    Cell::Arm { name: name.into(), role }
+}
+
+fn cell(figure: String, interval: String, valid: bool, finding: Option<Finding>) -> Cell {
+    Cell::Figure { figure, interval, valid, finding }
+}
+
+/// Fills a table; `None` when not one cell has a figure. `overall` asks for the figures of no level.
+fn build(
+    analysis: &Analysis,
+    experiment: &str,
+    overall: bool,
+    title: &str,
+    note: &str,
+    columns: &[(View, &'static Metric)],
+) -> Option<Table> {
+    let mut levels: Vec<Option<u64>> =
+        columns.iter().flat_map(|(_, m)| analysis.levels(experiment, m.name)).collect();
+    levels.sort_unstable();
+    levels.dedup();
+    levels.retain(|users| users.is_none() == overall);
+    let mut heads: Vec<Column> = columns.iter().map(|(view, m)| head(analysis, *view, m)).collect();
+    let mut rows = Vec::new();
+    for users in levels {
+        let mut opens_group = true;
+        for name in &analysis.arms {
+            let seen = |(view, m): &(View, &'static Metric)| {
+                look_up(analysis, experiment, users, name, *view, m)
+            };
+            let (cells, ns): (Vec<Cell>, Vec<Option<u32>>) = columns.iter().map(seen).unzip();
+            if cells.iter().all(|cell| *cell == Cell::Empty) {
+                continue;
+            }
+            rows.push((opens_group, users, name, cells, trials(&ns)));
+            opens_group = false;
+        }
+    }
+    let used: Vec<bool> = (0..columns.len())
+        .map(|i| rows.iter().any(|(_, _, _, cells, _)| cells[i] != Cell::Empty))
+        .collect();
+    let mut keep = used.iter();
+    heads.retain(|_| *keep.next().unwrap_or(&false));
+    let text = |label: &str, numeric| Column { label: label.into(), hint: "", numeric };
+    let mut all = vec![text("Arm", false)];
+    all.extend(heads);
+    all.push(text("n", true));
+    if !overall {
+        all.insert(0, text("Users", true));
+    }
+    let row = |(opens_group, users, name, cells, n): (bool, Option<u64>, &String, Vec<Cell>, _)| {
+        let mut row = vec![arm(analysis, name)];
+        row.extend(cells.into_iter().zip(&used).filter(|(_, used)| **used).map(|(cell, _)| cell));
+        row.push(Cell::Text(n));
+        if let Some(users) = users {
+            row.insert(0, Cell::Text(grouped(users)));
+        }
+        Row { opens_group, cells: row }
+    };
+    (!rows.is_empty()).then(|| Table {
+        title: title.into(),
+        note: note.into(),
+        columns: all,
+        rows: rows.into_iter().map(row).collect(),
+    })
+}
+
+fn head(analysis: &Analysis, view: View, metric: &Metric) -> Column {
+    let label = match view {
+        View::Figure => metric.label.to_string(),
+        View::Over => format!("{}, more than {}", metric.label, analysis.baseline),
+        View::Beside => format!("{}, ratio to {}", metric.label, analysis.reference),
+    };
+    let hint = match metric.better {
+        Better::Lower => "less is better",
+        Better::Higher => "more is better",
+        Better::Neither => "",
+    };
+    Column { label, hint, numeric: true }
+}
+
+/// A cell, and the number of trials behind it.
+fn look_up(
+    analysis: &Analysis,
+    experiment: &str,
+    users: Option<u64>,
+    arm: &str,
+    view: View,
+    metric: &Metric,
+) -> (Cell, Option<u32>) {
+    let unit = metric.unit;
+    if view == View::Figure {
+        return match analysis.find(experiment, metric.name, users, arm) {
+            Some(m) => {
+                let interval = range(&m.estimate, unit);
+                let figure = figure(m.estimate.point, unit);
+                (cell(figure, interval, m.valid, None), Some(m.estimate.n))
+            }
+            None => (Cell::Empty, None),
+        };
+    }
+    let against = if view == View::Over { &analysis.baseline } else { &analysis.reference };
+    let found = analysis.comparisons.iter().find(|c| {
+        (c.experiment.as_str(), c.metric, c.users) == (experiment, metric.name, users)
+            && c.arm == arm
+            && c.against == *against
+    });
+    let seen = found.and_then(|c| match view {
+        View::Beside => {
+            let ratio = c.ratio.as_ref()?;
+            let finding = Finding { verdict: c.verdict, better: merit(c.verdict, metric.better) };
+            let interval = times_range(ratio);
+            Some((cell(times(ratio.point), interval, true, Some(finding)), ratio.n))
+        }
+        _ => Some((difference(&c.difference, unit), c.difference.n)),
+    });
+    seen.map_or((Cell::Empty, None), |(cell, n)| (cell, Some(n)))
+}
+
+fn difference(difference: &Estimate, unit: &str) -> Cell {
+    let interval = match difference.interval {
+        Some((lo, hi)) => format!("{} to {}", signed(lo, unit), signed(hi, unit)),
+        None => range(difference, unit),
+    };
+    cell(signed(difference.point, unit), interval, true, None)
+}
+
+fn merit(verdict: Verdict, better: Better) -> Option<bool> {
+    match (verdict, better) {
+        (Verdict::Higher, Better::Higher) | (Verdict::Lower, Better::Lower) => Some(true),
+        (Verdict::Higher, Better::Lower) | (Verdict::Lower, Better::Higher) => Some(false),
+        _ => None,
+    }
+}
+
+/// `5`, or `3 to 5` where the figures of a row rest on different numbers of trials.
+fn trials(ns: &[Option<u32>]) -> String {
+    let ns = || ns.iter().copied().flatten();
+    match (ns().min(), ns().max()) {
+        (Some(least), Some(most)) if least < most => format!("{least} to {most}"),
+        (Some(n), _) => n.to_string(),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    fn rendered(table: &Table) -> Vec<Vec<String>> {
+        let text = |cell: &Cell| match cell {
+            Cell::Empty => String::new(),
+            Cell::Text(text) => text.clone(),
+            Cell::Arm { name, .. } => name.clone(),
+            Cell::Figure { figure, .. } => figure.clone(),
+        };
+        table.rows.iter().map(|row| row.cells.iter().map(text).collect()).collect()
+    }
+
+    #[test]
+    fn every_row_has_a_cell_for_every_column() {
+        let analysis = sample::analysis();
+        for experiment in &analysis.experiments {
+            let mut tables = key_tables(&analysis, &experiment.name);
+            assert!(tables.len() >= 3, "{}", experiment.name);
+            tables.push(every_measurement(&analysis, &experiment.name));
+            for table in &tables {
+                assert!(!table.rows.is_empty(), "{}", table.title);
+                for row in &table.rows {
+                    assert_eq!(row.cells.len(), table.columns.len(), "{}", table.title);
+                }
+                for column in 0..table.columns.len() {
+                    let filled = table.rows.iter().any(|row| row.cells[column] != Cell::Empty);
+                    assert!(filled, "{}: {}", table.title, table.columns[column].label);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_go_by_level_and_then_by_arm() {
+        let analysis = sample::analysis();
+        let tables = key_tables(&analysis, "scaling");
+        let key = tables.iter().find(|t| t.title == "Key figures").unwrap();
+        let places: Vec<(String, String)> =
+            rendered(key).into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+        let mut expected = Vec::new();
+        for users in ["10", "100", "1,000"] {
+            for arm in &analysis.arms {
+                expected.push((users.to_string(), arm.clone()));
+            }
+        }
+        assert_eq!(places, expected);
+        let opens = key.rows.iter().filter(|row| row.opens_group).count();
+        assert_eq!(opens, 3);
+    }
+
+    #[test]
+    fn a_table_beside_the_reference_has_neither_it_nor_the_baseline() {
+        let analysis = sample::analysis();
+        let tables = key_tables(&analysis, "scaling");
+        let beside = tables.iter().find(|t| t.title.starts_with("Beside")).unwrap();
+        for row in rendered(beside) {
+            assert!(row[1] != analysis.baseline && row[1] != analysis.reference, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn merit_follows_from_the_direction_of_the_metric() {
+        assert_eq!(merit(Verdict::Higher, Better::Higher), Some(true));
+        assert_eq!(merit(Verdict::Higher, Better::Lower), Some(false));
+        assert_eq!(merit(Verdict::Lower, Better::Lower), Some(true));
+        assert_eq!(merit(Verdict::Equivalent, Better::Lower), None);
+        assert_eq!(merit(Verdict::Lower, Better::Neither), None);
+    }
+}

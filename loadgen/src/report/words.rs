@@ -1,0 +1,270 @@
+//! What a report says beside its figures: dates, facts, cautions, commands and the glossary.
+//!
+//! The formats share these words, so that the page and the pull request say the same. Every caution
+//! follows from the data of the campaign; none is said of a campaign that it does not fit.
+
+use super::analysis::{Analysis, DoubtSummary};
+use super::figure::figure;
+use crate::stats::Verdict;
+use crate::units::grouped;
+
+/// A mark and a word for a verdict: the mark tells it apart without colour.
+pub(super) fn verdict(verdict: Verdict) -> (&'static str, &'static str) {
+    match verdict {
+        Verdict::Higher => ("▲", "higher"),
+        Verdict::Lower => ("▼", "lower"),
+        Verdict::Equivalent => ("=", "equivalent"),
+        Verdict::Inconclusive => ("?", "inconclusive"),
+    }
+}
+
+/// What, where and when, in a line.
+pub(super) fn summary(analysis: &Analysis) -> Vec<String> {
+    let host = &analysis.host;
+    let machine = [
+        host.cpu_model.clone(),
+        match host.cores.len() {
+            0 => String::new(),
+            1 => "1 core".into(),
+            n => format!("{n} cores"),
+        },
+        match host.memory_bytes {
+            0 => String::new(),
+            bytes => figure(bytes as f64, "bytes"),
+        },
+    ];
+    let machine: Vec<String> = machine.into_iter().filter(|fact| !fact.is_empty()).collect();
+    let mut trials =
+        format!("{} of {} trials", analysis.trials_complete, analysis.trials_planned);
+    if analysis.trials_invalid > 0 {
+        trials.push_str(&format!(", {} of them invalid", analysis.trials_invalid));
+    }
+    let when = match analysis.started_unix_ms {
+        0 => String::new(),
+        ms => format!("{}, {}", utc(ms), wall(analysis.wall_ms)),
+    };
+    [machine.join(", "), when, trials, format!("seed {}", analysis.seed)]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect()
+}
+
+/// What must be said before any figure; `None` when every trial may be used.
+pub(super) fn warning(analysis: &Analysis) -> Option<String> {
+    if !analysis.usable() {
+        return Some(match analysis.trials_complete {
+            0 => "No trial was carried out to its end, so there is no answer.".into(),
+            _ => "Nothing measured here may be used, so there is no answer. The figures below are \
+                  shown for the search for the cause only."
+                .into(),
+        });
+    }
+    let invalid: Vec<&DoubtSummary> =
+        analysis.doubts.iter().filter(|d| d.doubt.invalidates).collect();
+    (!invalid.is_empty()).then(|| {
+        let causes: Vec<&str> = invalid.iter().map(|d| d.doubt.what.as_str()).collect();
+        format!(
+            "Some trials may not be used, and no sentence or comparison here rests on them: {}.",
+            causes.join("; ")
+        )
+    })
+}
+
+/// The doubts, those that invalidate first.
+pub(super) fn doubts(analysis: &Analysis) -> Vec<&DoubtSummary> {
+    let mut doubts: Vec<&DoubtSummary> = analysis.doubts.iter().collect();
+    doubts.sort_by_key(|d| !d.doubt.invalidates);
+    doubts
+}
+
+/// The machine and the program, fact by fact; what is not known is left out.
+pub(super) fn setting(analysis: &Analysis) -> Vec<(&'static str, String)> {
+    let host = &analysis.host;
+    let yes = |fact: bool| if fact { "yes" } else { "no" }.to_string();
+    let cores: Vec<String> = host.cores.iter().map(ToString::to_string).collect();
+    let files = match host.open_files {
+        (Some(soft), Some(hard)) => {
+            format!("{} (hard limit {})", grouped(soft), grouped(hard))
+        }
+        (Some(soft), None) => grouped(soft),
+        _ => String::new(),
+    };
+    let ports = host.local_ports.map(|(first, last)| format!("{first} to {last}"));
+    let facts = [
+        ("Processor", host.cpu_model.clone()),
+        ("Logical cores", cores.join(", ")),
+        ("Placement", analysis.placement.clone()),
+        ("Hyper-threading", host.smt.map(yes).unwrap_or_default()),
+        ("Frequency governor", host.governor.clone().unwrap_or_default()),
+        ("Virtual machine", yes(host.virtualised)),
+        (
+            "Memory",
+            match host.memory_bytes {
+                0 => String::new(),
+                bytes => figure(bytes as f64, "bytes"),
+            },
+        ),
+        ("Huge pages", host.huge_pages.clone().unwrap_or_default()),
+        ("Kernel", host.kernel.clone()),
+        ("Open files", files),
+        ("Local ports", ports.unwrap_or_default()),
+        ("authbench", [host.authbench.as_str(), host.profile.as_str()].join(" ").trim().into()),
+        ("Compiler", host.compiler.clone()),
+        ("Allocator", host.allocator.clone()),
+    ];
+    facts.into_iter().filter(|(_, fact)| !fact.is_empty()).collect()
+}
+
+/// What the numbers do not mean.
+pub(super) fn cautions(analysis: &Analysis) -> Vec<String> {
+    let mut cautions = Vec::new();
+    let timed = |m: &&super::Measurement| m.metric.starts_with("response_");
+    if analysis.measurements.iter().filter(timed).any(|m| m.rate.is_none()) {
+        cautions.push(
+            "Response times without a stated rate are of a closed loop: a slower server is asked \
+             less often. They compare arms; they are not what users would see at a given rate."
+                .into(),
+        );
+    }
+    cautions.push(
+        "Server and generator ran on one machine. No network lies between them, so its delay is \
+         in no time, and a longer request costs less here than on a real link."
+            .into(),
+    );
+    cautions.push(format!(
+        "Requests a second are those of this placement ({}). Ratios and CPU time per request \
+         carry over to other machines better than rates do.",
+        analysis.placement
+    ));
+    cautions.push(
+        "An interval says how far trials of this campaign differ on this machine. It says nothing \
+         of other machines, versions or loads."
+            .into(),
+    );
+    cautions.push(format!(
+        "The report makes {} comparisons and corrects none for their number: of those without a \
+         true difference, about one interval in twenty misses it by chance.",
+        grouped(analysis.comparisons.len() as u64)
+    ));
+    cautions
+}
+
+/// Commands that make this report again: what each does, and the command.
+pub(super) fn commands(analysis: &Analysis) -> [(&'static str, String); 2] {
+    let again = format!(
+        "authbench campaign {} --arms {} --seed {} --out results/again",
+        shell(&analysis.name),
+        shell(&analysis.arms.join(",")),
+        analysis.seed
+    );
+    [
+        ("Run the campaign again", again),
+        ("Rebuild the report from its records", "authbench report results/again".into()),
+    ]
+}
+
+/// What tells whether it is the same campaign and the same program.
+pub(super) fn identity(analysis: &Analysis) -> Vec<(&'static str, String)> {
+    let host = &analysis.host;
+    let facts = [
+        ("Plan (SHA-256)", analysis.plan.clone()),
+        ("Executable (SHA-256)", host.binary_sha256.clone()),
+        ("Cargo.lock (SHA-256)", host.lockfile_sha256.clone()),
+        ("Compiler", host.compiler.clone()),
+    ];
+    facts.into_iter().filter(|(_, fact)| !fact.is_empty()).collect()
+}
+
+/// The words of the report.
+pub(super) const GLOSSARY: &[(&str, &str)] = &[
+    ("arm", "One thing compared: a scheme, and the store that holds its state (scheme@store)."),
+    ("baseline", "The arm without authentication: the same routes, and nothing to check."),
+    (
+        "block",
+        "One trial of every arm at every level, in random order, so that drift hits all alike.",
+    ),
+    ("closed loop", "Each user asks again only once the answer has come."),
+    ("interval", "Where the true value lies with 95 % confidence; Student's t over n blocks."),
+    ("n", "The number of trials, each on a fresh server process; never of requests."),
+    ("p99", "The time that 99 % of the requests did not exceed."),
+    (
+        "PSS",
+        "Proportional set size: the memory of a process, with shared pages divided among those \
+         who share them.",
+    ),
+    ("response time", "From the moment the load model said now to the last byte of the answer."),
+    ("service time", "From the write of the request to the last byte of the answer."),
+    ("slope", "What one more user adds: the Theil-Sen slope of memory over logged-in users."),
+    (
+        "verdict",
+        "Higher or lower when the whole interval of the ratio is on one side of 1; equivalent when \
+         it is within the margin; else inconclusive.",
+    ),
+];
+
+/// A moment in UTC, to the minute (civil date from days: Howard Hinnant, "chrono-compatible
+/// low-level date algorithms").
+pub(super) fn utc(unix_ms: u64) -> String {
+    let minutes = unix_ms / 60_000;
+    let days = minutes / 1440 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let of_year = day - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let date = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year + era * 400 + u64::from(month <= 2);
+    let (hour, minute) = (minutes / 60 % 24, minutes % 60);
+    format!("{year:04}-{month:02}-{date:02} {hour:02}:{minute:02} UTC")
+}
+
+fn wall(ms: u64) -> String {
+    let seconds = ms.div_ceil(1000);
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m} min {s} s"),
+        (h, m, _) => format!("{h} h {m} min"),
+    }
+}
+
+/// A word of a command, quoted for a POSIX shell where it must be.
+fn shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@,._-/:+=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates() {
+        for (ms, text) in [
+            (0, "1970-01-01 00:00 UTC"),
+            (951_782_400_000, "2000-02-29 00:00 UTC"),
+            (1_709_251_199_000, "2024-02-29 23:59 UTC"),
+            (1_798_761_600_000, "2027-01-01 00:00 UTC"),
+            (4_107_542_400_000, "2100-03-01 00:00 UTC"),
+        ] {
+            assert_eq!(utc(ms), text);
+        }
+    }
+
+    #[test]
+    fn spans_of_time() {
+        for (ms, text) in [(1, "1 s"), (61_000, "1 min 1 s"), (7_380_000, "2 h 3 min")] {
+            assert_eq!(wall(ms), text);
+        }
+    }
+
+    #[test]
+    fn commands_quote_what_a_shell_would_read() {
+        assert_eq!(shell("session@redis,none"), "session@redis,none");
+        assert_eq!(shell("it's; rm"), "'it'\\''s; rm'");
+        assert_eq!(shell(""), "''");
+    }
+}
