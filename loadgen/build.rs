@@ -1,5 +1,5 @@
-//! Hands the compiler's version to the program, which writes it into every campaign: a figure belongs
-//! to the build that made it.
+//! Hands the compiler's version to the program, which writes it into every campaign: a figure
+//! belongs to the build that made it.
 
 use std::process::Command;
 

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use loadgen::cli::{self, Cli};
 
-/// Both sides run on the same allocator, and the server can tell allocated bytes from resident ones.
+/// Both sides run on the same allocator, and the server can tell allocated bytes from resident
+/// ones.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

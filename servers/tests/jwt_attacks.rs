@@ -24,7 +24,8 @@ const HEADER: &str = r#"{"typ":"at+jwt","alg":"HS256"}"#;
 fn claims() -> String {
     format!(
         concat!(
-            r#"{{"iss":"authbench","aud":"authbench-api","sub":"7","jti":"AAAAAAAAAAAAAAAAAAAAAA","#,
+            r#"{{"iss":"authbench","aud":"authbench-api","sub":"7","#,
+            r#""jti":"AAAAAAAAAAAAAAAAAAAAAA","#,
             r#""iat":{0},"nbf":{0},"exp":{1},"name":"User 7","role":"member"}}"#
         ),
         START,

@@ -1,8 +1,8 @@
 //! Carries out a plan: a fresh server for every trial, its actions in order, a record at the end.
 //!
-//! The campaign does not know which experiment a trial belongs to, and computes no figure. A trial that
-//! fails leaves a record that says why, and the next one runs; only an interrupt or a disk that does
-//! not take the record ends the campaign, and every record written before stays whole.
+//! The campaign does not know which experiment a trial belongs to, and computes no figure. A trial
+//! that fails leaves a record that says why, and the next one runs; only an interrupt or a disk
+//! that does not take the record ends the campaign, and every record written before stays whole.
 
 mod trial;
 
@@ -81,7 +81,8 @@ fn judge(records: &[TrialRecord]) -> Result<()> {
     }
     match (all.difference(&valid).next(), reason) {
         (Some((experiment, arm, level)), Some(doubt)) => Err(Error::Invalid(format!(
-            "{} of {} figures are invalid, {experiment} of {arm} at level {level} among them: {}; {}",
+            "{} of {} figures are invalid, {experiment} of {arm} at level {level} among them: {}; \
+             {}",
             all.len() - valid.len(),
             all.len(),
             doubt.what,

@@ -18,8 +18,8 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(250);
 /// Runs one trial.
 ///
 /// # Errors
-/// `Interrupted` when a signal comes, and faults of authbench itself; a server that fails is no error
-/// but a record that says so.
+/// `Interrupted` when a signal comes, and faults of authbench itself; a server that fails is no
+/// error but a record that says so.
 pub fn run_trial(
     plan_hash: &str,
     trial: &TrialPlan,

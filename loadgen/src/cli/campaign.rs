@@ -143,7 +143,7 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
     if records.is_empty() {
         return outcome;
     }
-    report::write(&folder, |_| true)?;
+    report::write(&folder, |format| format.always)?;
     let show = format!("{}", folder.root().join("report.html").display());
     if let Err(Error::Interrupted(_, signal)) = outcome {
         let text = format!(
@@ -161,7 +161,9 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
 
 /// Prints the answer.
 fn summarise(analysis: &Analysis) {
-    for sentence in &analysis.answer {
+    // What is invalid has ended the command before; a build that may not measure has not.
+    let sentences = if analysis.usable() { analysis.answer.as_slice() } else { &[] };
+    for sentence in sentences {
         output::line(&format!("- {}", sentence.text));
     }
     let doubts: Vec<_> = analysis.doubts.iter().map(|d| d.doubt.what.as_str()).collect();

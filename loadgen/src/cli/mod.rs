@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 
 /// What session-based and token-based authentication cost as users grow.
 ///
-/// Start with `authbench campaign quick`: it starts matching servers on this machine, drives them and
-/// leaves a comparison report.
+/// Start with `authbench campaign quick`: it starts matching servers on this machine, drives them
+/// and leaves a comparison report.
 #[derive(Debug, Parser)]
 #[command(name = "authbench", version, max_term_width = 100)]
 pub struct Cli {

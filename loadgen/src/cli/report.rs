@@ -1,20 +1,20 @@
 //! `authbench report`: a campaign's report, rebuilt from its records.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::output;
 use crate::error::{Error, Result};
 use crate::record::Folder;
-use crate::report::{FORMATS, analyse, render_all};
+use crate::report::{FORMATS, Format, analyse};
 
 /// Flags of `authbench report`.
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
     /// Folder of a campaign
     dir: PathBuf,
-    /// Which files to write: html, md, json, csv [default: all]
+    /// Which files to write: html, md, json, csv, svg [default: all but svg]
     #[arg(long, value_delimiter = ',', value_name = "FORMATS")]
     format: Vec<String>,
 }
@@ -32,9 +32,9 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         )));
     }
     let folder = Folder::open(&args.dir)?;
-    let wanted = |file: &str| {
-        args.format.is_empty()
-            || FORMATS.iter().any(|f| f.file == file && args.format.iter().any(|n| n == f.name))
+    let wanted = |format: &Format| match args.format.as_slice() {
+        [] => format.always,
+        names => names.iter().any(|name| name == format.name),
     };
     for file in write(&folder, wanted)? {
         output::line(&file.display().to_string());
@@ -46,12 +46,12 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
 ///
 /// # Errors
 /// `Config` or `Io` when a record cannot be read or a file not written.
-pub(super) fn write(folder: &Folder, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+pub(super) fn write(folder: &Folder, wanted: impl Fn(&Format) -> bool) -> Result<Vec<PathBuf>> {
     let analysis = analyse(&folder.plan()?, folder.host()?, &folder.records()?);
     let mut written = Vec::new();
-    for (file, text) in render_all(&analysis).filter(|(file, _)| wanted(file)) {
-        folder.write_text(file, &text)?;
-        written.push(folder.root().join(Path::new(file)));
+    for format in FORMATS.iter().filter(|format| wanted(format)) {
+        folder.write_text(format.file, &(format.render)(&analysis))?;
+        written.push(folder.root().join(format.file));
     }
     Ok(written)
 }

@@ -83,8 +83,9 @@ const CONNECTIONS_MAX: u32 = 16_000;
 /// Puts one load on a server.
 ///
 /// # Errors
-/// `Config` when it cannot be run as asked, `Target` when the server fails, `Invalid` when the figures
-/// may not be used, `Interrupted` when a signal ends it early. The figures are printed in any case.
+/// `Config` when it cannot be run as asked, `Target` when the server fails, `Invalid` when the
+/// figures may not be used, `Interrupted` when a signal ends it early. The figures are printed in
+/// any case.
 pub(super) fn run(args: &RunArgs) -> Result<()> {
     refuse_debug_build(args.allow_debug, "run")?;
     let plan = args.plan()?;

@@ -1,9 +1,9 @@
 //! Runs a load: workers on threads of their own, phases with a gate between them, one merge.
 //!
-//! [`load`] takes a target through Setup, Warmup, Measure and Drain. Every worker owns its transport,
-//! its users and its recorder; they meet at the start, which none passes before all are ready, and at
-//! the end, where what they counted is added up. A worker that fails in Setup ends the load for all
-//! and leaves nobody waiting. The engine must never know which scheme it drives.
+//! [`load`] takes a target through Setup, Warmup, Measure and Drain. Every worker owns its
+//! transport, its users and its recorder; they meet at the start, which none passes before all are
+//! ready, and at the end, where what they counted is added up. A worker that fails in Setup ends
+//! the load for all and leaves nobody waiting. The engine must never know which scheme it drives.
 
 mod recorder;
 mod users;
@@ -339,6 +339,3 @@ fn own_peak_rss_bytes() -> u64 {
     let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }
-
-#[cfg(test)]
-mod tests;

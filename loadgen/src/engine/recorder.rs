@@ -1,4 +1,5 @@
-//! What one worker counts while a load runs. Each worker owns one; they are merged once, at the end.
+//! What one worker counts while a load runs. Each worker owns one; they are merged once, at the
+//! end.
 
 use std::ops::Range;
 

@@ -1,9 +1,9 @@
 //! One worker: a loop on one thread that plans, sends, waits and counts.
 //!
-//! The loop asks the load model what is due, starts it on an idle connection, and lets the transport
-//! report what has ended. Nothing in it is shared with another thread but the flag of an interrupt,
-//! and nothing in it depends on a server's scheme. A request that is due is never skipped: it is
-//! sent late, and shows as lag, or it is dropped, and is counted.
+//! The loop asks the load model what is due, starts it on an idle connection, and lets the
+//! transport report what has ended. Nothing in it is shared with another thread but the flag of an
+//! interrupt, and nothing in it depends on a server's scheme. A request that is due is never
+//! skipped: it is sent late, and shows as lag, or it is dropped, and is counted.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -119,7 +119,10 @@ impl<T: Transport> Worker<'_, T> {
                         }
                         idle.push(ended.connection);
                     }
-                    Err(outcome) => fault = Some(LoginFault::Refused { user, outcome }),
+                    // The first is told: the others are most often its consequence.
+                    Err(outcome) => {
+                        fault.get_or_insert(LoginFault::Refused { user, outcome });
+                    }
                 }
             });
             polled.map_err(LoginFault::Transport)?;
@@ -301,8 +304,8 @@ impl<'a> Core<'a> {
         }
     }
 
-    /// The next request of a closed loop. Which user and which step it is depends on the loop and on
-    /// how many it has made, on nothing else.
+    /// The next request of a closed loop. Which user and which step it is depends on the loop and
+    /// on how many it has made, on nothing else.
     fn next_of_slot(&mut self, slot: u32, planned_ns: u64) {
         let made = self.made[slot as usize];
         self.made[slot as usize] = made.wrapping_add(1);

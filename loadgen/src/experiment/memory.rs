@@ -58,10 +58,10 @@ impl Experiment for Memory {
     }
 
     fn method(&self) -> &'static str {
-        "Users log in step by step over a few connections, which are closed after each step; then the \
-         server is left alone for a moment and its memory is read. The first reading comes after one \
-         login a connection. The cost of a user is the slope through the readings (Theil-Sen, one \
-         slope a trial), so what the program itself takes drops out."
+        "Users log in step by step over a few connections, which are closed after each step; then \
+         the server is left alone for a moment and its memory is read. The first reading comes \
+         after one login a connection. The cost of a user is the slope through the readings \
+         (Theil-Sen, one slope a trial), so what the program itself takes drops out."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {

@@ -125,7 +125,8 @@ fn memory(load: &LoadRecord) -> Option<&MemoryUse> {
     load.server.as_ref().map(|server| &server.memory)
 }
 
-/// The two readings of CPU time enclose nearly the window; the requests are scaled to their interval.
+/// The two readings of CPU time enclose nearly the window; the requests are scaled to their
+/// interval.
 fn server_cpu_us(load: &LoadRecord) -> Option<f64> {
     let server = load.server.as_ref().filter(|server| server.cpu_ns > 0)?;
     let requests = load.counts.achieved_rps() * server.interval_ns as f64 / 1e9;

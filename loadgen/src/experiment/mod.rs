@@ -1,10 +1,10 @@
 //! The questions that a campaign asks of every arm, one file each.
 //!
 //! An experiment is two pure functions. [`Experiment::expand`] turns its table in the campaign file
-//! into cells: an arm, a level and a list of actions. [`Experiment::observe`] turns the record of one
-//! trial into values of metrics. What lies between, starting servers and driving them, is the same for
-//! all and belongs to `campaign`; what follows, estimates and pages, to `report`. To add one, write a
-//! file and a line in [`EXPERIMENTS`].
+//! into cells: an arm, a level and a list of actions. [`Experiment::observe`] turns the record of
+//! one trial into values of metrics. What lies between, starting servers and driving them, is the
+//! same for all and belongs to `campaign`; what follows, estimates and pages, to `report`. To add
+//! one, write a file and a line in [`EXPERIMENTS`].
 
 mod memory;
 mod metric;
@@ -102,8 +102,9 @@ pub fn find(name: &str) -> Option<&'static dyn Experiment> {
     EXPERIMENTS.iter().copied().find(|experiment| experiment.name() == name)
 }
 
-/// Makes the plan of a campaign: every experiment's cells, block after block, each block in an order
-/// of its own that depends on the seed alone, so that drift hits every arm alike.
+/// Makes the plan of a campaign: every experiment's cells, block after block, each block in an
+/// order of its own that depends on the seed alone, so that drift hits every arm alike. Within a
+/// block the arms of a level follow each other: what is compared is measured in the same minute.
 ///
 /// # Errors
 /// `Config` when the spec asks for an unknown experiment or for nonsense.
@@ -122,9 +123,7 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
             return Err(spec.refuse(format!("[{name}]: expected 1 to 1000 blocks, found {blocks}")));
         }
         for block in 0..blocks {
-            let mut order: Vec<&Cell> = cells.iter().collect();
-            shuffle(&mut order, trial_seed(spec.seed, name, "order", 0, block));
-            for cell in order {
+            for cell in ordered(spec.seed, name, block, &cells) {
                 trials.push(TrialPlan {
                     index: trials.len() as u32,
                     experiment: name.clone(),
@@ -140,6 +139,7 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
     Ok(Plan {
         schema: PLAN_SCHEMA,
         name: spec.name.clone(),
+        again: again(spec),
         seed: spec.seed,
         arms: spec.arms.clone(),
         baseline: spec.baseline.clone(),
@@ -147,6 +147,31 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
         experiments: spec.experiments.clone(),
         trials,
     })
+}
+
+/// The cells of one block in their order: levels shuffled, and the arms of each.
+fn ordered<'a>(seed: u64, name: &str, block: u32, cells: &'a [Cell]) -> Vec<&'a Cell> {
+    let mut levels: Vec<u32> = cells.iter().map(|cell| cell.level).collect();
+    levels.sort_unstable();
+    levels.dedup();
+    shuffle(&mut levels, trial_seed(seed, name, "levels", 0, block));
+    let of_level = |level: u32| {
+        let mut arms: Vec<&Cell> = cells.iter().filter(|cell| cell.level == level).collect();
+        shuffle(&mut arms, trial_seed(seed, name, "arms", level, block));
+        arms
+    };
+    levels.into_iter().flat_map(of_level).collect()
+}
+
+/// Arguments that make the same plan of the same campaign file.
+fn again(spec: &Spec) -> Vec<String> {
+    let mut arguments = vec![spec.origin.clone(), "--arms".into(), spec.arms.join(",")];
+    if let Some(users) = &spec.users {
+        let users: Vec<_> = users.iter().map(ToString::to_string).collect();
+        arguments.extend(["--users".into(), users.join(",")]);
+    }
+    arguments.extend(["--seed".into(), spec.seed.to_string()]);
+    arguments
 }
 
 /// Levels of a sweep as a human wrote them: at least `least`, each within `range`, made ascending.
@@ -201,7 +226,15 @@ mod tests {
             cells.dedup();
             assert_eq!(cells.len(), 6);
         }
-        assert!(orders.windows(2).any(|pair| pair[0] != pair[1]));
+        type Order = [(String, u32)];
+        let levels = |order: &Order| order.iter().map(|cell| cell.1).collect::<Vec<_>>();
+        let arms = |order: &Order| order[..3].iter().map(|cell| cell.0.clone()).collect::<Vec<_>>();
+        for order in &orders {
+            let of = levels(order);
+            assert!(of[..3].iter().all(|level| *level == of[0]), "arms of a level stay together");
+        }
+        assert!(orders.windows(2).any(|pair| levels(&pair[0]) != levels(&pair[1])));
+        assert!(orders.windows(2).any(|pair| arms(&pair[0]) != arms(&pair[1])));
         assert!(plan.trials.iter().enumerate().all(|(i, t)| t.index as usize == i));
     }
 

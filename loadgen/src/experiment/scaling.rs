@@ -59,9 +59,10 @@ impl Experiment for Scaling {
     }
 
     fn method(&self) -> &'static str {
-        "Closed load without think time: every user has a connection and a credential of their own, \
-         reads GET /me, and asks again as soon as the answer has come. Latency under such a load \
-         is what saturation makes of it: with N users it cannot be below N divided by throughput."
+        "Closed load without think time: every user has a connection and a credential of their \
+         own, reads GET /me, and asks again as soon as the answer has come. Latency under such a \
+         load is what saturation makes of it: with N users it cannot be below N divided by \
+         throughput."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {

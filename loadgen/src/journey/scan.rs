@@ -1,9 +1,9 @@
 //! Finds one value in a JSON text without building the rest.
 //!
-//! Every answer is checked to name the right user, so this runs once a request and must cost next to
-//! nothing: it walks the text to the value that a JSON pointer (RFC 6901) names and stops there. It
-//! is no validator. It must never find a value that a full parser would not find at that pointer in
-//! a valid text; a property test holds it against `serde_json`.
+//! Every answer is checked to name the right user, so this runs once a request and must cost next
+//! to nothing: it walks the text to the value that a JSON pointer (RFC 6901) names and stops there.
+//! It is no validator. It must never find a value that a full parser would not find at that pointer
+//! in a valid text; a property test holds it against `serde_json`.
 
 use std::borrow::Cow;
 
@@ -55,8 +55,8 @@ impl<'a> Scanner<'a> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
-    /// Moves to the value of `key` in the object, or to that element of the array, that starts here.
-    /// The last of several equal keys counts, as it does for `serde_json`.
+    /// Moves to the value of `key` in the object, or to that element of the array, that starts
+    /// here. The last of several equal keys counts, as it does for `serde_json`.
     fn descend(&mut self, key: &str) -> Option<()> {
         match self.peek()? {
             b'{' => self.member(key),
@@ -233,8 +233,8 @@ mod tests {
             keys in prop::collection::vec("[a-c/~\"]{1,2}|[0-3]", 1..4),
             pretty: bool,
         ) {
-            let pointer: String =
-                keys.iter().map(|k| format!("/{}", k.replace('~', "~0").replace('/', "~1"))).collect();
+            let escaped = |key: &String| key.replace('~', "~0").replace('/', "~1");
+            let pointer: String = keys.iter().map(|key| format!("/{}", escaped(key))).collect();
             let text = if pretty { format!("{value:#}") } else { value.to_string() };
             let expected = value.pointer(&pointer).and_then(|v| match v {
                 Value::String(s) => Some(s.clone()),

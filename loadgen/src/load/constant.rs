@@ -10,8 +10,8 @@ pub struct Constant {
 }
 
 impl Constant {
-    /// When arrival `n` is due, ns after the start. Computed from n, not by adding intervals, so that
-    /// no rounding error builds up.
+    /// When arrival `n` is due, ns after the start. Computed from n, not by adding intervals, so
+    /// that no rounding error builds up.
     pub fn arrival_ns(&self, n: u64) -> u64 {
         (n as f64 * 1e9 / self.rate_per_s) as u64
     }

@@ -19,6 +19,8 @@ pub struct Plan {
     pub schema: u32,
     /// Name of the campaign.
     pub name: String,
+    /// Arguments of `authbench campaign` that make this plan again.
+    pub again: Vec<String>,
     /// Seed of every random choice.
     pub seed: u64,
     /// The arms that are compared.
@@ -108,7 +110,7 @@ pub struct LoadPlan {
 }
 
 /// Rough costs for the time that a plan will take; they are never a measurement.
-const SERVER_START_AND_STOP_MS: u64 = 150;
+const SERVER_START_AND_STOP_MS: u64 = 20;
 const LOGINS_PER_MS: u64 = 40;
 
 impl Action {
@@ -144,12 +146,14 @@ impl Plan {
         self.trials.iter().map(TrialPlan::expected_ms).sum()
     }
 
-    /// SHA-256 of the plan's JSON, in hex: records of another plan do not mix with it.
+    /// SHA-256 of the plan's JSON, in hex: records of another plan do not mix with it. How the plan
+    /// was asked for does not count: the same campaign file has many paths.
     ///
     /// # Panics
     /// Never: a plan holds nothing that JSON cannot.
     pub fn hash(&self) -> String {
-        let json = serde_json::to_vec(self).expect("a plan is plain data");
+        let plan = Self { again: Vec::new(), ..self.clone() };
+        let json = serde_json::to_vec(&plan).expect("a plan is plain data");
         sha256_hex(&json)
     }
 }

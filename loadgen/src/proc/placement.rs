@@ -3,8 +3,8 @@
 
 use crate::record::Placement;
 
-/// Divides the cores this process may use. A single core cannot be divided: both sides share it, and
-/// the report says so.
+/// Divides the cores this process may use. A single core cannot be divided: both sides share it,
+/// and the report says so.
 pub fn place(cores: &[usize]) -> Placement {
     let half = cores.len() / 2;
     if half == 0 {

@@ -1,7 +1,7 @@
 //! A campaign's folder: `plan.json`, `host.json`, `trials/NNNN-ARM.json` and the report.
 //!
-//! A file is written once and whole: to a temporary file beside it, flushed to the disk, renamed over
-//! the name, and the folder flushed. Whatever ends the program, a file that has its name is
+//! A file is written once and whole: to a temporary file beside it, flushed to the disk, renamed
+//! over the name, and the folder flushed. Whatever ends the program, a file that has its name is
 //! complete. A reader refuses what a newer program wrote, and names the file that it cannot read.
 
 use std::fs;
@@ -14,9 +14,6 @@ use serde::de::DeserializeOwned;
 use super::{Host, RECORD_SCHEMA, TrialRecord};
 use crate::error::{Error, Result};
 use crate::plan::{PLAN_SCHEMA, Plan};
-
-/// The files of a report, which are rebuilt from the others.
-pub const REPORT_FILES: [&str; 4] = ["report.html", "report.md", "report.json", "measurements.csv"];
 
 /// The folder of one campaign.
 #[derive(Clone, Debug)]
@@ -177,6 +174,7 @@ mod tests {
         Plan {
             schema: PLAN_SCHEMA,
             name: "t".into(),
+            again: vec![],
             seed: 1,
             arms: vec!["none".into()],
             baseline: "none".into(),

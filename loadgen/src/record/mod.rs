@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use disk::{Folder, REPORT_FILES, write_atomically};
+pub use disk::{Folder, write_atomically};
 pub use doubt::Doubt;
 pub use histogram::Histogram;
 pub use host::Host;

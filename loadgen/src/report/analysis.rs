@@ -14,6 +14,9 @@ use crate::stats::{Estimate, Verdict, estimate, paired_difference, paired_ratio}
 /// scheme, and two cores cannot tell it from noise.
 const MARGIN: f64 = 0.03;
 
+/// The place of a doubt about every figure.
+const WHOLE: &str = "the whole campaign";
+
 /// Everything a report says, before it is set in type.
 #[derive(Clone, Debug, Serialize)]
 pub struct Analysis {
@@ -21,6 +24,8 @@ pub struct Analysis {
     pub name: String,
     /// Hash of its plan.
     pub plan: String,
+    /// Arguments of `authbench campaign` that make its plan again.
+    pub again: Vec<String>,
     /// Seed of its plan.
     pub seed: u64,
     /// The arms, in the order of the campaign file.
@@ -141,6 +146,7 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
     Analysis {
         name: plan.name.clone(),
         plan: plan.hash(),
+        again: plan.again.clone(),
         seed: plan.seed,
         arms: plan.arms.clone(),
         baseline: plan.baseline.clone(),
@@ -291,7 +297,7 @@ type Places = BTreeMap<(String, u32, String), u32>;
 fn doubts(plan: &Plan, host: &Host, records: &[TrialRecord]) -> Vec<DoubtSummary> {
     let mut found: Vec<DoubtSummary> = Vec::new();
     for doubt in host_doubts(host, records) {
-        found.push(DoubtSummary { doubt, places: vec!["the whole campaign".into()] });
+        found.push(DoubtSummary { doubt, places: vec![WHOLE.into()] });
     }
     let mut by_code: BTreeMap<String, (Doubt, Places)> = BTreeMap::new();
     for record in records {
@@ -338,7 +344,7 @@ fn doubts(plan: &Plan, host: &Host, records: &[TrialRecord]) -> Vec<DoubtSummary
                 what: format!("{missing} of {} planned trials were not run", plan.trials.len()),
                 remedy: "let the campaign run to its end".into(),
             },
-            places: vec!["the whole campaign".into()],
+            places: vec![WHOLE.into()],
         });
     }
     found
@@ -414,6 +420,13 @@ fn placement(records: &[TrialRecord]) -> String {
 }
 
 impl Analysis {
+    /// Whether an answer may be drawn from it: some figure is valid, and no doubt invalidates them
+    /// all.
+    pub fn usable(&self) -> bool {
+        let all = |d: &DoubtSummary| d.doubt.invalidates && d.places.iter().any(|at| at == WHOLE);
+        self.measurements.iter().any(|m| m.valid) && !self.doubts.iter().any(all)
+    }
+
     /// The figure of an arm at a level, if there is one.
     pub fn find(
         &self,

@@ -1,7 +1,7 @@
 //! The answer in words: sentences that follow from the figures by rule, and say when they do not.
 //!
-//! No sentence is written before the data: the direction, the size and the caution of each come from a
-//! comparison's ratio, interval and verdict. An arm without valid figures gets no sentence.
+//! No sentence is written before the data: the direction, the size and the caution of each come
+//! from a comparison's ratio, interval and verdict. An arm without valid figures gets no sentence.
 
 use serde::Serialize;
 
@@ -66,7 +66,8 @@ fn by_how_much(ratio: &Estimate, verdict: Verdict, more: &str, less: &str) -> St
     let Some((lo, hi)) = ratio.interval else {
         return "an unknown difference (one trial has no interval)".into();
     };
-    let signed = |ratio: f64| format!("{:+.1} %", (ratio - 1.0) * 100.0);
+    let sign = |ratio: f64| if ratio < 1.0 { '-' } else { '+' };
+    let signed = |ratio: f64| format!("{}{}", sign(ratio), percent(ratio));
     match verdict {
         Verdict::Higher => {
             format!("{} {more} ({} to {})", percent(ratio.point), percent(lo), percent(hi))

@@ -20,11 +20,18 @@ pub fn figure(value: f64, unit: &str) -> String {
     }
 }
 
-/// An interval in its metric's unit; a dash where there is none.
+/// An interval in its metric's unit: `3.65 to 4.02 µs`; words where there is none.
 pub fn range(estimate: &Estimate, unit: &str) -> String {
-    match estimate.interval {
-        Some((lo, hi)) => format!("{} to {}", figure(lo, unit), figure(hi, unit)),
-        None => "one trial, no interval".into(),
+    between(estimate, |value| figure(value, unit))
+}
+
+/// The two ends of an interval; a unit that both have is said once.
+fn between(estimate: &Estimate, write: impl Fn(f64) -> String) -> String {
+    let Some((lo, hi)) = estimate.interval else { return "one trial, no interval".into() };
+    let (lo, hi) = (write(lo), write(hi));
+    match (lo.split_once(' '), hi.split_once(' ')) {
+        (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} to {hi}"),
+        _ => format!("{lo} to {hi}"),
     }
 }
 
@@ -39,12 +46,14 @@ pub(super) fn times(ratio: f64) -> String {
     if ratio < 0.1 { format!("{ratio:.4} ×") } else { format!("{} ×", digits(ratio)) }
 }
 
+/// The interval of a difference.
+pub(super) fn signed_range(difference: &Estimate, unit: &str) -> String {
+    between(difference, |value| signed(value, unit))
+}
+
 /// The interval of a ratio.
 pub(super) fn times_range(ratio: &Estimate) -> String {
-    match ratio.interval {
-        Some((lo, hi)) => format!("{} to {}", times(lo), times(hi)),
-        None => range(ratio, ""),
-    }
+    between(ratio, times)
 }
 
 /// Three significant digits, with commas in whole numbers.
@@ -76,8 +85,16 @@ mod tests {
         assert_eq!(signed(0.001, "us"), "0 µs");
         assert_eq!(signed(-15_000_000.0, "bytes"), "-14.3 MiB");
         assert_eq!((times(0.824), times(0.01234)), ("0.82 ×".into(), "0.0123 ×".into()));
-        let ratio = Estimate { point: 1.0, interval: None, n: 1, method: String::new() };
-        assert_eq!(times_range(&ratio), "one trial, no interval");
+    }
+
+    #[test]
+    fn a_range_says_a_common_unit_once() {
+        let of = |interval| Estimate { point: 1.0, interval, n: 5, method: String::new() };
+        assert_eq!(range(&of(Some((3.651, 4.02))), "us"), "3.65 to 4.02 µs");
+        assert_eq!(range(&of(Some((900.0, 1100.0))), "us"), "900 µs to 1.10 ms");
+        assert_eq!(signed_range(&of(Some((-1.0, 2.0))), "us"), "-1.00 to +2.00 µs");
+        assert_eq!(times_range(&of(Some((0.8, 0.84)))), "0.80 to 0.84 ×");
+        assert_eq!(times_range(&of(None)), "one trial, no interval");
     }
 
     #[test]

@@ -1,5 +1,229 @@
-//! report.md
+//! `report.md`: the same content for a pull request or a chat.
+//!
+//! Tables come from the same model as those of the page and are aligned, so that they read well
+//! unrendered too. What a name could do to the markup is escaped. No figure is computed here.
+
+use std::fmt::Write as _;
+
 use super::analysis::Analysis;
-pub fn render(_: &Analysis) -> String {
-    String::new()
+use super::table::{Cell, Table, key_tables};
+use super::words;
+
+/// Sets an analysis as Markdown.
+pub(super) fn render(analysis: &Analysis) -> String {
+    let summary = words::summary(analysis).join(" · ");
+    let mut out = format!("# {}\n\n{}\n", text(&analysis.name), text(&summary));
+    if let Some((heading, warning)) = words::warning(analysis) {
+        let _ = write!(out, "\n> **{heading}.** {}\n", text(&warning));
+    }
+    out.push_str(&answer(analysis));
+    for experiment in &analysis.experiments {
+        let (question, method) = (text(&experiment.question), text(&experiment.method));
+        let _ = write!(out, "\n## {question}\n\n{method}\n");
+        for of in key_tables(analysis, &experiment.name) {
+            let (title, note) = (text(&of.title), text(&of.note));
+            let _ = write!(out, "\n### {title}\n\n{note}\n\n{}", table(&of));
+        }
+    }
+    out.push_str(&doubts(analysis));
+    out.push_str("\n## What the numbers do not mean\n\n");
+    for caution in words::cautions(analysis) {
+        let _ = writeln!(out, "- {}", text(&caution));
+    }
+    out.push_str(&again(analysis));
+    out
+}
+
+fn answer(analysis: &Analysis) -> String {
+    if !analysis.usable() || analysis.answer.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("\n## The answer\n\n");
+    for sentence in &analysis.answer {
+        let (mark, word) = words::verdict(sentence.verdict);
+        let _ = writeln!(
+            out,
+            "- **{}**: {} ({mark} {word})",
+            text(&sentence.topic),
+            text(&sentence.text)
+        );
+    }
+    out
+}
+
+fn doubts(analysis: &Analysis) -> String {
+    let mut out = String::from("\n## What the tool doubts in its own numbers\n\n");
+    let doubts = words::doubts(analysis);
+    if doubts.is_empty() {
+        out.push_str("Nothing that it can see.\n");
+    }
+    for summary in doubts {
+        let doubt = &summary.doubt;
+        let tag = if doubt.invalidates { "**Invalidates.** " } else { "" };
+        let places = match summary.places.as_slice() {
+            [place] => place.clone(),
+            [first, rest @ ..] => format!("{first}; and {} more places", rest.len()),
+            [] => String::new(),
+        };
+        let _ = writeln!(
+            out,
+            "- {tag}{}. Remedy: {}. ({})",
+            text(&words::capital(&doubt.what)),
+            text(&doubt.remedy),
+            text(&places)
+        );
+    }
+    out
+}
+
+fn again(analysis: &Analysis) -> String {
+    let mut out = String::from("\n## How to run it again\n\n```sh\n");
+    for (what, command) in words::commands(analysis) {
+        // A line of its own for each, whatever the campaign is called.
+        let _ = write!(out, "# {what}\n{}\n", command.replace(['\n', '\r', '`'], " "));
+    }
+    out.push_str("```\n\n");
+    for (name, fact) in words::identity(analysis) {
+        let _ = writeln!(out, "- {name}: {}", text(&fact));
+    }
+    for (name, fact) in words::setting(analysis) {
+        if !words::identity(analysis).iter().any(|(known, _)| *known == name) {
+            let _ = writeln!(out, "- {name}: {}", text(&fact));
+        }
+    }
+    out
+}
+
+/// A table whose columns are as wide as their widest cell.
+fn table(table: &Table) -> String {
+    let mut lines: Vec<Vec<String>> = vec![table.columns.iter().map(|c| text(&c.label)).collect()];
+    lines.extend(table.rows.iter().map(|row| row.cells.iter().map(cell).collect()));
+    let width = |i: usize| lines.iter().map(|line| line[i].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..table.columns.len()).map(|i| width(i).max(3)).collect();
+    let rule: Vec<String> = table
+        .columns
+        .iter()
+        .zip(&widths)
+        .map(|(column, width)| match column.numeric {
+            true => format!("{}:", "-".repeat(width - 1)),
+            false => "-".repeat(*width),
+        })
+        .collect();
+    lines.insert(1, rule);
+    let mut out = String::new();
+    for line in lines {
+        let cells =
+            line.iter().zip(&widths).zip(&table.columns).map(
+                |((cell, width), column)| match column.numeric {
+                    true => format!("{cell:>width$}"),
+                    false => format!("{cell:<width$}"),
+                },
+            );
+        let _ = writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "));
+    }
+    out
+}
+
+fn cell(cell: &Cell) -> String {
+    match cell {
+        Cell::Empty => "–".into(),
+        Cell::Text(words) => text(words),
+        Cell::Arm { name, role: "" } => text(name),
+        Cell::Arm { name, role } => text(&format!("{name} ({role})")),
+        Cell::Figure { figure, interval, valid, finding } => {
+            let mut out = text(figure);
+            if !interval.is_empty() {
+                let _ = write!(out, " ({})", text(interval));
+            }
+            if let Some(finding) = finding {
+                let (mark, word) = words::verdict(finding.verdict);
+                let _ = write!(out, " {mark} {word}");
+            }
+            if *valid { out } else { format!("INVALID {out}") }
+        }
+    }
+}
+
+/// Text that stays text: no markup, no cell border, no new line.
+fn text(words: &str) -> String {
+    let mut out = String::with_capacity(words.len());
+    for c in words.chars() {
+        match c {
+            '|' | '*' | '`' | '[' | ']' | '\\' => out.extend(['\\', c]),
+            '<' => out.push_str("&lt;"),
+            '&' => out.push_str("&amp;"),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Plan;
+    use crate::record::TrialRecord;
+    use crate::report::tests::sample;
+
+    #[test]
+    fn columns_are_aligned_and_no_name_breaks_a_row() {
+        let mut plan: Plan = sample::plan(&["none", "a", "b"], 2);
+        let hostile = "x|y<b>`\n*";
+        plan.arms[1] = hostile.into();
+        plan.reference = hostile.into();
+        for trial in plan.trials.iter_mut().filter(|t| t.arm == "a") {
+            trial.arm = hostile.into();
+        }
+        let page = render(&sample::analysis_of(&plan, |_| {}));
+        let mut tables: Vec<Vec<&str>> = vec![vec![]];
+        for line in page.lines() {
+            match line.starts_with('|') {
+                true => tables.last_mut().unwrap().push(line),
+                false => tables.push(vec![]),
+            }
+        }
+        tables.retain(|lines| !lines.is_empty());
+        assert_eq!(tables.len(), 5);
+        for lines in tables {
+            let borders = |line: &str| line.replace("\\|", "").matches('|').count();
+            for line in &lines {
+                assert_eq!(line.chars().count(), lines[0].chars().count(), "{line}");
+                assert_eq!(borders(line), borders(lines[0]), "{line}");
+            }
+        }
+        assert!(page.contains("x\\|y&lt;b>\\` \\*"));
+        let (before, code) = page.split_once("```sh").unwrap();
+        let (_, after) = code.split_once("```\n").unwrap();
+        assert!(!before.contains("<b>") && !after.contains("<b>"));
+    }
+
+    #[test]
+    fn the_answer_and_every_arm_are_there() {
+        let analysis = sample::analysis();
+        let page = render(&analysis);
+        assert!(!analysis.answer.is_empty());
+        for sentence in &analysis.answer {
+            assert!(page.contains(&sentence.text), "{}", sentence.text);
+        }
+        assert!(page.contains("--arms none,session@memory,jwt-hs256"));
+        assert!(!page.contains("INVALID") && !page.contains("**Invalid"));
+        assert_eq!(page, render(&sample::analysis()));
+    }
+
+    #[test]
+    fn nothing_valid_means_no_answer() {
+        let spoil = |record: &mut TrialRecord| {
+            for action in &mut record.actions {
+                if let crate::record::ActionRecord::Load(load) = action {
+                    load.counts.errors.insert("wrong_user".into(), 1);
+                }
+            }
+        };
+        let mut plan = sample::plan(&["none", "a", "b"], 2);
+        plan.trials.retain(|trial| trial.experiment == "scaling");
+        let page = render(&sample::analysis_of(&plan, spoil));
+        assert!(page.contains("> **Invalid.**"));
+        assert!(!page.contains("## The answer"));
+    }
 }

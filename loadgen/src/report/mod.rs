@@ -1,9 +1,9 @@
 //! From records to pages: pure functions, so that a report can be rebuilt byte for byte.
 //!
-//! [`analyse`] turns a campaign's plan, host and records into an [`Analysis`]: estimates, comparisons,
-//! sentences and doubts, each figure with its interval. The formats below only set it in type: none
-//! computes a figure, and none reads a clock or a file. To add one, write a file and a line in
-//! [`FORMATS`].
+//! [`analyse`] turns a campaign's plan, host and records into an [`Analysis`]: estimates,
+//! comparisons, sentences and doubts, each figure with its interval. The formats below only set it
+//! in type: none computes a figure, and none reads a clock or a file. To add one, write a file and
+//! a line in [`FORMATS`].
 
 mod analysis;
 mod answer;
@@ -13,8 +13,7 @@ mod figure;
 mod html;
 mod json;
 mod markdown;
-#[cfg(test)]
-mod sample;
+mod svg;
 mod table;
 mod words;
 
@@ -27,19 +26,20 @@ pub struct Format {
     pub name: &'static str,
     /// File in the campaign's folder.
     pub file: &'static str,
+    /// Whether every campaign leaves it, or only who asks for it gets it.
+    pub always: bool,
     /// Sets an analysis in type.
     pub render: fn(&Analysis) -> String,
 }
 
 /// Every format there is.
 pub const FORMATS: &[Format] = &[
-    Format { name: "html", file: "report.html", render: html::render },
-    Format { name: "md", file: "report.md", render: markdown::render },
-    Format { name: "json", file: "report.json", render: json::render },
-    Format { name: "csv", file: "measurements.csv", render: csv::render },
+    Format { name: "html", file: "report.html", always: true, render: html::render },
+    Format { name: "md", file: "report.md", always: true, render: markdown::render },
+    Format { name: "json", file: "report.json", always: true, render: json::render },
+    Format { name: "csv", file: "measurements.csv", always: true, render: csv::render },
+    Format { name: "svg", file: "charts.svg", always: false, render: svg::render },
 ];
 
-/// The four files of a report, by name.
-pub fn render_all(analysis: &Analysis) -> impl Iterator<Item = (&'static str, String)> {
-    FORMATS.iter().map(|format| (format.file, (format.render)(analysis)))
-}
+#[cfg(test)]
+mod tests;

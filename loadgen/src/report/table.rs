@@ -5,7 +5,7 @@
 //! supplies punctuation only: HTML and Markdown cannot disagree. No figure is computed here.
 
 use super::analysis::{Analysis, Measurement};
-use super::figure::{figure, range, signed, times, times_range};
+use super::figure::{figure, range, signed, signed_range, times, times_range};
 use crate::experiment::{self, Better, Metric, metric};
 use crate::stats::{Estimate, Verdict};
 use crate::units::grouped;
@@ -107,6 +107,8 @@ const ADDED: &[&str] = &[
     "response_p99_us",
     "server_allocated_bytes",
     "request_wire_bytes",
+    "bytes_per_session",
+    "resident_bytes_per_session",
 ];
 /// What is compared as a ratio.
 const RATIOS: &[&str] = &[
@@ -121,61 +123,50 @@ const RATIOS: &[&str] = &[
 
 /// The tables of an experiment that a reader should see; those without a row are left out.
 pub(super) fn key_tables(analysis: &Analysis, experiment: &str) -> Vec<Table> {
-    let charted: Vec<&str> = experiment::find(experiment)
-        .map_or(&[][..], |e| e.charts())
-        .iter()
-        .map(|chart| chart.metric)
-        .collect();
+    let charts = experiment::find(experiment).map_or(&[][..], |e| e.charts());
+    let charted = |m: &Metric| charts.iter().any(|chart| chart.metric == m.name);
     let metrics = analysis.metrics(experiment);
-    let of = |names: &'static [&str], view| {
-        let wanted = metrics.iter().filter(move |m| names.contains(&m.name));
-        wanted.map(move |m| (view, *m)).collect::<Vec<_>>()
+    let seen = |view: View, wanted: &dyn Fn(&Metric) -> bool| {
+        let wanted = metrics.iter().filter(|m| wanted(m));
+        wanted.map(|m| (view, *m)).collect::<Vec<_>>()
     };
-    let key = metrics.iter().filter(|m| KEY.contains(&m.name) || charted.contains(&m.name));
-    let overall = metrics.iter().map(|m| (View::Figure, *m)).chain(of(RATIOS, View::Beside));
-    let none = &analysis.baseline;
-    let reference = &analysis.reference;
-    let margin = analysis.margin * 100.0;
-    [
-        build(
-            analysis,
-            experiment,
-            true,
-            "Over all levels",
-            "One figure a trial. Below each, its 95 % interval.",
-            &overall.collect::<Vec<_>>(),
+    let added = seen(View::Over, &|m| ADDED.contains(&m.name));
+    let ratios = seen(View::Beside, &|m| RATIOS.contains(&m.name));
+    let overall = [seen(View::Figure, &|_| true), added.clone(), ratios.clone()].concat();
+    let key = seen(View::Figure, &|m| KEY.contains(&m.name) || charted(m));
+    let Analysis { baseline, reference, .. } = analysis;
+    let build = |overall, title: &str, note: &str, columns: &[(View, &'static Metric)]| {
+        build(analysis, experiment, overall, title, note, columns)
+    };
+    let slopes = build(
+        true,
+        "Over all levels",
+        "One figure a trial, each with its 95 % interval over n trials.",
+        &overall,
+    );
+    let levels =
+        build(false, "Key figures", "Each figure with its 95 % interval over n trials.", &key);
+    if slopes.is_some() {
+        // Where a figure sums up all levels, comparing level by level would only repeat it.
+        return [slopes, levels].into_iter().flatten().collect();
+    }
+    let over = build(
+        false,
+        &format!("What is added to {baseline}"),
+        &format!("Arm minus {baseline}, paired by block: the cost of authentication."),
+        &added,
+    );
+    let beside = build(
+        false,
+        &format!("Beside {reference}"),
+        &format!(
+            "Arm divided by {reference}, paired by block; 1 is the same. Within {:.0} % counts as \
+             equivalent.",
+            analysis.margin * 100.0
         ),
-        build(
-            analysis,
-            experiment,
-            false,
-            "Key figures",
-            "Below each figure, its 95 % interval.",
-            &key.map(|m| (View::Figure, *m)).collect::<Vec<_>>(),
-        ),
-        build(
-            analysis,
-            experiment,
-            false,
-            &format!("What is added to {none}"),
-            &format!("Arm minus {none}, paired by block: the cost of authentication."),
-            &of(ADDED, View::Over),
-        ),
-        build(
-            analysis,
-            experiment,
-            false,
-            &format!("Beside {reference}"),
-            &format!(
-                "Arm divided by {reference}, paired by block; 1 is the same. Within {margin:.0} % \
-                 counts as equivalent."
-            ),
-            &of(RATIOS, View::Beside),
-        ),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+        &ratios,
+    );
+    [levels, over, beside].into_iter().flatten().collect()
 }
 
 /// Every measurement of an experiment, a row each.
@@ -189,7 +180,7 @@ pub(super) fn every_measurement(analysis: &Analysis, experiment: &str) -> Table 
             cells: vec![
                 Cell::Text(metric(m.metric).label.into()),
                 Cell::Text(place(m)),
-                arm(analysis, &m.arm),
+                Cell::Arm { name: m.arm.clone(), role: "" },
                 cell(figure(m.estimate.point, m.unit), String::new(), m.valid, None),
                 Cell::Text(range(&m.estimate, m.unit)),
                 Cell::Text(m.estimate.n.to_string()),
@@ -238,7 +229,8 @@ fn cell(figure: String, interval: String, valid: bool, finding: Option<Finding>)
     Cell::Figure { figure, interval, valid, finding }
 }
 
-/// Fills a table; `None` when not one cell has a figure. `overall` asks for the figures of no level.
+/// Fills a table; `None` when not one cell has a figure. `overall` asks for the figures of no
+/// level.
 fn build(
     analysis: &Analysis,
     experiment: &str,
@@ -252,7 +244,8 @@ fn build(
     levels.sort_unstable();
     levels.dedup();
     levels.retain(|users| users.is_none() == overall);
-    let mut heads: Vec<Column> = columns.iter().map(|(view, m)| head(analysis, *view, m)).collect();
+    let mut heads: Vec<Column> =
+        columns.iter().map(|(view, m)| head(analysis, *view, m, overall)).collect();
     let mut rows = Vec::new();
     for users in levels {
         let mut opens_group = true;
@@ -297,11 +290,12 @@ fn build(
     })
 }
 
-fn head(analysis: &Analysis, view: View, metric: &Metric) -> Column {
+/// A column's head; a table of ratios has said in its title what they are to.
+fn head(analysis: &Analysis, view: View, metric: &Metric, overall: bool) -> Column {
     let label = match view {
-        View::Figure => metric.label.to_string(),
-        View::Over => format!("{}, more than {}", metric.label, analysis.baseline),
-        View::Beside => format!("{}, ratio to {}", metric.label, analysis.reference),
+        View::Over if overall => format!("{}, more than {}", metric.label, analysis.baseline),
+        View::Beside if overall => format!("{}, ratio to {}", metric.label, analysis.reference),
+        _ => metric.label.to_string(),
     };
     let hint = match metric.better {
         Better::Lower => "less is better",
@@ -350,11 +344,7 @@ fn look_up(
 }
 
 fn difference(difference: &Estimate, unit: &str) -> Cell {
-    let interval = match difference.interval {
-        Some((lo, hi)) => format!("{} to {}", signed(lo, unit), signed(hi, unit)),
-        None => range(difference, unit),
-    };
-    cell(signed(difference.point, unit), interval, true, None)
+    cell(signed(difference.point, unit), signed_range(difference, unit), true, None)
 }
 
 fn merit(verdict: Verdict, better: Better) -> Option<bool> {
@@ -365,11 +355,11 @@ fn merit(verdict: Verdict, better: Better) -> Option<bool> {
     }
 }
 
-/// `5`, or `3 to 5` where the figures of a row rest on different numbers of trials.
+/// `5`, or `3–5` where the figures of a row rest on different numbers of trials.
 fn trials(ns: &[Option<u32>]) -> String {
     let ns = || ns.iter().copied().flatten();
     match (ns().min(), ns().max()) {
-        (Some(least), Some(most)) if least < most => format!("{least} to {most}"),
+        (Some(least), Some(most)) if least < most => format!("{least}–{most}"),
         (Some(n), _) => n.to_string(),
         _ => String::new(),
     }
@@ -378,7 +368,7 @@ fn trials(ns: &[Option<u32>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::sample;
+    use crate::report::tests::sample;
 
     fn rendered(table: &Table) -> Vec<Vec<String>> {
         let text = |cell: &Cell| match cell {
@@ -395,7 +385,7 @@ mod tests {
         let analysis = sample::analysis();
         for experiment in &analysis.experiments {
             let mut tables = key_tables(&analysis, &experiment.name);
-            assert!(tables.len() >= 3, "{}", experiment.name);
+            assert!(tables.len() >= 2, "{}", experiment.name);
             tables.push(every_measurement(&analysis, &experiment.name));
             for table in &tables {
                 assert!(!table.rows.is_empty(), "{}", table.title);

@@ -34,8 +34,7 @@ pub(super) fn summary(analysis: &Analysis) -> Vec<String> {
         },
     ];
     let machine: Vec<String> = machine.into_iter().filter(|fact| !fact.is_empty()).collect();
-    let mut trials =
-        format!("{} of {} trials", analysis.trials_complete, analysis.trials_planned);
+    let mut trials = format!("{} of {} trials", analysis.trials_complete, analysis.trials_planned);
     if analysis.trials_invalid > 0 {
         trials.push_str(&format!(", {} of them invalid", analysis.trials_invalid));
     }
@@ -49,25 +48,30 @@ pub(super) fn summary(analysis: &Analysis) -> Vec<String> {
         .collect()
 }
 
-/// What must be said before any figure; `None` when every trial may be used.
-pub(super) fn warning(analysis: &Analysis) -> Option<String> {
-    if !analysis.usable() {
-        return Some(match analysis.trials_complete {
-            0 => "No trial was carried out to its end, so there is no answer.".into(),
-            _ => "Nothing measured here may be used, so there is no answer. The figures below are \
-                  shown for the search for the cause only."
-                .into(),
-        });
-    }
-    let invalid: Vec<&DoubtSummary> =
-        analysis.doubts.iter().filter(|d| d.doubt.invalidates).collect();
-    (!invalid.is_empty()).then(|| {
-        let causes: Vec<&str> = invalid.iter().map(|d| d.doubt.what.as_str()).collect();
-        format!(
-            "Some trials may not be used, and no sentence or comparison here rests on them: {}.",
-            causes.join("; ")
-        )
-    })
+/// What must be said before any figure, a heading and a text; `None` when every trial may be used.
+pub(super) fn warning(analysis: &Analysis) -> Option<(&'static str, String)> {
+    let causes: Vec<&str> = analysis
+        .doubts
+        .iter()
+        .filter(|d| d.doubt.invalidates)
+        .map(|d| d.doubt.what.as_str())
+        .collect();
+    let causes = causes.join("; ");
+    let (heading, text) = match (analysis.usable(), analysis.trials_complete) {
+        (true, _) if causes.is_empty() => return None,
+        (true, _) => (
+            "Invalid in part",
+            "Some trials may not be used, and no sentence or comparison here rests on them",
+        ),
+        (false, 0) => ("Invalid", "No trial was carried out to its end, so there is no answer"),
+        (false, _) => (
+            "Invalid",
+            "Nothing measured here may be used, so there is no answer, and the figures below serve \
+             the search for the cause only",
+        ),
+    };
+    let colon = if causes.is_empty() { "" } else { ": " };
+    Some((heading, format!("{text}{colon}{causes}.")))
 }
 
 /// The doubts, those that invalidate first.
@@ -75,6 +79,12 @@ pub(super) fn doubts(analysis: &Analysis) -> Vec<&DoubtSummary> {
     let mut doubts: Vec<&DoubtSummary> = analysis.doubts.iter().collect();
     doubts.sort_by_key(|d| !d.doubt.invalidates);
     doubts
+}
+
+/// A clause as a sentence begins: with a capital.
+pub(super) fn capital(clause: &str) -> String {
+    let mut rest = clause.chars();
+    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
 }
 
 /// The machine and the program, fact by fact; what is not known is left out.
@@ -115,6 +125,24 @@ pub(super) fn setting(analysis: &Analysis) -> Vec<(&'static str, String)> {
     facts.into_iter().filter(|(_, fact)| !fact.is_empty()).collect()
 }
 
+/// What the servers said of themselves: first what all said alike, without an arm, then what each
+/// said beside it.
+pub(super) fn notes(analysis: &Analysis) -> Vec<(Option<&str>, Vec<&str>)> {
+    let all = &analysis.notes;
+    let shared = |note: &String| all.len() > 1 && all.values().all(|notes| notes.contains(note));
+    let common = all.values().next().map_or(&[][..], |notes| notes.as_slice());
+    let common = common.iter().filter(|note| shared(note)).map(String::as_str).collect();
+    let own = |arm: &'_ String| {
+        let (arm, notes) = all.get_key_value(arm)?;
+        let own = notes.iter().filter(|note| !shared(note)).map(String::as_str).collect();
+        Some((Some(arm.as_str()), own))
+    };
+    let mut said: Vec<(Option<&str>, Vec<&str>)> = vec![(None, common)];
+    said.extend(analysis.arms.iter().filter_map(own));
+    said.retain(|(_, notes)| !notes.is_empty());
+    said
+}
+
 /// What the numbers do not mean.
 pub(super) fn cautions(analysis: &Analysis) -> Vec<String> {
     let mut cautions = Vec::new();
@@ -142,7 +170,7 @@ pub(super) fn cautions(analysis: &Analysis) -> Vec<String> {
             .into(),
     );
     cautions.push(format!(
-        "The report makes {} comparisons and corrects none for their number: of those without a \
+        "The analysis makes {} comparisons and corrects none for their number: of those without a \
          true difference, about one interval in twenty misses it by chance.",
         grouped(analysis.comparisons.len() as u64)
     ));
@@ -151,12 +179,8 @@ pub(super) fn cautions(analysis: &Analysis) -> Vec<String> {
 
 /// Commands that make this report again: what each does, and the command.
 pub(super) fn commands(analysis: &Analysis) -> [(&'static str, String); 2] {
-    let again = format!(
-        "authbench campaign {} --arms {} --seed {} --out results/again",
-        shell(&analysis.name),
-        shell(&analysis.arms.join(",")),
-        analysis.seed
-    );
+    let arguments: Vec<_> = analysis.again.iter().map(|word| shell(word)).collect();
+    let again = format!("authbench campaign {} --out results/again", arguments.join(" "));
     [
         ("Run the campaign again", again),
         ("Rebuild the report from its records", "authbench report results/again".into()),
@@ -167,9 +191,9 @@ pub(super) fn commands(analysis: &Analysis) -> [(&'static str, String); 2] {
 pub(super) fn identity(analysis: &Analysis) -> Vec<(&'static str, String)> {
     let host = &analysis.host;
     let facts = [
-        ("Plan (SHA-256)", analysis.plan.clone()),
-        ("Executable (SHA-256)", host.binary_sha256.clone()),
-        ("Cargo.lock (SHA-256)", host.lockfile_sha256.clone()),
+        ("Plan hash", analysis.plan.clone()),
+        ("Binary hash", host.binary_sha256.clone()),
+        ("Lockfile hash", host.lockfile_sha256.clone()),
         ("Compiler", host.compiler.clone()),
     ];
     facts.into_iter().filter(|(_, fact)| !fact.is_empty()).collect()
@@ -252,6 +276,18 @@ mod tests {
         ] {
             assert_eq!(utc(ms), text);
         }
+    }
+
+    #[test]
+    fn what_all_servers_say_is_said_once() {
+        let mut analysis = crate::report::tests::sample::analysis();
+        for notes in analysis.notes.values_mut() {
+            notes.push("the same".into());
+        }
+        let said = notes(&analysis);
+        assert_eq!(said[0], (None, vec!["the same"]));
+        assert_eq!(said[2], (Some("session@memory"), vec!["notes of session@memory"]));
+        assert_eq!(said.len(), 4);
     }
 
     #[test]

@@ -122,7 +122,8 @@ impl Spec {
         };
         if experiments.is_empty() {
             return Err(Error::Config(format!(
-                "{origin}: expected at least one experiment, such as a table `[scaling]`; found none"
+                "{origin}: expected at least one experiment, such as a table `[scaling]`; found \
+                 none"
             )));
         }
         Ok(Self {

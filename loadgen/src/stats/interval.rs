@@ -114,8 +114,8 @@ mod tests {
         (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
     }
 
-    /// Share of 2,000 simulated campaigns whose interval covers the true ratio. Each block drifts by
-    /// 10 %, which both arms share, and each trial has noise of 4 % of its own.
+    /// Share of 2,000 simulated campaigns whose interval covers the true ratio. Each block drifts
+    /// by 10 %, which both arms share, and each trial has noise of 4 % of its own.
     fn coverage(blocks: u64, interval: impl Fn(&[(f64, f64)], u64) -> (f64, f64)) -> f64 {
         let truth: f64 = 1.25;
         let campaigns = 2000;

@@ -1,8 +1,8 @@
 //! Reads one HTTP/1.1 answer out of bytes (RFC 9112), and nothing of sockets.
 //!
-//! [`read`] is given everything that has arrived and says whether the answer is whole. It must never
-//! take a part of an answer for the whole: a truncated body that counts as success is the kind of
-//! error that makes a broken server look fast.
+//! [`read`] is given everything that has arrived and says whether the answer is whole. It must
+//! never take a part of an answer for the whole: a truncated body that counts as success is the
+//! kind of error that makes a broken server look fast.
 
 use std::borrow::Cow;
 
@@ -266,7 +266,8 @@ mod tests {
             true,
         ),
         (
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n3;e=1\r\nyou\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+             2\r\nhi\r\n3;e=1\r\nyou\r\n0\r\n\r\n",
             false,
             false,
             "hiyou",

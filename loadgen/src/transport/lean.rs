@@ -1,9 +1,10 @@
 //! The measured path: HTTP/1.1 over nonblocking sockets, for as little work per request as we can.
 //!
 //! On two cores the generator takes from the server what it uses itself, so this is a bare event
-//! loop (mio, edge-triggered): one write and one read a request, a request assembled into one buffer
-//! and an answer parsed in another, both shared by all connections of the worker. A connection
-//! owns memory only while an answer or a request is in pieces. It never sends a request twice.
+//! loop (mio, edge-triggered): one write and one read a request, a request assembled into one
+//! buffer and an answer parsed in another, both shared by all connections of the worker. A
+//! connection owns memory only while an answer or a request is in pieces. It never sends a request
+//! twice.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -217,8 +218,8 @@ impl Lean {
                 self.close(index);
                 return Ok(());
             }
-            // A read that leaves room in the buffer has emptied the socket (epoll(7)), unless its end
-            // came with the same event: that would not be told a second time.
+            // A read that leaves room in the buffer has emptied the socket (epoll(7)), unless its
+            // end came with the same event: that would not be told a second time.
             let emptied = read < self.inbox.len() && !read_closed;
             self.arrived(index, read, closed, ended)?;
             if emptied {

@@ -92,8 +92,8 @@ fn run(plan: &LoadPlan, mut server: impl FnMut(&Seen) -> Reply) -> Run {
     Run { counts, response: step.response, service: step.service, lag, seen }
 }
 
-/// The test that no published generator has automated: R/s for T with a server that stands still for
-/// D. Response time is uniform on [0, D] for D/T of the requests.
+/// The test that no published generator has automated: R/s for T with a server that stands still
+/// for D. Response time is uniform on [0, D] for D/T of the requests.
 #[test]
 fn a_stall_shows_in_the_response_time_and_not_in_the_service_time() {
     let (rate, stall) = (500.0, 1400 * MS);

@@ -2,8 +2,8 @@
 //!
 //! Ticks are round numbers (1, 2 or 5 times a power of ten), chosen in the unit a person would use,
 //! and they cover the values, so that no point lies beyond the last tick. A linear axis of values
-//! starts at 0, because a bar that starts elsewhere exaggerates. A logarithmic axis is given up for a
-//! linear one where a value is not positive: hiding a value is worse than crowding.
+//! starts at 0, because a bar that starts elsewhere exaggerates. A logarithmic axis is given up for
+//! a linear one where a value is not positive: hiding a value is worse than crowding.
 
 use crate::units::grouped;
 
@@ -32,7 +32,7 @@ impl Axis {
             let ticks = rounds.into_iter().map(|t| (t * scale, label(t * scale))).collect();
             return Self::new(ticks, "log scale".into(), true);
         }
-        let ticks = linear_ticks(min.min(0.0) / scale, max.max(0.0) / scale, 5)
+        let ticks = linear_ticks(min.min(0.0) / scale, max.max(0.0) / scale, 6)
             .into_iter()
             .map(|(tick, label)| (tick * scale, label))
             .collect();
@@ -132,7 +132,8 @@ fn linear_ticks(lo: f64, hi: f64, steps: u32) -> Vec<(f64, String)> {
         .collect()
 }
 
-/// Round values that cover two positive ends: 1, 2 and 5 over up to two decades, else decades.
+/// Round values that cover two positive ends: 1, 2 and 5 over up to two decades; over four, decades
+/// between a round value at each end; else decades alone.
 fn log_ticks(min: f64, max: f64) -> Vec<f64> {
     let rounds: Vec<f64> = decades(min / 10.0, max * 10.0)
         .into_iter()
@@ -142,8 +143,14 @@ fn log_ticks(min: f64, max: f64) -> Vec<f64> {
     let lo = rounds.iter().rfind(below).copied().unwrap_or(min);
     let least = if max > lo { max } else { lo * 1.5 };
     let hi = rounds.iter().find(|t| **t >= least * (1.0 - 1e-9)).copied().unwrap_or(max);
-    if (hi / lo).log10() <= 2.0 {
+    let span = (hi / lo).log10();
+    if span <= 2.0 {
         return rounds.into_iter().filter(|t| (lo..=hi).contains(t)).collect();
+    }
+    if span <= 4.0 {
+        // An end that is a decade but for rounding must not stand there twice.
+        let inner = decades(lo, hi).into_iter().filter(|t| *t > lo * 1.5 && *t < hi / 1.5);
+        return [lo].into_iter().chain(inner).chain([hi]).collect();
     }
     let decades = decades(lo, hi);
     let every = decades.len().div_ceil(7);
@@ -206,16 +213,16 @@ mod tests {
                 vec!["0", "20,000", "40,000", "60,000", "80,000", "100,000"],
                 "requests/s",
             ),
-            (vec![9.0, 18.2], "us", false, vec!["0", "5", "10", "15", "20"], "µs"),
+            (vec![9.0, 22.0], "us", false, vec!["0", "5", "10", "15", "20", "25"], "µs"),
             (vec![0.1, 0.35], "us", false, vec!["0.0", "0.1", "0.2", "0.3", "0.4"], "µs"),
-            (vec![3e7], "bytes", false, vec!["0", "10", "20", "30"], "MiB"),
-            (vec![-300.0, 200.0], "bytes", false, vec!["-400", "-200", "0", "200"], "bytes"),
+            (vec![4e7], "bytes", false, vec!["0", "10", "20", "30", "40"], "MiB"),
+            (vec![-300.0, 400.0], "bytes", false, vec!["-400", "-200", "0", "200", "400"], "bytes"),
             (vec![0.0], "share", false, vec!["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"], "%"),
             (
                 vec![150.0, 12_000.0],
                 "us",
                 true,
-                vec!["100 µs", "1 ms", "10 ms", "100 ms"],
+                vec!["100 µs", "1 ms", "10 ms", "20 ms"],
                 "log scale",
             ),
             (vec![15.0, 80.0], "us", true, vec!["10 µs", "20 µs", "50 µs", "100 µs"], "log scale"),

@@ -1,7 +1,7 @@
 //! A gathered chart as inline SVG: grid, bands, whiskers, lines, points and labels, in this order.
 //!
 //! Sizes are in the units of a drawing 480 wide, which the page scales to its column. Text may be
-//! set up to 14 units high (the page does so on a phone), so every gap is made for that height.
+//! set up to 13 units high in a wide face, so every gap is made for that.
 
 use maud::{Markup, html};
 
@@ -17,12 +17,22 @@ const PLOT: f64 = 230.0;
 /// Between the plot's edge and the first and the last level.
 const INSET: f64 = 10.0;
 /// Width of a character, and height of a line, at the largest type.
-const CHARACTER: f64 = 7.3;
+const CHARACTER: f64 = 8.3;
 const LINE: f64 = 17.0;
 /// Longer names of arms end in an ellipsis.
-const NAME_MAX: usize = 20;
+const NAME_MAX: usize = 18;
 /// With more lines than this their bands are a fog; the whiskers say the same.
 const BANDS_MAX: usize = 6;
+
+/// Markers with corners; number 0 is a circle.
+pub(super) const SHAPES: [&[(f64, f64)]; 6] = [
+    &[(-3.6, -3.6), (3.6, -3.6), (3.6, 3.6), (-3.6, 3.6)],
+    &[(0.0, -5.4), (5.4, 0.0), (0.0, 5.4), (-5.4, 0.0)],
+    &[(0.0, -4.9), (4.9, 3.8), (-4.9, 3.8)],
+    &[(0.0, 4.9), (4.9, -3.8), (-4.9, -3.8)],
+    &[(-2.6, -4.4), (2.6, -4.4), (5.1, 0.0), (2.6, 4.4), (-2.6, 4.4), (-5.1, 0.0)],
+    &[(-5.0, -2.4), (5.0, -2.4), (5.0, 2.4), (-5.0, 2.4)],
+];
 
 /// The frame of a drawing and its two axes.
 struct Frame {
@@ -39,8 +49,8 @@ impl Frame {
         let longest = |labels: &mut dyn Iterator<Item = usize>| labels.max().unwrap_or(0) as f64;
         let ticks = longest(&mut y.ticks.iter().map(|(_, label)| label.chars().count()));
         let names = longest(&mut chart.series.iter().map(|s| short(&s.arm).chars().count()));
-        let left = ticks * CHARACTER + 12.0;
-        let right = WIDTH - names * CHARACTER - 34.0;
+        let left = ticks * CHARACTER + 8.0;
+        let right = WIDTH - names * CHARACTER - 21.0;
         let levels: Vec<f64> = chart.points().map(|p| p.level).collect();
         let characters = ((right - left) / CHARACTER) as usize;
         let x = Axis::of_levels(&levels, chart.plan.x_log, characters);
@@ -67,9 +77,10 @@ pub(super) fn svg(chart: &Chart, describes: &str) -> Markup {
     let frame = Frame::new(chart);
     let height = frame.bottom + BOTTOM;
     let (title, desc) = (format!("{}-title", chart.id), format!("{}-desc", chart.id));
-    let bands = chart.series.len() <= BANDS_MAX;
+    let bands = has_bands(chart);
     html! {
-        svg.chart viewBox=(format!("0 0 {WIDTH:.0} {height:.0}")) role="img"
+        svg.chart viewBox=(format!("0 0 {WIDTH:.0} {height:.0}")) width=(format!("{WIDTH:.0}"))
+            height=(format!("{height:.0}")) role="img"
             aria-labelledby=(format!("{title} {desc}")) {
             title id=(title) { (chart.plan.title) }
             desc id=(desc) { (describes) }
@@ -89,6 +100,11 @@ pub(super) fn svg(chart: &Chart, describes: &str) -> Markup {
             (ends(chart, &frame))
         }
     }
+}
+
+/// Whether intervals are shown as bands too.
+pub(super) fn has_bands(chart: &Chart) -> bool {
+    chart.series.len() <= BANDS_MAX
 }
 
 /// The marker of an arm by itself, for tables and lists.
@@ -197,13 +213,13 @@ fn ends(chart: &Chart, frame: &Frame) -> Markup {
         .collect();
     let wishes: Vec<f64> = tips.iter().map(|(_, _, y)| *y).collect();
     let places = spread(&wishes, LINE, TOP, frame.bottom);
-    let from = frame.right + 14.0;
+    let from = frame.right + 11.0;
     html! {
         @for ((series, x, y), place) in tips.into_iter().zip(places) {
             g class=(classes(series.look)) {
-                line.leader x1=(c(x + 7.0)) y1=(c(y)) x2=(c(from - 6.0)) y2=(c(place)) {}
+                line.leader x1=(c(x + 7.0)) y1=(c(y)) x2=(c(from - 5.0)) y2=(c(place)) {}
                 path.dot d=(shape(series.look.marker, from, place)) {}
-                text.name x=(c(from + 9.0)) y=(c(place)) dy="0.35em" {
+                text.name x=(c(from + 8.0)) y=(c(place)) dy="0.35em" {
                     (short(&series.arm))
                     @if short(&series.arm) != series.arm { title { (series.arm) } }
                 }
@@ -219,16 +235,9 @@ fn short(name: &str) -> String {
     name.chars().take(NAME_MAX - 1).chain(['…']).collect()
 }
 
-/// The outline of a marker, centred: shapes differ, so that colour is not needed to tell them apart.
+/// The outline of a marker, centred: shapes differ, so that colour is not needed to tell them
+/// apart.
 fn shape(number: usize, x: f64, y: f64) -> String {
-    const SHAPES: [&[(f64, f64)]; 6] = [
-        &[(-3.6, -3.6), (3.6, -3.6), (3.6, 3.6), (-3.6, 3.6)],
-        &[(0.0, -5.4), (5.4, 0.0), (0.0, 5.4), (-5.4, 0.0)],
-        &[(0.0, -4.9), (4.9, 3.8), (-4.9, 3.8)],
-        &[(0.0, 4.9), (4.9, -3.8), (-4.9, -3.8)],
-        &[(-2.6, -4.4), (2.6, -4.4), (5.1, 0.0), (2.6, 4.4), (-2.6, 4.4), (-5.1, 0.0)],
-        &[(-5.0, -2.4), (5.0, -2.4), (5.0, 2.4), (-5.0, 2.4)],
-    ];
     let Some(corners) = number.checked_sub(1).map(|shape| SHAPES[shape % SHAPES.len()]) else {
         return format!("M{} {}a4.2 4.2 0 1 0 8.4 0a4.2 4.2 0 1 0 -8.4 0Z", c(x - 4.2), c(y));
     };

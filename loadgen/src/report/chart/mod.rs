@@ -2,9 +2,9 @@
 //!
 //! A chart is first gathered from the analysis ([`Chart::new`]) and then drawn as inline SVG
 //! ([`Chart::svg`]). An arm has the same colour, marker and dashes in every chart, because they
-//! follow from its place in the campaign file. Colours come from the page's style sheet, so that the
-//! same drawing serves light, dark and paper. Every coordinate is rounded: a rebuilt page is the same
-//! page.
+//! follow from its place in the campaign file. Colours come from the page's style sheet, so that
+//! the same drawing serves light, dark and paper. Every coordinate is rounded: a rebuilt page is
+//! the same page.
 
 mod axis;
 mod draw;
@@ -32,7 +32,9 @@ pub(super) struct Look {
 
 /// Colours beside the grey of the baseline; the style sheet has as many.
 pub(super) const COLOURS: usize = 6;
-const DASHES: usize = 4;
+const MARKERS: usize = draw::SHAPES.len();
+/// Dashes once the colours are used up; 1 is the baseline's.
+const DASHES: [usize; 3] = [0, 2, 3];
 
 /// The look of an arm.
 pub(super) fn look(analysis: &Analysis, arm: &str) -> Look {
@@ -41,10 +43,12 @@ pub(super) fn look(analysis: &Analysis, arm: &str) -> Look {
     }
     let others = analysis.arms.iter().filter(|other| **other != analysis.baseline);
     let place = others.take_while(|other| *other != arm).count();
+    // Once the colours are used up, markers and dashes move on, so that no look comes back.
+    let round = place / COLOURS;
     Look {
         colour: place % COLOURS + 1,
-        marker: place + 1,
-        dashes: (place / COLOURS) * 2 % DASHES,
+        marker: (place + round) % MARKERS + 1,
+        dashes: DASHES[round % DASHES.len()],
     }
 }
 
@@ -108,15 +112,15 @@ impl Chart {
     /// What its marks mean, and what it rests on.
     pub(super) fn caption(&self) -> String {
         let points: Vec<&Point> = self.points().collect();
-        let with: Vec<u32> =
-            points.iter().filter(|p| p.interval.is_some()).map(|p| p.n).collect();
+        let with: Vec<u32> = points.iter().filter(|p| p.interval.is_some()).map(|p| p.n).collect();
+        let marks = if draw::has_bands(self) { "Whiskers and band" } else { "Whiskers" };
         let mut says = match (with.iter().min(), with.iter().max()) {
             _ if points.is_empty() => return "No trial measured this.".into(),
             (Some(least), Some(most)) if least == most => {
-                format!("Whiskers and band: 95 % interval over {least} blocks.")
+                format!("{marks}: 95 % interval over {least} blocks.")
             }
             (Some(least), Some(most)) => {
-                format!("Whiskers and band: 95 % interval over {least} to {most} blocks.")
+                format!("{marks}: 95 % interval over {least} to {most} blocks.")
             }
             _ => "One trial a point, so no interval.".into(),
         };

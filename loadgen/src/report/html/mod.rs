@@ -1,5 +1,268 @@
-//! report.html
-use super::analysis::Analysis;
-pub fn render(_: &Analysis) -> String {
-    String::new()
+//! `report.html`: one file that opens anywhere, offline, and asks nothing of any network.
+//!
+//! The order is that of a reader's questions: the answer, the charts, the figures, what the tool
+//! doubts in them, how they were made, how to make them again. Templates are checked and every text
+//! is escaped by `maud`, so a hostile name cannot become markup. There is no script; light, dark
+//! and paper are the style sheet's work. No figure is computed here.
+
+mod tables;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::analysis::{Analysis, ExperimentSummary};
+use super::answer::Sentence;
+use super::chart::{charts, look, marker};
+use super::table::{every_measurement, key_tables};
+use super::words;
+
+pub(super) const STYLE: &str = include_str!("page.css");
+/// Sentences of a topic on the first screen; with many arms the others fold away.
+const SENTENCES_MAX: usize = 3;
+
+/// Sets an analysis as a page.
+pub(super) fn render(analysis: &Analysis) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (analysis.name) " · authbench" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                (top(analysis))
+                main {
+                    (in_charts(analysis))
+                    (in_figures(analysis))
+                    (in_doubt(analysis))
+                    (setting(analysis))
+                    (again(analysis))
+                    (glossary())
+                }
+            }
+        }
+    };
+    let mut text = page.into_string();
+    text.push('\n');
+    text
 }
+
+/// The first screen: what this is, and the answer or why there is none.
+fn top(analysis: &Analysis) -> Markup {
+    html! {
+        header {
+            p.eyebrow { "authbench report" }
+            h1 { (analysis.name) }
+            ul.facts { @for fact in words::summary(analysis) { li { (fact) } } }
+            @if let Some((heading, warning)) = words::warning(analysis) {
+                div.banner role="alert" {
+                    strong { (heading) }
+                    p { (warning) " " a href="#doubts" { "What happened, and what to do" } }
+                }
+            }
+            @if analysis.usable() { (answer(&analysis.answer)) }
+            nav aria-label="Sections" {
+                a href="#charts" { "Charts" }
+                a href="#figures" { "Figures" }
+                a href="#doubts" { "Doubts" }
+                a href="#setting" { "Method" }
+                a href="#again" { "Run it again" }
+                a href="#glossary" { "Glossary" }
+            }
+        }
+    }
+}
+
+/// The sentences, those of a topic together, topics in the order of their first sentence.
+fn answer(sentences: &[Sentence]) -> Markup {
+    let mut topics: Vec<(&str, Vec<&Sentence>)> = Vec::new();
+    for sentence in sentences {
+        match topics.iter_mut().find(|(topic, _)| *topic == sentence.topic) {
+            Some((_, together)) => together.push(sentence),
+            None => topics.push((&sentence.topic, vec![sentence])),
+        }
+    }
+    html! {
+        section.answer aria-labelledby="answer" {
+            h2 #answer { "The answer" }
+            @if topics.is_empty() {
+                p {
+                    "These arms and figures give no comparison to put into words; the charts and "
+                    "tables show what was measured."
+                }
+            }
+            dl {
+                @for (topic, together) in topics {
+                    dt { (topic) }
+                    @let (first, more) = together.split_at(together.len().min(SENTENCES_MAX));
+                    dd {
+                        @for sentence in first { (said(sentence)) }
+                        @if !more.is_empty() {
+                            details {
+                                summary { (more.len()) " more" }
+                                @for sentence in more { (said(sentence)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn said(sentence: &Sentence) -> Markup {
+    html! { p { (sentence.text) " " (tables::verdict(sentence.verdict, None)) } }
+}
+
+fn question(experiment: &ExperimentSummary) -> Markup {
+    html! {
+        h3 { (experiment.question) }
+        p.method { (experiment.method) }
+    }
+}
+
+fn in_charts(analysis: &Analysis) -> Markup {
+    html! {
+        section #charts {
+            h2 { "Charts" }
+            @for experiment in &analysis.experiments {
+                h3 { (experiment.question) }
+                div.charts {
+                    @for chart in charts(analysis, &experiment.name) {
+                        figure {
+                            h4 { (chart.title()) }
+                            (chart.svg())
+                            figcaption { (chart.caption()) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn in_figures(analysis: &Analysis) -> Markup {
+    html! {
+        section #figures {
+            h2 { "Figures" }
+            @for experiment in &analysis.experiments {
+                h3 { (experiment.question) }
+                @for table in key_tables(analysis, &experiment.name) {
+                    h4 { (table.title) }
+                    p.note { (table.note) }
+                    (tables::table(analysis, &table))
+                }
+                @let every = every_measurement(analysis, &experiment.name);
+                details {
+                    summary { (every.title) " (" (every.rows.len()) ")" }
+                    p.note { (every.note) }
+                    (tables::table(analysis, &every))
+                }
+            }
+        }
+    }
+}
+
+fn in_doubt(analysis: &Analysis) -> Markup {
+    let doubts = words::doubts(analysis);
+    html! {
+        section #doubts {
+            h2 { "What the tool doubts in its own numbers" }
+            @if doubts.is_empty() { p { "Nothing that it can see." } }
+            ul.doubts {
+                @for summary in doubts {
+                    li.invalid[summary.doubt.invalidates] {
+                        p.what {
+                            @if summary.doubt.invalidates { strong.tag { "Invalidates" } " " }
+                            (words::capital(&summary.doubt.what))
+                        }
+                        p.remedy { "Remedy: " (summary.doubt.remedy) "." }
+                        @if let [place] = summary.places.as_slice() {
+                            p.places { "Where: " (place) }
+                        } @else {
+                            details {
+                                summary { "Where: " (summary.places.len()) " places" }
+                                ul { @for place in &summary.places { li { (place) } } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn facts(facts: &[(&'static str, String)]) -> Markup {
+    html! {
+        dl.facts {
+            @for (name, fact) in facts { div { dt { (name) } dd { (fact) } } }
+        }
+    }
+}
+
+fn setting(analysis: &Analysis) -> Markup {
+    html! {
+        section #setting {
+            h2 { "How it was measured" }
+            @for experiment in &analysis.experiments {
+                (question(experiment))
+                p.note { (experiment.blocks) " blocks, every trial on a fresh server process." }
+            }
+            h3 { "What the numbers do not mean" }
+            ul.cautions { @for caution in words::cautions(analysis) { li { (caution) } } }
+            h3 { "Machine and program" }
+            (facts(&words::setting(analysis)))
+            (notes(analysis))
+        }
+    }
+}
+
+fn notes(analysis: &Analysis) -> Markup {
+    let said = words::notes(analysis);
+    html! {
+        @if !said.is_empty() {
+            h3 { "What the servers said of themselves" }
+            dl.notes {
+                @for (arm, notes) in said {
+                    dt {
+                        @match arm {
+                            Some(arm) => { (marker(look(analysis, arm))) (arm) }
+                            None => "Every arm",
+                        }
+                    }
+                    dd { ul { @for note in notes { li { (note) } } } }
+                }
+            }
+        }
+    }
+}
+
+fn again(analysis: &Analysis) -> Markup {
+    html! {
+        section #again {
+            h2 { "How to run it again" }
+            @for (what, command) in words::commands(analysis) {
+                p { (what) ":" }
+                pre { code { (command) } }
+            }
+            p.note { "The same plan and the same program have the same SHA-256:" }
+            (facts(&words::identity(analysis)))
+        }
+    }
+}
+
+fn glossary() -> Markup {
+    html! {
+        section #glossary {
+            h2 { "Glossary" }
+            dl.glossary {
+                @for (word, meaning) in words::GLOSSARY { div { dt { (word) } dd { (meaning) } } }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

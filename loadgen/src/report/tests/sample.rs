@@ -1,0 +1,162 @@
+//! A small campaign for the tests of the formats: a real plan, and records made up by arithmetic.
+//!
+//! The records go through [`analyse`] like any others, so the formats are tested on what they will
+//! meet. Nothing here is random: noise is a function of the trial's seed.
+
+use crate::experiment;
+use crate::plan::{Action, Plan, TrialPlan, mix};
+use crate::record::{
+    ActionRecord, Counts, GeneratorUse, Histogram, Host, LoadRecord, LoginRecord, MemoryUse,
+    Placement, RECORD_SCHEMA, ServerFacts, ServerUse, SnapshotRecord, StepRecord, TrialOutcome,
+    TrialRecord,
+};
+use crate::report::{Analysis, analyse};
+use crate::spec::{Overrides, Spec};
+
+/// The campaign that most tests use: three arms, three levels, five blocks, and memory.
+pub(in crate::report) fn analysis() -> Analysis {
+    analysis_of(&plan(&["none", "session@memory", "jwt-hs256"], 5), |_| {})
+}
+
+/// A campaign of these arms, the first of which is the baseline.
+pub(in crate::report) fn plan(arms: &[&str], blocks: u32) -> Plan {
+    let text = format!(
+        "name = 'sample'\nseed = 7\narms = {arms:?}\nbaseline = {:?}\n\
+         [scaling]\nusers = [10, 100, 1000]\nblocks = {blocks}\n\
+         [memory]\nsessions = [0, 25000, 50000, 75000, 100000]\nblocks = {blocks}\n",
+        arms[0]
+    );
+    experiment::expand(&Spec::parse("sample.toml", &text, Overrides::default()).unwrap()).unwrap()
+}
+
+/// Carries out a plan on paper; `change` may spoil each record.
+pub(in crate::report) fn analysis_of(plan: &Plan, change: impl Fn(&mut TrialRecord)) -> Analysis {
+    let mut records = records(plan);
+    records.iter_mut().for_each(change);
+    analyse(plan, host(), &records)
+}
+
+/// A record for every trial of a plan.
+pub(in crate::report) fn records(plan: &Plan) -> Vec<TrialRecord> {
+    plan.trials.iter().map(|trial| record(plan, trial)).collect()
+}
+
+/// The machine of the sample.
+pub(in crate::report) fn host() -> Host {
+    Host {
+        schema: RECORD_SCHEMA,
+        authbench: "0.1.0".into(),
+        binary_sha256: "ab".repeat(32),
+        profile: "release".into(),
+        compiler: "rustc 1.95.0".into(),
+        allocator: "jemalloc".into(),
+        kernel: "Linux 6.8.0".into(),
+        cpu_model: "Example CPU @ 2.60GHz".into(),
+        cores: vec![0, 1],
+        virtualised: true,
+        memory_bytes: 8 << 30,
+        open_files: (Some(1_048_576), Some(1_048_576)),
+        local_ports: Some((32_768, 60_999)),
+        ..Host::default()
+    }
+}
+
+fn record(plan: &Plan, trial: &TrialPlan) -> TrialRecord {
+    let place = plan.arms.iter().position(|arm| *arm == trial.arm).unwrap_or(0) as f64;
+    let noise = |n| 1.0 + 0.03 * (mix(trial.seed, n) as f64 / u64::MAX as f64 - 0.5);
+    let actions = trial.actions.iter().map(|action| did(action, place, &noise)).collect();
+    TrialRecord {
+        schema: RECORD_SCHEMA,
+        plan: plan.hash(),
+        trial: trial.clone(),
+        started_unix_ms: 1_798_761_600_000 + u64::from(trial.index) * 2000,
+        wall_ms: 1900,
+        placement: Placement { server: vec![0], generator: vec![1] },
+        server: Some(ServerFacts {
+            pid: 1,
+            threads: 1,
+            notes: vec![format!("notes of {}", trial.arm)],
+        }),
+        actions,
+        timeline: vec![],
+        steal: 0.0,
+        outcome: TrialOutcome::Complete,
+    }
+}
+
+fn did(action: &Action, place: f64, noise: &dyn Fn(u64) -> f64) -> ActionRecord {
+    match action {
+        Action::Fill(fill) => ActionRecord::Fill(LoginRecord {
+            users: fill.users,
+            wall_ns: u64::from(fill.users) * 30_000,
+            ..LoginRecord::default()
+        }),
+        Action::Snapshot(snapshot) => ActionRecord::Snapshot(SnapshotRecord {
+            sessions: snapshot.sessions,
+            memory: memory(snapshot.sessions as f64, place, noise(snapshot.sessions)),
+        }),
+        Action::Load(load) => ActionRecord::Load(Box::new(load_record(load.users, place, noise))),
+    }
+}
+
+fn memory(sessions: f64, place: f64, noise: f64) -> MemoryUse {
+    // Only the second arm keeps something for a user.
+    let each = if (place - 1.0).abs() < 0.5 { 280.0 } else { 0.0 };
+    let bytes = 1.5e6 * noise + sessions * each;
+    MemoryUse {
+        rss_bytes: (bytes * 1.4 + 9e6) as u64,
+        pss_bytes: Some((bytes * 1.3 + 8e6) as u64),
+        allocated_bytes: Some(bytes as u64),
+        live_sessions: None,
+        ..MemoryUse::default()
+    }
+}
+
+fn load_record(users: u32, place: f64, noise: &dyn Fn(u64) -> f64) -> LoadRecord {
+    const ANSWERS: u64 = 11_000;
+    let cpu_us = (9.5 + 1.9 * place) * noise(1);
+    let rate = 1e6 / (cpu_us + 0.002 * f64::from(users));
+    let window_ns = (ANSWERS as f64 / rate * 1e9) as u64;
+    let mut response = Histogram::new();
+    for i in 0..ANSWERS {
+        let spread = 0.6 + 0.8 * i as f64 / ANSWERS as f64;
+        let tail = if i % 50 == 0 { 2.5 } else { 1.0 };
+        response.record((f64::from(users) / rate * spread * tail * 1e9) as u64);
+    }
+    let counts = Counts {
+        window_ns,
+        planned: ANSWERS,
+        sent: ANSWERS,
+        ok: ANSWERS,
+        ended_in_window: ANSWERS,
+        ok_in_window: ANSWERS,
+        ..Counts::default()
+    };
+    LoadRecord {
+        model: "closed".into(),
+        login: Some(LoginRecord {
+            users,
+            credential_bytes: u64::from(users) * (32 + 180 * place as u64),
+            ..LoginRecord::default()
+        }),
+        connections: users,
+        request_wire_bytes: 60 + (150.0 * place) as u64,
+        counts,
+        steps: vec![StepRecord { name: "me".into(), service: response.clone(), response }],
+        lag: Histogram::new(),
+        bytes_sent: 0,
+        bytes_received: 0,
+        closed_by_server: 0,
+        generator: GeneratorUse {
+            workers: 1,
+            cpu_ns: ANSWERS * 8_000,
+            busiest: 0.7,
+            ..GeneratorUse::default()
+        },
+        server: Some(ServerUse {
+            interval_ns: window_ns,
+            cpu_ns: (cpu_us * ANSWERS as f64 * 1e3) as u64,
+            memory: memory(f64::from(users) * 100.0, place, noise(2)),
+        }),
+    }
+}

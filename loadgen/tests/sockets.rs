@@ -1,0 +1,256 @@
+//! The engine and its lean transport on real sockets, against servers that misbehave by script.
+//!
+//! Every kind of misbehaviour has to end in its own class, in time, and with every request
+//! accounted for; a request must never be sent twice.
+
+#![allow(clippy::unwrap_used, reason = "a failure anywhere in a test is a failed test")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use loadgen::engine::{self, Driver, Phase};
+use loadgen::error::{Error, Interrupt};
+use loadgen::journey::Script;
+use loadgen::load::{Closed, Constant, LoadModel};
+use loadgen::plan::LoadPlan;
+use loadgen::record::LoadRecord;
+
+/// What a scripted server sees of a request.
+struct Request {
+    line: String,
+    headers: Vec<String>,
+    body: String,
+}
+
+/// What it does then.
+enum Reply {
+    Bytes(Vec<u8>),
+    BytesAndClose(Vec<u8>),
+    Silence,
+    Reset,
+}
+
+fn ok(body: &str) -> Reply {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    Reply::Bytes((head + body).into_bytes())
+}
+
+/// Starts a server that answers every request as `reply` says; its address, and how many it got.
+fn server(
+    reply: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let (reply, counter) = (Arc::new(reply), Arc::clone(&count));
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (reply, counter) = (Arc::clone(&reply), Arc::clone(&counter));
+            thread::spawn(move || converse(stream, &*reply, &counter));
+        }
+    });
+    (address, count)
+}
+
+fn converse(stream: TcpStream, reply: &dyn Fn(&Request) -> Reply, counter: &AtomicUsize) {
+    stream.set_nodelay(true).unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut writer = stream;
+    while let Some(request) = read_request(&mut reader) {
+        counter.fetch_add(1, Ordering::SeqCst);
+        let (bytes, close) = match reply(&request) {
+            Reply::Bytes(bytes) => (bytes, false),
+            Reply::BytesAndClose(bytes) => (bytes, true),
+            Reply::Silence => continue,
+            Reply::Reset => {
+                let at_once = Some(Duration::ZERO);
+                rustix::net::sockopt::set_socket_linger(&writer, at_once).unwrap();
+                return;
+            }
+        };
+        if writer.write_all(&bytes).is_err() || close {
+            return;
+        }
+    }
+}
+
+fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if line.trim_end().is_empty() {
+            break;
+        }
+        lines.push(line.trim_end().to_string());
+    }
+    let length = lines.iter().find_map(|line| line.strip_prefix("Content-Length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    reader.read_exact(&mut body).ok()?;
+    let line = lines.remove(0);
+    Some(Request { line, headers: lines, body: String::from_utf8(body).unwrap() })
+}
+
+fn driver(address: SocketAddr, login: bool) -> Driver {
+    let login_table = "[login]\npath = '/login'\nfields = { username = '{username}' }\n\
+                       credential = 'header:X-Token'\nsend = 'header:X-Auth: {credential}'\n";
+    let text = format!(
+        "name = 't'\nbase_url = 'http://{address}'\n{}[journeys.browse]\nsteps = [{{ name = 'me', \
+         path = '/me', check = {{ json = '/user_id', equals = '{{n}}' }} }}]\n",
+        if login { login_table } else { "" }
+    );
+    let script = Script::new(&toml::from_str(&text).unwrap(), "browse").unwrap();
+    Driver::new(script, vec![], 1, Interrupt::default()).unwrap()
+}
+
+fn plan(users: u32, measure_ms: u64) -> LoadPlan {
+    LoadPlan {
+        model: LoadModel::Closed(Closed { think_ns: 0 }),
+        journey: "browse".into(),
+        users,
+        connections: users,
+        warmup_ns: 0,
+        measure_ns: measure_ms * 1_000_000,
+        drain_ns: 1_000_000_000,
+        timeout_ns: 200_000_000,
+    }
+}
+
+/// A closed load of one user, without login, on a server that answers so.
+fn run(reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> LoadRecord {
+    let (address, count) = server(reply);
+    let began = Instant::now();
+    let load = engine::load(&driver(address, false), &plan(1, 300), 1, |_| {}).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "it must end in time");
+    assert!(load.counts.balanced());
+    let (seen, sent) = (count.load(Ordering::SeqCst) as u64, load.counts.sent);
+    assert!(seen <= sent, "{seen} requests arrived and {sent} were sent: one was sent twice");
+    load
+}
+
+/// The only class of errors of a load in which nothing was right.
+fn only_class(load: &LoadRecord) -> &str {
+    assert_eq!(load.counts.ok, 0);
+    let classes: Vec<_> = load.counts.errors.keys().collect();
+    assert_eq!(classes.len(), 1, "{classes:?}");
+    classes[0]
+}
+
+#[test]
+fn right_answers_in_every_framing() {
+    let framings: [fn() -> Reply; 5] = [
+        || ok("{\"user_id\":0}"),
+        || {
+            let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+                           5\r\n{\"use\r\n8\r\nr_id\":0}\r\n0\r\n\r\n";
+            Reply::Bytes(chunked.into())
+        },
+        || {
+            let interim = "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\
+                           Content-Length: 13\r\n\r\n{\"user_id\":0}";
+            Reply::Bytes(interim.into())
+        },
+        || Reply::BytesAndClose("HTTP/1.1 200 OK\r\n\r\n{\"user_id\":0}".into()),
+        || ok(&format!("{{\"user_id\":0{}}}", " ".repeat(300_000))),
+    ];
+    for framing in framings {
+        let load = run(move |_| framing());
+        assert!(load.counts.ok > 0 && load.counts.failed() == 0, "{:?}", load.counts);
+    }
+}
+
+#[test]
+fn a_connection_that_the_server_closes_is_opened_again_and_counted() {
+    let load = run(|_| {
+        let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 13\r\n\r\n";
+        Reply::BytesAndClose(format!("{head}{{\"user_id\":0}}").into_bytes())
+    });
+    assert!(load.counts.ok > 1 && load.counts.failed() == 0, "{:?}", load.counts);
+    let closed = load.closed_by_server;
+    assert!(closed + 2 >= load.counts.ok && closed <= load.counts.ok + 2, "{closed}");
+}
+
+#[test]
+fn every_misbehaviour_has_its_class() {
+    type Misbehave = fn() -> Reply;
+    let cases: [(&str, Misbehave); 8] = [
+        ("malformed", || Reply::Bytes("220 mail ready\r\n\r\n".into())),
+        ("malformed", || {
+            // More than was asked for: whatever it is, it answers no request of ours.
+            Reply::Bytes("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK".into())
+        }),
+        ("closed", || Reply::BytesAndClose(vec![])),
+        ("truncated", || {
+            Reply::BytesAndClose("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{".into())
+        }),
+        ("reset", || Reply::Reset),
+        ("timeout", || Reply::Silence),
+        ("wrong_user", || ok("{\"user_id\":7}")),
+        ("status_5xx", || Reply::Bytes("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n".into())),
+    ];
+    for (class, reply) in cases {
+        assert_eq!(only_class(&run(move |_| reply())), class);
+    }
+}
+
+#[test]
+fn nobody_at_the_address() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let load = engine::load(&driver(address, false), &plan(1, 200), 1, |_| {}).unwrap();
+    assert_eq!(only_class(&load), "connect_refused");
+    assert!(load.counts.sent < 100, "a server that refuses is not hammered: {:?}", load.counts);
+}
+
+#[test]
+fn users_log_in_once_and_carry_their_own_credential() {
+    let (address, _) = server(|request| {
+        if request.line.starts_with("POST /login") {
+            let user = request.body.rsplit('-').next().unwrap().trim_end_matches("\"}");
+            let text = format!("HTTP/1.1 200 OK\r\nX-Token: t{user}\r\nContent-Length: 0\r\n\r\n");
+            return Reply::Bytes(text.into_bytes());
+        }
+        let user = request.headers.iter().find_map(|h| h.strip_prefix("X-Auth: t")).unwrap();
+        ok(&format!("{{\"user_id\":{user}}}"))
+    });
+    let mut driver = driver(address, true);
+    driver.workers = 3;
+    let load = engine::load(&driver, &plan(10, 300), 1, |_| {}).unwrap();
+    let login = load.login.unwrap();
+    assert_eq!((login.users, login.credential_bytes), (10, 20));
+    assert!(load.counts.ok > 0 && load.counts.failed() == 0, "{:?}", load.counts);
+    assert_eq!((load.connections, load.generator.workers), (10, 3));
+}
+
+#[test]
+fn a_refused_login_ends_the_load_for_all_workers_and_says_what_was_found() {
+    let forbidden = "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n";
+    let (address, _) = server(|_| Reply::Bytes(forbidden.into()));
+    let mut driver = driver(address, true);
+    driver.workers = 2;
+    let began = Instant::now();
+    let error = engine::load(&driver, &plan(4, 5000), 1, |_| {}).unwrap_err();
+    assert!(began.elapsed() < Duration::from_secs(2));
+    assert!(matches!(&error, Error::Target(text) if text.contains("status 403")), "{error}");
+}
+
+#[test]
+fn phases_come_in_order_and_warm_up_is_not_counted() {
+    let (address, count) = server(|_| ok("{\"user_id\":0}"));
+    let mut plan = plan(1, 200);
+    plan.warmup_ns = 100_000_000;
+    plan.model = LoadModel::Constant(Constant { rate_per_s: 100.0 });
+    let mut phases = Vec::new();
+    let watch = |phase| phases.push((phase, Instant::now()));
+    let load = engine::load(&driver(address, false), &plan, 1, watch).unwrap();
+    let names: Vec<_> = phases.iter().map(|(phase, _)| *phase).collect();
+    assert_eq!(names, [Phase::Setup, Phase::Warmup, Phase::Measure, Phase::Drain]);
+    assert_eq!((load.counts.planned, count.load(Ordering::SeqCst)), (20, 30));
+    let warm = phases[2].1 - phases[1].1;
+    assert!(warm >= Duration::from_millis(95), "{warm:?}");
+}
