@@ -17,6 +17,7 @@ pub mod journey;
 pub mod load;
 pub mod plan;
 pub mod proc;
+pub mod random;
 pub mod record;
 pub mod report;
 pub mod spec;

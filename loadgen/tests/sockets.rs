@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use loadgen::engine::{self, Driver, Phase};
 use loadgen::error::{Error, Interrupt};
 use loadgen::journey::Script;
-use loadgen::load::{Closed, Constant, LoadModel};
+use loadgen::load::{Closed, Constant, LoadModel, UserChoice};
 use loadgen::plan::LoadPlan;
 use loadgen::record::LoadRecord;
 
@@ -111,9 +111,10 @@ fn driver(address: SocketAddr, login: bool) -> Driver {
 
 fn plan(users: u32, measure_ms: u64) -> LoadPlan {
     LoadPlan {
-        model: LoadModel::Closed(Closed { think_ns: 0 }),
+        model: LoadModel::Closed(Closed::without_thinking()),
         journey: "browse".into(),
         users,
+        choice: UserChoice::InTurn,
         connections: users,
         warmup_ns: 0,
         measure_ns: measure_ms * 1_000_000,

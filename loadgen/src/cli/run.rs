@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{ArgGroup, Args};
 use serde::Serialize;
@@ -12,13 +13,13 @@ use crate::campaign::Probe;
 use crate::engine::{self, Driver, Phase, interrupted};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
-use crate::load::{Closed, Constant, LoadModel};
+use crate::load::{Closed, Constant, LoadModel, Poisson, Spread, Stage, Stages, UserChoice};
 use crate::plan::LoadPlan;
 use crate::proc::{self, Server, ServerOptions};
 use crate::record::{Counts, Doubt, Histogram, LoadRecord};
 use crate::report::figure;
 use crate::spec::read_text;
-use crate::units::{Rate, Span, grouped};
+use crate::units::{Rate, Span, UnitError, grouped};
 
 /// Flags of `authbench run`.
 #[derive(Debug, Args)]
@@ -41,9 +42,20 @@ pub(super) struct RunArgs {
     /// Open load at this rate, `5000/s` [default: closed load]
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
-    /// Time between an answer and the user's next request, in a closed load
-    #[arg(long, value_name = "SPAN", default_value = "0s", conflicts_with = "rate")]
-    think: Span,
+    /// Let arrivals at --rate come at random (a Poisson process) instead of evenly
+    #[arg(long, requires = "rate")]
+    poisson: bool,
+    /// Open load whose rate goes in a straight line, from 0, to each of these in turn,
+    /// `1000/s:30s`; together they are the duration
+    #[arg(long, value_name = "RATE:SPAN", conflicts_with_all = ["rate", "duration", "warmup"])]
+    stage: Vec<StageFlag>,
+    /// Time between an answer and the user's next request, in a closed load: `1s`, or `exp:1s` for
+    /// exponential times of that mean
+    #[arg(long, value_name = "SPAN", default_value = "0s", conflicts_with_all = ["rate", "stage"])]
+    think: Think,
+    /// Whose turn it is: in-turn, uniform or zipf:S [default: uniform, in-turn in a closed load]
+    #[arg(long, value_name = "CHOICE")]
+    user_choice: Option<UserChoice>,
     /// How long to measure
     #[arg(long, value_name = "SPAN", default_value = "10s")]
     duration: Span,
@@ -71,6 +83,41 @@ pub(super) struct RunArgs {
     /// Run a debug build all the same; its figures mean nothing
     #[arg(long, hide = true)]
     allow_debug: bool,
+}
+
+/// `--stage`.
+#[derive(Clone, Copy, Debug)]
+struct StageFlag(Stage);
+
+impl FromStr for StageFlag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || format!("expected a stage such as `1000/s:30s`, found `{text}`");
+        let (rate, length) = text.split_once(':').ok_or_else(form)?;
+        let rate: Rate = rate.parse().map_err(|e| format!("{}: {e}", form()))?;
+        let length: Span = length.parse().map_err(|e| format!("{}: {e}", form()))?;
+        if length == Span::default() {
+            return Err(form());
+        }
+        Ok(Self(Stage { rate_per_s: rate.per_second(), length_ns: length.ns() }))
+    }
+}
+
+/// `--think`.
+#[derive(Clone, Copy, Debug)]
+struct Think(Closed);
+
+impl FromStr for Think {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let (spread, span) = match text.strip_prefix("exp:") {
+            Some(mean) => (Spread::Exponential, mean),
+            None => (Spread::Fixed, text),
+        };
+        Ok(Self(Closed { think_ns: span.parse::<Span>()?.ns(), spread }))
+    }
 }
 
 /// How long a run waits for answers that are still to come.
@@ -185,20 +232,39 @@ impl RunArgs {
                 self.timeout
             )));
         }
-        let model = match self.rate {
-            Some(rate) => LoadModel::Constant(Constant { rate_per_s: rate.per_second() }),
-            None => LoadModel::Closed(Closed { think_ns: self.think.ns() }),
+        let model = self.model();
+        let choice = match (&model, self.user_choice) {
+            (_, Some(choice)) => choice,
+            (LoadModel::Closed(_), None) => UserChoice::InTurn,
+            (_, None) => UserChoice::Uniform,
+        };
+        let measure_ns = match &model {
+            LoadModel::Stages(stages) => stages.length_ns(),
+            _ => self.duration.ns(),
         };
         Ok(LoadPlan {
             model,
             journey: self.journey.clone(),
             users,
+            choice,
             connections,
             warmup_ns: self.warmup.ns(),
-            measure_ns: self.duration.ns(),
+            measure_ns,
             drain_ns: DRAIN.ns(),
             timeout_ns: self.timeout.ns(),
         })
+    }
+
+    fn model(&self) -> LoadModel {
+        match self.rate.map(Rate::per_second) {
+            Some(rate_per_s) if self.poisson => LoadModel::Poisson(Poisson { rate_per_s }),
+            Some(rate_per_s) => LoadModel::Constant(Constant { rate_per_s }),
+            None if self.stage.is_empty() => LoadModel::Closed(self.think.0),
+            None => {
+                let stages = self.stage.iter().map(|flag| flag.0).collect();
+                LoadModel::Stages(Stages { stages })
+            }
+        }
     }
 
     /// The server to drive, when it is not one of ours.

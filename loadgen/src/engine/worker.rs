@@ -14,8 +14,9 @@ use super::recorder::{Moments, Recorder};
 use super::users::Credentials;
 use crate::error::Interrupt;
 use crate::journey::{Mismatch, Script, Who};
-use crate::load::Share;
-use crate::plan::{LoadPlan, mix};
+use crate::load::{Arrivals, Closed, LoadModel, UserChoice};
+use crate::plan::LoadPlan;
+use crate::random::mix;
 use crate::record::LoginRecord;
 use crate::transport::{Ended, Failure, Outcome, Transport, Wire};
 
@@ -195,7 +196,11 @@ struct Core<'a> {
     script: &'a Script,
     part: Part,
     credentials: &'a Credentials,
-    share: Share,
+    /// The closed model; `None` for an open one.
+    closed: Option<Closed>,
+    /// The arrivals of an open model; a closed one has none.
+    arrivals: Arrivals,
+    choice: UserChoice,
     seed: u64,
     users: u32,
     connections: u32,
@@ -215,8 +220,6 @@ struct Core<'a> {
     thinking: BinaryHeap<Reverse<(u64, u32)>>,
     /// Requests each closed loop has made.
     made: Vec<u32>,
-    /// Arrivals an open model has had.
-    arrived: u64,
     under_way: u32,
 }
 
@@ -240,18 +243,22 @@ impl<'a> Core<'a> {
         start_ns: u64,
     ) -> Self {
         let Setup { script, part, connections, .. } = setup;
-        let share = plan.model.share(part.worker, part.workers);
         let users = part.of(plan.users).max(1);
         let begin = start_ns + plan.warmup_ns;
         let window = begin..begin + plan.measure_ns;
-        let closed = matches!(share, Share::Closed(_));
-        let bound = closed && share.think_ns() == 0;
-        let slots = match (closed, bound) {
-            (false, _) => 0,
-            (true, true) => users.min(connections),
-            (true, false) => users,
+        let closed = match &plan.model {
+            LoadModel::Closed(closed) => Some(*closed),
+            _ => None,
         };
-        let first = |slot: u32| match share.think_ns() {
+        let think_ns = closed.map_or(0, |closed| closed.think_ns);
+        let bound = closed.is_some() && think_ns == 0;
+        let slots = match closed {
+            None => 0,
+            Some(_) if bound => users.min(connections),
+            Some(_) => users,
+        };
+        // Users who think do not begin all at once.
+        let first = |slot: u32| match think_ns {
             0 => start_ns,
             think => start_ns + mix(seed, u64::from(slot)) % think,
         };
@@ -259,7 +266,9 @@ impl<'a> Core<'a> {
             script,
             part,
             credentials,
-            share,
+            closed,
+            arrivals: Arrivals::new(&plan.model, seed, part.worker, part.workers),
+            choice: plan.choice,
             seed,
             users,
             connections,
@@ -274,7 +283,6 @@ impl<'a> Core<'a> {
             queue_counted: 0,
             thinking: (0..slots).map(|slot| Reverse((first(slot), slot))).collect(),
             made: vec![0; slots as usize],
-            arrived: 0,
             under_way: 0,
         }
     }
@@ -285,15 +293,14 @@ impl<'a> Core<'a> {
             && due <= now
             && due < self.end_ns
         {
-            let steps = self.steps();
-            let journey = self.arrived / u64::from(steps);
+            let (arrived, steps) = (self.arrivals.taken(), u64::from(self.steps()));
             self.push(Due {
                 planned_ns: due,
-                user: (mix(self.seed, journey) % u64::from(self.users)) as u32,
-                step: (self.arrived % u64::from(steps)) as u32,
+                user: self.choice.pick(self.seed, arrived / steps, self.users),
+                step: (arrived % steps) as u32,
                 slot: NO_SLOT,
             });
-            self.arrived += 1;
+            self.arrivals.take();
         }
         while let Some(&Reverse((due, slot))) = self.thinking.peek()
             && due <= now
@@ -312,7 +319,11 @@ impl<'a> Core<'a> {
         let (journey, step) = (made / self.steps(), made % self.steps());
         let user = if self.bound {
             let turn = u64::from(journey) * u64::from(self.connections.min(self.users));
-            ((u64::from(slot) + turn) % u64::from(self.users)) as u32
+            match self.choice {
+                // As many users as connections: each keeps to its own.
+                _ if self.users <= self.connections => slot,
+                choice => choice.pick(self.seed, u64::from(slot) + turn, self.users),
+            }
         } else {
             slot
         };
@@ -329,7 +340,7 @@ impl<'a> Core<'a> {
     }
 
     fn next_arrival(&self) -> Option<u64> {
-        self.share.arrival_ns(self.arrived).map(|ns| self.start_ns + ns)
+        self.arrivals.due_ns().map(|ns| self.start_ns + ns)
     }
 
     /// Starts what is in the queue, as far as there are connections for it.
@@ -385,9 +396,12 @@ impl<'a> Core<'a> {
         if due.slot == NO_SLOT {
             return;
         }
+        let made = u64::from(self.made[due.slot as usize]);
+        let user_seed = mix(self.seed, u64::from(due.slot));
+        let think = self.closed.map_or(0, |closed| closed.think_ns(user_seed, made));
         let pause = match outcome {
-            Outcome::Failed(_) => self.share.think_ns().max(PAUSE_AFTER_FAILURE_NS),
-            _ => self.share.think_ns(),
+            Outcome::Failed(_) => think.max(PAUSE_AFTER_FAILURE_NS),
+            _ => think,
         };
         let next = at.done_ns + pause;
         if pause > 0 {

@@ -13,7 +13,8 @@ mod scaling;
 pub use metric::{Better, METRICS, Metric, metric};
 
 use crate::error::{Error, Result};
-use crate::plan::{Action, PLAN_SCHEMA, Plan, TrialPlan, shuffle, trial_seed};
+use crate::plan::{Action, PLAN_SCHEMA, Plan, TrialPlan, trial_seed};
+use crate::random::shuffle;
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
 

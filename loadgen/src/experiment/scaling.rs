@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{Cell, Cells, ChartPlan, Experiment, METRICS, Observation, levels};
 use crate::error::Result;
-use crate::load::{Closed, LoadModel};
+use crate::load::{Closed, LoadModel, Spread, UserChoice};
 use crate::plan::{Action, LoadPlan};
 use crate::record::{ActionRecord, Doubt, LoadRecord, TrialRecord};
 use crate::spec::Spec;
@@ -91,9 +91,10 @@ impl Experiment for Scaling {
             arm: arm.clone(),
             level: users,
             actions: vec![Action::Load(LoadPlan {
-                model: LoadModel::Closed(Closed { think_ns: think.ns() }),
+                model: LoadModel::Closed(Closed { think_ns: think.ns(), spread: Spread::Fixed }),
                 journey: "browse".into(),
                 users,
+                choice: UserChoice::InTurn,
                 connections: users,
                 warmup_ns: warmup.ns(),
                 measure_ns: measure.ns(),

@@ -5,10 +5,56 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::random::exponential;
+
 /// A fixed population.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closed {
-    /// Time between an answer and the user's next request, ns. With 0, as many users are active as
-    /// there are connections, and each takes the next user's credential in turn.
+    /// Mean time between an answer and the user's next request, ns. With 0, as many users are
+    /// active as there are connections, and each takes the next user's credential in turn.
     pub think_ns: u64,
+    /// How think times are spread.
+    pub spread: Spread,
+}
+
+/// How think times are spread around their mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spread {
+    /// All the same.
+    #[default]
+    Fixed,
+    /// Exponential: as spread as memory-less users are.
+    Exponential,
+}
+
+impl Closed {
+    /// Users who never think.
+    pub const fn without_thinking() -> Self {
+        Self { think_ns: 0, spread: Spread::Fixed }
+    }
+
+    /// The think time of a user, `seed`, after request `n` of theirs, ns.
+    pub fn think_ns(&self, seed: u64, n: u64) -> u64 {
+        match self.spread {
+            Spread::Fixed => self.think_ns,
+            Spread::Exponential => (self.think_ns as f64 * exponential(seed, n)) as u64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn think_times_have_their_mean() {
+        let fixed = Closed { think_ns: 7, spread: Spread::Fixed };
+        assert!((0..9).all(|n| fixed.think_ns(n, n) == 7));
+        let spread = Closed { think_ns: 1_000_000, spread: Spread::Exponential };
+        let times: Vec<u64> = (0..50_000).map(|n| spread.think_ns(3, n)).collect();
+        let mean = times.iter().sum::<u64>() as f64 / times.len() as f64;
+        assert!((mean / 1e6 - 1.0).abs() < 0.02, "{mean}");
+        assert!(times.iter().any(|ns| *ns > 3_000_000) && times.iter().any(|ns| *ns < 100_000));
+    }
 }

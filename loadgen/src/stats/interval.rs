@@ -76,7 +76,7 @@ fn student(values: &[f64]) -> (f64, Option<(f64, f64)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::mix;
+    use crate::random::mix;
 
     #[test]
     fn the_interval_is_the_textbook_one() {

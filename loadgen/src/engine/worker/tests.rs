@@ -3,7 +3,7 @@
 use servers::contract::Target;
 
 use super::*;
-use crate::load::{Closed, Constant, LoadModel};
+use crate::load::{Constant, Spread};
 use crate::record::Counts;
 use crate::transport::mock::{Mock, Reply, Seen};
 
@@ -35,6 +35,7 @@ fn plan(model: LoadModel, users: u32, connections: u32, measure_ns: u64) -> Load
         model,
         journey: "browse".into(),
         users,
+        choice: UserChoice::Uniform,
         connections,
         warmup_ns: 0,
         measure_ns,
@@ -48,7 +49,7 @@ fn open(rate: f64) -> LoadModel {
 }
 
 fn closed(think_ns: u64) -> LoadModel {
-    LoadModel::Closed(Closed { think_ns })
+    LoadModel::Closed(Closed { think_ns, spread: Spread::Fixed })
 }
 
 /// The right answer after `ns`.
@@ -144,7 +145,9 @@ fn a_closed_load_asks_again_when_it_is_answered() {
 
 #[test]
 fn more_users_than_connections_take_turns_and_all_get_theirs() {
-    let run = run(&plan(closed(0), 7, 2, S), |seen| right(seen, 10 * MS));
+    let mut plan = plan(closed(0), 7, 2, S);
+    plan.choice = UserChoice::InTurn;
+    let run = run(&plan, |seen| right(seen, 10 * MS));
     let mut times = [0u32; 7];
     run.seen.iter().for_each(|seen| times[seen.user as usize] += 1);
     assert!(times.iter().all(|n| (26..=30).contains(n)), "{times:?}");

@@ -4,7 +4,8 @@
 //! meet. Nothing here is random: noise is a function of the trial's seed.
 
 use crate::experiment;
-use crate::plan::{Action, Plan, TrialPlan, mix};
+use crate::plan::{Action, Plan, TrialPlan};
+use crate::random::mix;
 use crate::record::{
     ActionRecord, Counts, GeneratorUse, Histogram, Host, LoadRecord, LoginRecord, MemoryUse,
     Placement, RECORD_SCHEMA, ServerFacts, ServerUse, SnapshotRecord, StepRecord, TrialOutcome,

@@ -1,0 +1,74 @@
+//! Randomness that is arithmetic: every draw is a pure function of a seed and a number.
+//!
+//! Nothing here keeps a state, so a draw does not depend on how many came before it, on which
+//! thread or in which order; the same seed asks the same of every server.
+
+/// A pure pseudo-random function of a seed and a number (SplitMix64's finaliser; Steele, Lea and
+/// Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
+pub const fn mix(seed: u64, n: u64) -> u64 {
+    let mut z = seed.wrapping_add(n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// A number between 0 and 1, neither included.
+pub fn uniform(seed: u64, n: u64) -> f64 {
+    ((mix(seed, n) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+}
+
+/// A number from the exponential distribution with mean 1 (inversion).
+pub fn exponential(seed: u64, n: u64) -> f64 {
+    -uniform(seed, n).ln()
+}
+
+/// Puts the items into an order that depends on the seed alone (Fisher and Yates).
+pub fn shuffle<T>(items: &mut [T], seed: u64) {
+    for i in (1..items.len()).rev() {
+        items.swap(i, (mix(seed, i as u64) % (i as u64 + 1)) as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mix_is_splitmix64() {
+        // First outputs of SplitMix64 seeded with 0, as published with the reference code.
+        assert_eq!(mix(0, 0), 0xE220_A839_7B1D_CDAF);
+        assert_eq!(mix(0, 1), 0x6E78_9E6A_A1B9_65F4);
+    }
+
+    #[test]
+    fn uniform_numbers_are_spread_evenly() {
+        let mut tenths = [0u32; 10];
+        (0..100_000).for_each(|n| tenths[(uniform(9, n) * 10.0) as usize] += 1);
+        assert!(tenths.iter().all(|count| (9_700..10_300).contains(count)), "{tenths:?}");
+    }
+
+    #[test]
+    fn a_shuffle_keeps_every_item_and_depends_on_the_seed_alone() {
+        let shuffled = |seed| {
+            let mut items: Vec<u32> = (0..50).collect();
+            shuffle(&mut items, seed);
+            items
+        };
+        assert_eq!(shuffled(3), shuffled(3));
+        assert_ne!(shuffled(3), shuffled(4));
+        let mut sorted = shuffled(3);
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_first_place_is_about_as_likely() {
+        let mut first = [0u32; 3];
+        for seed in 0..3000 {
+            let mut items = [0usize, 1, 2];
+            shuffle(&mut items, mix(7, seed));
+            first[items[0]] += 1;
+        }
+        assert!(first.iter().all(|n| (900..1100).contains(n)), "{first:?}");
+    }
+}
