@@ -5,6 +5,7 @@
 //! ready, and at the end, where what they counted is added up. A worker that fails in Setup ends
 //! the load for all and leaves nobody waiting. The engine must never know which scheme it drives.
 
+mod core;
 mod recorder;
 mod users;
 mod worker;

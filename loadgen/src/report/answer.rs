@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::analysis::{Comparison, Measurement};
+use super::estimates::{Comparison, Measurement};
 use super::figure::{digits, figure, range};
 use crate::experiment::metric;
 use crate::plan::Plan;

@@ -1,6 +1,7 @@
 //! `measurements.csv`: tidy, a row a figure, for pandas, DuckDB or R.
 
-use super::analysis::{Analysis, Measurement};
+use super::analysis::Analysis;
+use super::estimates::Measurement;
 
 /// The columns; they are part of the output contract.
 const HEADER: &str = "experiment,arm,users,connections,rate,metric,unit,point,lo,hi,n,valid";

@@ -9,6 +9,8 @@ mod analysis;
 mod answer;
 mod chart;
 mod csv;
+mod doubts;
+mod estimates;
 mod figure;
 mod html;
 mod json;
@@ -17,7 +19,9 @@ mod svg;
 mod table;
 mod words;
 
-pub use analysis::{Analysis, Comparison, DoubtSummary, ExperimentSummary, Measurement, analyse};
+pub use analysis::{Analysis, ExperimentSummary, analyse};
+pub use doubts::DoubtSummary;
+pub use estimates::{Comparison, Measurement};
 pub use figure::{figure, range};
 
 /// A format of the report: what it is called, its file, and how it is set.

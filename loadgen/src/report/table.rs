@@ -4,7 +4,8 @@
 //! an arm). Cells, empty rows and empty columns follow from the analysis by rule, and a format
 //! supplies punctuation only: HTML and Markdown cannot disagree. No figure is computed here.
 
-use super::analysis::{Analysis, Measurement};
+use super::analysis::Analysis;
+use super::estimates::Measurement;
 use super::figure::{figure, range, signed, signed_range, times, times_range};
 use crate::experiment::{self, Better, Metric, metric};
 use crate::stats::{Estimate, Verdict};

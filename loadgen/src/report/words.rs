@@ -3,7 +3,8 @@
 //! The formats share these words, so that the page and the pull request say the same. Every caution
 //! follows from the data of the campaign; none is said of a campaign that it does not fit.
 
-use super::analysis::{Analysis, DoubtSummary};
+use super::analysis::Analysis;
+use super::doubts::DoubtSummary;
 use super::figure::figure;
 use crate::stats::Verdict;
 use crate::units::grouped;

@@ -3,7 +3,7 @@
 use servers::contract::Target;
 
 use super::*;
-use crate::load::{Constant, Spread};
+use crate::load::{Closed, Constant, LoadModel, Spread, UserChoice};
 use crate::record::Counts;
 use crate::transport::mock::{Mock, Reply, Seen};
 

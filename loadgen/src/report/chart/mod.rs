@@ -12,7 +12,8 @@ mod labels;
 
 use maud::{Markup, html};
 
-use super::analysis::{Analysis, Measurement};
+use super::analysis::Analysis;
+use super::estimates::Measurement;
 use super::figure::{figure, range};
 use crate::experiment::{self, ChartPlan, metric};
 use crate::units::grouped;

@@ -1,12 +1,15 @@
 //! `authbench run`: one load on a URL, an arm of ours, or the server in a target file.
 
+mod summary;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{ArgGroup, Args};
-use serde::Serialize;
 use servers::contract::{Journey, Step, Target, UserPattern};
+
+use summary::Summary;
 
 use super::{Format, output, refuse_debug_build, serve, signals};
 use crate::campaign::Probe;
@@ -16,10 +19,9 @@ use crate::journey::Script;
 use crate::load::{Closed, Constant, LoadModel, Poisson, Spread, Stage, Stages, UserChoice};
 use crate::plan::LoadPlan;
 use crate::proc::{self, Server, ServerOptions};
-use crate::record::{Counts, Doubt, Histogram, LoadRecord};
-use crate::report::figure;
+use crate::record::LoadRecord;
 use crate::spec::read_text;
-use crate::units::{Rate, Span, UnitError, grouped};
+use crate::units::{Rate, Span, UnitError};
 
 /// Flags of `authbench run`.
 #[derive(Debug, Args)]
@@ -312,229 +314,6 @@ fn url_target(url: &str) -> Result<Target> {
         headers: BTreeMap::new(),
         journeys: BTreeMap::from([("browse".into(), Journey { steps: vec![step] })]),
     })
-}
-
-/// What `--format json` prints; the names are part of the output contract.
-#[derive(Debug, Serialize)]
-struct Summary {
-    target: String,
-    model: String,
-    users: u32,
-    connections: u32,
-    requests: u64,
-    errors: BTreeMap<String, u64>,
-    duration_s: f64,
-    offered_rps: Option<f64>,
-    achieved_rps: f64,
-    goodput_rps: f64,
-    counts: Counts,
-    response_us: Distribution,
-    service_us: Distribution,
-    schedule_lag_us: Lag,
-    generator: Generator,
-    server: Option<ServerFigures>,
-    bytes_sent: u64,
-    bytes_received: u64,
-    login: Option<LoginFigures>,
-    doubts: Vec<Doubt>,
-}
-
-#[derive(Debug, Serialize)]
-struct Distribution {
-    min: f64,
-    mean: f64,
-    p50: f64,
-    p75: f64,
-    p90: f64,
-    p95: f64,
-    p99: f64,
-    p999: f64,
-    p9999: f64,
-    max: f64,
-}
-
-#[derive(Debug, Serialize)]
-struct Lag {
-    p50: f64,
-    p99: f64,
-    max: f64,
-}
-
-#[derive(Debug, Serialize)]
-struct Generator {
-    workers: u32,
-    cpu_s: f64,
-    cpu_us_per_request: f64,
-    busiest: f64,
-    peak_rss_bytes: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct ServerFigures {
-    cpu_us_per_request: f64,
-    rss_bytes: u64,
-    pss_bytes: Option<u64>,
-    allocated_bytes: Option<u64>,
-}
-
-#[derive(Debug, Serialize)]
-struct LoginFigures {
-    users: u32,
-    rps: f64,
-    credential_bytes: u64,
-}
-
-fn us(ns: u64) -> f64 {
-    ns as f64 / 1e3
-}
-
-fn each(total: f64, count: u64) -> f64 {
-    if count == 0 { 0.0 } else { total / count as f64 }
-}
-
-impl Distribution {
-    fn new(histogram: &Histogram) -> Self {
-        let at = |quantile| us(histogram.quantile_ns(quantile));
-        Self {
-            min: us(histogram.min_ns()),
-            mean: histogram.mean_ns() / 1e3,
-            p50: at(0.5),
-            p75: at(0.75),
-            p90: at(0.9),
-            p95: at(0.95),
-            p99: at(0.99),
-            p999: at(0.999),
-            p9999: at(0.9999),
-            max: us(histogram.max_ns()),
-        }
-    }
-}
-
-impl Summary {
-    fn new(target: &str, plan: &LoadPlan, load: &LoadRecord) -> Self {
-        let (response, service) = load.all_steps();
-        let counts = &load.counts;
-        let requests = counts.ended_in_window;
-        let lag = &load.lag;
-        let server = load.server.as_ref().map(|server| ServerFigures {
-            cpu_us_per_request: each(
-                server.cpu_ns as f64 / 1e3 * counts.window_ns as f64
-                    / server.interval_ns.max(1) as f64,
-                requests,
-            ),
-            rss_bytes: server.memory.rss_bytes,
-            pss_bytes: server.memory.pss_bytes,
-            allocated_bytes: server.memory.allocated_bytes,
-        });
-        Self {
-            target: target.into(),
-            model: load.model.clone(),
-            users: plan.users,
-            connections: load.connections,
-            requests,
-            errors: counts.errors.clone(),
-            duration_s: counts.window_ns as f64 / 1e9,
-            offered_rps: plan.model.offered_rps(),
-            achieved_rps: counts.achieved_rps(),
-            goodput_rps: counts.goodput_rps(),
-            counts: counts.clone(),
-            response_us: Distribution::new(&response),
-            service_us: Distribution::new(&service),
-            schedule_lag_us: Lag {
-                p50: us(lag.quantile_ns(0.5)),
-                p99: us(lag.quantile_ns(0.99)),
-                max: us(lag.max_ns()),
-            },
-            generator: Generator {
-                workers: load.generator.workers,
-                cpu_s: load.generator.cpu_ns as f64 / 1e9,
-                cpu_us_per_request: each(load.generator.cpu_ns as f64 / 1e3, requests),
-                busiest: load.generator.busiest,
-                peak_rss_bytes: load.generator.peak_rss_bytes,
-            },
-            server,
-            bytes_sent: load.bytes_sent,
-            bytes_received: load.bytes_received,
-            login: load.login.as_ref().map(|login| LoginFigures {
-                users: login.users,
-                rps: each(f64::from(login.users) * 1e9, login.wall_ns),
-                credential_bytes: login.credential_bytes,
-            }),
-            doubts: load.doubts(plan.model.offered_rps(), plan.connections),
-        }
-    }
-
-    /// The summary for people. An invalid one says so before any figure.
-    fn text(&self) -> String {
-        let mut out = String::new();
-        let mut line = |text: String| {
-            out.push_str(&text);
-            out.push('\n');
-        };
-        for doubt in self.doubts.iter().filter(|doubt| doubt.invalidates) {
-            line(format!("INVALID: {}; {}", doubt.what, doubt.remedy));
-        }
-        line(format!(
-            "{}: {}, {} users on {} connections, {:.2} s",
-            self.target,
-            self.model,
-            grouped(self.users.into()),
-            grouped(self.connections.into()),
-            self.duration_s
-        ));
-        let offered =
-            self.offered_rps.map(|rps| format!(" of {} asked for", figure(rps, "requests/s")));
-        line(format!(
-            "  requests     {} answered, {}{}, {} right",
-            grouped(self.requests),
-            figure(self.achieved_rps, "requests/s"),
-            offered.unwrap_or_default(),
-            grouped(self.counts.ok),
-        ));
-        if self.counts.dropped > 0 || self.counts.unfinished > 0 {
-            line(format!(
-                "  not done     {} dropped, {} unfinished of {} planned",
-                grouped(self.counts.dropped),
-                grouped(self.counts.unfinished),
-                grouped(self.counts.planned)
-            ));
-        }
-        for (class, count) in &self.errors {
-            line(format!("  error        {class}: {}", grouped(*count)));
-        }
-        line("               p50        p90        p99        p99.9      max".into());
-        for (name, d) in [("response", &self.response_us), ("service", &self.service_us)] {
-            let cells = [d.p50, d.p90, d.p99, d.p999, d.max].map(|v| figure(v, "us"));
-            line(format!(
-                "  {name:<10} {}",
-                cells.map(|cell| format!("  {cell:<9}")).concat().trim_end()
-            ));
-        }
-        let lag = &self.schedule_lag_us;
-        line(format!(
-            "  lag          p50 {}, p99 {}, max {}",
-            figure(lag.p50, "us"),
-            figure(lag.p99, "us"),
-            figure(lag.max, "us")
-        ));
-        if let Some(server) = &self.server {
-            line(format!(
-                "  server       {} CPU a request, {} resident",
-                figure(server.cpu_us_per_request, "us"),
-                figure(server.rss_bytes as f64, "bytes")
-            ));
-        }
-        line(format!(
-            "  generator    {} CPU a request, {:.0} % of its core, {} peak",
-            figure(self.generator.cpu_us_per_request, "us"),
-            self.generator.busiest * 100.0,
-            figure(self.generator.peak_rss_bytes as f64, "bytes")
-        ));
-        for doubt in self.doubts.iter().filter(|doubt| !doubt.invalidates) {
-            line(format!("  doubt        {}; {}", doubt.what, doubt.remedy));
-        }
-        out
-    }
 }
 
 fn print(summary: &Summary, format: Format) -> Result<()> {

@@ -1,0 +1,144 @@
+//! What makes figures doubtful: the doubts of trials, gathered by kind and place, and those of the
+//! machine.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::experiment;
+use crate::plan::Plan;
+use crate::record::{Doubt, Host, TrialOutcome, TrialRecord};
+
+/// The place of a doubt about every figure.
+pub(super) const WHOLE: &str = "the whole campaign";
+
+/// A doubt and where it applies.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DoubtSummary {
+    /// The doubt, as the first trial had it.
+    pub doubt: Doubt,
+    /// Where it applies: `scaling, jwt-hs256 at 1,000 users: 2 of 5 trials`.
+    pub places: Vec<String>,
+}
+
+fn trial_doubts(record: &TrialRecord) -> Vec<Doubt> {
+    experiment::find(&record.trial.experiment).map_or_else(Vec::new, |e| e.doubts(record))
+}
+
+pub(super) fn is_invalid(record: &TrialRecord) -> bool {
+    trial_doubts(record).iter().any(|doubt| doubt.invalidates)
+}
+
+/// How many trials of an experiment, a level and an arm have a doubt.
+type Places = BTreeMap<(String, u32, String), u32>;
+
+pub(super) fn doubts(plan: &Plan, host: &Host, records: &[TrialRecord]) -> Vec<DoubtSummary> {
+    let mut found: Vec<DoubtSummary> = Vec::new();
+    for doubt in host_doubts(host, records) {
+        found.push(DoubtSummary { doubt, places: vec![WHOLE.into()] });
+    }
+    let mut by_code: BTreeMap<String, (Doubt, Places)> = BTreeMap::new();
+    for record in records {
+        let trial = &record.trial;
+        let failed = match &record.outcome {
+            TrialOutcome::Complete => None,
+            TrialOutcome::Failed { cause } => Some(Doubt {
+                invalidates: true,
+                code: "failed".into(),
+                what: cause.clone(),
+                remedy: "run the campaign again once the cause is gone".into(),
+            }),
+        };
+        for doubt in trial_doubts(record).into_iter().chain(failed) {
+            let (worst, places) = by_code
+                .entry(doubt.code.clone())
+                .or_insert_with(|| (doubt.clone(), BTreeMap::new()));
+            worst.invalidates |= doubt.invalidates;
+            let place = (trial.experiment.clone(), trial.level, trial.arm.clone());
+            *places.entry(place).or_default() += 1;
+        }
+    }
+    for (doubt, places) in by_code.into_values() {
+        let place = |((experiment, level, arm), count): ((String, u32, String), u32)| {
+            let of = plan
+                .trials
+                .iter()
+                .filter(|t| t.experiment == experiment && t.level == level && t.arm == arm)
+                .count();
+            let at = match level {
+                0 => String::new(),
+                level => format!(" at {} users", crate::units::grouped(u64::from(level))),
+            };
+            format!("{experiment}, {arm}{at}: {count} of {of} trials")
+        };
+        found.push(DoubtSummary { doubt, places: places.into_iter().map(place).collect() });
+    }
+    let missing = plan.trials.len().saturating_sub(records.len());
+    if missing > 0 {
+        found.push(DoubtSummary {
+            doubt: Doubt {
+                invalidates: false,
+                code: "incomplete".into(),
+                what: format!("{missing} of {} planned trials were not run", plan.trials.len()),
+                remedy: "let the campaign run to its end".into(),
+            },
+            places: vec![WHOLE.into()],
+        });
+    }
+    found
+}
+
+/// Share of CPU time taken away by the host beyond which figures are noisier than need be.
+const STEAL_MAX: f64 = 0.02;
+
+/// What of the machine makes every figure doubtful.
+fn host_doubts(host: &Host, records: &[TrialRecord]) -> Vec<Doubt> {
+    let mut doubts = Vec::new();
+    let mut doubt = |invalidates, code: &str, what: String, remedy: &str| {
+        doubts.push(Doubt { invalidates, code: code.into(), what, remedy: remedy.into() });
+    };
+    if host.profile == "debug" {
+        doubt(
+            true,
+            "debug_build",
+            "this is a debug build: its figures are those of unoptimised code".into(),
+            "build with --release",
+        );
+    }
+    if records.iter().any(|record| record.placement.shared()) {
+        doubt(
+            false,
+            "shared_cores",
+            "server and generator ran on the same core".into(),
+            "use a machine with at least two cores",
+        );
+    }
+    if host.cores.len() == 2 {
+        doubt(
+            false,
+            "two_cores",
+            "server and generator had one core each; what the kernel does for both runs there too"
+                .into(),
+            "compare arms by ratio and by CPU time per request; repeat on more cores before \
+             quoting requests per second",
+        );
+    }
+    if host.virtualised {
+        doubt(
+            false,
+            "virtual_machine",
+            "this is a virtual machine: its speed depends on its neighbours".into(),
+            "trust ratios within a block before bare times; repeat on a machine of your own",
+        );
+    }
+    let steal = records.iter().map(|record| record.steal).fold(0.0, f64::max);
+    if steal > STEAL_MAX {
+        doubt(
+            false,
+            "steal",
+            format!("the host took {:.0} % of the CPU time away in a trial", steal * 100.0),
+            "repeat when the machine is quiet",
+        );
+    }
+    doubts
+}
