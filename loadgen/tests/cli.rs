@@ -275,6 +275,74 @@ fn a_constant_rate_is_kept() {
     assert!((190.0..=201.0).contains(&achieved), "{achieved}");
 }
 
+#[test]
+fn an_interval_log_has_a_line_a_second_and_holds_every_answer() {
+    use hdrhistogram::serialization::Deserializer;
+    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.hlog");
+    let output = authbench(&[
+        "run",
+        "--arm",
+        "none",
+        "--users",
+        "2",
+        "--rate",
+        "100/s",
+        "--poisson",
+        "--duration",
+        "1500ms",
+        "--format",
+        "json",
+        "--allow-debug",
+        "--hdr-log",
+        path.to_str().unwrap(),
+    ]);
+    let run: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let log = fs::read(&path).unwrap();
+    let mut lengths = Vec::new();
+    let mut answers = 0;
+    for entry in IntervalLogIterator::new(&log) {
+        if let LogEntry::Interval(interval) = entry.unwrap() {
+            lengths.push(interval.duration().as_millis());
+            let bytes = base64::Engine::decode(
+                &base64::engine::general_purpose::STANDARD,
+                interval.encoded_histogram(),
+            );
+            let histogram: hdrhistogram::Histogram<u64> =
+                Deserializer::new().deserialize(&mut bytes.unwrap().as_slice()).unwrap();
+            answers += histogram.len();
+        }
+    }
+    assert_eq!(lengths, [1000, 500]);
+    assert!(answers > 50 && answers <= run["requests"].as_u64().unwrap(), "{answers}");
+}
+
+#[test]
+fn a_ramp_asks_for_what_its_stages_say() {
+    let output = authbench(&[
+        "run",
+        "--arm",
+        "none",
+        "--users",
+        "5",
+        "--stage",
+        "200/s:500ms",
+        "--stage",
+        "200/s:500ms",
+        "--format",
+        "json",
+        "--allow-debug",
+    ]);
+    let run: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(run["counts"]["planned"], 150, "half of 100 and all of 100");
+    for (stage, part) in [("5/s", "expected a stage"), ("0/s:1s", "above 0"), ("5/s:0s", "stage")] {
+        let text = refused(&["run", "--arm", "none", "--stage", stage], 2);
+        assert!(text.contains(part), "{text}");
+    }
+}
+
 /// A server of ours in a process of its own.
 struct Server {
     child: Child,

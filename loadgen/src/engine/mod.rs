@@ -19,7 +19,7 @@ use crate::error::{Error, Interrupt, Result};
 use crate::journey::{Script, Who};
 use crate::load::LoadModel;
 use crate::plan::{FillPlan, LoadPlan};
-use crate::record::{Counts, GeneratorUse, Histogram, LoadRecord, LoginRecord, StepRecord};
+use crate::record::{Counts, GeneratorUse, LoadRecord, LoginRecord, Second, StepRecord};
 use crate::transport::Lean;
 use recorder::Recorder;
 use users::Credentials;
@@ -278,7 +278,7 @@ fn merge(
 ) -> LoadRecord {
     let mut counts = Counts::default();
     let mut steps: Vec<StepRecord> = Vec::new();
-    let mut lag = Histogram::new();
+    let mut timeline: Vec<Second> = Vec::new();
     let closed = matches!(&plan.model, LoadModel::Closed(closed) if closed.think_ns == 0);
     let mut generator = GeneratorUse {
         workers: harvests.len() as u32,
@@ -288,22 +288,27 @@ fn merge(
     };
     let (mut connections, mut bytes_sent, mut bytes_received, mut closed_by_server) = (0, 0, 0, 0);
     for Harvest { recorder, connections: used, wire, cpu_ns } in harvests {
-        let (part, part_steps, part_lag) = Recorder::into_counts(recorder);
+        let (part, part_steps, part_timeline) = Recorder::into_parts(recorder);
         let busy = if part.window_ns == 0 { 0.0 } else { cpu_ns as f64 / part.window_ns as f64 };
         generator.busiest = generator.busiest.max(busy);
         generator.cpu_ns += cpu_ns;
         counts.merge(&part);
-        lag.merge(&part_lag);
         connections += used;
         bytes_sent += wire.bytes_sent;
         bytes_received += wire.bytes_received;
         closed_by_server += wire.closed_by_server;
         if steps.is_empty() {
-            steps = part_steps;
+            (steps, timeline) = (part_steps, part_timeline);
         } else {
             for (step, more) in steps.iter_mut().zip(&part_steps) {
                 step.response.merge(&more.response);
                 step.service.merge(&more.service);
+                step.lag.merge(&more.lag);
+            }
+            for (second, more) in timeline.iter_mut().zip(&part_timeline) {
+                second.ended += more.ended;
+                second.ok += more.ok;
+                second.response.merge(&more.response);
             }
         }
     }
@@ -316,7 +321,7 @@ fn merge(
         request_wire_bytes,
         counts,
         steps,
-        lag,
+        timeline,
         bytes_sent,
         bytes_received,
         closed_by_server,

@@ -4,8 +4,11 @@
 use std::ops::Range;
 
 use crate::journey::Script;
-use crate::record::{Counts, Histogram, StepRecord};
+use crate::record::{Counts, Histogram, Second, StepRecord};
 use crate::transport::{ERROR_CLASSES, Outcome};
+
+/// Length of an interval of the timeline, ns.
+const SECOND_NS: u64 = 1_000_000_000;
 
 /// The three moments of a request, ns.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +23,8 @@ pub(super) struct Moments {
 pub(super) struct Recorder {
     /// The Measure phase; a request belongs to it when it was planned in it.
     pub(super) window: Range<u64>,
-    pub(super) steps: Vec<StepRecord>,
-    pub(super) lag: Histogram,
+    steps: Vec<StepRecord>,
+    timeline: Vec<Second>,
     counts: Counts,
     errors: [u64; ERROR_CLASSES.len()],
 }
@@ -32,11 +35,15 @@ impl Recorder {
             name: request.name.clone(),
             response: Histogram::new(),
             service: Histogram::new(),
+            lag: Histogram::new(),
         });
+        // Made before the load begins: making one while it runs would show as lag.
+        let seconds = (window.end - window.start).div_ceil(SECOND_NS);
+        let second = || Second { ended: 0, ok: 0, response: Histogram::coarse() };
         Self {
             window,
             steps: steps.collect(),
-            lag: Histogram::new(),
+            timeline: (0..seconds).map(|_| second()).collect(),
             counts: Counts::default(),
             errors: [0; ERROR_CLASSES.len()],
         }
@@ -78,19 +85,26 @@ impl Recorder {
 
     /// Counts the end of a request. Only right answers have a latency: a fast error is no success.
     pub(super) fn ended(&mut self, step: usize, at: Moments, outcome: Outcome) {
-        let in_window = u64::from(self.window.contains(&at.done_ns));
-        self.counts.ended_in_window += in_window;
-        if outcome == Outcome::Ok {
-            self.counts.ok_in_window += in_window;
+        let ok = outcome == Outcome::Ok;
+        if self.window.contains(&at.done_ns) {
+            self.counts.ended_in_window += 1;
+            self.counts.ok_in_window += u64::from(ok);
+            let second = (at.done_ns - self.window.start) / SECOND_NS;
+            let second = &mut self.timeline[second as usize];
+            second.ended += 1;
+            if ok {
+                second.ok += 1;
+                second.response.record(at.done_ns.saturating_sub(at.planned_ns));
+            }
         }
         if !self.window.contains(&at.planned_ns) {
             return;
         }
-        self.lag.record(at.sent_ns.saturating_sub(at.planned_ns));
+        let step = &mut self.steps[step];
+        step.lag.record(at.sent_ns.saturating_sub(at.planned_ns));
         match outcome.error_class() {
             None => {
                 self.counts.ok += 1;
-                let step = &mut self.steps[step];
                 step.response.record(at.done_ns.saturating_sub(at.planned_ns));
                 step.service.record(at.done_ns.saturating_sub(at.sent_ns));
             }
@@ -99,7 +113,7 @@ impl Recorder {
     }
 
     /// What was counted, with the errors by their names.
-    pub(super) fn into_counts(self) -> (Counts, Vec<StepRecord>, Histogram) {
+    pub(super) fn into_parts(self) -> (Counts, Vec<StepRecord>, Vec<Second>) {
         let mut counts = self.counts;
         counts.window_ns = self.window.end - self.window.start;
         for (class, count) in ERROR_CLASSES.iter().zip(self.errors) {
@@ -107,6 +121,9 @@ impl Recorder {
                 counts.errors.insert((*class).into(), count);
             }
         }
-        (counts, self.steps, self.lag)
+        // An interrupt may have cut the window.
+        let mut timeline = self.timeline;
+        timeline.truncate(counts.window_ns.div_ceil(SECOND_NS) as usize);
+        (counts, self.steps, timeline)
     }
 }

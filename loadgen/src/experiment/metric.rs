@@ -62,7 +62,8 @@ pub const METRICS: &[Metric] = &[
     row("service_p50_us", "us", "Service time p50", Lower, Log, |l| service(l, 0.5)),
     row("service_p99_us", "us", "Service time p99", Lower, Log, |l| service(l, 0.99)),
     row("schedule_lag_p99_us", "us", "Schedule lag p99", Lower, Log, |l| {
-        (l.lag.count() > 0).then(|| l.lag.quantile_ns(0.99) as f64 / 1e3)
+        let lag = l.lag();
+        (lag.count() > 0).then(|| lag.quantile_ns(0.99) as f64 / 1e3)
     }),
     row("server_cpu_us_per_request", "us", "Server CPU per request", Lower, Log, server_cpu_us),
     row("generator_cpu_us_per_request", "us", "Generator CPU per request", Lower, Log, |l| {
@@ -108,11 +109,11 @@ fn no_load(_: &LoadRecord) -> Option<f64> {
 }
 
 fn response(load: &LoadRecord, quantile: f64) -> Option<f64> {
-    percentile(&load.all_steps().0, quantile)
+    percentile(&load.response(), quantile)
 }
 
 fn service(load: &LoadRecord, quantile: f64) -> Option<f64> {
-    percentile(&load.all_steps().1, quantile)
+    percentile(&load.service(), quantile)
 }
 
 /// A percentile in microseconds; `None` with fewer than ten samples beyond it, where it is noise.

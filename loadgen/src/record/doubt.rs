@@ -129,7 +129,7 @@ impl LoadRecord {
                 "the server or its connections do not keep up: lower the rate, or add connections",
             );
         }
-        let lag = self.lag.quantile_ns(0.99);
+        let lag = self.lag().quantile_ns(0.99);
         if lag <= LAG_P99_MAX_NS {
             return;
         }
@@ -151,7 +151,7 @@ impl LoadRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Counts, GeneratorUse, Histogram};
+    use crate::record::{Counts, GeneratorUse, Histogram, StepRecord};
 
     fn load(ok: u64) -> LoadRecord {
         LoadRecord {
@@ -168,8 +168,13 @@ mod tests {
                 ok_in_window: ok,
                 ..Counts::default()
             },
-            steps: vec![],
-            lag: Histogram::new(),
+            steps: vec![StepRecord {
+                name: String::new(),
+                response: Histogram::new(),
+                service: Histogram::new(),
+                lag: Histogram::new(),
+            }],
+            timeline: vec![],
             bytes_sent: 0,
             bytes_received: 0,
             closed_by_server: 0,
@@ -210,10 +215,10 @@ mod tests {
         assert_eq!(doubted(&error("reset", 1), None), one("errors", false));
         assert_eq!(doubted(&error("reset", 1000), None), one("errors", true));
         assert_eq!(doubted(&|l| l.counts.dropped = 1, Some(1.0)), one("dropped", true));
-        assert_eq!(doubted(&|l| l.lag.record(5_000_000), Some(1.0)), one("lag", true));
-        assert_eq!(doubted(&|l| l.lag.record(5_000_000), None), []);
+        assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), Some(1.0)), one("lag", true));
+        assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), None), []);
         let waited = |l: &mut LoadRecord| {
-            l.lag.record(5_000_000);
+            l.steps[0].lag.record(5_000_000);
             l.counts.queued = 1000;
         };
         assert_eq!(doubted(&waited, Some(1.0)), one("lag", false));

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 /// The longest duration that is told apart, ns: one hour.
 const LONGEST_NS: u64 = 3_600_000_000_000;
 const DIGITS: u8 = 3;
+const COARSE_DIGITS: u8 = 2;
 
 /// A count of durations, ns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,16 @@ impl Histogram {
     /// Never: the bounds are constants that HdrHistogram accepts.
     pub fn new() -> Self {
         Self(Hdr::new_with_bounds(1, LONGEST_NS, DIGITS).expect("constant bounds are valid"))
+    }
+
+    /// An empty histogram with two significant digits, for one of many intervals: it is a seventh as
+    /// large.
+    ///
+    /// # Panics
+    /// Never: the bounds are constants that HdrHistogram accepts.
+    pub fn coarse() -> Self {
+        let hdr = Hdr::new_with_bounds(1, LONGEST_NS, COARSE_DIGITS);
+        Self(hdr.expect("constant bounds are valid"))
     }
 
     /// Counts one duration.
@@ -74,6 +85,12 @@ impl Histogram {
     }
 }
 
+impl AsRef<Hdr<u64>> for Histogram {
+    fn as_ref(&self) -> &Hdr<u64> {
+        &self.0
+    }
+}
+
 impl From<Histogram> for String {
     fn from(histogram: Histogram) -> Self {
         let mut bytes = Vec::new();
@@ -92,9 +109,11 @@ impl TryFrom<String> for Histogram {
         let hdr: Hdr<u64> = Deserializer::new()
             .deserialize(&mut bytes.as_slice())
             .map_err(|e| format!("histogram: {e}"))?;
-        let mut own = Self::new();
-        own.0.add(&hdr).map_err(|e| format!("histogram: {e}"))?;
-        Ok(own)
+        // A file may hold any histogram; one with other bounds could not be merged with ours.
+        if (hdr.low(), hdr.high()) != (1, LONGEST_NS) {
+            return Err(format!("histogram: expected bounds 1 to {LONGEST_NS} ns"));
+        }
+        Ok(Self(hdr))
     }
 }
 
@@ -126,6 +145,18 @@ mod tests {
         let histogram = of(&[0, u64::MAX]);
         assert_eq!(histogram.count(), 2);
         assert!(histogram.max_ns() >= LONGEST_NS);
+    }
+
+    #[test]
+    fn a_coarse_one_keeps_two_digits_and_merges() {
+        let mut coarse = Histogram::coarse();
+        (1..=1000).for_each(|i| coarse.record(i * 1_000_000));
+        assert!((coarse.quantile_ns(0.5) as f64 / 5e8 - 1.0).abs() < 0.01);
+        let text = String::from(coarse.clone());
+        assert_eq!(Histogram::try_from(text).unwrap(), coarse);
+        let mut whole = Histogram::new();
+        whole.merge(&coarse);
+        assert_eq!(whole.count(), 1000);
     }
 
     proptest! {

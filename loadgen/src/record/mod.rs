@@ -6,6 +6,7 @@
 
 mod disk;
 mod doubt;
+mod hdr_log;
 mod histogram;
 mod host;
 
@@ -160,8 +161,8 @@ pub struct LoadRecord {
     pub counts: Counts,
     /// Requests of the Measure phase, step by step of the journey.
     pub steps: Vec<StepRecord>,
-    /// From the planned moment to the write.
-    pub lag: Histogram,
+    /// The Measure phase second by second.
+    pub timeline: Vec<Second>,
     /// Bytes written to sockets during Measure.
     pub bytes_sent: u64,
     /// Bytes read from sockets during Measure.
@@ -243,15 +244,28 @@ fn per_second(count: u64, window_ns: u64) -> f64 {
     if window_ns == 0 { 0.0 } else { count as f64 * 1e9 / window_ns as f64 }
 }
 
-/// Requests of one step of a journey that got the right answer.
+/// Requests that ended within one second of Measure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Second {
+    /// Requests that ended.
+    pub ended: u64,
+    /// Right answers.
+    pub ok: u64,
+    /// Response times of the right answers.
+    pub response: Histogram,
+}
+
+/// Requests of one step of a journey.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepRecord {
     /// Name of the step.
     pub name: String,
-    /// From the planned moment to the last byte of the answer.
+    /// From the planned moment to the last byte of a right answer.
     pub response: Histogram,
-    /// From the write to the last byte of the answer.
+    /// From the write to the last byte of a right answer.
     pub service: Histogram,
+    /// From the planned moment to the write, of every request that was sent.
+    pub lag: Histogram,
 }
 
 /// What the generator used during Measure.
@@ -292,13 +306,24 @@ pub struct ProcessSample {
 }
 
 impl LoadRecord {
-    /// All steps together: response and service times.
-    pub fn all_steps(&self) -> (Histogram, Histogram) {
-        let (mut response, mut service) = (Histogram::new(), Histogram::new());
-        for step in &self.steps {
-            response.merge(&step.response);
-            service.merge(&step.service);
-        }
-        (response, service)
+    /// Response times of all steps together.
+    pub fn response(&self) -> Histogram {
+        self.all(|step| &step.response)
+    }
+
+    /// Service times of all steps together.
+    pub fn service(&self) -> Histogram {
+        self.all(|step| &step.service)
+    }
+
+    /// Schedule lag of all steps together.
+    pub fn lag(&self) -> Histogram {
+        self.all(|step| &step.lag)
+    }
+
+    fn all(&self, of: impl Fn(&StepRecord) -> &Histogram) -> Histogram {
+        let mut all = Histogram::new();
+        self.steps.iter().for_each(|step| all.merge(of(step)));
+        all
     }
 }

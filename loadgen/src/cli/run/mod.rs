@@ -5,6 +5,7 @@ mod summary;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use clap::{ArgGroup, Args};
 use servers::contract::{Journey, Step, Target, UserPattern};
@@ -19,7 +20,7 @@ use crate::journey::Script;
 use crate::load::{Closed, Constant, LoadModel, Poisson, Spread, Stage, Stages, UserChoice};
 use crate::plan::LoadPlan;
 use crate::proc::{self, Server, ServerOptions};
-use crate::record::LoadRecord;
+use crate::record::{LoadRecord, write_atomically};
 use crate::spec::read_text;
 use crate::units::{Rate, Span, UnitError};
 
@@ -79,6 +80,9 @@ pub(super) struct RunArgs {
     /// Generator threads [default: 1, with --arm one a core of the generator's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: Option<u32>,
+    /// Write the response times of every second as an HdrHistogram interval log
+    #[arg(long, value_name = "FILE")]
+    hdr_log: Option<PathBuf>,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -157,7 +161,8 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let cores = if server.is_some() { placement.generator } else { Vec::new() };
     let workers = args.workers.unwrap_or(cores.len().max(1) as u32);
     let driver = Driver::new(script, cores, workers, interrupt.clone())?;
-    let load = drive(&driver, &plan, args.seed, server.as_ref());
+    let mut began = SystemTime::now();
+    let load = drive(&driver, &plan, args.seed, server.as_ref(), &mut began);
     if let Some(obituary) = server.as_mut().and_then(Server::obituary) {
         if let Ok(load) = &load {
             print(&Summary::new(&target.name, &plan, load), args.format)?;
@@ -167,20 +172,31 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let load = load?;
     let summary = Summary::new(&target.name, &plan, &load);
     print(&summary, args.format)?;
+    if let Some(path) = &args.hdr_log {
+        write_atomically(path, &load.hdr_log(began).map_err(Error::Bug)?)?;
+    }
     verdict(&summary, &load, &plan, &interrupt)
 }
 
+/// Runs the load; `began` becomes the moment at which Measure began.
 fn drive(
     driver: &Driver,
     plan: &LoadPlan,
     seed: u64,
     server: Option<&Server>,
+    began: &mut SystemTime,
 ) -> Result<LoadRecord> {
-    let Some(server) = server else { return engine::load(driver, plan, seed, |_: Phase| {}) };
-    let mut probe = Probe::new(server);
-    let mut load = engine::load(driver, plan, seed, |phase| probe.enter(phase))?;
+    let mut probe = server.map(Probe::new);
+    let mut load = engine::load(driver, plan, seed, |phase| {
+        if phase == Phase::Measure {
+            *began = SystemTime::now();
+        }
+        if let Some(probe) = &mut probe {
+            probe.enter(phase);
+        }
+    })?;
     // A server that died cannot be asked; its obituary says more than that.
-    load.server = probe.used().ok().flatten();
+    load.server = probe.and_then(|probe| probe.used().ok().flatten());
     Ok(load)
 }
 

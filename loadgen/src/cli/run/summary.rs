@@ -107,10 +107,9 @@ impl Distribution {
 
 impl Summary {
     pub(super) fn new(target: &str, plan: &LoadPlan, load: &LoadRecord) -> Self {
-        let (response, service) = load.all_steps();
         let counts = &load.counts;
         let requests = counts.ended_in_window;
-        let lag = &load.lag;
+        let lag = load.lag();
         let server = load.server.as_ref().map(|server| ServerFigures {
             cpu_us_per_request: each(
                 server.cpu_ns as f64 / 1e3 * counts.window_ns as f64
@@ -133,8 +132,8 @@ impl Summary {
             achieved_rps: counts.achieved_rps(),
             goodput_rps: counts.goodput_rps(),
             counts: counts.clone(),
-            response_us: Distribution::new(&response),
-            service_us: Distribution::new(&service),
+            response_us: Distribution::new(&load.response()),
+            service_us: Distribution::new(&load.service()),
             schedule_lag_us: Lag {
                 p50: us(lag.quantile_ns(0.5)),
                 p99: us(lag.quantile_ns(0.99)),

@@ -62,6 +62,7 @@ struct Run {
     response: crate::record::Histogram,
     service: crate::record::Histogram,
     lag: crate::record::Histogram,
+    timeline: Vec<crate::record::Second>,
     seen: Vec<Seen>,
 }
 
@@ -87,10 +88,10 @@ fn run(plan: &LoadPlan, mut server: impl FnMut(&Seen) -> Reply) -> Run {
     assert_eq!(login.users, plan.users);
     let harvest = worker.load(plan, 1, 0).unwrap();
     let seen = worker.transport.seen.into_iter().filter(|seen| seen.request > 0).collect();
-    let (counts, steps, lag) = harvest.recorder.into_counts();
+    let (counts, steps, timeline) = harvest.recorder.into_parts();
     assert!(counts.balanced(), "{counts:?}");
     let step = steps.into_iter().next().unwrap();
-    Run { counts, response: step.response, service: step.service, lag, seen }
+    Run { counts, response: step.response, service: step.service, lag: step.lag, timeline, seen }
 }
 
 /// The test that no published generator has automated: R/s for T with a server that stands still
@@ -176,6 +177,21 @@ fn warm_up_is_sent_and_not_counted() {
     assert_eq!((run.seen.len(), run.counts.planned), (200, 100));
     // The last of the warm-up still hold their connections when Measure begins.
     assert!(run.response.quantile_ns(0.5) <= MS + MS / 100);
+}
+
+#[test]
+fn the_timeline_shows_when_requests_ended() {
+    let mut plan = plan(open(100.0), 50, 50, 3 * S);
+    plan.warmup_ns = S;
+    // In the second second of Measure every answer takes 250 ms.
+    let run = run(&plan, |seen| {
+        right(seen, if (2 * S..3 * S).contains(&seen.sent_ns) { 250 * MS } else { MS })
+    });
+    let ok: Vec<_> = run.timeline.iter().map(|second| second.ok).collect();
+    assert_eq!(ok, [100, 75, 125]);
+    let slow = run.timeline[1].response.quantile_ns(0.5);
+    assert!((245 * MS..255 * MS).contains(&slow), "{slow}");
+    assert!(run.timeline.iter().all(|second| second.ended == second.ok));
 }
 
 #[test]
@@ -284,7 +300,7 @@ fn an_interrupt_ends_the_load_and_what_was_measured_counts() {
     };
     let mut worker = Worker { transport, setup, credentials: Credentials::default() };
     let harvest = worker.load(&plan(open(100.0), 1, 1, 10 * S), 1, 0).unwrap();
-    let (counts, ..) = harvest.recorder.into_counts();
+    let (counts, ..) = harvest.recorder.into_parts();
     assert!(counts.balanced());
     assert!((300 * MS..320 * MS).contains(&counts.window_ns), "{counts:?}");
     assert!((30..=32).contains(&counts.ok), "{counts:?}");
