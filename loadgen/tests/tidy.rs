@@ -25,7 +25,7 @@ const LOADGEN: &[(&str, &[&str])] = &[
     ("transport", &["journey"]),
     ("record", &["plan", "error"]),
     ("engine", &["error", "random", "load", "plan", "journey", "transport", "record"]),
-    ("proc", &["error", "plan", "record"]),
+    ("proc", &["units", "error", "plan", "record"]),
     ("stats", &["random"]),
     ("experiment", &["units", "error", "random", "load", "spec", "plan", "record", "stats"]),
     ("campaign", &["error", "plan", "journey", "record", "engine", "proc", "experiment"]),

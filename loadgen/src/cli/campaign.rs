@@ -125,6 +125,7 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
     refuse_debug_build(args.allow_debug, "campaign")?;
     let plan = args.what.plan()?;
     let out = args.out.unwrap_or_else(|| PathBuf::from("results").join(&plan.name));
+    proc::allow_connections(plan.connections())?;
     let host = proc::describe();
     let placement = proc::place(&host.cores);
     let interrupt = signals::listen()?;

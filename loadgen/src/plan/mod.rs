@@ -144,6 +144,16 @@ impl TrialPlan {
 }
 
 impl Plan {
+    /// The most connections that any trial opens at a time.
+    pub fn connections(&self) -> u32 {
+        let of = |action: &Action| match action {
+            Action::Fill(fill) => fill.connections,
+            Action::Snapshot(_) => 0,
+            Action::Load(load) => load.connections,
+        };
+        self.trials.iter().flat_map(|trial| trial.actions.iter().map(of)).max().unwrap_or(0)
+    }
+
     /// About how long the whole campaign takes, ms.
     pub fn expected_ms(&self) -> u64 {
         self.trials.iter().map(TrialPlan::expected_ms).sum()

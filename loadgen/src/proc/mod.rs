@@ -7,10 +7,12 @@
 
 mod child;
 mod host;
+mod limits;
 mod placement;
 mod usage;
 
 pub use child::{Server, ServerOptions};
 pub use host::{describe, usable_cores};
+pub use limits::allow_connections;
 pub use placement::place;
 pub use usage::{Steal, Watch, cpu_ns, memory};

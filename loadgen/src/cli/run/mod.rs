@@ -142,6 +142,7 @@ const CONNECTIONS_MAX: u32 = 16_000;
 pub(super) fn run(args: &RunArgs) -> Result<()> {
     refuse_debug_build(args.allow_debug, "run")?;
     let plan = args.plan()?;
+    proc::allow_connections(plan.connections)?;
     let interrupt = signals::listen()?;
     let placement = proc::place(&proc::usable_cores());
     let mut server = match &args.arm {
