@@ -36,8 +36,8 @@ impl Histogram {
         Self(Hdr::new_with_bounds(1, LONGEST_NS, DIGITS).expect("constant bounds are valid"))
     }
 
-    /// An empty histogram with two significant digits, for one of many intervals: it is a seventh as
-    /// large.
+    /// An empty histogram with two significant digits, for one of many intervals: it is a seventh
+    /// as large.
     ///
     /// # Panics
     /// Never: the bounds are constants that HdrHistogram accepts.
