@@ -6,7 +6,7 @@ use crate::engine::{self, Driver, Phase, interrupted};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::plan::{Action, LoadPlan, SnapshotPlan, TrialPlan};
-use crate::proc::{Server, ServerOptions, Steal, Watch, cpu_ns, memory};
+use crate::proc::{Server, ServerOptions, Steal, Watch, cpu_and_wait_ns, memory};
 use crate::record::{
     ActionRecord, LoadRecord, MemoryUse, Placement, RECORD_SCHEMA, ServerFacts, ServerUse,
     SnapshotRecord, TrialOutcome, TrialRecord,
@@ -142,7 +142,7 @@ fn measured_load(
 /// Reads what a server uses where the phases of a load begin.
 pub struct Probe<'a> {
     server: &'a Server,
-    before: Option<(Instant, u64)>,
+    before: Option<(Instant, (u64, u64))>,
     used: Option<Result<ServerUse>>,
 }
 
@@ -157,13 +157,16 @@ impl<'a> Probe<'a> {
         let pid = self.server.ready().pid;
         match phase {
             Phase::Setup | Phase::Warmup => {}
-            Phase::Measure => self.before = Some((Instant::now(), cpu_ns(pid))),
+            Phase::Measure => self.before = Some((Instant::now(), cpu_and_wait_ns(pid))),
             Phase::Drain => {
-                let Some((began, cpu_before)) = self.before else { return };
-                let cpu_ns = cpu_ns(pid).saturating_sub(cpu_before);
+                let Some((began, before)) = self.before else { return };
+                let (cpu, waited) = cpu_and_wait_ns(pid);
+                let cpu_ns = cpu.saturating_sub(before.0);
+                let waited_ns = waited.saturating_sub(before.1);
                 let interval_ns = began.elapsed().as_nanos() as u64;
                 let memory = read_memory(self.server);
-                self.used = Some(memory.map(|memory| ServerUse { interval_ns, cpu_ns, memory }));
+                self.used =
+                    Some(memory.map(|memory| ServerUse { interval_ns, cpu_ns, waited_ns, memory }));
             }
         }
     }

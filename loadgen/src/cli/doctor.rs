@@ -83,7 +83,7 @@ fn examine(host: &Host) -> Vec<Finding> {
     };
     let limited = |good: bool| if good { State::Good } else { State::Limited };
     let own = proc::memory(std::process::id());
-    let readable = own.rss_bytes > 0 && proc::cpu_ns(std::process::id()) > 0;
+    let readable = own.rss_bytes > 0 && proc::cpu_and_wait_ns(std::process::id()).0 > 0;
     let (soft, hard) = host.open_files;
     let files = |limit: Option<u64>| limit.map_or("no limit".into(), grouped);
     let ports =

@@ -287,10 +287,11 @@ fn merge(
         ..GeneratorUse::default()
     };
     let (mut connections, mut bytes_sent, mut bytes_received, mut closed_by_server) = (0, 0, 0, 0);
-    for Harvest { recorder, connections: used, wire, cpu_ns } in harvests {
+    for Harvest { recorder, connections: used, wire, cpu_ns, waited_ns } in harvests {
         let (part, part_steps, part_timeline) = Recorder::into_parts(recorder);
-        let busy = if part.window_ns == 0 { 0.0 } else { cpu_ns as f64 / part.window_ns as f64 };
-        generator.busiest = generator.busiest.max(busy);
+        let share = |ns: u64| ns as f64 / part.window_ns.max(1) as f64;
+        generator.busiest = generator.busiest.max(share(cpu_ns));
+        generator.waited = generator.waited.max(share(waited_ns));
         generator.cpu_ns += cpu_ns;
         counts.merge(&part);
         connections += used;

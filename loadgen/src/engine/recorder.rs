@@ -25,6 +25,8 @@ pub(super) struct Recorder {
     pub(super) window: Range<u64>,
     steps: Vec<StepRecord>,
     timeline: Vec<Second>,
+    /// When a request last ended within the window; its beginning before that, ns.
+    last_end_ns: u64,
     counts: Counts,
     errors: [u64; ERROR_CLASSES.len()],
 }
@@ -41,6 +43,7 @@ impl Recorder {
         let seconds = (window.end - window.start).div_ceil(SECOND_NS);
         let second = || Second { ended: 0, ok: 0, response: Histogram::coarse() };
         Self {
+            last_end_ns: window.start,
             window,
             steps: steps.collect(),
             timeline: (0..seconds).map(|_| second()).collect(),
@@ -87,6 +90,9 @@ impl Recorder {
     pub(super) fn ended(&mut self, step: usize, at: Moments, outcome: Outcome) {
         let ok = outcome == Outcome::Ok;
         if self.window.contains(&at.done_ns) {
+            let silence = at.done_ns.saturating_sub(self.last_end_ns);
+            self.counts.longest_silence_ns = self.counts.longest_silence_ns.max(silence);
+            self.last_end_ns = at.done_ns;
             self.counts.ended_in_window += 1;
             self.counts.ok_in_window += u64::from(ok);
             let second = (at.done_ns - self.window.start) / SECOND_NS;
@@ -116,6 +122,8 @@ impl Recorder {
     pub(super) fn into_parts(self) -> (Counts, Vec<StepRecord>, Vec<Second>) {
         let mut counts = self.counts;
         counts.window_ns = self.window.end - self.window.start;
+        let to_end = self.window.end.saturating_sub(self.last_end_ns);
+        counts.longest_silence_ns = counts.longest_silence_ns.max(to_end);
         for (class, count) in ERROR_CLASSES.iter().zip(self.errors) {
             if count > 0 {
                 counts.errors.insert((*class).into(), count);

@@ -175,6 +175,8 @@ pub(super) struct Harvest {
     pub(super) wire: Wire,
     /// CPU time of the worker's thread during Measure, ns.
     pub(super) cpu_ns: u64,
+    /// Time during Measure in which it was ready to run and another thread had its core, ns.
+    pub(super) waited_ns: u64,
 }
 
 impl<T: Transport> Worker<'_, T> {
@@ -214,6 +216,7 @@ impl<T: Transport> Worker<'_, T> {
             connections,
             wire: edges.wire(),
             cpu_ns: edges.cpu_ns(),
+            waited_ns: edges.waited_ns(),
         })
     }
 }
@@ -229,6 +232,7 @@ struct Edges {
 struct Reading {
     at_ns: u64,
     cpu_ns: u64,
+    waited_ns: u64,
     wire: Wire,
 }
 
@@ -241,7 +245,12 @@ impl Edges {
         let begun = self.first.is_none() && now >= self.window.start;
         let over = self.last.is_none() && now >= self.window.end;
         if begun || over {
-            let reading = Reading { at_ns: now, cpu_ns: thread_cpu_ns(), wire };
+            let reading = Reading {
+                at_ns: now,
+                cpu_ns: thread_cpu_ns(),
+                waited_ns: thread_waited_ns(),
+                wire,
+            };
             self.first.get_or_insert(reading);
             self.last = over.then_some(reading);
         }
@@ -261,6 +270,11 @@ impl Edges {
         }
     }
 
+    fn waited_ns(&self) -> u64 {
+        let (Some(first), Some(last)) = (self.first, self.last) else { return 0 };
+        last.waited_ns.saturating_sub(first.waited_ns)
+    }
+
     /// CPU time of the window: the loop sees its edges a little late, so what was used between the
     /// two readings is scaled to the window's length.
     fn cpu_ns(&self) -> u64 {
@@ -269,6 +283,13 @@ impl Edges {
         let window = self.window.end - self.window.start;
         if elapsed == 0 { 0 } else { (used as f64 * window as f64 / elapsed as f64) as u64 }
     }
+}
+
+/// Time this thread has spent on a run queue: the second number of its `schedstat`; 0 where the
+/// kernel does not tell.
+fn thread_waited_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split_whitespace().nth(1).and_then(|ns| ns.parse().ok()).unwrap_or(0)
 }
 
 fn thread_cpu_ns() -> u64 {

@@ -61,7 +61,9 @@ impl Experiment for Memory {
         "Users log in step by step over a few connections, which are closed after each step; then \
          the server is left alone for a moment and its memory is read. The first reading comes \
          after one login a connection. The cost of a user is the slope through the readings \
-         (Theil-Sen, one slope a trial), so what the program itself takes drops out."
+         (Theil-Sen, one slope a trial), so what the program itself takes drops out. A table takes \
+         its memory in steps as it grows, so a slope up to another number of users may differ by a \
+         tenth, which no interval between trials shows."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
@@ -77,18 +79,18 @@ impl Experiment for Memory {
 
     fn expand(&self, spec: &Spec) -> Result<Cells> {
         let Settings { sessions, blocks, connections, settle } = spec.section::<Table>()?.memory;
-        let sessions = levels(spec, "memory", "sessions", sessions, LEVELS_MIN, 0..=SESSIONS_MAX)?;
         if !(1..=CONNECTIONS_MAX).contains(&connections) {
             return Err(spec.refuse(format!(
                 "[memory] connections: expected 1 to {CONNECTIONS_MAX}, found {connections}"
             )));
         }
+        // Before the first connection the server has not touched what every connection needs; that
+        // would be counted as a cost of the first users.
+        let sessions = sessions.into_iter().map(|level| level.max(connections)).collect();
+        let sessions = levels(spec, "memory", "sessions", sessions, LEVELS_MIN, 1..=SESSIONS_MAX)?;
         let mut actions = Vec::new();
         let mut logged_in = 0;
         for level in sessions {
-            // Before the first connection the server has not touched what every connection needs;
-            // that would be counted as a cost of the first users.
-            let level = level.max(connections);
             if level > logged_in {
                 actions.push(Action::Fill(FillPlan {
                     first_user: u64::from(logged_in),

@@ -86,7 +86,7 @@ pub const METRICS: &[Metric] = &[
         (l.request_wire_bytes > 0).then_some(l.request_wire_bytes as f64)
     }),
     row("error_rate", "share", "Requests that failed", Lower, Linear, |l| {
-        per_request(l.counts.failed() as f64, l.counts.sent as f64)
+        per_request(l.counts.without_answer() as f64, l.counts.sent as f64)
     }),
     row("bytes_per_session", "bytes", "Allocated memory per session", Lower, Linear, no_load),
     row("resident_bytes_per_session", "bytes", "Memory per session (PSS)", Lower, Linear, no_load),

@@ -266,6 +266,7 @@ mod tests {
             ("[scaling]\nuser=[1]\n", "line 4"),
             ("[scaling]\nusers=[1]\nwarmup='-1s'\n", "line 5"),
             ("[memory]\nsessions=[0,1]\n", "at least 5"),
+            ("[memory]\nsessions=[0,10,20,30,40]\n", "at least 5"),
         ] {
             let text = format!("name='t'\narms=['none']\n{tables}");
             let error = plan(&text).unwrap_err();

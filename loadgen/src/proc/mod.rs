@@ -15,4 +15,4 @@ pub use child::{Server, ServerOptions};
 pub use host::{describe, usable_cores};
 pub use limits::allow_connections;
 pub use placement::place;
-pub use usage::{Steal, Watch, cpu_ns, memory};
+pub use usage::{Steal, Watch, cpu_and_wait_ns, memory};

@@ -13,15 +13,20 @@ use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use crate::record::{MemoryUse, ProcessSample};
 
-/// CPU time (user and system) that all live threads of a process have used, ns; 0 when it is gone.
-/// What a thread used that has ended is not in it: our servers keep theirs.
-pub fn cpu_ns(pid: u32) -> u64 {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
+/// CPU time (user and system) that all live threads of a process have used, and the time in which
+/// they were ready to run and others had their cores, ns; 0 when it is gone. What a thread used
+/// that has ended is not in it: our servers keep theirs.
+pub fn cpu_and_wait_ns(pid: u32) -> (u64, u64) {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return (0, 0) };
+    let of_task = |text: String| -> Option<(u64, u64)> {
+        let mut numbers = text.split_whitespace().map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    };
     tasks
         .flatten()
         .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
-        .filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok())
-        .sum()
+        .filter_map(of_task)
+        .fold((0, 0), |(cpu, wait), task| (cpu + task.0, wait + task.1))
 }
 
 /// Memory of a process, as far as the outside sees it.
@@ -157,7 +162,7 @@ mod tests {
         let mut used = 0;
         while used < 5_000_000 && began.elapsed() < Duration::from_secs(10) {
             thread::sleep(Duration::from_millis(5));
-            used = cpu_ns(busy.id());
+            used = cpu_and_wait_ns(busy.id()).0;
         }
         let elapsed = began.elapsed().as_nanos() as u64;
         busy.kill().unwrap();
@@ -167,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_process_that_is_gone_uses_nothing() {
-        assert_eq!(cpu_ns(u32::MAX - 1), 0);
+        assert_eq!(cpu_and_wait_ns(u32::MAX - 1), (0, 0));
         assert_eq!(memory(u32::MAX - 1), MemoryUse::default());
     }
 

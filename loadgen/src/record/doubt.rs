@@ -21,6 +21,12 @@ pub struct Doubt {
 const BUSIEST_MAX: f64 = 0.9;
 /// Lag of an open model beyond this at p99 says that the generator did not keep its schedule, ns.
 const LAG_P99_MAX_NS: u64 = 1_000_000;
+/// No answer for longer than this, where answers come ten times as often, is a stall, ns.
+const SILENCE_NS: u64 = 100_000_000;
+/// Shares of the time that a thread may wait for its core: beyond the first its figures are
+/// doubtful, beyond the second they are another program's.
+const WAITED_MAX: f64 = 0.03;
+const WAITED_INVALID: f64 = 0.15;
 /// A percentile with fewer samples beyond it is a guess.
 const SAMPLES_BEYOND: u64 = 100;
 
@@ -42,6 +48,7 @@ impl LoadRecord {
         let mut found = Found::default();
         self.doubt_answers(&mut found);
         self.doubt_generator(connections, &mut found);
+        self.doubt_cores(&mut found);
         if offered_rps.is_some() {
             self.doubt_schedule(&mut found);
         }
@@ -74,12 +81,22 @@ impl LoadRecord {
                 format!("{wrong} answers did not name the user who asked"),
                 "mend the server, or the check in its descriptor",
             );
-        } else if counts.failed() > 0 {
+        } else if counts.without_answer() > 0 {
+            let without = counts.without_answer();
             found.add(
-                counts.failed() * 1000 > counts.sent,
+                without * 1000 > counts.sent || counts.unfinished * 10 >= self.connections.into(),
                 "errors",
-                format!("{} of {} requests failed", counts.failed(), counts.sent),
+                format!("{without} of {} requests got no right answer", counts.sent),
                 "see the errors by class; latencies are those of right answers only",
+            );
+        }
+        let ended_often = counts.ended_in_window * SILENCE_NS > counts.window_ns * 10;
+        if ended_often && counts.longest_silence_ns > SILENCE_NS {
+            found.add(
+                counts.longest_silence_ns * 20 > counts.window_ns,
+                "stall",
+                format!("nothing was answered for {} ms", counts.longest_silence_ns / 1_000_000),
+                "the server, this program or the machine stood still: find out which, and repeat",
             );
         }
     }
@@ -97,11 +114,13 @@ impl LoadRecord {
                 "raise `ulimit -n`, or use fewer connections",
             );
         }
-        if self.connections < connections {
+        // A load of few requests cannot use them all.
+        let usable = u64::from(connections).min(self.counts.sent);
+        if u64::from(self.connections) < usable {
             found.add(
                 true,
                 "connections",
-                format!("{} of {connections} connections were used", self.connections),
+                format!("{} of {usable} connections were used", self.connections),
                 "lengthen the run or the warm-up, or ask for fewer connections",
             );
         }
@@ -115,6 +134,24 @@ impl LoadRecord {
                 ),
                 "give the generator more cores (--workers), or the server fewer",
             );
+        }
+    }
+
+    /// Whoever has to wait for a core is measured with what had it.
+    fn doubt_cores(&self, found: &mut Found) {
+        let server = self
+            .server
+            .as_ref()
+            .map_or(0.0, |server| server.waited_ns as f64 / server.interval_ns.max(1) as f64);
+        for (who, waited) in [("generator", self.generator.waited), ("server", server)] {
+            if waited > WAITED_MAX {
+                found.add(
+                    waited > WAITED_INVALID,
+                    &format!("{who}_contended"),
+                    format!("the {who} waited for its core: another program ran there"),
+                    "stop what else runs on this machine, and repeat",
+                );
+            }
         }
     }
 
@@ -151,7 +188,7 @@ impl LoadRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Counts, GeneratorUse, Histogram, StepRecord};
+    use crate::record::{Counts, GeneratorUse, Histogram, ServerUse, StepRecord};
 
     fn load(ok: u64) -> LoadRecord {
         LoadRecord {
@@ -214,6 +251,29 @@ mod tests {
         assert_eq!(doubted(&error("wrong_user", 1), None), one("wrong_answers", true));
         assert_eq!(doubted(&error("reset", 1), None), one("errors", false));
         assert_eq!(doubted(&error("reset", 1000), None), one("errors", true));
+        let unfinished = |n| {
+            move |l: &mut LoadRecord| {
+                (l.counts.unfinished, l.counts.sent) = (n, l.counts.sent + n);
+            }
+        };
+        assert_eq!(
+            doubted(&unfinished(1), None),
+            one("errors", true),
+            "of 8 connections one hangs"
+        );
+        assert_eq!(
+            doubted(&|l| l.counts.longest_silence_ns = 2_000_000_000, None),
+            one("stall", true)
+        );
+        assert_eq!(
+            doubted(&|l| l.generator.waited = 0.05, None),
+            one("generator_contended", false)
+        );
+        assert_eq!(doubted(&|l| l.generator.waited = 0.5, None), one("generator_contended", true));
+        let waited = |l: &mut LoadRecord| {
+            l.server = Some(ServerUse { interval_ns: 100, waited_ns: 50, ..ServerUse::default() });
+        };
+        assert_eq!(doubted(&waited, None), one("server_contended", true));
         assert_eq!(doubted(&|l| l.counts.dropped = 1, Some(1.0)), one("dropped", true));
         assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), Some(1.0)), one("lag", true));
         assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), None), []);

@@ -194,6 +194,8 @@ pub struct Counts {
     pub unfinished: u64,
     /// Requests that had to wait for a free connection.
     pub queued: u64,
+    /// The longest time within the phase in which no request ended, ns.
+    pub longest_silence_ns: u64,
     /// Requests that ended within the phase, whenever they were planned.
     pub ended_in_window: u64,
     /// Right answers that came within the phase, whenever they were planned.
@@ -201,9 +203,15 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Requests that did not end with the right answer.
+    /// Requests that ended otherwise than with the right answer.
     pub fn failed(&self) -> u64 {
         self.errors.values().sum()
+    }
+
+    /// Requests that were sent and did not get the right answer: a request without an end is as bad
+    /// as one with a wrong one, and would else be in no figure at all.
+    pub fn without_answer(&self) -> u64 {
+        self.failed() + self.unfinished
     }
 
     /// Adds another worker's counts, but for the length of the phase, which all share.
@@ -218,6 +226,7 @@ impl Counts {
         }
         self.unfinished += other.unfinished;
         self.queued += other.queued;
+        self.longest_silence_ns = self.longest_silence_ns.max(other.longest_silence_ns);
         self.ended_in_window += other.ended_in_window;
         self.ok_in_window += other.ok_in_window;
     }
@@ -277,6 +286,9 @@ pub struct GeneratorUse {
     pub cpu_ns: u64,
     /// The highest share of its core that a worker used, 0 to 1.
     pub busiest: f64,
+    /// The largest share of the phase that a worker was ready to run and another thread had its
+    /// core, 0 to 1.
+    pub waited: f64,
     /// Whether workers spin before a due time, so that their CPU time says nothing of saturation.
     pub spins: bool,
     /// Highest resident set size of this process so far, bytes.
@@ -290,6 +302,8 @@ pub struct ServerUse {
     pub interval_ns: u64,
     /// CPU time of all its threads in that interval, ns.
     pub cpu_ns: u64,
+    /// Time in which its threads were ready to run and others had their cores, ns.
+    pub waited_ns: u64,
     /// Its memory when Measure ended.
     pub memory: MemoryUse,
 }

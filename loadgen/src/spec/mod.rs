@@ -102,7 +102,15 @@ impl Spec {
         let table: toml::Table = toml::from_str(text).map_err(|e| malformed(origin, &e))?;
         let experiments: Vec<String> =
             table.keys().filter(|key| !HEAD_FIELDS.contains(&key.as_str())).cloned().collect();
-        let arms = overrides.arms.unwrap_or(head.arms);
+        let arms = overrides.arms.unwrap_or_else(|| head.arms.clone());
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if head.name.is_empty() || head.name.starts_with('.') || !head.name.chars().all(plain) {
+            return Err(Error::Config(format!(
+                "{origin}: expected a name of letters, digits, `.`, `_` and `-`, which is also the \
+                 name of a folder; found `{}`",
+                head.name
+            )));
+        }
         let mut seen = std::collections::BTreeSet::new();
         if let Some(twice) = arms.iter().find(|arm| !seen.insert(arm.as_str())) {
             return Err(Error::Config(format!("{origin}: the arm `{twice}` is listed twice")));
@@ -118,6 +126,12 @@ impl Spec {
         let others: Vec<_> = arms.iter().filter(|arm| **arm != head.baseline).collect();
         let reference = match head.reference {
             Some(named) if arms.contains(&named) => named,
+            // What `--arms` has taken out cannot be the reference; what never was an arm is a slip.
+            Some(named) if !head.arms.contains(&named) => {
+                return Err(Error::Config(format!(
+                    "{origin}: expected the reference among the arms, found `{named}`"
+                )));
+            }
             _ => others.first().map_or_else(|| head.baseline.clone(), |arm| (*arm).clone()),
         };
         if experiments.is_empty() {
@@ -215,6 +229,13 @@ mod tests {
         assert!(nothing.contains("at least one experiment"), "{nothing}");
         let twice = message("name = 'x'\narms = ['none', 'none']\n[scaling]\n").to_string();
         assert!(twice.contains("listed twice"), "{twice}");
+        let slip =
+            message("name = 'x'\narms = ['none']\nreference = 'nome'\n[scaling]\n").to_string();
+        assert!(slip.contains("found `nome`"), "{slip}");
+        for name in ["", "../x", ".x", "a b"] {
+            let text = format!("name = '{name}'\narms = ['none']\n[scaling]\n");
+            assert!(message(&text).to_string().contains("name of a folder"), "{name}");
+        }
         assert_eq!(message("name = ").exit_code(), 2);
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn read<'a>(
         let body = &rest[head..];
         let (body, taken) = match framing.length {
             Length::Bytes(length) if body.len() >= length => (Cow::from(&body[..length]), length),
-            Length::Bytes(length) if ended || skipped + head + length > ANSWER_MAX => {
+            Length::Bytes(length) if ended || length > ANSWER_MAX => {
                 return Err(if ended { Failure::Truncated } else { Failure::TooLarge });
             }
             Length::Bytes(length) => return Ok((part(skipped + head + length), 0)),
