@@ -104,6 +104,15 @@ fn a_campaign_leaves_its_files_and_the_report_is_rebuilt_byte_for_byte() {
     assert!(authbench(&["report", target]).status.success());
     assert_eq!(contents(&out), before);
 
+    let name = before.keys().find(|name| name.starts_with("trials/0000-")).unwrap();
+    let record = String::from_utf8(before[name].clone()).unwrap();
+    for changed in [record.replacen("\"plan\": \"", "\"plan\": \"0", 1), record[..99].into()] {
+        fs::write(out.join(name), changed).unwrap();
+        let text = refused(&["report", target], 2);
+        assert!(text.contains("trials/0000-"), "the file is named: {text}");
+    }
+    fs::write(out.join(name), record).unwrap();
+
     let again = refused(&["campaign", &campaign, "--out", target, "--allow-debug"], 2);
     assert!(again.contains("holds a campaign already"), "{again}");
     assert_eq!(contents(&out), before, "a refused campaign changes nothing");
@@ -423,6 +432,39 @@ fn a_server_stops_when_its_parent_is_gone() {
         server.ended_within(Duration::from_secs(3)),
         "stdin is closed and the server serves on"
     );
+}
+
+#[test]
+fn figures_that_cannot_be_printed_are_an_error_and_a_reader_that_left_is_none() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_authbench"));
+    let status = command.arg("schemes").stdout(full).status().unwrap();
+    assert_eq!(status.code(), Some(5));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_authbench"));
+    assert!(command.arg("schemes").stdout(writer).status().unwrap().success());
+}
+
+#[test]
+fn a_server_that_hangs_makes_a_run_invalid() {
+    let server = Server::start("none");
+    let url = format!("http://{}/healthz", server.address);
+    let mut run = Command::new(env!("CARGO_BIN_EXE_authbench"))
+        .args(["run", &url, "--connections", "4", "--duration", "1500ms", "--allow-debug"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(600));
+    let pid = rustix::process::Pid::from_raw(server.child.id() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(3));
+    let mut text = String::new();
+    run.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("INVALID"), "the reason comes first: {text}");
+    assert!(text.contains("nothing was answered for") && text.contains("unfinished"), "{text}");
 }
 
 #[test]

@@ -6,10 +6,10 @@
 
 mod trial;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::error::{Error, Interrupt, Result};
-use crate::experiment;
+use crate::experiment::{self, enough_valid};
 use crate::plan::{Plan, TrialPlan};
 use crate::record::{Folder, Placement, TrialOutcome, TrialRecord};
 
@@ -68,23 +68,25 @@ fn judge(records: &[TrialRecord]) -> Result<()> {
         let trial = &record.trial;
         (trial.experiment.clone(), trial.arm.clone(), trial.level)
     };
-    let (mut all, mut valid) = (BTreeSet::new(), BTreeSet::new());
+    let mut cells: BTreeMap<_, (usize, usize)> = BTreeMap::new();
     let mut reason = None;
     for record in records {
-        all.insert(cell(record));
+        let (valid, trials) = cells.entry(cell(record)).or_default();
+        *trials += 1;
         let doubts =
             experiment::find(&record.trial.experiment).map_or(vec![], |e| e.doubts(record));
         match doubts.into_iter().find(|doubt| doubt.invalidates) {
-            None => drop(valid.insert(cell(record))),
+            None => *valid += 1,
             Some(doubt) => drop(reason.get_or_insert(doubt)),
         }
     }
-    match (all.difference(&valid).next(), reason) {
+    let all = cells.len();
+    cells.retain(|_, (valid, trials)| !enough_valid(*valid, *trials));
+    match (cells.keys().next(), reason) {
         (Some((experiment, arm, level)), Some(doubt)) => Err(Error::Invalid(format!(
-            "{} of {} figures are invalid, {experiment} of {arm} at level {level} among them: {}; \
+            "{} of {all} cells are invalid, {experiment} of {arm} at level {level} among them: {}; \
              {}",
-            all.len() - valid.len(),
-            all.len(),
+            cells.len(),
             doubt.what,
             doubt.remedy
         ))),

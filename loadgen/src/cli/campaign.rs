@@ -78,7 +78,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
     if args.format == Format::Json {
         let text = serde_json::to_string_pretty(&plan)
             .map_err(|e| Error::Bug(format!("the plan cannot be written: {e}")))?;
-        output::line(&text);
+        output::line(&text)?;
         return Ok(());
     }
     output::line(&format!(
@@ -91,7 +91,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
         plan.reference,
         plan.seed,
         &plan.hash()[..12],
-    ));
+    ))?;
     for name in &plan.experiments {
         let trials: Vec<_> = plan.trials.iter().filter(|t| t.experiment == *name).collect();
         let expected = trials.iter().map(|trial| trial.expected_ms()).sum();
@@ -100,7 +100,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
             "\n[{name}] {} trials in {blocks} blocks, about {}",
             trials.len(),
             minutes(expected)
-        ));
+        ))?;
         let mut cells: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
         for trial in trials.iter().filter(|trial| trial.block == 0) {
             cells.entry(trial.level).or_default().push(&trial.arm);
@@ -111,7 +111,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
                 0 => "all levels in one trial".into(),
                 level => format!("{} users", grouped(u64::from(level))),
             };
-            output::line(&format!("  {level}: {}", arms.join(", ")));
+            output::line(&format!("  {level}: {}", arms.join(", ")))?;
         }
     }
     Ok(())
@@ -140,11 +140,15 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
     let mut bar = Bar::new(&plan);
     let outcome = run(&plan, &folder, &placement, &interrupt, &mut bar);
     bar.finish();
-    let records = folder.records()?;
+    let records = folder.records(&plan)?;
     if records.is_empty() {
         return outcome;
     }
-    report::write(&folder, |format| format.always)?;
+    let written = report::write(&folder, |format| format.always);
+    if !matches!(outcome, Err(Error::Io { .. })) {
+        // When a record could not be written, that is the error to tell.
+        written?;
+    }
     let show = format!("{}", folder.root().join("report.html").display());
     if let Err(Error::Interrupted(_, signal)) = outcome {
         let text = format!(
@@ -155,22 +159,23 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
         return Err(Error::Interrupted(text, signal));
     }
     outcome?;
-    summarise(&analyse(&plan, host, &records));
-    output::line(&format!("\nReport: {show}"));
+    summarise(&analyse(&plan, host, &records))?;
+    output::line(&format!("\nReport: {show}"))?;
     Ok(())
 }
 
 /// Prints the answer.
-fn summarise(analysis: &Analysis) {
+fn summarise(analysis: &Analysis) -> Result<()> {
     // What is invalid has ended the command before; a build that may not measure has not.
     let sentences = if analysis.usable() { analysis.answer.as_slice() } else { &[] };
     for sentence in sentences {
-        output::line(&format!("- {}", sentence.text));
+        output::line(&format!("- {}", sentence.text))?;
     }
     let doubts: Vec<_> = analysis.doubts.iter().map(|d| d.doubt.what.as_str()).collect();
     if !doubts.is_empty() {
-        output::line(&format!("\nDoubts: {}.", doubts.join("; ")));
+        output::line(&format!("\nDoubts: {}.", doubts.join("; ")))?;
     }
+    Ok(())
 }
 
 fn minutes(ms: u64) -> String {

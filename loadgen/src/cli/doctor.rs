@@ -46,10 +46,10 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<()> {
     let host = proc::describe();
     let findings = examine(&host);
     match args.format {
-        Format::Text => findings.iter().for_each(print),
+        Format::Text => findings.iter().try_for_each(print)?,
         Format::Json => {
             let page = serde_json::json!({ "host": host, "findings": findings });
-            output::line(&format!("{page:#}"));
+            output::line(&format!("{page:#}"))?;
         }
     }
     match findings.iter().find(|finding| finding.state == State::Unfit) {
@@ -58,16 +58,17 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<()> {
     }
 }
 
-fn print(finding: &Finding) {
+fn print(finding: &Finding) -> Result<()> {
     let mark = match finding.state {
         State::Good => "ok     ",
         State::Limited => "limited",
         State::Unfit => "UNFIT  ",
     };
-    output::line(&format!("{mark}  {}: {}", finding.what, finding.found));
+    output::line(&format!("{mark}  {}: {}", finding.what, finding.found))?;
     if !finding.remedy.is_empty() {
-        output::line(&format!("         {}", finding.remedy));
+        output::line(&format!("         {}", finding.remedy))?;
     }
+    Ok(())
 }
 
 /// Connections that the largest experiments ask for, on each side.

@@ -3,17 +3,31 @@
 //! A reader that goes away (`authbench ... | head`) is no error, and colour appears on a terminal
 //! only, unless `NO_COLOR` is set.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::path::Path;
+
+use crate::error::{Error, Result};
 
 /// Writes a line of data.
-pub(super) fn line(text: &str) {
-    // A closed pipe ends the reading, not the writing program.
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+///
+/// # Errors
+/// `Io` when stdout does not take it; a reader that went away is none.
+pub(super) fn line(text: &str) -> Result<()> {
+    raw(&format!("{text}\n"))
 }
 
 /// Writes data as it stands.
-pub(super) fn raw(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+///
+/// # Errors
+/// `Io` when stdout does not take it; a reader that went away is none.
+pub(super) fn raw(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::io("cannot be written", Path::new("standard output"), e))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a remark on stderr.

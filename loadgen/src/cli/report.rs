@@ -37,7 +37,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         names => names.iter().any(|name| name == format.name),
     };
     for file in write(&folder, wanted)? {
-        output::line(&file.display().to_string());
+        output::line(&file.display().to_string())?;
     }
     Ok(())
 }
@@ -47,7 +47,8 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
 /// # Errors
 /// `Config` or `Io` when a record cannot be read or a file not written.
 pub(super) fn write(folder: &Folder, wanted: impl Fn(&Format) -> bool) -> Result<Vec<PathBuf>> {
-    let analysis = analyse(&folder.plan()?, folder.host()?, &folder.records()?);
+    let plan = folder.plan()?;
+    let analysis = analyse(&plan, folder.host()?, &folder.records(&plan)?);
     let mut written = Vec::new();
     for format in FORMATS.iter().filter(|format| wanted(format)) {
         folder.write_text(format.file, &(format.render)(&analysis))?;

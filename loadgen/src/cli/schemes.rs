@@ -21,7 +21,7 @@ pub(super) fn schemes(args: &SchemesArgs) -> Result<()> {
     if args.format == Format::Json {
         let text = serde_json::to_string_pretty(serve::arms())
             .map_err(|e| Error::Bug(format!("the arms cannot be written: {e}")))?;
-        output::line(&text);
+        output::line(&text)?;
         return Ok(());
     }
     for arm in serve::arms() {
@@ -34,11 +34,11 @@ pub(super) fn schemes(args: &SchemesArgs) -> Result<()> {
         .into_iter()
         .filter(|text| !text.is_empty())
         .collect();
-        output::line(&format!("{}\n    {}", arm.arm, arm.summary));
+        output::line(&format!("{}\n    {}", arm.arm, arm.summary))?;
         if !able.is_empty() {
-            output::line(&format!("    {}", able.join(", ")));
+            output::line(&format!("    {}", able.join(", ")))?;
         }
-        output::line(&format!("    After a restart: {}", arm.after_restart));
+        output::line(&format!("    After a restart: {}", arm.after_restart))?;
     }
     Ok(())
 }

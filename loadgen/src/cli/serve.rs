@@ -149,9 +149,11 @@ fn pin(cores: &[usize]) -> Result<()> {
 }
 
 fn announce(ready: &ReadyLine) {
-    match serde_json::to_string(ready) {
-        Ok(line) => output::line(&line),
-        Err(error) => output::error(&format!("the ready line cannot be written: {error}")),
+    let line = serde_json::to_string(ready)
+        .map_err(|e| Error::Bug(format!("the ready line cannot be written: {e}")));
+    // The server serves whether or not anyone hears of it.
+    if let Err(error) = line.and_then(|line| output::line(&line)) {
+        output::error(&error.to_string());
     }
 }
 

@@ -21,6 +21,10 @@ use crate::transport::{Ended, Failure, Outcome, Transport};
 /// once must not be answered with millions of attempts a second, ns.
 const PAUSE_AFTER_FAILURE_NS: u64 = 10_000_000;
 
+/// Requests that may wait for a connection; beyond them memory would grow with the overload, and
+/// what comes then is dropped and counted.
+const QUEUE_MAX: usize = 1 << 20;
+
 /// A request that is due.
 #[derive(Clone, Copy, Debug)]
 struct Due {
@@ -98,7 +102,7 @@ impl<'a> Core<'a> {
         // Users who think do not begin all at once.
         let first = |slot: u32| match think_ns {
             0 => start_ns,
-            think => start_ns + mix(seed, u64::from(slot)) % think,
+            think => start_ns + mix(seed, part.number(slot)) % think,
         };
         Self {
             script,
@@ -170,6 +174,10 @@ impl<'a> Core<'a> {
 
     fn push(&mut self, due: Due) {
         self.recorder.planned(due.planned_ns);
+        if self.queue.len() >= QUEUE_MAX {
+            self.recorder.dropped(due.planned_ns);
+            return;
+        }
         self.queue.push_back(due);
     }
 
@@ -235,7 +243,7 @@ impl<'a> Core<'a> {
             return;
         }
         let made = u64::from(self.made[due.slot as usize]);
-        let user_seed = mix(self.seed, u64::from(due.slot));
+        let user_seed = mix(self.seed, self.part.number(due.slot));
         let think = self.closed.map_or(0, |closed| closed.think_ns(user_seed, made));
         let pause = match outcome {
             Outcome::Failed(_) => think.max(PAUSE_AFTER_FAILURE_NS),

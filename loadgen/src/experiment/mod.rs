@@ -98,6 +98,11 @@ pub struct Observation {
     pub value: f64,
 }
 
+/// Whether so many valid trials of a cell stand for all of them: two in three do.
+pub const fn enough_valid(valid: usize, trials: usize) -> bool {
+    valid > 0 && valid * 3 >= trials * 2
+}
+
 /// The experiment of this name.
 pub fn find(name: &str) -> Option<&'static dyn Experiment> {
     EXPERIMENTS.iter().copied().find(|experiment| experiment.name() == name)

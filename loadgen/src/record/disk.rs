@@ -83,15 +83,25 @@ impl Folder {
     /// The records, in the order of the plan.
     ///
     /// # Errors
-    /// `Io` or `Config` when one cannot be read.
-    pub fn records(&self) -> Result<Vec<TrialRecord>> {
+    /// `Io` or `Config` when one cannot be read, is not of this plan, or has lost a request.
+    pub fn records(&self, plan: &Plan) -> Result<Vec<TrialRecord>> {
+        let hash = plan.hash();
         let trials = self.trials();
         let entries = fs::read_dir(&trials).map_err(|e| Error::io("cannot be read", &trials, e))?;
         let mut records = Vec::new();
         for entry in entries {
             let path = entry.map_err(|e| Error::io("cannot be read", &trials, e))?.path();
             if path.extension().is_some_and(|extension| extension == "json") {
-                records.push(read_json::<TrialRecord>(&path, RECORD_SCHEMA)?);
+                let record = read_json::<TrialRecord>(&path, RECORD_SCHEMA)?;
+                let refuse = |why| Error::Config(format!("{}: {why}", path.display()));
+                let planned = plan.trials.get(record.trial.index as usize);
+                if record.plan != hash || planned != Some(&record.trial) {
+                    return Err(refuse("is no record of the plan beside it"));
+                }
+                if !record.loads().all(|load| load.counts.balanced()) {
+                    return Err(refuse("its counts do not add up, so it was changed"));
+                }
+                records.push(record);
             }
         }
         records.sort_by_key(|record| record.trial.index);
@@ -191,7 +201,7 @@ mod tests {
         let folder = Folder::create(dir.path(), &plan(), &host).unwrap();
         assert_eq!(Folder::open(dir.path()).unwrap().plan().unwrap(), plan());
         assert_eq!(folder.host().unwrap(), host);
-        assert_eq!(folder.records().unwrap(), []);
+        assert_eq!(folder.records(&plan()).unwrap(), []);
         let twice = Folder::create(dir.path(), &plan(), &host).unwrap_err();
         assert_eq!(twice.exit_code(), 2);
         let left: Vec<_> =

@@ -51,6 +51,16 @@ pub struct TrialRecord {
     pub outcome: TrialOutcome,
 }
 
+impl TrialRecord {
+    /// What came of the loads among the actions.
+    pub fn loads(&self) -> impl Iterator<Item = &LoadRecord> {
+        self.actions.iter().filter_map(|did| match did {
+            ActionRecord::Load(load) => Some(&**load),
+            _ => None,
+        })
+    }
+}
+
 /// Whether a trial was carried out to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]

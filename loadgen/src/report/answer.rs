@@ -119,7 +119,12 @@ fn cpu(
     let cost = |arm: &str| {
         let over = at_the_top(comparisons, name, arm, &plan.baseline)?;
         let d = &over.difference;
-        Some(format!("{} ({})", figure(d.point, "us"), range(d, "us")))
+        let (lo, _) = d.interval?;
+        Some(if lo > 0.0 {
+            format!("{} ({})", figure(d.point, "us"), range(d, "us"))
+        } else {
+            format!("nothing that these data can tell from none ({})", range(d, "us"))
+        })
     };
     let floor = measurements
         .iter()
@@ -159,13 +164,18 @@ fn memory(measurements: &[Measurement], arm: &str) -> Option<Sentence> {
     };
     let text = match verdict {
         Verdict::Higher if per_user.point >= NOTHING_BYTES => {
-            let million = figure(per_user.point * 1e6, "bytes");
+            // No further than was measured: a table grows in steps, and the next may be larger.
+            let most = measurements
+                .iter()
+                .filter(|m| m.experiment == slope.experiment && m.arm == arm)
+                .filter_map(|m| m.users)
+                .max()?;
             format!(
-                "A logged-in user of {arm} takes {} of server memory ({}): {million} for a million \
-                 users, {} users in a GiB.",
+                "A logged-in user of {arm} takes {} of server memory ({}): {} for {} users.",
                 figure(per_user.point, "bytes"),
                 range(per_user, "bytes"),
-                digits(f64::from(1 << 30) / per_user.point),
+                figure(per_user.point * most as f64, "bytes"),
+                grouped(most),
             )
         }
         Verdict::Inconclusive => format!(

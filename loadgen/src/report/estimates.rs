@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::doubts::is_invalid;
-use crate::experiment::{self, Observation};
+use crate::experiment::{self, Observation, enough_valid};
 use crate::plan::Plan;
 use crate::record::TrialRecord;
 use crate::stats::{Estimate, Verdict, estimate, paired_difference, paired_ratio};
@@ -86,8 +86,11 @@ pub(super) fn measurements(plan: &Plan, complete: &[&TrialRecord]) -> Vec<Measur
     }
     let measurement = |(key, (usable, doubtful)): (Key, Values)| {
         let (experiment, row, users, arm, connections, rate) = key;
-        let valid = !usable.is_empty();
-        let by_block = if valid { usable } else { doubtful };
+        // Invalid trials are not a random choice: a generator is saturated where the server is
+        // fastest. With too many gone, those that are left no longer stand for the cell.
+        let trials = usable.len() + doubtful.len();
+        let valid = enough_valid(usable.len(), trials);
+        let by_block = if valid || doubtful.is_empty() { usable } else { doubtful };
         let metric = &experiment::METRICS[row];
         let values: Vec<f64> = by_block.values().copied().collect();
         Some(Measurement {

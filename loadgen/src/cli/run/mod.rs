@@ -160,7 +160,8 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     target.headers.extend(args.headers()?);
     let script = Script::new(&target, &plan.journey)?;
     let cores = if server.is_some() { placement.generator } else { Vec::new() };
-    let workers = args.workers.unwrap_or(cores.len().max(1) as u32);
+    let one = matches!(plan.choice, UserChoice::Zipf(_));
+    let workers = args.workers.unwrap_or(if one { 1 } else { cores.len().max(1) as u32 });
     let driver = Driver::new(script, cores, workers, interrupt.clone())?;
     let mut began = SystemTime::now();
     let load = drive(&driver, &plan, args.seed, server.as_ref(), &mut began);
@@ -261,6 +262,23 @@ impl RunArgs {
             LoadModel::Stages(stages) => stages.length_ns(),
             _ => self.duration.ns(),
         };
+        let closed = matches!(model, LoadModel::Closed(_));
+        let waiting = self.think.0.think_ns > 0;
+        if closed && self.user_choice.is_some() && (waiting || users <= connections) {
+            return Err(Error::Config(
+                "--user-choice needs users who share connections: a closed load without think \
+                 time and with fewer --connections than --users, or a --rate"
+                    .into(),
+            ));
+        }
+        if self.workers.is_some_and(|workers| workers > 1) && matches!(choice, UserChoice::Zipf(_))
+        {
+            return Err(Error::Config(
+                "--user-choice zipf needs --workers 1: each worker would have a first user of its \
+                 own, and the whole would not follow Zipf's law"
+                    .into(),
+            ));
+        }
         Ok(LoadPlan {
             model,
             journey: self.journey.clone(),
@@ -339,8 +357,7 @@ fn print(summary: &Summary, format: Format) -> Result<()> {
         Format::Json => {
             let text = serde_json::to_string_pretty(summary)
                 .map_err(|e| Error::Bug(format!("the figures cannot be written: {e}")))?;
-            output::line(&text);
+            output::line(&text)
         }
     }
-    Ok(())
 }

@@ -108,6 +108,11 @@ impl Distribution {
 impl Summary {
     pub(super) fn new(target: &str, plan: &LoadPlan, load: &LoadRecord) -> Self {
         let counts = &load.counts;
+        // In a closed load a connection without a user of its own stays unused.
+        let usable = match plan.model.offered_rps() {
+            Some(_) => plan.connections,
+            None => plan.connections.min(plan.users),
+        };
         let requests = counts.ended_in_window;
         let lag = load.lag();
         let server = load.server.as_ref().map(|server| ServerFigures {
@@ -154,7 +159,7 @@ impl Summary {
                 rps: each(f64::from(login.users) * 1e9, login.wall_ns),
                 credential_bytes: login.credential_bytes,
             }),
-            doubts: load.doubts(plan.model.offered_rps(), plan.connections),
+            doubts: load.doubts(plan.model.offered_rps(), usable),
         }
     }
 
@@ -179,11 +184,11 @@ impl Summary {
         let offered =
             self.offered_rps.map(|rps| format!(" of {} asked for", figure(rps, "requests/s")));
         line(format!(
-            "  requests     {} answered, {}{}, {} right",
+            "  requests     {} ended, {}{}, {} right",
             grouped(self.requests),
             figure(self.achieved_rps, "requests/s"),
             offered.unwrap_or_default(),
-            grouped(self.counts.ok),
+            grouped(self.counts.ok_in_window),
         ));
         if self.counts.dropped > 0 || self.counts.unfinished > 0 {
             line(format!(
