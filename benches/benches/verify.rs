@@ -2,7 +2,7 @@
 //! calls.
 //!
 //! Beside the arms stands a named floor, `jsonwebtoken::decode` with key and validation prepared,
-//! on the same tokens: ours checks more and may cost at most a fifth more.
+//! on the same tokens: ours checks more, and reads header and claims once.
 
 use std::hint::black_box;
 

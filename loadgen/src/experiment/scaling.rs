@@ -59,10 +59,10 @@ impl Experiment for Scaling {
     }
 
     fn method(&self) -> &'static str {
-        "Closed load without think time: every user has a connection and a credential of their \
-         own, reads GET /me, and asks again as soon as the answer has come. Latency under such a \
-         load is what saturation makes of it: with N users it cannot be below N divided by \
-         throughput."
+        "Closed load: every user has a connection and a credential of their own, reads GET /me, \
+         and asks again once the answer has come, and a think time has passed where the campaign \
+         sets one. Without think time, latency is what saturation makes of it: its mean is the \
+         number of users divided by throughput."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {

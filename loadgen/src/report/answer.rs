@@ -29,19 +29,24 @@ pub(super) fn answer(
     measurements: &[Measurement],
     comparisons: &[Comparison],
 ) -> Vec<Sentence> {
-    let rivals: Vec<&String> =
+    let mut rivals: Vec<&String> =
         plan.arms.iter().filter(|a| **a != plan.baseline && **a != plan.reference).collect();
+    // One arm beside the baseline is compared with the baseline.
+    let against = if rivals.is_empty() { &plan.baseline } else { &plan.reference };
+    if rivals.is_empty() {
+        rivals.push(&plan.reference);
+    }
     let mut sentences = Vec::new();
     for rival in &rivals {
-        sentences.extend(throughput(plan, comparisons, rival));
-        sentences.extend(cpu(plan, measurements, comparisons, rival));
-        sentences.extend(tail(plan, comparisons, rival));
+        sentences.extend(throughput(against, comparisons, rival));
+        sentences.extend(cpu(plan, against, measurements, comparisons, rival));
+        sentences.extend(tail(against, comparisons, rival));
     }
     for arm in plan.arms.iter().filter(|arm| **arm != plan.baseline) {
         sentences.extend(memory(measurements, arm));
     }
     for rival in &rivals {
-        sentences.extend(wire(plan, measurements, comparisons, rival));
+        sentences.extend(wire(against, measurements, comparisons, rival));
     }
     sentences
 }
@@ -88,21 +93,21 @@ fn users(comparison: &Comparison) -> String {
     grouped(comparison.users.unwrap_or(0))
 }
 
-fn throughput(plan: &Plan, comparisons: &[Comparison], arm: &str) -> Option<Sentence> {
-    let c = at_the_top(comparisons, "goodput_rps", arm, &plan.reference)?;
+fn throughput(against: &str, comparisons: &[Comparison], arm: &str) -> Option<Sentence> {
+    let c = at_the_top(comparisons, "goodput_rps", arm, against)?;
     let how = by_how_much(c.ratio.as_ref()?, c.verdict, "more", "fewer");
     let text = format!(
         "With {} concurrent users, {arm} answered {how} requests a second than {} did on the same \
          core.",
         users(c),
-        plan.reference
+        against
     );
     let text = match c.verdict {
         Verdict::Higher | Verdict::Lower => text,
         _ => format!(
             "With {} concurrent users, requests a second of {arm} beside {}: {how}.",
             users(c),
-            plan.reference
+            against
         ),
     };
     Some(Sentence { topic: "Throughput".into(), text, verdict: c.verdict })
@@ -110,12 +115,13 @@ fn throughput(plan: &Plan, comparisons: &[Comparison], arm: &str) -> Option<Sent
 
 fn cpu(
     plan: &Plan,
+    against: &str,
     measurements: &[Measurement],
     comparisons: &[Comparison],
     arm: &str,
 ) -> Option<Sentence> {
     let name = "server_cpu_us_per_request";
-    let c = at_the_top(comparisons, name, arm, &plan.reference)?;
+    let c = at_the_top(comparisons, name, arm, against)?;
     let cost = |arm: &str| {
         let over = at_the_top(comparisons, name, arm, &plan.baseline)?;
         let d = &over.difference;
@@ -129,24 +135,24 @@ fn cpu(
     let floor = measurements
         .iter()
         .find(|m| m.valid && m.metric == name && m.arm == plan.baseline && m.users == c.users)?;
+    let beside = match cost(against) {
+        Some(other) => format!(" and {other} with {against}"),
+        None => String::new(),
+    };
     let text = format!(
-        "Authentication costs {} of server CPU a request with {arm} and {} with {}, on top of {} \
-         without any.",
+        "Authentication costs {} of server CPU a request with {arm}{beside}, on top of {} without \
+         any.",
         cost(arm)?,
-        cost(&plan.reference)?,
-        plan.reference,
         figure(floor.estimate.point, "us"),
     );
     Some(Sentence { topic: "Server CPU".into(), text, verdict: c.verdict })
 }
 
-fn tail(plan: &Plan, comparisons: &[Comparison], arm: &str) -> Option<Sentence> {
-    let c = at_the_top(comparisons, "response_p99_us", arm, &plan.reference)?;
+fn tail(against: &str, comparisons: &[Comparison], arm: &str) -> Option<Sentence> {
+    let c = at_the_top(comparisons, "response_p99_us", arm, against)?;
     let how = by_how_much(c.ratio.as_ref()?, c.verdict, "higher", "lower");
-    let text = format!(
-        "The p99 response time of {arm} under that load, beside {}: {how}.",
-        plan.reference
-    );
+    let text =
+        format!("The p99 response time of {arm} under that load, beside {}: {how}.", against);
     Some(Sentence { topic: "Tail latency".into(), text, verdict: c.verdict })
 }
 
@@ -194,12 +200,12 @@ fn memory(measurements: &[Measurement], arm: &str) -> Option<Sentence> {
 const NOTHING_BYTES: f64 = 1.0;
 
 fn wire(
-    plan: &Plan,
+    against: &str,
     measurements: &[Measurement],
     comparisons: &[Comparison],
     arm: &str,
 ) -> Option<Sentence> {
-    let c = at_the_top(comparisons, "request_wire_bytes", arm, &plan.reference)?;
+    let c = at_the_top(comparisons, "request_wire_bytes", arm, against)?;
     let bytes = |arm: &str| {
         let m = measurements
             .iter()
@@ -209,8 +215,8 @@ fn wire(
     let text = format!(
         "A request of {arm} is {} on the wire, one of {} {}: {} more a million requests.",
         bytes(arm)?,
-        plan.reference,
-        bytes(&plan.reference)?,
+        against,
+        bytes(against)?,
         figure(c.difference.point * 1e6, "bytes"),
     );
     (c.difference.point > 0.0).then(|| Sentence { topic: "Wire".into(), text, verdict: c.verdict })

@@ -206,10 +206,13 @@ pub(super) const GLOSSARY: &[(&str, &str)] = &[
     ("baseline", "The arm without authentication: the same routes, and nothing to check."),
     (
         "block",
-        "One trial of every arm at every level, in random order, so that drift hits all alike.",
+        "One trial of every arm at every level; levels, and the arms of each, in random order.",
     ),
     ("closed loop", "Each user asks again only once the answer has come."),
-    ("interval", "Where the true value lies with 95 % confidence; Student's t over n blocks."),
+    (
+        "interval",
+        "Made so that 95 in 100 such campaigns hold the true value; Student's t over n blocks.",
+    ),
     ("n", "The number of trials, each on a fresh server process; never of requests."),
     ("p99", "The time that 99 % of the requests did not exceed."),
     (

@@ -247,7 +247,7 @@ fn again(analysis: &Analysis) -> Markup {
                 p { (what) ":" }
                 pre { code { (command) } }
             }
-            p.note { "The same plan and the same program have the same SHA-256:" }
+            p.note { "What these figures belong to, by SHA-256:" }
             (facts(&words::identity(analysis)))
         }
     }
