@@ -164,9 +164,15 @@ impl<'a> Probe<'a> {
                 let cpu_ns = cpu.saturating_sub(before.0);
                 let waited_ns = waited.saturating_sub(before.1);
                 let interval_ns = began.elapsed().as_nanos() as u64;
+                let threads = self.server.ready().threads as u32;
                 let memory = read_memory(self.server);
-                self.used =
-                    Some(memory.map(|memory| ServerUse { interval_ns, cpu_ns, waited_ns, memory }));
+                self.used = Some(memory.map(|memory| ServerUse {
+                    interval_ns,
+                    threads,
+                    cpu_ns,
+                    waited_ns,
+                    memory,
+                }));
             }
         }
     }

@@ -19,6 +19,8 @@ pub struct Doubt {
 
 /// A worker's core that is busier than this may be what limits the figures.
 const BUSIEST_MAX: f64 = 0.9;
+/// A server that is busier than this is what limits the throughput.
+const SERVER_FULL: f64 = 0.95;
 /// Lag of an open model beyond this at p99 says that the generator did not keep its schedule, ns.
 const LAG_P99_MAX_NS: u64 = 1_000_000;
 /// No answer for longer than this, where answers come ten times as often, is a stall, ns.
@@ -125,8 +127,10 @@ impl LoadRecord {
             );
         }
         if self.generator.busiest > BUSIEST_MAX && !self.generator.spins {
+            // Where the server had no time left either, it and not the generator set the pace.
+            let server_full = self.server.as_ref().is_some_and(|s| s.busy() > SERVER_FULL);
             found.add(
-                true,
+                !server_full,
                 "generator_saturated",
                 format!(
                     "a generator thread used {:.0} % of its core, so it may have measured itself",
@@ -243,6 +247,12 @@ mod tests {
             doubted(&|l| l.generator.busiest = 0.95, None),
             one("generator_saturated", true)
         );
+        let both_full = |l: &mut LoadRecord| {
+            l.generator.busiest = 0.95;
+            let (interval_ns, cpu_ns) = (100, 199);
+            l.server = Some(ServerUse { interval_ns, cpu_ns, threads: 2, ..ServerUse::default() });
+        };
+        assert_eq!(doubted(&both_full, None), one("generator_saturated", false));
         let error = |class: &'static str, n| {
             move |l: &mut LoadRecord| {
                 l.counts.errors.insert(class.into(), n);

@@ -310,12 +310,22 @@ pub struct GeneratorUse {
 pub struct ServerUse {
     /// Length of the interval between the two readings, ns.
     pub interval_ns: u64,
+    /// Threads that serve requests.
+    pub threads: u32,
     /// CPU time of all its threads in that interval, ns.
     pub cpu_ns: u64,
     /// Time in which its threads were ready to run and others had their cores, ns.
     pub waited_ns: u64,
     /// Its memory when Measure ended.
     pub memory: MemoryUse,
+}
+
+impl ServerUse {
+    /// Share of the time that its serving threads had, 0 to 1.
+    pub fn busy(&self) -> f64 {
+        let most = self.interval_ns as f64 * f64::from(self.threads);
+        if most > 0.0 { self.cpu_ns as f64 / most } else { 0.0 }
+    }
 }
 
 /// The server process at one moment.

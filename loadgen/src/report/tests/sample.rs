@@ -161,6 +161,7 @@ fn load_record(users: u32, place: f64, noise: &dyn Fn(u64) -> f64) -> LoadRecord
         },
         server: Some(ServerUse {
             interval_ns: window_ns,
+            threads: 1,
             cpu_ns: (cpu_us * ANSWERS as f64 * 1e3) as u64,
             waited_ns: 0,
             memory: memory(f64::from(users) * 100.0, place, noise(2)),
