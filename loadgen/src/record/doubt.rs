@@ -152,7 +152,7 @@ impl LoadRecord {
                 found.add(
                     waited > WAITED_INVALID,
                     &format!("{who}_contended"),
-                    format!("the {who} waited for its core: another program ran there"),
+                    format!("the {who} waited for its core: something else ran there"),
                     "stop what else runs on this machine, and repeat",
                 );
             }

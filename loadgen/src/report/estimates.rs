@@ -1,7 +1,8 @@
 //! Figures and comparisons: observations of trials become estimates with intervals.
 //!
 //! Values are gathered by experiment, metric, level, arm, connections and rate, one a block; those
-//! of invalid trials are kept apart and stand for themselves only where no valid trial measured.
+//! of invalid trials are kept apart, and count only where too few valid ones are left to stand
+//! alone.
 
 use std::collections::BTreeMap;
 
@@ -36,8 +37,8 @@ pub struct Measurement {
     pub unit: &'static str,
     /// The figure with its interval.
     pub estimate: Estimate,
-    /// Whether it may be used: false when no valid trial measured it, and the figure is of invalid
-    /// ones.
+    /// Whether it may be used: false when fewer than two thirds of the trials are valid; the figure
+    /// is then of all of them.
     pub valid: bool,
     /// The values of the trials, by block.
     #[serde(skip)]
@@ -90,7 +91,10 @@ pub(super) fn measurements(plan: &Plan, complete: &[&TrialRecord]) -> Vec<Measur
         // fastest. With too many gone, those that are left no longer stand for the cell.
         let trials = usable.len() + doubtful.len();
         let valid = enough_valid(usable.len(), trials);
-        let by_block = if valid || doubtful.is_empty() { usable } else { doubtful };
+        let mut by_block = usable;
+        if !valid {
+            by_block.extend(doubtful);
+        }
         let metric = &experiment::METRICS[row];
         let values: Vec<f64> = by_block.values().copied().collect();
         Some(Measurement {
