@@ -197,7 +197,7 @@ fn a_target_that_is_not_there_or_does_not_log_in_is_the_targets_failure() {
     let url = format!("http://{free}/");
     let nobody = ["run", url.as_str(), "--duration", "200ms", "--allow-debug"];
     let text = refused(&nobody, 4);
-    assert!(text.contains("connect_refused") && text.contains("check that"), "{text}");
+    assert!(text.contains("connection refused") && text.contains("check that"), "{text}");
 
     let server = Server::start("session@memory");
     let dir = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::engine::{self, Driver, Phase, interrupted};
+use crate::engine::{self, Driver, Pacing, Phase, interrupted};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::plan::{Action, LoadPlan, SnapshotPlan, TrialPlan};
@@ -95,11 +95,13 @@ fn act(
     placement: &Placement,
     interrupt: &Interrupt,
 ) -> Result<ActionRecord> {
-    let driver = |journey: &str| {
+    let driver = |journey: &str| -> Result<Driver> {
         let script = Script::new(&server.ready().target, journey)?;
         let cores = placement.generator.clone();
         let workers = cores.len().max(1) as u32;
-        Driver::new(script, cores, workers, interrupt.clone())
+        let mut driver = Driver::new(script, cores, workers, interrupt.clone())?;
+        driver.pacing = Pacing::Auto.resolved(!placement.shared());
+        Ok(driver)
     };
     match action {
         Action::Fill(fill) => engine::fill(&driver("browse")?, fill).map(ActionRecord::Fill),

@@ -15,7 +15,7 @@ use crate::journey::{Script, Who};
 use crate::load::{Arrivals, Closed, LoadModel, UserChoice};
 use crate::plan::LoadPlan;
 use crate::random::mix;
-use crate::transport::{Ended, Failure, Outcome, Transport};
+use crate::transport::{Ended, Failure, Outcome, Transport, Until};
 
 /// A closed loop whose request failed waits so long before its next one: a server that refuses at
 /// once must not be answered with millions of attempts a second, ns.
@@ -305,7 +305,7 @@ impl<'a> Core<'a> {
             if now >= deadline {
                 break;
             }
-            let until = deadline.min(now + INTERRUPT_CHECK_NS);
+            let until = Until { ns: deadline.min(now + INTERRUPT_CHECK_NS), due: false };
             transport.poll(until, |ended| self.ended(&ended))?;
         }
         for (connection, flight) in self.flights.iter_mut().enumerate() {

@@ -11,6 +11,7 @@ mod users;
 mod worker;
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::num::NonZeroU64;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,10 +21,12 @@ use crate::journey::{Script, Who};
 use crate::load::LoadModel;
 use crate::plan::{FillPlan, LoadPlan};
 use crate::record::{Counts, GeneratorUse, LoadRecord, LoginRecord, Second, StepRecord};
-use crate::transport::Lean;
+use crate::transport::{Failure, Lean, Outcome};
+
+pub use crate::transport::Pacing;
 use recorder::Recorder;
 use users::Credentials;
-use worker::{Harvest, Keep, LoginFault, Part, Setup, Worker};
+use worker::{Harvest, Keep, Part, Setup, SetupFault, Worker};
 
 /// Where a load is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +52,8 @@ pub struct Driver {
     pub cores: Vec<usize>,
     /// Worker threads.
     pub workers: u32,
+    /// How a worker waits for a request that is due.
+    pub pacing: Pacing,
     /// Ends a load early.
     pub interrupt: Interrupt,
 }
@@ -77,7 +82,8 @@ impl Driver {
             .ok_or_else(|| {
             Error::Target(format!("the host of `{authority}` has no address"))
         })?;
-        Ok(Self { script: Arc::new(script), address, cores, workers, interrupt })
+        let pacing = Pacing::default();
+        Ok(Self { script: Arc::new(script), address, cores, workers, pacing, interrupt })
     }
 
     /// Workers of a load of so many users and connections: every worker needs one of each.
@@ -93,9 +99,13 @@ impl Driver {
         epoch: Instant,
     ) -> Result<Worker<'a, Lean>> {
         self.pin(part.worker);
+        // The kernel may let a sleeper sleep on by its slack, 50 us unless told otherwise. A refusal
+        // shows as lag.
+        let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let connections = part.of(connections);
-        let transport = Lean::new(&self.script, self.address, connections as usize, epoch)
-            .map_err(|e| Error::Config(format!("no event queue for the generator: {e}")))?;
+        let transport =
+            Lean::new(&self.script, self.address, connections as usize, epoch, self.pacing)
+                .map_err(|e| Error::Config(format!("no event queue for the generator: {e}")))?;
         let setup = Setup {
             script: &self.script,
             part,
@@ -117,13 +127,30 @@ impl Driver {
         let _ = rustix::thread::sched_setaffinity(None, &set);
     }
 
-    fn fault(&self, fault: LoginFault) -> Error {
+    fn fault(&self, fault: SetupFault) -> Error {
         match fault {
-            LoginFault::Interrupted => interrupted(&self.interrupt),
-            LoginFault::Transport(error) => {
+            SetupFault::Interrupted => interrupted(&self.interrupt),
+            SetupFault::Transport(error) => {
                 Error::Bug(format!("the event queue stopped working: {error}"))
             }
-            LoginFault::Refused { user, outcome } => {
+            SetupFault::Unopened { opened, failure } => {
+                let text = format!(
+                    "connection {} to {} could not be opened: {}",
+                    opened + 1,
+                    self.script.authority,
+                    Outcome::Failed(failure)
+                );
+                match failure {
+                    Failure::NoDescriptors | Failure::NoPorts => Error::Config(format!(
+                        "{text}; raise `ulimit -n` or net.ipv4.ip_local_port_range, or use fewer \
+                         connections"
+                    )),
+                    _ => Error::Target(format!(
+                        "{text}; check that the server runs and accepts as many connections"
+                    )),
+                }
+            }
+            SetupFault::Refused { user, outcome } => {
                 let login = &self.script.requests[self.script.login.unwrap_or_default()];
                 let path = login.path.text(Who { n: user, credential: b"" });
                 Error::Target(format!(
@@ -190,7 +217,10 @@ pub fn load(
                 return None;
             }
         };
-        let login = worker.login(0, plan.users, Keep::Credentials).map_err(|f| driver.fault(f));
+        let login = worker
+            .login(0, plan.users, Keep::Credentials)
+            .and_then(|login| worker.open().map(|()| login))
+            .map_err(|fault| driver.fault(fault));
         // Either end may be gone when another worker has failed; then there is no load to run.
         ready.send(login).ok()?;
         drop(ready);
@@ -282,7 +312,8 @@ fn merge(
     let closed = matches!(&plan.model, LoadModel::Closed(closed) if closed.think_ns == 0);
     let mut generator = GeneratorUse {
         workers: harvests.len() as u32,
-        spins: !closed,
+        pacing: driver.pacing.to_string(),
+        spins: driver.pacing == Pacing::Spin || (!closed && driver.pacing.spins()),
         peak_rss_bytes: own_peak_rss_bytes(),
         ..GeneratorUse::default()
     };

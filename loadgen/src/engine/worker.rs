@@ -15,10 +15,13 @@ use crate::error::Interrupt;
 use crate::journey::{Mismatch, Script, Who};
 use crate::plan::LoadPlan;
 use crate::record::LoginRecord;
-use crate::transport::{Ended, Failure, Outcome, Transport, Wire};
+use crate::transport::{Ended, Failure, Opening, Outcome, Transport, Until, Wire};
 
 /// How often a waiting worker looks for an interrupt at least, ns.
 pub(super) const INTERRUPT_CHECK_NS: u64 = 50_000_000;
+
+/// A request that is due within so long after a look at other things has to be met, ns.
+const SHORTLY_NS: u64 = 1_000_000;
 
 /// Which part of a load a worker carries.
 #[derive(Clone, Copy, Debug)]
@@ -39,11 +42,13 @@ impl Part {
     }
 }
 
-/// Why a login pass ended early.
+/// Why a worker's part of Setup ended early.
 #[derive(Debug)]
-pub(super) enum LoginFault {
+pub(super) enum SetupFault {
     /// The login of this user ended so.
     Refused { user: u64, outcome: Outcome },
+    /// So many connections could be opened, and the next one ended so.
+    Unopened { opened: usize, failure: Failure },
     /// A signal came.
     Interrupted,
     /// The transport no longer works.
@@ -76,7 +81,7 @@ impl<T: Transport> Worker<'_, T> {
         first: u64,
         users: u32,
         keep: Keep,
-    ) -> Result<LoginRecord, LoginFault> {
+    ) -> Result<LoginRecord, SetupFault> {
         let mut record = LoginRecord::default();
         let Self { transport, credentials, setup } = self;
         let Setup { script, part, timeout_ns, .. } = *setup;
@@ -89,7 +94,7 @@ impl<T: Transport> Worker<'_, T> {
         let mut fault = None;
         while done < mine && fault.is_none() {
             if setup.interrupt.signal().is_some() {
-                return Err(LoginFault::Interrupted);
+                return Err(SetupFault::Interrupted);
             }
             let now = transport.now();
             while next < mine
@@ -100,7 +105,7 @@ impl<T: Transport> Worker<'_, T> {
                 under_way[connection] = Some((next, now));
                 next += 1;
             }
-            let until = now + timeout_ns.min(INTERRUPT_CHECK_NS);
+            let until = Until { ns: now + timeout_ns.min(INTERRUPT_CHECK_NS), due: false };
             let polled = transport.poll(until, |ended| {
                 let Some((index, _)) = under_way[ended.connection].take() else { return };
                 let user = first + part.number(index);
@@ -116,16 +121,16 @@ impl<T: Transport> Worker<'_, T> {
                     }
                     // The first is told: the others are most often its consequence.
                     Err(outcome) => {
-                        fault.get_or_insert(LoginFault::Refused { user, outcome });
+                        fault.get_or_insert(SetupFault::Refused { user, outcome });
                     }
                 }
             });
-            polled.map_err(LoginFault::Transport)?;
+            polled.map_err(SetupFault::Transport)?;
             let now = transport.now();
             let late = |(_, sent): &&(u32, u64)| sent + timeout_ns <= now;
             if let Some((index, _)) = under_way.iter().flatten().find(late) {
                 let outcome = Outcome::Failed(Failure::Timeout);
-                fault = Some(LoginFault::Refused { user: first + part.number(*index), outcome });
+                fault = Some(SetupFault::Refused { user: first + part.number(*index), outcome });
             }
         }
         if let Some(fault) = fault {
@@ -134,6 +139,32 @@ impl<T: Transport> Worker<'_, T> {
         record.users = mine;
         record.wall_ns = transport.now() - began;
         Ok(record)
+    }
+}
+
+impl<T: Transport> Worker<'_, T> {
+    /// Opens what connections the logins have left closed, so that Measure opens none.
+    pub(super) fn open(&mut self) -> Result<(), SetupFault> {
+        let Self { transport, setup, .. } = self;
+        let wanted = setup.connections as usize;
+        let deadline = transport.now() + setup.timeout_ns;
+        loop {
+            let now = transport.now();
+            let until = deadline.min(now + INTERRUPT_CHECK_NS);
+            let Opening { opened, failed } =
+                transport.open(until).map_err(SetupFault::Transport)?;
+            if setup.interrupt.signal().is_some() {
+                return Err(SetupFault::Interrupted);
+            }
+            match failed {
+                Some(failure) => return Err(SetupFault::Unopened { opened, failure }),
+                None if opened >= wanted => return Ok(()),
+                None if now >= deadline => {
+                    return Err(SetupFault::Unopened { opened, failure: Failure::Timeout });
+                }
+                None => {}
+            }
+        }
     }
 }
 
@@ -206,8 +237,12 @@ impl<T: Transport> Worker<'_, T> {
             if now >= core.end_ns {
                 break;
             }
-            let until = core.wake_ns().min(check_ns).min(edges.next_ns());
-            transport.poll(until.min(now + INTERRUPT_CHECK_NS), |ended| core.ended(&ended))?;
+            let (wake_ns, look_ns) = (core.wake_ns(), check_ns.min(edges.next_ns()));
+            let look_ns = look_ns.min(now + INTERRUPT_CHECK_NS);
+            // What is due just after the next look would be late if that look were slept to.
+            let due = wake_ns <= look_ns + SHORTLY_NS;
+            let until = Until { ns: wake_ns.min(look_ns), due };
+            transport.poll(until, |ended| core.ended(&ended))?;
         }
         core.drain(transport, plan.drain_ns)?;
         let connections = core.connections_used();

@@ -299,7 +299,11 @@ pub struct GeneratorUse {
     /// The largest share of the phase that a worker was ready to run and another thread had its
     /// core, 0 to 1.
     pub waited: f64,
-    /// Whether workers spin before a due time, so that their CPU time says nothing of saturation.
+    /// How workers waited for requests that were due: `auto` sleeps and spins the last stretch,
+    /// `spin` never sleeps, `sleep` always does. A closed load without think time waits for answers
+    /// only.
+    pub pacing: String,
+    /// Whether workers spun, so that their CPU time says nothing of saturation or of cost.
     pub spins: bool,
     /// Highest resident set size of this process so far, bytes.
     pub peak_rss_bytes: u64,

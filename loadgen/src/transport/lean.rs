@@ -1,41 +1,40 @@
 //! The measured path: HTTP/1.1 over nonblocking sockets, for as little work per request as we can.
 //!
 //! On two cores the generator takes from the server what it uses itself, so this is a bare event
-//! loop (mio, edge-triggered): one write and one read a request, a request assembled into one
-//! buffer and an answer parsed in another, both shared by all connections of the worker. A
-//! connection owns memory only while an answer or a request is in pieces. It never sends a request
-//! twice.
+//! loop: one write and one read a request, a request assembled into one buffer and an answer parsed
+//! in another, both shared by all connections of the worker. A connection owns memory only while an
+//! answer or a request is in pieces. It never sends a request twice.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use std::time::Instant;
 
 use super::http1::{self, ANSWER_MAX, HEADERS_MAX, Read, Whole};
-use super::{Ended, Failure, Transport, Wire};
+use super::queue::{Queue, Ready};
+use super::socket::Dialer;
+use super::{Ended, Failure, Opening, Pacing, Transport, Until, Wire};
 use crate::journey::{Answer, Request, Script, Template, Who};
 
-/// Below this distance from a due time the worker spins: epoll waits in whole milliseconds.
-const SPIN_NS: u64 = 1_500_000;
 const READ_BUFFER: usize = 64 << 10;
-const EVENTS: usize = 1024;
+/// Connections that are being opened at a time: a burst must not overflow the server's backlog.
+const OPENING_MAX: usize = 128;
 
 /// Connections of one worker to one server.
 pub struct Lean {
     epoch: Instant,
-    address: SocketAddr,
+    dialer: Dialer,
+    pacing: Pacing,
     requests: Vec<WireRequest>,
-    poll: Poll,
-    events: Events,
+    queue: Queue,
     connections: Vec<Connection>,
     out: Vec<u8>,
     body: Vec<u8>,
     inbox: Vec<u8>,
     /// Connections whose request failed while it was being started; reported by the next poll.
     failed: Vec<(usize, Failure)>,
+    /// Why the first connection that was opened ahead could not be.
+    refused: Option<Failure>,
     wire: Wire,
 }
 
@@ -60,13 +59,6 @@ struct Connection {
     at_least: usize,
 }
 
-/// What an event tells of a socket.
-#[derive(Clone, Copy)]
-struct Kind {
-    writable: bool,
-    read_closed: bool,
-}
-
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum State {
     #[default]
@@ -85,18 +77,20 @@ impl Lean {
         address: SocketAddr,
         connections: usize,
         epoch: Instant,
+        pacing: Pacing,
     ) -> io::Result<Self> {
         Ok(Self {
             epoch,
-            address,
+            dialer: Dialer::new(address),
+            pacing,
             requests: script.requests.iter().map(|r| WireRequest::new(script, r)).collect(),
-            poll: Poll::new()?,
-            events: Events::with_capacity(EVENTS),
+            queue: Queue::new()?,
             connections: (0..connections).map(|_| Connection::default()).collect(),
             out: Vec::with_capacity(4096),
             body: Vec::new(),
             inbox: vec![0; READ_BUFFER],
             failed: Vec::new(),
+            refused: None,
             wire: Wire::default(),
         })
     }
@@ -106,15 +100,9 @@ impl Lean {
     }
 
     fn connect(&mut self, index: usize) -> Result<(), Failure> {
-        let mut stream = TcpStream::connect(self.address).map_err(|e| connect_failure(&e))?;
+        let stream = self.dialer.dial().map_err(|e| connect_failure(&e))?;
         self.wire.connects += 1;
-        // Without it a request in two writes would wait for the server's delayed acknowledgement.
-        stream.set_nodelay(true).map_err(|e| connect_failure(&e))?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll
-            .registry()
-            .register(&mut stream, Token(index), interest)
-            .map_err(|e| connect_failure(&e))?;
+        self.queue.add(&stream, index).map_err(|e| connect_failure(&e))?;
         let connection = &mut self.connections[index];
         connection.stream = Some(stream);
         connection.state = State::Connecting;
@@ -151,6 +139,8 @@ impl Lean {
             return Err(connect_failure(&error));
         }
         match stream.peer_addr() {
+            // Opened ahead, it has nothing to send yet.
+            Ok(_) if connection.unsent.is_empty() => connection.state = State::Idle,
             Ok(_) => connection.state = State::Waiting,
             Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
             Err(error) => return Err(connect_failure(&error)),
@@ -160,28 +150,45 @@ impl Lean {
 
     fn close(&mut self, index: usize) {
         let connection = &mut self.connections[index];
-        if let Some(mut stream) = connection.stream.take() {
-            // The socket leaves epoll when it is closed; an error here changes nothing.
-            let _ = self.poll.registry().deregister(&mut stream);
-        }
+        connection.stream = None;
         connection.state = State::Idle;
         connection.unsent = Vec::new();
         connection.pieces = Vec::new();
         connection.at_least = 0;
     }
 
-    fn event(&mut self, index: usize, kind: Kind, ended: &mut impl FnMut(Ended<'_>)) {
-        let mut outcome = Ok(());
-        if self.connections[index].state == State::Connecting {
-            outcome = self.opened(index);
-        } else if kind.writable && !self.connections[index].unsent.is_empty() {
-            outcome = self.send_rest(index);
+    /// Takes events for so long at most; how many there were.
+    fn events(&mut self, timeout_ns: u64, ended: &mut impl FnMut(Ended<'_>)) -> io::Result<usize> {
+        let count = self.queue.wait(timeout_ns)?;
+        for index in 0..count {
+            self.event(self.queue.ready(index), ended);
         }
-        if outcome.is_ok() && self.connections[index].state != State::Connecting {
-            outcome = self.receive(index, kind.read_closed, ended);
-        }
-        if let Err(failure) = outcome {
-            self.fail(index, failure, ended);
+        Ok(count)
+    }
+
+    fn event(&mut self, ready: Ready, ended: &mut impl FnMut(Ended<'_>)) {
+        let index = ready.token;
+        let connection = &self.connections[index];
+        let ahead = connection.state == State::Connecting && connection.unsent.is_empty();
+        let outcome = match connection.state {
+            State::Connecting => self.opened(index),
+            _ if ready.writable && !connection.unsent.is_empty() => self.send_rest(index),
+            _ => Ok(()),
+        };
+        let outcome = match outcome {
+            Ok(()) if self.connections[index].state != State::Connecting => {
+                self.receive(index, ready.read_closed, ended)
+            }
+            other => other,
+        };
+        match outcome {
+            Ok(()) => {}
+            // Nobody waits for a connection that is opened ahead; `open` tells of it.
+            Err(failure) if ahead => {
+                self.close(index);
+                self.refused.get_or_insert(failure);
+            }
+            Err(failure) => self.fail(index, failure, ended),
         }
     }
 
@@ -292,6 +299,32 @@ impl Transport for Lean {
         self.elapsed()
     }
 
+    fn open(&mut self, until_ns: u64) -> io::Result<Opening> {
+        loop {
+            let mut opening = 0;
+            let mut opened = 0;
+            for index in 0..self.connections.len() {
+                let connection = &self.connections[index];
+                match (connection.state, connection.stream.is_some()) {
+                    (State::Connecting, _) => opening += 1,
+                    (_, true) => opened += 1,
+                    (_, false) if self.refused.is_none() && opening < OPENING_MAX => {
+                        opening += 1;
+                        self.refused = self.connect(index).err();
+                    }
+                    (_, false) => {}
+                }
+            }
+            let left_ns = until_ns.saturating_sub(self.elapsed());
+            let done = opened == self.connections.len() || self.refused.is_some();
+            if done || left_ns == 0 {
+                return Ok(Opening { opened, failed: self.refused.take() });
+            }
+            // Nothing has been asked for, so nothing can end.
+            self.events(left_ns, &mut |_| {})?;
+        }
+    }
+
     fn start(&mut self, index: usize, request: usize, who: Who<'_>) {
         self.requests[request].write(who, &mut self.out, &mut self.body);
         let sent_ns = self.elapsed();
@@ -319,22 +352,12 @@ impl Transport for Lean {
         self.close(index);
     }
 
-    fn poll(&mut self, until_ns: u64, mut ended: impl FnMut(Ended<'_>)) -> io::Result<()> {
+    fn poll(&mut self, until: Until, mut ended: impl FnMut(Ended<'_>)) -> io::Result<()> {
         for (index, failure) in std::mem::take(&mut self.failed) {
             self.fail(index, failure, &mut ended);
         }
-        let wait = until_ns.saturating_sub(self.elapsed());
-        let timeout = Duration::from_nanos(wait.saturating_sub(SPIN_NS));
-        match self.poll.poll(&mut self.events, Some(timeout)) {
-            Err(e) if e.kind() != ErrorKind::Interrupted => return Err(e),
-            _ => {}
-        }
-        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        for event in &events {
-            let kind = Kind { writable: event.is_writable(), read_closed: event.is_read_closed() };
-            self.event(event.token().0, kind, &mut ended);
-        }
-        self.events = events;
+        let left_ns = until.ns.saturating_sub(self.elapsed());
+        self.events(self.pacing.sleep_ns(left_ns, until.due), &mut ended)?;
         Ok(())
     }
 

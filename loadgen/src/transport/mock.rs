@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Ended, Failure, Transport, Wire};
+use super::{Ended, Failure, Opening, Transport, Until, Wire};
 use crate::journey::{Answer, Who};
 
 /// What the scripted server does with one request.
@@ -38,6 +38,8 @@ pub struct Seen {
 pub struct Mock<F> {
     now: u64,
     server: F,
+    /// Connections that `open` says are open.
+    pub connections: usize,
     /// Requests under way, by the moment of their end and their number.
     pending: BTreeMap<(u64, u64), (usize, u64, Reply)>,
     /// Everything the server saw, in order.
@@ -47,13 +49,17 @@ pub struct Mock<F> {
 impl<F: FnMut(&Seen) -> Reply> Mock<F> {
     /// A server that does with every request what `server` says.
     pub fn new(server: F) -> Self {
-        Self { now: 0, server, pending: BTreeMap::new(), seen: Vec::new() }
+        Self { now: 0, server, connections: 0, pending: BTreeMap::new(), seen: Vec::new() }
     }
 }
 
 impl<F: FnMut(&Seen) -> Reply> Transport for Mock<F> {
     fn now(&mut self) -> u64 {
         self.now
+    }
+
+    fn open(&mut self, _: u64) -> std::io::Result<Opening> {
+        Ok(Opening { opened: self.connections, failed: None })
     }
 
     fn start(&mut self, connection: usize, request: usize, who: Who<'_>) {
@@ -74,7 +80,8 @@ impl<F: FnMut(&Seen) -> Reply> Transport for Mock<F> {
         self.pending.retain(|_, (other, ..)| *other != connection);
     }
 
-    fn poll(&mut self, until_ns: u64, mut ended: impl FnMut(Ended<'_>)) -> std::io::Result<()> {
+    fn poll(&mut self, until: Until, mut ended: impl FnMut(Ended<'_>)) -> std::io::Result<()> {
+        let until_ns = until.ns;
         match self.pending.first_key_value() {
             Some((&(ends, number), _)) if ends <= until_ns => {
                 self.now = self.now.max(ends);

@@ -9,10 +9,14 @@ mod http1;
 mod lean;
 #[cfg(test)]
 pub mod mock;
+mod pacing;
+mod queue;
+mod socket;
 
 use std::fmt;
 
 pub use lean::Lean;
+pub use pacing::Pacing;
 
 use crate::journey::{Answer, Who};
 
@@ -21,21 +25,46 @@ pub trait Transport {
     /// Nanoseconds since the start that all workers of a load share.
     fn now(&mut self) -> u64;
 
+    /// Opens the connections that are not open yet, as far as it gets until `until_ns`, and before
+    /// any request is under way. It returns early when all are open, and when one failed.
+    ///
+    /// # Errors
+    /// As [`Transport::poll`].
+    fn open(&mut self, until_ns: u64) -> std::io::Result<Opening>;
+
     /// Starts request `request` of the script on an idle connection, opening it where needed.
     fn start(&mut self, connection: usize, request: usize, who: Who<'_>);
 
     /// Gives up the request on this connection and closes it; its end is not reported any more.
     fn abort(&mut self, connection: usize);
 
-    /// Reports requests that have ended, waiting for the first until `until_ns` at most. It may
-    /// return early without any.
+    /// Reports requests that have ended, waiting for the first until `until` at most. It may return
+    /// early without any.
     ///
     /// # Errors
     /// When the operating system no longer tells of events; no request's failure is such an error.
-    fn poll(&mut self, until_ns: u64, ended: impl FnMut(Ended<'_>)) -> std::io::Result<()>;
+    fn poll(&mut self, until: Until, ended: impl FnMut(Ended<'_>)) -> std::io::Result<()>;
 
     /// What went over the wire so far.
     fn wire(&self) -> Wire;
+}
+
+/// How far connections have been opened ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// How many are open.
+    pub opened: usize,
+    /// Why one could not be, the first that failed.
+    pub failed: Option<Failure>,
+}
+
+/// How long a transport may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Until {
+    /// The moment, ns.
+    pub ns: u64,
+    /// Whether a request is due then, so that it has to be met and not only reached.
+    pub due: bool,
 }
 
 /// The end of one request.

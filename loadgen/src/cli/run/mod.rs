@@ -14,7 +14,7 @@ use summary::Summary;
 
 use super::{Format, output, refuse_debug_build, serve, signals};
 use crate::campaign::Probe;
-use crate::engine::{self, Driver, Phase, interrupted};
+use crate::engine::{self, Driver, Pacing, Phase, interrupted};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::load::{Closed, Constant, LoadModel, Poisson, Spread, Stage, Stages, UserChoice};
@@ -80,6 +80,10 @@ pub(super) struct RunArgs {
     /// Generator threads [default: 1, with --arm one a core of the generator's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: Option<u32>,
+    /// How a worker waits for a request that is due: auto (sleep, then spin the last stretch, on a
+    /// core of its own), spin or sleep
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pacing: Pacing,
     /// Write the response times of every second as an HdrHistogram interval log
     #[arg(long, value_name = "FILE")]
     hdr_log: Option<PathBuf>,
@@ -159,10 +163,14 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     };
     target.headers.extend(args.headers()?);
     let script = Script::new(&target, &plan.journey)?;
+    let usable = proc::usable_cores().len();
+    let shared = placement.shared();
     let cores = if server.is_some() { placement.generator } else { Vec::new() };
     let one = matches!(plan.choice, UserChoice::Zipf(_));
     let workers = args.workers.unwrap_or(if one { 1 } else { cores.len().max(1) as u32 });
-    let driver = Driver::new(script, cores, workers, interrupt.clone())?;
+    let mut driver = Driver::new(script, cores, workers, interrupt.clone())?;
+    let own_core = if server.is_some() { !shared } else { usable > workers as usize };
+    driver.pacing = args.pacing.resolved(own_core);
     let mut began = SystemTime::now();
     let load = drive(&driver, &plan, args.seed, server.as_ref(), &mut began);
     if let Some(obituary) = server.as_mut().and_then(Server::obituary) {

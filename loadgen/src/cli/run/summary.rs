@@ -32,6 +32,8 @@ pub(super) struct Summary {
     bytes_received: u64,
     login: Option<LoginFigures>,
     pub(super) doubts: Vec<Doubt>,
+    #[serde(skip)]
+    spins: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,6 +60,7 @@ struct Lag {
 #[derive(Debug, Serialize)]
 struct Generator {
     workers: u32,
+    pacing: String,
     cpu_s: f64,
     cpu_us_per_request: f64,
     busiest: f64,
@@ -146,6 +149,7 @@ impl Summary {
             },
             generator: Generator {
                 workers: load.generator.workers,
+                pacing: load.generator.pacing.clone(),
                 cpu_s: load.generator.cpu_ns as f64 / 1e9,
                 cpu_us_per_request: each(load.generator.cpu_ns as f64 / 1e3, requests),
                 busiest: load.generator.busiest,
@@ -160,6 +164,7 @@ impl Summary {
                 credential_bytes: login.credential_bytes,
             }),
             doubts: load.doubts(plan.model.offered_rps(), usable),
+            spins: load.generator.spins,
         }
     }
 
@@ -223,11 +228,13 @@ impl Summary {
                 figure(server.rss_bytes as f64, "bytes")
             ));
         }
+        let spun = if self.spins { ", spinning included" } else { "" };
         line(format!(
-            "  generator    {} CPU a request, {:.0} % of its core, {} peak",
+            "  generator    {} CPU a request{spun}, {:.0} % of its core, {} peak, pacing {}",
             figure(self.generator.cpu_us_per_request, "us"),
             self.generator.busiest * 100.0,
-            figure(self.generator.peak_rss_bytes as f64, "bytes")
+            figure(self.generator.peak_rss_bytes as f64, "bytes"),
+            self.generator.pacing,
         ));
         for doubt in self.doubts.iter().filter(|doubt| !doubt.invalidates) {
             line(format!("  doubt        {}; {}", doubt.what, doubt.remedy));

@@ -266,7 +266,7 @@ fn a_refused_login_ends_setup_and_names_the_user() {
         let transport = Mock::new(reply);
         let mut worker = Worker { transport, setup, credentials: Credentials::default() };
         match worker.login(100, 50, Keep::Credentials).unwrap_err() {
-            LoginFault::Refused { user, outcome } => (user, outcome),
+            SetupFault::Refused { user, outcome } => (user, outcome),
             other => panic!("{other:?}"),
         }
     };
