@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::engine::{self, Driver, Pacing, Phase, interrupted};
+use crate::engine::{self, Driver, Pacing, Phase, Watcher, interrupted};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::plan::{Action, LoadPlan, SnapshotPlan, TrialPlan};
@@ -136,9 +136,19 @@ fn measured_load(
     server: &Server,
 ) -> Result<LoadRecord> {
     let mut probe = Probe::new(server);
-    let mut load = engine::load(driver, plan, seed, |phase| probe.enter(phase))?;
+    let mut load = engine::load(driver, plan, seed, &mut probe)?;
     load.server = probe.used()?;
     Ok(load)
+}
+
+impl Watcher for &mut Probe<'_> {
+    fn enter(&mut self, phase: Phase) {
+        Probe::enter(self, phase);
+    }
+
+    fn go_on(&mut self) -> bool {
+        !self.server.has_ended()
+    }
 }
 
 /// Reads what a server uses where the phases of a load begin.

@@ -10,11 +10,13 @@ use std::io;
 
 use super::recorder::{Moments, Recorder};
 use super::users::Credentials;
+use super::visits::Visits;
 use super::worker::{INTERRUPT_CHECK_NS, Part, Setup, outcome_of};
 use crate::journey::{Script, Who};
 use crate::load::{Arrivals, Closed, LoadModel, UserChoice};
 use crate::plan::LoadPlan;
 use crate::random::mix;
+use crate::record::VisitCounts;
 use crate::transport::{Ended, Failure, Outcome, Transport, Until};
 
 /// A closed loop whose request failed waits so long before its next one: a server that refuses at
@@ -25,17 +27,38 @@ const PAUSE_AFTER_FAILURE_NS: u64 = 10_000_000;
 /// what comes then is dropped and counted.
 const QUEUE_MAX: usize = 1 << 20;
 
+/// Arrivals that belong to other workers are passed over so long before they are due, ns: long
+/// enough that nobody wakes for them, short enough that passing them over never holds a worker up.
+const PASS_OVER_NS: u64 = 1_000_000;
+
+/// Seeds of the draws that are independent of each other.
+const ARRIVAL_DRAWS: u64 = 1;
+const USER_DRAWS: u64 = 2;
+const THINK_DRAWS: u64 = 3;
+
 /// A request that is due.
 #[derive(Clone, Copy, Debug)]
 struct Due {
     planned_ns: u64,
+    /// Index of the user within the worker; a visitor's is not used.
     user: u32,
-    step: u32,
-    /// The closed loop it belongs to; `NO_SLOT` in an open model.
+    /// Which of the script's requests it is.
+    request: u32,
+    /// The closed loop or the visit it belongs to; `NO_SLOT` in an open model.
     slot: u32,
 }
 
 const NO_SLOT: u32 = u32::MAX;
+
+/// The next arrival of an open model.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    due_ns: u64,
+    /// Number of the user it is for.
+    user: u64,
+    /// Whether it is this worker's.
+    mine: bool,
+}
 
 /// A request under way on a connection.
 #[derive(Clone, Copy, Debug)]
@@ -49,12 +72,18 @@ pub(super) struct Core<'a> {
     script: &'a Script,
     part: Part,
     credentials: &'a Credentials,
-    /// The closed model; `None` for an open one.
+    /// The closed model; `None` for another one.
     closed: Option<Closed>,
-    /// The arrivals of an open model; a closed one has none.
+    /// The visitors of a partly open model; `None` for another one.
+    visits: Option<Visits>,
+    /// The arrivals of all workers together; a closed model has none.
     arrivals: Arrivals,
+    /// The first of them that is not planned yet.
+    arrival: Option<Arrival>,
     choice: UserChoice,
     seed: u64,
+    /// Users of all workers together.
+    all_users: u32,
     users: u32,
     connections: u32,
     /// Whether closed loop i has connection i for itself (no think time).
@@ -71,6 +100,8 @@ pub(super) struct Core<'a> {
     queue_counted: usize,
     /// Closed loops that think, by the moment of their next request.
     thinking: BinaryHeap<Reverse<(u64, u32)>>,
+    /// Visitors who think, by the moment of their next request, with that request.
+    returning: BinaryHeap<Reverse<(u64, u32, u32)>>,
     /// Requests each closed loop has made.
     made: Vec<u32>,
     under_way: u32,
@@ -99,50 +130,59 @@ impl<'a> Core<'a> {
             Some(_) if bound => users.min(connections),
             Some(_) => users,
         };
+        let visits = match &plan.model {
+            LoadModel::Visits(model) => Some(Visits::new(*model, mix(seed, THINK_DRAWS))),
+            _ => None,
+        };
+        let requests =
+            if visits.is_some() { 0..script.requests.len() } else { script.steps.clone() };
         // Users who think do not begin all at once.
         let first = |slot: u32| match think_ns {
             0 => start_ns,
             think => start_ns + mix(seed, part.number(slot)) % think,
         };
-        Self {
+        let mut core = Self {
             script,
             part,
             credentials,
             closed,
-            arrivals: Arrivals::new(&plan.model, seed, part.worker, part.workers),
+            visits,
+            arrivals: Arrivals::new(&plan.model, mix(seed, ARRIVAL_DRAWS)),
+            arrival: None,
             choice: plan.choice,
             seed,
+            all_users: plan.users,
             users,
             connections,
             bound,
             start_ns,
             end_ns: window.end,
-            recorder: Recorder::new(script, window),
+            recorder: Recorder::new(script, requests, window),
             flights: vec![None; connections as usize],
             used: vec![false; connections as usize],
             idle: if bound { VecDeque::new() } else { (0..connections).collect() },
             queue: VecDeque::new(),
             queue_counted: 0,
             thinking: (0..slots).map(|slot| Reverse((first(slot), slot))).collect(),
+            returning: BinaryHeap::new(),
             made: vec![0; slots as usize],
             under_way: 0,
-        }
+        };
+        core.arrival = core.look_at_arrival();
+        core
     }
 
     /// Puts everything into the queue that is due by `now` and planned before the end.
     pub(super) fn plan(&mut self, now: u64) {
-        while let Some(due) = self.next_arrival()
-            && due <= now
-            && due < self.end_ns
+        while let Some(arrival) = self.arrival
+            && arrival.due_ns < self.end_ns
+            && arrival.due_ns <= now + if arrival.mine { 0 } else { PASS_OVER_NS }
         {
-            let (arrived, steps) = (self.arrivals.taken(), u64::from(self.steps()));
-            self.push(Due {
-                planned_ns: due,
-                user: self.choice.pick(self.seed, arrived / steps, self.users),
-                step: (arrived % steps) as u32,
-                slot: NO_SLOT,
-            });
+            if arrival.mine {
+                self.arrive(arrival);
+            }
             self.arrivals.take();
+            self.arrival = self.look_at_arrival();
         }
         while let Some(&Reverse((due, slot))) = self.thinking.peek()
             && due <= now
@@ -151,6 +191,41 @@ impl<'a> Core<'a> {
             self.thinking.pop();
             self.next_of_slot(slot, due);
         }
+        while let Some(&Reverse((planned_ns, slot, request))) = self.returning.peek()
+            && planned_ns <= now
+            && planned_ns < self.end_ns
+        {
+            self.returning.pop();
+            self.push(Due { planned_ns, user: 0, request, slot });
+        }
+    }
+
+    /// Who the next arrival is for. The arrivals and their users are the same for any number of
+    /// workers, and each worker takes those that are its own.
+    fn look_at_arrival(&self) -> Option<Arrival> {
+        let due_ns = self.start_ns + self.arrivals.due_ns()?;
+        let n = self.arrivals.taken();
+        let workers = u64::from(self.part.workers);
+        let turn = if self.visits.is_some() { n } else { n / u64::from(self.steps()) };
+        let user = u64::from(self.choice.pick(mix(self.seed, USER_DRAWS), turn, self.all_users));
+        let owner = if self.visits.is_some() { n % workers } else { user % workers };
+        Some(Arrival { due_ns, user, mine: owner == u64::from(self.part.worker) })
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        let (planned_ns, n) = (arrival.due_ns, self.arrivals.taken());
+        let Some(visits) = &mut self.visits else {
+            let step = (n % u64::from(self.steps())) as u32;
+            let request = self.script.steps.start as u32 + step;
+            let user = (arrival.user / u64::from(self.part.workers)) as u32;
+            return self.push(Due { planned_ns, user, request, slot: NO_SLOT });
+        };
+        let counted = self.recorder.window.contains(&planned_ns);
+        let first = self.script.csrf.or(self.script.login);
+        let Some((slot, request)) = visits.arrive(n, arrival.user, counted).zip(first) else {
+            return;
+        };
+        self.push(Due { planned_ns, user: 0, request: request as u32, slot });
     }
 
     /// The next request of a closed loop. Which user and which step it is depends on the loop and
@@ -164,18 +239,25 @@ impl<'a> Core<'a> {
             match self.choice {
                 // As many users as connections: each keeps to its own.
                 _ if self.users <= self.connections => slot,
-                choice => choice.pick(self.seed, u64::from(slot) + turn, self.users),
+                choice => {
+                    let seed = mix(mix(self.seed, USER_DRAWS), self.part.worker.into());
+                    choice.pick(seed, u64::from(slot) + turn, self.users)
+                }
             }
         } else {
             slot
         };
-        self.push(Due { planned_ns, user, step, slot });
+        let request = self.script.steps.start as u32 + step;
+        self.push(Due { planned_ns, user, request, slot });
     }
 
     fn push(&mut self, due: Due) {
         self.recorder.planned(due.planned_ns);
         if self.queue.len() >= QUEUE_MAX {
             self.recorder.dropped(due.planned_ns);
+            if let Some(visits) = &mut self.visits {
+                visits.leave(due.slot, false);
+            }
             return;
         }
         self.queue.push_back(due);
@@ -183,10 +265,6 @@ impl<'a> Core<'a> {
 
     fn steps(&self) -> u32 {
         self.script.steps.len() as u32
-    }
-
-    fn next_arrival(&self) -> Option<u64> {
-        self.arrivals.due_ns().map(|ns| self.start_ns + ns)
     }
 
     /// Starts what is in the queue, as far as there are connections for it.
@@ -202,8 +280,7 @@ impl<'a> Core<'a> {
             self.under_way += 1;
             self.used[connection as usize] = true;
             self.flights[connection as usize] = Some(Flight { due, started_ns: now });
-            let request = self.script.steps.start + due.step as usize;
-            transport.start(connection as usize, request, self.who(due.user));
+            transport.start(connection as usize, due.request as usize, self.who(due));
         }
         for due in self.queue.iter().skip(self.queue_counted) {
             self.recorder.queued(due.planned_ns);
@@ -211,37 +288,80 @@ impl<'a> Core<'a> {
         self.queue_counted = self.queue.len();
     }
 
-    fn who(&self, user: u32) -> Who<'a> {
-        Who { n: self.part.number(user), credential: self.credentials.get(user) }
+    fn who(&self, due: Due) -> Who<'_> {
+        match &self.visits {
+            Some(visits) => visits.who(due.slot),
+            None => {
+                Who { n: self.part.number(due.user), credential: self.credentials.get(due.user) }
+            }
+        }
     }
 
     pub(super) fn ended(&mut self, ended: &Ended<'_>) {
         let Some(flight) = self.flights[ended.connection].take() else { return };
         let due = flight.due;
+        let mut held = None;
         let outcome = match &ended.result {
             Ok(answer) => {
-                let request = self.script.steps.start + due.step as usize;
-                match self.script.judge(request, self.who(due.user), answer) {
-                    Ok(()) => Outcome::Ok,
-                    Err(mismatch) => outcome_of(mismatch),
-                }
+                let (who, request) = (self.who(due), due.request as usize);
+                let judged = self.script.judge(request, who, answer).and_then(|()| {
+                    if self.visits.is_some() && self.gives(request) {
+                        held = Some(self.script.capture(request, who.credential, answer)?);
+                    }
+                    Ok(())
+                });
+                judged.map_or_else(outcome_of, |()| Outcome::Ok)
             }
             Err(failure) => Outcome::Failed(*failure),
         };
         let at =
             Moments { planned_ns: due.planned_ns, sent_ns: ended.sent_ns, done_ns: ended.done_ns };
-        self.finish(ended.connection, due, at, outcome);
+        self.finish(ended.connection, due, at, outcome, held);
     }
 
-    fn finish(&mut self, connection: usize, due: Due, at: Moments, outcome: Outcome) {
-        self.recorder.ended(due.step as usize, at, outcome);
+    /// Whether the answer to this request gives a visitor something to hold.
+    fn gives(&self, request: usize) -> bool {
+        Some(request) == self.script.csrf || Some(request) == self.script.login
+    }
+
+    fn finish(
+        &mut self,
+        connection: usize,
+        due: Due,
+        at: Moments,
+        outcome: Outcome,
+        held: Option<Vec<u8>>,
+    ) {
+        self.recorder.ended(due.request as usize, at, outcome);
         self.under_way -= 1;
         if !self.bound {
             self.idle.push_back(connection as u32);
         }
-        if due.slot == NO_SLOT {
-            return;
+        if self.visits.is_some() {
+            self.next_of_visit(due, at.done_ns, outcome, held);
+        } else if due.slot != NO_SLOT {
+            self.next_of_closed(due, at.done_ns, outcome);
         }
+    }
+
+    fn next_of_visit(&mut self, due: Due, done_ns: u64, outcome: Outcome, held: Option<Vec<u8>>) {
+        let Some(visits) = &mut self.visits else { return };
+        if outcome != Outcome::Ok {
+            return visits.leave(due.slot, false);
+        }
+        let Some(next) = visits.answered(due.slot, self.script, due.request as usize, held) else {
+            return visits.leave(due.slot, true);
+        };
+        let planned_ns = done_ns + next.think_ns;
+        let due = Due { planned_ns, request: next.request as u32, ..due };
+        if next.think_ns > 0 {
+            self.returning.push(Reverse((planned_ns, due.slot, due.request)));
+        } else if planned_ns < self.end_ns {
+            self.push(due);
+        }
+    }
+
+    fn next_of_closed(&mut self, due: Due, done_ns: u64, outcome: Outcome) {
         let made = u64::from(self.made[due.slot as usize]);
         let user_seed = mix(self.seed, self.part.number(due.slot));
         let think = self.closed.map_or(0, |closed| closed.think_ns(user_seed, made));
@@ -249,7 +369,7 @@ impl<'a> Core<'a> {
             Outcome::Failed(_) => think.max(PAUSE_AFTER_FAILURE_NS),
             _ => think,
         };
-        let next = at.done_ns + pause;
+        let next = done_ns + pause;
         if pause > 0 {
             self.thinking.push(Reverse((next, due.slot)));
         } else if next < self.end_ns {
@@ -278,7 +398,7 @@ impl<'a> Core<'a> {
                 sent_ns: flight.started_ns,
                 done_ns: now,
             };
-            self.finish(connection, flight.due, at, Outcome::Failed(Failure::Timeout));
+            self.finish(connection, flight.due, at, Outcome::Failed(Failure::Timeout), None);
         }
         oldest + timeout_ns
     }
@@ -320,8 +440,19 @@ impl<'a> Core<'a> {
     /// The next moment at which there is something to do without an answer.
     pub(super) fn wake_ns(&self) -> u64 {
         let thinking = self.thinking.peek().map(|Reverse((due, _))| *due);
-        let due = self.next_arrival().into_iter().chain(thinking).min();
+        let returning = self.returning.peek().map(|Reverse((due, ..))| *due);
+        let arrival = self.arrival.filter(|arrival| arrival.due_ns < self.end_ns);
+        let arrival = arrival.map(|arrival| match arrival.mine {
+            true => arrival.due_ns,
+            false => arrival.due_ns.saturating_sub(PASS_OVER_NS),
+        });
+        let due = arrival.into_iter().chain(thinking).chain(returning).min();
         due.unwrap_or(u64::MAX).min(self.end_ns)
+    }
+
+    /// The visitors who arrived in Measure; `None` but for a partly open load.
+    pub(super) fn visit_counts(&self) -> Option<VisitCounts> {
+        self.visits.as_ref().map(|visits| visits.counts)
     }
 
     /// How many connections carried at least one request.

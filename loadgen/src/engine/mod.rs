@@ -8,10 +8,13 @@
 mod core;
 mod recorder;
 mod users;
+mod visits;
+mod watch;
 mod worker;
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::num::NonZeroU64;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,12 +23,16 @@ use crate::error::{Error, Interrupt, Result};
 use crate::journey::{Script, Who};
 use crate::load::LoadModel;
 use crate::plan::{FillPlan, LoadPlan};
-use crate::record::{Counts, GeneratorUse, LoadRecord, LoginRecord, Second, StepRecord};
+use crate::record::{
+    Counts, GeneratorUse, LoadRecord, LoginRecord, Second, StepRecord, VisitCounts,
+};
 use crate::transport::{Failure, Lean, Outcome};
 
 pub use crate::transport::Pacing;
 use recorder::Recorder;
 use users::Credentials;
+pub use watch::{Progress, Watcher};
+use watch::{Ticks, walk_phases};
 use worker::{Harvest, Keep, Part, Setup, SetupFault, Worker};
 
 /// Where a load is.
@@ -97,6 +104,7 @@ impl Driver {
         connections: u32,
         timeout_ns: u64,
         epoch: Instant,
+        stop: &'a AtomicBool,
     ) -> Result<Worker<'a, Lean>> {
         self.pin(part.worker);
         // The kernel may let a sleeper sleep on by its slack, 50 us unless told otherwise. A refusal
@@ -112,6 +120,7 @@ impl Driver {
             connections,
             timeout_ns,
             interrupt: &self.interrupt,
+            stop,
         };
         Ok(Worker { transport, setup, credentials: Credentials::default() })
     }
@@ -177,9 +186,10 @@ pub fn interrupted(interrupt: &Interrupt) -> Error {
 pub fn fill(driver: &Driver, plan: &FillPlan) -> Result<LoginRecord> {
     let epoch = Instant::now();
     let workers = driver.workers_for(plan.users, plan.connections);
+    let stop = AtomicBool::new(false);
     let each = |worker| -> Result<LoginRecord> {
         let part = Part { worker, workers };
-        let mut worker = driver.worker(part, plan.connections, plan.timeout_ns, epoch)?;
+        let mut worker = driver.worker(part, plan.connections, plan.timeout_ns, epoch, &stop)?;
         worker
             .login(plan.first_user, plan.users, Keep::Nothing)
             .map_err(|fault| driver.fault(fault))
@@ -193,39 +203,52 @@ pub fn fill(driver: &Driver, plan: &FillPlan) -> Result<LoginRecord> {
     Ok(merge_logins(records))
 }
 
-/// Runs a load. `watch` is called on the calling thread as each phase begins.
+/// Runs a load; `watcher` is called on the calling thread.
 ///
 /// # Errors
-/// `Target` when a login fails, `Interrupted` when a signal comes before Measure. A signal during
-/// Measure is no error: what was measured until then is returned.
+/// `Config` when the target cannot be driven so, `Target` when a connection or a login fails,
+/// `Interrupted` when a signal comes before Measure. A signal during Measure is no error: what was
+/// measured until then is returned.
 pub fn load(
     driver: &Driver,
     plan: &LoadPlan,
     seed: u64,
-    mut watch: impl FnMut(Phase),
+    mut watcher: impl Watcher,
 ) -> Result<LoadRecord> {
+    let visits = matches!(plan.model, LoadModel::Visits(_));
+    if visits && driver.script.login.is_none() {
+        return Err(Error::Config(format!(
+            "users who come and go need a login to begin with, and target `{}` has none",
+            driver.script.name
+        )));
+    }
     let epoch = Instant::now();
     let workers = driver.workers_for(plan.users, plan.connections);
-    watch(Phase::Setup);
+    let stop = AtomicBool::new(false);
+    let mut ticks = Ticks::new(workers, watcher.wants_seconds());
+    watcher.enter(Phase::Setup);
     let (ready, all_ready) = mpsc::channel();
-    let each = |worker, ready: mpsc::Sender<_>, start: mpsc::Receiver<u64>| {
+    let each = |worker, ready: mpsc::Sender<_>, start: mpsc::Receiver<u64>, ticks: Option<_>| {
         let part = Part { worker, workers };
-        let mut worker = match driver.worker(part, plan.connections, plan.timeout_ns, epoch) {
+        let made = driver.worker(part, plan.connections, plan.timeout_ns, epoch, &stop);
+        let mut worker = match made {
             Ok(worker) => worker,
             Err(error) => {
                 let _ = ready.send(Err(error));
                 return None;
             }
         };
+        // Users who come and go log in when they come.
+        let users = if visits { 0 } else { plan.users };
         let login = worker
-            .login(0, plan.users, Keep::Credentials)
+            .login(0, users, Keep::Credentials)
             .and_then(|login| worker.open().map(|()| login))
             .map_err(|fault| driver.fault(fault));
         // Either end may be gone when another worker has failed; then there is no load to run.
         ready.send(login).ok()?;
         drop(ready);
         let start_ns = start.recv().ok()?;
-        let harvest = worker.load(plan, seed, start_ns);
+        let harvest = worker.load(plan, seed, start_ns, ticks.as_ref());
         // The connections stay open until whoever watches has read the server's memory.
         let _ = start.recv();
         Some(harvest)
@@ -236,9 +259,9 @@ pub fn load(
         let mut handles = Vec::new();
         for worker in 0..workers {
             let (start, started) = mpsc::channel();
-            let ready = ready.clone();
+            let (ready, ticks) = (ready.clone(), ticks.sender());
             starts.push(start);
-            handles.push(scope.spawn(move || each(worker, ready, started)));
+            handles.push(scope.spawn(move || each(worker, ready, started, ticks)));
         }
         drop(ready);
         let logins = all_ready.iter().collect::<Result<Vec<LoginRecord>>>()?;
@@ -251,7 +274,8 @@ pub fn load(
             // A worker that is gone is reported when it is joined.
             let _ = start.send(start_ns);
         }
-        walk_phases(driver, plan, epoch, start_ns, &mut watch);
+        let clock = (epoch, start_ns);
+        walk_phases(plan, clock, &driver.interrupt, &stop, &mut ticks, &mut watcher);
         drop(starts);
         let mut harvests = Vec::new();
         for handle in handles {
@@ -263,30 +287,6 @@ pub fn load(
         }
         Ok(merge(driver, plan, merge_logins(logins), harvests))
     })
-}
-
-/// Calls `watch` as the phases after Setup begin.
-fn walk_phases(
-    driver: &Driver,
-    plan: &LoadPlan,
-    epoch: Instant,
-    start_ns: u64,
-    watch: &mut impl FnMut(Phase),
-) {
-    let measure_ns = start_ns + plan.warmup_ns;
-    for (phase, at_ns) in [
-        (Phase::Warmup, start_ns),
-        (Phase::Measure, measure_ns),
-        (Phase::Drain, measure_ns + plan.measure_ns),
-    ] {
-        let at = Duration::from_nanos(at_ns);
-        while let Some(left) = at.checked_sub(epoch.elapsed())
-            && driver.interrupt.signal().is_none()
-        {
-            thread::sleep(left.min(Duration::from_millis(50)));
-        }
-        watch(phase);
-    }
 }
 
 fn merge_logins(records: Vec<LoginRecord>) -> LoginRecord {
@@ -318,7 +318,14 @@ fn merge(
         ..GeneratorUse::default()
     };
     let (mut connections, mut bytes_sent, mut bytes_received, mut closed_by_server) = (0, 0, 0, 0);
-    for Harvest { recorder, connections: used, wire, cpu_ns, waited_ns } in harvests {
+    let mut visits: Option<VisitCounts> = None;
+    let mut aborted = false;
+    for harvest in harvests {
+        let Harvest { recorder, connections: used, wire, cpu_ns, waited_ns, .. } = harvest;
+        aborted |= harvest.aborted;
+        if let Some(more) = harvest.visits {
+            visits.get_or_insert_default().merge(&more);
+        }
         let (part, part_steps, part_timeline) = Recorder::into_parts(recorder);
         let share = |ns: u64| ns as f64 / part.window_ns.max(1) as f64;
         generator.busiest = generator.busiest.max(share(cpu_ns));
@@ -348,11 +355,13 @@ fn merge(
     let request_wire_bytes = bytes_sent.checked_div(counts.sent).unwrap_or(0);
     LoadRecord {
         model: plan.model.label(),
-        login: driver.script.login.map(|_| login),
+        login: driver.script.login.filter(|_| visits.is_none()).map(|_| login),
         connections,
         request_wire_bytes,
         counts,
         steps,
+        visits,
+        aborted,
         timeline,
         bytes_sent,
         bytes_received,

@@ -3,12 +3,13 @@
 
 use std::ops::Range;
 
+use super::watch::Tick;
 use crate::journey::Script;
 use crate::record::{Counts, Histogram, Second, StepRecord};
 use crate::transport::{ERROR_CLASSES, Outcome};
 
 /// Length of an interval of the timeline, ns.
-const SECOND_NS: u64 = 1_000_000_000;
+pub(super) const SECOND_NS: u64 = 1_000_000_000;
 
 /// The three moments of a request, ns.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Moments {
 pub(super) struct Recorder {
     /// The Measure phase; a request belongs to it when it was planned in it.
     pub(super) window: Range<u64>,
+    /// Index of the first step among the script's requests.
+    first: usize,
     steps: Vec<StepRecord>,
     timeline: Vec<Second>,
     /// When a request last ended within the window; its beginning before that, ns.
@@ -32,8 +35,10 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(script: &Script, window: Range<u64>) -> Self {
-        let steps = script.requests[script.steps.clone()].iter().map(|request| StepRecord {
+    /// A recorder of these requests of the script, by their indices in it.
+    pub(super) fn new(script: &Script, requests: Range<usize>, window: Range<u64>) -> Self {
+        let first = requests.start;
+        let steps = script.requests[requests].iter().map(|request| StepRecord {
             name: request.name.clone(),
             response: Histogram::new(),
             service: Histogram::new(),
@@ -44,6 +49,7 @@ impl Recorder {
         let second = || Second { ended: 0, ok: 0, response: Histogram::coarse() };
         Self {
             last_end_ns: window.start,
+            first,
             window,
             steps: steps.collect(),
             timeline: (0..seconds).map(|_| second()).collect(),
@@ -87,7 +93,7 @@ impl Recorder {
     }
 
     /// Counts the end of a request. Only right answers have a latency: a fast error is no success.
-    pub(super) fn ended(&mut self, step: usize, at: Moments, outcome: Outcome) {
+    pub(super) fn ended(&mut self, request: usize, at: Moments, outcome: Outcome) {
         let ok = outcome == Outcome::Ok;
         if self.window.contains(&at.done_ns) {
             let silence = at.done_ns.saturating_sub(self.last_end_ns);
@@ -106,7 +112,7 @@ impl Recorder {
         if !self.window.contains(&at.planned_ns) {
             return;
         }
-        let step = &mut self.steps[step];
+        let step = &mut self.steps[request - self.first];
         step.lag.record(at.sent_ns.saturating_sub(at.planned_ns));
         match outcome.error_class() {
             None => {
@@ -115,6 +121,18 @@ impl Recorder {
                 step.service.record(at.done_ns.saturating_sub(at.sent_ns));
             }
             Some(class) => self.errors[class] += 1,
+        }
+    }
+
+    /// What has been counted when second `second` of Measure is over.
+    pub(super) fn tick(&self, worker: u32, second: u64) -> Tick {
+        Tick {
+            worker,
+            seconds: second + 1,
+            planned: self.counts.planned,
+            ended: self.counts.ended_in_window,
+            ok: self.counts.ok_in_window,
+            response: self.timeline[second as usize].response.clone(),
         }
     }
 

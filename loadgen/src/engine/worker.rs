@@ -7,14 +7,17 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 
 use super::core::Core;
-use super::recorder::Recorder;
+use super::recorder::{Recorder, SECOND_NS};
 use super::users::Credentials;
+use super::watch::Tick;
 use crate::error::Interrupt;
 use crate::journey::{Mismatch, Script, Who};
 use crate::plan::LoadPlan;
-use crate::record::LoginRecord;
+use crate::record::{LoginRecord, VisitCounts};
 use crate::transport::{Ended, Failure, Opening, Outcome, Transport, Until, Wire};
 
 /// How often a waiting worker looks for an interrupt at least, ns.
@@ -64,6 +67,15 @@ pub(super) struct Setup<'a> {
     pub(super) connections: u32,
     pub(super) timeout_ns: u64,
     pub(super) interrupt: &'a Interrupt,
+    /// Set when there is no point in going on: the server has ended.
+    pub(super) stop: &'a AtomicBool,
+}
+
+impl Setup<'_> {
+    /// Whether the load has to end now. Nothing else is published with either flag.
+    pub(super) fn stopped(&self) -> bool {
+        self.interrupt.signal().is_some() || self.stop.load(Ordering::Relaxed)
+    }
 }
 
 /// A transport, its users, and what the worker was told.
@@ -93,7 +105,7 @@ impl<T: Transport> Worker<'_, T> {
         let (mut next, mut done) = (0, 0);
         let mut fault = None;
         while done < mine && fault.is_none() {
-            if setup.interrupt.signal().is_some() {
+            if setup.stopped() {
                 return Err(SetupFault::Interrupted);
             }
             let now = transport.now();
@@ -153,7 +165,7 @@ impl<T: Transport> Worker<'_, T> {
             let until = deadline.min(now + INTERRUPT_CHECK_NS);
             let Opening { opened, failed } =
                 transport.open(until).map_err(SetupFault::Transport)?;
-            if setup.interrupt.signal().is_some() {
+            if setup.stopped() {
                 return Err(SetupFault::Interrupted);
             }
             match failed {
@@ -202,6 +214,9 @@ pub(super) const fn outcome_of(mismatch: Mismatch) -> Outcome {
 pub(super) struct Harvest {
     pub(super) recorder: Recorder,
     pub(super) connections: u32,
+    pub(super) visits: Option<VisitCounts>,
+    /// Whether the load was cut.
+    pub(super) aborted: bool,
     /// What went over the wire during Measure.
     pub(super) wire: Wire,
     /// CPU time of the worker's thread during Measure, ns.
@@ -217,18 +232,33 @@ impl<T: Transport> Worker<'_, T> {
         plan: &LoadPlan,
         seed: u64,
         start_ns: u64,
+        ticks: Option<&Sender<Tick>>,
     ) -> io::Result<Harvest> {
         let Self { transport, setup, credentials } = self;
         let mut core = Core::new(*setup, credentials, plan, seed, start_ns);
         let mut edges = Edges::new(core.recorder.window.clone());
         let mut check_ns = start_ns + setup.timeout_ns;
+        let mut aborted = false;
+        let mut tick_ns = match ticks {
+            Some(_) => edges.window.start + SECOND_NS,
+            None => u64::MAX,
+        };
         loop {
             let now = transport.now();
-            if setup.interrupt.signal().is_some() && now < core.end_ns {
+            if setup.stopped() && now < core.end_ns {
+                aborted = true;
                 core.cut(now);
                 edges.window = core.recorder.window.clone();
             }
             edges.cross(now, transport.wire());
+            if let Some(ticks) = ticks
+                && now >= tick_ns
+            {
+                let second = (tick_ns - edges.window.start) / SECOND_NS - 1;
+                // Whoever watched may be gone; the load is not.
+                let _ = ticks.send(core.recorder.tick(setup.part.worker, second));
+                tick_ns += SECOND_NS;
+            }
             if now >= check_ns {
                 check_ns = core.time_out(transport, now, setup.timeout_ns);
             }
@@ -237,18 +267,20 @@ impl<T: Transport> Worker<'_, T> {
             if now >= core.end_ns {
                 break;
             }
-            let (wake_ns, look_ns) = (core.wake_ns(), check_ns.min(edges.next_ns()));
-            let look_ns = look_ns.min(now + INTERRUPT_CHECK_NS);
+            let look_ns = check_ns.min(edges.next_ns()).min(tick_ns);
+            let (wake_ns, look_ns) = (core.wake_ns(), look_ns.min(now + INTERRUPT_CHECK_NS));
             // What is due just after the next look would be late if that look were slept to.
             let due = wake_ns <= look_ns + SHORTLY_NS;
             let until = Until { ns: wake_ns.min(look_ns), due };
             transport.poll(until, |ended| core.ended(&ended))?;
         }
         core.drain(transport, plan.drain_ns)?;
-        let connections = core.connections_used();
+        let (connections, visits) = (core.connections_used(), core.visit_counts());
         Ok(Harvest {
             recorder: core.recorder,
             connections,
+            visits,
+            aborted,
             wire: edges.wire(),
             cpu_ns: edges.cpu_ns(),
             waited_ns: edges.waited_ns(),

@@ -3,14 +3,16 @@
 //! A load model says when request n is due. The engine asks and obeys; what comes late is late by
 //! the engine's fault and shows as schedule lag, because the plan does not move. `closed` is a
 //! fixed number of users who each wait for the answer; `constant`, `poisson` and `stages` are
-//! arrivals that answers cannot slow down (Schroeder, Wierman and Harchol-Balter, "Open versus
-//! closed: a cautionary tale", NSDI 2006). Every figure is labelled with its model.
+//! arrivals that answers cannot slow down; `visits` are users who come and go (Schroeder, Wierman
+//! and Harchol-Balter, "Open versus closed: a cautionary tale", NSDI 2006). Every figure is labelled
+//! with its model.
 
 mod choice;
 mod closed;
 mod constant;
 mod poisson;
 mod stages;
+mod visits;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +21,7 @@ pub use closed::{Closed, Spread};
 pub use constant::Constant;
 pub use poisson::Poisson;
 pub use stages::{Stage, Stages};
-
-use crate::random::mix;
+pub use visits::Visits;
 
 /// When requests arrive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,8 @@ pub enum LoadModel {
     Poisson(Poisson),
     /// Arrivals at a rate that changes in stages.
     Stages(Stages),
+    /// Users who arrive at a rate, stay for some requests and leave.
+    Visits(Visits),
 }
 
 impl LoadModel {
@@ -55,45 +58,60 @@ impl LoadModel {
                     stages.stages.iter().map(|stage| format!("{}/s", stage.rate_per_s)).collect();
                 format!("open, ramp 0/s to {}", ends.join(" to "))
             }
+            Self::Visits(visits) => {
+                let arrive = if visits.random { "at random" } else { "evenly" };
+                let think = match (visits.think_ns as f64 / 1e6, visits.spread) {
+                    (0.0, _) => "no think time".into(),
+                    (ms, Spread::Fixed) => format!("think time {ms} ms"),
+                    (ms, Spread::Exponential) => format!("exponential think time of {ms} ms"),
+                };
+                format!(
+                    "partly open, {} users/s {arrive}, {} requests each, {think}",
+                    visits.rate_per_s, visits.requests
+                )
+            }
         }
     }
 
-    /// Mean requests a second that are asked for; `None` for a closed model, which asks for none.
+    /// Mean requests a second that are asked for; `None` for a model in which that depends on the
+    /// answers.
     pub fn offered_rps(&self) -> Option<f64> {
         match self {
-            Self::Closed(_) => None,
+            Self::Closed(_) | Self::Visits(_) => None,
             Self::Constant(constant) => Some(constant.rate_per_s),
             Self::Poisson(poisson) => Some(poisson.rate_per_s),
             Self::Stages(stages) => Some(stages.mean_per_s()),
         }
     }
+
+    /// Whether something arrives whatever the answers do.
+    pub const fn is_open(&self) -> bool {
+        !matches!(self, Self::Closed(_))
+    }
 }
 
-/// The arrivals of an open model that one worker carries, in order. Those of all workers together
-/// are the model's.
+/// The arrivals of an open model, in order: a function of the model and the seed.
 #[derive(Clone, Debug)]
 pub struct Arrivals {
     model: LoadModel,
     seed: u64,
-    worker: u64,
-    workers: u64,
     taken: u64,
     due_ns: Option<f64>,
 }
 
 impl Arrivals {
-    /// Arrivals of worker `worker` of `workers`.
-    pub fn new(model: &LoadModel, seed: u64, worker: u32, workers: u32) -> Self {
+    /// All arrivals of this model. A closed one has none.
+    pub fn new(model: &LoadModel, seed: u64) -> Self {
         let model = match model {
-            // Independent processes of a share of the rate each make up one of the whole rate.
-            LoadModel::Poisson(Poisson { rate_per_s }) => {
-                LoadModel::Poisson(Poisson { rate_per_s: rate_per_s / f64::from(workers) })
+            LoadModel::Visits(Visits { rate_per_s, random: true, .. }) => {
+                LoadModel::Poisson(Poisson { rate_per_s: *rate_per_s })
+            }
+            LoadModel::Visits(Visits { rate_per_s, random: false, .. }) => {
+                LoadModel::Constant(Constant { rate_per_s: *rate_per_s })
             }
             other => other.clone(),
         };
-        let (worker, workers) = (u64::from(worker), u64::from(workers));
-        let seed = mix(seed, worker);
-        let mut arrivals = Self { model, seed, worker, workers, taken: 0, due_ns: Some(0.0) };
+        let mut arrivals = Self { model, seed, taken: 0, due_ns: Some(0.0) };
         arrivals.due_ns = arrivals.due_of_next();
         arrivals
     }
@@ -103,7 +121,7 @@ impl Arrivals {
         self.due_ns.map(|ns| ns as u64)
     }
 
-    /// How many have been taken.
+    /// How many have been taken, which is the number of the next.
     pub const fn taken(&self) -> u64 {
         self.taken
     }
@@ -115,13 +133,11 @@ impl Arrivals {
     }
 
     fn due_of_next(&self) -> Option<f64> {
-        let n = self.taken * self.workers + self.worker;
+        let n = self.taken;
         match &self.model {
-            LoadModel::Closed(_) => None,
+            LoadModel::Closed(_) | LoadModel::Visits(_) => None,
             LoadModel::Constant(constant) => Some(constant.arrival_ns(n) as f64),
-            LoadModel::Poisson(poisson) => {
-                Some(self.due_ns? + poisson.gap_ns(self.seed, self.taken))
-            }
+            LoadModel::Poisson(poisson) => Some(self.due_ns? + poisson.gap_ns(self.seed, n)),
             LoadModel::Stages(stages) => stages.arrival_ns(n).map(|ns| ns as f64),
         }
     }
@@ -133,8 +149,8 @@ mod tests {
 
     use super::*;
 
-    fn first(model: &LoadModel, seed: u64, worker: u32, workers: u32, count: usize) -> Vec<u64> {
-        let mut arrivals = Arrivals::new(model, seed, worker, workers);
+    fn first(model: &LoadModel, seed: u64, count: usize) -> Vec<u64> {
+        let mut arrivals = Arrivals::new(model, seed);
         let mut due = Vec::new();
         while due.len() < count
             && let Some(ns) = arrivals.due_ns()
@@ -146,34 +162,34 @@ mod tests {
     }
 
     #[test]
-    fn the_shares_of_the_workers_make_up_the_whole_schedule() {
-        let stage = Stage { rate_per_s: 100.0, length_ns: 2_000_000_000 };
-        for model in [
-            LoadModel::Constant(Constant { rate_per_s: 333.0 }),
-            LoadModel::Stages(Stages { stages: vec![stage, stage] }),
-        ] {
-            let mut shared: Vec<u64> =
-                (0..3).flat_map(|worker| first(&model, 1, worker, 3, 50)).collect();
-            shared.sort_unstable();
-            assert_eq!(shared, first(&model, 1, 0, 1, 150), "{model:?}");
-        }
+    fn a_poisson_process_has_its_rate() {
+        let model = LoadModel::Poisson(Poisson { rate_per_s: 2000.0 });
+        let due = first(&model, 1, 30_000);
+        let within = due.iter().filter(|ns| **ns < 10_000_000_000).count();
+        assert!((19_500..20_500).contains(&within), "{within}");
     }
 
     #[test]
-    fn the_shares_of_a_poisson_process_have_its_rate_and_differ() {
-        let model = LoadModel::Poisson(Poisson { rate_per_s: 1000.0 });
-        let within = |due: &[u64]| due.iter().filter(|ns| **ns < 10_000_000_000).count();
-        let of = |worker| first(&model, 1, worker, 2, 20_000);
-        let (one, two) = (of(0), of(1));
-        assert_ne!(one[..10], two[..10]);
-        let total = within(&one) + within(&two);
-        assert!((9_700..10_300).contains(&total), "{total}");
+    fn visitors_arrive_as_requests_of_the_same_rate_do() {
+        let visits = Visits {
+            rate_per_s: 50.0,
+            random: false,
+            requests: 3,
+            think_ns: 0,
+            spread: Spread::Fixed,
+        };
+        let constant = LoadModel::Constant(Constant { rate_per_s: 50.0 });
+        assert_eq!(first(&LoadModel::Visits(visits), 1, 100), first(&constant, 1, 100));
+        let poisson = LoadModel::Poisson(Poisson { rate_per_s: 50.0 });
+        let random = LoadModel::Visits(Visits { random: true, ..visits });
+        assert_eq!(first(&random, 1, 100), first(&poisson, 1, 100));
+        assert_eq!(random.offered_rps(), None);
     }
 
     #[test]
     fn a_closed_model_has_no_arrivals() {
         let closed = LoadModel::Closed(Closed::without_thinking());
-        assert_eq!(Arrivals::new(&closed, 1, 0, 1).due_ns(), None);
+        assert_eq!(Arrivals::new(&closed, 1).due_ns(), None);
     }
 
     proptest! {
@@ -181,16 +197,25 @@ mod tests {
         fn arrivals_come_in_order_and_depend_on_the_seed_alone(
             seed: u64,
             rate in 0.1f64..1e6,
-            workers in 1u32..5,
+            stages in prop::collection::vec((0.1f64..1e4, 1u64..20_000_000_000), 1..5),
         ) {
+            let stages = stages
+                .into_iter()
+                .map(|(rate_per_s, length_ns)| Stage { rate_per_s, length_ns })
+                .collect();
             for model in [
                 LoadModel::Constant(Constant { rate_per_s: rate }),
                 LoadModel::Poisson(Poisson { rate_per_s: rate }),
+                LoadModel::Stages(Stages { stages }),
             ] {
-                let due = first(&model, seed, workers - 1, workers, 100);
-                prop_assert_eq!(due.len(), 100);
+                let due = first(&model, seed, 100);
                 prop_assert!(due.windows(2).all(|pair| pair[0] <= pair[1]));
-                prop_assert_eq!(due, first(&model, seed, workers - 1, workers, 100));
+                prop_assert_eq!(&due, &first(&model, seed, 100));
+                if let LoadModel::Stages(stages) = &model {
+                    prop_assert!(due.iter().all(|ns| *ns <= stages.length_ns()));
+                } else {
+                    prop_assert_eq!(due.len(), 100);
+                }
             }
         }
     }

@@ -105,6 +105,14 @@ impl Server {
         })
     }
 
+    /// Whether it has ended by itself; its obituary can still be had.
+    pub fn has_ended(&self) -> bool {
+        use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let pid = Pid::from_child(&self.child);
+        waitid(WaitId::Pid(pid), options).ok().flatten().is_some()
+    }
+
     /// How it ended, when it has ended by itself.
     pub fn obituary(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;

@@ -44,14 +44,14 @@ impl Found {
 }
 
 impl LoadRecord {
-    /// What makes this load's figures doubtful. `offered_rps` is the rate that was asked for,
-    /// `connections` how many.
-    pub fn doubts(&self, offered_rps: Option<f64>, connections: u32) -> Vec<Doubt> {
+    /// What makes this load's figures doubtful. `open` says whether its requests had a schedule to
+    /// keep, `connections` how many were asked for.
+    pub fn doubts(&self, open: bool, connections: u32) -> Vec<Doubt> {
         let mut found = Found::default();
         self.doubt_answers(&mut found);
         self.doubt_generator(connections, &mut found);
         self.doubt_cores(&mut found);
-        if offered_rps.is_some() {
+        if open {
             self.doubt_schedule(&mut found);
         }
         found.0
@@ -170,6 +170,15 @@ impl LoadRecord {
                 "the server or its connections do not keep up: lower the rate, or add connections",
             );
         }
+        let turned_away = self.visits.map_or(0, |visits| visits.turned_away);
+        if turned_away > 0 {
+            found.add(
+                true,
+                "turned_away",
+                format!("{turned_away} users came while too many others were there"),
+                "the server does not keep up: let fewer users arrive, or stay for less",
+            );
+        }
         let lag = self.lag().quantile_ns(0.99);
         if lag <= LAG_P99_MAX_NS {
             return;
@@ -218,33 +227,35 @@ mod tests {
             timeline: vec![],
             bytes_sent: 0,
             bytes_received: 0,
+            visits: None,
+            aborted: false,
             closed_by_server: 0,
             generator: GeneratorUse { workers: 1, busiest: 0.5, ..GeneratorUse::default() },
             server: None,
         }
     }
 
-    fn codes(load: &LoadRecord, offered: Option<f64>) -> Vec<(String, bool)> {
-        load.doubts(offered, 8).into_iter().map(|d| (d.code, d.invalidates)).collect()
+    fn codes(load: &LoadRecord, open: bool) -> Vec<(String, bool)> {
+        load.doubts(open, 8).into_iter().map(|d| (d.code, d.invalidates)).collect()
     }
 
     #[test]
     fn a_clean_load_leaves_no_doubt() {
-        assert_eq!(codes(&load(20_000), None), []);
-        assert_eq!(codes(&load(20_000), Some(20_000.0)), []);
+        assert_eq!(codes(&load(20_000), false), []);
+        assert_eq!(codes(&load(20_000), true), []);
     }
 
     #[test]
     fn each_fault_has_its_doubt() {
-        let doubted = |change: &dyn Fn(&mut LoadRecord), offered| {
+        let doubted = |change: &dyn Fn(&mut LoadRecord), open| {
             let mut load = load(20_000);
             change(&mut load);
-            codes(&load, offered)
+            codes(&load, open)
         };
         let one = |code: &str, invalidates| vec![(code.to_string(), invalidates)];
-        assert_eq!(doubted(&|l| l.connections = 7, None), one("connections", true));
+        assert_eq!(doubted(&|l| l.connections = 7, false), one("connections", true));
         assert_eq!(
-            doubted(&|l| l.generator.busiest = 0.95, None),
+            doubted(&|l| l.generator.busiest = 0.95, false),
             one("generator_saturated", true)
         );
         let both_full = |l: &mut LoadRecord| {
@@ -252,48 +263,48 @@ mod tests {
             let (interval_ns, cpu_ns) = (100, 199);
             l.server = Some(ServerUse { interval_ns, cpu_ns, threads: 2, ..ServerUse::default() });
         };
-        assert_eq!(doubted(&both_full, None), one("generator_saturated", false));
+        assert_eq!(doubted(&both_full, false), one("generator_saturated", false));
         let error = |class: &'static str, n| {
             move |l: &mut LoadRecord| {
                 l.counts.errors.insert(class.into(), n);
             }
         };
-        assert_eq!(doubted(&error("wrong_user", 1), None), one("wrong_answers", true));
-        assert_eq!(doubted(&error("reset", 1), None), one("errors", false));
-        assert_eq!(doubted(&error("reset", 1000), None), one("errors", true));
+        assert_eq!(doubted(&error("wrong_user", 1), false), one("wrong_answers", true));
+        assert_eq!(doubted(&error("reset", 1), false), one("errors", false));
+        assert_eq!(doubted(&error("reset", 1000), false), one("errors", true));
         let unfinished = |n| {
             move |l: &mut LoadRecord| {
                 (l.counts.unfinished, l.counts.sent) = (n, l.counts.sent + n);
             }
         };
         assert_eq!(
-            doubted(&unfinished(1), None),
+            doubted(&unfinished(1), false),
             one("errors", true),
             "of 8 connections one hangs"
         );
         assert_eq!(
-            doubted(&|l| l.counts.longest_silence_ns = 2_000_000_000, None),
+            doubted(&|l| l.counts.longest_silence_ns = 2_000_000_000, false),
             one("stall", true)
         );
         assert_eq!(
-            doubted(&|l| l.generator.waited = 0.05, None),
+            doubted(&|l| l.generator.waited = 0.05, false),
             one("generator_contended", false)
         );
-        assert_eq!(doubted(&|l| l.generator.waited = 0.5, None), one("generator_contended", true));
+        assert_eq!(doubted(&|l| l.generator.waited = 0.5, false), one("generator_contended", true));
         let waited = |l: &mut LoadRecord| {
             l.server = Some(ServerUse { interval_ns: 100, waited_ns: 50, ..ServerUse::default() });
         };
-        assert_eq!(doubted(&waited, None), one("server_contended", true));
-        assert_eq!(doubted(&|l| l.counts.dropped = 1, Some(1.0)), one("dropped", true));
-        assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), Some(1.0)), one("lag", true));
-        assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), None), []);
+        assert_eq!(doubted(&waited, false), one("server_contended", true));
+        assert_eq!(doubted(&|l| l.counts.dropped = 1, true), one("dropped", true));
+        assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), true), one("lag", true));
+        assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), false), []);
         let waited = |l: &mut LoadRecord| {
             l.steps[0].lag.record(5_000_000);
             l.counts.queued = 1000;
         };
-        assert_eq!(doubted(&waited, Some(1.0)), one("lag", false));
-        assert_eq!(codes(&load(500), None), one("few_samples", false));
-        assert_eq!(codes(&load(0), None), one("no_answers", true));
+        assert_eq!(doubted(&waited, true), one("lag", false));
+        assert_eq!(codes(&load(500), false), one("few_samples", false));
+        assert_eq!(codes(&load(0), false), one("no_answers", true));
     }
 
     #[test]

@@ -171,6 +171,12 @@ pub struct LoadRecord {
     pub counts: Counts,
     /// Requests of the Measure phase, step by step of the journey.
     pub steps: Vec<StepRecord>,
+    /// The users who came and went; `None` but for a partly open load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visits: Option<VisitCounts>,
+    /// Whether Measure was ended before its time, so that these are the figures of its beginning.
+    #[serde(default)]
+    pub aborted: bool,
     /// The Measure phase second by second.
     pub timeline: Vec<Second>,
     /// Bytes written to sockets during Measure.
@@ -261,6 +267,29 @@ impl Counts {
 
 fn per_second(count: u64, window_ns: u64) -> f64 {
     if window_ns == 0 { 0.0 } else { count as f64 * 1e9 / window_ns as f64 }
+}
+
+/// Users of a partly open load who arrived in the Measure phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VisitCounts {
+    /// Users who arrived.
+    pub arrived: u64,
+    /// Users who made all their requests and left.
+    pub completed: u64,
+    /// Users who left because a request failed.
+    pub failed: u64,
+    /// Users who found too many others there to be let in by the generator.
+    pub turned_away: u64,
+}
+
+impl VisitCounts {
+    /// Adds another worker's counts.
+    pub const fn merge(&mut self, other: &Self) {
+        self.arrived += other.arrived;
+        self.completed += other.completed;
+        self.failed += other.failed;
+        self.turned_away += other.turned_away;
+    }
 }
 
 /// Requests that ended within one second of Measure.

@@ -14,10 +14,12 @@ use summary::Summary;
 
 use super::{Format, output, refuse_debug_build, serve, signals};
 use crate::campaign::Probe;
-use crate::engine::{self, Driver, Pacing, Phase, interrupted};
+use crate::engine::{self, Driver, Pacing, Phase, Watcher, interrupted};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
-use crate::load::{Closed, Constant, LoadModel, Poisson, Spread, Stage, Stages, UserChoice};
+use crate::load::{
+    Closed, Constant, LoadModel, Poisson, Spread, Stage, Stages, UserChoice, Visits,
+};
 use crate::plan::LoadPlan;
 use crate::proc::{self, Server, ServerOptions};
 use crate::record::{LoadRecord, write_atomically};
@@ -45,15 +47,23 @@ pub(super) struct RunArgs {
     /// Open load at this rate, `5000/s` [default: closed load]
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
-    /// Let arrivals at --rate come at random (a Poisson process) instead of evenly
-    #[arg(long, requires = "rate")]
+    /// Partly open load: users arrive at this rate, `20/s`, log in, make --requests requests with
+    /// --think between them, log out and leave
+    #[arg(long, value_name = "RATE", conflicts_with_all = ["rate", "stage"])]
+    visits: Option<Rate>,
+    /// Requests of each user of --visits
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "visits",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    requests: u32,
+    /// Let arrivals at --rate or --visits come at random (a Poisson process) instead of evenly
+    #[arg(long)]
     poisson: bool,
     /// Open load whose rate goes in a straight line, from 0, to each of these in turn,
     /// `1000/s:30s`; together they are the duration
     #[arg(long, value_name = "RATE:SPAN", conflicts_with_all = ["rate", "duration", "warmup"])]
     stage: Vec<StageFlag>,
-    /// Time between an answer and the user's next request, in a closed load: `1s`, or `exp:1s` for
-    /// exponential times of that mean
+    /// Time between an answer and the user's next request, in a closed or partly open load: `1s`, or
+    /// `exp:1s` for exponential times of that mean
     #[arg(long, value_name = "SPAN", default_value = "0s", conflicts_with_all = ["rate", "stage"])]
     think: Think,
     /// Whose turn it is: in-turn, uniform or zipf:S [default: uniform, in-turn in a closed load]
@@ -166,7 +176,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let usable = proc::usable_cores().len();
     let shared = placement.shared();
     let cores = if server.is_some() { placement.generator } else { Vec::new() };
-    let one = matches!(plan.choice, UserChoice::Zipf(_));
+    let one = matches!((plan.choice, &plan.model), (UserChoice::Zipf(_), LoadModel::Closed(_)));
     let workers = args.workers.unwrap_or(if one { 1 } else { cores.len().max(1) as u32 });
     let mut driver = Driver::new(script, cores, workers, interrupt.clone())?;
     let own_core = if server.is_some() { !shared } else { usable > workers as usize };
@@ -196,18 +206,33 @@ fn drive(
     server: Option<&Server>,
     began: &mut SystemTime,
 ) -> Result<LoadRecord> {
-    let mut probe = server.map(Probe::new);
-    let mut load = engine::load(driver, plan, seed, |phase| {
+    let mut observer = Observer { server, probe: server.map(Probe::new), began };
+    let mut load = engine::load(driver, plan, seed, &mut observer)?;
+    // A server that died cannot be asked; its obituary says more than that.
+    load.server = observer.probe.and_then(|probe| probe.used().ok().flatten());
+    Ok(load)
+}
+
+/// Watches the server while it is loaded.
+struct Observer<'a> {
+    server: Option<&'a Server>,
+    probe: Option<Probe<'a>>,
+    began: &'a mut SystemTime,
+}
+
+impl Watcher for &mut Observer<'_> {
+    fn enter(&mut self, phase: Phase) {
         if phase == Phase::Measure {
-            *began = SystemTime::now();
+            *self.began = SystemTime::now();
         }
-        if let Some(probe) = &mut probe {
+        if let Some(probe) = &mut self.probe {
             probe.enter(phase);
         }
-    })?;
-    // A server that died cannot be asked; its obituary says more than that.
-    load.server = probe.and_then(|probe| probe.used().ok().flatten());
-    Ok(load)
+    }
+
+    fn go_on(&mut self) -> bool {
+        !self.server.is_some_and(Server::has_ended)
+    }
 }
 
 /// Whether what was printed may be used, as an exit code.
@@ -260,6 +285,11 @@ impl RunArgs {
                 self.timeout
             )));
         }
+        if self.poisson && self.rate.is_none() && self.visits.is_none() {
+            return Err(Error::Config(
+                "--poisson needs a rate to arrive at: --rate or --visits".into(),
+            ));
+        }
         let model = self.model();
         let choice = match (&model, self.user_choice) {
             (_, Some(choice)) => choice,
@@ -279,11 +309,11 @@ impl RunArgs {
                     .into(),
             ));
         }
-        if self.workers.is_some_and(|workers| workers > 1) && matches!(choice, UserChoice::Zipf(_))
-        {
+        let several = self.workers.is_some_and(|workers| workers > 1);
+        if closed && several && matches!(choice, UserChoice::Zipf(_)) {
             return Err(Error::Config(
-                "--user-choice zipf needs --workers 1: each worker would have a first user of its \
-                 own, and the whole would not follow Zipf's law"
+                "--user-choice zipf in a closed load needs --workers 1: the users of a connection \
+                 are those of its worker, and the whole would not follow Zipf's law"
                     .into(),
             ));
         }
@@ -301,6 +331,16 @@ impl RunArgs {
     }
 
     fn model(&self) -> LoadModel {
+        if let Some(rate) = self.visits {
+            let Closed { think_ns, spread } = self.think.0;
+            return LoadModel::Visits(Visits {
+                rate_per_s: rate.per_second(),
+                random: self.poisson,
+                requests: self.requests,
+                think_ns,
+                spread,
+            });
+        }
         match self.rate.map(Rate::per_second) {
             Some(rate_per_s) if self.poisson => LoadModel::Poisson(Poisson { rate_per_s }),
             Some(rate_per_s) => LoadModel::Constant(Constant { rate_per_s }),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::plan::LoadPlan;
-use crate::record::{Counts, Doubt, Histogram, LoadRecord};
+use crate::record::{Counts, Doubt, Histogram, LoadRecord, StepRecord, VisitCounts};
 use crate::report::figure;
 use crate::units::grouped;
 
@@ -19,6 +19,8 @@ pub(super) struct Summary {
     requests: u64,
     errors: BTreeMap<String, u64>,
     duration_s: f64,
+    /// Whether Measure was ended before its time.
+    aborted: bool,
     offered_rps: Option<f64>,
     achieved_rps: f64,
     goodput_rps: f64,
@@ -31,6 +33,8 @@ pub(super) struct Summary {
     bytes_sent: u64,
     bytes_received: u64,
     login: Option<LoginFigures>,
+    visits: Option<VisitCounts>,
+    steps: Vec<StepFigures>,
     pub(super) doubts: Vec<Doubt>,
     #[serde(skip)]
     spins: bool,
@@ -82,6 +86,26 @@ struct LoginFigures {
     credential_bytes: u64,
 }
 
+/// Requests of one step, where a journey has several.
+#[derive(Debug, Serialize)]
+struct StepFigures {
+    name: String,
+    ok: u64,
+    response_us: Distribution,
+    service_us: Distribution,
+}
+
+impl StepFigures {
+    fn new(step: &StepRecord) -> Self {
+        Self {
+            name: step.name.clone(),
+            ok: step.response.count(),
+            response_us: Distribution::new(&step.response),
+            service_us: Distribution::new(&step.service),
+        }
+    }
+}
+
 fn us(ns: u64) -> f64 {
     ns as f64 / 1e3
 }
@@ -106,15 +130,22 @@ impl Distribution {
             max: us(histogram.max_ns()),
         }
     }
+
+    /// The row of a table.
+    fn cells(&self) -> String {
+        let cells = [self.p50, self.p90, self.p99, self.p999, self.max];
+        let cells = cells.map(|value| format!("  {:<9}", figure(value, "us")));
+        cells.concat().trim_end().into()
+    }
 }
 
 impl Summary {
     pub(super) fn new(target: &str, plan: &LoadPlan, load: &LoadRecord) -> Self {
         let counts = &load.counts;
         // In a closed load a connection without a user of its own stays unused.
-        let usable = match plan.model.offered_rps() {
-            Some(_) => plan.connections,
-            None => plan.connections.min(plan.users),
+        let usable = match plan.model.is_open() {
+            true => plan.connections,
+            false => plan.connections.min(plan.users),
         };
         let requests = counts.ended_in_window;
         let lag = load.lag();
@@ -136,6 +167,7 @@ impl Summary {
             requests,
             errors: counts.errors.clone(),
             duration_s: counts.window_ns as f64 / 1e9,
+            aborted: load.aborted,
             offered_rps: plan.model.offered_rps(),
             achieved_rps: counts.achieved_rps(),
             goodput_rps: counts.goodput_rps(),
@@ -163,7 +195,9 @@ impl Summary {
                 rps: each(f64::from(login.users) * 1e9, login.wall_ns),
                 credential_bytes: login.credential_bytes,
             }),
-            doubts: load.doubts(plan.model.offered_rps(), usable),
+            visits: load.visits,
+            steps: load.steps.iter().map(StepFigures::new).collect(),
+            doubts: load.doubts(plan.model.is_open(), usable),
             spins: load.generator.spins,
         }
     }
@@ -177,6 +211,9 @@ impl Summary {
         };
         for doubt in self.doubts.iter().filter(|doubt| doubt.invalidates) {
             line(format!("INVALID: {}; {}", doubt.what, doubt.remedy));
+        }
+        if self.aborted {
+            line("ended early: these are the figures of the beginning".into());
         }
         line(format!(
             "{}: {}, {} users on {} connections, {:.2} s",
@@ -203,16 +240,25 @@ impl Summary {
                 grouped(self.counts.planned)
             ));
         }
+        if let Some(visits) = &self.visits {
+            line(format!(
+                "  visits       {} users arrived, {} made all their requests, {} left for a failure",
+                grouped(visits.arrived),
+                grouped(visits.completed),
+                grouped(visits.failed)
+            ));
+        }
         for (class, count) in &self.errors {
             line(format!("  error        {class}: {}", grouped(*count)));
         }
         line("               p50        p90        p99        p99.9      max".into());
         for (name, d) in [("response", &self.response_us), ("service", &self.service_us)] {
-            let cells = [d.p50, d.p90, d.p99, d.p999, d.max].map(|v| figure(v, "us"));
-            line(format!(
-                "  {name:<10} {}",
-                cells.map(|cell| format!("  {cell:<9}")).concat().trim_end()
-            ));
+            line(format!("  {name:<10} {}", d.cells()));
+        }
+        // A journey of one step has said it all.
+        for step in self.steps.iter().filter(|_| self.steps.len() > 1) {
+            let name: String = step.name.chars().take(10).collect();
+            line(format!("  {name:<10} {}", step.response_us.cells()));
         }
         let lag = &self.schedule_lag_us;
         line(format!(

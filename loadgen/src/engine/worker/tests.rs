@@ -3,7 +3,7 @@
 use servers::contract::Target;
 
 use super::*;
-use crate::load::{Closed, Constant, LoadModel, Spread, UserChoice};
+use crate::load::{Closed, Constant, LoadModel, Poisson, Spread, UserChoice, Visits};
 use crate::record::Counts;
 use crate::transport::mock::{Mock, Reply, Seen};
 
@@ -52,6 +52,16 @@ fn closed(think_ns: u64) -> LoadModel {
     LoadModel::Closed(Closed { think_ns, spread: Spread::Fixed })
 }
 
+fn visits(rate: f64, requests: u32, think_ns: u64) -> LoadModel {
+    LoadModel::Visits(Visits {
+        rate_per_s: rate,
+        random: false,
+        requests,
+        think_ns,
+        spread: Spread::Fixed,
+    })
+}
+
 /// The right answer after `ns`.
 fn right(seen: &Seen, ns: u64) -> Reply {
     Reply::After(ns, 200, format!("{{\"user_id\":{}}}", seen.user))
@@ -82,11 +92,12 @@ fn run(plan: &LoadPlan, mut server: impl FnMut(&Seen) -> Reply) -> Run {
         connections: plan.connections,
         timeout_ns: plan.timeout_ns,
         interrupt: &interrupt,
+        stop: &AtomicBool::new(false),
     };
     let mut worker = Worker { transport, setup, credentials: Credentials::default() };
     let login = worker.login(0, plan.users, Keep::Credentials).unwrap();
     assert_eq!(login.users, plan.users);
-    let harvest = worker.load(plan, 1, 0).unwrap();
+    let harvest = worker.load(plan, 1, 0, None).unwrap();
     let seen = worker.transport.seen.into_iter().filter(|seen| seen.request > 0).collect();
     let (counts, steps, timeline) = harvest.recorder.into_parts();
     assert!(counts.balanced(), "{counts:?}");
@@ -241,10 +252,11 @@ fn the_same_seed_asks_the_same() {
             connections: 8,
             timeout_ns: S,
             interrupt: &interrupt,
+            stop: &AtomicBool::new(false),
         };
         let transport = Mock::new(|seen: &Seen| right(seen, MS));
         let mut worker = Worker { transport, setup, credentials: Credentials::default() };
-        worker.load(&plan(open(200.0), 100, 8, S), seed, 0).unwrap();
+        worker.load(&plan(open(200.0), 100, 8, S), seed, 0, None).unwrap();
         worker.transport.seen.into_iter().map(|seen| seen.user).collect::<Vec<_>>()
     };
     assert_eq!(seen(1), seen(1));
@@ -262,6 +274,7 @@ fn a_refused_login_ends_setup_and_names_the_user() {
             connections: 3,
             timeout_ns: S,
             interrupt: &interrupt,
+            stop: &AtomicBool::new(false),
         };
         let transport = Mock::new(reply);
         let mut worker = Worker { transport, setup, credentials: Credentials::default() };
@@ -287,7 +300,7 @@ fn an_interrupt_ends_the_load_and_what_was_measured_counts() {
     let flag = interrupt.flag().clone();
     let transport = Mock::new(move |seen: &Seen| {
         if seen.sent_ns >= 300 * MS {
-            flag.store(crate::error::SIGINT, std::sync::atomic::Ordering::Relaxed);
+            flag.store(crate::error::SIGINT, Ordering::Relaxed);
         }
         right(seen, MS)
     });
@@ -297,11 +310,140 @@ fn an_interrupt_ends_the_load_and_what_was_measured_counts() {
         connections: 1,
         timeout_ns: S,
         interrupt: &interrupt,
+        stop: &AtomicBool::new(false),
     };
     let mut worker = Worker { transport, setup, credentials: Credentials::default() };
-    let harvest = worker.load(&plan(open(100.0), 1, 1, 10 * S), 1, 0).unwrap();
+    let harvest = worker.load(&plan(open(100.0), 1, 1, 10 * S), 1, 0, None).unwrap();
     let (counts, ..) = harvest.recorder.into_parts();
     assert!(counts.balanced());
     assert!((300 * MS..320 * MS).contains(&counts.window_ns), "{counts:?}");
     assert!((30..=32).contains(&counts.ok), "{counts:?}");
+}
+
+/// What the server sees of this load when so many workers carry it: who asked, and when.
+fn seen_by_server(plan: &LoadPlan, workers: u32) -> Vec<(u64, u64)> {
+    let script = script();
+    let interrupt = Interrupt::default();
+    let mut all = Vec::new();
+    for worker in 0..workers {
+        let part = Part { worker, workers };
+        let setup = Setup {
+            script: &script,
+            part,
+            connections: part.of(plan.connections),
+            timeout_ns: S,
+            interrupt: &interrupt,
+            stop: &AtomicBool::new(false),
+        };
+        let transport = Mock::new(|seen: &Seen| right(seen, 0));
+        let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+        worker.load(plan, 5, 0, None).unwrap();
+        all.extend(worker.transport.seen.iter().map(|seen| (seen.sent_ns, seen.user)));
+    }
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn an_open_load_is_the_same_for_any_number_of_workers() {
+    for model in [open(500.0), LoadModel::Poisson(Poisson { rate_per_s: 500.0 })] {
+        for choice in [UserChoice::InTurn, UserChoice::Uniform, UserChoice::Zipf(1.1)] {
+            let plan = LoadPlan { choice, ..plan(model.clone(), 100, 24, S) };
+            let by_one = seen_by_server(&plan, 1);
+            assert!(by_one.len() > 400, "{}", by_one.len());
+            assert_eq!(by_one, seen_by_server(&plan, 3), "{model:?}, {choice}");
+        }
+    }
+}
+
+#[test]
+fn visitors_log_in_ask_log_out_and_leave() {
+    // 10 a second, 3 requests each with 100 ms between them, answers after 10 ms: a visit takes a
+    // login, 3 requests and 2 pauses, and then ends, because the target has no logout.
+    let plan = plan(visits(10.0, 3, 100 * MS), 1000, 8, 2 * S);
+    let script = script();
+    let interrupt = Interrupt::default();
+    let setup = Setup {
+        script: &script,
+        part: Part { worker: 0, workers: 1 },
+        connections: 8,
+        timeout_ns: S,
+        interrupt: &interrupt,
+        stop: &AtomicBool::new(false),
+    };
+    let transport = Mock::new(|seen: &Seen| match seen.request {
+        0 => Reply::After(10 * MS, 200, format!("{{\"token\":\"t{}\"}}", seen.user)),
+        // One of them gets a wrong answer and leaves.
+        _ if seen.credential == "t7" => Reply::After(10 * MS, 503, String::new()),
+        _ => right(seen, 10 * MS),
+    });
+    let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+    let mut in_turn = plan.clone();
+    in_turn.choice = UserChoice::InTurn;
+    let harvest = worker.load(&in_turn, 1, 0, None).unwrap();
+    let visits = harvest.visits.unwrap();
+    assert_eq!((visits.arrived, visits.failed, visits.turned_away), (20, 1, 0));
+    // A visit that begins within the last 240 ms cannot end within Measure.
+    assert_eq!(visits.completed, 17);
+    let of_user = |n: u64| -> Vec<_> {
+        let seen = worker.transport.seen.iter().filter(|seen| seen.user == n);
+        seen.map(|seen| (seen.request, seen.sent_ns / MS, seen.credential.clone())).collect()
+    };
+    let token = || "t3".to_string();
+    assert_eq!(
+        of_user(3),
+        [(0, 300, String::new()), (1, 310, token()), (1, 420, token()), (1, 530, token())]
+    );
+    assert_eq!(of_user(7).len(), 2);
+    let (counts, steps, _) = harvest.recorder.into_parts();
+    assert!(counts.balanced(), "{counts:?}");
+    let names: Vec<_> = steps.iter().map(|step| step.name.as_str()).collect();
+    assert_eq!(names, ["login", "me"]);
+    assert_eq!(steps[0].response.count(), 20);
+}
+
+#[test]
+fn a_load_that_is_stopped_counts_what_was_measured_until_then() {
+    let script = script();
+    let (interrupt, stop) = (Interrupt::default(), AtomicBool::new(false));
+    let transport = Mock::new(|seen: &Seen| {
+        stop.store(seen.sent_ns >= 300 * MS, Ordering::Relaxed);
+        right(seen, MS)
+    });
+    let setup = Setup {
+        script: &script,
+        part: Part { worker: 0, workers: 1 },
+        connections: 1,
+        timeout_ns: S,
+        interrupt: &interrupt,
+        stop: &stop,
+    };
+    let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+    let harvest = worker.load(&plan(open(100.0), 1, 1, 10 * S), 1, 0, None).unwrap();
+    assert!(harvest.aborted);
+    let (counts, ..) = harvest.recorder.into_parts();
+    assert!((300 * MS..320 * MS).contains(&counts.window_ns), "{counts:?}");
+}
+
+#[test]
+fn every_second_is_reported_to_whoever_wants_it() {
+    let script = script();
+    let interrupt = Interrupt::default();
+    let (send, receive) = std::sync::mpsc::channel();
+    let setup = Setup {
+        script: &script,
+        part: Part { worker: 0, workers: 1 },
+        connections: 4,
+        timeout_ns: S,
+        interrupt: &interrupt,
+        stop: &AtomicBool::new(false),
+    };
+    let transport = Mock::new(|seen: &Seen| right(seen, MS));
+    let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+    let mut plan = plan(open(100.0), 4, 4, 3 * S);
+    plan.warmup_ns = S;
+    worker.load(&plan, 1, 0, Some(&send)).unwrap();
+    drop(send);
+    let ticks: Vec<_> = receive.iter().map(|tick| (tick.seconds, tick.ok)).collect();
+    assert_eq!(ticks, [(1, 100), (2, 200), (3, 300)]);
 }

@@ -152,6 +152,8 @@ fn load_record(users: u32, place: f64, noise: &dyn Fn(u64) -> f64) -> LoadRecord
         timeline: vec![],
         bytes_sent: 0,
         bytes_received: 0,
+        visits: None,
+        aborted: false,
         closed_by_server: 0,
         generator: GeneratorUse {
             workers: 1,

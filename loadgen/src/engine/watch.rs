@@ -1,0 +1,167 @@
+//! What the thread that started a load does while its workers run it: it tells whoever watches
+//! when a phase begins and, if they want to know, how the load is going, and asks whether to go on.
+//!
+//! A worker shares nothing; once a second, and only for a watcher who asked for it, it sends a copy
+//! of what it has counted.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use super::Phase;
+use crate::error::Interrupt;
+use crate::plan::LoadPlan;
+use crate::record::Histogram;
+
+/// How often a watcher is asked whether to go on.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// Whoever watches a load, on the thread that started it.
+pub trait Watcher {
+    /// A phase begins.
+    fn enter(&mut self, phase: Phase);
+
+    /// Whether [`Watcher::second`] is to be called.
+    fn wants_seconds(&self) -> bool {
+        false
+    }
+
+    /// A second of Measure is over.
+    fn second(&mut self, _progress: &Progress) {}
+
+    /// Whether the load is to go on; asked about twenty times a second. After a no it ends as an
+    /// interrupt ends it.
+    fn go_on(&mut self) -> bool {
+        true
+    }
+}
+
+impl<F: FnMut(Phase)> Watcher for F {
+    fn enter(&mut self, phase: Phase) {
+        self(phase);
+    }
+}
+
+/// How a load is going: what all workers have counted in Measure so far.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Whole seconds of Measure that are over.
+    pub seconds: u64,
+    /// Requests that were due.
+    pub planned: u64,
+    /// Requests that ended.
+    pub ended: u64,
+    /// Of those, the ones that ended in the last second.
+    pub ended_in_second: u64,
+    /// Right answers.
+    pub ok: u64,
+    /// Response times of the right answers.
+    pub response: Histogram,
+}
+
+/// What one worker has counted when a second of Measure is over.
+#[derive(Debug)]
+pub(super) struct Tick {
+    pub(super) worker: u32,
+    pub(super) seconds: u64,
+    pub(super) planned: u64,
+    pub(super) ended: u64,
+    pub(super) ok: u64,
+    /// Response times of the right answers of this second.
+    pub(super) response: Histogram,
+}
+
+/// Puts the ticks of the workers together.
+pub(super) struct Ticks {
+    send: Option<Sender<Tick>>,
+    receive: Receiver<Tick>,
+    last: Vec<(u64, u64, u64)>,
+    /// Ticks of the second that is not complete yet.
+    arrived: usize,
+    progress: Progress,
+}
+
+impl Ticks {
+    pub(super) fn new(workers: u32, wanted: bool) -> Self {
+        let (send, receive) = channel();
+        let progress = Progress {
+            seconds: 0,
+            planned: 0,
+            ended: 0,
+            ended_in_second: 0,
+            ok: 0,
+            response: Histogram::coarse(),
+        };
+        Self {
+            send: wanted.then_some(send),
+            receive,
+            last: vec![(0, 0, 0); workers as usize],
+            arrived: 0,
+            progress,
+        }
+    }
+
+    /// Where a worker sends its ticks; `None` when nobody wants them.
+    pub(super) fn sender(&self) -> Option<Sender<Tick>> {
+        self.send.clone()
+    }
+
+    /// Waits so long at most for a tick; how the load is going, when the second is complete.
+    fn wait(&mut self, timeout: Duration) -> Option<&Progress> {
+        let tick = match self.receive.recv_timeout(timeout) {
+            Ok(tick) => tick,
+            Err(RecvTimeoutError::Timeout) => return None,
+            Err(RecvTimeoutError::Disconnected) => {
+                std::thread::sleep(timeout);
+                return None;
+            }
+        };
+        self.last[tick.worker as usize] = (tick.planned, tick.ended, tick.ok);
+        self.progress.response.merge(&tick.response);
+        self.arrived += 1;
+        if !self.arrived.is_multiple_of(self.last.len()) {
+            return None;
+        }
+        let before = self.progress.ended;
+        let sum = |of: fn(&(u64, u64, u64)) -> u64| self.last.iter().map(of).sum();
+        self.progress.planned = sum(|last| last.0);
+        self.progress.ended = sum(|last| last.1);
+        self.progress.ok = sum(|last| last.2);
+        self.progress.ended_in_second = self.progress.ended.saturating_sub(before);
+        self.progress.seconds = tick.seconds;
+        Some(&self.progress)
+    }
+}
+
+/// Calls `watcher` as the phases after Setup begin, `start_ns` after `epoch`. Sets `stop` when it
+/// wants the load to end.
+pub(super) fn walk_phases(
+    plan: &LoadPlan,
+    (epoch, start_ns): (Instant, u64),
+    interrupt: &Interrupt,
+    stop: &AtomicBool,
+    ticks: &mut Ticks,
+    watcher: &mut impl Watcher,
+) {
+    let measure_ns = start_ns + plan.warmup_ns;
+    for (phase, at_ns) in [
+        (Phase::Warmup, start_ns),
+        (Phase::Measure, measure_ns),
+        (Phase::Drain, measure_ns + plan.measure_ns),
+    ] {
+        let at = Duration::from_nanos(at_ns);
+        while let Some(left) = at.checked_sub(epoch.elapsed())
+            && interrupt.signal().is_none()
+            && !stop.load(Ordering::Relaxed)
+        {
+            if let Some(progress) = ticks.wait(left.min(ASK_EVERY)) {
+                watcher.second(progress);
+            }
+            if !watcher.go_on() {
+                // Nothing else is published with the flag, so no ordering is needed.
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+        watcher.enter(phase);
+    }
+}
