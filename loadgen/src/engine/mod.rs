@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Interrupt, Result};
-use crate::journey::{Script, Who};
+use crate::journey::Script;
 use crate::load::LoadModel;
 use crate::plan::{FillPlan, LoadPlan};
 use crate::record::{Counts, GeneratorUse, LoadRecord, LoginRecord, Second, StepRecord};
@@ -123,15 +123,8 @@ impl Driver {
             LoginFault::Transport(error) => {
                 Error::Bug(format!("the event queue stopped working: {error}"))
             }
-            LoginFault::Refused { user, outcome } => {
-                let login = &self.script.requests[self.script.login.unwrap_or_default()];
-                let path = login.path.text(Who { n: user, credential: b"" });
-                Error::Target(format!(
-                    "the login of user {user} at http://{}{path} failed: expected status {} and a \
-                     credential, found {outcome}; check that the server runs and that the \
-                     descriptor's users and login are right",
-                    self.script.authority, login.expect_status,
-                ))
+            LoginFault::Refused { user, request, outcome, missing } => {
+                Error::Target(worker::refusal(&self.script, user, request, outcome, missing))
             }
         }
     }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use clap::{ArgGroup, Args};
-use servers::contract::{Journey, Step, Target, UserPattern};
+use servers::contract::{BodyFormat, Journey, Step, Target, UserPattern};
 
 use summary::Summary;
 
@@ -337,7 +337,9 @@ fn url_target(url: &str) -> Result<Target> {
         name: "get".into(),
         method: "GET".into(),
         path: path.into(),
+        headers: BTreeMap::new(),
         body: None,
+        format: BodyFormat::Json,
         expect_status: 200,
         check: None,
     };
@@ -348,6 +350,7 @@ fn url_target(url: &str) -> Result<Target> {
         login: None,
         headers: BTreeMap::new(),
         journeys: BTreeMap::from([("browse".into(), Journey { steps: vec![step] })]),
+        logout: None,
     })
 }
 
