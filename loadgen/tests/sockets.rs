@@ -105,7 +105,11 @@ fn driver(address: SocketAddr, login: bool) -> Driver {
          path = '/me', check = {{ json = '/user_id', equals = '{{n}}' }} }}]\n",
         if login { login_table } else { "" }
     );
-    let script = Script::new(&toml::from_str(&text).unwrap(), "browse").unwrap();
+    driver_of(&text)
+}
+
+fn driver_of(descriptor: &str) -> Driver {
+    let script = Script::new(&toml::from_str(descriptor).unwrap(), "browse").unwrap();
     Driver::new(script, vec![], 1, Interrupt::default()).unwrap()
 }
 
@@ -253,4 +257,87 @@ fn phases_come_in_order_and_warm_up_is_not_counted() {
     assert_eq!((load.counts.planned, count.load(Ordering::SeqCst)), (20, 30));
     let warm = phases[2].1 - phases[1].1;
     assert!(warm >= Duration::from_millis(95), "{warm:?}");
+}
+
+/// Answers a form, a login and a step as a server does that guards both against forged requests:
+/// the token is a field of the form and bound to a cookie, and a login gives new ones of both.
+fn guard(request: &Request) -> Reply {
+    let header = |name| request.headers.iter().find_map(|line| line.strip_prefix(name));
+    let answer = |status, cookie: String, body: String| {
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status}\r\n{cookie}Content-Length: {length}\r\n\r\n");
+        Reply::Bytes((head + &body).into_bytes())
+    };
+    let forbidden = || answer("403 Forbidden", String::new(), String::new());
+    let cookie = header("Cookie: sid=");
+    match request.line.as_str() {
+        line if line.starts_with("GET /form?u=") => {
+            let user = line.trim_start_matches("GET /form?u=").split(' ').next().unwrap();
+            let page = format!("<form><input type=hidden name=t value=\"form+{user}\"></form>");
+            answer("200 OK", format!("Set-Cookie: sid=early-{user}; HttpOnly\r\n"), page)
+        }
+        "POST /login HTTP/1.1" => {
+            let user = request.body.rsplit("user-").next().unwrap();
+            let fits = cookie == Some(format!("early-{user}").as_str())
+                && request.body == format!("t=form%2B{user}&u=user-{user}");
+            let rotated = format!("Set-Cookie: sid=late-{user}\r\nX-Next: next-{user}\r\n");
+            if fits { answer("302 Found", rotated, String::new()) } else { forbidden() }
+        }
+        "POST /cart HTTP/1.1" => match cookie.and_then(|cookie| cookie.strip_prefix("late-")) {
+            Some(user) if header("X-CSRF: ") == Some(format!("next-{user}").as_str()) => {
+                answer("200 OK", String::new(), format!("{{\"user_id\":{user}}}"))
+            }
+            _ => forbidden(),
+        },
+        other => panic!("nobody should ask for {other}"),
+    }
+}
+
+fn guarded(address: SocketAddr, token: &str, field: &str) -> Driver {
+    driver_of(&format!(
+        "name = 't'\nbase_url = 'http://{address}'\n\
+         [login]\npath = '/login'\nformat = 'form'\nexpect_status = 302\n\
+         fields = {{ t = '{field}', u = '{{username}}' }}\n\
+         credential = 'cookie:sid'\nsend = 'cookie:sid'\n\
+         [login.csrf]\npath = '/form?u={{n}}'\ntoken = '{token}'\ncookies = ['sid']\n\
+         after_login = 'header:X-Next'\n\
+         [journeys.browse]\nsteps = [{{ name = 'add', method = 'POST', path = '/cart', \
+         headers = {{ X-CSRF = '{{csrf}}' }}, \
+         check = {{ json = '/user_id', equals = '{{n}}' }} }}]\n",
+    ))
+}
+
+#[test]
+fn a_token_is_fetched_before_a_login_and_the_next_one_is_used_after_it() {
+    let (address, count) = server(guard);
+    let mut driver = guarded(address, "html:t", "{csrf}");
+    driver.workers = 2;
+    let load = engine::load(&driver, &plan(10, 300), 1, |_| {}).unwrap();
+    let login = load.login.unwrap();
+    assert_eq!((login.users, login.service.count()), (10, 10), "a login counts once");
+    let credentials: usize = (0..10).map(|user| format!("late-{user}").len()).sum();
+    assert_eq!(login.credential_bytes, credentials as u64, "the token is no credential");
+    assert!(load.counts.ok > 0 && load.counts.failed() == 0, "{:?}", load.counts);
+    assert_eq!(count.load(Ordering::SeqCst) as u64, load.counts.sent + 20);
+}
+
+#[test]
+fn a_login_with_a_wrong_token_or_none_fails_and_says_at_which_request() {
+    let (address, _) = server(guard);
+    for (token, field, parts) in [
+        (
+            "html:t",
+            "forged",
+            ["login itself", "POST http://", "status 302 and `cookie:sid`", "403"],
+        ),
+        ("html:x", "{csrf}", ["for a CSRF token", "GET http://", "`html:x`", "without `html:x`"]),
+        ("json:/t", "{csrf}", ["for a CSRF token", "/form?u=0", "status 200", "without `json:/t`"]),
+    ] {
+        let driver = guarded(address, token, field);
+        let error = engine::load(&driver, &plan(1, 5000), 1, |_| {}).unwrap_err();
+        assert!(matches!(&error, Error::Target(_)), "{error}");
+        for part in parts {
+            assert!(error.to_string().contains(part), "expected {part} in: {error}");
+        }
+    }
 }

@@ -85,6 +85,9 @@ pub struct Target {
     pub headers: BTreeMap<String, String>,
     /// The journeys a user can make, by name; `browse` is the default one.
     pub journeys: BTreeMap<String, Journey>,
+    /// How a user logs out; absent where nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logout: Option<Logout>,
 }
 
 /// The names and passwords of users, numbered from 0; `{n}` stands for the number.
@@ -112,8 +115,11 @@ pub struct Login {
     /// Encoding of the body.
     #[serde(default)]
     pub format: BodyFormat,
-    /// Fields of the body; `{username}`, `{password}` and `{n}` are replaced.
+    /// Fields of the body; `{username}`, `{password}`, `{n}` and `{csrf}` are replaced.
     pub fields: BTreeMap<String, String>,
+    /// Headers of this request beside the target's, with the same replacements.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
     /// Status of a successful login, 200 by default.
     #[serde(default = "ok")]
     pub expect_status: u16,
@@ -121,17 +127,67 @@ pub struct Login {
     pub credential: CredentialSource,
     /// How later requests carry it.
     pub send: CredentialCarrier,
+    /// The CSRF token that a login must bring; absent where it needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csrf: Option<Csrf>,
 }
 
-/// Encoding of a login body.
+/// A token against cross-site request forgery: a GET before each login fetches it, and `{csrf}`
+/// stands for it in the login and in every request after it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Csrf {
+    /// Path of the GET, `{n}` and `{username}` replaced.
+    pub path: String,
+    /// Status of a right answer to it, 200 by default.
+    #[serde(default = "ok")]
+    pub expect_status: u16,
+    /// Where the token is in that answer. A token in a cookie goes back in that cookie too.
+    pub token: CredentialSource,
+    /// Cookies of that answer which the login and what follows send back, as a browser would. One
+    /// that the login's answer sets anew counts from then on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cookies: Vec<String>,
+    /// Where the token for what follows is in the login's answer. Absent: a token in a cookie is
+    /// what that cookie holds by then, and any other one stays as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_login: Option<CredentialSource>,
+}
+
+/// The request that ends a credential.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Logout {
+    /// HTTP method, POST by default.
+    #[serde(default = "post")]
+    pub method: String,
+    /// Path and query, `{n}` and `{username}` replaced.
+    pub path: String,
+    /// Headers of this request beside the target's; `{csrf}` is replaced too.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Status of a right answer, 204 by default.
+    #[serde(default = "no_content")]
+    pub expect_status: u16,
+}
+
+/// Encoding of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BodyFormat {
-    /// `application/json`: an object of strings.
+    /// `application/json`; a login's is an object of strings.
     #[default]
     Json,
     /// `application/x-www-form-urlencoded`.
     Form,
+}
+
+impl BodyFormat {
+    /// Whether it is the default.
+    #[must_use]
+    pub const fn is_json(&self) -> bool {
+        matches!(self, Self::Json)
+    }
 }
 
 /// A named sequence of requests that a logged-in user repeats.
@@ -153,9 +209,15 @@ pub struct Step {
     pub method: String,
     /// Path and query, `{n}` and `{username}` replaced.
     pub path: String,
-    /// JSON body as text, `{n}` and `{username}` replaced.
+    /// Headers of this request beside the target's, `{n}`, `{username}` and `{csrf}` replaced.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Body as text in its encoding, with the same replacements, which are escaped for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// Encoding of the body.
+    #[serde(default, skip_serializing_if = "BodyFormat::is_json")]
+    pub format: BodyFormat,
     /// Status of a correct answer, 200 by default.
     #[serde(default = "ok")]
     pub expect_status: u16,
@@ -174,15 +236,24 @@ pub struct Check {
     pub equals: String,
 }
 
-fn ok() -> u16 {
+const fn ok() -> u16 {
     200
+}
+
+const fn no_content() -> u16 {
+    204
 }
 
 fn get() -> String {
     "GET".into()
 }
 
-/// Where a credential is in the answer to a login: `cookie:NAME`, `json:/pointer` or `header:NAME`.
+fn post() -> String {
+    "POST".into()
+}
+
+/// Where a credential or a token is in an answer: `cookie:NAME`, `json:/pointer`, `header:NAME` or
+/// `html:NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum CredentialSource {
@@ -192,6 +263,8 @@ pub enum CredentialSource {
     Json(String),
     /// Value of this header.
     Header(String),
+    /// In an HTML page: the value of the input, or the content of the meta element, of this name.
+    Html(String),
 }
 
 /// How a request carries a credential: `cookie:NAME` or `header:NAME: TEMPLATE`, where
@@ -220,7 +293,7 @@ pub struct ContractError {
     pub found: String,
 }
 
-const SOURCE_FORMS: &str = "`cookie:NAME`, `json:/pointer` or `header:NAME`";
+const SOURCE_FORMS: &str = "`cookie:NAME`, `json:/pointer`, `header:NAME` or `html:NAME`";
 const CARRIER_FORMS: &str = "`cookie:NAME` or `header:NAME: text with {credential}`";
 
 impl FromStr for CredentialSource {
@@ -231,6 +304,7 @@ impl FromStr for CredentialSource {
             Some(("cookie", name)) if !name.is_empty() => Ok(Self::Cookie(name.into())),
             Some(("json", pointer)) if pointer.starts_with('/') => Ok(Self::Json(pointer.into())),
             Some(("header", name)) if !name.is_empty() => Ok(Self::Header(name.into())),
+            Some(("html", name)) if !name.is_empty() => Ok(Self::Html(name.into())),
             _ => Err(ContractError { expected: SOURCE_FORMS, found: text.into() }),
         }
     }
@@ -242,6 +316,7 @@ impl fmt::Display for CredentialSource {
             Self::Cookie(name) => write!(f, "cookie:{name}"),
             Self::Json(pointer) => write!(f, "json:{pointer}"),
             Self::Header(name) => write!(f, "header:{name}"),
+            Self::Html(name) => write!(f, "html:{name}"),
         }
     }
 }
@@ -307,7 +382,8 @@ mod tests {
 
     #[test]
     fn sources_and_carriers_read_back_what_they_print() {
-        for text in ["cookie:__Host-session", "json:/access_token", "header:X-Token"] {
+        for text in ["cookie:__Host-session", "json:/access_token", "header:X-Token", "html:_csrf"]
+        {
             assert_eq!(text.parse::<CredentialSource>().unwrap().to_string(), text);
         }
         for text in ["cookie:sid", "header:Authorization: Bearer {credential}"] {
@@ -317,7 +393,7 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused_with_what_was_found() {
-        for text in ["", "cookie:", "json:token", "body:/x", "header:"] {
+        for text in ["", "cookie:", "json:token", "body:/x", "header:", "html:"] {
             assert_eq!(text.parse::<CredentialSource>().unwrap_err().found, text);
         }
         for text in ["", "cookie:", "header:Authorization", "header:X: no placeholder"] {

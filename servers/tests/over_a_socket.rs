@@ -131,9 +131,16 @@ async fn every_arm_is_driven_by_its_ready_line() {
             }
             other => panic!("a source that this test does not know: {other}"),
         };
-        let me = format!("GET /me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{carried}\r\n\r\n");
+        let request = |request: &str| {
+            format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{carried}\r\n\r\n")
+        };
+        let me = request("GET /me");
         let answer = server.send(me).await;
         assert!(answer.contains(r#"{"user_id":7,"name":"User 7","role":"member"}"#), "{answer}");
+
+        let logout = line.target.logout.as_ref().unwrap();
+        let answer = server.send(request(&format!("{} {}", logout.method, logout.path))).await;
+        assert_eq!(status(&answer), logout.expect_status.to_string(), "{answer}");
         server.stop().await;
     }
 }

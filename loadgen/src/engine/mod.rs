@@ -20,7 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Interrupt, Result};
-use crate::journey::{Script, Who};
+use crate::journey::Script;
 use crate::load::LoadModel;
 use crate::plan::{FillPlan, LoadPlan};
 use crate::record::{
@@ -107,8 +107,8 @@ impl Driver {
         stop: &'a AtomicBool,
     ) -> Result<Worker<'a, Lean>> {
         self.pin(part.worker);
-        // The kernel may let a sleeper sleep on by its slack, 50 us unless told otherwise. A refusal
-        // shows as lag.
+        // The kernel may let a sleeper sleep on by its slack, 50 us unless told otherwise. A
+        // refusal shows as lag.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let connections = part.of(connections);
         let transport =
@@ -159,15 +159,8 @@ impl Driver {
                     )),
                 }
             }
-            SetupFault::Refused { user, outcome } => {
-                let login = &self.script.requests[self.script.login.unwrap_or_default()];
-                let path = login.path.text(Who { n: user, credential: b"" });
-                Error::Target(format!(
-                    "the login of user {user} at http://{}{path} failed: expected status {} and a \
-                     credential, found {outcome}; check that the server runs and that the \
-                     descriptor's users and login are right",
-                    self.script.authority, login.expect_status,
-                ))
+            SetupFault::Refused { user, request, outcome, missing } => {
+                Error::Target(worker::refusal(&self.script, user, request, outcome, missing))
             }
         }
     }

@@ -66,8 +66,8 @@ impl Visits {
         Who { n: visitor.user, credential: &visitor.credential }
     }
 
-    /// Takes in the right answer to `request`, and what it gave to hold; what the visitor does then.
-    /// `None` when that was the last request of the visit.
+    /// Takes in the right answer to `request`, and what it gave to hold; what the visitor does
+    /// then. `None` when that was the last request of the visit.
     pub(super) fn answered(
         &mut self,
         slot: u32,

@@ -15,7 +15,7 @@ use super::recorder::{Recorder, SECOND_NS};
 use super::users::Credentials;
 use super::watch::Tick;
 use crate::error::Interrupt;
-use crate::journey::{Mismatch, Script, Who};
+use crate::journey::{Mismatch, Request, Script, Who, field};
 use crate::plan::LoadPlan;
 use crate::record::{LoginRecord, VisitCounts};
 use crate::transport::{Ended, Failure, Opening, Outcome, Transport, Until, Wire};
@@ -48,8 +48,9 @@ impl Part {
 /// Why a worker's part of Setup ended early.
 #[derive(Debug)]
 pub(super) enum SetupFault {
-    /// The login of this user ended so.
-    Refused { user: u64, outcome: Outcome },
+    /// The login of this user ended so, at this request of it; `missing` is the one of its captures
+    /// that the answer lacks.
+    Refused { user: u64, request: usize, outcome: Outcome, missing: Option<u8> },
     /// So many connections could be opened, and the next one ended so.
     Unopened { opened: usize, failure: Failure },
     /// A signal came.
@@ -97,11 +98,12 @@ impl<T: Transport> Worker<'_, T> {
         let mut record = LoginRecord::default();
         let Self { transport, credentials, setup } = self;
         let Setup { script, part, timeout_ns, .. } = *setup;
-        let Some(request) = script.login else { return Ok(record) };
+        let Some(login) = script.login else { return Ok(record) };
         let mine = part.of(users);
         let began = transport.now();
         let mut idle: Vec<usize> = (0..setup.connections as usize).rev().collect();
-        let mut under_way: Vec<Option<(u32, u64)>> = vec![None; idle.len()];
+        let mut under_way: Vec<Option<Attempt>> = idle.iter().map(|_| None).collect();
+        let mut ready: Vec<(usize, Attempt)> = Vec::new();
         let (mut next, mut done) = (0, 0);
         let mut fault = None;
         while done < mine && fault.is_none() {
@@ -112,37 +114,46 @@ impl<T: Transport> Worker<'_, T> {
             while next < mine
                 && let Some(connection) = idle.pop()
             {
-                let who = Who { n: first + part.number(next), credential: b"" };
-                transport.start(connection, request, who);
-                under_way[connection] = Some((next, now));
+                let request = script.csrf.unwrap_or(login);
+                let user = first + part.number(next);
+                let attempt = Attempt { index: next, user, request, since_ns: now, held: vec![] };
+                ready.push((connection, attempt));
                 next += 1;
+            }
+            for (connection, mut attempt) in ready.drain(..) {
+                let who = Who { n: attempt.user, credential: &attempt.held };
+                transport.start(connection, attempt.request, who);
+                attempt.since_ns = now;
+                under_way[connection] = Some(attempt);
             }
             let until = Until { ns: now + timeout_ns.min(INTERRUPT_CHECK_NS), due: false };
             let polled = transport.poll(until, |ended| {
-                let Some((index, _)) = under_way[ended.connection].take() else { return };
-                let user = first + part.number(index);
-                match read_login(script, request, user, &ended) {
-                    Ok(credential) => {
+                let Some(mut attempt) = under_way[ended.connection].take() else { return };
+                match attempt.read(script, &ended) {
+                    Ok(held) if attempt.request != login => {
+                        (attempt.request, attempt.held) = (login, held);
+                        ready.push((ended.connection, attempt));
+                    }
+                    Ok(held) => {
                         done += 1;
-                        record.credential_bytes += credential.len() as u64;
+                        record.credential_bytes += field(&held, 0).len() as u64;
                         record.service.record(ended.done_ns - ended.sent_ns);
                         if keep == Keep::Credentials {
-                            credentials.put(index, &credential);
+                            credentials.put(attempt.index, &held);
                         }
                         idle.push(ended.connection);
                     }
                     // The first is told: the others are most often its consequence.
-                    Err(outcome) => {
-                        fault.get_or_insert(SetupFault::Refused { user, outcome });
+                    Err(refused) => {
+                        fault.get_or_insert(refused);
                     }
                 }
             });
             polled.map_err(SetupFault::Transport)?;
             let now = transport.now();
-            let late = |(_, sent): &&(u32, u64)| sent + timeout_ns <= now;
-            if let Some((index, _)) = under_way.iter().flatten().find(late) {
-                let outcome = Outcome::Failed(Failure::Timeout);
-                fault = Some(SetupFault::Refused { user: first + part.number(*index), outcome });
+            let late = |attempt: &&Attempt| attempt.since_ns + timeout_ns <= now;
+            if let Some(attempt) = under_way.iter().flatten().find(late) {
+                fault = Some(attempt.refused(Outcome::Failed(Failure::Timeout), None));
             }
         }
         if let Some(fault) = fault {
@@ -187,25 +198,74 @@ pub(super) enum Keep {
     Nothing,
 }
 
-fn read_login(
-    script: &Script,
+/// A login under way: one request, or a request for a CSRF token and then one.
+struct Attempt {
+    index: u32,
+    user: u64,
+    /// The request of the two that is under way.
     request: usize,
-    n: u64,
-    ended: &Ended<'_>,
-) -> Result<Vec<u8>, Outcome> {
-    let answer = ended.result.map_err(Outcome::Failed)?;
-    let who = Who { n, credential: b"" };
-    script
-        .judge(request, who, &answer)
-        .and_then(|()| script.credential(request, &answer))
-        .map_err(outcome_of)
+    since_ns: u64,
+    /// What the first request gave.
+    held: Vec<u8>,
+}
+
+impl Attempt {
+    /// What is held of the user after this answer.
+    fn read(&self, script: &Script, ended: &Ended<'_>) -> Result<Vec<u8>, SetupFault> {
+        let failed = |failure| self.refused(Outcome::Failed(failure), None);
+        let answer = ended.result.map_err(failed)?;
+        let who = Who { n: self.user, credential: &self.held };
+        script
+            .judge(self.request, who, &answer)
+            .and_then(|()| script.capture(self.request, &self.held, &answer))
+            .map_err(|mismatch| {
+                let missing = match mismatch {
+                    Mismatch::Missing(capture) => Some(capture),
+                    _ => None,
+                };
+                self.refused(outcome_of(mismatch), missing)
+            })
+    }
+
+    const fn refused(&self, outcome: Outcome, missing: Option<u8>) -> SetupFault {
+        SetupFault::Refused { user: self.user, request: self.request, outcome, missing }
+    }
+}
+
+/// What is told of a login that was refused.
+pub(super) fn refusal(
+    script: &Script,
+    user: u64,
+    request: usize,
+    outcome: Outcome,
+    missing: Option<u8>,
+) -> String {
+    let Request { method, path, expect_status, captures, .. } = &script.requests[request];
+    let path = path.text(Who { n: user, credential: b"" });
+    let (step, check) = if script.csrf == Some(request) {
+        ("request for a CSRF token", "login.csrf")
+    } else if script.csrf.is_some() {
+        ("login itself, which followed its request for a CSRF token", "users, login and login.csrf")
+    } else {
+        ("login request", "users and login")
+    };
+    let expected: Vec<_> = captures.iter().map(ToString::to_string).collect();
+    let found = missing.and_then(|capture| expected.get(usize::from(capture)));
+    let found = found.map_or_else(|| outcome.to_string(), |it| format!("an answer without {it}"));
+    format!(
+        "the login of user {user} failed at the {step}, {method} http://{}{path}: expected status \
+         {expect_status} and {}, found {found}; check that the server runs and that the \
+         descriptor's {check} are right",
+        script.authority,
+        expected.join(", "),
+    )
 }
 
 pub(super) const fn outcome_of(mismatch: Mismatch) -> Outcome {
     match mismatch {
         Mismatch::Status(status) => Outcome::Status(status),
         Mismatch::WrongUser => Outcome::WrongUser,
-        Mismatch::NoCredential => Outcome::NoCredential,
+        Mismatch::Missing(_) => Outcome::NoCredential,
     }
 }
 

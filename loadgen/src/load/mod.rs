@@ -4,8 +4,8 @@
 //! the engine's fault and shows as schedule lag, because the plan does not move. `closed` is a
 //! fixed number of users who each wait for the answer; `constant`, `poisson` and `stages` are
 //! arrivals that answers cannot slow down; `visits` are users who come and go (Schroeder, Wierman
-//! and Harchol-Balter, "Open versus closed: a cautionary tale", NSDI 2006). Every figure is labelled
-//! with its model.
+//! and Harchol-Balter, "Open versus closed: a cautionary tale", NSDI 2006). Every figure is
+//! labelled with its model.
 
 mod choice;
 mod closed;

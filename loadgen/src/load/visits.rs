@@ -14,8 +14,8 @@ pub struct Visits {
     pub rate_per_s: f64,
     /// Whether they arrive at random (a Poisson process) or evenly.
     pub random: bool,
-    /// Requests that each makes between login and logout, at least 1; the steps of the journey, over
-    /// and over.
+    /// Requests that each makes between login and logout, at least 1; the steps of the journey,
+    /// over and over.
     pub requests: u32,
     /// Mean time between an answer and the user's next request, ns.
     pub think_ns: u64,

@@ -18,7 +18,8 @@ use tokio::task::JoinHandle;
 use crate::app::{self, OpenArm};
 use crate::clock::Clock;
 use crate::contract::{
-    BodyFormat, CONTRACT_VERSION, Check, Journey, Login, ReadyLine, Step, Target, UserPattern,
+    BodyFormat, CONTRACT_VERSION, Check, Journey, Login, Logout, ReadyLine, Step, Target,
+    UserPattern,
 };
 use crate::error::ServeError;
 use crate::schemes::{CookieSecurity, SchemeOptions};
@@ -211,7 +212,9 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
         name: "me".into(),
         method: "GET".into(),
         path: "/me".into(),
+        headers: BTreeMap::new(),
         body: None,
+        format: BodyFormat::Json,
         expect_status: 200,
         check: Some(Check { json: "/user_id".into(), equals: "{n}".into() }),
     };
@@ -224,11 +227,20 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
             path: "/login".into(),
             format: BodyFormat::Json,
             fields: fields.map(|(key, value)| (key.into(), value.into())).into(),
+            headers: BTreeMap::new(),
             expect_status: 200,
             credential: arm.credential.source.clone(),
             send: arm.credential.carrier.clone(),
+            csrf: None,
         }),
         headers: BTreeMap::new(),
         journeys: BTreeMap::from([("browse".into(), Journey { steps: vec![me] })]),
+        // A scheme that cannot revoke answers 200 as well, and says so in the body.
+        logout: Some(Logout {
+            method: "POST".into(),
+            path: "/logout".into(),
+            headers: BTreeMap::new(),
+            expect_status: 200,
+        }),
     }
 }

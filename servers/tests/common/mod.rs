@@ -198,5 +198,6 @@ pub fn credential_of(answer: &Answer, credential: &Credential) -> String {
             value.split(';').next().unwrap().to_owned()
         }
         CredentialSource::Header(name) => answer.header(name).to_owned(),
+        CredentialSource::Html(name) => panic!("no arm answers with a page that holds {name}"),
     }
 }

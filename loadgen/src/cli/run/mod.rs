@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use clap::{ArgGroup, Args};
-use servers::contract::{Journey, Step, Target, UserPattern};
+use servers::contract::{BodyFormat, Journey, Step, Target, UserPattern};
 
 use summary::Summary;
 
@@ -62,8 +62,8 @@ pub(super) struct RunArgs {
     /// `1000/s:30s`; together they are the duration
     #[arg(long, value_name = "RATE:SPAN", conflicts_with_all = ["rate", "duration", "warmup"])]
     stage: Vec<StageFlag>,
-    /// Time between an answer and the user's next request, in a closed or partly open load: `1s`, or
-    /// `exp:1s` for exponential times of that mean
+    /// Time between an answer and the user's next request, in a closed or partly open load: `1s`,
+    /// or `exp:1s` for exponential times of that mean
     #[arg(long, value_name = "SPAN", default_value = "0s", conflicts_with_all = ["rate", "stage"])]
     think: Think,
     /// Whose turn it is: in-turn, uniform or zipf:S [default: uniform, in-turn in a closed load]
@@ -385,7 +385,9 @@ fn url_target(url: &str) -> Result<Target> {
         name: "get".into(),
         method: "GET".into(),
         path: path.into(),
+        headers: BTreeMap::new(),
         body: None,
+        format: BodyFormat::Json,
         expect_status: 200,
         check: None,
     };
@@ -396,6 +398,7 @@ fn url_target(url: &str) -> Result<Target> {
         login: None,
         headers: BTreeMap::new(),
         journeys: BTreeMap::from([("browse".into(), Journey { steps: vec![step] })]),
+        logout: None,
     })
 }
 

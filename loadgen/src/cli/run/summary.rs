@@ -242,7 +242,7 @@ impl Summary {
         }
         if let Some(visits) = &self.visits {
             line(format!(
-                "  visits       {} users arrived, {} made all their requests, {} left for a failure",
+                "  visits       {} users came, {} made all their requests, {} left for a failure",
                 grouped(visits.arrived),
                 grouped(visits.completed),
                 grouped(visits.failed)

@@ -279,7 +279,7 @@ fn a_refused_login_ends_setup_and_names_the_user() {
         let transport = Mock::new(reply);
         let mut worker = Worker { transport, setup, credentials: Credentials::default() };
         match worker.login(100, 50, Keep::Credentials).unwrap_err() {
-            SetupFault::Refused { user, outcome } => (user, outcome),
+            SetupFault::Refused { user, outcome, .. } => (user, outcome),
             other => panic!("{other:?}"),
         }
     };
@@ -291,6 +291,73 @@ fn a_refused_login_ends_setup_and_names_the_user() {
         _ => Reply::After(0, 200, "{\"token\":\"t\"}".into()),
     };
     assert_eq!(login(refused_later), (120, Outcome::Failed(Failure::Closed)));
+}
+
+/// Both requests of a login go over one connection, and each has the timeout for itself.
+#[test]
+fn a_login_that_needs_a_token_is_two_requests_on_one_connection() {
+    let text = r#"
+        name = "mock"
+        base_url = "http://127.0.0.1:1"
+        [login]
+        path = "/login"
+        fields = { t = "{csrf}" }
+        credential = "json:/token"
+        send = "header:Authorization: Bearer {credential}"
+        [login.csrf]
+        path = "/csrf"
+        token = "json:/csrf"
+        [journeys.browse]
+        steps = [{ name = "me", path = "/me?t={csrf}" }]
+        "#;
+    let script = Script::new(&toml::from_str::<Target>(text).unwrap(), "browse").unwrap();
+    let interrupt = Interrupt::default();
+    let answers = |seen: &Seen| match seen.request {
+        0 => Reply::After(700 * MS, 200, format!("{{\"csrf\":\"c{}\"}}", seen.user)),
+        _ => Reply::After(800 * MS, 200, format!("{{\"token\":\"t{}\"}}", seen.user)),
+    };
+    let worker = |server: fn(&Seen) -> Reply| {
+        let part = Part { worker: 0, workers: 1 };
+        let (script, interrupt) = (&script, &interrupt);
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        let stop = &NEVER;
+        let setup = Setup { script, part, connections: 2, timeout_ns: S, interrupt, stop };
+        Worker { transport: Mock::new(server), setup, credentials: Credentials::default() }
+    };
+    let mut logins = worker(answers);
+    let record = logins.login(0, 5, Keep::Credentials).unwrap();
+    assert_eq!((record.users, record.service.count(), record.credential_bytes), (5, 5, 10));
+    assert_eq!(record.service.quantile_ns(1.0) / MS, 800, "the request for the token is not in it");
+    for user in 0..5u64 {
+        let held = format!("t{user}\nc{user}");
+        assert_eq!(logins.credentials.get(user as u32), held.as_bytes());
+        let seen: Vec<_> = logins.transport.seen.iter().filter(|seen| seen.user == user).collect();
+        let [first, second] = seen.as_slice() else { panic!("{seen:?}") };
+        assert_eq!((first.request, first.credential.as_str()), (0, ""));
+        assert_eq!((second.request, &second.credential), (1, &format!("c{user}")));
+        assert_eq!(first.connection, second.connection);
+    }
+    for (server, request, outcome, missing) in [
+        ((|_| Reply::Never) as fn(&Seen) -> Reply, 0, Outcome::Failed(Failure::Timeout), None),
+        (|_| Reply::After(0, 200, "{}".into()), 0, Outcome::NoCredential, Some(0)),
+        (|_| Reply::After(0, 200, "{\"csrf\":\"c\"}".into()), 1, Outcome::NoCredential, Some(0)),
+        (
+            |seen| match seen.request {
+                0 => Reply::After(0, 200, "{\"csrf\":\"c\"}".into()),
+                _ => Reply::Never,
+            },
+            1,
+            Outcome::Failed(Failure::Timeout),
+            None,
+        ),
+    ] {
+        match worker(server).login(7, 1, Keep::Nothing).unwrap_err() {
+            SetupFault::Refused { user: 7, request: at, outcome: found, missing: lacks } => {
+                assert_eq!((at, found, lacks), (request, outcome, missing));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]
