@@ -1,5 +1,6 @@
 //! `authbench run`: one load on a URL, an arm of ours, or the server in a target file.
 
+mod live;
 mod summary;
 
 use std::collections::BTreeMap;
@@ -10,11 +11,12 @@ use std::time::SystemTime;
 use clap::{ArgGroup, Args};
 use servers::contract::{BodyFormat, Journey, Step, Target, UserPattern};
 
+use live::Live;
 use summary::Summary;
 
 use super::{Format, output, refuse_debug_build, serve, signals};
 use crate::campaign::Probe;
-use crate::engine::{self, Driver, Pacing, Phase, Watcher, interrupted};
+use crate::engine::{self, Driver, Pacing, Phase, Progress, Watcher, interrupted};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::load::{
@@ -206,7 +208,8 @@ fn drive(
     server: Option<&Server>,
     began: &mut SystemTime,
 ) -> Result<LoadRecord> {
-    let mut observer = Observer { server, probe: server.map(Probe::new), began };
+    let live = Live::new(plan);
+    let mut observer = Observer { server, probe: server.map(Probe::new), began, live };
     let mut load = engine::load(driver, plan, seed, &mut observer)?;
     // A server that died cannot be asked; its obituary says more than that.
     load.server = observer.probe.and_then(|probe| probe.used().ok().flatten());
@@ -218,6 +221,7 @@ struct Observer<'a> {
     server: Option<&'a Server>,
     probe: Option<Probe<'a>>,
     began: &'a mut SystemTime,
+    live: Live,
 }
 
 impl Watcher for &mut Observer<'_> {
@@ -228,9 +232,19 @@ impl Watcher for &mut Observer<'_> {
         if let Some(probe) = &mut self.probe {
             probe.enter(phase);
         }
+        self.live.enter(phase);
+    }
+
+    fn wants_seconds(&self) -> bool {
+        true
+    }
+
+    fn second(&mut self, progress: &Progress) {
+        self.live.second(progress);
     }
 
     fn go_on(&mut self) -> bool {
+        self.live.refresh();
         !self.server.is_some_and(Server::has_ended)
     }
 }

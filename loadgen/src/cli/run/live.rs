@@ -1,0 +1,145 @@
+//! What is seen of a run while it runs: a line that refreshes on a terminal, a plain line every few
+//! seconds elsewhere. It goes to stderr, so it is never among the data.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::super::output;
+use crate::engine::{Phase, Progress};
+use crate::plan::LoadPlan;
+use crate::report::figure;
+use crate::units::grouped;
+
+/// Where nobody watches, a line is written after so many seconds of Measure.
+const PLAIN_EVERY_S: u64 = 5;
+/// How often the time that is left is written anew.
+const REFRESH: Duration = Duration::from_millis(200);
+
+/// The view of one run.
+pub(super) struct Live {
+    bar: Option<ProgressBar>,
+    users: u32,
+    offered_rps: Option<f64>,
+    /// When Warmup began.
+    began: Option<Instant>,
+    length: Duration,
+    phase: &'static str,
+    figures: String,
+    drawn: Instant,
+}
+
+impl Live {
+    pub(super) fn new(plan: &LoadPlan) -> Self {
+        let length = Duration::from_nanos(plan.warmup_ns + plan.measure_ns);
+        let bar = output::watched().then(|| {
+            let total = length.as_millis() as u64;
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template("{prefix} {bar:16} {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        Self {
+            bar,
+            users: plan.users,
+            offered_rps: plan.model.offered_rps(),
+            began: None,
+            length,
+            phase: "",
+            figures: String::new(),
+            drawn: Instant::now(),
+        }
+    }
+
+    pub(super) fn enter(&mut self, phase: Phase) {
+        self.phase = match phase {
+            Phase::Setup => "setting up",
+            Phase::Warmup => "warming up",
+            Phase::Measure => "measuring",
+            Phase::Drain => "draining",
+        };
+        if phase == Phase::Setup {
+            self.figures = format!("{} users log in", grouped(self.users.into()));
+        } else if self.began.is_none() {
+            self.began = Some(Instant::now());
+            self.figures = format!("{} users", grouped(self.users.into()));
+        }
+        self.draw();
+    }
+
+    pub(super) fn second(&mut self, progress: &Progress) {
+        self.figures = figures(self.users, self.offered_rps, progress);
+        match &self.bar {
+            Some(_) => self.draw(),
+            None if progress.seconds.is_multiple_of(PLAIN_EVERY_S) => {
+                output::note(&format!("{} s: {}", progress.seconds, self.figures));
+            }
+            None => {}
+        }
+    }
+
+    /// To be called often.
+    pub(super) fn refresh(&mut self) {
+        if self.drawn.elapsed() >= REFRESH {
+            self.draw();
+        }
+    }
+
+    fn draw(&mut self) {
+        let Some(bar) = &self.bar else { return };
+        self.drawn = Instant::now();
+        let done = self.began.map_or(Duration::ZERO, |began| began.elapsed()).min(self.length);
+        bar.set_position(done.as_millis() as u64);
+        bar.set_prefix(self.phase);
+        let left = (self.length - done).as_secs_f64().ceil();
+        bar.set_message(format!("{left} s left, {}", self.figures));
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The figures so far: the rate of the last second, the percentiles of all of them.
+fn figures(users: u32, offered_rps: Option<f64>, progress: &Progress) -> String {
+    let asked = offered_rps.map(|rps| format!(" of {} asked for", figure(rps, "requests/s")));
+    let at = |quantile| figure(progress.response.quantile_ns(quantile) as f64 / 1e3, "us");
+    format!(
+        "{} users, {}{}, p50 {}, p99 {}, {} errors",
+        grouped(users.into()),
+        figure(progress.ended_in_second as f64, "requests/s"),
+        asked.unwrap_or_default(),
+        at(0.5),
+        at(0.99),
+        grouped(progress.ended - progress.ok),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Histogram;
+
+    #[test]
+    fn the_figures_say_what_was_asked_and_what_came() {
+        let mut response = Histogram::coarse();
+        (0..100).for_each(|_| response.record(1_000_000));
+        let progress = Progress {
+            seconds: 3,
+            planned: 300,
+            ended: 290,
+            ended_in_second: 95,
+            ok: 280,
+            response,
+        };
+        let text = figures(1000, Some(100.0), &progress);
+        for part in ["1,000 users", "95.0 /s of 100 /s asked for", "p50 1.00 ms", "10 errors"] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        assert!(!figures(1, None, &progress).contains("asked"));
+    }
+}
