@@ -1,7 +1,8 @@
 //! The users of one worker: a credential each, and nothing else.
 //!
 //! A million of them must fit into one process, so credentials lie end to end in one buffer and a
-//! user is an offset and a length, eight bytes. A buffer holds at most 4 GiB, which is checked.
+//! user is an offset in it. What else must be held of a user, such as a CSRF token, is a further
+//! field of the same bytes (`journey::field`). A buffer holds at most 4 GiB, which is checked.
 
 /// Credentials of the users of one worker, by the user's index within it.
 #[derive(Debug, Default)]

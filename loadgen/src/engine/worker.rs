@@ -245,7 +245,7 @@ pub(super) fn refusal(
     let (step, check) = if script.csrf == Some(request) {
         ("request for a CSRF token", "login.csrf")
     } else if script.csrf.is_some() {
-        ("login itself, which followed its request for a CSRF token", "users, login and login.csrf")
+        ("login itself, with the CSRF token it had got", "users, login and login.csrf")
     } else {
         ("login request", "users and login")
     };

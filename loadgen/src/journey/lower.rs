@@ -31,14 +31,16 @@ pub(super) fn script(target: &Target, journey: &str) -> Result<Script, String> {
                 csrf = Some(requests.len());
                 let (captures, before) = before_login(described)?;
                 let at = Lowering { target, known: &known };
-                requests.push(at.csrf(described, captures)?);
+                let request = at.csrf(described, captures);
+                requests.push(request.map_err(|what| format!("login.csrf: {what}"))?);
                 before
             }
             None => known,
         };
         login = Some(requests.len());
         let (captures, after) = after_login(described, &before, &after)?;
-        requests.push(Lowering { target, known: &before }.login(described, captures)?);
+        let request = Lowering { target, known: &before }.login(described, captures);
+        requests.push(request.map_err(|what| format!("login: {what}"))?);
         known = after;
     }
     let first = requests.len();
