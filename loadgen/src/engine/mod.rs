@@ -29,7 +29,7 @@ use crate::record::{
 use crate::transport::{Failure, Lean, Outcome};
 
 pub use crate::transport::Pacing;
-use recorder::Recorder;
+pub use recorder::{Moments, Recorder};
 use users::Credentials;
 pub use watch::{Progress, Watcher};
 use watch::{Ticks, walk_phases};

@@ -13,15 +13,18 @@ pub(super) const SECOND_NS: u64 = 1_000_000_000;
 
 /// The three moments of a request, ns.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moments {
-    pub(super) planned_ns: u64,
-    pub(super) sent_ns: u64,
-    pub(super) done_ns: u64,
+pub struct Moments {
+    /// When it was due.
+    pub planned_ns: u64,
+    /// When it was sent.
+    pub sent_ns: u64,
+    /// When its last byte was read.
+    pub done_ns: u64,
 }
 
 /// Counters and histograms of one worker.
 #[derive(Debug)]
-pub(super) struct Recorder {
+pub struct Recorder {
     /// The Measure phase; a request belongs to it when it was planned in it.
     pub(super) window: Range<u64>,
     /// Index of the first step among the script's requests.
@@ -36,7 +39,7 @@ pub(super) struct Recorder {
 
 impl Recorder {
     /// A recorder of these requests of the script, by their indices in it.
-    pub(super) fn new(script: &Script, requests: Range<usize>, window: Range<u64>) -> Self {
+    pub fn new(script: &Script, requests: Range<usize>, window: Range<u64>) -> Self {
         let first = requests.start;
         let steps = script.requests[requests].iter().map(|request| StepRecord {
             name: request.name.clone(),
@@ -62,7 +65,8 @@ impl Recorder {
         self.window.contains(&planned_ns).then_some(&mut self.counts)
     }
 
-    pub(super) fn planned(&mut self, planned_ns: u64) {
+    /// Counts a request that is due.
+    pub fn planned(&mut self, planned_ns: u64) {
         if let Some(counts) = self.counts_for(planned_ns) {
             counts.planned += 1;
         }
@@ -80,7 +84,8 @@ impl Recorder {
         }
     }
 
-    pub(super) fn sent(&mut self, planned_ns: u64) {
+    /// Counts a request that is being sent.
+    pub fn sent(&mut self, planned_ns: u64) {
         if let Some(counts) = self.counts_for(planned_ns) {
             counts.sent += 1;
         }
@@ -93,7 +98,10 @@ impl Recorder {
     }
 
     /// Counts the end of a request. Only right answers have a latency: a fast error is no success.
-    pub(super) fn ended(&mut self, request: usize, at: Moments, outcome: Outcome) {
+    ///
+    /// # Panics
+    /// If `request` is none of those it was made for.
+    pub fn ended(&mut self, request: usize, at: Moments, outcome: Outcome) {
         let ok = outcome == Outcome::Ok;
         if self.window.contains(&at.done_ns) {
             let silence = at.done_ns.saturating_sub(self.last_end_ns);
@@ -136,8 +144,8 @@ impl Recorder {
         }
     }
 
-    /// What was counted, with the errors by their names.
-    pub(super) fn into_parts(self) -> (Counts, Vec<StepRecord>, Vec<Second>) {
+    /// What was counted, with the errors by their names; then the steps and the timeline.
+    pub fn into_parts(self) -> (Counts, Vec<StepRecord>, Vec<Second>) {
         let mut counts = self.counts;
         counts.window_ns = self.window.end - self.window.start;
         let to_end = self.window.end.saturating_sub(self.last_end_ns);

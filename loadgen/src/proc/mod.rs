@@ -8,11 +8,13 @@
 mod child;
 mod host;
 mod limits;
+mod null_server;
 mod placement;
 mod usage;
 
 pub use child::{Server, ServerOptions};
 pub use host::{describe, usable_cores};
 pub use limits::allow_connections;
+pub use null_server::NullServer;
 pub use placement::place;
 pub use usage::{Steal, Watch, cpu_and_wait_ns, memory};

@@ -389,7 +389,7 @@ impl RunArgs {
 }
 
 /// A target that needs no login: one path, of which the status alone is checked.
-fn url_target(url: &str) -> Result<Target> {
+pub(super) fn url_target(url: &str) -> Result<Target> {
     let refuse =
         || Error::Config(format!("expected a URL such as `http://HOST:PORT/path`, found `{url}`"));
     let uri: http::Uri = url.parse().map_err(|_| refuse())?;

@@ -1,9 +1,11 @@
 //! `authbench doctor`: is this machine fit to measure, and what does it lack?
 
+mod calibrate;
+
 use clap::Args;
 use serde::Serialize;
 
-use super::{Format, output};
+use super::{Format, output, refuse_debug_build, signals};
 use crate::error::{Error, Result};
 use crate::proc;
 use crate::record::Host;
@@ -12,6 +14,12 @@ use crate::units::{Size, grouped};
 /// Flags of `authbench doctor`.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
+    /// Measure what the generator can do at most here, which takes some seconds
+    #[arg(long)]
+    calibrate: bool,
+    /// Calibrate a debug build all the same; its figures mean nothing
+    #[arg(long, hide = true)]
+    allow_debug: bool,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -43,12 +51,25 @@ enum State {
 /// # Errors
 /// `Config` when nothing can be measured on it.
 pub(super) fn doctor(args: &DoctorArgs) -> Result<()> {
+    if args.calibrate {
+        refuse_debug_build(args.allow_debug, "doctor --calibrate")?;
+    }
     let host = proc::describe();
     let findings = examine(&host);
+    if args.format == Format::Text {
+        findings.iter().try_for_each(print)?;
+    }
+    let calibration =
+        args.calibrate.then(|| calibrate::calibrate(&signals::listen()?)).transpose()?;
     match args.format {
-        Format::Text => findings.iter().try_for_each(print)?,
+        Format::Text => {
+            let lines = calibration.iter().flat_map(calibrate::Calibration::lines);
+            lines.into_iter().try_for_each(|line| output::line(&line))?;
+        }
         Format::Json => {
-            let page = serde_json::json!({ "host": host, "findings": findings });
+            let page = serde_json::json!({
+                "host": host, "findings": findings, "calibration": calibration,
+            });
             output::line(&format!("{page:#}"))?;
         }
     }
