@@ -177,7 +177,7 @@ fn a_connection_that_the_server_closes_is_opened_again_and_counted() {
         Reply::BytesAndClose(format!("{head}{{\"user_id\":0}}").into_bytes())
     });
     assert!(load.counts.ok > 1 && load.counts.failed() == 0, "{:?}", load.counts);
-    let closed = load.closed_by_server;
+    let closed = load.closed_by_server.unwrap();
     assert!(closed + 2 >= load.counts.ok && closed <= load.counts.ok + 2, "{closed}");
 }
 

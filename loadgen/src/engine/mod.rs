@@ -24,11 +24,11 @@ use crate::journey::Script;
 use crate::load::LoadModel;
 use crate::plan::{FillPlan, LoadPlan};
 use crate::record::{
-    Counts, GeneratorUse, LoadRecord, LoginRecord, Second, StepRecord, VisitCounts,
+    ClientUse, Counts, GeneratorUse, LoadRecord, LoginRecord, Second, StepRecord, VisitCounts,
 };
-use crate::transport::{Failure, Lean, Outcome};
+use crate::transport::{Failure, Lean, Outcome, Tls, Transport, Wire};
 
-pub use crate::transport::Pacing;
+pub use crate::transport::{Pacing, Trust};
 pub use recorder::{Moments, Recorder};
 use users::Credentials;
 pub use watch::{Progress, Watcher};
@@ -61,6 +61,8 @@ pub struct Driver {
     pub workers: u32,
     /// How a worker waits for a request that is due.
     pub pacing: Pacing,
+    /// Which certificates an `https://` target may show.
+    pub trust: Trust,
     /// Ends a load early.
     pub interrupt: Interrupt,
 }
@@ -79,18 +81,12 @@ impl Driver {
         workers: u32,
         interrupt: Interrupt,
     ) -> Result<Self> {
-        let authority = &script.authority;
-        let with_port =
-            if authority.contains(':') { authority.clone() } else { format!("{authority}:80") };
-        let address = with_port
-            .to_socket_addrs()
-            .ok()
-            .and_then(|mut addresses| addresses.next())
-            .ok_or_else(|| {
-            Error::Target(format!("the host of `{authority}` has no address"))
-        })?;
-        let pacing = Pacing::default();
-        Ok(Self { script: Arc::new(script), address, cores, workers, pacing, interrupt })
+        let no_address =
+            || Error::Target(format!("the host of `{}` has no address", script.authority));
+        let addresses = script.host_and_port().to_socket_addrs();
+        let address = addresses.ok().and_then(|mut all| all.next()).ok_or_else(no_address)?;
+        let (pacing, trust) = (Pacing::default(), Trust::default());
+        Ok(Self { script: Arc::new(script), address, cores, workers, pacing, trust, interrupt })
     }
 
     /// Workers of a load of so many users and connections: every worker needs one of each.
@@ -98,22 +94,36 @@ impl Driver {
         self.workers.min(users).min(connections).max(1)
     }
 
-    fn worker<'a>(
+    /// What connections are opened with; `None` for plain ones.
+    fn tls(&self, protocols: &[&str]) -> Result<Option<Tls>> {
+        let tls = || Tls::new(&self.script, &self.trust, protocols);
+        self.script.tls.then(tls).transpose().map_err(|e| Error::Config(e.to_string()))
+    }
+
+    /// What makes the lean transport of a worker.
+    fn lean(&self) -> Result<impl Fn(usize, Instant) -> Result<Lean>> {
+        let tls = self.tls(&["http/1.1"])?;
+        Ok(move |connections, epoch| {
+            let tls = tls.as_ref().map(Tls::for_one_worker);
+            Lean::new(&self.script, self.address, tls, connections, epoch, self.pacing)
+                .map_err(|e| Error::Config(format!("no event queue for the generator: {e}")))
+        })
+    }
+
+    fn worker<'a, T>(
         &'a self,
         part: Part,
         connections: u32,
         timeout_ns: u64,
-        epoch: Instant,
         stop: &'a AtomicBool,
-    ) -> Result<Worker<'a, Lean>> {
+        transport: impl FnOnce(usize) -> Result<T>,
+    ) -> Result<Worker<'a, T>> {
         self.pin(part.worker);
         // The kernel may let a sleeper sleep on by its slack, 50 us unless told otherwise. A
         // refusal shows as lag.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let connections = part.of(connections);
-        let transport =
-            Lean::new(&self.script, self.address, connections as usize, epoch, self.pacing)
-                .map_err(|e| Error::Config(format!("no event queue for the generator: {e}")))?;
+        let transport = transport(connections as usize)?;
         let setup = Setup {
             script: &self.script,
             part,
@@ -123,6 +133,11 @@ impl Driver {
             stop,
         };
         Ok(Worker { transport, setup, credentials: Credentials::default() })
+    }
+
+    fn client_use(&self) -> ClientUse {
+        let verified = self.script.tls.then_some(self.trust != Trust::Anything);
+        ClientUse { transport: "lean".into(), http: None, verified }
     }
 
     /// Keeps the calling worker on its core. A refusal is no error: placement is checked and
@@ -136,8 +151,18 @@ impl Driver {
         let _ = rustix::thread::sched_setaffinity(None, &set);
     }
 
-    fn fault(&self, fault: SetupFault) -> Error {
+    /// The error that a fault of Setup ends a load with; `reason` is why TLS failed, if it did.
+    fn fault(&self, fault: SetupFault, reason: Option<&str>) -> Error {
         match fault {
+            SetupFault::Unopened { failure: Failure::Tls, .. }
+            | SetupFault::Refused { outcome: Outcome::Failed(Failure::Tls), .. } => {
+                let reason = reason.unwrap_or("the library does not say why");
+                Error::Target(format!(
+                    "no TLS with {}: {reason}; name the issuer of its certificate with --ca FILE, \
+                     or check no certificate with --insecure",
+                    self.script.origin()
+                ))
+            }
             SetupFault::Interrupted => interrupted(&self.interrupt),
             SetupFault::Transport(error) => {
                 Error::Bug(format!("the event queue stopped working: {error}"))
@@ -180,12 +205,13 @@ pub fn fill(driver: &Driver, plan: &FillPlan) -> Result<LoginRecord> {
     let epoch = Instant::now();
     let workers = driver.workers_for(plan.users, plan.connections);
     let stop = AtomicBool::new(false);
+    let lean = driver.lean()?;
     let each = |worker| -> Result<LoginRecord> {
         let part = Part { worker, workers };
-        let mut worker = driver.worker(part, plan.connections, plan.timeout_ns, epoch, &stop)?;
-        worker
-            .login(plan.first_user, plan.users, Keep::Nothing)
-            .map_err(|fault| driver.fault(fault))
+        let make = |connections| lean(connections, epoch);
+        let mut worker = driver.worker(part, plan.connections, plan.timeout_ns, &stop, make)?;
+        let login = worker.login(plan.first_user, plan.users, Keep::Nothing);
+        login.map_err(|fault| driver.fault(fault, worker.transport.reason()))
     };
     let records = thread::scope(|scope| {
         let each = &each;
@@ -206,7 +232,18 @@ pub fn load(
     driver: &Driver,
     plan: &LoadPlan,
     seed: u64,
+    watcher: impl Watcher,
+) -> Result<LoadRecord> {
+    load_with(driver, plan, seed, watcher, driver.lean()?)
+}
+
+/// Runs a load on the transports that `make` gives its workers.
+fn load_with<T: Transport>(
+    driver: &Driver,
+    plan: &LoadPlan,
+    seed: u64,
     mut watcher: impl Watcher,
+    make: impl Fn(usize, Instant) -> Result<T> + Sync,
 ) -> Result<LoadRecord> {
     let visits = matches!(plan.model, LoadModel::Visits(_));
     if visits && driver.script.login.is_none() {
@@ -223,7 +260,8 @@ pub fn load(
     let (ready, all_ready) = mpsc::channel();
     let each = |worker, ready: mpsc::Sender<_>, start: mpsc::Receiver<u64>, ticks: Option<_>| {
         let part = Part { worker, workers };
-        let made = driver.worker(part, plan.connections, plan.timeout_ns, epoch, &stop);
+        let make = |connections| make(connections, epoch);
+        let made = driver.worker(part, plan.connections, plan.timeout_ns, &stop, make);
         let mut worker = match made {
             Ok(worker) => worker,
             Err(error) => {
@@ -236,7 +274,7 @@ pub fn load(
         let login = worker
             .login(0, users, Keep::Credentials)
             .and_then(|login| worker.open().map(|()| login))
-            .map_err(|fault| driver.fault(fault));
+            .map_err(|fault| driver.fault(fault, worker.transport.reason()));
         // Either end may be gone when another worker has failed; then there is no load to run.
         ready.send(login).ok()?;
         drop(ready);
@@ -244,7 +282,7 @@ pub fn load(
         let harvest = worker.load(plan, seed, start_ns, ticks.as_ref());
         // The connections stay open until whoever watches has read the server's memory.
         let _ = start.recv();
-        Some(harvest)
+        Some((harvest, worker.transport.http()))
     };
     thread::scope(|scope| {
         let each = &each;
@@ -271,14 +309,17 @@ pub fn load(
         walk_phases(plan, clock, &driver.interrupt, &stop, &mut ticks, &mut watcher);
         drop(starts);
         let mut harvests = Vec::new();
+        let mut client = driver.client_use();
         for handle in handles {
             let harvest = handle.join().map_err(panicked)?;
-            let harvest = harvest.ok_or_else(|| Error::Bug("a worker did not run".into()))?;
+            let (harvest, http) =
+                harvest.ok_or_else(|| Error::Bug("a worker did not run".into()))?;
+            client.http.get_or_insert_with(|| http.into());
             harvests.push(
                 harvest.map_err(|e| Error::Bug(format!("the event queue stopped working: {e}")))?,
             );
         }
-        Ok(merge(driver, plan, merge_logins(logins), harvests))
+        Ok(merge(driver, plan, client, merge_logins(logins), harvests))
     })
 }
 
@@ -296,6 +337,7 @@ fn merge_logins(records: Vec<LoginRecord>) -> LoginRecord {
 fn merge(
     driver: &Driver,
     plan: &LoadPlan,
+    client: ClientUse,
     login: LoginRecord,
     harvests: Vec<Harvest>,
 ) -> LoadRecord {
@@ -310,7 +352,7 @@ fn merge(
         peak_rss_bytes: own_peak_rss_bytes(),
         ..GeneratorUse::default()
     };
-    let (mut connections, mut bytes_sent, mut bytes_received, mut closed_by_server) = (0, 0, 0, 0);
+    let (mut connections, mut all_wire) = (0, Some(Wire::default()));
     let mut visits: Option<VisitCounts> = None;
     let mut aborted = false;
     for harvest in harvests {
@@ -326,9 +368,7 @@ fn merge(
         generator.cpu_ns += cpu_ns;
         counts.merge(&part);
         connections += used;
-        bytes_sent += wire.bytes_sent;
-        bytes_received += wire.bytes_received;
-        closed_by_server += wire.closed_by_server;
+        all_wire = all_wire.zip(wire).map(|(all, part)| all.plus(part));
         if steps.is_empty() {
             (steps, timeline) = (part_steps, part_timeline);
         } else {
@@ -345,7 +385,8 @@ fn merge(
         }
     }
     assert!(counts.balanced(), "a request was lost in the accounts: {counts:?}");
-    let request_wire_bytes = bytes_sent.checked_div(counts.sent).unwrap_or(0);
+    let bytes_sent = all_wire.map(|wire| wire.bytes_sent);
+    let request_wire_bytes = bytes_sent.and_then(|b| b.checked_div(counts.sent)).unwrap_or(0);
     LoadRecord {
         model: plan.model.label(),
         login: driver.script.login.filter(|_| visits.is_none()).map(|_| login),
@@ -357,8 +398,9 @@ fn merge(
         aborted,
         timeline,
         bytes_sent,
-        bytes_received,
-        closed_by_server,
+        bytes_received: all_wire.map(|wire| wire.bytes_received),
+        closed_by_server: all_wire.map(|wire| wire.closed_by_server),
+        client,
         generator,
         server: None,
     }

@@ -253,10 +253,10 @@ pub(super) fn refusal(
     let found = missing.and_then(|capture| expected.get(usize::from(capture)));
     let found = found.map_or_else(|| outcome.to_string(), |it| format!("an answer without {it}"));
     format!(
-        "the login of user {user} failed at the {step}, {method} http://{}{path}: expected status \
+        "the login of user {user} failed at the {step}, {method} {}{path}: expected status \
          {expect_status} and {}, found {found}; check that the server runs and that the \
          descriptor's {check} are right",
-        script.authority,
+        script.origin(),
         expected.join(", "),
     )
 }
@@ -277,8 +277,8 @@ pub(super) struct Harvest {
     pub(super) visits: Option<VisitCounts>,
     /// Whether the load was cut.
     pub(super) aborted: bool,
-    /// What went over the wire during Measure.
-    pub(super) wire: Wire,
+    /// What went over the wire during Measure; `None` where the transport does not see it.
+    pub(super) wire: Option<Wire>,
     /// CPU time of the worker's thread during Measure, ns.
     pub(super) cpu_ns: u64,
     /// Time during Measure in which it was ready to run and another thread had its core, ns.
@@ -360,7 +360,7 @@ struct Reading {
     at_ns: u64,
     cpu_ns: u64,
     waited_ns: u64,
-    wire: Wire,
+    wire: Option<Wire>,
 }
 
 impl Edges {
@@ -368,7 +368,7 @@ impl Edges {
         Self { window, first: None, last: None }
     }
 
-    fn cross(&mut self, now: u64, wire: Wire) {
+    fn cross(&mut self, now: u64, wire: Option<Wire>) {
         let begun = self.first.is_none() && now >= self.window.start;
         let over = self.last.is_none() && now >= self.window.end;
         if begun || over {
@@ -387,14 +387,14 @@ impl Edges {
         if self.first.is_none() { self.window.start } else { self.window.end }
     }
 
-    fn wire(&self) -> Wire {
-        let (Some(first), Some(last)) = (self.first, self.last) else { return Wire::default() };
-        Wire {
-            bytes_sent: last.wire.bytes_sent - first.wire.bytes_sent,
-            bytes_received: last.wire.bytes_received - first.wire.bytes_received,
-            connects: last.wire.connects - first.wire.connects,
-            closed_by_server: last.wire.closed_by_server - first.wire.closed_by_server,
-        }
+    fn wire(&self) -> Option<Wire> {
+        let (first, last) = (self.first?.wire?, self.last?.wire?);
+        Some(Wire {
+            bytes_sent: last.bytes_sent - first.bytes_sent,
+            bytes_received: last.bytes_received - first.bytes_received,
+            connects: last.connects - first.connects,
+            closed_by_server: last.closed_by_server - first.closed_by_server,
+        })
     }
 
     fn waited_ns(&self) -> u64 {

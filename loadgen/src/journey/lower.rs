@@ -17,7 +17,7 @@ use super::{Request, Script};
 
 /// Lowers a descriptor and one of its journeys.
 pub(super) fn script(target: &Target, journey: &str) -> Result<Script, String> {
-    let authority = authority(&target.base_url)?;
+    let (tls, authority) = address(&target.base_url)?;
     let after: Vec<Step> = {
         let steps = steps(target, journey)?.iter().cloned();
         steps.chain(target.logout.as_ref().map(logout_step)).collect()
@@ -50,18 +50,22 @@ pub(super) fn script(target: &Target, journey: &str) -> Result<Script, String> {
     }
     let logout = target.logout.as_ref().map(|_| requests.len() - 1);
     let steps = first..logout.unwrap_or(requests.len());
-    Ok(Script { name: target.name.clone(), authority, requests, csrf, login, steps, logout })
+    Ok(Script { name: target.name.clone(), authority, tls, requests, csrf, login, steps, logout })
 }
 
-fn authority(base_url: &str) -> Result<String, String> {
+/// Whether an address is spoken to over TLS, and its host and port as they stand there.
+fn address(base_url: &str) -> Result<(bool, String), String> {
     let uri: Uri =
         base_url.parse().map_err(|e| format!("base_url `{base_url}` is no address: {e}"))?;
-    match uri.authority() {
-        Some(authority) if uri.scheme_str() == Some("http") && matches!(uri.path(), "" | "/") => {
-            Ok(authority.to_string())
-        }
-        _ => Err(format!("expected base_url as `http://HOST:PORT`, found `{base_url}`")),
-    }
+    let refuse =
+        || format!("expected base_url as `http://HOST:PORT` or `https://HOST`, found `{base_url}`");
+    let tls = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        _ => return Err(refuse()),
+    };
+    let authority = uri.authority().filter(|_| matches!(uri.path(), "" | "/"));
+    Ok((tls, authority.ok_or_else(refuse)?.to_string()))
 }
 
 fn steps<'a>(target: &'a Target, journey: &str) -> Result<&'a [Step], String> {

@@ -28,6 +28,8 @@ pub struct Script {
     pub name: String,
     /// Host and port as they stand in the `Host` header.
     pub authority: String,
+    /// Whether the target is spoken to over TLS.
+    pub tls: bool,
     /// Every request there is.
     pub requests: Vec<Request>,
     /// The request before each login that fetches its CSRF token; `None` where it needs none.
@@ -92,6 +94,22 @@ impl Script {
     pub fn new(target: &Target, journey: &str) -> Result<Self> {
         lower::script(target, journey)
             .map_err(|what| Error::Config(format!("target `{}`: {what}", target.name)))
+    }
+
+    /// Scheme, host and port, as a URL begins.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority)
+    }
+
+    /// The host, an IPv6 address without its brackets, and the port, the scheme's own where none is
+    /// given.
+    pub fn host_and_port(&self) -> (&str, u16) {
+        let standard = if self.tls { 443 } else { 80 };
+        let (host, port) = match self.authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().unwrap_or(standard)),
+            _ => (self.authority.as_str(), standard),
+        };
+        (host.trim_start_matches('[').trim_end_matches(']'), port)
     }
 
     /// Whether `answer` is the right one to request `request` of this user.

@@ -22,6 +22,22 @@ fn target() -> Target {
     .unwrap()
 }
 
+#[test]
+fn the_scheme_decides_on_tls_and_on_the_port() {
+    for (base_url, tls, host, port) in [
+        ("http://a.test", false, "a.test", 80),
+        ("https://a.test", true, "a.test", 443),
+        ("https://a.test:8443/", true, "a.test", 8443),
+        ("https://[::1]", true, "::1", 443),
+        ("http://[::1]:81", false, "::1", 81),
+    ] {
+        let target = Target { base_url: base_url.into(), ..target() };
+        let script = Script::new(&target, "browse").unwrap();
+        assert_eq!((script.tls, script.host_and_port()), (tls, (host, port)), "{base_url}");
+        assert_eq!(script.origin(), base_url.trim_end_matches('/'));
+    }
+}
+
 /// A target with this table `[login.csrf]`, whose login and steps use the token.
 fn guarded(csrf: &str, after: &str) -> Target {
     let text = format!(

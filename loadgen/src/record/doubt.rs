@@ -51,6 +51,7 @@ impl LoadRecord {
         self.doubt_answers(&mut found);
         self.doubt_generator(connections, &mut found);
         self.doubt_cores(&mut found);
+        found.0.extend(self.client.doubt());
         if open {
             self.doubt_schedule(&mut found);
         }
@@ -201,7 +202,7 @@ impl LoadRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Counts, GeneratorUse, Histogram, ServerUse, StepRecord};
+    use crate::record::{ClientUse, Counts, GeneratorUse, Histogram, ServerUse, StepRecord};
 
     fn load(ok: u64) -> LoadRecord {
         LoadRecord {
@@ -225,11 +226,12 @@ mod tests {
                 lag: Histogram::new(),
             }],
             timeline: vec![],
-            bytes_sent: 0,
-            bytes_received: 0,
+            bytes_sent: None,
+            bytes_received: None,
             visits: None,
             aborted: false,
-            closed_by_server: 0,
+            closed_by_server: None,
+            client: ClientUse::default(),
             generator: GeneratorUse { workers: 1, busiest: 0.5, ..GeneratorUse::default() },
             server: None,
         }
@@ -270,6 +272,8 @@ mod tests {
             }
         };
         assert_eq!(doubted(&error("wrong_user", 1), false), one("wrong_answers", true));
+        let unchecked = |l: &mut LoadRecord| l.client.verified = Some(false);
+        assert_eq!(doubted(&unchecked, false), one("certificate_unchecked", false));
         assert_eq!(doubted(&error("reset", 1), false), one("errors", false));
         assert_eq!(doubted(&error("reset", 1000), false), one("errors", true));
         let unfinished = |n| {

@@ -4,6 +4,7 @@
 //! for byte, years after the campaign. Every record carries a schema version, and a newer one than
 //! this program knows is refused. No figure here is derived from another but for sums.
 
+mod client;
 mod disk;
 mod doubt;
 mod hdr_log;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use client::ClientUse;
 pub use disk::{Folder, write_atomically};
 pub use doubt::Doubt;
 pub use histogram::Histogram;
@@ -179,12 +181,15 @@ pub struct LoadRecord {
     pub aborted: bool,
     /// The Measure phase second by second.
     pub timeline: Vec<Second>,
-    /// Bytes written to sockets during Measure.
-    pub bytes_sent: u64,
-    /// Bytes read from sockets during Measure.
-    pub bytes_received: u64,
-    /// Connections the server closed.
-    pub closed_by_server: u64,
+    /// Bytes written to sockets during Measure; `None` where the transport does not see them.
+    pub bytes_sent: Option<u64>,
+    /// Bytes read from sockets during Measure; `None` likewise.
+    pub bytes_received: Option<u64>,
+    /// Connections the server closed; `None` likewise.
+    pub closed_by_server: Option<u64>,
+    /// How requests went out.
+    #[serde(default)]
+    pub client: ClientUse,
     /// What the generator used during Measure.
     pub generator: GeneratorUse,
     /// What the server process used during Measure; `None` for a server that is not ours.

@@ -3,16 +3,19 @@
 //! On two cores the generator takes from the server what it uses itself, so this is a bare event
 //! loop: one write and one read a request, a request assembled into one buffer and an answer parsed
 //! in another, both shared by all connections of the worker. A connection owns memory only while an
-//! answer or a request is in pieces. It never sends a request twice.
+//! answer or a request is in pieces. Over TLS the loop is the same; the session does the rest. It
+//! never sends a request twice.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::http1::{self, ANSWER_MAX, HEADERS_MAX, Read, Whole};
 use super::queue::{Queue, Ready};
 use super::socket::Dialer;
+use super::stream::{Got, Stream};
+use super::tls::Tls;
 use super::{Ended, Failure, Opening, Pacing, Transport, Until, Wire};
 use crate::journey::{Answer, Request, Script, Template, Who};
 
@@ -24,6 +27,7 @@ const OPENING_MAX: usize = 128;
 pub struct Lean {
     epoch: Instant,
     dialer: Dialer,
+    tls: Option<Tls>,
     pacing: Pacing,
     requests: Vec<WireRequest>,
     queue: Queue,
@@ -35,6 +39,8 @@ pub struct Lean {
     failed: Vec<(usize, Failure)>,
     /// Why the first connection that was opened ahead could not be.
     refused: Option<Failure>,
+    /// Why TLS failed, the first time that it did.
+    reason: Option<String>,
     wire: Wire,
 }
 
@@ -47,7 +53,7 @@ struct WireRequest {
 
 #[derive(Default)]
 struct Connection {
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     state: State,
     request: usize,
     sent_ns: u64,
@@ -68,13 +74,15 @@ enum State {
 }
 
 impl Lean {
-    /// Connections to `address`, none open yet; `epoch` is the zero of the workers' common time.
+    /// Connections to `address`, none open yet; over TLS where `tls` says with what. `epoch` is the
+    /// zero of the workers' common time.
     ///
     /// # Errors
     /// When the operating system gives no event queue.
     pub fn new(
         script: &Arc<Script>,
         address: SocketAddr,
+        tls: Option<Tls>,
         connections: usize,
         epoch: Instant,
         pacing: Pacing,
@@ -82,6 +90,7 @@ impl Lean {
         Ok(Self {
             epoch,
             dialer: Dialer::new(address),
+            tls,
             pacing,
             requests: script.requests.iter().map(|r| WireRequest::new(script, r)).collect(),
             queue: Queue::new()?,
@@ -91,6 +100,7 @@ impl Lean {
             inbox: vec![0; READ_BUFFER],
             failed: Vec::new(),
             refused: None,
+            reason: None,
             wire: Wire::default(),
         })
     }
@@ -100,11 +110,11 @@ impl Lean {
     }
 
     fn connect(&mut self, index: usize) -> Result<(), Failure> {
-        let stream = self.dialer.dial().map_err(|e| connect_failure(&e))?;
+        let socket = self.dialer.dial().map_err(|e| connect_failure(&e))?;
         self.wire.connects += 1;
-        self.queue.add(&stream, index).map_err(|e| connect_failure(&e))?;
+        self.queue.add(&socket, index).map_err(|e| connect_failure(&e))?;
         let connection = &mut self.connections[index];
-        connection.stream = Some(stream);
+        connection.stream = Some(Stream::new(socket, self.tls.as_ref())?);
         connection.state = State::Connecting;
         Ok(())
     }
@@ -114,8 +124,7 @@ impl Lean {
         let connection = &mut self.connections[index];
         connection.state = State::Waiting;
         let Some(stream) = connection.stream.as_mut() else { return Err(Failure::Closed) };
-        let written = write_some(stream, &self.out)?;
-        self.wire.bytes_sent += written as u64;
+        let written = stream.write(&self.out, &mut self.wire)?;
         connection.unsent.extend_from_slice(&self.out[written..]);
         Ok(())
     }
@@ -123,8 +132,7 @@ impl Lean {
     fn send_rest(&mut self, index: usize) -> Result<(), Failure> {
         let connection = &mut self.connections[index];
         let Some(stream) = connection.stream.as_mut() else { return Err(Failure::Closed) };
-        let written = write_some(stream, &connection.unsent)?;
-        self.wire.bytes_sent += written as u64;
+        let written = stream.write(&connection.unsent, &mut self.wire)?;
         connection.unsent.drain(..written);
         if connection.unsent.is_empty() {
             connection.unsent = Vec::new();
@@ -135,16 +143,20 @@ impl Lean {
     fn opened(&mut self, index: usize) -> Result<(), Failure> {
         let connection = &mut self.connections[index];
         let Some(stream) = connection.stream.as_mut() else { return Err(Failure::Closed) };
-        if let Some(error) = stream.take_error().map_err(|e| connect_failure(&e))? {
+        if let Some(error) = stream.socket().take_error().map_err(|e| connect_failure(&e))? {
             return Err(connect_failure(&error));
         }
-        match stream.peer_addr() {
-            // Opened ahead, it has nothing to send yet.
-            Ok(_) if connection.unsent.is_empty() => connection.state = State::Idle,
-            Ok(_) => connection.state = State::Waiting,
+        match stream.socket().peer_addr() {
+            Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
             Err(error) => return Err(connect_failure(&error)),
         }
+        if !stream.handshake(&mut self.wire)? {
+            return Ok(());
+        }
+        // Opened ahead, it has nothing to send yet.
+        let ahead = connection.unsent.is_empty();
+        connection.state = if ahead { State::Idle } else { State::Waiting };
         self.send_rest(index)
     }
 
@@ -172,7 +184,7 @@ impl Lean {
         let ahead = connection.state == State::Connecting && connection.unsent.is_empty();
         let outcome = match connection.state {
             State::Connecting => self.opened(index),
-            _ if ready.writable && !connection.unsent.is_empty() => self.send_rest(index),
+            _ if ready.writable && connection.has_unsent() => self.send_rest(index),
             _ => Ok(()),
         };
         let outcome = match outcome {
@@ -185,6 +197,7 @@ impl Lean {
             Ok(()) => {}
             // Nobody waits for a connection that is opened ahead; `open` tells of it.
             Err(failure) if ahead => {
+                self.note_reason(index, failure);
                 self.close(index);
                 self.refused.get_or_insert(failure);
             }
@@ -194,12 +207,19 @@ impl Lean {
 
     fn fail(&mut self, index: usize, failure: Failure, ended: &mut impl FnMut(Ended<'_>)) {
         let sent_ns = self.connections[index].sent_ns;
+        self.note_reason(index, failure);
         self.close(index);
         let done_ns = self.elapsed();
         ended(Ended { connection: index, sent_ns, done_ns, result: Err(failure) });
     }
 
-    /// Reads until the socket is empty or the answer is whole.
+    fn note_reason(&mut self, index: usize, failure: Failure) {
+        if failure == Failure::Tls && self.reason.is_none() {
+            self.reason = self.connections[index].stream.as_mut().and_then(Stream::fault);
+        }
+    }
+
+    /// Reads until the connection has no more, or is closed.
     fn receive(
         &mut self,
         index: usize,
@@ -209,15 +229,14 @@ impl Lean {
         loop {
             let connection = &mut self.connections[index];
             let Some(stream) = connection.stream.as_mut() else { return Ok(()) };
-            let (read, closed) = match stream.read(&mut self.inbox) {
-                Ok(0) => (0, true),
-                Ok(read) => (read, false),
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(_) if connection.state == State::Idle => (0, true),
-                Err(_) => return Err(Failure::Reset),
+            let (read, closed, cut) = match stream.read(&mut self.inbox, &mut self.wire) {
+                Ok(Got::Bytes(read)) => (read, false, false),
+                Ok(Got::Nothing) => return Ok(()),
+                Ok(Got::End) => (0, true, false),
+                Ok(Got::Cut) => (0, true, true),
+                Err(_) if connection.state == State::Idle => (0, true, false),
+                Err(failure) => return Err(failure),
             };
-            self.wire.bytes_received += read as u64;
             self.wire.closed_by_server += u64::from(closed);
             if connection.state == State::Idle {
                 // The server closed the connection, or says something nobody asked for; either way
@@ -225,9 +244,12 @@ impl Lean {
                 self.close(index);
                 return Ok(());
             }
-            // A read that leaves room in the buffer has emptied the socket (epoll(7)), unless its
-            // end came with the same event: that would not be told a second time.
-            let emptied = read < self.inbox.len() && !read_closed;
+            if cut {
+                let begun = !connection.pieces.is_empty();
+                return Err(if begun { Failure::Truncated } else { Failure::Closed });
+            }
+            // The end that came with the same event would not be told a second time.
+            let emptied = stream.emptied(read, self.inbox.len()) && !read_closed;
             self.arrived(index, read, closed, ended)?;
             if emptied {
                 return Ok(());
@@ -279,7 +301,7 @@ impl Lean {
                     done_ns,
                     result: Ok(answer),
                 });
-                keep_alive && connection.unsent.is_empty()
+                keep_alive && !connection.has_unsent()
             }
         };
         if in_pieces {
@@ -361,8 +383,18 @@ impl Transport for Lean {
         Ok(())
     }
 
-    fn wire(&self) -> Wire {
-        self.wire
+    fn wire(&self) -> Option<Wire> {
+        Some(self.wire)
+    }
+
+    fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+}
+
+impl Connection {
+    fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty() || self.stream.as_ref().is_some_and(Stream::holds_back)
     }
 }
 
@@ -398,22 +430,7 @@ impl WireRequest {
     }
 }
 
-/// Writes until the socket is full; the number of bytes it took.
-fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> Result<usize, Failure> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match stream.write(&bytes[written..]) {
-            Ok(0) => return Err(Failure::Closed),
-            Ok(taken) => written += taken,
-            Err(e) if e.kind() == ErrorKind::WouldBlock => break,
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return Err(Failure::Reset),
-        }
-    }
-    Ok(written)
-}
-
-fn connect_failure(error: &io::Error) -> Failure {
+pub(super) fn connect_failure(error: &io::Error) -> Failure {
     use rustix::io::Errno;
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::MFILE | Errno::NFILE) => Failure::NoDescriptors,

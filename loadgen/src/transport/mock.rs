@@ -101,7 +101,7 @@ impl<F: FnMut(&Seen) -> Reply> Transport for Mock<F> {
         Ok(())
     }
 
-    fn wire(&self) -> Wire {
-        Wire::default()
+    fn wire(&self) -> Option<Wire> {
+        Some(Wire::default())
     }
 }

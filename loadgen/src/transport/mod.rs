@@ -12,11 +12,14 @@ pub mod mock;
 mod pacing;
 mod queue;
 mod socket;
+mod stream;
+mod tls;
 
 use std::fmt;
 
 pub use lean::Lean;
 pub use pacing::Pacing;
+pub use tls::{Tls, TlsError, Trust};
 
 use crate::journey::{Answer, Who};
 
@@ -45,8 +48,18 @@ pub trait Transport {
     /// When the operating system no longer tells of events; no request's failure is such an error.
     fn poll(&mut self, until: Until, ended: impl FnMut(Ended<'_>)) -> std::io::Result<()>;
 
-    /// What went over the wire so far.
-    fn wire(&self) -> Wire;
+    /// What went over the wire so far; `None` where the transport cannot see it.
+    fn wire(&self) -> Option<Wire>;
+
+    /// Why TLS failed first, a clause for people; `None` where it did not.
+    fn reason(&self) -> Option<&str> {
+        None
+    }
+
+    /// The versions of HTTP that answers came in, `1.1` for example.
+    fn http(&self) -> &'static str {
+        "1.1"
+    }
 }
 
 /// How far connections have been opened ahead.
@@ -80,7 +93,7 @@ pub struct Ended<'a> {
     pub result: Result<Answer<'a>, Failure>,
 }
 
-/// Counters of a transport since its start.
+/// Counters of a transport since its start. Over TLS the bytes are those on the socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wire {
     /// Bytes written to sockets.
@@ -91,6 +104,19 @@ pub struct Wire {
     pub connects: u64,
     /// Connections the other side closed, whether a request was waiting on them or not.
     pub closed_by_server: u64,
+}
+
+impl Wire {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            bytes_sent: self.bytes_sent + other.bytes_sent,
+            bytes_received: self.bytes_received + other.bytes_received,
+            connects: self.connects + other.connects,
+            closed_by_server: self.closed_by_server + other.closed_by_server,
+        }
+    }
 }
 
 /// Why a request has no answer.
@@ -116,6 +142,8 @@ pub enum Failure {
     TooLarge,
     /// There was no answer in time.
     Timeout,
+    /// TLS failed: the server's certificate was not accepted, or what came was no TLS.
+    Tls,
 }
 
 /// How a request ended, in the classes that a record counts.
@@ -134,7 +162,7 @@ pub enum Outcome {
 }
 
 /// Names of the classes of errors, at their indices.
-pub const ERROR_CLASSES: [&str; 17] = [
+pub const ERROR_CLASSES: [&str; 18] = [
     "connect_refused",
     "connect",
     "no_descriptors",
@@ -145,6 +173,7 @@ pub const ERROR_CLASSES: [&str; 17] = [
     "malformed",
     "too_large",
     "timeout",
+    "tls",
     "wrong_user",
     "no_credential",
     "status_401",
@@ -160,13 +189,13 @@ impl Outcome {
         Some(match self {
             Self::Ok => return None,
             Self::Failed(failure) => failure as usize,
-            Self::WrongUser => 10,
-            Self::NoCredential => 11,
-            Self::Status(401) => 12,
-            Self::Status(100..=299) => 13,
-            Self::Status(300..=399) => 14,
-            Self::Status(400..=499) => 15,
-            Self::Status(_) => 16,
+            Self::WrongUser => 11,
+            Self::NoCredential => 12,
+            Self::Status(401) => 13,
+            Self::Status(100..=299) => 14,
+            Self::Status(300..=399) => 15,
+            Self::Status(400..=499) => 16,
+            Self::Status(_) => 17,
         })
     }
 }
@@ -185,6 +214,7 @@ impl fmt::Display for Outcome {
             Self::Failed(Failure::Malformed) => f.write_str("an answer that is not HTTP/1.1"),
             Self::Failed(Failure::TooLarge) => f.write_str("an answer too large to read"),
             Self::Failed(Failure::Timeout) => f.write_str("no answer in time"),
+            Self::Failed(Failure::Tls) => f.write_str("TLS failed"),
             Self::Status(status) => write!(f, "status {status}"),
             Self::WrongUser => f.write_str("an answer that does not name the user who asked"),
             Self::NoCredential => f.write_str("an answer without a credential"),
@@ -211,6 +241,7 @@ mod tests {
             (Failure::Malformed, "malformed"),
             (Failure::TooLarge, "too_large"),
             (Failure::Timeout, "timeout"),
+            (Failure::Tls, "tls"),
         ] {
             assert_eq!(name(Outcome::Failed(failure)), Some(class));
         }

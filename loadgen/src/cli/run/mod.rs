@@ -1,5 +1,6 @@
 //! `authbench run`: one load on a URL, an arm of ours, or the server in a target file.
 
+mod client;
 mod live;
 mod summary;
 
@@ -11,6 +12,7 @@ use std::time::SystemTime;
 use clap::{ArgGroup, Args};
 use servers::contract::{BodyFormat, Journey, Step, Target, UserPattern};
 
+use client::ClientArgs;
 use live::Live;
 use summary::Summary;
 
@@ -96,6 +98,8 @@ pub(super) struct RunArgs {
     /// core of its own), spin or sleep
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pacing: Pacing,
+    #[command(flatten)]
+    client: ClientArgs,
     /// Write the response times of every second as an HdrHistogram interval log
     #[arg(long, value_name = "FILE")]
     hdr_log: Option<PathBuf>,
@@ -183,6 +187,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let mut driver = Driver::new(script, cores, workers, interrupt.clone())?;
     let own_core = if server.is_some() { !shared } else { usable > workers as usize };
     driver.pacing = args.pacing.resolved(own_core);
+    args.client.apply(&mut driver)?;
     let mut began = SystemTime::now();
     let load = drive(&driver, &plan, args.seed, server.as_ref(), &mut began);
     if let Some(obituary) = server.as_mut().and_then(Server::obituary) {

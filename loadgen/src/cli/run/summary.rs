@@ -30,12 +30,17 @@ pub(super) struct Summary {
     schedule_lag_us: Lag,
     generator: Generator,
     server: Option<ServerFigures>,
-    bytes_sent: u64,
-    bytes_received: u64,
+    bytes_sent: Option<u64>,
+    bytes_received: Option<u64>,
+    transport: String,
+    http: Option<String>,
+    certificate_checked: Option<bool>,
     login: Option<LoginFigures>,
     visits: Option<VisitCounts>,
     steps: Vec<StepFigures>,
     pub(super) doubts: Vec<Doubt>,
+    #[serde(skip)]
+    client: String,
     #[serde(skip)]
     spins: bool,
 }
@@ -190,6 +195,9 @@ impl Summary {
             server,
             bytes_sent: load.bytes_sent,
             bytes_received: load.bytes_received,
+            transport: load.client.transport.clone(),
+            http: load.client.http.clone(),
+            certificate_checked: load.client.verified,
             login: load.login.as_ref().map(|login| LoginFigures {
                 users: login.users,
                 rps: each(f64::from(login.users) * 1e9, login.wall_ns),
@@ -198,6 +206,7 @@ impl Summary {
             visits: load.visits,
             steps: load.steps.iter().map(StepFigures::new).collect(),
             doubts: load.doubts(plan.model.is_open(), usable),
+            client: load.client.label(),
             spins: load.generator.spins,
         }
     }
@@ -282,6 +291,7 @@ impl Summary {
             figure(self.generator.peak_rss_bytes as f64, "bytes"),
             self.generator.pacing,
         ));
+        line(format!("  transport    {}", self.client));
         for doubt in self.doubts.iter().filter(|doubt| !doubt.invalidates) {
             line(format!("  doubt        {}; {}", doubt.what, doubt.remedy));
         }

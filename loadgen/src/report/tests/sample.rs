@@ -7,9 +7,9 @@ use crate::experiment;
 use crate::plan::{Action, Plan, TrialPlan};
 use crate::random::mix;
 use crate::record::{
-    ActionRecord, Counts, GeneratorUse, Histogram, Host, LoadRecord, LoginRecord, MemoryUse,
-    Placement, RECORD_SCHEMA, ServerFacts, ServerUse, SnapshotRecord, StepRecord, TrialOutcome,
-    TrialRecord,
+    ActionRecord, ClientUse, Counts, GeneratorUse, Histogram, Host, LoadRecord, LoginRecord,
+    MemoryUse, Placement, RECORD_SCHEMA, ServerFacts, ServerUse, SnapshotRecord, StepRecord,
+    TrialOutcome, TrialRecord,
 };
 use crate::report::{Analysis, analyse};
 use crate::spec::{Overrides, Spec};
@@ -150,11 +150,12 @@ fn load_record(users: u32, place: f64, noise: &dyn Fn(u64) -> f64) -> LoadRecord
             lag: Histogram::new(),
         }],
         timeline: vec![],
-        bytes_sent: 0,
-        bytes_received: 0,
+        bytes_sent: None,
+        bytes_received: None,
         visits: None,
         aborted: false,
-        closed_by_server: 0,
+        closed_by_server: None,
+        client: ClientUse::default(),
         generator: GeneratorUse {
             workers: 1,
             cpu_ns: ANSWERS * 8_000,

@@ -1,0 +1,49 @@
+//! How the requests of a load went out: a fact that its latencies cannot be read without.
+
+use serde::{Deserialize, Serialize};
+
+use super::Doubt;
+
+/// How requests went out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientUse {
+    /// The transport: `lean` or `reqwest`.
+    pub transport: String,
+    /// The versions of HTTP that answers came in, `1.1` for example; `None` in records that are
+    /// older than this field.
+    pub http: Option<String>,
+    /// Whether the server's certificate was checked; `None` for plain connections.
+    pub verified: Option<bool>,
+}
+
+impl Default for ClientUse {
+    /// What records say that are older than these fields.
+    fn default() -> Self {
+        Self { transport: "lean".into(), http: None, verified: None }
+    }
+}
+
+impl ClientUse {
+    pub(super) fn doubt(&self) -> Option<Doubt> {
+        (self.verified == Some(false)).then(|| Doubt {
+            invalidates: false,
+            code: "certificate_unchecked".into(),
+            what: "no certificate was checked: whoever answered may have been another".into(),
+            remedy: "name its issuer with --ca FILE in place of --insecure".into(),
+        })
+    }
+
+    /// What was used, in words.
+    pub fn label(&self) -> String {
+        let mut text = self.transport.clone();
+        if let Some(http) = &self.http {
+            text += &format!(", HTTP/{http}");
+        }
+        match self.verified {
+            None => {}
+            Some(true) => text += " over TLS",
+            Some(false) => text += " over TLS, certificate not checked",
+        }
+        text
+    }
+}

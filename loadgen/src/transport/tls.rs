@@ -1,0 +1,245 @@
+//! Whom an `https://` server has to prove itself to, made into what rustls needs.
+//!
+//! Certificates are checked unless somebody says otherwise, against the system's roots or against
+//! the ones in a file, never both: a private issuer that is given by hand is meant. What cannot be
+//! checked must never pass silently, so a store without a single root is an error here and not an
+//! unknown issuer later. The backend is aws-lc-rs, as everywhere in this workspace.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::{self, CryptoProvider};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use crate::journey::Script;
+
+/// Servers whose sessions a worker can resume; it drives one.
+const SESSIONS_KEPT: usize = 8;
+
+/// Which certificates are believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Those that lead to a root the operating system trusts.
+    #[default]
+    System,
+    /// Those that lead to a certificate in this PEM file, and no others.
+    File(PathBuf),
+    /// Any.
+    Anything,
+}
+
+/// Why certificates could not be checked, whatever the server shows.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The operating system trusts nobody.
+    #[error(
+        "expected certificates that this machine trusts, found none{0}; install them \
+         (ca-certificates), or name the server's issuer with --ca FILE"
+    )]
+    NoRoots(String),
+    /// The file cannot be read.
+    #[error("expected --ca as a file of certificates (PEM): {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system answered.
+        source: std::io::Error,
+    },
+    /// The file has no certificate, or one that is none.
+    #[error(
+        "{}: expected certificates in PEM, `-----BEGIN CERTIFICATE-----`, found {found}",
+        path.display()
+    )]
+    NoCertificates {
+        /// The file.
+        path: PathBuf,
+        /// What is in it.
+        found: String,
+    },
+    /// The host's name cannot stand in a certificate.
+    #[error("expected a host name or an address that a certificate can hold, found `{0}`")]
+    Name(String),
+    /// The library refuses what it was given.
+    #[error("TLS cannot be set up: {0}")]
+    Setup(rustls::Error),
+}
+
+/// What a connection over TLS is opened with.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) name: ServerName<'static>,
+}
+
+impl Tls {
+    /// For the script's host, with these protocols on offer (ALPN), the best first.
+    ///
+    /// # Errors
+    /// When certificates cannot be checked as asked, or the host's name cannot be in one.
+    pub fn new(script: &Script, trust: &Trust, protocols: &[&str]) -> Result<Self, TlsError> {
+        let (host, _) = script.host_and_port();
+        let name =
+            ServerName::try_from(host.to_string()).map_err(|_| TlsError::Name(host.to_string()))?;
+        let provider = Arc::new(crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Setup)?;
+        let roots = match trust {
+            Trust::System => Some(system_roots()?),
+            Trust::File(path) => Some(roots_in(path)?),
+            Trust::Anything => None,
+        };
+        let builder = match roots {
+            Some(roots) => {
+                let verifier =
+                    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+                        .build()
+                        .map_err(|e| TlsError::Setup(rustls::Error::General(e.to_string())))?;
+                builder.with_webpki_verifier(verifier)
+            }
+            None => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider)))
+            }
+        };
+        let mut config = builder.with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Ok(Self { config: Arc::new(config), name })
+    }
+
+    /// The same with sessions of its own to resume: workers share nothing while a load runs.
+    #[must_use]
+    pub fn for_one_worker(&self) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.resumption = Resumption::in_memory_sessions(SESSIONS_KEPT);
+        Self { config: Arc::new(config), name: self.name.clone() }
+    }
+}
+
+fn system_roots() -> Result<RootCertStore, TlsError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // Some systems hold roots that no library reads any more; the others still count.
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
+        return Err(TlsError::NoRoots(why));
+    }
+    Ok(roots)
+}
+
+fn roots_in(path: &Path) -> Result<RootCertStore, TlsError> {
+    let bytes =
+        std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.into(), source })?;
+    let refuse = |found: String| TlsError::NoCertificates { path: path.into(), found };
+    let mut roots = RootCertStore::empty();
+    for (index, found) in CertificateDer::pem_slice_iter(&bytes).enumerate() {
+        let number = index + 1;
+        let added = found
+            .map_err(|e| e.to_string())
+            .and_then(|certificate| roots.add(certificate).map_err(|e| e.to_string()));
+        added.map_err(|why| refuse(format!("in place of certificate {number}: {why}")))?;
+    }
+    if roots.is_empty() {
+        return Err(refuse(if bytes.is_empty() { "an empty file" } else { "none" }.into()));
+    }
+    Ok(roots)
+}
+
+/// Believes any certificate, but still that the server holds the key in it: what is not looked at
+/// is whose it is.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Why TLS failed, in a clause for people: what they can act upon first, then rustls's own words.
+pub(super) fn in_words(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Bad;
+    let plainly = match error {
+        rustls::Error::InvalidCertificate(bad) => match bad {
+            Bad::UnknownIssuer => "the certificate's issuer is unknown",
+            Bad::Expired | Bad::ExpiredContext { .. } => "the certificate has expired",
+            Bad::NotValidYet | Bad::NotValidYetContext { .. } => "the certificate is not valid yet",
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
+                "the certificate is for another name"
+            }
+            Bad::BadSignature => "the certificate's signature is not its issuer's",
+            _ => "the certificate is not accepted",
+        },
+        rustls::Error::InvalidMessage(_) => "what came is not TLS; is it a plain http:// server?",
+        rustls::Error::AlertReceived(_) => "the server refused",
+        rustls::Error::PeerIncompatible(_) | rustls::Error::NoApplicationProtocol => {
+            "there is no protocol that both sides speak"
+        }
+        _ => return error.to_string(),
+    };
+    format!("{plainly} ({error})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(bytes: Option<&[u8]>) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        if let Some(bytes) = bytes {
+            std::fs::write(&path, bytes).unwrap();
+        }
+        let text = roots_in(&path).unwrap_err().to_string();
+        assert!(text.contains("ca.pem"), "{text}");
+        text
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_refused_and_named() {
+        assert!(refused(None).contains("No such file"));
+        assert!(refused(Some(b"")).contains("an empty file"));
+        assert!(refused(Some(b"\x7fELF\0\x01")).contains("found none"));
+        let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+        for inside in ["%%%", "AAAA", ""] {
+            let text = format!("{begin}\n{inside}\n{end}\n");
+            let refused = refused(Some(text.as_bytes()));
+            assert!(refused.contains("in place of certificate 1"), "{inside}: {refused}");
+        }
+    }
+}

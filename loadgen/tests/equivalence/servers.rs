@@ -1,0 +1,168 @@
+//! Servers for the equivalence tests: they answer by script, plainly or over TLS, with certificates
+//! that are made here.
+
+use std::io::{BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// What a scripted server does with a request.
+#[derive(Clone)]
+pub(super) enum Reply {
+    Bytes(Vec<u8>),
+    /// Answers and closes, over TLS with its announcement.
+    Close(Vec<u8>),
+    /// Answers and closes the socket without a word of TLS.
+    Cut(Vec<u8>),
+    /// Answers in pieces of so many bytes, each a write and a TLS record of its own.
+    Drip(usize, Vec<u8>),
+    Silence,
+    Reset,
+}
+
+/// A server and how many requests it got.
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    pub(super) seen: Arc<AtomicUsize>,
+}
+
+impl Server {
+    pub(super) fn seen(&self) -> usize {
+        self.seen.load(Ordering::SeqCst)
+    }
+}
+
+/// Starts a server that gives this reply to every request.
+pub(super) fn server(reply: Reply, tls: Option<Arc<ServerConfig>>) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&seen);
+    thread::spawn(move || {
+        for socket in listener.incoming().flatten() {
+            let (reply, counter, tls) = (reply.clone(), Arc::clone(&counter), tls.clone());
+            thread::spawn(move || {
+                socket.set_nodelay(true).unwrap();
+                let raw = socket.try_clone().unwrap();
+                match tls {
+                    None => converse(socket, &raw, &reply, &counter, |_| {}),
+                    Some(config) => {
+                        let session = ServerConnection::new(config).unwrap();
+                        let stream = StreamOwned::new(session, socket);
+                        converse(stream, &raw, &reply, &counter, |stream| {
+                            stream.conn.send_close_notify();
+                            let _ = stream.conn.write_tls(&mut stream.sock);
+                        });
+                    }
+                }
+            });
+        }
+    });
+    Server { address, seen }
+}
+
+fn converse<S: Read + Write>(
+    stream: S,
+    raw: &TcpStream,
+    reply: &Reply,
+    counter: &AtomicUsize,
+    announce: impl Fn(&mut S),
+) {
+    let mut stream = BufReader::new(stream);
+    while read_request(&mut stream) {
+        counter.fetch_add(1, Ordering::SeqCst);
+        let stream = stream.get_mut();
+        let (bytes, piece) = match reply {
+            Reply::Bytes(bytes) | Reply::Close(bytes) | Reply::Cut(bytes) => (bytes, bytes.len()),
+            Reply::Drip(piece, bytes) => (bytes, *piece),
+            Reply::Silence => continue,
+            Reply::Reset => {
+                let at_once = Some(Duration::ZERO);
+                rustix::net::sockopt::set_socket_linger(raw, at_once).unwrap();
+                return;
+            }
+        };
+        for piece in bytes.chunks(piece.max(1)) {
+            if stream.write_all(piece).and_then(|()| stream.flush()).is_err() {
+                return;
+            }
+        }
+        match reply {
+            Reply::Close(_) => return announce(stream),
+            Reply::Cut(_) => return,
+            _ => {}
+        }
+    }
+}
+
+/// Reads a request; whether there was one.
+fn read_request(reader: &mut impl std::io::BufRead) -> bool {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if !matches!(reader.read_line(&mut line), Ok(1..)) {
+            return false;
+        }
+        let line = line.trim_end().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    reader.read_exact(&mut vec![0; length]).is_ok()
+}
+
+/// Who certifies the servers of a test.
+pub(super) struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    pub(super) fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
+    pub(super) fn write(&self, path: &Path) {
+        std::fs::write(path, &self.pem).unwrap();
+    }
+
+    /// What a server of these names needs; its certificate is good until that year's beginning.
+    pub(super) fn server(
+        &self,
+        names: &[&str],
+        until: i32,
+        protocols: &[&str],
+    ) -> Arc<ServerConfig> {
+        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+}
