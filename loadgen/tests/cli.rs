@@ -169,6 +169,12 @@ fn a_load_that_makes_no_sense_is_refused() {
         (&["run", "http://127.0.0.1:1/", "--connections", "99999"], "not in"),
         (&["run", "http://127.0.0.1:1/", "--duration", "0s", "--allow-debug"], "at least 10ms"),
         (&["run", "http://127.0.0.1:1/", "--header", "x", "--allow-debug"], "Name: value"),
+        (&["run", "http://127.0.0.1:1/", "--http2", "--allow-debug"], "--transport reqwest"),
+        (&["run", "http://127.0.0.1:1/", "--transport", "curl"], "lean, reqwest"),
+        (&["run", "http://127.0.0.1:1/", "--insecure", "--allow-debug"], "an https:// target"),
+        (&["run", "https://127.0.0.1:1/", "--insecure", "--ca", "x"], "cannot be used with"),
+        (&["run", "https://127.0.0.1:1/", "--ca", "no.pem", "--allow-debug"], "no.pem"),
+        (&["run", "https://127.0.0.1:1/", "--ca", "Cargo.toml", "--allow-debug"], "found none"),
         (&["run", "--target", "no.toml", "--allow-debug"], "no.toml"),
         (&["run", "--arm", "none", "--journey", "x", "--allow-debug"], "expected a journey"),
         (&["report", "."], "plan.json"),
@@ -259,6 +265,20 @@ fn a_run_prints_one_object_with_the_fields_of_the_contract() {
     assert!(run["requests"].as_u64().unwrap() > 0);
     assert_eq!(run["errors"], serde_json::json!({}));
     assert_eq!(run["login"]["users"], 5);
+}
+
+#[test]
+fn a_run_says_what_its_requests_went_through() {
+    for (transport, http, wire) in [("lean", "1.1", true), ("reqwest", "1.1", false)] {
+        let arguments = ["run", "--arm", "session@memory", "--users", "5", "--duration", "300ms"];
+        let more = ["--transport", transport, "--format", "json", "--allow-debug"];
+        let output = authbench(&[&arguments[..], &more].concat());
+        let run: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        assert_eq!((&run["transport"], &run["http"]), (&transport.into(), &http.into()));
+        assert_eq!((run["bytes_sent"].is_u64(), run["bytes_sent"].is_null()), (wire, !wire));
+        assert!(run["counts"]["ok"].as_u64() > Some(0), "{run}");
+        assert_eq!(run["errors"], serde_json::json!({}));
+    }
 }
 
 #[test]

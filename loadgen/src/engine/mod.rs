@@ -26,9 +26,9 @@ use crate::plan::{FillPlan, LoadPlan};
 use crate::record::{
     ClientUse, Counts, GeneratorUse, LoadRecord, LoginRecord, Second, StepRecord, VisitCounts,
 };
-use crate::transport::{Failure, Lean, Outcome, Tls, Transport, Wire};
+use crate::transport::{Failure, Lean, Outcome, Realistic, Tls, Transport, Wire};
 
-pub use crate::transport::{Pacing, Trust};
+pub use crate::transport::{Pacing, TransportKind, Trust};
 pub use recorder::{Moments, Recorder};
 use users::Credentials;
 pub use watch::{Progress, Watcher};
@@ -61,6 +61,8 @@ pub struct Driver {
     pub workers: u32,
     /// How a worker waits for a request that is due.
     pub pacing: Pacing,
+    /// What requests go through; logins of a fill always go through the lean transport.
+    pub transport: TransportKind,
     /// Which certificates an `https://` target may show.
     pub trust: Trust,
     /// Ends a load early.
@@ -85,8 +87,16 @@ impl Driver {
             || Error::Target(format!("the host of `{}` has no address", script.authority));
         let addresses = script.host_and_port().to_socket_addrs();
         let address = addresses.ok().and_then(|mut all| all.next()).ok_or_else(no_address)?;
-        let (pacing, trust) = (Pacing::default(), Trust::default());
-        Ok(Self { script: Arc::new(script), address, cores, workers, pacing, trust, interrupt })
+        Ok(Self {
+            script: Arc::new(script),
+            address,
+            cores,
+            workers,
+            pacing: Pacing::default(),
+            transport: TransportKind::default(),
+            trust: Trust::default(),
+            interrupt,
+        })
     }
 
     /// Workers of a load of so many users and connections: every worker needs one of each.
@@ -107,6 +117,17 @@ impl Driver {
             let tls = tls.as_ref().map(Tls::for_one_worker);
             Lean::new(&self.script, self.address, tls, connections, epoch, self.pacing)
                 .map_err(|e| Error::Config(format!("no event queue for the generator: {e}")))
+        })
+    }
+
+    /// What makes the realistic transport of a worker.
+    fn realistic(&self, http2_only: bool) -> Result<impl Fn(usize, Instant) -> Result<Realistic>> {
+        let tls = self.tls(if http2_only { &["h2"] } else { &["h2", "http/1.1"] })?;
+        Ok(move |connections, epoch| {
+            let tls = tls.as_ref().map(Tls::for_one_worker);
+            let (script, pacing) = (&self.script, self.pacing);
+            Realistic::new(script, self.address, tls, http2_only, connections, epoch, pacing)
+                .map_err(|e| Error::Config(format!("no client for the generator: {e}")))
         })
     }
 
@@ -137,7 +158,7 @@ impl Driver {
 
     fn client_use(&self) -> ClientUse {
         let verified = self.script.tls.then_some(self.trust != Trust::Anything);
-        ClientUse { transport: "lean".into(), http: None, verified }
+        ClientUse { transport: self.transport.to_string(), http: None, verified }
     }
 
     /// Keeps the calling worker on its core. A refusal is no error: placement is checked and
@@ -234,7 +255,12 @@ pub fn load(
     seed: u64,
     watcher: impl Watcher,
 ) -> Result<LoadRecord> {
-    load_with(driver, plan, seed, watcher, driver.lean()?)
+    match driver.transport {
+        TransportKind::Lean => load_with(driver, plan, seed, watcher, driver.lean()?),
+        TransportKind::Reqwest { http2_only } => {
+            load_with(driver, plan, seed, watcher, driver.realistic(http2_only)?)
+        }
+    }
 }
 
 /// Runs a load on the transports that `make` gives its workers.

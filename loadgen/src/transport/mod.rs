@@ -11,6 +11,7 @@ mod lean;
 pub mod mock;
 mod pacing;
 mod queue;
+mod realistic;
 mod socket;
 mod stream;
 mod tls;
@@ -19,6 +20,7 @@ use std::fmt;
 
 pub use lean::Lean;
 pub use pacing::Pacing;
+pub use realistic::Realistic;
 pub use tls::{Tls, TlsError, Trust};
 
 use crate::journey::{Answer, Who};
@@ -59,6 +61,28 @@ pub trait Transport {
     /// The versions of HTTP that answers came in, `1.1` for example.
     fn http(&self) -> &'static str {
         "1.1"
+    }
+}
+
+/// Which transport a load goes through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TransportKind {
+    /// [`Lean`].
+    #[default]
+    Lean,
+    /// [`Realistic`], which speaks HTTP/2 over TLS where the server does.
+    Reqwest {
+        /// It speaks HTTP/2 and nothing else, over plain connections as well.
+        http2_only: bool,
+    },
+}
+
+impl fmt::Display for TransportKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lean => "lean",
+            Self::Reqwest { .. } => "reqwest",
+        })
     }
 }
 

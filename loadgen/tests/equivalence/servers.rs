@@ -1,6 +1,7 @@
 //! Servers for the equivalence tests: they answer by script, plainly or over TLS, with certificates
 //! that are made here.
 
+use std::convert::Infallible;
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -9,9 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tokio_rustls::TlsAcceptor;
 
 /// What a scripted server does with a request.
 #[derive(Clone)]
@@ -23,6 +26,8 @@ pub(super) enum Reply {
     Cut(Vec<u8>),
     /// Answers in pieces of so many bytes, each a write and a TLS record of its own.
     Drip(usize, Vec<u8>),
+    /// Answers the first request of a connection, and closes at the second.
+    Once(Vec<u8>),
     Silence,
     Reset,
 }
@@ -76,12 +81,16 @@ fn converse<S: Read + Write>(
     announce: impl Fn(&mut S),
 ) {
     let mut stream = BufReader::new(stream);
+    let mut on_this = 0;
     while read_request(&mut stream) {
         counter.fetch_add(1, Ordering::SeqCst);
+        on_this += 1;
         let stream = stream.get_mut();
         let (bytes, piece) = match reply {
             Reply::Bytes(bytes) | Reply::Close(bytes) | Reply::Cut(bytes) => (bytes, bytes.len()),
             Reply::Drip(piece, bytes) => (bytes, *piece),
+            Reply::Once(_) if on_this > 1 => return,
+            Reply::Once(bytes) => (bytes, bytes.len()),
             Reply::Silence => continue,
             Reply::Reset => {
                 let at_once = Some(Duration::ZERO);
@@ -100,6 +109,48 @@ fn converse<S: Read + Write>(
             _ => {}
         }
     }
+}
+
+/// Starts a server of hyper's that answers right in HTTP/1.1 and HTTP/2.
+pub(super) fn http2_server(tls: Option<Arc<ServerConfig>>) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&seen);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let serve = async move {
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let (counter, tls) = (Arc::clone(&counter), tls.clone());
+            tokio::spawn(async move {
+                match tls {
+                    None => answer(socket, counter).await,
+                    Some(tls) => {
+                        if let Ok(stream) = TlsAcceptor::from(tls).accept(socket).await {
+                            answer(stream, counter).await;
+                        }
+                    }
+                }
+            });
+        }
+    };
+    thread::spawn(move || runtime.block_on(serve));
+    Server { address, seen }
+}
+
+async fn answer<S>(stream: S, counter: Arc<AtomicUsize>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let service = hyper::service::service_fn(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        let body = http_body_util::Full::<&[u8]>::new(b"{\"user_id\":0}");
+        async move { Ok::<_, Infallible>(hyper::Response::new(body)) }
+    });
+    let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// Reads a request; whether there was one.

@@ -2,14 +2,36 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use crate::engine::{Driver, Trust};
+use crate::engine::{Driver, TransportKind, Trust};
 use crate::error::{Error, Result};
+
+/// `--transport`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// The one that campaigns measure with: HTTP/1.1, for the least CPU time a request
+    Lean,
+    /// What an ordinary client does, HTTP/2 over TLS included, at several times the CPU time
+    Reqwest,
+}
 
 /// How requests go out.
 #[derive(Debug, Args)]
 pub(super) struct ClientArgs {
+    /// What requests go through: lean, or reqwest for what an ordinary client does, HTTP/2 over TLS
+    /// included, at several times the CPU time
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "lean"
+    )]
+    transport: Name,
+    /// Speak HTTP/2 and nothing else, over plain connections as well; for --transport reqwest
+    #[arg(long)]
+    http2: bool,
     /// Trust the certificates in this PEM file in place of the system's, for an https:// target
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -19,11 +41,25 @@ pub(super) struct ClientArgs {
 }
 
 impl ClientArgs {
-    /// Tells the driver what was asked for.
+    /// The transport that was asked for.
     ///
     /// # Errors
-    /// `Config` when the flags do not fit the target.
-    pub(super) fn apply(&self, driver: &mut Driver) -> Result<()> {
+    /// `Config` when it cannot do what was asked of it.
+    pub(super) fn transport(&self) -> Result<TransportKind> {
+        match self.transport {
+            Name::Lean if self.http2 => Err(Error::Config(
+                "--http2 needs --transport reqwest: the lean transport speaks HTTP/1.1 only".into(),
+            )),
+            Name::Lean => Ok(TransportKind::Lean),
+            Name::Reqwest => Ok(TransportKind::Reqwest { http2_only: self.http2 }),
+        }
+    }
+
+    /// Which certificates the driver's target may show.
+    ///
+    /// # Errors
+    /// `Config` when the target shows none.
+    pub(super) fn trust(&self, driver: &Driver) -> Result<Trust> {
         let flag = if self.insecure { "--insecure" } else { "--ca" };
         if (self.insecure || self.ca.is_some()) && !driver.script.tls {
             return Err(Error::Config(format!(
@@ -31,11 +67,10 @@ impl ClientArgs {
                 driver.script.origin()
             )));
         }
-        driver.trust = match &self.ca {
+        Ok(match &self.ca {
             Some(path) => Trust::File(path.clone()),
             None if self.insecure => Trust::Anything,
             None => Trust::System,
-        };
-        Ok(())
+        })
     }
 }

@@ -162,6 +162,7 @@ const CONNECTIONS_MAX: u32 = 16_000;
 pub(super) fn run(args: &RunArgs) -> Result<()> {
     refuse_debug_build(args.allow_debug, "run")?;
     let plan = args.plan()?;
+    let transport = args.client.transport()?;
     proc::allow_connections(plan.connections)?;
     let interrupt = signals::listen()?;
     let placement = proc::place(&proc::usable_cores());
@@ -187,7 +188,8 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let mut driver = Driver::new(script, cores, workers, interrupt.clone())?;
     let own_core = if server.is_some() { !shared } else { usable > workers as usize };
     driver.pacing = args.pacing.resolved(own_core);
-    args.client.apply(&mut driver)?;
+    driver.transport = transport;
+    driver.trust = args.client.trust(&driver)?;
     let mut began = SystemTime::now();
     let load = drive(&driver, &plan, args.seed, server.as_ref(), &mut began);
     if let Some(obituary) = server.as_mut().and_then(Server::obituary) {
