@@ -342,6 +342,34 @@ fn a_certificate_that_proves_nothing_ends_the_load_and_says_why() {
 }
 
 #[test]
+fn a_request_larger_than_a_socket_takes_arrives_whole() {
+    let (authority, _folder, ca) = authority("ours");
+    let tls = authority.server(&["127.0.0.1"], 2200, &[]);
+    let body = "x".repeat(12 << 20);
+    for config in [None, Some(tls)] {
+        let scheme = if config.is_some() { "https" } else { "http" };
+        let server = server(Reply::Bytes(right(0)), config);
+        let text = format!(
+            "name = 't'\nbase_url = '{scheme}://{}'\n[journeys.browse]\nsteps = [{{ name = 'up', \
+             path = '/up', method = 'POST', body = '{body}' }}]\n",
+            server.address
+        );
+        let script = Script::new(&toml::from_str(&text).unwrap(), "browse").unwrap();
+        let mut driver = Driver::new(script, vec![], 1, Interrupt::default()).unwrap();
+        driver.trust = Trust::File(ca.clone());
+        let model = LoadModel::Constant(Constant { rate_per_s: 10.0 });
+        for transport in BOTH {
+            driver.transport = transport;
+            let plan = LoadPlan { model: model.clone(), timeout_ns: 9_000_000_000, ..ten() };
+            let load = run_plan(&driver, &plan).unwrap();
+            assert_eq!((load.counts.ok, load.counts.sent), (2, 2), "{transport}, {scheme}");
+            assert!(load.bytes_sent.is_none_or(|sent| sent > 12 << 20), "{transport}, {scheme}");
+        }
+        assert_eq!(server.seen(), 4);
+    }
+}
+
+#[test]
 fn silence_is_no_answer_in_time() {
     let (authority, _folder, ca) = authority("ours");
     let config = authority.server(&["127.0.0.1"], 2200, &[]);
