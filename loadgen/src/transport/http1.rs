@@ -5,6 +5,7 @@
 //! kind of error that makes a broken server look fast.
 
 use std::borrow::Cow;
+use std::mem::MaybeUninit;
 
 use super::Failure;
 
@@ -15,10 +16,20 @@ pub(super) const ANSWER_MAX: usize = 16 << 20;
 /// Bytes that a head, or the line that opens a chunk, may have.
 const HEAD_MAX: usize = 64 << 10;
 
+/// Room for the header fields of an answer. It is not cleared for every answer: that would cost as
+/// much as reading one.
+pub(super) type Room<'a> = [MaybeUninit<httparse::Header<'a>>; HEADERS_MAX];
+
+/// Room for header fields.
+pub(super) const fn room<'a>() -> Room<'a> {
+    [const { MaybeUninit::uninit() }; HEADERS_MAX]
+}
+
 /// A whole answer.
 #[derive(Debug)]
-pub(super) struct Whole<'a> {
+pub(super) struct Whole<'h, 'a> {
     pub(super) status: u16,
+    pub(super) headers: &'h [httparse::Header<'a>],
     pub(super) body: Cow<'a, [u8]>,
     /// Bytes it took.
     pub(super) length: usize,
@@ -28,72 +39,87 @@ pub(super) struct Whole<'a> {
 
 /// What the bytes so far are.
 #[derive(Debug)]
-pub(super) enum Read<'a> {
+pub(super) enum Read<'h, 'a> {
     /// A whole answer.
-    Whole(Whole<'a>),
+    Whole(Whole<'h, 'a>),
     /// The beginning of one, of which at least `at_least` bytes are needed before it can be whole.
     Part { at_least: usize },
 }
 
 /// Reads the answer to a request; `to_head` tells that the request's method was HEAD, `ended` that
-/// the server has closed its side. `headers` is filled with the fields of a whole answer.
-pub(super) fn read<'a>(
+/// the server has closed its side.
+pub(super) fn read<'h, 'a>(
     bytes: &'a [u8],
     to_head: bool,
     ended: bool,
-    headers: &mut [httparse::Header<'a>],
-) -> Result<(Read<'a>, usize), Failure> {
+    room: &'h mut Room<'a>,
+) -> Result<Read<'h, 'a>, Failure> {
     let mut skipped = 0;
-    loop {
-        let rest = &bytes[skipped..];
-        let mut response = httparse::Response::new(headers);
-        let head = match response.parse(rest) {
-            Ok(httparse::Status::Complete(head)) => head,
-            Ok(httparse::Status::Partial) if rest.len() > HEAD_MAX => {
-                return Err(Failure::TooLarge);
-            }
-            Ok(httparse::Status::Partial) if ended => return Err(cut(bytes)),
-            Ok(httparse::Status::Partial) => return Ok((part(bytes.len() + 1), 0)),
-            Err(httparse::Error::TooManyHeaders) => return Err(Failure::TooLarge),
-            Err(_) => return Err(Failure::Malformed),
+    // Interim answers (RFC 9110, 15.2) precede the one that counts. 101 would leave HTTP.
+    while bytes.get(skipped + STATUS_AT) == Some(&b'1') {
+        let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut response = httparse::Response::new(&mut fields);
+        let parsed = response.parse(&bytes[skipped..]);
+        let Some(head) = whole_head(parsed, bytes, skipped, ended)? else {
+            return Ok(part(bytes.len() + 1));
         };
-        let status = response.code.unwrap_or(0);
-        // Interim answers (RFC 9110, 15.2) precede the one that counts. 101 would leave HTTP.
-        if status == 101 {
+        if response.code == Some(101) {
             return Err(Failure::Malformed);
         }
-        if (100..200).contains(&status) {
-            skipped += head;
-            continue;
+        skipped += head;
+    }
+    let rest = &bytes[skipped..];
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let parsed = config.parse_response_with_uninit_headers(&mut response, rest, room);
+    let Some(head) = whole_head(parsed, bytes, skipped, ended)? else {
+        return Ok(part(bytes.len() + 1));
+    };
+    let (status, headers) = (response.code.unwrap_or(0), &*response.headers);
+    let mut framing = Framing::of(status, to_head, response.version == Some(1), headers)?;
+    let body = &rest[head..];
+    let (body, taken) = match framing.length {
+        Length::Bytes(length) if body.len() >= length => (Cow::from(&body[..length]), length),
+        Length::Bytes(length) if ended || length > ANSWER_MAX => {
+            return Err(if ended { Failure::Truncated } else { Failure::TooLarge });
         }
-        let count = response.headers.len();
-        let http11 = response.version == Some(1);
-        let mut framing = Framing::of(status, to_head, http11, response.headers)?;
-        let body = &rest[head..];
-        let (body, taken) = match framing.length {
-            Length::Bytes(length) if body.len() >= length => (Cow::from(&body[..length]), length),
-            Length::Bytes(length) if ended || length > ANSWER_MAX => {
-                return Err(if ended { Failure::Truncated } else { Failure::TooLarge });
-            }
-            Length::Bytes(length) => return Ok((part(skipped + head + length), 0)),
-            Length::Chunked => match chunked(body)? {
-                Some(whole) => whole,
-                None if ended => return Err(Failure::Truncated),
-                None => return Ok((part(bytes.len() + 1), 0)),
-            },
-            Length::UntilClose if ended => {
-                framing.keep_alive = false;
-                (Cow::from(body), body.len())
-            }
-            Length::UntilClose => return Ok((part(bytes.len() + 1), 0)),
-        };
-        let length = skipped + head + taken;
-        let whole = Whole { status, body, length, keep_alive: framing.keep_alive };
-        return Ok((Read::Whole(whole), count));
+        Length::Bytes(length) => return Ok(part(skipped + head + length)),
+        Length::Chunked => match chunked(body)? {
+            Some(whole) => whole,
+            None if ended => return Err(Failure::Truncated),
+            None => return Ok(part(bytes.len() + 1)),
+        },
+        Length::UntilClose if ended => {
+            framing.keep_alive = false;
+            (Cow::from(body), body.len())
+        }
+        Length::UntilClose => return Ok(part(bytes.len() + 1)),
+    };
+    let (length, keep_alive) = (skipped + head + taken, framing.keep_alive);
+    Ok(Read::Whole(Whole { status, headers, body, length, keep_alive }))
+}
+
+/// Where the first digit of the status stands: `HTTP/1.1 200`.
+const STATUS_AT: usize = 9;
+
+/// Length of a head that begins at `skipped`; `None` when it is not whole yet.
+fn whole_head(
+    parsed: Result<httparse::Status<usize>, httparse::Error>,
+    bytes: &[u8],
+    skipped: usize,
+    ended: bool,
+) -> Result<Option<usize>, Failure> {
+    match parsed {
+        Ok(httparse::Status::Complete(head)) => Ok(Some(head)),
+        Ok(httparse::Status::Partial) if bytes.len() - skipped > HEAD_MAX => Err(Failure::TooLarge),
+        Ok(httparse::Status::Partial) if ended => Err(cut(bytes)),
+        Ok(httparse::Status::Partial) => Ok(None),
+        Err(httparse::Error::TooManyHeaders) => Err(Failure::TooLarge),
+        Err(_) => Err(Failure::Malformed),
     }
 }
 
-const fn part<'a>(at_least: usize) -> Read<'a> {
+const fn part<'h, 'a>(at_least: usize) -> Read<'h, 'a> {
     Read::Part { at_least }
 }
 
@@ -220,8 +246,8 @@ mod tests {
     }
 
     fn got(text: &str, to_head: bool, ended: bool) -> Result<Got, Failure> {
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        read(text.as_bytes(), to_head, ended, &mut headers).map(|(read, _)| match read {
+        let mut room = room();
+        read(text.as_bytes(), to_head, ended, &mut room).map(|read| match read {
             Read::Whole(w) => {
                 let body = String::from_utf8(w.body.into_owned()).unwrap();
                 Got::Whole(w.status, body, w.length, w.keep_alive)

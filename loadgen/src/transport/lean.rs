@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::http1::{self, ANSWER_MAX, HEADERS_MAX, Read, Whole};
+use super::http1::{self, ANSWER_MAX, Read, Whole};
 use super::queue::{Queue, Ready};
 use super::socket::Dialer;
 use super::stream::{Got, Stream};
@@ -279,21 +279,21 @@ impl Lean {
         if bytes.len() > ANSWER_MAX {
             return Err(Failure::TooLarge);
         }
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        let keep_alive = match http1::read(bytes, to_head, closed, &mut headers)? {
-            (Read::Part { at_least }, _) => {
+        let mut room = http1::room();
+        let keep_alive = match http1::read(bytes, to_head, closed, &mut room)? {
+            Read::Part { at_least } => {
                 if !in_pieces {
                     connection.pieces.extend_from_slice(&self.inbox[..read]);
                 }
                 connection.at_least = at_least;
                 return Ok(());
             }
-            (Read::Whole(Whole { status, body, length, keep_alive }), count) => {
+            Read::Whole(Whole { status, headers, body, length, keep_alive }) => {
                 // More than was asked for: whatever it is, it is no answer to a request of ours.
                 if length < bytes.len() {
                     return Err(Failure::Malformed);
                 }
-                let answer = Answer { status, headers: &headers[..count], body: &body };
+                let answer = Answer { status, headers, body: &body };
                 connection.state = State::Idle;
                 ended(Ended {
                     connection: index,

@@ -9,6 +9,8 @@
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustls::ClientConnection;
 
 use super::tls::{Tls, in_words};
@@ -113,29 +115,31 @@ impl Stream {
     }
 }
 
-fn read_plain(socket: &mut TcpStream, into: &mut [u8], wire: &mut Wire) -> Result<Got, Failure> {
+/// Straight to the kernel: in a process of several threads the C library makes each of these calls
+/// a cancellation point, which costs as much as parsing an answer does.
+fn read_plain(socket: &TcpStream, into: &mut [u8], wire: &mut Wire) -> Result<Got, Failure> {
     loop {
-        match socket.read(into) {
-            Ok(0) => return Ok(Got::End),
-            Ok(read) => {
+        match recv(socket, &mut *into, RecvFlags::empty()) {
+            Ok((0, _)) => return Ok(Got::End),
+            Ok((read, _)) => {
                 wire.bytes_received += read as u64;
                 return Ok(Got::Bytes(read));
             }
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Got::Nothing),
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(Errno::AGAIN) => return Ok(Got::Nothing),
+            Err(Errno::INTR) => {}
             Err(_) => return Err(Failure::Reset),
         }
     }
 }
 
-fn write_plain(socket: &mut TcpStream, bytes: &[u8], wire: &mut Wire) -> Result<usize, Failure> {
+fn write_plain(socket: &TcpStream, bytes: &[u8], wire: &mut Wire) -> Result<usize, Failure> {
     let mut written = 0;
     while written < bytes.len() {
-        match socket.write(&bytes[written..]) {
+        match send(socket, &bytes[written..], SendFlags::NOSIGNAL) {
             Ok(0) => return Err(Failure::Closed),
             Ok(taken) => written += taken,
-            Err(e) if e.kind() == ErrorKind::WouldBlock => break,
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(Errno::AGAIN) => break,
+            Err(Errno::INTR) => {}
             Err(_) => return Err(Failure::Reset),
         }
     }
