@@ -415,17 +415,24 @@ impl<'a> Core<'a> {
         &mut self,
         transport: &mut impl Transport,
         drain_ns: u64,
+        timeout_ns: u64,
     ) -> io::Result<()> {
         for due in std::mem::take(&mut self.queue) {
             self.recorder.dropped(due.planned_ns);
         }
         let deadline = self.end_ns + drain_ns;
+        let mut check_ns = 0;
         while self.under_way > 0 {
             let now = transport.now();
             if now >= deadline {
                 break;
             }
-            let until = Until { ns: deadline.min(now + INTERRUPT_CHECK_NS), due: false };
+            if now >= check_ns {
+                check_ns = self.time_out(transport, now, timeout_ns);
+                continue;
+            }
+            let look_ns = check_ns.min(now + INTERRUPT_CHECK_NS);
+            let until = Until { ns: deadline.min(look_ns), due: false };
             transport.poll(until, |ended| self.ended(&ended))?;
         }
         for (connection, flight) in self.flights.iter_mut().enumerate() {

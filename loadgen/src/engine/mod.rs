@@ -6,7 +6,9 @@
 //! the load for all and leaves nobody waiting. The engine must never know which scheme it drives.
 
 mod core;
+mod merge;
 mod recorder;
+mod setup;
 mod users;
 mod visits;
 mod watch;
@@ -23,17 +25,17 @@ use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::load::LoadModel;
 use crate::plan::{FillPlan, LoadPlan};
-use crate::record::{
-    ClientUse, Counts, GeneratorUse, LoadRecord, LoginRecord, Second, StepRecord, VisitCounts,
-};
-use crate::transport::{Failure, Lean, Outcome, Realistic, Tls, Transport, Wire};
+use crate::record::{ClientUse, LoadRecord, LoginRecord};
+use crate::transport::{Failure, Lean, Outcome, Realistic, Tls, Transport};
 
 pub use crate::transport::{Pacing, TransportKind, Trust};
+use merge::{merge, merge_logins};
 pub use recorder::{Moments, Recorder};
+use setup::{Keep, SetupFault};
 use users::Credentials;
 pub use watch::{Progress, Watcher};
 use watch::{Ticks, walk_phases};
-use worker::{Harvest, Keep, Part, Setup, SetupFault, Worker};
+use worker::{Part, Setup, Worker};
 
 /// Where a load is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -206,7 +208,7 @@ impl Driver {
                 }
             }
             SetupFault::Refused { user, request, outcome, missing } => {
-                Error::Target(worker::refusal(&self.script, user, request, outcome, missing))
+                Error::Target(setup::refusal(&self.script, user, request, outcome, missing))
             }
         }
     }
@@ -349,101 +351,10 @@ fn load_with<T: Transport>(
     })
 }
 
-fn merge_logins(records: Vec<LoginRecord>) -> LoginRecord {
-    let mut all = LoginRecord::default();
-    for record in records {
-        all.users += record.users;
-        all.wall_ns = all.wall_ns.max(record.wall_ns);
-        all.credential_bytes += record.credential_bytes;
-        all.service.merge(&record.service);
-    }
-    all
-}
-
-fn merge(
-    driver: &Driver,
-    plan: &LoadPlan,
-    client: ClientUse,
-    login: LoginRecord,
-    harvests: Vec<Harvest>,
-) -> LoadRecord {
-    let mut counts = Counts::default();
-    let mut steps: Vec<StepRecord> = Vec::new();
-    let mut timeline: Vec<Second> = Vec::new();
-    let closed = matches!(&plan.model, LoadModel::Closed(closed) if closed.think_ns == 0);
-    let mut generator = GeneratorUse {
-        workers: harvests.len() as u32,
-        pacing: driver.pacing.to_string(),
-        spins: driver.pacing == Pacing::Spin || (!closed && driver.pacing.spins()),
-        peak_rss_bytes: own_peak_rss_bytes(),
-        ..GeneratorUse::default()
-    };
-    let (mut connections, mut all_wire) = (0, Some(Wire::default()));
-    let mut visits: Option<VisitCounts> = None;
-    let mut aborted = false;
-    for harvest in harvests {
-        let Harvest { recorder, connections: used, wire, cpu_ns, waited_ns, .. } = harvest;
-        aborted |= harvest.aborted;
-        if let Some(more) = harvest.visits {
-            visits.get_or_insert_default().merge(&more);
-        }
-        let (part, part_steps, part_timeline) = Recorder::into_parts(recorder);
-        let share = |ns: u64| ns as f64 / part.window_ns.max(1) as f64;
-        generator.busiest = generator.busiest.max(share(cpu_ns));
-        generator.waited = generator.waited.max(share(waited_ns));
-        generator.cpu_ns += cpu_ns;
-        counts.merge(&part);
-        connections += used;
-        all_wire = all_wire.zip(wire).map(|(all, part)| all.plus(part));
-        if steps.is_empty() {
-            (steps, timeline) = (part_steps, part_timeline);
-        } else {
-            for (step, more) in steps.iter_mut().zip(&part_steps) {
-                step.response.merge(&more.response);
-                step.service.merge(&more.service);
-                step.lag.merge(&more.lag);
-            }
-            for (second, more) in timeline.iter_mut().zip(&part_timeline) {
-                second.ended += more.ended;
-                second.ok += more.ok;
-                second.response.merge(&more.response);
-            }
-        }
-    }
-    assert!(counts.balanced(), "a request was lost in the accounts: {counts:?}");
-    let bytes_sent = all_wire.map(|wire| wire.bytes_sent);
-    let request_wire_bytes = bytes_sent.and_then(|b| b.checked_div(counts.sent)).unwrap_or(0);
-    LoadRecord {
-        model: plan.model.label(),
-        login: driver.script.login.filter(|_| visits.is_none()).map(|_| login),
-        connections,
-        request_wire_bytes,
-        counts,
-        steps,
-        visits,
-        aborted,
-        timeline,
-        bytes_sent,
-        bytes_received: all_wire.map(|wire| wire.bytes_received),
-        closed_by_server: all_wire.map(|wire| wire.closed_by_server),
-        client,
-        generator,
-        server: None,
-    }
-}
-
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Error {
     Error::Bug("a generator thread panicked".into())
-}
-
-/// Highest resident set size of this process so far; 0 where the kernel does not tell.
-fn own_peak_rss_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
 }

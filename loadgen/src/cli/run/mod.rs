@@ -280,6 +280,14 @@ fn verdict(
             summary.target
         )));
     }
+    // All connections were open before Measure, so whoever refuses one now has gone.
+    if let Some(refused) = load.counts.errors.get("connect_refused") {
+        return Err(Error::Target(format!(
+            "{} was there when the load began and refused {refused} connections later; it ended \
+             or stopped listening: see its own log",
+            summary.target
+        )));
+    }
     Err(Error::Invalid(format!("INVALID: {}; {}", doubt.what, doubt.remedy)))
 }
 

@@ -3,8 +3,10 @@
 use servers::contract::Target;
 
 use super::*;
+use crate::engine::setup::{Keep, SetupFault};
 use crate::load::{Closed, Constant, LoadModel, Poisson, Spread, UserChoice, Visits};
 use crate::record::Counts;
+use crate::transport::Failure;
 use crate::transport::mock::{Mock, Reply, Seen};
 
 const MS: u64 = 1_000_000;
@@ -232,6 +234,16 @@ fn no_answer_in_time_is_a_timeout_and_the_connection_is_used_again() {
     let second = run.seen[1].sent_ns;
     assert!((250 * MS..255 * MS).contains(&second), "{second}");
     assert_eq!(run.counts.ok, 9);
+}
+
+#[test]
+fn requests_that_never_end_time_out_after_the_window_too() {
+    let mut plan = plan(closed(0), 2, 2, S);
+    plan.timeout_ns = 600 * MS;
+    let run = run(&plan, |_| Reply::Never);
+    // Sent at 0 s and at 0.61 s; the second ones end at 1.21 s, long before the drain does.
+    assert_eq!(run.counts.errors.get("timeout"), Some(&4));
+    assert_eq!((run.counts.sent, run.counts.unfinished), (4, 0));
 }
 
 #[test]
