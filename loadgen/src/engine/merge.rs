@@ -1,5 +1,5 @@
-//! Adds up what the workers bring home: once, when the load is over, because nothing is shared while
-//! it runs. Histograms are merged and never averaged.
+//! Adds up what the workers bring home: once, when the load is over, because nothing is shared
+//! while it runs. Histograms are merged and never averaged.
 
 use super::recorder::Recorder;
 use super::worker::Harvest;
