@@ -65,7 +65,18 @@ fn address(base_url: &str) -> Result<(bool, String), String> {
         _ => return Err(refuse()),
     };
     let authority = uri.authority().filter(|_| matches!(uri.path(), "" | "/"));
-    Ok((tls, authority.ok_or_else(refuse)?.to_string()))
+    let authority = authority.ok_or_else(refuse)?.as_str();
+    if authority.contains('@') {
+        return Err(format!(
+            "expected an address without user and password, found `{base_url}`; a target file says \
+             how users log in, and --header sends what a server wants beside"
+        ));
+    }
+    let port = authority.rsplit_once(':').map(|(_, port)| port).filter(|p| !p.ends_with(']'));
+    if port.is_some_and(|port| !matches!(port.parse::<u16>(), Ok(1..))) {
+        return Err(format!("expected a port from 1 to 65535, found `{base_url}`"));
+    }
+    Ok((tls, authority.to_string()))
 }
 
 fn steps<'a>(target: &'a Target, journey: &str) -> Result<&'a [Step], String> {

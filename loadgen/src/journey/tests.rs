@@ -264,6 +264,13 @@ fn a_descriptor_that_cannot_work_is_refused() {
     assert!(refused(&|t| t.journeys.clear(), "browse").contains("[journeys.browse]"));
     assert!(refused(&|t| t.base_url = "ftp://x".into(), "browse").contains("http://HOST:PORT"));
     assert!(refused(&|t| t.base_url = "http://x/y".into(), "browse").contains("found"));
+    for (base_url, why) in [
+        ("http://user:pw@127.0.0.1", "without user and password"),
+        ("http://127.0.0.1:99999", "a port from 1"),
+        ("http://[::1]:0", "a port from 1"),
+    ] {
+        assert!(refused(&|t| t.base_url = base_url.into(), "browse").contains(why), "{base_url}");
+    }
     assert!(refused(&|t| t.login.as_mut().unwrap().path = "login".into(), "browse").contains("/"));
     let bad_method = |t: &mut Target| {
         t.journeys.get_mut("browse").unwrap().steps[0].method = "G T".into();

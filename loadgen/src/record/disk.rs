@@ -5,7 +5,7 @@
 //! complete. A reader refuses what a newer program wrote, and names the file that it cannot read.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -28,14 +28,23 @@ impl Folder {
     /// `Config` when a campaign is there already, `Io` when it cannot be written.
     pub fn create(root: &Path, plan: &Plan, host: &Host) -> Result<Self> {
         let folder = Self { root: root.into() };
-        if folder.root.join("plan.json").exists() {
-            return Err(Error::Config(format!(
+        let taken = || {
+            Error::Config(format!(
                 "{} holds a campaign already; name another folder with --out, or delete it",
                 root.display()
-            )));
+            ))
+        };
+        if folder.root.join("plan.json").exists() {
+            return Err(taken());
         }
+        fs::create_dir_all(root).map_err(|e| Error::io("cannot be made", root, e))?;
+        // Of two campaigns that begin at the same instant, one makes this folder.
         let trials = folder.trials();
-        fs::create_dir_all(&trials).map_err(|e| Error::io("cannot be made", &trials, e))?;
+        match fs::create_dir(&trials) {
+            Ok(()) => {}
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => return Err(taken()),
+            Err(e) => return Err(Error::io("cannot be made", &trials, e)),
+        }
         folder.write_json("host.json", host)?;
         folder.write_json("plan.json", plan)?;
         Ok(folder)

@@ -30,7 +30,7 @@ const SILENCE_NS: u64 = 100_000_000;
 const WAITED_MAX: f64 = 0.03;
 const WAITED_INVALID: f64 = 0.15;
 /// A percentile with fewer samples beyond it is a guess.
-const SAMPLES_BEYOND: u64 = 100;
+pub const SAMPLES_BEYOND: u64 = 100;
 
 /// Doubts as they are found.
 #[derive(Default)]

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use client::ClientUse;
 pub use disk::{Folder, write_atomically};
-pub use doubt::Doubt;
+pub use doubt::{Doubt, SAMPLES_BEYOND};
 pub use histogram::Histogram;
 pub use host::Host;
 

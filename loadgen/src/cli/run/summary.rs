@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::plan::LoadPlan;
-use crate::record::{Counts, Doubt, Histogram, LoadRecord, StepRecord, VisitCounts};
+use crate::record::{
+    Counts, Doubt, Histogram, LoadRecord, SAMPLES_BEYOND, StepRecord, VisitCounts,
+};
 use crate::report::figure;
 use crate::units::grouped;
 
@@ -45,18 +47,21 @@ pub(super) struct Summary {
     spins: bool,
 }
 
+/// Times in microseconds; `None` where nothing was recorded.
 #[derive(Debug, Serialize)]
 struct Distribution {
-    min: f64,
-    mean: f64,
-    p50: f64,
-    p75: f64,
-    p90: f64,
-    p95: f64,
-    p99: f64,
-    p999: f64,
-    p9999: f64,
-    max: f64,
+    min: Option<f64>,
+    mean: Option<f64>,
+    p50: Option<f64>,
+    p75: Option<f64>,
+    p90: Option<f64>,
+    p95: Option<f64>,
+    p99: Option<f64>,
+    p999: Option<f64>,
+    p9999: Option<f64>,
+    max: Option<f64>,
+    #[serde(skip)]
+    count: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -121,10 +126,12 @@ fn each(total: f64, count: u64) -> f64 {
 
 impl Distribution {
     fn new(histogram: &Histogram) -> Self {
-        let at = |quantile| us(histogram.quantile_ns(quantile));
+        let count = histogram.count();
+        let some = |value: f64| (count > 0).then_some(value);
+        let at = |quantile| some(us(histogram.quantile_ns(quantile)));
         Self {
-            min: us(histogram.min_ns()),
-            mean: histogram.mean_ns() / 1e3,
+            min: some(us(histogram.min_ns())),
+            mean: some(histogram.mean_ns() / 1e3),
             p50: at(0.5),
             p75: at(0.75),
             p90: at(0.9),
@@ -132,15 +139,31 @@ impl Distribution {
             p99: at(0.99),
             p999: at(0.999),
             p9999: at(0.9999),
-            max: us(histogram.max_ns()),
+            max: some(us(histogram.max_ns())),
+            count,
         }
     }
 
-    /// The row of a table.
+    /// The row of a table. A percentile that too few samples lie beyond is marked as a guess.
     fn cells(&self) -> String {
-        let cells = [self.p50, self.p90, self.p99, self.p999, self.max];
-        let cells = cells.map(|value| format!("  {:<9}", figure(value, "us")));
+        let cell = |value: Option<f64>, beyond: f64| {
+            let text = value.map_or("none".into(), |value| figure(value, "us"));
+            let guess = beyond > 0.0 && self.count as f64 * beyond < SAMPLES_BEYOND as f64;
+            let mark = if guess && value.is_some() { "?" } else { "" };
+            format!("  {:<9}", text + mark)
+        };
+        let cells = [
+            cell(self.p50, 0.5),
+            cell(self.p90, 0.1),
+            cell(self.p99, 0.01),
+            cell(self.p999, 0.001),
+            cell(self.max, 0.0),
+        ];
         cells.concat().trim_end().into()
+    }
+
+    fn guesses(&self) -> bool {
+        self.count < SAMPLES_BEYOND * 1000
     }
 }
 
@@ -263,6 +286,9 @@ impl Summary {
         line("               p50        p90        p99        p99.9      max".into());
         for (name, d) in [("response", &self.response_us), ("service", &self.service_us)] {
             line(format!("  {name:<10} {}", d.cells()));
+        }
+        if self.response_us.guesses() {
+            line("  ?            fewer than 100 answers lie beyond this percentile".into());
         }
         // A journey of one step has said it all.
         for step in self.steps.iter().filter(|_| self.steps.len() > 1) {
