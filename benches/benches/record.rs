@@ -51,7 +51,7 @@ fn round(script: &Script, moments: &[Moments]) -> Duration {
         recorder.ended(script.steps.start + n % 2, black_box(*at), Outcome::Ok);
     }
     let took = began.elapsed();
-    let (counts, steps, timeline) = recorder.into_parts();
+    let (counts, steps, timeline, _) = recorder.into_parts();
     let count = moments.len() as u64;
     assert!(counts.balanced() && (counts.planned, counts.ok) == (count, count), "{counts:?}");
     for step in &steps {

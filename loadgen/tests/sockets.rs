@@ -341,3 +341,42 @@ fn a_login_with_a_wrong_token_or_none_fails_and_says_at_which_request() {
         }
     }
 }
+
+#[test]
+fn several_workers_of_a_slow_load_are_neither_silent_nor_short_of_connections() {
+    let (address, _) = server(|_| ok("{\"user_id\":0}"));
+    let text = format!(
+        "name = 't'\nbase_url = 'http://{address}'\n[journeys.browse]\n\
+         steps = [{{ name = 'me', path = '/me' }}]\n"
+    );
+    let script = Script::new(&toml::from_str(&text).unwrap(), "browse").unwrap();
+    let mut driver = Driver::new(script, vec![], 4, Interrupt::default()).unwrap();
+    driver.workers = 4;
+    let mut plan = plan(40, 1000);
+    // Zipf leaves some workers with next to nothing to do.
+    plan.choice = UserChoice::Zipf(3.0);
+    plan.model = LoadModel::Constant(Constant { rate_per_s: 200.0 });
+    let load = engine::load(&driver, &plan, 1, |_| {}).unwrap();
+    assert_eq!(load.counts.ok, 200);
+    let codes: Vec<_> = load.doubts(true).into_iter().map(|doubt| doubt.code).collect();
+    let unfit = |code: &&String| ["stall", "connections"].contains(&code.as_str());
+    assert_eq!(codes.iter().find(unfit), None, "{codes:?}");
+}
+
+#[test]
+fn a_server_that_closes_at_once_is_not_asked_again_and_again_in_setup() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            counter.fetch_add(1, Ordering::SeqCst);
+            drop(stream);
+        }
+    });
+    let load = engine::load(&driver(address, false), &plan(20, 100), 1, |_| {}).unwrap();
+    assert_eq!(load.counts.ok, 0);
+    let (connects, sent) = (count.load(Ordering::SeqCst) as u64, load.counts.sent);
+    assert!(connects <= sent + 20, "{connects} connects for {sent} requests");
+}

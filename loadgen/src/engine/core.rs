@@ -31,6 +31,10 @@ const QUEUE_MAX: usize = 1 << 20;
 /// enough that nobody wakes for them, short enough that passing them over never holds a worker up.
 const PASS_OVER_NS: u64 = 1_000_000;
 
+/// Arrivals that are planned before answers are looked at again: an overload must not keep a worker
+/// from its connections, its clock and a signal.
+const AT_A_TIME: usize = 4096;
+
 /// Seeds of the draws that are independent of each other.
 const ARRIVAL_DRAWS: u64 = 1;
 const USER_DRAWS: u64 = 2;
@@ -98,7 +102,7 @@ pub(super) struct Core<'a> {
     queue: VecDeque<Due>,
     /// How many of them have been counted as waiting for a connection.
     queue_counted: usize,
-    /// Closed loops that think, by the moment of their next request.
+    /// Closed loops that think, by the moment of their next request after the start, ns.
     thinking: BinaryHeap<Reverse<(u64, u32)>>,
     /// Visitors who think, by the moment of their next request, with that request.
     returning: BinaryHeap<Reverse<(u64, u32, u32)>>,
@@ -113,12 +117,10 @@ impl<'a> Core<'a> {
         credentials: &'a Credentials,
         plan: &LoadPlan,
         seed: u64,
-        start_ns: u64,
     ) -> Self {
         let Setup { script, part, connections, .. } = setup;
         let users = part.of(plan.users).max(1);
-        let begin = start_ns + plan.warmup_ns;
-        let window = begin..begin + plan.measure_ns;
+        let window = plan.warmup_ns..plan.warmup_ns + plan.measure_ns;
         let closed = match &plan.model {
             LoadModel::Closed(closed) => Some(*closed),
             _ => None,
@@ -138,10 +140,10 @@ impl<'a> Core<'a> {
             if visits.is_some() { 0..script.requests.len() } else { script.steps.clone() };
         // Users who think do not begin all at once.
         let first = |slot: u32| match think_ns {
-            0 => start_ns,
-            think => start_ns + mix(seed, part.number(slot)) % think,
+            0 => 0,
+            think => mix(seed, part.number(slot)) % think,
         };
-        let mut core = Self {
+        Self {
             script,
             part,
             credentials,
@@ -155,7 +157,7 @@ impl<'a> Core<'a> {
             users,
             connections,
             bound,
-            start_ns,
+            start_ns: 0,
             end_ns: window.end,
             recorder: Recorder::new(script, requests, window),
             flights: vec![None; connections as usize],
@@ -167,29 +169,37 @@ impl<'a> Core<'a> {
             returning: BinaryHeap::new(),
             made: vec![0; slots as usize],
             under_way: 0,
-        };
-        core.arrival = core.look_at_arrival();
-        core
+        }
+    }
+
+    /// Lets the load begin at this moment. Everything that takes time has been made before.
+    pub(super) fn begin(&mut self, start_ns: u64) {
+        self.start_ns = start_ns;
+        self.end_ns += start_ns;
+        self.recorder.begin(start_ns);
+        self.arrival = self.look_at_arrival();
     }
 
     /// Puts everything into the queue that is due by `now` and planned before the end.
     pub(super) fn plan(&mut self, now: u64) {
-        while let Some(arrival) = self.arrival
-            && arrival.due_ns < self.end_ns
-            && arrival.due_ns <= now + if arrival.mine { 0 } else { PASS_OVER_NS }
-        {
+        for _ in 0..AT_A_TIME {
+            let Some(arrival) = self.arrival else { break };
+            let passed_over = if arrival.mine { 0 } else { PASS_OVER_NS };
+            if arrival.due_ns >= self.end_ns || arrival.due_ns > now + passed_over {
+                break;
+            }
             if arrival.mine {
                 self.arrive(arrival);
             }
             self.arrivals.take();
             self.arrival = self.look_at_arrival();
         }
-        while let Some(&Reverse((due, slot))) = self.thinking.peek()
-            && due <= now
-            && due < self.end_ns
+        while let Some(&Reverse((after_ns, slot))) = self.thinking.peek()
+            && self.start_ns + after_ns <= now
+            && self.start_ns + after_ns < self.end_ns
         {
             self.thinking.pop();
-            self.next_of_slot(slot, due);
+            self.next_of_slot(slot, self.start_ns + after_ns);
         }
         while let Some(&Reverse((planned_ns, slot, request))) = self.returning.peek()
             && planned_ns <= now
@@ -371,7 +381,7 @@ impl<'a> Core<'a> {
         };
         let next = done_ns + pause;
         if pause > 0 {
-            self.thinking.push(Reverse((next, due.slot)));
+            self.thinking.push(Reverse((next - self.start_ns, due.slot)));
         } else if next < self.end_ns {
             self.next_of_slot(due.slot, next);
         }
@@ -420,7 +430,8 @@ impl<'a> Core<'a> {
         for due in std::mem::take(&mut self.queue) {
             self.recorder.dropped(due.planned_ns);
         }
-        let deadline = self.end_ns + drain_ns;
+        // A worker that was late at the end still gives the answers their time.
+        let deadline = transport.now().max(self.end_ns) + drain_ns;
         let mut check_ns = 0;
         while self.under_way > 0 {
             let now = transport.now();
@@ -446,7 +457,7 @@ impl<'a> Core<'a> {
 
     /// The next moment at which there is something to do without an answer.
     pub(super) fn wake_ns(&self) -> u64 {
-        let thinking = self.thinking.peek().map(|Reverse((due, _))| *due);
+        let thinking = self.thinking.peek().map(|Reverse((after_ns, _))| self.start_ns + after_ns);
         let returning = self.returning.peek().map(|Reverse((due, ..))| *due);
         let arrival = self.arrival.filter(|arrival| arrival.due_ns < self.end_ns);
         let arrival = arrival.map(|arrival| match arrival.mine {
@@ -460,6 +471,13 @@ impl<'a> Core<'a> {
     /// The visitors who arrived in Measure; `None` but for a partly open load.
     pub(super) fn visit_counts(&self) -> Option<VisitCounts> {
         self.visits.as_ref().map(|visits| visits.counts)
+    }
+
+    /// How many connections could have carried one: in a closed load without think time those that
+    /// have a user, and in a load of few requests no more than there were requests.
+    pub(super) fn connections_usable(&self) -> u32 {
+        let with_user = if self.bound { self.made.len() as u32 } else { self.connections };
+        with_user.min(u32::try_from(self.recorder.sent_so_far()).unwrap_or(u32::MAX))
     }
 
     /// How many connections carried at least one request.

@@ -1,6 +1,7 @@
 //! Adds up what the workers bring home: once, when the load is over, because nothing is shared
 //! while it runs. Histograms are merged and never averaged.
 
+use super::ends::Ends;
 use super::recorder::Recorder;
 use super::worker::Harvest;
 use super::{Driver, Pacing};
@@ -43,14 +44,21 @@ pub(super) fn merge(
     };
     let (mut connections, mut all_wire) = (0, Some(Wire::default()));
     let mut visits: Option<VisitCounts> = None;
-    let mut aborted = false;
+    let (mut aborted, mut usable_connections) = (false, 0);
+    let mut ends: Option<Ends> = None;
     for harvest in harvests {
         let Harvest { recorder, connections: used, wire, cpu_ns, waited_ns, .. } = harvest;
         aborted |= harvest.aborted;
         if let Some(more) = harvest.visits {
             visits.get_or_insert_default().merge(&more);
         }
-        let (part, part_steps, part_timeline) = Recorder::into_parts(recorder);
+        let (part, part_steps, part_timeline, part_ends) = Recorder::into_parts(recorder);
+        match &mut ends {
+            Some(ends) => ends.merge(&part_ends),
+            None => ends = Some(part_ends),
+        }
+        usable_connections += harvest.usable;
+        generator.absent_ns = generator.absent_ns.max(harvest.absent_ns);
         let share = |ns: u64| ns as f64 / part.window_ns.max(1) as f64;
         generator.busiest = generator.busiest.max(share(cpu_ns));
         generator.waited = generator.waited.max(share(waited_ns));
@@ -73,6 +81,7 @@ pub(super) fn merge(
             }
         }
     }
+    counts.longest_silence_ns = ends.map_or(0, |ends| ends.longest_silence_ns(counts.window_ns));
     assert!(counts.balanced(), "a request was lost in the accounts: {counts:?}");
     let bytes_sent = all_wire.map(|wire| wire.bytes_sent);
     let request_wire_bytes = bytes_sent.and_then(|b| b.checked_div(counts.sent)).unwrap_or(0);
@@ -80,6 +89,7 @@ pub(super) fn merge(
         model: plan.model.label(),
         login: driver.script.login.filter(|_| visits.is_none()).map(|_| login),
         connections,
+        usable_connections,
         request_wire_bytes,
         counts,
         steps,

@@ -6,6 +6,7 @@
 //! the load for all and leaves nobody waiting. The engine must never know which scheme it drives.
 
 mod core;
+mod ends;
 mod merge;
 mod recorder;
 mod setup;
@@ -29,6 +30,7 @@ use crate::record::{ClientUse, LoadRecord, LoginRecord};
 use crate::transport::{Failure, Lean, Outcome, Realistic, Tls, Transport};
 
 pub use crate::transport::{Pacing, TransportKind, Trust};
+pub use ends::Ends;
 use merge::{merge, merge_logins};
 pub use recorder::{Moments, Recorder};
 use setup::{Keep, SetupFault};
@@ -303,11 +305,20 @@ fn load_with<T: Transport>(
             .login(0, users, Keep::Credentials)
             .and_then(|login| worker.open().map(|()| login))
             .map_err(|fault| driver.fault(fault, worker.transport.reason()));
+        let login = match login {
+            Ok(login) => login,
+            Err(error) => {
+                let _ = ready.send(Err(error));
+                return None;
+            }
+        };
         // Either end may be gone when another worker has failed; then there is no load to run.
-        ready.send(login).ok()?;
-        drop(ready);
-        let start_ns = start.recv().ok()?;
-        let harvest = worker.load(plan, seed, start_ns, ticks.as_ref());
+        let begin = || {
+            ready.send(Ok(login)).ok()?;
+            drop(ready);
+            start.recv().ok()
+        };
+        let harvest = worker.load(plan, seed, ticks.as_ref(), begin).transpose()?;
         // The connections stay open until whoever watches has read the server's memory.
         let _ = start.recv();
         Some((harvest, worker.transport.http()))

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::ends::Ends;
 use super::watch::Tick;
 use crate::journey::Script;
 use crate::record::{Counts, Histogram, Second, StepRecord};
@@ -31,8 +32,8 @@ pub struct Recorder {
     first: usize,
     steps: Vec<StepRecord>,
     timeline: Vec<Second>,
-    /// When a request last ended within the window; its beginning before that, ns.
-    last_end_ns: u64,
+    /// When requests ended within the window.
+    ends: Ends,
     counts: Counts,
     errors: [u64; ERROR_CLASSES.len()],
 }
@@ -51,7 +52,7 @@ impl Recorder {
         let seconds = (window.end - window.start).div_ceil(SECOND_NS);
         let second = || Second { ended: 0, ok: 0, response: Histogram::coarse() };
         Self {
-            last_end_ns: window.start,
+            ends: Ends::new(&window),
             first,
             window,
             steps: steps.collect(),
@@ -59,6 +60,16 @@ impl Recorder {
             counts: Counts::default(),
             errors: [0; ERROR_CLASSES.len()],
         }
+    }
+
+    /// Lets the window begin so much later.
+    pub(super) fn begin(&mut self, start_ns: u64) {
+        self.window = self.window.start + start_ns..self.window.end + start_ns;
+    }
+
+    /// Requests of the window that were sent.
+    pub(super) const fn sent_so_far(&self) -> u64 {
+        self.counts.sent
     }
 
     fn counts_for(&mut self, planned_ns: u64) -> Option<&mut Counts> {
@@ -104,9 +115,7 @@ impl Recorder {
     pub fn ended(&mut self, request: usize, at: Moments, outcome: Outcome) {
         let ok = outcome == Outcome::Ok;
         if self.window.contains(&at.done_ns) {
-            let silence = at.done_ns.saturating_sub(self.last_end_ns);
-            self.counts.longest_silence_ns = self.counts.longest_silence_ns.max(silence);
-            self.last_end_ns = at.done_ns;
+            self.ends.mark(at.done_ns - self.window.start);
             self.counts.ended_in_window += 1;
             self.counts.ok_in_window += u64::from(ok);
             let second = (at.done_ns - self.window.start) / SECOND_NS;
@@ -144,12 +153,11 @@ impl Recorder {
         }
     }
 
-    /// What was counted, with the errors by their names; then the steps and the timeline.
-    pub fn into_parts(self) -> (Counts, Vec<StepRecord>, Vec<Second>) {
+    /// What was counted, with the errors by their names; then the steps, the
+    /// timeline, and when requests ended.
+    pub fn into_parts(self) -> (Counts, Vec<StepRecord>, Vec<Second>, Ends) {
         let mut counts = self.counts;
         counts.window_ns = self.window.end - self.window.start;
-        let to_end = self.window.end.saturating_sub(self.last_end_ns);
-        counts.longest_silence_ns = counts.longest_silence_ns.max(to_end);
         for (class, count) in ERROR_CLASSES.iter().zip(self.errors) {
             if count > 0 {
                 counts.errors.insert((*class).into(), count);
@@ -158,6 +166,6 @@ impl Recorder {
         // An interrupt may have cut the window.
         let mut timeline = self.timeline;
         timeline.truncate(counts.window_ns.div_ceil(SECOND_NS) as usize);
-        (counts, self.steps, timeline)
+        (counts, self.steps, timeline, self.ends)
     }
 }

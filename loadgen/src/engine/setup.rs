@@ -9,7 +9,7 @@ use std::io;
 use super::worker::{INTERRUPT_CHECK_NS, Setup, Worker, outcome_of};
 use crate::journey::{Mismatch, Request, Script, Who, field};
 use crate::record::LoginRecord;
-use crate::transport::{Ended, Failure, Opening, Outcome, Transport, Until};
+use crate::transport::{Ended, Failure, OPENING_MAX, Opening, Outcome, Transport, Until};
 
 /// Why a worker's part of Setup ended early.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ impl<T: Transport> Worker<'_, T> {
         let mut idle: Vec<usize> = (0..setup.connections as usize).rev().collect();
         let mut under_way: Vec<Option<Attempt>> = idle.iter().map(|_| None).collect();
         let mut ready: Vec<(usize, Attempt)> = Vec::new();
+        // A burst of first logins would overflow the server's backlog as a burst of connects does.
+        let (mut used, mut opening) = (vec![false; idle.len()], 0);
         let (mut next, mut done) = (0, 0);
         let mut fault = None;
         while done < mine && fault.is_none() {
@@ -51,12 +53,19 @@ impl<T: Transport> Worker<'_, T> {
             }
             let now = transport.now();
             while next < mine
-                && let Some(connection) = idle.pop()
+                && let Some(&connection) = idle.last()
+                && (used[connection] || opening < OPENING_MAX)
             {
+                idle.pop();
+                let fresh = !std::mem::replace(&mut used[connection], true);
+                opening += usize::from(fresh);
                 let request = script.csrf.unwrap_or(login);
                 let user = first + part.number(next);
-                let attempt = Attempt { index: next, user, request, since_ns: now, held: vec![] };
-                ready.push((connection, attempt));
+                let (index, held) = (next, Vec::new());
+                ready.push((
+                    connection,
+                    Attempt { index, user, request, since_ns: now, held, fresh },
+                ));
                 next += 1;
             }
             for (connection, mut attempt) in ready.drain(..) {
@@ -68,6 +77,7 @@ impl<T: Transport> Worker<'_, T> {
             let until = Until { ns: now + timeout_ns.min(INTERRUPT_CHECK_NS), due: false };
             let polled = transport.poll(until, |ended| {
                 let Some(mut attempt) = under_way[ended.connection].take() else { return };
+                opening -= usize::from(std::mem::take(&mut attempt.fresh));
                 match attempt.read(script, &ended) {
                     Ok(held) if attempt.request != login => {
                         (attempt.request, attempt.held) = (login, held);
@@ -104,12 +114,16 @@ impl<T: Transport> Worker<'_, T> {
     }
 }
 
+/// How long at least nothing may move while connections are opened, ns.
+const OPENING_PATIENCE_NS: u64 = 5_000_000_000;
+
 impl<T: Transport> Worker<'_, T> {
     /// Opens what connections the logins have left closed, so that Measure opens none.
     pub(super) fn open(&mut self) -> Result<(), SetupFault> {
         let Self { transport, setup, .. } = self;
         let wanted = setup.connections as usize;
-        let deadline = transport.now() + setup.timeout_ns;
+        let patience_ns = setup.timeout_ns.max(OPENING_PATIENCE_NS);
+        let (mut before, mut deadline) = (0, transport.now() + patience_ns);
         loop {
             let now = transport.now();
             let until = deadline.min(now + INTERRUPT_CHECK_NS);
@@ -117,6 +131,10 @@ impl<T: Transport> Worker<'_, T> {
                 transport.open(until).map_err(SetupFault::Transport)?;
             if setup.stopped() {
                 return Err(SetupFault::Interrupted);
+            }
+            // Many connections take their time; none at all for so long is a fault.
+            if opened > before {
+                (before, deadline) = (opened, now + patience_ns);
             }
             match failed {
                 Some(failure) => return Err(SetupFault::Unopened { opened, failure }),
@@ -146,6 +164,8 @@ struct Attempt {
     since_ns: u64,
     /// What the first request gave.
     held: Vec<u8>,
+    /// Whether it is the first on its connection, which it has to open.
+    fresh: bool,
 }
 
 impl Attempt {

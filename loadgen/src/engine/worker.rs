@@ -85,6 +85,10 @@ pub(super) const fn outcome_of(mismatch: Mismatch) -> Outcome {
 pub(super) struct Harvest {
     pub(super) recorder: Recorder,
     pub(super) connections: u32,
+    /// Connections that it could have used.
+    pub(super) usable: u32,
+    /// The longest time by which it came back late from a wait, ns.
+    pub(super) absent_ns: u64,
     pub(super) visits: Option<VisitCounts>,
     /// Whether the load was cut.
     pub(super) aborted: bool,
@@ -97,19 +101,22 @@ pub(super) struct Harvest {
 }
 
 impl<T: Transport> Worker<'_, T> {
-    /// Runs this worker's part of a load from `start_ns` on.
+    /// Runs this worker's part of a load. `start` is called when everything is made that takes
+    /// time, and gives the moment at which to begin; `None` when there is nothing to begin.
     pub(super) fn load(
         &mut self,
         plan: &LoadPlan,
         seed: u64,
-        start_ns: u64,
         ticks: Option<&Sender<Tick>>,
-    ) -> io::Result<Harvest> {
+        start: impl FnOnce() -> Option<u64>,
+    ) -> io::Result<Option<Harvest>> {
         let Self { transport, setup, credentials } = self;
-        let mut core = Core::new(*setup, credentials, plan, seed, start_ns);
+        let mut core = Core::new(*setup, credentials, plan, seed);
+        let Some(start_ns) = start() else { return Ok(None) };
+        core.begin(start_ns);
         let mut edges = Edges::new(core.recorder.window.clone());
         let mut check_ns = start_ns + setup.timeout_ns;
-        let mut aborted = false;
+        let (mut aborted, mut absent_ns) = (false, 0);
         let mut tick_ns = match ticks {
             Some(_) => edges.window.start + SECOND_NS,
             None => u64::MAX,
@@ -144,10 +151,14 @@ impl<T: Transport> Worker<'_, T> {
             let due = wake_ns <= look_ns + SHORTLY_NS;
             let until = Until { ns: wake_ns.min(look_ns), due };
             transport.poll(until, |ended| core.ended(&ended))?;
+            absent_ns = absent_ns.max(transport.now().saturating_sub(until.ns));
         }
         core.drain(transport, plan.drain_ns, setup.timeout_ns)?;
         let (connections, visits) = (core.connections_used(), core.visit_counts());
-        Ok(Harvest {
+        let usable = core.connections_usable();
+        Ok(Some(Harvest {
+            absent_ns,
+            usable,
             recorder: core.recorder,
             connections,
             visits,
@@ -155,7 +166,7 @@ impl<T: Transport> Worker<'_, T> {
             wire: edges.wire(),
             cpu_ns: edges.cpu_ns(),
             waited_ns: edges.waited_ns(),
-        })
+        }))
     }
 }
 

@@ -128,9 +128,7 @@ impl Experiment for Scaling {
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
-        loads(record)
-            .flat_map(|(plan, load)| load.doubts(plan.model.is_open(), plan.connections))
-            .collect()
+        loads(record).flat_map(|(plan, load)| load.doubts(plan.model.is_open())).collect()
     }
 }
 

@@ -102,15 +102,46 @@ fn set_cookie<'a>(headers: &[httparse::Header<'a>], name: &str) -> Option<&'a [u
         .iter()
         .filter(|h| h.name.eq_ignore_ascii_case("set-cookie"))
         .filter_map(|h| {
-            let pair = h.value.split(|b| *b == b';').next()?;
-            pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")
+            let mut parts = h.value.split(|b| *b == b';').map(<[u8]>::trim_ascii);
+            let value = parts.next()?.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            // A cookie that is set to be deleted has no value, whatever text stands for it.
+            Some(if parts.any(deletes) { &b""[..] } else { value })
         })
         .next_back()
+}
+
+/// Whether an attribute ends its cookie at once (RFC 6265, sections 5.2.1 and 5.2.2): no time to
+/// live, or a date in 1970, which is how frameworks write it.
+fn deletes(attribute: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(attribute).to_ascii_lowercase();
+    match text.split_once('=') {
+        Some(("max-age", age)) => age.parse::<i64>().is_ok_and(|age| age <= 0),
+        Some(("expires", date)) => date.contains("jan 1970") || date.contains("jan-1970"),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cookie_that_is_deleted_has_no_value() {
+        let value = |text: &'static str| {
+            let headers = [httparse::Header { name: "Set-Cookie", value: text.as_bytes() }];
+            set_cookie(&headers, "sid")
+        };
+        assert_eq!(value("sid=abc; Max-Age=900; Path=/"), Some(&b"abc"[..]));
+        assert_eq!(value("sid=abc; Expires=Wed, 01 Jan 2070 00:00:01 GMT"), Some(&b"abc"[..]));
+        for deleted in [
+            "sid=deleted; Max-Age=0",
+            "sid=x; max-age=-1",
+            "sid=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT",
+            "sid=; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+        ] {
+            assert_eq!(value(deleted), Some(&b""[..]), "{deleted}");
+        }
+    }
 
     fn capture(source: Option<&str>, before: Option<u8>) -> Capture {
         let source = source.map(|text| Extract::new(&text.parse().unwrap()).unwrap());

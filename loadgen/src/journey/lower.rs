@@ -335,6 +335,17 @@ impl Lowering<'_> {
         {
             headers.push(("Content-Type".into(), literal(media_type(format))));
         }
+        let framing = |(name, _): &&(String, Template)| {
+            ["content-length", "transfer-encoding", "connection"]
+                .iter()
+                .any(|framing| name.eq_ignore_ascii_case(framing))
+        };
+        if let Some((name, _)) = headers.iter().find(framing) {
+            return Err(format!(
+                "expected no header `{name}`: the client itself says how long a body is and what \
+                 becomes of the connection"
+            ));
+        }
         Ok(headers)
     }
 

@@ -264,6 +264,12 @@ fn a_descriptor_that_cannot_work_is_refused() {
     assert!(refused(&|t| t.journeys.clear(), "browse").contains("[journeys.browse]"));
     assert!(refused(&|t| t.base_url = "ftp://x".into(), "browse").contains("http://HOST:PORT"));
     assert!(refused(&|t| t.base_url = "http://x/y".into(), "browse").contains("found"));
+    for framing in ["Content-Length", "transfer-encoding", "Connection"] {
+        let with = |t: &mut Target| {
+            t.headers.insert(framing.into(), "5".into());
+        };
+        assert!(refused(&with, "browse").contains("expected no header"), "{framing}");
+    }
     for (base_url, why) in [
         ("http://user:pw@127.0.0.1", "without user and password"),
         ("http://127.0.0.1:99999", "a port from 1"),

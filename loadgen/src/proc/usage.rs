@@ -149,7 +149,8 @@ mod tests {
         let used = memory(pid);
         assert!(used.rss_bytes > 64 << 20, "{used:?}");
         let pss = used.pss_bytes.expect("Linux tells PSS");
-        assert!(pss > 64 << 20 && pss <= used.rss_bytes + (1 << 20), "{used:?}");
+        // The two are read one after the other, and other tests allocate meanwhile.
+        assert!(pss > 64 << 20 && pss <= 2 * used.rss_bytes, "{used:?}");
         assert!(used.peak_rss_bytes >= Some(64 << 20));
         drop(block);
     }

@@ -148,6 +148,13 @@ impl Folder {
 /// `Io` when one of the steps fails; what was there before is then untouched.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let fail = |e| Error::io("cannot be written", path, e);
+    // What a link leads to is written; a pipe or a device takes the bytes and stays what it is.
+    let target = path.canonicalize().unwrap_or_else(|_| path.into());
+    if target.metadata().is_ok_and(|found| !found.is_file()) {
+        let mut file = fs::OpenOptions::new().write(true).open(&target).map_err(fail)?;
+        return file.write_all(bytes).map_err(fail);
+    }
+    let path = target.as_path();
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".authbench-")
@@ -201,6 +208,20 @@ mod tests {
             experiments: vec![],
             trials: vec![],
         }
+    }
+
+    #[test]
+    fn a_link_is_followed_and_what_is_no_file_stays_what_it_is() {
+        use std::os::unix::fs::FileTypeExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+        fs::write(&real, "old").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        write_atomically(&link, b"new").unwrap();
+        assert_eq!(fs::read_to_string(&real).unwrap(), "new");
+        assert!(link.is_symlink());
+        write_atomically(Path::new("/dev/null"), b"gone").unwrap();
+        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
     }
 
     #[test]

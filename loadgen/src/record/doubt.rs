@@ -25,6 +25,10 @@ const SERVER_FULL: f64 = 0.95;
 const LAG_P99_MAX_NS: u64 = 1_000_000;
 /// No answer for longer than this, where answers come ten times as often, is a stall, ns.
 const SILENCE_NS: u64 = 100_000_000;
+/// A generator that comes back from a wait later than this did not run when it should have; beyond
+/// the second what it says of latency is about itself, ns.
+const ABSENT_NS: u64 = 20_000_000;
+const ABSENT_INVALID_NS: u64 = 100_000_000;
 /// Shares of the time that a thread may wait for its core: beyond the first its figures are
 /// doubtful, beyond the second they are another program's.
 const WAITED_MAX: f64 = 0.03;
@@ -45,11 +49,11 @@ impl Found {
 
 impl LoadRecord {
     /// What makes this load's figures doubtful. `open` says whether its requests had a schedule to
-    /// keep, `connections` how many were asked for.
-    pub fn doubts(&self, open: bool, connections: u32) -> Vec<Doubt> {
+    /// keep.
+    pub fn doubts(&self, open: bool) -> Vec<Doubt> {
         let mut found = Found::default();
         self.doubt_answers(&mut found);
-        self.doubt_generator(connections, &mut found);
+        self.doubt_generator(&mut found);
         self.doubt_cores(&mut found);
         found.0.extend(self.client.doubt());
         if open {
@@ -94,7 +98,10 @@ impl LoadRecord {
             );
         }
         let ended_often = counts.ended_in_window * SILENCE_NS > counts.window_ns * 10;
-        if ended_often && counts.longest_silence_ns > SILENCE_NS {
+        // Where answers take long by nature, all may be on their way at the same time.
+        let usual_ns = self.steps.iter().map(|step| step.service.quantile_ns(0.5)).max();
+        let unusual = counts.longest_silence_ns > usual_ns.unwrap_or(0).saturating_mul(3);
+        if ended_often && unusual && counts.longest_silence_ns > SILENCE_NS {
             found.add(
                 counts.longest_silence_ns * 20 > counts.window_ns,
                 "stall",
@@ -105,7 +112,7 @@ impl LoadRecord {
     }
 
     /// A generator at its limits measures itself.
-    fn doubt_generator(&self, connections: u32, found: &mut Found) {
+    fn doubt_generator(&self, found: &mut Found) {
         let errors = &self.counts.errors;
         let own = ["no_descriptors", "no_ports"].iter().filter_map(|class| errors.get(*class));
         let own: u64 = own.sum();
@@ -117,14 +124,22 @@ impl LoadRecord {
                 "raise `ulimit -n`, or use fewer connections",
             );
         }
-        // A load of few requests cannot use them all.
-        let usable = u64::from(connections).min(self.counts.sent);
-        if u64::from(self.connections) < usable {
+        let usable = self.usable_connections;
+        if self.connections < usable {
             found.add(
                 true,
                 "connections",
                 format!("{} of {usable} connections were used", self.connections),
                 "lengthen the run or the warm-up, or ask for fewer connections",
+            );
+        }
+        if self.generator.absent_ns > ABSENT_NS {
+            let ms = self.generator.absent_ns / 1_000_000;
+            found.add(
+                self.generator.absent_ns > ABSENT_INVALID_NS,
+                "generator_absent",
+                format!("the generator itself stood still for {ms} ms"),
+                "something stopped this program or took its core: repeat without it",
             );
         }
         if self.generator.busiest > BUSIEST_MAX && !self.generator.spins {
@@ -209,6 +224,7 @@ mod tests {
             model: String::new(),
             login: None,
             connections: 8,
+            usable_connections: 8,
             request_wire_bytes: 0,
             counts: Counts {
                 window_ns: 1_000_000_000,
@@ -238,7 +254,7 @@ mod tests {
     }
 
     fn codes(load: &LoadRecord, open: bool) -> Vec<(String, bool)> {
-        load.doubts(open, 8).into_iter().map(|d| (d.code, d.invalidates)).collect()
+        load.doubts(open).into_iter().map(|d| (d.code, d.invalidates)).collect()
     }
 
     #[test]

@@ -167,6 +167,9 @@ pub struct LoadRecord {
     pub login: Option<LoginRecord>,
     /// Connections that carried at least one request.
     pub connections: u32,
+    /// Connections that could have carried one, given the users and the requests there were.
+    #[serde(default)]
+    pub usable_connections: u32,
     /// Bytes of one request as the first user sends it.
     pub request_wire_bytes: u64,
     /// Requests of the Measure phase.
@@ -215,7 +218,7 @@ pub struct Counts {
     pub unfinished: u64,
     /// Requests that had to wait for a free connection.
     pub queued: u64,
-    /// The longest time within the phase in which no request ended, ns.
+    /// The longest time within the phase in which no request ended, ns; exact to 10 ms.
     pub longest_silence_ns: u64,
     /// Requests that ended within the phase, whenever they were planned.
     pub ended_in_window: u64,
@@ -235,7 +238,8 @@ impl Counts {
         self.failed() + self.unfinished
     }
 
-    /// Adds another worker's counts, but for the length of the phase, which all share.
+    /// Adds another worker's counts, but for the length of the phase, which all share, and the
+    /// longest silence, which cannot be had from those of each.
     pub fn merge(&mut self, other: &Self) {
         self.window_ns = self.window_ns.max(other.window_ns);
         self.planned += other.planned;
@@ -247,7 +251,6 @@ impl Counts {
         }
         self.unfinished += other.unfinished;
         self.queued += other.queued;
-        self.longest_silence_ns = self.longest_silence_ns.max(other.longest_silence_ns);
         self.ended_in_window += other.ended_in_window;
         self.ok_in_window += other.ok_in_window;
     }
@@ -288,6 +291,11 @@ pub struct VisitCounts {
 }
 
 impl VisitCounts {
+    /// Users whose visit had not ended when the load did.
+    pub const fn still_there(&self) -> u64 {
+        self.arrived - self.completed - self.failed - self.turned_away
+    }
+
     /// Adds another worker's counts.
     pub const fn merge(&mut self, other: &Self) {
         self.arrived += other.arrived;
@@ -339,6 +347,9 @@ pub struct GeneratorUse {
     pub pacing: String,
     /// Whether workers spun, so that their CPU time says nothing of saturation or of cost.
     pub spins: bool,
+    /// The longest time by which a worker came back late from a wait, ns.
+    #[serde(default)]
+    pub absent_ns: u64,
     /// Highest resident set size of this process so far, bytes.
     pub peak_rss_bytes: u64,
 }

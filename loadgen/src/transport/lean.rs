@@ -21,7 +21,7 @@ use crate::journey::{Answer, Request, Script, Template, Who};
 
 const READ_BUFFER: usize = 64 << 10;
 /// Connections that are being opened at a time: a burst must not overflow the server's backlog.
-const OPENING_MAX: usize = 128;
+pub const OPENING_MAX: usize = 128;
 
 /// Connections of one worker to one server.
 pub struct Lean {
@@ -55,6 +55,9 @@ struct WireRequest {
 struct Connection {
     stream: Option<Stream>,
     state: State,
+    /// Whether it has been open once: what the server closes before it is needed is not opened
+    /// ahead again, or a server that closes at once would be asked without end.
+    was_open: bool,
     request: usize,
     sent_ns: u64,
     /// What of the request is still to be written.
@@ -156,6 +159,7 @@ impl Lean {
         }
         // Opened ahead, it has nothing to send yet.
         let ahead = connection.unsent.is_empty();
+        connection.was_open = true;
         connection.state = if ahead { State::Idle } else { State::Waiting };
         self.send_rest(index)
     }
@@ -327,14 +331,14 @@ impl Transport for Lean {
             let mut opened = 0;
             for index in 0..self.connections.len() {
                 let connection = &self.connections[index];
-                match (connection.state, connection.stream.is_some()) {
-                    (State::Connecting, _) => opening += 1,
-                    (_, true) => opened += 1,
-                    (_, false) if self.refused.is_none() && opening < OPENING_MAX => {
+                match connection.state {
+                    State::Connecting => opening += 1,
+                    _ if connection.was_open => opened += 1,
+                    _ if self.refused.is_none() && opening < OPENING_MAX => {
                         opening += 1;
                         self.refused = self.connect(index).err();
                     }
-                    (_, false) => {}
+                    _ => {}
                 }
             }
             let left_ns = until_ns.saturating_sub(self.elapsed());
@@ -403,7 +407,10 @@ impl WireRequest {
         let mut head = Template::default();
         head.literal_bytes(format!("{} ", request.method).as_bytes());
         head.append(request.path.clone());
-        head.literal_bytes(format!(" HTTP/1.1\r\nHost: {}\r\n", script.authority).as_bytes());
+        head.literal_bytes(b" HTTP/1.1\r\n");
+        if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            head.literal_bytes(format!("Host: {}\r\n", script.authority).as_bytes());
+        }
         for (name, value) in &request.headers {
             head.literal_bytes(format!("{name}: ").as_bytes());
             head.append(value.clone());

@@ -18,7 +18,7 @@ mod tls;
 
 use std::fmt;
 
-pub use lean::Lean;
+pub use lean::{Lean, OPENING_MAX};
 pub use pacing::Pacing;
 pub use realistic::Realistic;
 pub use tls::{Tls, TlsError, Trust};

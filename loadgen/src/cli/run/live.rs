@@ -59,7 +59,7 @@ impl Live {
             Phase::Drain => "draining",
         };
         if phase == Phase::Setup {
-            self.figures = format!("{} users log in", grouped(self.users.into()));
+            self.figures = format!("{} users", grouped(self.users.into()));
         } else if self.began.is_none() {
             self.began = Some(Instant::now());
             self.figures = format!("{} users", grouped(self.users.into()));

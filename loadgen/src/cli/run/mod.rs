@@ -5,7 +5,8 @@ mod live;
 mod summary;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::SystemTime;
 
@@ -148,6 +149,9 @@ impl FromStr for Think {
 
 /// How long a run waits for answers that are still to come.
 const DRAIN: Span = Span::from_millis(5000);
+/// A load is at least and at most so long.
+const SHORTEST: Span = Span::from_millis(10);
+const LONGEST: Span = Span::from_millis(3_600_000);
 /// A closed load without connections of its own has as many.
 const CONNECTIONS_DEFAULT: u32 = 50;
 /// One process may have so many connections.
@@ -163,6 +167,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     refuse_debug_build(args.allow_debug, "run")?;
     let plan = args.plan()?;
     let transport = args.client.transport()?;
+    args.hdr_log.as_deref().map_or(Ok(()), check_log)?;
     proc::allow_connections(plan.connections)?;
     let interrupt = signals::listen()?;
     let placement = proc::place(&proc::usable_cores());
@@ -192,19 +197,35 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     driver.trust = args.client.trust(&driver)?;
     let mut began = SystemTime::now();
     let load = drive(&driver, &plan, args.seed, server.as_ref(), &mut began);
-    if let Some(obituary) = server.as_mut().and_then(Server::obituary) {
-        if let Ok(load) = &load {
-            print(&Summary::new(&target.name, &plan, load), args.format)?;
-        }
-        return Err(Error::Target(obituary));
-    }
-    let load = load?;
+    let obituary = server.as_mut().and_then(Server::obituary);
+    let load = match (load, &obituary) {
+        (Err(_), Some(obituary)) => return Err(Error::Target(obituary.clone())),
+        (load, _) => load?,
+    };
     let summary = Summary::new(&target.name, &plan, &load);
     print(&summary, args.format)?;
-    if let Some(path) = &args.hdr_log {
-        write_atomically(path, &load.hdr_log(began).map_err(Error::Bug)?)?;
+    let written = match &args.hdr_log {
+        Some(path) => {
+            load.hdr_log(began).map_err(Error::Bug).and_then(|log| write_atomically(path, &log))
+        }
+        None => Ok(()),
+    };
+    // What the load was worth comes before what became of its log.
+    match obituary {
+        Some(obituary) => Err(Error::Target(obituary)),
+        None => verdict(&summary, &load, &plan, &interrupt).and(written),
     }
-    verdict(&summary, &load, &plan, &interrupt)
+}
+
+/// Finds out before a load whether its log could be written at all.
+fn check_log(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let found = match () {
+        () if path.is_dir() => ErrorKind::IsADirectory,
+        () if !folder.is_dir() => ErrorKind::NotFound,
+        () => return Ok(()),
+    };
+    Err(Error::io("--hdr-log cannot be written there", path, found.into()))
 }
 
 /// Runs the load; `began` becomes the moment at which Measure began.
@@ -267,7 +288,10 @@ fn verdict(
         let Error::Interrupted(_, signal) = interrupted(interrupt) else { return Ok(()) };
         let measured = Span::from_millis(load.counts.window_ns / 1_000_000);
         let asked = Span::from_millis(plan.measure_ns / 1_000_000);
-        let text = format!("interrupted: these are the figures of {measured} instead of {asked}");
+        let text = match load.aborted {
+            true => format!("interrupted: these are the figures of {measured} instead of {asked}"),
+            false => "interrupted while the last answers were awaited".into(),
+        };
         return Err(Error::Interrupted(text, signal));
     }
     let Some(doubt) = summary.doubts.iter().find(|doubt| doubt.invalidates) else { return Ok(()) };
@@ -302,9 +326,9 @@ impl RunArgs {
                 (connections, connections)
             }
         };
-        if self.duration < Span::from_millis(10) {
+        if self.stage.is_empty() && self.duration < SHORTEST {
             return Err(Error::Config(format!(
-                "expected --duration of at least 10ms, found {}",
+                "expected --duration of at least {SHORTEST}, found {}",
                 self.duration
             )));
         }
@@ -329,6 +353,13 @@ impl RunArgs {
             LoadModel::Stages(stages) => stages.length_ns(),
             _ => self.duration.ns(),
         };
+        let length = Span::from_millis((self.warmup.ns() + measure_ns) / 1_000_000);
+        if length < SHORTEST || length > LONGEST {
+            return Err(Error::Config(format!(
+                "expected a load of {SHORTEST} to {LONGEST}, warm-up and stages included, found \
+                 {length}; its figures are kept second by second"
+            )));
+        }
         let closed = matches!(model, LoadModel::Closed(_));
         let waiting = self.think.0.think_ns > 0;
         if closed && self.user_choice.is_some() && (waiting || users <= connections) {

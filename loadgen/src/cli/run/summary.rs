@@ -170,11 +170,6 @@ impl Distribution {
 impl Summary {
     pub(super) fn new(target: &str, plan: &LoadPlan, load: &LoadRecord) -> Self {
         let counts = &load.counts;
-        // In a closed load a connection without a user of its own stays unused.
-        let usable = match plan.model.is_open() {
-            true => plan.connections,
-            false => plan.connections.min(plan.users),
-        };
         let requests = counts.ended_in_window;
         let lag = load.lag();
         let server = load.server.as_ref().map(|server| ServerFigures {
@@ -228,7 +223,7 @@ impl Summary {
             }),
             visits: load.visits,
             steps: load.steps.iter().map(StepFigures::new).collect(),
-            doubts: load.doubts(plan.model.is_open(), usable),
+            doubts: load.doubts(plan.model.is_open()),
             client: load.client.label(),
             spins: load.generator.spins,
         }
@@ -274,10 +269,13 @@ impl Summary {
         }
         if let Some(visits) = &self.visits {
             line(format!(
-                "  visits       {} users came, {} made all their requests, {} left for a failure",
+                "  visits       {} users came: {} made all their requests, {} left for a failure, \
+                 {} were turned away, {} were still there",
                 grouped(visits.arrived),
                 grouped(visits.completed),
-                grouped(visits.failed)
+                grouped(visits.failed),
+                grouped(visits.turned_away),
+                grouped(visits.still_there()),
             ));
         }
         for (class, count) in &self.errors {

@@ -99,9 +99,9 @@ fn run(plan: &LoadPlan, mut server: impl FnMut(&Seen) -> Reply) -> Run {
     let mut worker = Worker { transport, setup, credentials: Credentials::default() };
     let login = worker.login(0, plan.users, Keep::Credentials).unwrap();
     assert_eq!(login.users, plan.users);
-    let harvest = worker.load(plan, 1, 0, None).unwrap();
+    let harvest = worker.load(plan, 1, None, || Some(0)).unwrap().unwrap();
     let seen = worker.transport.seen.into_iter().filter(|seen| seen.request > 0).collect();
-    let (counts, steps, timeline) = harvest.recorder.into_parts();
+    let (counts, steps, timeline, _) = harvest.recorder.into_parts();
     assert!(counts.balanced(), "{counts:?}");
     let step = steps.into_iter().next().unwrap();
     Run { counts, response: step.response, service: step.service, lag: step.lag, timeline, seen }
@@ -268,7 +268,7 @@ fn the_same_seed_asks_the_same() {
         };
         let transport = Mock::new(|seen: &Seen| right(seen, MS));
         let mut worker = Worker { transport, setup, credentials: Credentials::default() };
-        worker.load(&plan(open(200.0), 100, 8, S), seed, 0, None).unwrap();
+        worker.load(&plan(open(200.0), 100, 8, S), seed, None, || Some(0)).unwrap().unwrap();
         worker.transport.seen.into_iter().map(|seen| seen.user).collect::<Vec<_>>()
     };
     assert_eq!(seen(1), seen(1));
@@ -392,7 +392,8 @@ fn an_interrupt_ends_the_load_and_what_was_measured_counts() {
         stop: &AtomicBool::new(false),
     };
     let mut worker = Worker { transport, setup, credentials: Credentials::default() };
-    let harvest = worker.load(&plan(open(100.0), 1, 1, 10 * S), 1, 0, None).unwrap();
+    let harvest =
+        worker.load(&plan(open(100.0), 1, 1, 10 * S), 1, None, || Some(0)).unwrap().unwrap();
     let (counts, ..) = harvest.recorder.into_parts();
     assert!(counts.balanced());
     assert!((300 * MS..320 * MS).contains(&counts.window_ns), "{counts:?}");
@@ -416,7 +417,7 @@ fn seen_by_server(plan: &LoadPlan, workers: u32) -> Vec<(u64, u64)> {
         };
         let transport = Mock::new(|seen: &Seen| right(seen, 0));
         let mut worker = Worker { transport, setup, credentials: Credentials::default() };
-        worker.load(plan, 5, 0, None).unwrap();
+        worker.load(plan, 5, None, || Some(0)).unwrap().unwrap();
         all.extend(worker.transport.seen.iter().map(|seen| (seen.sent_ns, seen.user)));
     }
     all.sort_unstable();
@@ -459,7 +460,7 @@ fn visitors_log_in_ask_log_out_and_leave() {
     let mut worker = Worker { transport, setup, credentials: Credentials::default() };
     let mut in_turn = plan.clone();
     in_turn.choice = UserChoice::InTurn;
-    let harvest = worker.load(&in_turn, 1, 0, None).unwrap();
+    let harvest = worker.load(&in_turn, 1, None, || Some(0)).unwrap().unwrap();
     let visits = harvest.visits.unwrap();
     assert_eq!((visits.arrived, visits.failed, visits.turned_away), (20, 1, 0));
     // A visit that begins within the last 240 ms cannot end within Measure.
@@ -474,7 +475,7 @@ fn visitors_log_in_ask_log_out_and_leave() {
         [(0, 300, String::new()), (1, 310, token()), (1, 420, token()), (1, 530, token())]
     );
     assert_eq!(of_user(7).len(), 2);
-    let (counts, steps, _) = harvest.recorder.into_parts();
+    let (counts, steps, ..) = harvest.recorder.into_parts();
     assert!(counts.balanced(), "{counts:?}");
     let names: Vec<_> = steps.iter().map(|step| step.name.as_str()).collect();
     assert_eq!(names, ["login", "me"]);
@@ -498,7 +499,8 @@ fn a_load_that_is_stopped_counts_what_was_measured_until_then() {
         stop: &stop,
     };
     let mut worker = Worker { transport, setup, credentials: Credentials::default() };
-    let harvest = worker.load(&plan(open(100.0), 1, 1, 10 * S), 1, 0, None).unwrap();
+    let harvest =
+        worker.load(&plan(open(100.0), 1, 1, 10 * S), 1, None, || Some(0)).unwrap().unwrap();
     assert!(harvest.aborted);
     let (counts, ..) = harvest.recorder.into_parts();
     assert!((300 * MS..320 * MS).contains(&counts.window_ns), "{counts:?}");
@@ -521,7 +523,7 @@ fn every_second_is_reported_to_whoever_wants_it() {
     let mut worker = Worker { transport, setup, credentials: Credentials::default() };
     let mut plan = plan(open(100.0), 4, 4, 3 * S);
     plan.warmup_ns = S;
-    worker.load(&plan, 1, 0, Some(&send)).unwrap();
+    worker.load(&plan, 1, Some(&send), || Some(0)).unwrap().unwrap();
     drop(send);
     let ticks: Vec<_> = receive.iter().map(|tick| (tick.seconds, tick.ok)).collect();
     assert_eq!(ticks, [(1, 100), (2, 200), (3, 300)]);

@@ -141,6 +141,7 @@ fn load_record(users: u32, place: f64, noise: &dyn Fn(u64) -> f64) -> LoadRecord
             ..LoginRecord::default()
         }),
         connections: users,
+        usable_connections: users,
         request_wire_bytes: 60 + (150.0 * place) as u64,
         counts,
         steps: vec![StepRecord {
