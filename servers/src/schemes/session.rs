@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue};
 use super::credential::{COOKIE_INSECURE, COOKIE_SECURE, cookie};
 use super::{
     ArmInfo, CartAnswer, Challenge, CookieSecurity, Credential, Issued, Reason, Rejection,
-    Revocation, Scheme, SchemeOptions,
+    Revocation, Revoked, Scheme, SchemeOptions,
 };
 use crate::cart::Cart;
 use crate::clock::{Clock, Timestamp};
@@ -170,18 +170,19 @@ impl<St: SessionStore> Scheme for Sessions<St> {
         if !self.store.update(id, data, now).await? {
             return Err(Rejection::Invalid(Reason::Unknown));
         }
-        Ok(CartAnswer { cart, token: None })
+        Ok(CartAnswer { cart, reissued: None })
     }
 
     async fn logout(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
         let (id, ..) = self.find(headers).await?;
-        let revoked = u64::from(self.store.delete(id).await?);
+        let revoked = Revoked::Counted(self.store.delete(id).await?.into());
         Ok(Revocation { revoked, cookie: Some(self.removal_cookie()?) })
     }
 
     async fn logout_all(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
         let (_, session, _) = self.find(headers).await?;
         let revoked = self.store.delete_all_of_user(session.data.user.id).await?;
+        let revoked = Revoked::Counted(revoked);
         Ok(Revocation { revoked, cookie: Some(self.removal_cookie()?) })
     }
 
