@@ -125,6 +125,7 @@ pub(super) fn rejection(rejection: &Rejection, challenge: Challenge) -> Response
         Rejection::Ambiguous => error(StatusCode::BAD_REQUEST, "invalid_request"),
         Rejection::NotSupported => error(StatusCode::NOT_FOUND, "not_supported"),
         Rejection::Cart(CartError::Full) => error(StatusCode::CONFLICT, "cart_full"),
+        Rejection::CookieFull { .. } => error(StatusCode::CONFLICT, "cookie_full"),
         Rejection::Cart(CartError::Item) => error(StatusCode::BAD_REQUEST, "invalid_item"),
         Rejection::Store(_) | Rejection::Issue => {
             error(StatusCode::SERVICE_UNAVAILABLE, "unavailable")

@@ -24,7 +24,9 @@ use crate::users::User;
 
 pub mod bearer;
 pub mod claims;
+pub mod cookie_sealed;
 mod credential;
+pub mod jwe_dir;
 pub mod jwt;
 pub mod jwt_eddsa;
 pub mod jwt_es256;
@@ -32,6 +34,7 @@ pub mod jwt_hs256;
 pub mod jwt_rs256;
 pub mod keys;
 pub mod none;
+mod sealing;
 pub mod session;
 
 pub use credential::{COOKIE_INSECURE, COOKIE_SECURE};
@@ -197,6 +200,15 @@ pub enum Rejection {
     /// The cart would break a limit: 409 where full, 400 where the item is wrong.
     #[error(transparent)]
     Cart(#[from] CartError),
+    /// What is in a cookie would no longer fit into one: 409. A browser drops a longer one without
+    /// a word.
+    #[error("expected a cookie of at most {limit} bytes, found {needed}: keep less in it")]
+    CookieFull {
+        /// Bytes that every browser takes.
+        limit: usize,
+        /// Bytes that it would have.
+        needed: usize,
+    },
     /// The store could not be asked: 503, closed and not open.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -220,7 +232,7 @@ pub enum Reason {
     Type,
     /// A key that is none of ours.
     Key,
-    /// The signature does not match.
+    /// The signature, or the seal, does not match.
     Signature,
     /// Claims that are missing, unknown, doubled or of a wrong type.
     Claims,
@@ -346,4 +358,6 @@ registry! {
     jwt_rs256::INFO => jwt_rs256::open,
     jwt_es256::INFO => jwt_es256::open,
     jwt_eddsa::INFO => jwt_eddsa::open,
+    cookie_sealed::INFO => cookie_sealed::open,
+    jwe_dir::INFO => jwe_dir::open,
 }
