@@ -34,6 +34,9 @@ pub mod jwt_hs256;
 pub mod jwt_rs256;
 pub mod keys;
 pub mod none;
+pub mod paseto;
+pub mod paseto_v4_local;
+pub mod paseto_v4_public;
 mod sealing;
 pub mod session;
 
@@ -360,4 +363,6 @@ registry! {
     jwt_eddsa::INFO => jwt_eddsa::open,
     cookie_sealed::INFO => cookie_sealed::open,
     jwe_dir::INFO => jwe_dir::open,
+    paseto_v4_local::INFO => paseto_v4_local::open,
+    paseto_v4_public::INFO => paseto_v4_public::open,
 }
