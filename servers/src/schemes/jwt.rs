@@ -98,6 +98,11 @@ impl SignedTokens {
         Ok(Self { kind, keys, profile: Profile::new(options) })
     }
 
+    /// The clock, the life and the leeway of these tokens.
+    pub(super) const fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
     /// A token with this `jti`.
     pub(super) fn sign_as(
         &self,

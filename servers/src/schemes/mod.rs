@@ -28,6 +28,8 @@ pub mod cookie_sealed;
 mod credential;
 pub mod jwe_dir;
 pub mod jwt;
+pub mod jwt_cached;
+pub mod jwt_denylist;
 pub mod jwt_eddsa;
 pub mod jwt_es256;
 pub mod jwt_hs256;
@@ -365,4 +367,6 @@ registry! {
     jwe_dir::INFO => jwe_dir::open,
     paseto_v4_local::INFO => paseto_v4_local::open,
     paseto_v4_public::INFO => paseto_v4_public::open,
+    jwt_cached::INFO => jwt_cached::open,
+    jwt_denylist::MEMORY => jwt_denylist::open_memory,
 }
