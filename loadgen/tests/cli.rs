@@ -538,5 +538,7 @@ fn a_plan_says_what_would_run_and_runs_nothing() {
     let schemes: Value =
         serde_json::from_str(&stdout(&authbench(&["schemes", "--format", "json"]))).unwrap();
     let arms: Vec<_> = schemes.as_array().unwrap().iter().map(|arm| &arm["arm"]).collect();
-    assert_eq!(arms, ["none", "session@memory", "jwt-hs256"]);
+    for arm in ["none", "session@memory", "jwt-hs256"] {
+        assert!(arms.contains(&&arm.into()), "{arms:?}");
+    }
 }

@@ -31,6 +31,22 @@ pub enum ServeError {
         /// Bytes found.
         found: usize,
     },
+    /// A key that is weak, or not one of the kind that the arm takes.
+    #[error(
+        "expected the key of `{arm}` to be {expected}, found {found}: make one with a tool such \
+         as `openssl genpkey`, or give none to have one made for this run"
+    )]
+    Key {
+        /// The arm that needs it.
+        arm: &'static str,
+        /// What it must be.
+        expected: &'static str,
+        /// What it was, without a byte of it.
+        found: String,
+    },
+    /// No key could be made for this run.
+    #[error("expected to make a key for `{0}`, found that the library could not: give one")]
+    NoKey(&'static str),
     /// An option whose value makes no sense.
     #[error("expected {option} to be {expected}, found {found}: change it")]
     Option {

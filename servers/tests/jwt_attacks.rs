@@ -14,12 +14,14 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use common::{Arm, KEY, START, options};
 use servers::clock::Timestamp;
+use servers::schemes::bearer::Tokens;
 use servers::schemes::jwt::SignedTokens;
+use servers::schemes::keys::KeyId;
 use servers::schemes::{Reason, Rejection, SchemeOptions, jwt_hs256};
 use servers::users::{User, UserId};
 use servers::{ServeError, cart::Cart};
 
-const HEADER: &str = r#"{"typ":"at+jwt","alg":"HS256"}"#;
+const HEADER: &str = r#"{"typ":"at+jwt","alg":"HS256","kid":"sj5lQTQFaoo"}"#;
 
 fn claims() -> String {
     format!(
@@ -96,6 +98,7 @@ async fn what_we_forge_here_is_what_the_server_issues() {
     let issued = tokens.sign(user, &Cart::default(), None).unwrap();
     let parts: Vec<_> = issued.access_token.split('.').collect();
     assert_eq!(parts[0], b64(HEADER));
+    assert!(HEADER.contains(&KeyId::of(KEY).to_string()));
     let decoded = String::from_utf8(URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
     let jti = decoded.split(r#""jti":""#).nth(1).unwrap().split('"').next().unwrap();
     assert_eq!(decoded, claims().replace("AAAAAAAAAAAAAAAAAAAAAA", jti));
@@ -107,11 +110,11 @@ async fn what_we_forge_here_is_what_the_server_issues() {
 async fn the_same_header_in_other_words_is_accepted() {
     let tokens = verifier().await;
     for header in [
-        r#"{"alg":"HS256","typ":"at+jwt"}"#,
-        r#" { "typ" : "AT+JWT" , "alg" : "HS256" } "#,
-        r#"{"typ":"application/at+jwt","alg":"HS256"}"#,
-        r#"{"typ":"Application/At+Jwt","alg":"HS256"}"#,
-        r#"{"typ":"at+jwt","alg":"\u0048S256"}"#,
+        r#"{"kid":"sj5lQTQFaoo","alg":"HS256","typ":"at+jwt"}"#,
+        r#" { "typ" : "AT+JWT" , "alg" : "HS256" , "kid" : "sj5lQTQFaoo" } "#,
+        r#"{"typ":"application/at+jwt","alg":"HS256","kid":"sj5lQTQFaoo"}"#,
+        r#"{"typ":"Application/At+Jwt","alg":"HS256","kid":"sj5lQTQFaoo"}"#,
+        r#"{"typ":"at+jwt","alg":"\u0048S256","kid":"sj5lQTQFaoo"}"#,
     ] {
         tokens.verify(token(header, claims()).as_bytes()).unwrap();
     }
@@ -124,13 +127,19 @@ async fn headers() {
     for alg in
         ["none", "None", "NONE", "nOnE", "hs256", "HS384", "HS512", "RS256", "ES256", "EdDSA"]
     {
-        rows.push(header(&format!(r#"{{"typ":"at+jwt","alg":"{alg}"}}"#), Reason::Algorithm));
-        let text = format!(r#"{{"typ":"at+jwt","alg":"{alg}"}}"#);
+        rows.push(header(
+            &format!(r#"{{"typ":"at+jwt","alg":"{alg}","kid":"sj5lQTQFaoo"}}"#),
+            Reason::Algorithm,
+        ));
+        let text = format!(r#"{{"typ":"at+jwt","alg":"{alg}","kid":"sj5lQTQFaoo"}}"#);
         let unsigned = format!("{}.{}.", b64(text), b64(claims()));
         rows.push((format!("{alg} without a signature"), unsigned, Reason::Algorithm));
     }
     for typ in ["JWT", "rt+jwt", "id+jwt", "jwt", "", "at+jwt ", "application/JWT", "text/at+jwt"] {
-        rows.push(header(&format!(r#"{{"typ":"{typ}","alg":"HS256"}}"#), Reason::Type));
+        rows.push(header(
+            &format!(r#"{{"typ":"{typ}","alg":"HS256","kid":"sj5lQTQFaoo"}}"#),
+            Reason::Type,
+        ));
     }
     for more in [
         r#""crit":["exp"]"#,
@@ -139,11 +148,8 @@ async fn headers() {
         r#""crit":"exp""#,
         r#""crit":["absent"]"#,
         r#""cty":"JWT""#,
-        r#""kid":"""#,
+        r#""kid":"sj5lQTQFaoo""#,
         r#""kid":"../../dev/null""#,
-        r#""kid":"x' UNION SELECT '1';--""#,
-        r#""kid":"a\u0000b""#,
-        r#""kid":7"#,
         r#""jwk":{"kty":"oct","k":"AAAA"}"#,
         r#""jku":"http://127.0.0.1:9/keys""#,
         r#""x5u":"http://127.0.0.1:9/chain""#,
@@ -156,34 +162,53 @@ async fn headers() {
         r#""unknown":1"#,
         r#""\u0061lg":"none""#,
     ] {
-        let text = format!(r#"{{"typ":"at+jwt","alg":"HS256",{more}}}"#);
+        let text = format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":"sj5lQTQFaoo",{more}}}"#);
         rows.push(header(&text, Reason::Header));
     }
-    let deep = format!(r#"{{"typ":{},"alg":"HS256"}}"#, "[".repeat(10_000));
+    let deep = format!(r#"{{"typ":{},"alg":"HS256","kid":"sj5lQTQFaoo"}}"#, "[".repeat(10_000));
     for text in [
-        r#"{"alg":"HS256"}"#,
-        r#"{"typ":"at+jwt"}"#,
+        r#"{"alg":"HS256","kid":"sj5lQTQFaoo"}"#,
+        r#"{"typ":"at+jwt","kid":"sj5lQTQFaoo"}"#,
         "{}",
         "",
         "null",
         "[]",
         "x",
         r#"["at+jwt","HS256"]"#,
-        r#"{"typ":"at+jwt","alg":["HS256"]}"#,
-        r#"{"typ":"at+jwt","alg":null}"#,
-        r#"{"typ":null,"alg":"HS256"}"#,
-        r#"{"typ":"at+jwt","alg":"HS256"}{}"#,
-        r#"{"typ":"at+jwt","alg":"HS256",}"#,
-        r#"{"typ":"at+jwt","alg":NaN}"#,
-        r#"{"typ":"at+jwt","alg":"\ud800"}"#,
+        r#"{"typ":"at+jwt","alg":["HS256"],"kid":"sj5lQTQFaoo"}"#,
+        r#"{"typ":"at+jwt","alg":null,"kid":"sj5lQTQFaoo"}"#,
+        r#"{"typ":null,"alg":"HS256","kid":"sj5lQTQFaoo"}"#,
+        r#"{"typ":"at+jwt","alg":"HS256","kid":"sj5lQTQFaoo"}{}"#,
+        r#"{"typ":"at+jwt","alg":"HS256","kid":"sj5lQTQFaoo",}"#,
+        r#"{"typ":"at+jwt","alg":NaN,"kid":"sj5lQTQFaoo"}"#,
+        r#"{"typ":"at+jwt","alg":"\ud800","kid":"sj5lQTQFaoo"}"#,
         &deep,
-        "\u{feff}{\"typ\":\"at+jwt\",\"alg\":\"HS256\"}",
+        "\u{feff}{\"typ\":\"at+jwt\",\"alg\":\"HS256\",\"kid\":\"sj5lQTQFaoo\"}",
     ] {
         rows.push(header(text, Reason::Header));
     }
-    let long = format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":"{}"}}"#, "k".repeat(10_000));
-    rows.push(header(&long, Reason::Header));
-    let invalid = b"{\"typ\":\"at+jwt\",\"alg\":\"HS\xff\"}";
+    rows.push(header(r#"{"typ":"at+jwt","alg":"HS256"}"#, Reason::Header));
+    for kid in ["null", "7", "[]", "{}", r#"["sj5lQTQFaoo"]"#] {
+        let text = format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":{kid}}}"#);
+        rows.push(header(&text, Reason::Header));
+    }
+    for kid in [
+        "",
+        "../../dev/null",
+        "/dev/null",
+        "/invalid_path",
+        "|sleep 10",
+        "x' UNION SELECT '1';--",
+        "http://127.0.0.1:9/key",
+        "sj5lQTQFaoo ",
+        "sj5lQTQFaoo\\u0000",
+        "a\\u0000b",
+        &"k".repeat(10_000),
+    ] {
+        let text = format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":"{kid}"}}"#);
+        rows.push(header(&text, Reason::Key));
+    }
+    let invalid = b"{\"typ\":\"at+jwt\",\"alg\":\"HS\xff\",\"kid\":\"sj5lQTQFaoo\"}";
     rows.push(("invalid UTF-8".into(), token(invalid, claims()), Reason::Header));
     run(rows).await;
 }

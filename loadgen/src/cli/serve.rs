@@ -40,9 +40,12 @@ pub(super) struct ServeArgs {
     /// Leave Secure and __Host- out of the cookie, for a browser on plain HTTP
     #[arg(long)]
     insecure_cookie: bool,
-    /// File with the secret key of a token scheme [default: a random key for this run]
+    /// File with the key of a token scheme, raw or PKCS#8 [default: a random key for this run]
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// File with a key that was in use before, whose credentials stay good; may be repeated
+    #[arg(long, value_name = "FILE")]
+    previous_key_file: Vec<PathBuf>,
     /// Pause between two sweeps of expired sessions
     #[arg(long, default_value = "10s", value_name = "SPAN")]
     sweep_every: Span,
@@ -110,12 +113,13 @@ fn runtime(threads: usize) -> tokio::runtime::Builder {
 }
 
 fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
-    let key = match &args.key_file {
-        Some(path) => Some(std::fs::read(path).map_err(|e| {
-            Error::Config(format!("--key-file {}: cannot be read: {e}", path.display()))
-        })?),
-        None => None,
+    let read = |flag: &str, path: &PathBuf| {
+        std::fs::read(path)
+            .map_err(|e| Error::Config(format!("{flag} {}: cannot be read: {e}", path.display())))
     };
+    let key = args.key_file.as_ref().map(|path| read("--key-file", path)).transpose()?;
+    let previous = args.previous_key_file.iter().map(|path| read("--previous-key-file", path));
+    let previous_keys = previous.collect::<Result<_>>()?;
     Ok(ServeOptions {
         ttl: args.ttl.duration(),
         idle: args.idle.map(Span::duration),
@@ -127,6 +131,7 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
             CookieSecurity::Secure
         },
         key,
+        previous_keys,
         sweep_every: args.sweep_every.duration(),
         threads,
         ..ServeOptions::new(args.arm)

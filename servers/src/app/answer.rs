@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::cart::{Cart, CartError};
-use crate::schemes::{Challenge, Issued, Rejection, Revocation, Token};
+use crate::schemes::{Challenge, Issued, Rejection, Revocation, Revoked, Token};
 use crate::users::User;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -39,7 +39,8 @@ struct CartBody<'a> {
 #[derive(Serialize)]
 struct RevocationBody {
     revoked: bool,
-    credentials: u64,
+    /// `null` where nobody counts them.
+    credentials: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
 }
@@ -82,15 +83,28 @@ pub(super) fn token(token: &Token) -> Response {
     json(StatusCode::OK, &token_body(token))
 }
 
-pub(super) fn cart(items: &Cart, token: Option<&Token>) -> Response {
-    json(StatusCode::OK, &CartBody { items, token: token.map(token_body) })
+pub(super) fn cart(items: &Cart, reissued: Option<&Issued>) -> Response {
+    let (token, cookie) = match reissued {
+        Some(Issued::Token(token)) => (Some(token_body(token)), None),
+        Some(Issued::Cookie(cookie)) => (None, Some(cookie)),
+        Some(Issued::Facts) | None => (None, None),
+    };
+    let mut response = json(StatusCode::OK, &CartBody { items, token });
+    if let Some(cookie) = cookie {
+        response.headers_mut().insert(SET_COOKIE, cookie.clone());
+    }
+    response
 }
 
 pub(super) fn revocation(done: Revocation) -> Response {
-    let possible = done.cookie.is_some();
+    let (possible, credentials) = match done.revoked {
+        Revoked::Nothing => (false, Some(0)),
+        Revoked::Counted(n) => (true, Some(n)),
+        Revoked::All => (true, None),
+    };
     let body = RevocationBody {
         revoked: possible,
-        credentials: done.revoked,
+        credentials,
         reason: (!possible).then_some("this scheme cannot revoke a credential before it expires"),
     };
     let mut response = json(StatusCode::OK, &body);
@@ -111,6 +125,7 @@ pub(super) fn rejection(rejection: &Rejection, challenge: Challenge) -> Response
         Rejection::Ambiguous => error(StatusCode::BAD_REQUEST, "invalid_request"),
         Rejection::NotSupported => error(StatusCode::NOT_FOUND, "not_supported"),
         Rejection::Cart(CartError::Full) => error(StatusCode::CONFLICT, "cart_full"),
+        Rejection::CookieFull { .. } => error(StatusCode::CONFLICT, "cookie_full"),
         Rejection::Cart(CartError::Item) => error(StatusCode::BAD_REQUEST, "invalid_item"),
         Rejection::Store(_) | Rejection::Issue => {
             error(StatusCode::SERVICE_UNAVAILABLE, "unavailable")

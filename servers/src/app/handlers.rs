@@ -64,7 +64,7 @@ pub(super) async fn add_to_cart<S: Scheme>(State(shell): Shared<S>, request: Req
         Err(refusal) => return refusal,
     };
     match shell.scheme.add_to_cart(&parts.headers, &add.item).await {
-        Ok(done) => answer::cart(&done.cart, done.token.as_ref()),
+        Ok(done) => answer::cart(&done.cart, done.reissued.as_ref()),
         Err(rejection) => answer::rejection(&rejection, S::CHALLENGE),
     }
 }

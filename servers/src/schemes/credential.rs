@@ -1,13 +1,14 @@
-//! Where credentials stand in a request: the bearer header and the session cookie.
+//! Where credentials stand in a request, the bearer header and the session cookie, and how that
+//! cookie is set.
 //!
 //! Both are found without allocating. The rule for two of them is one for all schemes: more than
 //! one `Authorization`, more than one session cookie, or one of each, is a 400, because whichever
 //! we chose an attacker could have planted. Nothing is ever taken from a query string or a body.
 
-use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderMap, HeaderValue};
 
-use super::{Reason, Rejection};
+use super::{CookieSecurity, Reason, Rejection};
 
 /// Name of the session cookie where it is `Secure`.
 pub const COOKIE_SECURE: &str = "__Host-session";
@@ -15,6 +16,59 @@ pub const COOKIE_SECURE: &str = "__Host-session";
 pub const COOKIE_INSECURE: &str = "session";
 
 const BEARER: &[u8] = b"bearer ";
+
+/// The session cookie as it is set and removed. It has no `Max-Age`: the server decides when it is
+/// over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SessionCookie {
+    pub(super) name: &'static str,
+    attributes: &'static str,
+}
+
+impl SessionCookie {
+    pub(super) const fn new(security: CookieSecurity) -> Self {
+        match security {
+            CookieSecurity::Secure => {
+                Self { name: COOKIE_SECURE, attributes: "; Path=/; Secure; HttpOnly; SameSite=Lax" }
+            }
+            CookieSecurity::Insecure => {
+                Self { name: COOKIE_INSECURE, attributes: "; Path=/; HttpOnly; SameSite=Lax" }
+            }
+        }
+    }
+
+    /// Bytes of the header's value beside those of the cookie's.
+    pub(super) const fn overhead(self) -> usize {
+        self.name.len() + 1 + self.attributes.len()
+    }
+
+    /// The header that sets it to what `write` appends, `length` characters.
+    pub(super) fn set(
+        self,
+        length: usize,
+        write: impl FnOnce(&mut String),
+    ) -> Result<HeaderValue, Rejection> {
+        let mut text = String::with_capacity(self.overhead() + length);
+        text.push_str(self.name);
+        text.push('=');
+        write(&mut text);
+        text.push_str(self.attributes);
+        HeaderValue::try_from(text).map_err(|_| Rejection::Issue)
+    }
+
+    /// The header that removes it.
+    pub(super) fn remove(self) -> Result<HeaderValue, Rejection> {
+        let text = format!("{}={}; Max-Age=0", self.name, self.attributes);
+        HeaderValue::try_from(text).map_err(|_| Rejection::Issue)
+    }
+
+    /// What a reader of figures should know of it.
+    pub(super) fn note(self) -> Option<String> {
+        (self.name == COOKIE_INSECURE).then(|| {
+            "The cookie is not Secure and so not named `__Host-`: for plain HTTP only.".into()
+        })
+    }
+}
 
 /// The token of the one `Authorization: Bearer` header.
 pub(super) fn bearer(headers: &HeaderMap) -> Result<&[u8], Rejection> {

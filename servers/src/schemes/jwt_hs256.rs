@@ -6,7 +6,8 @@
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
-use super::jwt::{Keys, SignedTokens};
+use super::jwt::{KeyPair, Kind, SignedTokens};
+use super::keys::{KeyId, SECRET_BYTES, random_secret};
 use super::{ArmInfo, SchemeOptions};
 use crate::error::ServeError;
 
@@ -23,31 +24,26 @@ pub const INFO: ArmInfo = ArmInfo {
     after_restart: "Tokens stay valid if the key does; a key made for the run is gone with it.",
 };
 
-/// Fewest bytes of a key.
-pub const KEY_BYTES_MIN: usize = 32;
+/// HMAC with SHA-256, for this arm and those built on it.
+pub const KIND: Kind =
+    Kind { algorithm: Algorithm::HS256, name: "HS256", generate: random_secret, read, note: None };
+
+fn read(key: &[u8]) -> Result<KeyPair, ServeError> {
+    if key.len() < SECRET_BYTES {
+        let (needed, found) = (SECRET_BYTES, key.len());
+        return Err(ServeError::ShortKey { arm: INFO.arm, needed, found });
+    }
+    Ok(KeyPair {
+        id: KeyId::of(key),
+        signing: EncodingKey::from_secret(key),
+        verifying: DecodingKey::from_secret(key),
+    })
+}
 
 /// Opens the arm, with a random key unless one is given.
 ///
 /// # Errors
 /// [`ServeError::ShortKey`], [`ServeError::Entropy`].
 pub async fn open(options: &SchemeOptions) -> Result<SignedTokens, ServeError> {
-    let mut random = [0; KEY_BYTES_MIN];
-    let key = match &options.key {
-        Some(key) if key.len() < KEY_BYTES_MIN => {
-            let (needed, found) = (KEY_BYTES_MIN, key.len());
-            return Err(ServeError::ShortKey { arm: INFO.arm, needed, found });
-        }
-        Some(key) => key.as_slice(),
-        None => {
-            getrandom::fill(&mut random).map_err(ServeError::Entropy)?;
-            &random
-        }
-    };
-    let keys = Keys {
-        algorithm: Algorithm::HS256,
-        name: "HS256",
-        signing: EncodingKey::from_secret(key),
-        verifying: DecodingKey::from_secret(key),
-    };
-    Ok(SignedTokens::new(keys, options))
+    SignedTokens::open(&KIND, options)
 }

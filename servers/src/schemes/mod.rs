@@ -22,10 +22,24 @@ use crate::error::ServeError;
 use crate::stores::{StoreError, Upkeep};
 use crate::users::User;
 
+pub mod bearer;
+pub mod claims;
+pub mod cookie_sealed;
 mod credential;
+pub mod jwe_dir;
 pub mod jwt;
+pub mod jwt_cached;
+pub mod jwt_denylist;
+pub mod jwt_eddsa;
+pub mod jwt_es256;
 pub mod jwt_hs256;
+pub mod jwt_rs256;
+pub mod keys;
 pub mod none;
+pub mod paseto;
+pub mod paseto_v4_local;
+pub mod paseto_v4_public;
+mod sealing;
 pub mod session;
 
 pub use credential::{COOKIE_INSECURE, COOKIE_SECURE};
@@ -70,6 +84,9 @@ pub struct SchemeOptions {
     pub cookie: CookieSecurity,
     /// Key of a token scheme; `None`: a random one for this run.
     pub key: Option<Vec<u8>>,
+    /// Keys that made no new credentials since they were replaced, and whose old ones are still
+    /// good.
+    pub previous_keys: Vec<Vec<u8>>,
     /// Where the time comes from.
     pub clock: Clock,
 }
@@ -82,6 +99,7 @@ impl Default for SchemeOptions {
             leeway: Duration::from_secs(2),
             cookie: CookieSecurity::Secure,
             key: None,
+            previous_keys: Vec::new(),
             clock: Clock::System,
         }
     }
@@ -135,27 +153,38 @@ pub struct Token {
     pub expires_in: u64,
 }
 
-/// A changed cart, and the token that carries it where a token does.
+/// A changed cart, and the credential that carries it where one does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CartAnswer {
     /// The cart after the change.
     pub cart: Cart,
-    /// The re-issued token.
-    pub token: Option<Token>,
+    /// The re-issued credential, which replaces the one of the request.
+    pub reissued: Option<Issued>,
+}
+
+/// What is refused after a logout and was not before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// Nothing: the scheme cannot revoke.
+    Nothing,
+    /// So many credentials.
+    Counted(u64),
+    /// Every credential of the user, however many there are.
+    All,
 }
 
 /// What a logout achieved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
     /// Credentials that are refused from now on.
-    pub revoked: u64,
+    pub revoked: Revoked,
     /// Cookie that removes the credential from the client.
     pub cookie: Option<HeaderValue>,
 }
 
 impl Revocation {
     /// Nothing was revoked, because nothing could be.
-    pub const IMPOSSIBLE: Self = Self { revoked: 0, cookie: None };
+    pub const IMPOSSIBLE: Self = Self { revoked: Revoked::Nothing, cookie: None };
 }
 
 /// Why a request is refused.
@@ -176,6 +205,15 @@ pub enum Rejection {
     /// The cart would break a limit: 409 where full, 400 where the item is wrong.
     #[error(transparent)]
     Cart(#[from] CartError),
+    /// What is in a cookie would no longer fit into one: 409. A browser drops a longer one without
+    /// a word.
+    #[error("expected a cookie of at most {limit} bytes, found {needed}: keep less in it")]
+    CookieFull {
+        /// Bytes that every browser takes.
+        limit: usize,
+        /// Bytes that it would have.
+        needed: usize,
+    },
     /// The store could not be asked: 503, closed and not open.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -197,7 +235,9 @@ pub enum Reason {
     Algorithm,
     /// Another `typ` than an access token's.
     Type,
-    /// The signature does not match.
+    /// A key that is none of ours.
+    Key,
+    /// The signature, or the seal, does not match.
     Signature,
     /// Claims that are missing, unknown, doubled or of a wrong type.
     Claims,
@@ -320,4 +360,13 @@ registry! {
     none::INFO => none::open,
     session::MEMORY => session::open_memory,
     jwt_hs256::INFO => jwt_hs256::open,
+    jwt_rs256::INFO => jwt_rs256::open,
+    jwt_es256::INFO => jwt_es256::open,
+    jwt_eddsa::INFO => jwt_eddsa::open,
+    cookie_sealed::INFO => cookie_sealed::open,
+    jwe_dir::INFO => jwe_dir::open,
+    paseto_v4_local::INFO => paseto_v4_local::open,
+    paseto_v4_public::INFO => paseto_v4_public::open,
+    jwt_cached::INFO => jwt_cached::open,
+    jwt_denylist::MEMORY => jwt_denylist::open_memory,
 }

@@ -87,7 +87,7 @@ impl Scheme for NoAuthentication {
 
     async fn add_to_cart(&self, headers: &HeaderMap, item: &str) -> Result<CartAnswer, Rejection> {
         believe(headers)?;
-        Ok(CartAnswer { cart: Cart::default().with(item)?, token: None })
+        Ok(CartAnswer { cart: Cart::default().with(item)?, reissued: None })
     }
 
     async fn logout(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {

@@ -8,12 +8,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 
-use super::credential::{COOKIE_INSECURE, COOKIE_SECURE, cookie};
+use super::credential::{SessionCookie, cookie};
 use super::{
-    ArmInfo, CartAnswer, Challenge, CookieSecurity, Credential, Issued, Reason, Rejection,
-    Revocation, Scheme, SchemeOptions,
+    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revocation, Revoked,
+    Scheme, SchemeOptions,
 };
 use crate::cart::Cart;
 use crate::clock::{Clock, Timestamp};
@@ -43,8 +43,7 @@ pub struct Sessions<St> {
     clock: Clock,
     ttl: Duration,
     idle: Option<Duration>,
-    cookie_name: &'static str,
-    cookie_attributes: &'static str,
+    cookie: SessionCookie,
 }
 
 /// Opens `session@memory`.
@@ -58,17 +57,12 @@ pub async fn open_memory(options: &SchemeOptions) -> Result<Sessions<MemoryStore
 impl<St: SessionStore> Sessions<St> {
     /// The scheme over this store.
     pub fn new(store: St, options: &SchemeOptions) -> Self {
-        let (cookie_name, cookie_attributes) = match options.cookie {
-            CookieSecurity::Secure => (COOKIE_SECURE, "; Path=/; Secure; HttpOnly; SameSite=Lax"),
-            CookieSecurity::Insecure => (COOKIE_INSECURE, "; Path=/; HttpOnly; SameSite=Lax"),
-        };
         Self {
             store: Arc::new(store),
             clock: options.clock.clone(),
             ttl: options.ttl,
             idle: options.idle,
-            cookie_name,
-            cookie_attributes,
+            cookie: SessionCookie::new(options.cookie),
         }
     }
 
@@ -79,7 +73,7 @@ impl<St: SessionStore> Sessions<St> {
     }
 
     fn presented(&self, headers: &HeaderMap) -> Result<SessionId, Rejection> {
-        let text = cookie(headers, self.cookie_name)?;
+        let text = cookie(headers, self.cookie.name)?;
         SessionId::parse(text).ok_or(Rejection::Invalid(Reason::Shape))
     }
 
@@ -96,21 +90,6 @@ impl<St: SessionStore> Sessions<St> {
         };
         Ok((id, found.ok_or(Rejection::Invalid(Reason::Unknown))?, now))
     }
-
-    fn set_cookie(&self, id: SessionId) -> Result<HeaderValue, Rejection> {
-        let length = self.cookie_name.len() + 1 + SESSION_ID_CHARS + self.cookie_attributes.len();
-        let mut text = String::with_capacity(length);
-        text.push_str(self.cookie_name);
-        text.push('=');
-        id.encode(&mut text);
-        text.push_str(self.cookie_attributes);
-        HeaderValue::try_from(text).map_err(|_| Rejection::Issue)
-    }
-
-    fn removal_cookie(&self) -> Result<HeaderValue, Rejection> {
-        let text = format!("{}={}; Max-Age=0", self.cookie_name, self.cookie_attributes);
-        HeaderValue::try_from(text).map_err(|_| Rejection::Issue)
-    }
 }
 
 impl<St: SessionStore> Scheme for Sessions<St> {
@@ -121,8 +100,8 @@ impl<St: SessionStore> Scheme for Sessions<St> {
 
     fn credential(&self) -> Credential {
         Credential {
-            source: CredentialSource::Cookie(self.cookie_name.into()),
-            carrier: CredentialCarrier::Cookie(self.cookie_name.into()),
+            source: CredentialSource::Cookie(self.cookie.name.into()),
+            carrier: CredentialCarrier::Cookie(self.cookie.name.into()),
         }
     }
 
@@ -131,11 +110,7 @@ impl<St: SessionStore> Scheme for Sessions<St> {
             None => "Sessions end at their absolute expiry; there is no idle timeout.".into(),
             Some(idle) => format!("Sessions end after {} s without use.", idle.as_secs_f64()),
         }];
-        if self.cookie_name == COOKIE_INSECURE {
-            notes.push(
-                "The cookie is not Secure and so not named `__Host-`: for plain HTTP only.".into(),
-            );
-        }
+        notes.extend(self.cookie.note());
         notes
     }
 
@@ -150,7 +125,8 @@ impl<St: SessionStore> Scheme for Sessions<St> {
         loop {
             let id = SessionId::generate().map_err(|_| Rejection::Issue)?;
             if self.store.create(id, session.clone()).await? {
-                return Ok(Issued::Cookie(self.set_cookie(id)?));
+                let cookie = self.cookie.set(SESSION_ID_CHARS, |text| id.encode(text))?;
+                return Ok(Issued::Cookie(cookie));
             }
         }
     }
@@ -170,19 +146,20 @@ impl<St: SessionStore> Scheme for Sessions<St> {
         if !self.store.update(id, data, now).await? {
             return Err(Rejection::Invalid(Reason::Unknown));
         }
-        Ok(CartAnswer { cart, token: None })
+        Ok(CartAnswer { cart, reissued: None })
     }
 
     async fn logout(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
         let (id, ..) = self.find(headers).await?;
-        let revoked = u64::from(self.store.delete(id).await?);
-        Ok(Revocation { revoked, cookie: Some(self.removal_cookie()?) })
+        let revoked = Revoked::Counted(self.store.delete(id).await?.into());
+        Ok(Revocation { revoked, cookie: Some(self.cookie.remove()?) })
     }
 
     async fn logout_all(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
         let (_, session, _) = self.find(headers).await?;
         let revoked = self.store.delete_all_of_user(session.data.user.id).await?;
-        Ok(Revocation { revoked, cookie: Some(self.removal_cookie()?) })
+        let revoked = Revoked::Counted(revoked);
+        Ok(Revocation { revoked, cookie: Some(self.cookie.remove()?) })
     }
 
     fn upkeep(&self) -> Option<Arc<dyn Upkeep>> {

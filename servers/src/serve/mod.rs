@@ -49,6 +49,8 @@ pub struct ServeOptions {
     pub cookie: CookieSecurity,
     /// Key of a token scheme; `None`: a random one for this run.
     pub key: Option<Vec<u8>>,
+    /// Keys that were in use before it and whose credentials are still good.
+    pub previous_keys: Vec<Vec<u8>>,
     /// Pause between two sweeps of the store.
     pub sweep_every: Duration,
     /// How long a client may take for a request head, and stay idle between two requests.
@@ -72,6 +74,7 @@ impl ServeOptions {
             password_hash: PasswordHash::default(),
             cookie: scheme.cookie,
             key: None,
+            previous_keys: Vec::new(),
             sweep_every: Duration::from_secs(10),
             header_read_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(5),
@@ -99,6 +102,7 @@ impl ServeOptions {
             leeway: self.leeway,
             cookie: self.cookie,
             key: self.key.clone(),
+            previous_keys: self.previous_keys.clone(),
             clock: Clock::System,
         })
     }

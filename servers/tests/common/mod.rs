@@ -8,6 +8,7 @@
 #![allow(dead_code, unreachable_pub, reason = "every suite uses its own part of this")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests: clippy exempts test functions only")]
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -19,11 +20,30 @@ use servers::app::{self, OpenArm};
 use servers::clock::{Clock, Timestamp};
 use servers::contract::{CredentialCarrier, CredentialSource};
 use servers::schemes::{ArmInfo, Credential, SchemeOptions, arms};
+use servers::schemes::{jwt_eddsa, jwt_es256, jwt_rs256};
 use servers::users::PasswordHash;
 
 /// A whole second, so that what counts in seconds and what counts in milliseconds agree.
 pub const START: u64 = 2_000_000_000;
+/// A secret key. Where an arm takes a private key, [`Arm::open`] puts one in its place.
 pub const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
+/// Another.
+pub const OTHER_KEY: &[u8] = b"fedcba9876543210fedcba9876543210";
+
+static PRIVATE_KEYS: LazyLock<[[Vec<u8>; 2]; 3]> = LazyLock::new(|| {
+    let two =
+        |make: fn() -> Result<Vec<u8>, servers::ServeError>| [make().unwrap(), make().unwrap()];
+    [two(jwt_rs256::KIND.generate), two(jwt_es256::KIND.generate), two(jwt_eddsa::KIND.generate)]
+});
+
+/// A key of the kind that the arm takes, one for each of the two secrets.
+pub fn key_for(info: &ArmInfo, secret: &[u8]) -> Vec<u8> {
+    // Both arms of Ed25519 take the same form of key.
+    let arm = info.arm.replace("paseto-v4-public", "jwt-eddsa");
+    let kind = ["jwt-rs256", "jwt-es256", "jwt-eddsa"].iter().position(|kind| *kind == arm);
+    let which = usize::from(secret == OTHER_KEY);
+    kind.map_or(secret.to_vec(), |kind| PRIVATE_KEYS[kind][which].clone())
+}
 
 /// Options under a manual clock that stands at [`START`].
 pub fn options() -> SchemeOptions {
@@ -92,6 +112,9 @@ pub async fn every_arm() -> Vec<Arm> {
 
 impl Arm {
     pub async fn open(info: &ArmInfo, options: SchemeOptions) -> Self {
+        let key = options.key.map(|key| key_for(info, &key));
+        let previous_keys = options.previous_keys.iter().map(|key| key_for(info, key)).collect();
+        let options = SchemeOptions { key, previous_keys, ..options };
         let open = app::open(info.arm, &options, PasswordHash::Derived).await.unwrap();
         Self { info: *info, open, clock: options.clock.clone(), options }
     }
@@ -174,6 +197,17 @@ pub fn login_request(username: &str, password: &str) -> Request {
         .header("content-type", "application/json")
         .body(Body::from(body.to_string()))
         .unwrap()
+}
+
+/// The credential that replaces the one of the request, where the answer holds one.
+pub fn reissued(answer: &Answer, credential: &Credential) -> Option<String> {
+    match &credential.source {
+        CredentialSource::Json(pointer) => answer.json().pointer(pointer)?.as_str().map(Into::into),
+        CredentialSource::Cookie(_) if answer.headers.contains_key(header::SET_COOKIE) => {
+            Some(credential_of(answer, credential))
+        }
+        _ => None,
+    }
 }
 
 /// The header that carries a credential, as bytes, because a tampered one need not be text.
