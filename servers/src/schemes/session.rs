@@ -36,6 +36,9 @@ pub const MEMORY: ArmInfo = ArmInfo {
     after_restart: "Everyone is logged out: the table is gone.",
 };
 
+/// New ids that a login tries before it gives up with a 503.
+const CREATE_TRIES: u32 = 3;
+
 /// The scheme over a store.
 #[derive(Debug)]
 pub struct Sessions<St> {
@@ -136,6 +139,7 @@ impl<St: SessionStore> Scheme for Sessions<St> {
                 "The cookie is not Secure and so not named `__Host-`: for plain HTTP only.".into(),
             );
         }
+        notes.extend(self.store.notes());
         notes
     }
 
@@ -147,12 +151,14 @@ impl<St: SessionStore> Scheme for Sessions<St> {
         }
         let data = SessionData { user, cart: Cart::default() };
         let session = Session::begin(data, self.clock.now(), self.ttl);
-        loop {
+        // An id that is taken is so unlikely that more than one of them is a fault of the store.
+        for _ in 0..CREATE_TRIES {
             let id = SessionId::generate().map_err(|_| Rejection::Issue)?;
             if self.store.create(id, session.clone()).await? {
                 return Ok(Issued::Cookie(self.set_cookie(id)?));
             }
         }
+        Err(Rejection::Issue)
     }
 
     async fn authenticate(&self, headers: &HeaderMap) -> Result<User, Rejection> {
