@@ -14,6 +14,7 @@ use criterion::{
 };
 use servers::clock::Timestamp;
 use servers::stores::memory::MemoryStore;
+use servers::stores::mutex::MutexStore;
 use servers::stores::{SessionId, SessionStore};
 use tokio::runtime::Builder;
 
@@ -77,15 +78,19 @@ fn logout_all<S: SessionStore>(
 fn stores(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("store");
     for level in LEVELS {
-        let store = MemoryStore::new(None);
-        let ids = fill(&store, level);
-        get(&mut group, "memory", &store, &ids);
-        put(&mut group, "memory", &store, level);
-        logout_all(&mut group, "memory", &store, level);
-        let left = ready(store.stats()).expect("a store").sessions;
-        assert_eq!(left, u64::from(level), "a benchmark of the store must leave its level");
+        in_process(&mut group, &MemoryStore::new(None), level);
+        in_process(&mut group, &MutexStore::new(None), level);
     }
     group.finish();
+}
+
+fn in_process<S: SessionStore>(group: &mut BenchmarkGroup<'_, WallTime>, store: &S, level: u32) {
+    let ids = fill(store, level);
+    get(group, S::NAME, store, &ids);
+    put(group, S::NAME, store, level);
+    logout_all(group, S::NAME, store, level);
+    let left = ready(SessionStore::stats(store)).expect("a store").sessions;
+    assert_eq!(left, u64::from(level), "a benchmark of the store must leave its level");
 }
 
 criterion_group!(benches, stores);

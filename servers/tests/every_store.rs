@@ -17,6 +17,7 @@ use proptest::test_runner::TestRunner;
 use servers::cart::Cart;
 use servers::clock::Timestamp;
 use servers::stores::memory::MemoryStore;
+use servers::stores::mutex::MutexStore;
 use servers::stores::{Session, SessionData, SessionId, SessionStore};
 use servers::users::{User, UserId};
 use tokio::sync::Barrier;
@@ -59,6 +60,7 @@ macro_rules! every_store {
 
 every_store! {
     memory: MemoryStore, 256, MemoryStore::new;
+    mutex: MutexStore, 256, MutexStore::new;
 }
 
 #[test]

@@ -319,5 +319,6 @@ macro_rules! registry {
 registry! {
     none::INFO => none::open,
     session::MEMORY => session::open_memory,
+    session::MUTEX => session::open_mutex,
     jwt_hs256::INFO => jwt_hs256::open,
 }

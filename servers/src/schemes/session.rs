@@ -20,6 +20,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::contract::{CredentialCarrier, CredentialSource};
 use crate::error::ServeError;
 use crate::stores::memory::MemoryStore;
+use crate::stores::mutex::MutexStore;
 use crate::stores::{SESSION_ID_CHARS, Session, SessionData, SessionId, SessionStore, Upkeep};
 use crate::users::User;
 
@@ -34,6 +35,15 @@ pub const MEMORY: ArmInfo = ArmInfo {
     revokes: true,
     refreshes: false,
     after_restart: "Everyone is logged out: the table is gone.",
+};
+
+/// The arm `session@mutex`.
+pub const MUTEX: ArmInfo = ArmInfo {
+    arm: "session@mutex",
+    store: Some("mutex"),
+    summary: "The same over one map behind one lock: the naive form, as many frameworks ship it.",
+    after_restart: "Everyone is logged out: the map is gone.",
+    ..MEMORY
 };
 
 /// New ids that a login tries before it gives up with a 503.
@@ -56,6 +66,14 @@ pub struct Sessions<St> {
 /// Never.
 pub async fn open_memory(options: &SchemeOptions) -> Result<Sessions<MemoryStore>, ServeError> {
     Ok(Sessions::new(MemoryStore::new(options.idle), options))
+}
+
+/// Opens `session@mutex`.
+///
+/// # Errors
+/// Never.
+pub async fn open_mutex(options: &SchemeOptions) -> Result<Sessions<MutexStore>, ServeError> {
+    Ok(Sessions::new(MutexStore::new(options.idle), options))
 }
 
 impl<St: SessionStore> Sessions<St> {

@@ -32,6 +32,7 @@ use crate::users::{User, UserId};
 
 pub mod bounded;
 pub mod memory;
+pub mod mutex;
 
 /// Characters of a session id as text: 128 bits in base64url without padding.
 pub const SESSION_ID_CHARS: usize = 22;
