@@ -43,6 +43,9 @@ pub(super) struct ServeArgs {
     /// File with the secret key of a token scheme [default: a random key for this run]
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// Where the store is: sqlite:PATH [default: one of this server's own]
+    #[arg(long, value_name = "URL")]
+    store_url: Option<String>,
     /// Pause between two sweeps of expired sessions
     #[arg(long, default_value = "10s", value_name = "SPAN")]
     sweep_every: Span,
@@ -127,6 +130,7 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
             CookieSecurity::Secure
         },
         key,
+        store_url: args.store_url,
         sweep_every: args.sweep_every.duration(),
         threads,
         ..ServeOptions::new(args.arm)

@@ -5,6 +5,7 @@
 //! refusal looks the same and none sets a cookie: an unknown, an ended and an expired id are not
 //! told apart. The cookie has no `Max-Age`: the server decides when a session is over.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +20,10 @@ use crate::cart::Cart;
 use crate::clock::{Clock, Timestamp};
 use crate::contract::{CredentialCarrier, CredentialSource};
 use crate::error::ServeError;
+use crate::stores::bounded::Bounded;
 use crate::stores::memory::MemoryStore;
 use crate::stores::mutex::MutexStore;
+use crate::stores::sqlite::SqliteStore;
 use crate::stores::{SESSION_ID_CHARS, Session, SessionData, SessionId, SessionStore, Upkeep};
 use crate::users::User;
 
@@ -43,6 +46,16 @@ pub const MUTEX: ArmInfo = ArmInfo {
     store: Some("mutex"),
     summary: "The same over one map behind one lock: the naive form, as many frameworks ship it.",
     after_restart: "Everyone is logged out: the map is gone.",
+    ..MEMORY
+};
+
+/// The arm `session@sqlite`.
+pub const SQLITE: ArmInfo = ArmInfo {
+    arm: "session@sqlite",
+    store: Some("sqlite"),
+    summary: "The same in a file of SQLite: embedded, durable, and no server to look after.",
+    after_restart: "Everyone stays logged in with `--store-url sqlite:PATH`; a file that was made \
+                    for the run is gone with it.",
     ..MEMORY
 };
 
@@ -74,6 +87,18 @@ pub async fn open_memory(options: &SchemeOptions) -> Result<Sessions<MemoryStore
 /// Never.
 pub async fn open_mutex(options: &SchemeOptions) -> Result<Sessions<MutexStore>, ServeError> {
     Ok(Sessions::new(MutexStore::new(options.idle), options))
+}
+
+/// Opens `session@sqlite`, in the file of the URL or in a temporary one.
+///
+/// # Errors
+/// [`ServeError::Store`].
+pub async fn open_sqlite(
+    options: &SchemeOptions,
+) -> Result<Sessions<Bounded<SqliteStore>>, ServeError> {
+    let path = options.store_url.as_deref().and_then(|url| url.strip_prefix("sqlite:"));
+    let store = SqliteStore::open(path.map(Path::new), options.idle)?;
+    Ok(Sessions::new(Bounded::new(store), options))
 }
 
 impl<St: SessionStore> Sessions<St> {

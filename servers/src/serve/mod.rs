@@ -49,6 +49,8 @@ pub struct ServeOptions {
     pub cookie: CookieSecurity,
     /// Key of a token scheme; `None`: a random one for this run.
     pub key: Option<Vec<u8>>,
+    /// Where the store is; `None`: one of this server's own.
+    pub store_url: Option<String>,
     /// Pause between two sweeps of the store.
     pub sweep_every: Duration,
     /// How long a client may take for a request head, and stay idle between two requests.
@@ -72,6 +74,7 @@ impl ServeOptions {
             password_hash: PasswordHash::default(),
             cookie: scheme.cookie,
             key: None,
+            store_url: None,
             sweep_every: Duration::from_secs(10),
             header_read_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(5),
@@ -99,6 +102,7 @@ impl ServeOptions {
             leeway: self.leeway,
             cookie: self.cookie,
             key: self.key.clone(),
+            store_url: self.store_url.clone(),
             clock: Clock::System,
         })
     }

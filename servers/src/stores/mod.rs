@@ -33,6 +33,10 @@ use crate::users::{User, UserId};
 pub mod bounded;
 pub mod memory;
 pub mod mutex;
+pub mod sqlite;
+
+/// Stores that are at a place of their own, and how a URL of one is written.
+pub const PLACES: &[(&str, &str)] = &[("sqlite", "sqlite:PATH")];
 
 /// Characters of a session id as text: 128 bits in base64url without padding.
 pub const SESSION_ID_CHARS: usize = 22;
