@@ -7,6 +7,7 @@
 //! as a server must.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use servers::contract::{CredentialCarrier, CredentialSource};
 use servers::schemes::{Issued, Scheme, SchemeOptions};
 use servers::stores::{Session, SessionData, SessionId, SessionStore};
 use servers::users::{User, UserId};
+use tokio::task::JoinSet;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -142,6 +144,30 @@ pub fn fill<S: SessionStore>(store: &S, sessions: u32) -> Vec<SessionId> {
     for (n, id) in (0..).zip(&ids) {
         let found = ready(store.read(*id, now)).expect("a store");
         assert_eq!(found, Some(session(n)));
+    }
+    ids
+}
+
+/// The same for a store that answers from threads of its own, 250 sessions at a time, so that one
+/// that commits in groups is filled soon.
+///
+/// # Panics
+/// If one is not found.
+pub async fn fill_at_once<S: SessionStore>(store: &Arc<S>, sessions: u32) -> Vec<SessionId> {
+    let mut ids = Vec::new();
+    for from in (0..sessions).step_by(250) {
+        let mut some = JoinSet::new();
+        for n in from..sessions.min(from + 250) {
+            let store = Arc::clone(store);
+            some.spawn(async move {
+                let id = SessionId::generate().expect("random bytes");
+                assert!(store.create(id, session(n)).await.expect("a store"));
+                let found = store.read(id, Timestamp::from_seconds(NOW)).await.expect("a store");
+                assert_eq!(found, Some(session(n)));
+                id
+            });
+        }
+        ids.extend(some.join_all().await);
     }
     ids
 }

@@ -46,6 +46,9 @@ pub(super) struct ServeArgs {
     /// File with a key that was in use before, whose credentials stay good; may be repeated
     #[arg(long, value_name = "FILE")]
     previous_key_file: Vec<PathBuf>,
+    /// Where the store is: sqlite:PATH [default: one of this server's own]
+    #[arg(long, value_name = "URL")]
+    store_url: Option<String>,
     /// Pause between two sweeps of expired sessions
     #[arg(long, default_value = "10s", value_name = "SPAN")]
     sweep_every: Span,
@@ -132,6 +135,7 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         },
         key,
         previous_keys,
+        store_url: args.store_url,
         sweep_every: args.sweep_every.duration(),
         threads,
         ..ServeOptions::new(args.arm)

@@ -6,7 +6,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
@@ -15,6 +15,8 @@ use crate::schemes::{Challenge, Issued, Rejection, Revocation, Revoked, Token};
 use crate::users::User;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// A store that comes back is used again at once: no time is worth more than the next try.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 #[derive(Serialize)]
@@ -127,10 +129,15 @@ pub(super) fn rejection(rejection: &Rejection, challenge: Challenge) -> Response
         Rejection::Cart(CartError::Full) => error(StatusCode::CONFLICT, "cart_full"),
         Rejection::CookieFull { .. } => error(StatusCode::CONFLICT, "cookie_full"),
         Rejection::Cart(CartError::Item) => error(StatusCode::BAD_REQUEST, "invalid_item"),
-        Rejection::Store(_) | Rejection::Issue => {
-            error(StatusCode::SERVICE_UNAVAILABLE, "unavailable")
-        }
+        Rejection::Store(_) | Rejection::Issue => unavailable(),
     }
+}
+
+/// What could not be done now and may be in a second: nothing was let through, nothing given out.
+pub(super) fn unavailable() -> Response {
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, "unavailable");
+    response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    response
 }
 
 fn challenged(problem: &'static str, challenge: &'static str) -> Response {

@@ -35,7 +35,7 @@ pub(super) async fn login<S: Scheme>(State(shell): Shared<S>, request: Request) 
     let user = match shell.users.check(&login.username, &login.password).await {
         Ok(Some(user)) => user,
         Ok(None) => return answer::wrong_password(S::CHALLENGE),
-        Err(_) => return answer::error(StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        Err(_) => return answer::unavailable(),
     };
     match shell.scheme.issue(user, &parts.headers).await {
         Ok(issued) => answer::issued(&user, issued),

@@ -19,7 +19,7 @@ use crate::cart::{Cart, CartError};
 use crate::clock::Clock;
 use crate::contract::{CredentialCarrier, CredentialSource};
 use crate::error::ServeError;
-use crate::stores::{StoreError, Upkeep};
+use crate::stores::{PLACES, StoreError, Upkeep};
 use crate::users::User;
 
 pub mod bearer;
@@ -87,6 +87,8 @@ pub struct SchemeOptions {
     /// Keys that made no new credentials since they were replaced, and whose old ones are still
     /// good.
     pub previous_keys: Vec<Vec<u8>>,
+    /// Where the store is; `None`: one of this server's own.
+    pub store_url: Option<String>,
     /// Where the time comes from.
     pub clock: Clock,
 }
@@ -100,6 +102,7 @@ impl Default for SchemeOptions {
             cookie: CookieSecurity::Secure,
             key: None,
             previous_keys: Vec::new(),
+            store_url: None,
             clock: Clock::System,
         }
     }
@@ -328,6 +331,20 @@ pub trait Visitor {
     fn visit<S: Scheme>(self, scheme: S) -> Self::Output;
 }
 
+/// Refuses a URL that is not one of the arm's store: it would be passed over in silence.
+fn check_store_url(info: &ArmInfo, url: Option<&str>) -> Result<(), ServeError> {
+    let Some(url) = url else { return Ok(()) };
+    let place = PLACES.iter().find(|(store, _)| info.store == Some(*store));
+    let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
+    if place.is_some_and(|(_, form)| form.starts_with(&format!("{scheme}:"))) && !rest.is_empty() {
+        return Ok(());
+    }
+    let expected =
+        place.map_or("left out for a store without a place of its own", |(_, form)| form);
+    // Not the rest of it: a URL may hold a password.
+    Err(ServeError::Option { option: "store_url", expected, found: format!("`{scheme}:...`") })
+}
+
 macro_rules! registry {
     ($($info:path => $open:path),+ $(,)?) => {
         /// Every arm there is.
@@ -348,6 +365,7 @@ macro_rules! registry {
             visitor: V,
         ) -> Result<V::Output, ServeError> {
             $(if arm == $info.arm {
+                check_store_url(&$info, options.store_url.as_deref())?;
                 return Ok(visitor.visit($open(options).await?));
             })+
             let known: Vec<_> = arms().iter().map(|info| info.arm).collect();
@@ -359,6 +377,8 @@ macro_rules! registry {
 registry! {
     none::INFO => none::open,
     session::MEMORY => session::open_memory,
+    session::MUTEX => session::open_mutex,
+    session::SQLITE => session::open_sqlite,
     jwt_hs256::INFO => jwt_hs256::open,
     jwt_rs256::INFO => jwt_rs256::open,
     jwt_es256::INFO => jwt_es256::open,

@@ -5,6 +5,7 @@
 //! refusal looks the same and none sets a cookie: an unknown, an ended and an expired id are not
 //! told apart. The cookie has no `Max-Age`: the server decides when a session is over.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,10 @@ use crate::cart::Cart;
 use crate::clock::{Clock, Timestamp};
 use crate::contract::{CredentialCarrier, CredentialSource};
 use crate::error::ServeError;
+use crate::stores::bounded::Bounded;
 use crate::stores::memory::MemoryStore;
+use crate::stores::mutex::MutexStore;
+use crate::stores::sqlite::SqliteStore;
 use crate::stores::{SESSION_ID_CHARS, Session, SessionData, SessionId, SessionStore, Upkeep};
 use crate::users::User;
 
@@ -35,6 +39,28 @@ pub const MEMORY: ArmInfo = ArmInfo {
     refreshes: false,
     after_restart: "Everyone is logged out: the table is gone.",
 };
+
+/// The arm `session@mutex`.
+pub const MUTEX: ArmInfo = ArmInfo {
+    arm: "session@mutex",
+    store: Some("mutex"),
+    summary: "The same over one map behind one lock: the naive form, as many frameworks ship it.",
+    after_restart: "Everyone is logged out: the map is gone.",
+    ..MEMORY
+};
+
+/// The arm `session@sqlite`.
+pub const SQLITE: ArmInfo = ArmInfo {
+    arm: "session@sqlite",
+    store: Some("sqlite"),
+    summary: "The same in a file of SQLite: embedded, durable, and no server to look after.",
+    after_restart: "Everyone stays logged in with `--store-url sqlite:PATH`; a file that was made \
+                    for the run is gone with it.",
+    ..MEMORY
+};
+
+/// New ids that a login tries before it gives up with a 503.
+const CREATE_TRIES: u32 = 3;
 
 /// The scheme over a store.
 #[derive(Debug)]
@@ -52,6 +78,26 @@ pub struct Sessions<St> {
 /// Never.
 pub async fn open_memory(options: &SchemeOptions) -> Result<Sessions<MemoryStore>, ServeError> {
     Ok(Sessions::new(MemoryStore::new(options.idle), options))
+}
+
+/// Opens `session@mutex`.
+///
+/// # Errors
+/// Never.
+pub async fn open_mutex(options: &SchemeOptions) -> Result<Sessions<MutexStore>, ServeError> {
+    Ok(Sessions::new(MutexStore::new(options.idle), options))
+}
+
+/// Opens `session@sqlite`, in the file of the URL or in a temporary one.
+///
+/// # Errors
+/// [`ServeError::Store`].
+pub async fn open_sqlite(
+    options: &SchemeOptions,
+) -> Result<Sessions<Bounded<SqliteStore>>, ServeError> {
+    let path = options.store_url.as_deref().and_then(|url| url.strip_prefix("sqlite:"));
+    let store = SqliteStore::open(path.map(Path::new), options.idle)?;
+    Ok(Sessions::new(Bounded::new(store), options))
 }
 
 impl<St: SessionStore> Sessions<St> {
@@ -111,6 +157,7 @@ impl<St: SessionStore> Scheme for Sessions<St> {
             Some(idle) => format!("Sessions end after {} s without use.", idle.as_secs_f64()),
         }];
         notes.extend(self.cookie.note());
+        notes.extend(self.store.notes());
         notes
     }
 
@@ -122,13 +169,15 @@ impl<St: SessionStore> Scheme for Sessions<St> {
         }
         let data = SessionData { user, cart: Cart::default() };
         let session = Session::begin(data, self.clock.now(), self.ttl);
-        loop {
+        // An id that is taken is so unlikely that more than one of them is a fault of the store.
+        for _ in 0..CREATE_TRIES {
             let id = SessionId::generate().map_err(|_| Rejection::Issue)?;
             if self.store.create(id, session.clone()).await? {
                 let cookie = self.cookie.set(SESSION_ID_CHARS, |text| id.encode(text))?;
                 return Ok(Issued::Cookie(cookie));
             }
         }
+        Err(Rejection::Issue)
     }
 
     async fn authenticate(&self, headers: &HeaderMap) -> Result<User, Rejection> {

@@ -51,6 +51,8 @@ pub struct ServeOptions {
     pub key: Option<Vec<u8>>,
     /// Keys that were in use before it and whose credentials are still good.
     pub previous_keys: Vec<Vec<u8>>,
+    /// Where the store is; `None`: one of this server's own.
+    pub store_url: Option<String>,
     /// Pause between two sweeps of the store.
     pub sweep_every: Duration,
     /// How long a client may take for a request head, and stay idle between two requests.
@@ -75,6 +77,7 @@ impl ServeOptions {
             cookie: scheme.cookie,
             key: None,
             previous_keys: Vec::new(),
+            store_url: None,
             sweep_every: Duration::from_secs(10),
             header_read_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(5),
@@ -103,6 +106,7 @@ impl ServeOptions {
             cookie: self.cookie,
             key: self.key.clone(),
             previous_keys: self.previous_keys.clone(),
+            store_url: self.store_url.clone(),
             clock: Clock::System,
         })
     }

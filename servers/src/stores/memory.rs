@@ -170,6 +170,8 @@ fn hash(id: SessionId) -> u64 {
 }
 
 impl SessionStore for MemoryStore {
+    const NAME: &'static str = "memory";
+
     async fn create(&self, id: SessionId, session: Session) -> Result<bool, StoreError> {
         let user = session.data.user.id;
         let expires = u32::try_from(session.expires.seconds()).unwrap_or(u32::MAX);

@@ -2,8 +2,9 @@
 //!
 //! # Writing a store
 //!
-//! One file, one `impl` of [`SessionStore`], one line in the registry of `schemes`. Keep four
-//! promises, which the conformance and model tests check for every store:
+//! One file, one `impl` of [`SessionStore`], one line in the registry of `schemes`, and one in the
+//! list of `servers/tests/every_store.rs`. Keep four promises, which the conformance and model
+//! tests check for every store:
 //!
 //! 1. **Only [`SessionStore::create`] creates.** `update` and `touch` change what is there and
 //!    live, and answer `false` otherwise: a slow request must never bring a logged-out session
@@ -12,7 +13,7 @@
 //!    only.
 //! 3. **Expired is gone**, from the millisecond on at which it expires, whether swept or not.
 //! 4. **An error is an error**: a store that cannot answer says so and does not say "no such
-//!    session".
+//!    session". One that can hang is wrapped in [`bounded::Bounded`].
 //!
 //! Time is always an argument. A store starts no tasks of its own; whoever owns it calls `sweep`.
 
@@ -29,7 +30,13 @@ use crate::clock::Timestamp;
 pub use crate::error::StoreError;
 use crate::users::{User, UserId};
 
+pub mod bounded;
 pub mod memory;
+pub mod mutex;
+pub mod sqlite;
+
+/// Stores that are at a place of their own, and how a URL of one is written.
+pub const PLACES: &[(&str, &str)] = &[("sqlite", "sqlite:PATH")];
 
 /// Characters of a session id as text: 128 bits in base64url without padding.
 pub const SESSION_ID_CHARS: usize = 22;
@@ -146,6 +153,14 @@ pub struct StoreStats {
 ///
 /// Every method fails with [`StoreError`] where the store could not be asked.
 pub trait SessionStore: Send + Sync + 'static {
+    /// What stands behind the `@` in the name of an arm.
+    const NAME: &'static str;
+
+    /// What a reader of figures should know about how the store was set up, one sentence each.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Creates the session if there is none of this id; `false`, and nothing changed, if there is.
     fn create(
         &self,

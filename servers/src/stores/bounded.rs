@@ -1,0 +1,106 @@
+//! A limit of time around a store that can hang: whoever asks gets an answer, or an error in time.
+//!
+//! A store behind a socket, a disk or a queue may be slow, stopped or gone, and a request must not
+//! wait for it longer than [`CALL_TIME_MAX`]: it becomes a 503 and holds nothing any longer. What
+//! was asked may still be done later, so a session can exist that nobody was given; it expires. A
+//! store in this process's own memory cannot hang and must not be wrapped: a timer costs.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::{Session, SessionData, SessionId, SessionStore, StoreError, StoreStats};
+use crate::clock::Timestamp;
+use crate::users::UserId;
+
+/// How long one call of a store may take: 400 ms, so that a 503 is out within half a second.
+pub const CALL_TIME_MAX: Duration = Duration::from_millis(400);
+/// How long one sweep may take: 60 s. The next one goes on where it was given up.
+pub const SWEEP_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// A store whose calls are given up in time.
+#[derive(Debug)]
+pub struct Bounded<S>(S);
+
+impl<S: SessionStore> Bounded<S> {
+    /// This store with a limit of time.
+    pub const fn new(store: S) -> Self {
+        Self(store)
+    }
+
+    /// The store itself.
+    pub const fn inner(&self) -> &S {
+        &self.0
+    }
+}
+
+async fn within<S: SessionStore, T>(
+    limit: Duration,
+    operation: &'static str,
+    call: impl Future<Output = Result<T, StoreError>> + Send,
+) -> Result<T, StoreError> {
+    timeout(limit, call).await.unwrap_or_else(|_| {
+        let found = format!("no answer within {} ms", limit.as_millis());
+        Err(StoreError { store: S::NAME, operation, found })
+    })
+}
+
+impl<S: SessionStore> SessionStore for Bounded<S> {
+    const NAME: &'static str = S::NAME;
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.0.notes();
+        notes.push(format!(
+            "A call of the store that takes longer than {} ms is given up with a 503.",
+            CALL_TIME_MAX.as_millis()
+        ));
+        notes
+    }
+
+    async fn create(&self, id: SessionId, session: Session) -> Result<bool, StoreError> {
+        within::<S, _>(CALL_TIME_MAX, "create a session", self.0.create(id, session)).await
+    }
+
+    async fn read(&self, id: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {
+        within::<S, _>(CALL_TIME_MAX, "read a session", self.0.read(id, now)).await
+    }
+
+    async fn touch(&self, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {
+        within::<S, _>(CALL_TIME_MAX, "touch a session", self.0.touch(id, now)).await
+    }
+
+    async fn read_and_touch(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        within::<S, _>(CALL_TIME_MAX, "read a session", self.0.read_and_touch(id, now)).await
+    }
+
+    async fn update(
+        &self,
+        id: SessionId,
+        data: SessionData,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        within::<S, _>(CALL_TIME_MAX, "update a session", self.0.update(id, data, now)).await
+    }
+
+    async fn delete(&self, id: SessionId) -> Result<bool, StoreError> {
+        within::<S, _>(CALL_TIME_MAX, "delete a session", self.0.delete(id)).await
+    }
+
+    async fn delete_all_of_user(&self, user: UserId) -> Result<u64, StoreError> {
+        let call = self.0.delete_all_of_user(user);
+        within::<S, _>(CALL_TIME_MAX, "delete a user's sessions", call).await
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        within::<S, _>(SWEEP_TIME_MAX, "sweep", self.0.sweep(now)).await
+    }
+
+    async fn stats(&self) -> Result<StoreStats, StoreError> {
+        within::<S, _>(CALL_TIME_MAX, "count", self.0.stats()).await
+    }
+}
