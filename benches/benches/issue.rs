@@ -5,7 +5,9 @@
 
 use std::hint::black_box;
 
-use benches::{NOW, TTL, USERS, browser_headers, clock, in_rounds, options, ready, requests, user};
+use benches::{
+    NOW, TTL, USERS, browser_headers, clock, in_process, in_rounds, options, ready, requests, user,
+};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use servers::arms;
@@ -48,7 +50,7 @@ impl Visitor for Issue<'_, '_> {
 fn issue(criterion: &mut Criterion) {
     let runtime = Builder::new_current_thread().build().expect("a runtime");
     let mut group = criterion.benchmark_group("issue");
-    for info in arms() {
+    for info in arms().iter().filter(|info| in_process(info)) {
         let options = SchemeOptions { clock: clock(), ..options() };
         let issue = Issue { group: &mut group, arm: info.arm, runtime: &runtime };
         ready(open(info.arm, &options, issue)).expect("an arm");

@@ -15,8 +15,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use servers::cart::Cart;
 use servers::clock::{Clock, Timestamp};
 use servers::contract::{CredentialCarrier, CredentialSource};
-use servers::schemes::{Issued, Scheme, SchemeOptions};
-use servers::stores::{Session, SessionData, SessionId, SessionStore};
+use servers::schemes::{ArmInfo, Issued, Scheme, SchemeOptions};
+use servers::stores::{PLACES, Session, SessionData, SessionId, SessionStore};
 use servers::users::{User, UserId};
 use tokio::task::JoinSet;
 
@@ -41,6 +41,13 @@ pub fn ready<T>(future: impl Future<Output = T>) -> T {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("expected a future that is ready at once"),
     }
+}
+
+/// Whether an arm answers on the thread that asks. One whose store is at a place of its own waits for
+/// it, which takes a runtime: such stores are timed in `store`.
+#[must_use]
+pub fn in_process(arm: &ArmInfo) -> bool {
+    PLACES.iter().all(|(store, _)| arm.store != Some(*store))
 }
 
 /// Options of every scheme here: the system's clock is left in for `verify` and `issue`, because a
