@@ -16,7 +16,7 @@ use servers::cart::Cart;
 use servers::clock::{Clock, Timestamp};
 use servers::contract::{CredentialCarrier, CredentialSource};
 use servers::schemes::{ArmInfo, Issued, Scheme, SchemeOptions};
-use servers::stores::{PLACES, Session, SessionData, SessionId, SessionStore};
+use servers::stores::{Session, SessionData, SessionId, SessionStore, place};
 use servers::users::{User, UserId};
 use tokio::task::JoinSet;
 
@@ -47,7 +47,7 @@ pub fn ready<T>(future: impl Future<Output = T>) -> T {
 /// it, which takes a runtime: such stores are timed in `store`.
 #[must_use]
 pub fn in_process(arm: &ArmInfo) -> bool {
-    PLACES.iter().all(|(store, _)| arm.store != Some(*store))
+    arm.store.is_none_or(|store| place(store).is_none())
 }
 
 /// Options of every scheme here: the system's clock is left in for `verify` and `issue`, because a

@@ -33,8 +33,23 @@ pub struct ReadyLine {
     pub threads: usize,
     /// Choices of this server that a reader of its figures should know, one sentence each.
     pub notes: Vec<String>,
+    /// The server of the store, where one was started for this server; its memory and its CPU time are
+    /// part of the bill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreProcess>,
     /// How to drive it.
     pub target: Target,
+}
+
+/// The server of a store, beside the one that uses it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreProcess {
+    /// Its name and version, `redis 7.0.15`.
+    pub name: String,
+    /// Its process; those that it started belong to it.
+    pub pid: u32,
+    /// A URL by which another server can share the store.
+    pub url: String,
 }
 
 /// What the admin listener tells about the inside of a server.

@@ -76,6 +76,17 @@ pub enum ServeError {
         /// How it ended.
         found: String,
     },
+    /// The program of a store is not on this machine.
+    #[error(
+        "expected the program `{program}`, found none: install the Debian package `{package}`, or \
+         say with --store-url where the store runs"
+    )]
+    Program {
+        /// The program.
+        program: &'static str,
+        /// The package that has it.
+        package: &'static str,
+    },
     /// The store could not be opened.
     #[error("expected a working store, found: {0}")]
     Store(#[from] StoreError),

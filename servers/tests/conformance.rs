@@ -13,7 +13,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::get;
-use common::{Arm, KEY, OTHER_KEY, START, carried, every_arm, login_request, options, reissued};
+use common::{
+    Arm, KEY, OTHER_KEY, START, available_arms, carried, every_arm, login_request, options,
+    reissued,
+};
 use http::header;
 use serde_json::{Value, json};
 use servers::app::App;
@@ -152,7 +155,7 @@ async fn no_use_puts_the_absolute_expiry_off() {
 #[tokio::test]
 async fn an_idle_session_ends_and_a_used_one_does_not() {
     let idle = 60 * SECOND;
-    for info in arms().iter().filter(|info| info.stateful) {
+    for info in available_arms().into_iter().filter(|info| info.stateful) {
         let arm = Arm::open(info, SchemeOptions { idle: Some(idle), ..options() }).await;
         let credential = arm.login(7).await;
         for round in 1..=3 {
@@ -493,7 +496,7 @@ async fn a_second_server_knows_a_credential_only_where_the_arm_says_so() {
 /// A changed key logs nobody out as long as the one before it is known, and is final after that.
 #[tokio::test]
 async fn a_key_is_replaced_without_refusing_live_credentials() {
-    let keyed = arms().iter().filter(|info| info.authenticates && !info.stateful);
+    let keyed = available_arms().into_iter().filter(|info| info.authenticates && !info.stateful);
     for info in keyed {
         let under = async |key: &[u8], previous: &[&[u8]]| {
             let previous_keys = previous.iter().map(|key| key.to_vec()).collect();

@@ -8,9 +8,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+mod common;
+
+use common::available_arms;
 use serde_json::{Value, json};
 use servers::contract::{AdminStats, ReadyLine};
-use servers::{ServeError, ServeOptions, arms, bind, serve};
+use servers::{ServeError, ServeOptions, bind, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -104,7 +107,7 @@ fn with_fields(count: usize) -> String {
 
 #[tokio::test]
 async fn every_arm_is_driven_by_its_ready_line() {
-    for info in arms() {
+    for info in available_arms() {
         let server = Server::start(ServeOptions::new(info.arm)).await;
         let line = &server.line;
         assert_eq!((line.authbench, line.arm.as_str()), (1, info.arm));
@@ -184,7 +187,7 @@ async fn limits_and_framing_are_the_same_for_every_arm() {
             "400",
         ),
     ];
-    for info in arms() {
+    for info in available_arms() {
         let server = Server::start(ServeOptions::new(info.arm)).await;
         for (what, bytes, expected) in &rows {
             let answer = server.send(bytes).await;

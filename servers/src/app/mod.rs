@@ -20,6 +20,7 @@ use axum::routing::{get, post};
 use http::StatusCode;
 use tower::Service;
 
+use crate::contract::StoreProcess;
 use crate::error::ServeError;
 use crate::schemes::{self, Credential, Scheme, SchemeOptions, Visitor};
 use crate::stores::Upkeep;
@@ -88,6 +89,8 @@ pub struct OpenArm {
     pub notes: Vec<String>,
     /// The store's housekeeping, where there is a store.
     pub upkeep: Option<Arc<dyn Upkeep>>,
+    /// The server of the store, where one was started for this arm.
+    pub store: Option<StoreProcess>,
 }
 
 struct Assemble(Users);
@@ -100,6 +103,7 @@ impl Visitor for Assemble {
             credential: scheme.credential(),
             notes: scheme.notes(),
             upkeep: scheme.upkeep(),
+            store: scheme.store_process(),
             app: App::new(router(scheme, self.0)),
         }
     }

@@ -17,9 +17,9 @@ use serde::Serialize;
 
 use crate::cart::{Cart, CartError};
 use crate::clock::Clock;
-use crate::contract::{CredentialCarrier, CredentialSource};
+use crate::contract::{CredentialCarrier, CredentialSource, StoreProcess};
 use crate::error::ServeError;
-use crate::stores::{PLACES, StoreError, Upkeep};
+use crate::stores::{self, StoreError, Upkeep};
 use crate::users::User;
 
 pub mod bearer;
@@ -319,6 +319,11 @@ pub trait Scheme: Send + Sync + 'static {
     fn upkeep(&self) -> Option<Arc<dyn Upkeep>> {
         None
     }
+
+    /// The server of the store, where one was started for this scheme.
+    fn store_process(&self) -> Option<StoreProcess> {
+        None
+    }
 }
 
 /// Takes an opened scheme, of whichever type, and makes something of it: how the registry hands a
@@ -334,13 +339,14 @@ pub trait Visitor {
 /// Refuses a URL that is not one of the arm's store: it would be passed over in silence.
 fn check_store_url(info: &ArmInfo, url: Option<&str>) -> Result<(), ServeError> {
     let Some(url) = url else { return Ok(()) };
-    let place = PLACES.iter().find(|(store, _)| info.store == Some(*store));
+    let place = info.store.and_then(stores::place);
     let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
-    if place.is_some_and(|(_, form)| form.starts_with(&format!("{scheme}:"))) && !rest.is_empty() {
+    let fits = place.is_some_and(|place| place.url.starts_with(&format!("{scheme}:")));
+    if fits && !rest.is_empty() {
         return Ok(());
     }
     let expected =
-        place.map_or("left out for a store without a place of its own", |(_, form)| form);
+        place.map_or("left out for a store without a place of its own", |place| place.url);
     // Not the rest of it: a URL may hold a password.
     Err(ServeError::Option { option: "store_url", expected, found: format!("`{scheme}:...`") })
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::cart::Cart;
 use crate::clock::{Clock, Timestamp};
-use crate::contract::{CredentialCarrier, CredentialSource};
+use crate::contract::{CredentialCarrier, CredentialSource, StoreProcess};
 use crate::error::ServeError;
 use crate::stores::bounded::Bounded;
 use crate::stores::memory::MemoryStore;
@@ -213,5 +213,9 @@ impl<St: SessionStore> Scheme for Sessions<St> {
 
     fn upkeep(&self) -> Option<Arc<dyn Upkeep>> {
         Some(Arc::clone(&self.store) as Arc<dyn Upkeep>)
+    }
+
+    fn store_process(&self) -> Option<StoreProcess> {
+        self.store.process()
     }
 }

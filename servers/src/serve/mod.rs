@@ -209,6 +209,7 @@ fn ready_line(
         pid: std::process::id(),
         threads: options.threads,
         notes,
+        store: arm.store.clone(),
         target: target(options, arm, address),
     }
 }

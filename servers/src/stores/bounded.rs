@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::{Session, SessionData, SessionId, SessionStore, StoreError, StoreStats};
 use crate::clock::Timestamp;
+use crate::contract::StoreProcess;
 use crate::users::UserId;
 
 /// How long one call of a store may take: 400 ms, so that a 503 is out within half a second.
@@ -56,6 +57,10 @@ impl<S: SessionStore> SessionStore for Bounded<S> {
             CALL_TIME_MAX.as_millis()
         ));
         notes
+    }
+
+    fn process(&self) -> Option<StoreProcess> {
+        self.0.process()
     }
 
     async fn create(&self, id: SessionId, session: Session) -> Result<bool, StoreError> {

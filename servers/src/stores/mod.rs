@@ -27,16 +27,41 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::cart::Cart;
 use crate::clock::Timestamp;
+use crate::contract::StoreProcess;
 pub use crate::error::StoreError;
 use crate::users::{User, UserId};
 
 pub mod bounded;
 pub mod memory;
 pub mod mutex;
+pub mod own;
 pub mod sqlite;
 
-/// Stores that are at a place of their own, and how a URL of one is written.
-pub const PLACES: &[(&str, &str)] = &[("sqlite", "sqlite:PATH")];
+/// A store that is at a place of its own, outside of this process's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The store, as in the name of an arm.
+    pub store: &'static str,
+    /// How a URL of one is written.
+    pub url: &'static str,
+    /// The program that is started where no URL says that one runs; `None`: there is none.
+    pub program: Option<own::Program>,
+}
+
+/// Every store that is at a place of its own.
+pub const PLACES: &[Place] = &[Place { store: "sqlite", url: "sqlite:PATH", program: None }];
+
+/// The place of this store, where it has one.
+#[must_use]
+pub fn place(store: &str) -> Option<&'static Place> {
+    PLACES.iter().find(|place| place.store == store)
+}
+
+/// The program that this store needs and this machine does not have.
+#[must_use]
+pub fn missing_program(store: &str) -> Option<own::Program> {
+    place(store)?.program.filter(|program| program.find().is_none())
+}
 
 /// Characters of a session id as text: 128 bits in base64url without padding.
 pub const SESSION_ID_CHARS: usize = 22;
@@ -159,6 +184,11 @@ pub trait SessionStore: Send + Sync + 'static {
     /// What a reader of figures should know about how the store was set up, one sentence each.
     fn notes(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The server of the store, where one was started for this store.
+    fn process(&self) -> Option<StoreProcess> {
+        None
     }
 
     /// Creates the session if there is none of this id; `false`, and nothing changed, if there is.

@@ -6,6 +6,7 @@
 //! that.
 
 #![allow(dead_code, unreachable_pub, reason = "every suite uses its own part of this")]
+#![allow(clippy::print_stderr, reason = "what is passed over is said")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests: clippy exempts test functions only")]
 
 use std::sync::LazyLock;
@@ -100,10 +101,26 @@ impl Answer {
     }
 }
 
-/// Every arm of the registry, each opened anew.
+/// The arms of the registry whose store's program is on this machine. A missing one is named and
+/// passed over, or a failure where `AUTHBENCH_REQUIRE_STORES` is set, as in CI.
+pub fn available_arms() -> Vec<&'static ArmInfo> {
+    let here = |info: &&ArmInfo| {
+        let Some(program) = info.store.and_then(servers::stores::missing_program) else {
+            return true;
+        };
+        let (name, package) = (program.name, program.package);
+        let required = std::env::var_os("AUTHBENCH_REQUIRE_STORES").is_some();
+        assert!(!required, "{}: no `{name}`; install {package}", info.arm);
+        eprintln!("skipped: {}, because `{name}` is missing (package {package})", info.arm);
+        false
+    };
+    arms().iter().filter(here).collect()
+}
+
+/// Every arm that there is here, each opened anew.
 pub async fn every_arm() -> Vec<Arm> {
     let mut all = Vec::new();
-    for info in arms() {
+    for info in available_arms() {
         all.push(Arm::open(info, options()).await);
     }
     assert!(all.len() >= 3);
