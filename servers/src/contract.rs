@@ -33,8 +33,8 @@ pub struct ReadyLine {
     pub threads: usize,
     /// Choices of this server that a reader of its figures should know, one sentence each.
     pub notes: Vec<String>,
-    /// The server of the store, where one was started for this server; its memory and its CPU time are
-    /// part of the bill.
+    /// The server of the store, where one was started for this server; its memory and its CPU time
+    /// are part of the bill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreProcess>,
     /// How to drive it.

@@ -6,7 +6,9 @@ use crate::engine::{self, Driver, Pacing, Phase, Watcher, interrupted};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::plan::{Action, LoadPlan, SnapshotPlan, TrialPlan};
-use crate::proc::{Server, ServerOptions, Steal, Watch, cpu_and_wait_ns, memory};
+use crate::proc::{
+    Server, ServerOptions, Steal, Watch, cpu_and_wait_ns, family_cpu_ns, family_pss_bytes, memory,
+};
 use crate::record::{
     ActionRecord, LoadRecord, MemoryUse, Placement, RECORD_SCHEMA, ServerFacts, ServerUse,
     SnapshotRecord, TrialOutcome, TrialRecord,
@@ -61,8 +63,12 @@ fn carry_out(
     let options = ServerOptions { cores: placement.server.clone(), ..ServerOptions::default() };
     let mut server = Server::start(&trial.arm, &options)?;
     let ready = server.ready();
-    record.server =
-        Some(ServerFacts { pid: ready.pid, threads: ready.threads, notes: ready.notes.clone() });
+    record.server = Some(ServerFacts {
+        pid: ready.pid,
+        threads: ready.threads,
+        notes: ready.notes.clone(),
+        store: ready.store.as_ref().map(|store| store.name.clone()),
+    });
     let watch = Watch::start(ready.pid, SAMPLE_EVERY);
     let outcome = trial.actions.iter().try_for_each(|action| {
         let did = act(action, &server, trial.seed, placement, interrupt)
@@ -125,8 +131,14 @@ fn read_memory(server: &Server) -> Result<MemoryUse> {
         allocated_bytes: inside.allocated_bytes,
         live_sessions: inside.live_sessions,
         connections: Some(inside.connections),
+        store_bytes: store_pid(server).and_then(family_pss_bytes),
         ..outside
     })
+}
+
+/// The store's server, where it was started with this one.
+fn store_pid(server: &Server) -> Option<u32> {
+    server.ready().store.as_ref().map(|store| store.pid)
 }
 
 fn measured_load(
@@ -151,10 +163,26 @@ impl Watcher for &mut Probe<'_> {
     }
 }
 
+/// CPU time up to a moment.
+struct Reading {
+    at: Instant,
+    cpu_ns: u64,
+    waited_ns: u64,
+    store_cpu_ns: Option<u64>,
+}
+
+impl Reading {
+    fn of(server: &Server) -> Self {
+        let at = Instant::now();
+        let (cpu_ns, waited_ns) = cpu_and_wait_ns(server.ready().pid);
+        Self { at, cpu_ns, waited_ns, store_cpu_ns: store_pid(server).map(family_cpu_ns) }
+    }
+}
+
 /// Reads what a server uses where the phases of a load begin.
 pub struct Probe<'a> {
     server: &'a Server,
-    before: Option<(Instant, (u64, u64))>,
+    before: Option<Reading>,
     used: Option<Result<ServerUse>>,
 }
 
@@ -166,25 +194,23 @@ impl<'a> Probe<'a> {
 
     /// To be called as each phase begins.
     pub fn enter(&mut self, phase: Phase) {
-        let pid = self.server.ready().pid;
         match phase {
             Phase::Setup | Phase::Warmup => {}
-            Phase::Measure => self.before = Some((Instant::now(), cpu_and_wait_ns(pid))),
+            Phase::Measure => self.before = Some(Reading::of(self.server)),
             Phase::Drain => {
-                let Some((began, before)) = self.before else { return };
-                let (cpu, waited) = cpu_and_wait_ns(pid);
-                let cpu_ns = cpu.saturating_sub(before.0);
-                let waited_ns = waited.saturating_sub(before.1);
-                let interval_ns = began.elapsed().as_nanos() as u64;
-                let threads = self.server.ready().threads as u32;
+                let Some(before) = &self.before else { return };
+                let now = Reading::of(self.server);
+                let store = now.store_cpu_ns.zip(before.store_cpu_ns);
+                let used = ServerUse {
+                    interval_ns: now.at.duration_since(before.at).as_nanos() as u64,
+                    threads: self.server.ready().threads as u32,
+                    cpu_ns: now.cpu_ns.saturating_sub(before.cpu_ns),
+                    waited_ns: now.waited_ns.saturating_sub(before.waited_ns),
+                    store_cpu_ns: store.map(|(now, before)| now.saturating_sub(before)),
+                    memory: MemoryUse::default(),
+                };
                 let memory = read_memory(self.server);
-                self.used = Some(memory.map(|memory| ServerUse {
-                    interval_ns,
-                    threads,
-                    cpu_ns,
-                    waited_ns,
-                    memory,
-                }));
+                self.used = Some(memory.map(|memory| ServerUse { memory, ..used }));
             }
         }
     }

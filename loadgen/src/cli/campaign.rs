@@ -33,6 +33,9 @@ struct What {
     /// Seed of every random choice
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Leave out arms whose store's program is not on this machine
+    #[arg(long)]
+    skip_missing: bool,
 }
 
 /// Flags of `authbench campaign`.
@@ -61,12 +64,41 @@ pub(super) struct PlanArgs {
 impl What {
     /// The plan; everything that can be refused is refused here.
     fn plan(&self) -> Result<Plan> {
-        let overrides =
-            Overrides { arms: self.arms.clone(), users: self.users.clone(), seed: self.seed };
-        let spec = Spec::load(&self.campaign, overrides)?;
+        let overrides = |arms| Overrides { arms, users: self.users.clone(), seed: self.seed };
+        let mut spec = Spec::load(&self.campaign, overrides(self.arms.clone()))?;
         spec.arms.iter().try_for_each(|arm| serve::require_arm(arm))?;
+        if self.skip_missing {
+            let (here, missing) = sorted_out(&spec.arms);
+            if !missing.is_empty() {
+                output::note(&format!("left out: {}", missing.join("; ")));
+                spec = Spec::load(&self.campaign, overrides(Some(here)))?;
+            }
+        }
         expand(&spec)
     }
+}
+
+/// The arms that can be served here, and the others with what they lack, as a reader is told it.
+fn sorted_out(arms: &[String]) -> (Vec<String>, Vec<String>) {
+    let lacks = |arm: &String| serve::missing_program(arm);
+    let missing = arms.iter().filter_map(|arm| {
+        let (program, package) = lacks(arm)?;
+        Some(format!("{arm} needs the program `{program}` (Debian package {package})"))
+    });
+    (arms.iter().filter(|arm| lacks(arm).is_none()).cloned().collect(), missing.collect())
+}
+
+/// Refuses arms whose store's program is not on this machine.
+fn require_programs(plan: &Plan) -> Result<()> {
+    let (_, missing) = sorted_out(&plan.arms);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Config(format!(
+        "expected every arm to have its store's program, found that {}; install it, or leave such \
+         arms out with --skip-missing",
+        missing.join(" and ")
+    )))
 }
 
 /// Prints what a campaign would run.
@@ -124,6 +156,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
 pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
     refuse_debug_build(args.allow_debug, "campaign")?;
     let plan = args.what.plan()?;
+    require_programs(&plan)?;
     let out = args.out.unwrap_or_else(|| PathBuf::from("results").join(&plan.name));
     proc::allow_connections(plan.connections())?;
     let host = proc::describe();

@@ -77,6 +77,13 @@ pub(super) fn require_arm(name: &str) -> Result<()> {
     Err(Error::Config(format!("expected an arm among {}, found `{name}`", known.join(", "))))
 }
 
+/// The program that this arm needs and this machine does not have, and the package that has it.
+pub(super) fn missing_program(arm: &str) -> Option<(&'static str, &'static str)> {
+    let info = arms().iter().find(|info| info.arm == arm)?;
+    let program = servers::stores::missing_program(info.store?)?;
+    Some((program.name, program.package))
+}
+
 /// Serves one arm.
 ///
 /// # Errors

@@ -157,15 +157,17 @@ impl Experiment for Memory {
 
 type Reading = fn(&MemoryUse) -> Option<u64>;
 
-const READINGS: [(&str, Reading); 3] = [
+const READINGS: [(&str, Reading); 4] = [
     ("server_rss_bytes", |memory| Some(memory.rss_bytes)),
     ("server_pss_bytes", |memory| memory.pss_bytes),
     ("server_allocated_bytes", |memory| memory.allocated_bytes),
+    ("store_memory_bytes", |memory| memory.store_bytes),
 ];
 
-const SLOPES: [(&str, Reading); 2] = [
+const SLOPES: [(&str, Reading); 3] = [
     ("bytes_per_session", |memory| memory.allocated_bytes),
     ("resident_bytes_per_session", |memory| memory.pss_bytes),
+    ("store_bytes_per_session", |memory| memory.store_bytes),
 ];
 
 fn snapshots(record: &TrialRecord) -> impl Iterator<Item = &SnapshotRecord> {

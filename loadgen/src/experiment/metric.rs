@@ -3,7 +3,7 @@
 //! A metric of a load has its accessor in its row. The names are part of the output contract: add
 //! rows, do not rename them.
 
-use crate::record::{Histogram, LoadRecord, MemoryUse};
+use crate::record::{Histogram, LoadRecord, MemoryUse, ServerUse};
 use crate::stats::Scale;
 
 /// One thing that is measured.
@@ -65,7 +65,12 @@ pub const METRICS: &[Metric] = &[
         let lag = l.lag();
         (lag.count() > 0).then(|| lag.quantile_ns(0.99) as f64 / 1e3)
     }),
-    row("server_cpu_us_per_request", "us", "Server CPU per request", Lower, Log, server_cpu_us),
+    row("server_cpu_us_per_request", "us", "Server CPU per request", Lower, Log, |l| {
+        server_time(l, |server| Some(server.cpu_ns))
+    }),
+    row("store_cpu_us_per_request", "us", "Store CPU per request", Lower, Log, |l| {
+        server_time(l, |server| server.store_cpu_ns)
+    }),
     row("generator_cpu_us_per_request", "us", "Generator CPU per request", Lower, Log, |l| {
         per_request(l.generator.cpu_ns as f64 / 1e3, l.counts.ended_in_window as f64)
     }),
@@ -77,6 +82,9 @@ pub const METRICS: &[Metric] = &[
     }),
     row("server_allocated_bytes", "bytes", "Server memory, allocated", Lower, Log, |l| {
         memory(l)?.allocated_bytes.map(|bytes| bytes as f64)
+    }),
+    row("store_memory_bytes", "bytes", "Store memory", Lower, Log, |l| {
+        memory(l)?.store_bytes.map(|bytes| bytes as f64)
     }),
     row("credential_bytes", "bytes", "Credential", Lower, Log, |l| {
         let login = l.login.as_ref()?;
@@ -90,6 +98,7 @@ pub const METRICS: &[Metric] = &[
     }),
     row("bytes_per_session", "bytes", "Allocated memory per session", Lower, Linear, no_load),
     row("resident_bytes_per_session", "bytes", "Memory per session (PSS)", Lower, Linear, no_load),
+    row("store_bytes_per_session", "bytes", "Store memory per session", Lower, Linear, no_load),
     row("login_rps", "requests/s", "Logins", Neither, Log, no_load),
 ];
 
@@ -126,12 +135,13 @@ fn memory(load: &LoadRecord) -> Option<&MemoryUse> {
     load.server.as_ref().map(|server| &server.memory)
 }
 
-/// The two readings of CPU time enclose nearly the window; the requests are scaled to their
-/// interval.
-fn server_cpu_us(load: &LoadRecord) -> Option<f64> {
-    let server = load.server.as_ref().filter(|server| server.cpu_ns > 0)?;
+/// CPU time a request, us. The two readings enclose nearly the window; the requests are scaled to
+/// their interval.
+fn server_time(load: &LoadRecord, of: fn(&ServerUse) -> Option<u64>) -> Option<f64> {
+    let server = load.server.as_ref()?;
+    let cpu_ns = of(server).filter(|cpu_ns| *cpu_ns > 0)?;
     let requests = load.counts.achieved_rps() * server.interval_ns as f64 / 1e9;
-    per_request(server.cpu_ns as f64 / 1e3, requests)
+    per_request(cpu_ns as f64 / 1e3, requests)
 }
 
 fn per_request(total: f64, requests: f64) -> Option<f64> {

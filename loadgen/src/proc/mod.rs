@@ -17,4 +17,4 @@ pub use host::{describe, usable_cores};
 pub use limits::allow_connections;
 pub use null_server::NullServer;
 pub use placement::place;
-pub use usage::{Steal, Watch, cpu_and_wait_ns, memory};
+pub use usage::{Steal, Watch, cpu_and_wait_ns, family_cpu_ns, family_pss_bytes, memory};

@@ -29,6 +29,44 @@ pub fn cpu_and_wait_ns(pid: u32) -> (u64, u64) {
         .fold((0, 0), |(cpu, wait), task| (cpu + task.0, wait + task.1))
 }
 
+/// CPU time (user and system) of a process and of all that it started, directly or not, ns.
+pub fn family_cpu_ns(pid: u32) -> u64 {
+    family(pid).into_iter().map(|pid| cpu_and_wait_ns(pid).0).sum()
+}
+
+/// Proportional set size of a process and of all that it started, bytes: what they share is counted
+/// once. `None` where the kernel does not tell it.
+pub fn family_pss_bytes(pid: u32) -> Option<u64> {
+    let pss = |pid: u32| {
+        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+        field_bytes(&rollup, "Pss:")
+    };
+    // One that has ended meanwhile has no memory; the first of them must be there.
+    let first = pss(pid)?;
+    Some(family(pid).into_iter().skip(1).filter_map(pss).sum::<u64>() + first)
+}
+
+/// A process and all that it started, itself first.
+fn family(pid: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let parents: Vec<(u32, u32)> = processes
+        .filter_map(|entry| {
+            let child = entry.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            // A program's name may hold anything, the last parenthesis ends it (proc(5)).
+            let parent = stat.rsplit_once(") ")?.1.split_whitespace().nth(1)?.parse().ok()?;
+            Some((child, parent))
+        })
+        .collect();
+    let mut all = vec![pid];
+    let mut next = 0;
+    while let Some(&parent) = all.get(next) {
+        all.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(child, _)| *child));
+        next += 1;
+    }
+    all
+}
+
 /// Memory of a process, as far as the outside sees it.
 pub fn memory(pid: u32) -> MemoryUse {
     let mut probe = Probe::new(pid, ProcessRefreshKind::nothing().with_memory());
@@ -169,6 +207,36 @@ mod tests {
         busy.kill().unwrap();
         busy.wait().unwrap();
         assert!((5_000_000..=elapsed).contains(&used), "{used} of {elapsed} ns");
+    }
+
+    #[test]
+    fn what_a_process_started_is_on_its_bill() {
+        let busy = "(while :; do :; done) & echo $!; wait";
+        let mut parent = std::process::Command::new("sh")
+            .args(["-c", busy])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let out = parent.stdout.take().unwrap();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).unwrap();
+        let child: u32 = line.trim().parse().unwrap();
+        let began = Instant::now();
+        while family_cpu_ns(parent.id()) < 5_000_000 && began.elapsed() < Duration::from_secs(10) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let (whole, own) = (family_cpu_ns(parent.id()), cpu_and_wait_ns(parent.id()).0);
+        let members = family(parent.id());
+        let memory = family_pss_bytes(parent.id());
+        std::process::Command::new("kill").arg(child.to_string()).status().unwrap();
+        parent.wait().unwrap();
+        assert_eq!(members, [parent.id(), child]);
+        assert!(
+            whole >= 5_000_000 && own < 5_000_000,
+            "{whole} ns of the family, {own} of its head"
+        );
+        assert!(memory > Some(0));
+        assert_eq!(family_pss_bytes(u32::MAX - 1), None);
     }
 
     #[test]

@@ -103,6 +103,9 @@ pub struct ServerFacts {
     pub threads: usize,
     /// Choices a reader of the figures should know.
     pub notes: Vec<String>,
+    /// Name and version of the store's server that was started with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
 }
 
 /// What came of one action.
@@ -156,6 +159,10 @@ pub struct MemoryUse {
     pub live_sessions: Option<u64>,
     /// Connections that are open.
     pub connections: Option<u64>,
+    /// Proportional set size of the store's server and of what it started, where it was started
+    /// with this server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_bytes: Option<u64>,
 }
 
 /// What came of a load.
@@ -365,6 +372,10 @@ pub struct ServerUse {
     pub cpu_ns: u64,
     /// Time in which its threads were ready to run and others had their cores, ns.
     pub waited_ns: u64,
+    /// CPU time of the store's server and of what it started in that interval, ns, where it was
+    /// started with this server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_cpu_ns: Option<u64>,
     /// Its memory when Measure ended.
     pub memory: MemoryUse,
 }

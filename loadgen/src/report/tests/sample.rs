@@ -77,6 +77,7 @@ fn record(plan: &Plan, trial: &TrialPlan) -> TrialRecord {
             pid: 1,
             threads: 1,
             notes: vec![format!("notes of {}", trial.arm)],
+            store: None,
         }),
         actions,
         timeline: vec![],
@@ -168,6 +169,7 @@ fn load_record(users: u32, place: f64, noise: &dyn Fn(u64) -> f64) -> LoadRecord
             threads: 1,
             cpu_ns: (cpu_us * ANSWERS as f64 * 1e3) as u64,
             waited_ns: 0,
+            store_cpu_ns: None,
             memory: memory(f64::from(users) * 100.0, place, noise(2)),
         }),
     }
