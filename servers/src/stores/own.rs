@@ -2,9 +2,9 @@
 //!
 //! Without `--store-url` an arm over Redis or PostgreSQL gets a server of its own, from the
 //! machine's binaries, in a temporary folder, on a free port of the loopback address, behind a
-//! password made for the run. It must never outlive who started it, however that ends, so it is the
-//! child of a small shell that waits for the end of a pipe: the pipe ends with us, even where we are
-//! killed. No thread has to stay for it, as one would for a parent-death signal.
+//! password made for the run. It must never outlive who started it, however that ends, so it is
+//! the child of a small shell that waits for the end of a pipe: the pipe ends with us, even where
+//! we are killed. No thread has to stay for it, as one would for a parent-death signal.
 //!
 //! It runs on the cores of the server that uses it, whose cost it is part of.
 
