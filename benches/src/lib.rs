@@ -43,8 +43,8 @@ pub fn ready<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Whether an arm answers on the thread that asks. One whose store is at a place of its own waits for
-/// it, which takes a runtime: such stores are timed in `store`.
+/// Whether an arm answers on the thread that asks. One whose store is at a place of its own waits
+/// for it, which takes a runtime: such stores are timed in `store`.
 #[must_use]
 pub fn in_process(arm: &ArmInfo) -> bool {
     arm.store.is_none_or(|store| place(store).is_none())
