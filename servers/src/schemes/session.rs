@@ -36,6 +36,7 @@ pub const MEMORY: ArmInfo = ArmInfo {
     authenticates: true,
     stateful: true,
     revokes: true,
+    revokes_refresh: false,
     refreshes: false,
     after_restart: "Everyone is logged out: the table is gone.",
 };

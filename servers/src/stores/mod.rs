@@ -35,6 +35,7 @@ pub mod bounded;
 pub mod memory;
 pub mod mutex;
 pub mod own;
+pub mod refresh;
 pub mod sqlite;
 
 /// A store that is at a place of its own, outside of this process's memory.
