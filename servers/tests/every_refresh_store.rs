@@ -275,8 +275,7 @@ fn pairs<S: RefreshStore, P: Future<Output = ()> + Send + 'static>(
     runtime().block_on(async {
         for lot in 0..PAIRS / AT_ONCE {
             let users = lot * AT_ONCE..(lot + 1) * AT_ONCE;
-            let pairs: Vec<_> =
-                users.map(|n| tokio::spawn(pair(Arc::clone(&store), n))).collect();
+            let pairs: Vec<_> = users.map(|n| tokio::spawn(pair(Arc::clone(&store), n))).collect();
             for pair in pairs {
                 pair.await.unwrap();
             }

@@ -79,7 +79,9 @@ async fn the_answers_are_these() {
         let logout = arm.post("/logout", credential, &Value::Null).await.expect(200).json();
         let reason = "refresh tokens only: an access token is good until it expires";
         assert_eq!(logout, json!({ "revoked": true, "credentials": 1, "reason": reason }));
-        assert!(arm.open.notes.iter().any(|note| note.contains("for up to 302 s after its logout")));
+        assert!(
+            arm.open.notes.iter().any(|note| note.contains("for up to 302 s after its logout"))
+        );
     }
 }
 
@@ -254,9 +256,7 @@ async fn no_refresh_puts_the_absolute_expiry_off() {
     for arm in every_arm(options()).await {
         let end = arm.options.ttl;
         let mut pair = login(&arm, 7).await;
-        for (after, left) in
-            [(299, 300), (598, 300), (600, 300), (601, 299), (890, 10), (899, 1)]
-        {
+        for (after, left) in [(299, 300), (598, 300), (600, 300), (601, 299), (890, 10), (899, 1)] {
             arm.at(SECOND * after);
             let answer = arm.refresh(&pair.refresh).await.expect(200);
             assert_eq!(answer.json()["expires_in"], json!(left), "after {after} s");

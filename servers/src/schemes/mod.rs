@@ -412,6 +412,7 @@ registry! {
     none::INFO => none::open,
     session::MEMORY => session::open_memory,
     session::MUTEX => session::open_mutex,
+    session::TOWER => session::open_tower,
     session::SQLITE => session::open_sqlite,
     jwt_hs256::INFO => jwt_hs256::open,
     jwt_rs256::INFO => jwt_rs256::open,

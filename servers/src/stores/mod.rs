@@ -37,6 +37,7 @@ pub mod mutex;
 pub mod own;
 pub mod refresh;
 pub mod sqlite;
+pub mod tower;
 
 /// A store that is at a place of its own, outside of this process's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

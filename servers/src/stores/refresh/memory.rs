@@ -183,10 +183,8 @@ impl RefreshStore for RefreshMemory {
 
     async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
         let mut table = self.shard(id).table.lock();
-        let removed = table
-            .find_entry(hash(id), |record| record.id == id)
-            .ok()
-            .map(|entry| entry.remove().0);
+        let removed =
+            table.find_entry(hash(id), |record| record.id == id).ok().map(|entry| entry.remove().0);
         drop(table);
         Ok(removed.is_some())
     }

@@ -153,10 +153,8 @@ pub trait RefreshStore: Send + Sync + 'static {
     fn end(&self, id: SessionId) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Ends every family of a user that began before this call did; how many.
-    fn end_all_of_user(
-        &self,
-        user: UserId,
-    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    fn end_all_of_user(&self, user: UserId)
+    -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Removes what has expired, in small steps that stall nobody, and gives memory back; how
     /// many.
