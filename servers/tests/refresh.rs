@@ -13,14 +13,16 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use common::{Answer, Arm, KEY, OTHER_KEY, START, login_request, options, reissued};
+use common::{
+    Answer, Arm, KEY, OTHER_KEY, START, available_arms, login_request, options, reissued,
+};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use servers::app::{self, App};
 use servers::clock::Timestamp;
+use servers::schemes::SchemeOptions;
 use servers::schemes::jwt_refresh::{GRACE, REFRESH_TOKEN_CHARS, RefreshedTokens};
-use servers::schemes::{SchemeOptions, arms};
 use servers::stores::bounded::Bounded;
 use servers::stores::refresh::memory::RefreshMemory;
 use servers::stores::refresh::{Family, RefreshStore, Rotation, SecretDigest};
@@ -47,7 +49,7 @@ impl Pair {
 
 async fn every_arm(options: SchemeOptions) -> Vec<Arm> {
     let mut all = Vec::new();
-    for info in arms().iter().filter(|info| info.refreshes) {
+    for info in available_arms().into_iter().filter(|info| info.refreshes) {
         let clock = options.clock.now();
         let options = SchemeOptions { clock: common::options().clock, ..options.clone() };
         options.clock.set(clock);

@@ -30,6 +30,7 @@ use super::{
 };
 use crate::cart::Cart;
 use crate::clock::Timestamp;
+use crate::contract::StoreProcess;
 use crate::error::ServeError;
 use crate::stores::refresh::memory::RefreshMemory;
 use crate::stores::refresh::{Family, Housekeeping, RefreshStore, Rotation, SecretDigest};
@@ -259,5 +260,9 @@ impl<St: RefreshStore> Scheme for RefreshedTokens<St> {
 
     fn upkeep(&self) -> Option<Arc<dyn Upkeep>> {
         Some(Arc::new(Housekeeping(Arc::clone(&self.families))))
+    }
+
+    fn store_process(&self) -> Option<StoreProcess> {
+        self.families.process()
     }
 }

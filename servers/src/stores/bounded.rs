@@ -125,6 +125,10 @@ impl<S: RefreshStore> RefreshStore for Bounded<S> {
         notes
     }
 
+    fn process(&self) -> Option<StoreProcess> {
+        self.0.process()
+    }
+
     async fn begin(&self, id: SessionId, family: Family) -> Result<bool, StoreError> {
         within(S::NAME, CALL_TIME_MAX, "begin a family", self.0.begin(id, family)).await
     }

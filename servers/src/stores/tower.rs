@@ -16,6 +16,7 @@
 //! a record that nobody would ever delete. Every id in the store is one that we made.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -81,9 +82,9 @@ impl TowerStore {
         id: SessionId,
         now: Timestamp,
     ) -> Result<Option<(Record, Session)>, StoreError> {
-        let found = self.store.load(&key(id)).await.map_err(|e| failed("load a record", e))?;
+        let found = self.store.load(&key(id)).await.map_err(|e| failed("load a record", &e))?;
         let Some(record) = found else { return Ok(None) };
-        let odd = || failed("read a record", "data of another form than was saved");
+        let odd = || failed("read a record", &"data of another form than was saved");
         let session = session(&record).ok_or_else(odd)?;
         let live = is_live(session.expires, session.last_seen, self.idle, now);
         Ok(live.then_some((record, session)))
@@ -101,7 +102,7 @@ impl TowerStore {
         let Some((mut record, mut session)) = self.load(id, now).await? else { return Ok(None) };
         change(&mut session);
         record.data = data(&session)?;
-        self.store.save(&record).await.map_err(|e| failed("save a record", e))?;
+        self.store.save(&record).await.map_err(|e| failed("save a record", &e))?;
         index.insert(id, Known::of(&session));
         Ok(Some(session))
     }
@@ -136,7 +137,7 @@ impl TowerStore {
         index: &mut MutexGuard<'_, Index>,
         id: SessionId,
     ) -> Result<bool, StoreError> {
-        self.store.delete(&key(id)).await.map_err(|e| failed("delete a record", e))?;
+        self.store.delete(&key(id)).await.map_err(|e| failed("delete a record", &e))?;
         Ok(index.remove(&id).is_some())
     }
 }
@@ -148,7 +149,7 @@ impl Known {
     }
 }
 
-fn failed(operation: &'static str, found: impl ToString) -> StoreError {
+fn failed(operation: &'static str, found: &dyn fmt::Display) -> StoreError {
     StoreError { store: TowerStore::NAME, operation, found: found.to_string() }
 }
 
@@ -159,7 +160,7 @@ const fn key(id: SessionId) -> Id {
 
 /// A session as the data of a record.
 fn data(session: &Session) -> Result<HashMap<String, Value>, StoreError> {
-    let value = |value: serde_json::Result<Value>| value.map_err(|e| failed("write a record", e));
+    let value = |value: serde_json::Result<Value>| value.map_err(|e| failed("write a record", &e));
     let Session { data, created, expires, last_seen } = session;
     let times = [created.millis(), expires.millis(), last_seen.millis()];
     Ok(HashMap::from([
@@ -194,7 +195,7 @@ fn expiry_date(session: &Session) -> Result<OffsetDateTime, StoreError> {
     let left = session.expires.millis().saturating_sub(session.last_seen.millis());
     let at = Clock::System.now().plus(Duration::from_millis(left)).plus(SLACK);
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.millis()) * 1_000_000)
-        .map_err(|e| failed("write a record", e))
+        .map_err(|e| failed("write a record", &e))
 }
 
 impl SessionStore for TowerStore {
@@ -222,7 +223,7 @@ impl SessionStore for TowerStore {
         index.insert(id, Known::of(&session));
         // It would take another id if there were a record of this one, and there is none.
         let mut record = Record { id: key(id), data, expiry_date };
-        self.store.create(&mut record).await.map_err(|e| failed("create a record", e))?;
+        self.store.create(&mut record).await.map_err(|e| failed("create a record", &e))?;
         Ok(true)
     }
 

@@ -25,6 +25,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::{Boxed, SessionData, SessionId, StoreError, StoreStats, Upkeep};
 use crate::clock::Timestamp;
+use crate::contract::StoreProcess;
 use crate::users::UserId;
 
 pub mod memory;
@@ -114,6 +115,11 @@ pub trait RefreshStore: Send + Sync + 'static {
     /// What a reader of figures should know about how the store was set up, one sentence each.
     fn notes(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The server of the store, where one was started for this store.
+    fn process(&self) -> Option<StoreProcess> {
+        None
     }
 
     /// Begins the family if there is none of this id; `false`, and nothing changed, if there is.
