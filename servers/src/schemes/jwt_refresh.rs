@@ -10,7 +10,8 @@
 //! A refresh token is opaque: the family's id and a secret, 128 random bits each. The family's id is
 //! also the `jti` of its access tokens, so a logout with one of them ends the family. It opens
 //! nothing by itself; who has seen it can end the family, by showing a wrong secret, as they could
-//! with the access token that it came from.
+//! with the access token that it came from. Two access tokens of a family from the same second say
+//! the same and are the same text.
 //!
 //! The cart is in the access token and in the family, which has it when the token is gone. So a
 //! change of the cart asks the store, and fails after a logout: a slow request brings nothing back.
