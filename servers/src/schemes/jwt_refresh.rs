@@ -7,8 +7,8 @@
 //! is shown later than [`GRACE`] is in two hands, and nobody knows which is the thief's, so the
 //! family ends.
 //!
-//! A refresh token is opaque: the family's id and a secret, 128 random bits each. The family's id is
-//! also the `jti` of its access tokens, so a logout with one of them ends the family. It opens
+//! A refresh token is opaque: the family's id and a secret, 128 random bits each. The family's id
+//! is also the `jti` of its access tokens, so a logout with one of them ends the family. It opens
 //! nothing by itself; who has seen it can end the family, by showing a wrong secret, as they could
 //! with the access token that it came from. Two access tokens of a family from the same second say
 //! the same and are the same text.

@@ -206,9 +206,9 @@ impl SessionStore for TowerStore {
             "The store is the MemoryStore of tower-sessions 0.15: one lock around one map, and a \
              copy of the record, whose data are JSON values, for every request."
                 .into(),
-            "Its `save` would bring a logged-out session back, it has no list by user, and it never \
-             deletes what has expired: a lock for writers and an index of ids are added to it, and \
-             take time and memory of their own. Its map does not shrink."
+            "Its `save` would bring a logged-out session back, it has no list by user, and it \
+             never deletes what has expired: a lock for writers and an index of ids are added to \
+             it, and take time and memory of their own. Its map does not shrink."
                 .into(),
         ]
     }
