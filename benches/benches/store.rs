@@ -18,6 +18,7 @@ use servers::clock::Timestamp;
 use servers::stores::memory::MemoryStore;
 use servers::stores::mutex::MutexStore;
 use servers::stores::sqlite::SqliteStore;
+use servers::stores::tower::TowerStore;
 use servers::stores::{SessionId, SessionStore};
 use tokio::runtime::Builder;
 
@@ -83,6 +84,7 @@ fn stores(criterion: &mut Criterion) {
     for level in LEVELS {
         in_process(&mut group, &MemoryStore::new(None), level);
         in_process(&mut group, &MutexStore::new(None), level);
+        in_process(&mut group, &TowerStore::new(None), level);
         threaded(&mut group, &Arc::new(SqliteStore::open(None, None).expect("a file")), level);
     }
     group.finish();

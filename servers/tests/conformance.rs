@@ -137,7 +137,7 @@ async fn no_use_puts_the_absolute_expiry_off() {
     for arm in every_arm().await.into_iter().filter(|arm| arm.info.authenticates) {
         let mut credential = arm.login(7).await;
         let mut after = Duration::ZERO;
-        while after + 60 * SECOND < arm.options.ttl {
+        while after + 60 * SECOND < arm.ttl() {
             after += 60 * SECOND;
             arm.at(after);
             let item = json!({ "item": after.as_secs().to_string() });
@@ -155,8 +155,11 @@ async fn no_use_puts_the_absolute_expiry_off() {
 #[tokio::test]
 async fn an_idle_session_ends_and_a_used_one_does_not() {
     let idle = 60 * SECOND;
-    for info in available_arms().into_iter().filter(|info| info.stateful) {
+    for info in available_arms() {
         let arm = Arm::open(info, SchemeOptions { idle: Some(idle), ..options() }).await;
+        if !arm.looks_up() {
+            continue;
+        }
         let credential = arm.login(7).await;
         for round in 1..=3 {
             arm.at((idle - MILLI) * round);
@@ -175,7 +178,8 @@ async fn a_logout_revokes_or_says_that_it_cannot() {
     for arm in every_arm().await {
         let (one, other) = (arm.login(7).await, arm.login(7).await);
         let answer = arm.post("/logout", &one, &Value::Null).await.expect(200);
-        assert_eq!(answer.json()["revoked"], json!(arm.info.revokes), "{}", arm.info.arm);
+        let revokes = arm.info.revokes || arm.info.revokes_refresh;
+        assert_eq!(answer.json()["revoked"], json!(revokes), "{}", arm.info.arm);
         assert_eq!(answer.json()["reason"].is_string(), !arm.info.revokes);
         if arm.info.revokes {
             arm.me(&one).await.expect_refused();
@@ -195,8 +199,9 @@ async fn a_logout_everywhere_is_of_one_user_only() {
         let mine = [arm.login(7).await, arm.login(7).await, arm.login(7).await];
         let yours = arm.login(8).await;
         let answer = arm.post("/logout-all", &mine[0], &Value::Null).await.expect(200).json();
-        assert_eq!(answer["revoked"], json!(arm.info.revokes));
-        let counted = if arm.info.revokes { 3 } else { 0 };
+        let revokes = arm.info.revokes || arm.info.revokes_refresh;
+        assert_eq!(answer["revoked"], json!(revokes));
+        let counted = if revokes { 3 } else { 0 };
         let uncounted = arm.info.revokes && answer["credentials"].is_null();
         assert!(uncounted || answer["credentials"] == json!(counted), "{answer}");
         for credential in &mine {
@@ -233,7 +238,7 @@ async fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
 /// A planted id gets nowhere, and a login ends the session it replaces, another user's too.
 #[tokio::test]
 async fn a_login_never_keeps_the_id_that_came_with_it() {
-    for arm in every_arm().await.into_iter().filter(|arm| arm.info.stateful) {
+    for arm in every_arm().await.into_iter().filter(Arm::looks_up) {
         let planted = "AAAAAAAAAAAAAAAAAAAAAA";
         arm.me(planted).await.expect_refused();
         assert_eq!(arm.sessions().await, 0, "an unknown id must not be stored");
@@ -257,7 +262,7 @@ async fn a_login_never_keeps_the_id_that_came_with_it() {
 
 #[tokio::test]
 async fn a_malformed_session_id_asks_no_store() {
-    for arm in every_arm().await.into_iter().filter(|arm| arm.info.stateful) {
+    for arm in every_arm().await.into_iter().filter(Arm::looks_up) {
         for id in [
             "",
             "A",
@@ -393,10 +398,32 @@ async fn a_full_cart_and_a_bad_item_are_refused_and_leave_it_as_it_was() {
 #[tokio::test]
 async fn an_arm_without_refresh_says_so() {
     for arm in every_arm().await.into_iter().filter(|arm| !arm.info.refreshes) {
-        let credential = arm.login(7).await;
-        let answer = arm.post("/refresh", &credential, &Value::Null).await.expect(404);
-        assert_eq!(answer.text, r#"{"error":"not_supported"}"#);
+        let login = arm.login_as("user-7", "password-7").await.expect(200);
+        assert!(login.json().get("refresh_token").is_none(), "{}", arm.info.arm);
+        let credential = common::credential_of(&login, &arm.open.credential);
+        let body = json!({ "refresh_token": credential });
+        for answer in [
+            arm.post("/refresh", &credential, &Value::Null).await,
+            arm.post("/refresh", &credential, &body).await,
+            arm.refresh(&credential).await,
+        ] {
+            assert_eq!(answer.expect(404).text, r#"{"error":"not_supported"}"#);
+        }
     }
+}
+
+/// The tests of `refresh.rs` say how; here it is that the registry tells the truth.
+#[tokio::test]
+async fn an_arm_with_refresh_gives_a_new_credential_for_a_refresh_token() {
+    for arm in every_arm().await.into_iter().filter(|arm| arm.info.refreshes) {
+        assert!(arm.info.stateful && arm.info.revokes_refresh, "{}", arm.info.arm);
+        let login = arm.login_as("user-7", "password-7").await.expect(200).json();
+        arm.at(arm.lifetime());
+        let answer = arm.refresh(login["refresh_token"].as_str().unwrap()).await.expect(200);
+        let credential = common::credential_of(&answer, &arm.open.credential);
+        assert_eq!(arm.me(&credential).await.expect(200).json()["user_id"], json!(7));
+    }
+    assert!(arms().iter().all(|info| info.refreshes || !info.revokes_refresh));
 }
 
 #[tokio::test]
@@ -487,7 +514,7 @@ async fn a_second_server_knows_a_credential_only_where_the_arm_says_so() {
     for arm in every_arm().await.into_iter().filter(|arm| arm.info.authenticates) {
         let credential = arm.login(7).await;
         let same_key = Arm::open(&arm.info, options()).await;
-        same_key.me(&credential).await.expect(if arm.info.stateful { 401 } else { 200 });
+        same_key.me(&credential).await.expect(if arm.looks_up() { 401 } else { 200 });
         let other_key = Arm::open(&arm.info, SchemeOptions { key: None, ..options() }).await;
         other_key.me(&credential).await.expect_refused();
     }

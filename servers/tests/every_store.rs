@@ -19,6 +19,7 @@ use servers::clock::Timestamp;
 use servers::stores::memory::MemoryStore;
 use servers::stores::mutex::MutexStore;
 use servers::stores::sqlite::SqliteStore;
+use servers::stores::tower::TowerStore;
 use servers::stores::{Session, SessionData, SessionId, SessionStore};
 use servers::users::{User, UserId};
 use tokio::sync::Barrier;
@@ -62,6 +63,7 @@ macro_rules! every_store {
 every_store! {
     memory: MemoryStore, 256, MemoryStore::new;
     mutex: MutexStore, 256, MutexStore::new;
+    tower: TowerStore, 256, TowerStore::new;
     // Fewer cases, because every write of each waits for the disk.
     sqlite: SqliteStore, 24, |idle| SqliteStore::open(None, idle).unwrap();
 }

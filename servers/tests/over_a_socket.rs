@@ -335,6 +335,10 @@ async fn nonsense_is_refused_before_anything_starts() {
             ServeOptions { ttl: Duration::from_millis(1500), ..ServeOptions::new("none") },
             "whole number of seconds",
         ),
+        (
+            ServeOptions { access_ttl: Duration::ZERO, ..ServeOptions::new("none") },
+            "expected access_ttl",
+        ),
         (ServeOptions { idle: Some(Duration::ZERO), ..ServeOptions::new("none") }, "expected idle"),
         (
             ServeOptions { key: Some(vec![0; 31]), ..ServeOptions::new("jwt-hs256") },

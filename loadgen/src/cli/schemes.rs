@@ -30,6 +30,7 @@ pub(super) fn schemes(args: &SchemesArgs) -> Result<()> {
             yes(arm.stateful, "keeps state for each user"),
             yes(arm.revokes, "can log out"),
             yes(arm.refreshes, "refreshes"),
+            yes(arm.revokes_refresh, "a logout ends the refreshing and not the access token"),
         ]
         .into_iter()
         .filter(|text| !text.is_empty())

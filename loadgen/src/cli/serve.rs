@@ -28,6 +28,9 @@ pub(super) struct ServeArgs {
     /// How long a credential lives at most
     #[arg(long, default_value = "15m", value_name = "SPAN")]
     ttl: Span,
+    /// How long an access token lives at most, where the arm refreshes
+    #[arg(long, default_value = "5m", value_name = "SPAN")]
+    access_ttl: Span,
     /// How long a session lives without use [default: as long as --ttl]
     #[arg(long, value_name = "SPAN")]
     idle: Option<Span>,
@@ -132,6 +135,7 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
     let previous_keys = previous.collect::<Result<_>>()?;
     Ok(ServeOptions {
         ttl: args.ttl.duration(),
+        access_ttl: args.access_ttl.duration(),
         idle: args.idle.map(Span::duration),
         leeway: args.leeway.duration(),
         password_hash: args.password_hash,

@@ -29,6 +29,8 @@ struct TokenBody<'a> {
     access_token: &'a str,
     token_type: &'static str,
     expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -43,6 +45,7 @@ struct RevocationBody {
     revoked: bool,
     /// `null` where nobody counts them.
     credentials: Option<u64>,
+    /// Why not, or what not.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
 }
@@ -99,16 +102,17 @@ pub(super) fn cart(items: &Cart, reissued: Option<&Issued>) -> Response {
 }
 
 pub(super) fn revocation(done: Revocation) -> Response {
-    let (possible, credentials) = match done.revoked {
-        Revoked::Nothing => (false, Some(0)),
-        Revoked::Counted(n) => (true, Some(n)),
-        Revoked::All => (true, None),
+    let (revoked, credentials, reason) = match done.revoked {
+        Revoked::Nothing => {
+            (false, Some(0), Some("this scheme cannot revoke a credential before it expires"))
+        }
+        Revoked::RefreshSessions(n) => {
+            (true, Some(n), Some("refresh tokens only: an access token is good until it expires"))
+        }
+        Revoked::Counted(n) => (true, Some(n), None),
+        Revoked::All => (true, None, None),
     };
-    let body = RevocationBody {
-        revoked: possible,
-        credentials,
-        reason: (!possible).then_some("this scheme cannot revoke a credential before it expires"),
-    };
+    let body = RevocationBody { revoked, credentials, reason };
     let mut response = json(StatusCode::OK, &body);
     if let Some(cookie) = done.cookie {
         response.headers_mut().insert(SET_COOKIE, cookie);
@@ -151,5 +155,6 @@ fn token_body(token: &Token) -> TokenBody<'_> {
         access_token: &token.access_token,
         token_type: "Bearer",
         expires_in: token.expires_in,
+        refresh_token: token.refresh_token.as_deref(),
     }
 }

@@ -11,7 +11,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::{Shell, answer, body};
-use crate::schemes::Scheme;
+use crate::schemes::{Rejection, Scheme};
 
 type Shared<S> = State<Arc<Shell<S>>>;
 
@@ -24,6 +24,11 @@ struct LoginBody {
 #[derive(Deserialize)]
 struct ItemBody {
     item: String,
+}
+
+#[derive(Deserialize)]
+struct RefreshBody {
+    refresh_token: String,
 }
 
 pub(super) async fn login<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
@@ -70,7 +75,16 @@ pub(super) async fn add_to_cart<S: Scheme>(State(shell): Shared<S>, request: Req
 }
 
 pub(super) async fn refresh<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
-    match shell.scheme.refresh(request.headers()).await {
+    // Whatever was sent: there is nothing here that could take it.
+    if !S::REFRESHES {
+        return answer::rejection(&Rejection::NotSupported, S::CHALLENGE);
+    }
+    let (parts, sent) = request.into_parts();
+    let refresh: RefreshBody = match body::read(&parts.headers, sent).await {
+        Ok(refresh) => refresh,
+        Err(refusal) => return refusal,
+    };
+    match shell.scheme.refresh(&refresh.refresh_token).await {
         Ok(token) => answer::token(&token),
         Err(rejection) => answer::rejection(&rejection, S::CHALLENGE),
     }

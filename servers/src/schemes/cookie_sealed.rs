@@ -35,6 +35,7 @@ pub const INFO: ArmInfo = ArmInfo {
     authenticates: true,
     stateful: false,
     revokes: false,
+    revokes_refresh: false,
     refreshes: false,
     after_restart: "Cookies stay valid if the key does; a key made for the run is gone with it.",
 };

@@ -35,6 +35,7 @@ pub const INFO: ArmInfo = ArmInfo {
     authenticates: true,
     stateful: false,
     revokes: false,
+    revokes_refresh: false,
     refreshes: false,
     after_restart: "Tokens stay valid if the key does; a key made for the run is gone with it.",
 };
@@ -145,7 +146,7 @@ impl Tokens for EncryptedTokens {
         URL_SAFE_NO_PAD.encode_string(text, &mut token);
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(tag, &mut token);
-        Ok(Token { access_token: token, expires_in: life.left() })
+        Ok(Token::access(token, life.left()))
     }
 
     fn verify(&self, token: &[u8]) -> Result<Verified, Rejection> {

@@ -122,7 +122,7 @@ impl SignedTokens {
             .map_err(|_| Rejection::Issue)?;
         token.push('.');
         token.push_str(&signature);
-        Ok(Token { access_token: token, expires_in: life.left() })
+        Ok(Token::access(token, life.left()))
     }
 
     fn check(&self, token: &[u8]) -> Result<Verified, Reason> {

@@ -31,6 +31,7 @@ pub const INFO: ArmInfo = ArmInfo {
     authenticates: true,
     stateful: false,
     revokes: false,
+    revokes_refresh: false,
     refreshes: false,
     after_restart: "Tokens stay valid if the key does; the cache fills again.",
 };

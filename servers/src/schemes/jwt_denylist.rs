@@ -48,6 +48,7 @@ pub const MEMORY: ArmInfo = ArmInfo {
     authenticates: true,
     stateful: false,
     revokes: true,
+    revokes_refresh: false,
     refreshes: false,
     after_restart: "Tokens stay valid if the key does, and logged-out ones are again: no list.",
 };

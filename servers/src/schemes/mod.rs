@@ -33,6 +33,7 @@ pub mod jwt_denylist;
 pub mod jwt_eddsa;
 pub mod jwt_es256;
 pub mod jwt_hs256;
+pub mod jwt_refresh;
 pub mod jwt_rs256;
 pub mod keys;
 pub mod none;
@@ -62,8 +63,11 @@ pub struct ArmInfo {
     pub authenticates: bool,
     /// Whether the server keeps something for each logged-in user.
     pub stateful: bool,
-    /// Whether `POST /logout` ends a credential before its time.
+    /// Whether `POST /logout` ends the credential that requests carry before its time.
     pub revokes: bool,
+    /// Whether `POST /logout` ends the refresh session of a login: its refresh token is refused at
+    /// once, and an access token that is out stays good until it expires.
+    pub revokes_refresh: bool,
     /// Whether `POST /refresh` is supported.
     pub refreshes: bool,
     /// What becomes of logged-in users when the server is restarted, one sentence.
@@ -76,6 +80,9 @@ pub struct ArmInfo {
 pub struct SchemeOptions {
     /// How long a credential lives at most.
     pub ttl: Duration,
+    /// How long an access token lives at most where there is a refresh token to replace it; a whole
+    /// number of seconds.
+    pub access_ttl: Duration,
     /// How long a session lives without activity; `None`: as long as `ttl`.
     pub idle: Option<Duration>,
     /// How far a token issuer's clock and ours may be apart.
@@ -97,6 +104,7 @@ impl Default for SchemeOptions {
     fn default() -> Self {
         Self {
             ttl: Duration::from_secs(15 * 60),
+            access_ttl: Duration::from_secs(5 * 60),
             idle: None,
             leeway: Duration::from_secs(2),
             cookie: CookieSecurity::Secure,
@@ -154,6 +162,16 @@ pub struct Token {
     pub access_token: String,
     /// Whole seconds until it expires.
     pub expires_in: u64,
+    /// What `POST /refresh` takes for the next one, where the scheme refreshes.
+    pub refresh_token: Option<String>,
+}
+
+impl Token {
+    /// An access token with no refresh token beside it.
+    #[must_use]
+    pub const fn access(access_token: String, expires_in: u64) -> Self {
+        Self { access_token, expires_in, refresh_token: None }
+    }
 }
 
 /// A changed cart, and the credential that carries it where one does.
@@ -172,6 +190,8 @@ pub enum Revoked {
     Nothing,
     /// So many credentials.
     Counted(u64),
+    /// So many refresh sessions. Access tokens that are out are good until they expire.
+    RefreshSessions(u64),
     /// Every credential of the user, however many there are.
     All,
 }
@@ -256,6 +276,10 @@ pub enum Reason {
     NotYet,
     /// Well formed and not among the live sessions.
     Unknown,
+    /// A refresh token that was replaced a moment ago.
+    Replaced,
+    /// A refresh token that was replaced before, in two hands: its session has been ended.
+    Reused,
 }
 
 /// A way to authenticate.
@@ -264,6 +288,9 @@ pub enum Reason {
 pub trait Scheme: Send + Sync + 'static {
     /// The challenges of a 401.
     const CHALLENGE: Challenge;
+
+    /// Whether [`Scheme::refresh`] does something, as the arm's [`ArmInfo`] says.
+    const REFRESHES: bool = false;
 
     /// Where the credential is and how it is sent.
     fn credential(&self) -> Credential;
@@ -295,10 +322,11 @@ pub trait Scheme: Send + Sync + 'static {
         item: &str,
     ) -> impl Future<Output = Result<CartAnswer, Rejection>> + Send;
 
-    /// A new access token for a refresh token.
+    /// A new access token, and a new refresh token, for a refresh token. It is the one credential
+    /// that does not come in a header, and those of the request say nothing.
     fn refresh(
         &self,
-        _headers: &HeaderMap,
+        _refresh_token: &str,
     ) -> impl Future<Output = Result<Token, Rejection>> + Send {
         async { Err(Rejection::NotSupported) }
     }
@@ -384,6 +412,7 @@ registry! {
     none::INFO => none::open,
     session::MEMORY => session::open_memory,
     session::MUTEX => session::open_mutex,
+    session::TOWER => session::open_tower,
     session::SQLITE => session::open_sqlite,
     jwt_hs256::INFO => jwt_hs256::open,
     jwt_rs256::INFO => jwt_rs256::open,
@@ -395,4 +424,5 @@ registry! {
     paseto_v4_public::INFO => paseto_v4_public::open,
     jwt_cached::INFO => jwt_cached::open,
     jwt_denylist::MEMORY => jwt_denylist::open_memory,
+    jwt_refresh::MEMORY => jwt_refresh::open_memory,
 }

@@ -24,6 +24,7 @@ pub const INFO: ArmInfo = ArmInfo {
     authenticates: false,
     stateful: false,
     revokes: false,
+    revokes_refresh: false,
     refreshes: false,
     after_restart: "Nothing changes: there is nothing to lose.",
 };

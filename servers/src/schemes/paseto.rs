@@ -168,7 +168,7 @@ impl<K: Key> Tokens for Pasetos<K> {
         let claims = serde_json::to_vec(&claims).map_err(|_| Rejection::Issue)?;
         let named = self.keys.current();
         let token = named.key.make(&claims, named.footer.as_bytes()).ok_or(Rejection::Issue)?;
-        Ok(Token { access_token: token, expires_in: life.left() })
+        Ok(Token::access(token, life.left()))
     }
 
     fn verify(&self, token: &[u8]) -> Result<Verified, Rejection> {

@@ -21,6 +21,7 @@ pub const INFO: ArmInfo = ArmInfo {
     authenticates: true,
     stateful: false,
     revokes: false,
+    revokes_refresh: false,
     refreshes: false,
     after_restart: "Tokens stay valid if the key does; a key made for the run is gone with it.",
 };

@@ -24,6 +24,7 @@ use crate::stores::bounded::Bounded;
 use crate::stores::memory::MemoryStore;
 use crate::stores::mutex::MutexStore;
 use crate::stores::sqlite::SqliteStore;
+use crate::stores::tower::TowerStore;
 use crate::stores::{SESSION_ID_CHARS, Session, SessionData, SessionId, SessionStore, Upkeep};
 use crate::users::User;
 
@@ -36,6 +37,7 @@ pub const MEMORY: ArmInfo = ArmInfo {
     authenticates: true,
     stateful: true,
     revokes: true,
+    revokes_refresh: false,
     refreshes: false,
     after_restart: "Everyone is logged out: the table is gone.",
 };
@@ -45,6 +47,15 @@ pub const MUTEX: ArmInfo = ArmInfo {
     arm: "session@mutex",
     store: Some("mutex"),
     summary: "The same over one map behind one lock: the naive form, as many frameworks ship it.",
+    after_restart: "Everyone is logged out: the map is gone.",
+    ..MEMORY
+};
+
+/// The arm `session@tower`.
+pub const TOWER: ArmInfo = ArmInfo {
+    arm: "session@tower",
+    store: Some("tower"),
+    summary: "The same in tower-sessions' own MemoryStore: what a Rust service picks first.",
     after_restart: "Everyone is logged out: the map is gone.",
     ..MEMORY
 };
@@ -86,6 +97,14 @@ pub async fn open_memory(options: &SchemeOptions) -> Result<Sessions<MemoryStore
 /// Never.
 pub async fn open_mutex(options: &SchemeOptions) -> Result<Sessions<MutexStore>, ServeError> {
     Ok(Sessions::new(MutexStore::new(options.idle), options))
+}
+
+/// Opens `session@tower`.
+///
+/// # Errors
+/// Never.
+pub async fn open_tower(options: &SchemeOptions) -> Result<Sessions<TowerStore>, ServeError> {
+    Ok(Sessions::new(TowerStore::new(options.idle), options))
 }
 
 /// Opens `session@sqlite`, in the file of the URL or in a temporary one.

@@ -39,6 +39,8 @@ pub struct ServeOptions {
     pub arm: String,
     /// How long a credential lives at most.
     pub ttl: Duration,
+    /// How long an access token lives at most where there is a refresh token to replace it.
+    pub access_ttl: Duration,
     /// How long a session lives without use; `None`: as long as `ttl`.
     pub idle: Option<Duration>,
     /// How far the clocks of a token's issuer and of this server may be apart.
@@ -71,6 +73,7 @@ impl ServeOptions {
         Self {
             arm: arm.into(),
             ttl: scheme.ttl,
+            access_ttl: scheme.access_ttl,
             idle: scheme.idle,
             leeway: scheme.leeway,
             password_hash: PasswordHash::default(),
@@ -90,8 +93,10 @@ impl ServeOptions {
             Err(ServeError::Option { option, expected, found: format!("{found:?}") })
         };
         // Tokens count in whole seconds, and both schemes must live for the same time.
-        if self.ttl.is_zero() || self.ttl.subsec_nanos() != 0 {
-            return refuse("ttl", "a whole number of seconds, at least 1", self.ttl);
+        for (option, span) in [("ttl", self.ttl), ("access_ttl", self.access_ttl)] {
+            if span.is_zero() || span.subsec_nanos() != 0 {
+                return refuse(option, "a whole number of seconds, at least 1", span);
+            }
         }
         if let Some(idle) = self.idle.filter(|idle| idle.as_millis() == 0) {
             return refuse("idle", "at least 1 ms", idle);
@@ -101,6 +106,7 @@ impl ServeOptions {
         }
         Ok(SchemeOptions {
             ttl: self.ttl,
+            access_ttl: self.access_ttl,
             idle: self.idle,
             leeway: self.leeway,
             cookie: self.cookie,
@@ -194,7 +200,7 @@ fn ready_line(
     admin: SocketAddr,
 ) -> ReadyLine {
     let mut notes = arm.notes.clone();
-    notes.push(format!("Credentials live for {} s.", options.ttl.as_secs()));
+    notes.push(format!("Credentials live for {} s at most.", options.ttl.as_secs()));
     notes.push(match options.password_hash {
         PasswordHash::Derived => {
             "Passwords are checked against a digest, which is no way to store real ones.".into()

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::refresh::{Family, RefreshStore, Rotation, SecretDigest};
 use super::{Session, SessionData, SessionId, SessionStore, StoreError, StoreStats};
 use crate::clock::Timestamp;
 use crate::contract::StoreProcess;
@@ -24,7 +25,7 @@ pub const SWEEP_TIME_MAX: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Bounded<S>(S);
 
-impl<S: SessionStore> Bounded<S> {
+impl<S> Bounded<S> {
     /// This store with a limit of time.
     pub const fn new(store: S) -> Self {
         Self(store)
@@ -36,15 +37,23 @@ impl<S: SessionStore> Bounded<S> {
     }
 }
 
-async fn within<S: SessionStore, T>(
+async fn within<T>(
+    store: &'static str,
     limit: Duration,
     operation: &'static str,
     call: impl Future<Output = Result<T, StoreError>> + Send,
 ) -> Result<T, StoreError> {
     timeout(limit, call).await.unwrap_or_else(|_| {
         let found = format!("no answer within {} ms", limit.as_millis());
-        Err(StoreError { store: S::NAME, operation, found })
+        Err(StoreError { store, operation, found })
     })
+}
+
+fn note() -> String {
+    format!(
+        "A call of the store that takes longer than {} ms is given up with a 503.",
+        CALL_TIME_MAX.as_millis()
+    )
 }
 
 impl<S: SessionStore> SessionStore for Bounded<S> {
@@ -52,10 +61,7 @@ impl<S: SessionStore> SessionStore for Bounded<S> {
 
     fn notes(&self) -> Vec<String> {
         let mut notes = self.0.notes();
-        notes.push(format!(
-            "A call of the store that takes longer than {} ms is given up with a 503.",
-            CALL_TIME_MAX.as_millis()
-        ));
+        notes.push(note());
         notes
     }
 
@@ -64,15 +70,15 @@ impl<S: SessionStore> SessionStore for Bounded<S> {
     }
 
     async fn create(&self, id: SessionId, session: Session) -> Result<bool, StoreError> {
-        within::<S, _>(CALL_TIME_MAX, "create a session", self.0.create(id, session)).await
+        within(S::NAME, CALL_TIME_MAX, "create a session", self.0.create(id, session)).await
     }
 
     async fn read(&self, id: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {
-        within::<S, _>(CALL_TIME_MAX, "read a session", self.0.read(id, now)).await
+        within(S::NAME, CALL_TIME_MAX, "read a session", self.0.read(id, now)).await
     }
 
     async fn touch(&self, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {
-        within::<S, _>(CALL_TIME_MAX, "touch a session", self.0.touch(id, now)).await
+        within(S::NAME, CALL_TIME_MAX, "touch a session", self.0.touch(id, now)).await
     }
 
     async fn read_and_touch(
@@ -80,7 +86,7 @@ impl<S: SessionStore> SessionStore for Bounded<S> {
         id: SessionId,
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
-        within::<S, _>(CALL_TIME_MAX, "read a session", self.0.read_and_touch(id, now)).await
+        within(S::NAME, CALL_TIME_MAX, "read a session", self.0.read_and_touch(id, now)).await
     }
 
     async fn update(
@@ -89,23 +95,79 @@ impl<S: SessionStore> SessionStore for Bounded<S> {
         data: SessionData,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        within::<S, _>(CALL_TIME_MAX, "update a session", self.0.update(id, data, now)).await
+        within(S::NAME, CALL_TIME_MAX, "update a session", self.0.update(id, data, now)).await
     }
 
     async fn delete(&self, id: SessionId) -> Result<bool, StoreError> {
-        within::<S, _>(CALL_TIME_MAX, "delete a session", self.0.delete(id)).await
+        within(S::NAME, CALL_TIME_MAX, "delete a session", self.0.delete(id)).await
     }
 
     async fn delete_all_of_user(&self, user: UserId) -> Result<u64, StoreError> {
         let call = self.0.delete_all_of_user(user);
-        within::<S, _>(CALL_TIME_MAX, "delete a user's sessions", call).await
+        within(S::NAME, CALL_TIME_MAX, "delete a user's sessions", call).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
-        within::<S, _>(SWEEP_TIME_MAX, "sweep", self.0.sweep(now)).await
+        within(S::NAME, SWEEP_TIME_MAX, "sweep", self.0.sweep(now)).await
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
-        within::<S, _>(CALL_TIME_MAX, "count", self.0.stats()).await
+        within(S::NAME, CALL_TIME_MAX, "count", self.0.stats()).await
+    }
+}
+
+impl<S: RefreshStore> RefreshStore for Bounded<S> {
+    const NAME: &'static str = S::NAME;
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.0.notes();
+        notes.push(note());
+        notes
+    }
+
+    fn process(&self) -> Option<StoreProcess> {
+        self.0.process()
+    }
+
+    async fn begin(&self, id: SessionId, family: Family) -> Result<bool, StoreError> {
+        within(S::NAME, CALL_TIME_MAX, "begin a family", self.0.begin(id, family)).await
+    }
+
+    async fn rotate(
+        &self,
+        id: SessionId,
+        shown: SecretDigest,
+        new: SecretDigest,
+        now: Timestamp,
+        grace: Duration,
+    ) -> Result<Rotation, StoreError> {
+        let call = self.0.rotate(id, shown, new, now, grace);
+        within(S::NAME, CALL_TIME_MAX, "rotate a secret", call).await
+    }
+
+    async fn update(
+        &self,
+        id: SessionId,
+        data: SessionData,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        within(S::NAME, CALL_TIME_MAX, "update a family", self.0.update(id, data, now)).await
+    }
+
+    async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
+        within(S::NAME, CALL_TIME_MAX, "end a family", self.0.end(id)).await
+    }
+
+    async fn end_all_of_user(&self, user: UserId) -> Result<u64, StoreError> {
+        let call = self.0.end_all_of_user(user);
+        within(S::NAME, CALL_TIME_MAX, "end a user's families", call).await
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        within(S::NAME, SWEEP_TIME_MAX, "sweep", self.0.sweep(now)).await
+    }
+
+    async fn stats(&self) -> Result<StoreStats, StoreError> {
+        within(S::NAME, CALL_TIME_MAX, "count", self.0.stats()).await
     }
 }

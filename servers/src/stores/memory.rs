@@ -164,7 +164,7 @@ impl MemoryStore {
 }
 
 /// The first half of the id; the ninth byte chooses the shard and is no part of it.
-fn hash(id: SessionId) -> u64 {
+pub(super) fn hash(id: SessionId) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = *id.as_bytes();
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }

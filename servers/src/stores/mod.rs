@@ -35,7 +35,9 @@ pub mod bounded;
 pub mod memory;
 pub mod mutex;
 pub mod own;
+pub mod refresh;
 pub mod sqlite;
+pub mod tower;
 
 /// A store that is at a place of its own, outside of this process's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

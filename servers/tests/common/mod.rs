@@ -140,9 +140,20 @@ impl Arm {
         Self::open(arms().iter().find(|info| info.arm == arm).unwrap(), options).await
     }
 
+    /// Whether a credential is a name of something that the server keeps, and is looked up.
+    pub fn looks_up(&self) -> bool {
+        self.info.stateful && !self.info.refreshes
+    }
+
+    /// How long the credential of a login is given for.
+    pub fn ttl(&self) -> Duration {
+        let SchemeOptions { ttl, access_ttl, .. } = self.options;
+        if self.info.refreshes { ttl.min(access_ttl) } else { ttl }
+    }
+
     /// How long after a login the credential is first refused.
     pub fn lifetime(&self) -> Duration {
-        if self.info.stateful { self.options.ttl } else { self.options.ttl + self.options.leeway }
+        if self.looks_up() { self.ttl() } else { self.ttl() + self.options.leeway }
     }
 
     /// Puts the clock this far after [`START`].
@@ -184,6 +195,13 @@ impl Arm {
     pub async fn login(&self, n: u32) -> String {
         let answer = self.login_as(&format!("user-{n}"), &format!("password-{n}")).await;
         credential_of(&answer.expect(200), &self.open.credential)
+    }
+
+    /// Shows a refresh token, which is no header's matter.
+    pub async fn refresh(&self, refresh_token: &str) -> Answer {
+        let body = json!({ "refresh_token": refresh_token }).to_string();
+        let request = Request::post("/refresh").header("content-type", "application/json");
+        self.call(request.body(Body::from(body)).unwrap()).await
     }
 
     /// Store operations so far; 0 without a store.
