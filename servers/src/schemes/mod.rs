@@ -414,6 +414,7 @@ registry! {
     session::MUTEX => session::open_mutex,
     session::TOWER => session::open_tower,
     session::SQLITE => session::open_sqlite,
+    session::REDIS => session::open_redis,
     jwt_hs256::INFO => jwt_hs256::open,
     jwt_rs256::INFO => jwt_rs256::open,
     jwt_es256::INFO => jwt_es256::open,

@@ -23,6 +23,7 @@ use crate::error::ServeError;
 use crate::stores::bounded::Bounded;
 use crate::stores::memory::MemoryStore;
 use crate::stores::mutex::MutexStore;
+use crate::stores::redis::RedisStore;
 use crate::stores::sqlite::SqliteStore;
 use crate::stores::tower::TowerStore;
 use crate::stores::{SESSION_ID_CHARS, Session, SessionData, SessionId, SessionStore, Upkeep};
@@ -67,6 +68,16 @@ pub const SQLITE: ArmInfo = ArmInfo {
     summary: "The same in a file of SQLite: embedded, durable, and no server to look after.",
     after_restart: "Everyone stays logged in with `--store-url sqlite:PATH`; a file that was made \
                     for the run is gone with it.",
+    ..MEMORY
+};
+
+/// The arm `session@redis`.
+pub const REDIS: ArmInfo = ArmInfo {
+    arm: "session@redis",
+    store: Some("redis"),
+    summary: "The same in Redis: one round trip a request, and any number of servers may share it.",
+    after_restart: "Everyone stays logged in with `--store-url redis://...`; a Redis that was \
+                    started for the run is gone with its sessions.",
     ..MEMORY
 };
 
@@ -116,6 +127,17 @@ pub async fn open_sqlite(
 ) -> Result<Sessions<Bounded<SqliteStore>>, ServeError> {
     let path = options.store_url.as_deref().and_then(|url| url.strip_prefix("sqlite:"));
     let store = SqliteStore::open(path.map(Path::new), options.idle)?;
+    Ok(Sessions::new(Bounded::new(store), options))
+}
+
+/// Opens `session@redis`, in the Redis of the URL or in one that is started for it.
+///
+/// # Errors
+/// See [`RedisStore::open`].
+pub async fn open_redis(
+    options: &SchemeOptions,
+) -> Result<Sessions<Bounded<RedisStore>>, ServeError> {
+    let store = RedisStore::open(options.store_url.as_deref(), options.idle).await?;
     Ok(Sessions::new(Bounded::new(store), options))
 }
 

@@ -35,6 +35,7 @@ pub mod bounded;
 pub mod memory;
 pub mod mutex;
 pub mod own;
+pub mod redis;
 pub mod refresh;
 pub mod sqlite;
 pub mod tower;
@@ -51,7 +52,8 @@ pub struct Place {
 }
 
 /// Every store that is at a place of its own.
-pub const PLACES: &[Place] = &[Place { store: "sqlite", url: "sqlite:PATH", program: None }];
+pub const PLACES: &[Place] =
+    &[Place { store: "sqlite", url: "sqlite:PATH", program: None }, redis::PLACE];
 
 /// The place of this store, where it has one.
 #[must_use]
