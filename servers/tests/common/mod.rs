@@ -9,6 +9,8 @@
 #![allow(clippy::print_stderr, reason = "what is passed over is said")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests: clippy exempts test functions only")]
 
+pub mod redis;
+
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
