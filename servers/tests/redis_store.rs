@@ -336,3 +336,27 @@ async fn a_redis_of_its_own_is_told_and_goes_with_the_store() {
     drop(open);
     assert!(!std::path::Path::new(&format!("/proc/{}", process.pid)).exists());
 }
+
+/// Who reads the store has no credential of this arm, and a token is no key of the store.
+#[tokio::test]
+async fn an_opaque_token_is_kept_as_a_digest() {
+    let Some(redis) = Redis::start() else { return };
+    let arm = arm_at("opaque-introspection@redis", &redis, None).await;
+    let token = arm.login(7).await;
+    let keys: Vec<String> = redis.ask(&["KEYS", "authbench:s:*"]);
+    let [key] = &keys[..] else { panic!("one session: {keys:?}") };
+    let stored = key.rsplit(':').next().unwrap();
+    assert_ne!(stored, token);
+    arm.me(stored).await.expect_refused();
+    arm.me(&token).await.expect(200);
+    let answer = arm.login_as("user-8", "password-8").await.expect(200).json();
+    assert_eq!((&answer["token_type"], &answer["expires_in"]), (&json!("Bearer"), &json!(900)));
+    let begun = redis.commands();
+    arm.me(&token).await.expect(200);
+    assert_eq!(redis.commands()["get"], begun["get"] + 1);
+    redis.signal("STOP");
+    let begun = Instant::now();
+    unavailable(arm.me(&token).await, begun);
+    redis.signal("CONT");
+    expect_back(&arm, &token).await.expect(200);
+}

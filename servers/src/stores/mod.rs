@@ -32,6 +32,8 @@ pub use crate::error::StoreError;
 use crate::users::{User, UserId};
 
 pub mod bounded;
+pub mod cached;
+pub mod denylist;
 pub mod memory;
 pub mod mutex;
 pub mod own;
@@ -264,6 +266,11 @@ pub trait Upkeep: Send + Sync {
     fn sweep(&self, now: Timestamp) -> Boxed<'_, Result<u64, StoreError>>;
     /// See [`SessionStore::stats`].
     fn stats(&self) -> Boxed<'_, Result<StoreStats, StoreError>>;
+    /// How far behind the store what this server knows of it may be, as it was last measured; `None`
+    /// where every request asks the store itself.
+    fn lag(&self) -> Option<Duration> {
+        None
+    }
 }
 
 impl<S: SessionStore> Upkeep for S {

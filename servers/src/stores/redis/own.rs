@@ -61,7 +61,7 @@ impl OwnRedis {
         let server = OwnServer::start(home, program, &[&file.display().to_string()], "KILL")?;
         let url = format!("redis://:{password}@127.0.0.1:{port}");
         let client = link::client(&url)?;
-        let version = server.ready(async || version(&client).await).await?;
+        let version = server.ready(|| version(&client)).await?;
         Ok(Self { server, url, version })
     }
 
