@@ -18,6 +18,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use servers::cart::Cart;
 use servers::clock::Timestamp;
+use servers::stores::cached::Cached;
 use servers::stores::memory::MemoryStore;
 use servers::stores::mutex::MutexStore;
 use servers::stores::redis::RedisStore;
@@ -319,6 +320,12 @@ fn a_logout_beats_a_slow_write<S: SessionStore>(open: fn(Option<Duration>) -> S)
             assert_eq!(SessionStore::stats(&*store).await.unwrap().sessions, 0);
         });
     }
+}
+
+/// A cache must not remember what a slow request has read before the logout.
+#[test]
+fn a_logout_beats_a_slow_write_through_a_cache() {
+    a_logout_beats_a_slow_write(|idle| Cached::new(MemoryStore::new(idle), TTL, idle));
 }
 
 /// Of many that create the same id at once, one does.

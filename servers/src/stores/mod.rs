@@ -15,7 +15,8 @@
 //! 4. **An error is an error**: a store that cannot answer says so and does not say "no such
 //!    session". One that can hang is wrapped in [`bounded::Bounded`].
 //!
-//! Time is always an argument. A store starts no tasks of its own; whoever owns it calls `sweep`.
+//! Time is always an argument. A store starts no tasks of its own, but for what a connection needs;
+//! whoever owns it calls `sweep`.
 
 use std::fmt;
 use std::future::Future;

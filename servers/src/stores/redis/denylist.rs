@@ -20,19 +20,20 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use redis::{
-    AsyncConnectionConfig, Client, FromRedisValue as _, ProtocolVersion, PushInfo, PushKind,
-    Script, cmd,
+    AsyncConnectionConfig, Client, FromRedisValue as _, ProtocolVersion, PushInfo, PushKind, cmd,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::OwnRedis;
+use super::denied::{COUNT, PREFIX, Scripts, entry, parse};
 use super::link::{self, Link, STORE};
 use super::scripts::GRACE_MS;
 use super::value::millis;
 use crate::clock::{Clock, Timestamp};
 use crate::contract::StoreProcess;
 use crate::error::{ServeError, StoreError};
+use crate::stores::bounded::{CALL_TIME_MAX, within};
 use crate::stores::denylist::{Denials, Denied, DeniedId, Denylist};
 use crate::stores::{Boxed, StoreStats, Upkeep};
 use crate::users::UserId;
@@ -45,61 +46,6 @@ pub const FRESH_TIME_MAX: Duration = Duration::from_millis(400);
 const LOAD_TIME_MAX: Duration = Duration::from_secs(20);
 /// Keys that one step of loading looks at, about.
 const LOAD_STEP: u32 = 1_000;
-
-const PREFIX: &str = "authbench:d:";
-const COUNT: &str = "authbench:d:count";
-
-/// The next number: above the last one and above what the server has seen, and not below the time of
-/// Redis, which is the one clock that all servers share.
-const NEXT: &str = "
-local function next_number(key, floor)
-  local time = redis.call('TIME')
-  local last = math.max(tonumber(redis.call('GET', key) or 0), tonumber(floor))
-  local number = string.format('%.0f', math.max(last + 1, time[1] * 1000000 + time[2]))
-  redis.call('SET', key, number)
-  return number
-end
-";
-/// Counter; floor.
-const ISSUE: &str = "return next_number(KEYS[1], ARGV[1])";
-/// Token; until, time to live, channel, message. Whether it is new.
-const DENY: &str = "
-local new = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
-redis.call('PUBLISH', ARGV[3], ARGV[4])
-return new and 1 or 0";
-/// Counter, user; floor, until, time to live, channel, start of the message. The number.
-const DENY_ALL: &str = "
-local number = next_number(KEYS[1], ARGV[1])
-local value = number .. ' ' .. ARGV[2]
-redis.call('SET', KEYS[2], value, 'PX', ARGV[3])
-redis.call('PUBLISH', ARGV[4], ARGV[5] .. ' ' .. value)
-return number";
-/// User; number, value, time to live, channel, message. For a Redis that has lost it.
-const DENY_AGAIN: &str = "
-local have = redis.call('GET', KEYS[1])
-if not have or tonumber(string.match(have, '^%d+')) < tonumber(ARGV[1]) then
-  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-  redis.call('PUBLISH', ARGV[4], ARGV[5])
-end
-return 0";
-
-struct Scripts {
-    issue: Script,
-    deny: Script,
-    deny_all: Script,
-    deny_again: Script,
-}
-
-impl Scripts {
-    fn new() -> Self {
-        Self {
-            issue: Script::new(&format!("{NEXT}{ISSUE}")),
-            deny: Script::new(DENY),
-            deny_all: Script::new(&format!("{NEXT}{DENY_ALL}")),
-            deny_again: Script::new(DENY_AGAIN),
-        }
-    }
-}
 
 /// What requests and the listener share.
 struct Shared {
@@ -380,39 +326,11 @@ impl Shared {
     }
 }
 
-/// The end of an entry's key, and its value.
-fn entry(denied: Denied) -> (String, String) {
-    match denied {
-        Denied::Token(id, until) => (format!("t:{id:032x}"), millis(until).to_string()),
-        Denied::User(user, number, until) => {
-            (format!("u:{user}"), format!("{number} {}", millis(until)))
-        }
-    }
-}
-
-/// An entry as it is published: the end of its key, a space, its value.
-fn parse(entry: &str) -> Option<Denied> {
-    let mut words = entry.split(' ');
-    let (kind, name) = words.next()?.split_once(':')?;
-    let mut number = || words.next()?.parse::<u64>().ok();
-    let denied = match kind {
-        "t" => {
-            let id = DeniedId::from_str_radix(name, 16).ok()?;
-            Denied::Token(id, Timestamp::from_millis(number()?))
-        }
-        "u" => {
-            let user = UserId::parse(name.as_bytes())?;
-            Denied::User(user, number()?, Timestamp::from_millis(number()?))
-        }
-        _ => return None,
-    };
-    words.next().is_none().then_some(denied)
-}
-
 impl Denials for SharedDenylist {
     async fn issue(&self, _now: Timestamp) -> Result<u64, StoreError> {
         self.count();
-        self.shared.issue(&self.link).await
+        let issue = self.shared.issue(&self.link);
+        within(STORE, CALL_TIME_MAX, "number a token", issue).await
     }
 
     fn refuses(&self, user: UserId, id: DeniedId) -> Result<bool, StoreError> {
@@ -435,7 +353,8 @@ impl Denials for SharedDenylist {
         let message = format!("{name} {value}");
         script.arg(value).arg(Self::time_to_live(until, now));
         script.arg(&self.shared.channel).arg(message);
-        let new = self.link.run("deny a token", &script).await?;
+        let deny = self.link.run("deny a token", &script);
+        let new = within(STORE, CALL_TIME_MAX, "deny a token", deny).await?;
         // Here at once, and not when it is heard.
         self.shared.list.add(denied);
         Ok(new)
@@ -452,7 +371,8 @@ impl Denials for SharedDenylist {
         script.key(format!("{PREFIX}u:{user}")).arg(self.shared.highest.load(Ordering::Relaxed));
         script.arg(millis(until)).arg(Self::time_to_live(until, now));
         script.arg(&self.shared.channel).arg(format!("u:{user}"));
-        let number = self.link.run("deny a user's tokens", &script).await?;
+        let deny = self.link.run("deny a user's tokens", &script);
+        let number = within(STORE, CALL_TIME_MAX, "deny a user's tokens", deny).await?;
         self.shared.highest.fetch_max(number, Ordering::Relaxed);
         self.shared.list.add(Denied::User(user, number, until));
         Ok(())
@@ -498,25 +418,5 @@ impl Upkeep for SharedDenylist {
 
     fn lag(&self) -> Option<Duration> {
         Some(Duration::from_micros(self.shared.lag_us.load(Ordering::Relaxed)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_entry_reads_back_and_nothing_else_is_one() {
-        let (id, until) = (u128::MAX / 3, Timestamp::from_millis(2_000_000_000_123));
-        let user = UserId::new(7).unwrap();
-        for denied in [Denied::Token(id, until), Denied::User(user, 1_700_000_000_000_000, until)] {
-            let (name, value) = entry(denied);
-            assert_eq!(parse(&format!("{name} {value}")), Some(denied));
-            assert_eq!(parse(&format!("{name} {value} 1")), None);
-            assert_eq!(parse(&name), None);
-        }
-        for text in ["", "t", "t:", "t:zz 1", "u:07 1 2", "u:7 1", "u:7 1 x", "x:7 1 2"] {
-            assert_eq!(parse(text), None, "{text}");
-        }
     }
 }

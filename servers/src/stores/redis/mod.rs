@@ -24,6 +24,7 @@ use crate::contract::StoreProcess;
 use crate::error::ServeError;
 use crate::users::UserId;
 
+mod denied;
 pub mod denylist;
 mod link;
 mod own;
