@@ -111,7 +111,8 @@ impl Link {
         if let Some(open) = &*self.open.read() {
             return Ok(open.clone());
         }
-        let opened = self.reopen().await;
+        // In a box, so that the future of every request does not have room for it.
+        let opened = Box::pin(self.reopen()).await;
         opened.map_err(|found| StoreError { store: STORE, operation, found })
     }
 
