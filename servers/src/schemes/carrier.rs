@@ -129,7 +129,7 @@ impl Carrier for AsBearer {
     fn issue(&self, credential: SessionId) -> Result<Issued, Rejection> {
         let mut access_token = String::with_capacity(SESSION_ID_CHARS);
         credential.encode(&mut access_token);
-        Ok(Issued::Token(Token { access_token, expires_in: self.expires_in }))
+        Ok(Issued::Token(Token { access_token, expires_in: self.expires_in, refresh_token: None }))
     }
 
     fn removal(&self) -> Result<Option<HeaderValue>, Rejection> {

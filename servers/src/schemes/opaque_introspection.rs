@@ -21,6 +21,7 @@ pub const REDIS: ArmInfo = ArmInfo {
     authenticates: true,
     stateful: true,
     revokes: true,
+    revokes_refresh: false,
     refreshes: false,
     after_restart: "Tokens stay valid with `--store-url redis://...`; a Redis that was started for \
                     the run is gone with them.",

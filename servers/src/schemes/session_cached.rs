@@ -21,6 +21,7 @@ pub const REDIS: ArmInfo = ArmInfo {
     authenticates: true,
     stateful: true,
     revokes: true,
+    revokes_refresh: false,
     refreshes: false,
     after_restart: "Everyone stays logged in with `--store-url redis://...`; a Redis that was \
                     started for the run is gone with its sessions.",
