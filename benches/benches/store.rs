@@ -4,11 +4,19 @@
 //! and is undone untimed after every round, so that the level stays. `logout-all` is the scan that
 //! stands in for an index from user to sessions: it is in a unit of its own, and needs a runtime
 //! to yield to. A store with threads of its own is asked from a runtime throughout.
+//!
+//! Redis is measured beside its client library alone: `library/get` is the same `GET` over a connection
+//! of the same kind, and what lies between the two is ours. One at a time the way there and back is
+//! most of both; `get-64` has 64 under way, as a server with many users does.
+
+#![allow(clippy::print_stderr, reason = "what is passed over is said")]
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ::redis::AsyncConnectionConfig;
+use ::redis::aio::MultiplexedConnection;
 use benches::{NOW, fill, fill_at_once, in_rounds, ready, session, user};
 use criterion::measurement::WallTime;
 use criterion::{
@@ -17,13 +25,16 @@ use criterion::{
 use servers::clock::Timestamp;
 use servers::stores::memory::MemoryStore;
 use servers::stores::mutex::MutexStore;
+use servers::stores::redis::RedisStore;
 use servers::stores::sqlite::SqliteStore;
 use servers::stores::tower::TowerStore;
-use servers::stores::{SessionId, SessionStore};
-use tokio::runtime::Builder;
+use servers::stores::{SessionId, SessionStore, missing_program};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 
 const LEVELS: [u32; 2] = [1_000, 100_000];
 const ROUND: u32 = 256;
+const AT_ONCE: u64 = 64;
 
 fn get<S: SessionStore>(
     group: &mut BenchmarkGroup<'_, WallTime>,
@@ -65,11 +76,11 @@ fn put<S: SessionStore>(
 
 fn logout_all<S: SessionStore>(
     group: &mut BenchmarkGroup<'_, WallTime>,
-    name: &str,
+    runtime: &Runtime,
     store: &S,
     level: u32,
 ) {
-    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    let name = S::NAME;
     let nobody = user(level + 1).id;
     let scan = || runtime.block_on(store.delete_all_of_user(black_box(nobody))).expect("a store");
     assert_eq!(scan(), 0);
@@ -85,7 +96,9 @@ fn stores(criterion: &mut Criterion) {
         in_process(&mut group, &MemoryStore::new(None), level);
         in_process(&mut group, &MutexStore::new(None), level);
         in_process(&mut group, &TowerStore::new(None), level);
-        threaded(&mut group, &Arc::new(SqliteStore::open(None, None).expect("a file")), level);
+        let sqlite = Arc::new(SqliteStore::open(None, None).expect("a file"));
+        drop(elsewhere(&mut group, &runtime(), &sqlite, level));
+        redis(&mut group, level);
     }
     group.finish();
 }
@@ -94,14 +107,23 @@ fn in_process<S: SessionStore>(group: &mut BenchmarkGroup<'_, WallTime>, store: 
     let ids = fill(store, level);
     get(group, S::NAME, store, &ids);
     put(group, S::NAME, store, level);
-    logout_all(group, S::NAME, store, level);
+    logout_all(group, &runtime(), store, level);
     let left = ready(SessionStore::stats(store)).expect("a store").sessions;
     assert_eq!(left, u64::from(level), "a benchmark of the store must leave its level");
 }
 
-/// A store that answers from threads of its own: the way there and back is part of the figure.
-fn threaded<S: SessionStore>(group: &mut BenchmarkGroup<'_, WallTime>, store: &Arc<S>, level: u32) {
-    let runtime = Builder::new_current_thread().build().expect("a runtime");
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// A store that answers from elsewhere: the way there and back is part of the figure. The ids it is
+/// filled with.
+fn elsewhere<S: SessionStore>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    runtime: &Runtime,
+    store: &Arc<S>,
+    level: u32,
+) -> Vec<SessionId> {
     let now = Timestamp::from_seconds(NOW);
     let ids = runtime.block_on(fill_at_once(store, level));
     let mut next = ids.iter().cycle();
@@ -126,9 +148,85 @@ fn threaded<S: SessionStore>(group: &mut BenchmarkGroup<'_, WallTime>, store: &A
             spent
         });
     });
-    logout_all(group, S::NAME, &**store, level);
+    logout_all(group, runtime, &**store, level);
     let left = runtime.block_on(SessionStore::stats(&**store)).expect("a store").sessions;
     assert_eq!(left, u64::from(level), "a benchmark of the store must leave its level");
+    ids
+}
+
+fn redis(group: &mut BenchmarkGroup<'_, WallTime>, level: u32) {
+    if let Some(missing) = missing_program("redis") {
+        let required = std::env::var_os("AUTHBENCH_REQUIRE_STORES").is_some();
+        assert!(!required, "no `{}`: install {}", missing.name, missing.package);
+        eprintln!("skipped: redis, because `{}` is missing", missing.name);
+        return;
+    }
+    let runtime = runtime();
+    let store = runtime.block_on(RedisStore::open(None, None)).expect("a Redis of its own");
+    let store = Arc::new(store);
+    let ids = elsewhere(group, &runtime, &store, level);
+    // The same limits of time as the store's: a timer is part of such a connection.
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(Duration::from_millis(200)))
+        .set_response_timeout(Some(Duration::from_millis(300)))
+        .set_pipeline_buffer_size(1024);
+    let opened = store.client().get_multiplexed_async_connection_with_config(&config);
+    let connection = runtime.block_on(opened).expect("a connection");
+    let keys: Vec<Arc<str>> = ids.iter().map(|id| key(*id).into()).collect();
+    let found = async |mut connection: MultiplexedConnection, key: Arc<str>| {
+        let value: Vec<u8> =
+            ::redis::cmd("GET").arg(&*key).query_async(&mut connection).await.expect("a value");
+        assert!(value.len() > 24);
+    };
+    let mut next = keys.iter().cycle();
+    group.bench_function(BenchmarkId::new("redis/library/get", level), |bencher| {
+        bencher.iter(|| {
+            let key = next.next().expect("an endless cycle");
+            runtime.block_on(found(connection.clone(), Arc::clone(key)));
+        });
+    });
+    let mut next = keys.iter().cycle();
+    group.throughput(Throughput::Elements(AT_ONCE));
+    group.bench_function(BenchmarkId::new("redis/library/get-64", level), |bencher| {
+        bencher.iter(|| {
+            at_once(&runtime, || {
+                let key = next.next().expect("an endless cycle");
+                found(connection.clone(), Arc::clone(key))
+            });
+        });
+    });
+    let mut next = ids.iter().cycle();
+    let now = Timestamp::from_seconds(NOW);
+    group.bench_function(BenchmarkId::new("redis/get-64", level), |bencher| {
+        bencher.iter(|| {
+            at_once(&runtime, || {
+                let (id, store) = (*next.next().expect("an endless cycle"), Arc::clone(&store));
+                async move {
+                    let found = store.read(black_box(id), now).await.expect("a store");
+                    assert!(found.is_some());
+                }
+            });
+        });
+    });
+}
+
+fn key(id: SessionId) -> String {
+    let mut key = "authbench:s:".to_owned();
+    id.encode(&mut key);
+    key
+}
+
+/// Runs as many of these at the same time as a benchmark of many does.
+fn at_once<F: Future<Output = ()> + Send + 'static>(runtime: &Runtime, mut one: impl FnMut() -> F) {
+    runtime.block_on(async {
+        let mut all = JoinSet::new();
+        for _ in 0..AT_ONCE {
+            all.spawn(one());
+        }
+        while let Some(done) = all.join_next().await {
+            done.expect("a value");
+        }
+    });
 }
 
 criterion_group!(benches, stores);

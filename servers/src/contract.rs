@@ -65,6 +65,10 @@ pub struct AdminStats {
     pub store_operations: Option<u64>,
     /// Expired sessions removed by the sweep since the start; `None` without a store.
     pub swept_sessions: Option<u64>,
+    /// How far behind the store what this server knows of it was when that was last measured,
+    /// microseconds; `None` where nothing is known but by asking it.
+    #[serde(default)]
+    pub store_lag_us: Option<u64>,
     /// Bytes the program has allocated and not freed (jemalloc `stats.allocated`); `None` where
     /// the process does not run on jemalloc.
     pub allocated_bytes: Option<u64>,

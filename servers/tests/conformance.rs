@@ -498,9 +498,12 @@ impl hyper::body::Body for Silence {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
-    for arm in every_arm().await {
+    let arms = every_arm().await;
+    // Not before: while the clock is moved, a store that is opened would not answer in time.
+    tokio::time::pause();
+    for arm in arms {
         let begun = tokio::time::Instant::now();
         let request = Request::post("/login").header("content-type", "application/json");
         let answer = arm.call(request.body(Body::new(Silence)).unwrap()).await.expect(408);

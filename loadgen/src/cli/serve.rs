@@ -49,9 +49,13 @@ pub(super) struct ServeArgs {
     /// File with a key that was in use before, whose credentials stay good; may be repeated
     #[arg(long, value_name = "FILE")]
     previous_key_file: Vec<PathBuf>,
-    /// Where the store is: sqlite:PATH [default: one of this server's own]
+    /// Where the store is: sqlite:PATH or redis://[[USER]:PASSWORD@]HOST:PORT[/DATABASE]
+    /// [default: one of this server's own]
     #[arg(long, value_name = "URL")]
     store_url: Option<String>,
+    /// How long session-cached believes what it has read of a session
+    #[arg(long, default_value = "1s", value_name = "SPAN")]
+    cache_ttl: Span,
     /// Pause between two sweeps of expired sessions
     #[arg(long, default_value = "10s", value_name = "SPAN")]
     sweep_every: Span,
@@ -147,6 +151,7 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         key,
         previous_keys,
         store_url: args.store_url,
+        cache_ttl: args.cache_ttl.duration(),
         sweep_every: args.sweep_every.duration(),
         threads,
         ..ServeOptions::new(args.arm)

@@ -23,6 +23,7 @@ use crate::stores::{self, StoreError, Upkeep};
 use crate::users::User;
 
 pub mod bearer;
+pub mod carrier;
 pub mod claims;
 pub mod cookie_sealed;
 mod credential;
@@ -37,11 +38,13 @@ pub mod jwt_refresh;
 pub mod jwt_rs256;
 pub mod keys;
 pub mod none;
+pub mod opaque_introspection;
 pub mod paseto;
 pub mod paseto_v4_local;
 pub mod paseto_v4_public;
 mod sealing;
 pub mod session;
+pub mod session_cached;
 
 pub use credential::{COOKIE_INSECURE, COOKIE_SECURE};
 
@@ -96,6 +99,8 @@ pub struct SchemeOptions {
     pub previous_keys: Vec<Vec<u8>>,
     /// Where the store is; `None`: one of this server's own.
     pub store_url: Option<String>,
+    /// How long an arm with a cache of sessions believes what it has read.
+    pub cache_ttl: Duration,
     /// Where the time comes from.
     pub clock: Clock,
 }
@@ -111,6 +116,7 @@ impl Default for SchemeOptions {
             key: None,
             previous_keys: Vec::new(),
             store_url: None,
+            cache_ttl: Duration::from_secs(1),
             clock: Clock::System,
         }
     }
@@ -414,6 +420,9 @@ registry! {
     session::MUTEX => session::open_mutex,
     session::TOWER => session::open_tower,
     session::SQLITE => session::open_sqlite,
+    session::REDIS => session::open_redis,
+    session_cached::REDIS => session_cached::open_redis,
+    opaque_introspection::REDIS => opaque_introspection::open_redis,
     jwt_hs256::INFO => jwt_hs256::open,
     jwt_rs256::INFO => jwt_rs256::open,
     jwt_es256::INFO => jwt_es256::open,
@@ -424,5 +433,6 @@ registry! {
     paseto_v4_public::INFO => paseto_v4_public::open,
     jwt_cached::INFO => jwt_cached::open,
     jwt_denylist::MEMORY => jwt_denylist::open_memory,
+    jwt_denylist::REDIS => jwt_denylist::open_redis,
     jwt_refresh::MEMORY => jwt_refresh::open_memory,
 }

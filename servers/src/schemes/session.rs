@@ -11,21 +11,22 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use super::credential::{SessionCookie, cookie};
+use super::carrier::{Carrier, InCookie};
 use super::{
     ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revocation, Revoked,
     Scheme, SchemeOptions,
 };
 use crate::cart::Cart;
 use crate::clock::{Clock, Timestamp};
-use crate::contract::{CredentialCarrier, CredentialSource, StoreProcess};
+use crate::contract::StoreProcess;
 use crate::error::ServeError;
 use crate::stores::bounded::Bounded;
 use crate::stores::memory::MemoryStore;
 use crate::stores::mutex::MutexStore;
+use crate::stores::redis::RedisStore;
 use crate::stores::sqlite::SqliteStore;
 use crate::stores::tower::TowerStore;
-use crate::stores::{SESSION_ID_CHARS, Session, SessionData, SessionId, SessionStore, Upkeep};
+use crate::stores::{Session, SessionData, SessionId, SessionStore, Upkeep};
 use crate::users::User;
 
 /// The arm `session@memory`.
@@ -70,17 +71,27 @@ pub const SQLITE: ArmInfo = ArmInfo {
     ..MEMORY
 };
 
+/// The arm `session@redis`.
+pub const REDIS: ArmInfo = ArmInfo {
+    arm: "session@redis",
+    store: Some("redis"),
+    summary: "The same in Redis: one round trip a request, and any number of servers may share it.",
+    after_restart: "Everyone stays logged in with `--store-url redis://...`; a Redis that was \
+                    started for the run is gone with its sessions.",
+    ..MEMORY
+};
+
 /// New ids that a login tries before it gives up with a 503.
 const CREATE_TRIES: u32 = 3;
 
-/// The scheme over a store.
+/// The scheme over a store, with the credential in a cookie unless it is carried otherwise.
 #[derive(Debug)]
-pub struct Sessions<St> {
+pub struct Sessions<St, C = InCookie> {
     store: Arc<St>,
     clock: Clock,
     ttl: Duration,
     idle: Option<Duration>,
-    cookie: SessionCookie,
+    carrier: C,
 }
 
 /// Opens `session@memory`.
@@ -119,15 +130,33 @@ pub async fn open_sqlite(
     Ok(Sessions::new(Bounded::new(store), options))
 }
 
+/// Opens `session@redis`, in the Redis of the URL or in one that is started for it.
+///
+/// # Errors
+/// See [`RedisStore::open`].
+pub async fn open_redis(
+    options: &SchemeOptions,
+) -> Result<Sessions<Bounded<RedisStore>>, ServeError> {
+    let store = RedisStore::open(options.store_url.as_deref(), options.idle).await?;
+    Ok(Sessions::new(Bounded::new(store), options))
+}
+
 impl<St: SessionStore> Sessions<St> {
-    /// The scheme over this store.
+    /// The scheme over this store, with the id in the session cookie.
     pub fn new(store: St, options: &SchemeOptions) -> Self {
+        Self::carried(store, options)
+    }
+}
+
+impl<St: SessionStore, C: Carrier> Sessions<St, C> {
+    /// The scheme over this store.
+    pub fn carried(store: St, options: &SchemeOptions) -> Self {
         Self {
             store: Arc::new(store),
             clock: options.clock.clone(),
             ttl: options.ttl,
             idle: options.idle,
-            cookie: SessionCookie::new(options.cookie),
+            carrier: C::new(options),
         }
     }
 
@@ -138,8 +167,7 @@ impl<St: SessionStore> Sessions<St> {
     }
 
     fn presented(&self, headers: &HeaderMap) -> Result<SessionId, Rejection> {
-        let text = cookie(headers, self.cookie.name)?;
-        SessionId::parse(text).ok_or(Rejection::Invalid(Reason::Shape))
+        self.carrier.presented(headers).map(C::stored)
     }
 
     /// The live session of the request; an activity where there is an idle timeout to put off.
@@ -157,17 +185,11 @@ impl<St: SessionStore> Sessions<St> {
     }
 }
 
-impl<St: SessionStore> Scheme for Sessions<St> {
-    const CHALLENGE: Challenge = Challenge {
-        missing: "Session realm=\"authbench\"",
-        invalid: "Session realm=\"authbench\"",
-    };
+impl<St: SessionStore, C: Carrier> Scheme for Sessions<St, C> {
+    const CHALLENGE: Challenge = C::CHALLENGE;
 
     fn credential(&self) -> Credential {
-        Credential {
-            source: CredentialSource::Cookie(self.cookie.name.into()),
-            carrier: CredentialCarrier::Cookie(self.cookie.name.into()),
-        }
+        self.carrier.credential()
     }
 
     fn notes(&self) -> Vec<String> {
@@ -175,7 +197,7 @@ impl<St: SessionStore> Scheme for Sessions<St> {
             None => "Sessions end at their absolute expiry; there is no idle timeout.".into(),
             Some(idle) => format!("Sessions end after {} s without use.", idle.as_secs_f64()),
         }];
-        notes.extend(self.cookie.note());
+        notes.extend(self.carrier.note());
         notes.extend(self.store.notes());
         notes
     }
@@ -191,9 +213,8 @@ impl<St: SessionStore> Scheme for Sessions<St> {
         // An id that is taken is so unlikely that more than one of them is a fault of the store.
         for _ in 0..CREATE_TRIES {
             let id = SessionId::generate().map_err(|_| Rejection::Issue)?;
-            if self.store.create(id, session.clone()).await? {
-                let cookie = self.cookie.set(SESSION_ID_CHARS, |text| id.encode(text))?;
-                return Ok(Issued::Cookie(cookie));
+            if self.store.create(C::stored(id), session.clone()).await? {
+                return self.carrier.issue(id);
             }
         }
         Err(Rejection::Issue)
@@ -220,14 +241,14 @@ impl<St: SessionStore> Scheme for Sessions<St> {
     async fn logout(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
         let (id, ..) = self.find(headers).await?;
         let revoked = Revoked::Counted(self.store.delete(id).await?.into());
-        Ok(Revocation { revoked, cookie: Some(self.cookie.remove()?) })
+        Ok(Revocation { revoked, cookie: self.carrier.removal()? })
     }
 
     async fn logout_all(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
         let (_, session, _) = self.find(headers).await?;
         let revoked = self.store.delete_all_of_user(session.data.user.id).await?;
         let revoked = Revoked::Counted(revoked);
-        Ok(Revocation { revoked, cookie: Some(self.cookie.remove()?) })
+        Ok(Revocation { revoked, cookie: self.carrier.removal()? })
     }
 
     fn upkeep(&self) -> Option<Arc<dyn Upkeep>> {

@@ -63,6 +63,8 @@ async fn answer_stats(State(inside): State<Arc<Inside>>) -> Json<AdminStats> {
         answer.store_operations = Some(store.operations);
         answer.swept_sessions = Some(store.swept);
     }
+    let lag = inside.upkeep.as_ref().and_then(|store| store.lag());
+    answer.store_lag_us = lag.map(|lag| u64::try_from(lag.as_micros()).unwrap_or(u64::MAX));
     // The figures are a snapshot that is taken when the epoch is advanced.
     if inside.on_jemalloc && epoch::advance().is_ok() {
         answer.allocated_bytes = stats::allocated::read().ok().map(|bytes| bytes as u64);

@@ -55,6 +55,8 @@ pub struct ServeOptions {
     pub previous_keys: Vec<Vec<u8>>,
     /// Where the store is; `None`: one of this server's own.
     pub store_url: Option<String>,
+    /// How long an arm with a cache of sessions believes what it has read.
+    pub cache_ttl: Duration,
     /// Pause between two sweeps of the store.
     pub sweep_every: Duration,
     /// How long a client may take for a request head, and stay idle between two requests.
@@ -81,6 +83,7 @@ impl ServeOptions {
             key: None,
             previous_keys: Vec::new(),
             store_url: None,
+            cache_ttl: scheme.cache_ttl,
             sweep_every: Duration::from_secs(10),
             header_read_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(5),
@@ -113,6 +116,7 @@ impl ServeOptions {
             key: self.key.clone(),
             previous_keys: self.previous_keys.clone(),
             store_url: self.store_url.clone(),
+            cache_ttl: self.cache_ttl,
             clock: Clock::System,
         })
     }

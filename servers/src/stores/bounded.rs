@@ -37,7 +37,8 @@ impl<S> Bounded<S> {
     }
 }
 
-async fn within<T>(
+/// What this call of a store answers, or an error when the time is up.
+pub(super) async fn within<T>(
     store: &'static str,
     limit: Duration,
     operation: &'static str,

@@ -15,7 +15,8 @@
 //! 4. **An error is an error**: a store that cannot answer says so and does not say "no such
 //!    session". One that can hang is wrapped in [`bounded::Bounded`].
 //!
-//! Time is always an argument. A store starts no tasks of its own; whoever owns it calls `sweep`.
+//! Time is always an argument. A store starts no tasks of its own, but for what a connection needs;
+//! whoever owns it calls `sweep`.
 
 use std::fmt;
 use std::future::Future;
@@ -32,9 +33,12 @@ pub use crate::error::StoreError;
 use crate::users::{User, UserId};
 
 pub mod bounded;
+pub mod cached;
+pub mod denylist;
 pub mod memory;
 pub mod mutex;
 pub mod own;
+pub mod redis;
 pub mod refresh;
 pub mod sqlite;
 pub mod tower;
@@ -51,7 +55,8 @@ pub struct Place {
 }
 
 /// Every store that is at a place of its own.
-pub const PLACES: &[Place] = &[Place { store: "sqlite", url: "sqlite:PATH", program: None }];
+pub const PLACES: &[Place] =
+    &[Place { store: "sqlite", url: "sqlite:PATH", program: None }, redis::PLACE];
 
 /// The place of this store, where it has one.
 #[must_use]
@@ -262,6 +267,11 @@ pub trait Upkeep: Send + Sync {
     fn sweep(&self, now: Timestamp) -> Boxed<'_, Result<u64, StoreError>>;
     /// See [`SessionStore::stats`].
     fn stats(&self) -> Boxed<'_, Result<StoreStats, StoreError>>;
+    /// How far behind the store what this server knows of it may be, as it was last measured; `None`
+    /// where every request asks the store itself.
+    fn lag(&self) -> Option<Duration> {
+        None
+    }
 }
 
 impl<S: SessionStore> Upkeep for S {

@@ -226,9 +226,9 @@ impl OwnServer {
     ///
     /// # Errors
     /// What was found at the last try, with the end of what the server said of itself.
-    pub async fn ready<T, E: std::fmt::Display>(
+    pub async fn ready<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
         &self,
-        mut ask: impl AsyncFnMut() -> Result<T, E>,
+        mut ask: impl FnMut() -> F,
     ) -> Result<T, StoreError> {
         let deadline = Instant::now() + READY_TIME_MAX;
         loop {

@@ -9,7 +9,10 @@
 #![allow(clippy::print_stderr, reason = "what is passed over is said")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests: clippy exempts test functions only")]
 
+pub mod redis;
+
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -22,6 +25,7 @@ use servers::clock::{Clock, Timestamp};
 use servers::contract::{CredentialCarrier, CredentialSource};
 use servers::schemes::{ArmInfo, Credential, SchemeOptions, arms};
 use servers::schemes::{jwt_eddsa, jwt_es256, jwt_rs256};
+use servers::stores::redis::OwnRedis;
 use servers::users::PasswordHash;
 
 /// A whole second, so that what counts in seconds and what counts in milliseconds agree.
@@ -44,6 +48,31 @@ pub fn key_for(info: &ArmInfo, secret: &[u8]) -> Vec<u8> {
     let kind = ["jwt-rs256", "jwt-es256", "jwt-eddsa"].iter().position(|kind| *kind == arm);
     let which = usize::from(secret == OTHER_KEY);
     kind.map_or(secret.to_vec(), |kind| PRIVATE_KEYS[kind][which].clone())
+}
+
+/// The Redis that the tests of one program share, and the next database of it that nobody has used.
+static REDIS: LazyLock<Option<OwnRedis>> = LazyLock::new(|| {
+    let start = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(OwnRedis::start(REDIS_DATABASES)).unwrap()
+    };
+    // A thread of its own: a test may run on a runtime already.
+    is_here("redis").then(|| std::thread::spawn(start).join().unwrap())
+});
+static NEXT_DATABASE: AtomicU32 = AtomicU32::new(0);
+const REDIS_DATABASES: u32 = 10_000;
+
+/// A Redis without a key in it; `None` where there is none on this machine, which is said.
+pub fn empty_redis() -> Option<String> {
+    let redis = REDIS.as_ref()?;
+    let database = NEXT_DATABASE.fetch_add(1, Ordering::Relaxed);
+    assert!(database < REDIS_DATABASES, "one database a test");
+    Some(format!("{}/{database}", redis.url()))
+}
+
+/// A place for a store that would otherwise start a server for each of the arms that tests open.
+fn shared_place(store: Option<&str>) -> Option<String> {
+    if store == Some("redis") { empty_redis() } else { None }
 }
 
 /// Options under a manual clock that stands at [`START`].
@@ -104,17 +133,17 @@ impl Answer {
 /// The arms of the registry whose store's program is on this machine. A missing one is named and
 /// passed over, or a failure where `AUTHBENCH_REQUIRE_STORES` is set, as in CI.
 pub fn available_arms() -> Vec<&'static ArmInfo> {
-    let here = |info: &&ArmInfo| {
-        let Some(program) = info.store.and_then(servers::stores::missing_program) else {
-            return true;
-        };
-        let (name, package) = (program.name, program.package);
-        let required = std::env::var_os("AUTHBENCH_REQUIRE_STORES").is_some();
-        assert!(!required, "{}: no `{name}`; install {package}", info.arm);
-        eprintln!("skipped: {}, because `{name}` is missing (package {package})", info.arm);
-        false
-    };
-    arms().iter().filter(here).collect()
+    arms().iter().filter(|info| info.store.is_none_or(is_here)).collect()
+}
+
+/// Whether the program of this store is here; see [`available_arms`].
+pub fn is_here(store: &str) -> bool {
+    let Some(program) = servers::stores::missing_program(store) else { return true };
+    let (name, package) = (program.name, program.package);
+    let required = std::env::var_os("AUTHBENCH_REQUIRE_STORES").is_some();
+    assert!(!required, "{store}: no `{name}`; install {package}");
+    eprintln!("skipped: the store {store}, because `{name}` is missing (package {package})");
+    false
 }
 
 /// Every arm that there is here, each opened anew.
@@ -131,7 +160,8 @@ impl Arm {
     pub async fn open(info: &ArmInfo, options: SchemeOptions) -> Self {
         let key = options.key.map(|key| key_for(info, &key));
         let previous_keys = options.previous_keys.iter().map(|key| key_for(info, key)).collect();
-        let options = SchemeOptions { key, previous_keys, ..options };
+        let store_url = options.store_url.or_else(|| shared_place(info.store));
+        let options = SchemeOptions { key, previous_keys, store_url, ..options };
         let open = app::open(info.arm, &options, PasswordHash::Derived).await.unwrap();
         Self { info: *info, open, clock: options.clock.clone(), options }
     }

@@ -1,0 +1,40 @@
+//! `session-cached@redis`: sessions in Redis, and what was just read of them in this server.
+//!
+//! The usual hybrid: most requests of a busy user cost no round trip, and a session that was ended
+//! at another server is still good here for as long as the cache may be behind. That span is stated,
+//! and it is the price: `revokes` is true of this arm with that delay and no longer one.
+
+use super::session::Sessions;
+use super::{ArmInfo, SchemeOptions};
+use crate::error::ServeError;
+use crate::stores::bounded::Bounded;
+use crate::stores::cached::Cached;
+use crate::stores::redis::RedisStore;
+
+/// The arm `session-cached@redis`.
+pub const REDIS: ArmInfo = ArmInfo {
+    arm: "session-cached@redis",
+    scheme: "session-cached",
+    store: Some("redis"),
+    summary: "A random id in a cookie, the session in Redis, and behind a local cache that may be 1 s \
+              old (`--cache-ttl`).",
+    authenticates: true,
+    stateful: true,
+    revokes: true,
+    revokes_refresh: false,
+    refreshes: false,
+    after_restart: "Everyone stays logged in with `--store-url redis://...`; a Redis that was \
+                    started for the run is gone with its sessions.",
+};
+
+/// Opens the arm, over the Redis of the URL or one that is started for it.
+///
+/// # Errors
+/// See [`RedisStore::open`].
+pub async fn open_redis(
+    options: &SchemeOptions,
+) -> Result<Sessions<Cached<Bounded<RedisStore>>>, ServeError> {
+    let store = RedisStore::open(options.store_url.as_deref(), options.idle).await?;
+    let cached = Cached::new(Bounded::new(store), options.cache_ttl, options.idle);
+    Ok(Sessions::new(cached, options))
+}
