@@ -84,15 +84,15 @@ fn a_campaign_leaves_its_files_and_the_report_is_rebuilt_byte_for_byte() {
         assert!(before.get(file).is_some_and(|bytes| !bytes.is_empty()), "{file}");
     }
     let trials = before.keys().filter(|name| name.starts_with("trials/")).count();
-    assert_eq!(trials, 2 * 6 + 2 * 3);
+    assert_eq!(trials, 2 * 8 + 2 * 4, "three arms, and the reference again");
 
     let report: Value = serde_json::from_slice(&before["report.json"]).unwrap();
-    assert_eq!(report["trials_complete"], 18);
+    assert_eq!(report["trials_complete"], 24);
     let csv = String::from_utf8(before["measurements.csv"].clone()).unwrap();
     for metric in
         ["goodput_rps", "response_p50_us", "server_cpu_us_per_request", "bytes_per_session"]
     {
-        for arm in ["none", "session@memory", "jwt-hs256"] {
+        for arm in ["none", "session@memory", "session@memory (again)", "jwt-hs256"] {
             let row = |line: &str| line.contains(&format!(",{arm},")) && line.contains(metric);
             assert!(csv.lines().any(row), "{metric} of {arm} is missing");
         }
@@ -518,7 +518,7 @@ fn an_interrupt_leaves_the_finished_trials_and_says_how_to_see_them() {
     assert!(rest.last().unwrap().contains("report.html"), "{rest:?}");
     let left = contents(&out);
     let trials = left.keys().filter(|name| name.starts_with("trials/")).count();
-    assert!((3..18).contains(&trials), "{trials}");
+    assert!((3..24).contains(&trials), "{trials}");
     let report: Value = serde_json::from_slice(&left["report.json"]).unwrap();
     assert_eq!(report["trials_complete"], trials);
 }
@@ -528,11 +528,11 @@ fn a_plan_says_what_would_run_and_runs_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let campaign = tiny(dir.path());
     let text = stdout(&authbench(&["plan", &campaign]));
-    assert!(text.contains("18 trials") && text.contains("[memory]"), "{text}");
+    assert!(text.contains("24 trials") && text.contains("[memory]"), "{text}");
     let plan: Value =
         serde_json::from_str(&stdout(&authbench(&["plan", &campaign, "--format", "json"])))
             .unwrap();
-    assert_eq!(plan["trials"].as_array().unwrap().len(), 18);
+    assert_eq!(plan["trials"].as_array().unwrap().len(), 24);
     let doctor: Value =
         serde_json::from_str(&stdout(&authbench(&["doctor", "--format", "json"]))).unwrap();
     assert!(!doctor["findings"].as_array().unwrap().is_empty());

@@ -66,7 +66,7 @@ fn judge(records: &[TrialRecord]) -> Result<()> {
     }
     let cell = |record: &TrialRecord| {
         let trial = &record.trial;
-        (trial.experiment.clone(), trial.arm.clone(), trial.level)
+        (trial.experiment.clone(), trial.name(), trial.level)
     };
     let mut cells: BTreeMap<_, (usize, usize)> = BTreeMap::new();
     let mut reason = None;

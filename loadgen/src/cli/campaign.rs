@@ -124,6 +124,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
         plan.seed,
         &plan.hash()[..12],
     ))?;
+    let names = plan.names();
     for name in &plan.experiments {
         let trials: Vec<_> = plan.trials.iter().filter(|t| t.experiment == *name).collect();
         let expected = trials.iter().map(|trial| trial.expected_ms()).sum();
@@ -133,12 +134,12 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
             trials.len(),
             minutes(expected)
         ))?;
-        let mut cells: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+        let mut cells: BTreeMap<u32, Vec<String>> = BTreeMap::new();
         for trial in trials.iter().filter(|trial| trial.block == 0) {
-            cells.entry(trial.level).or_default().push(&trial.arm);
+            cells.entry(trial.level).or_default().push(trial.name());
         }
         for (level, mut arms) in cells {
-            arms.sort_unstable_by_key(|arm| plan.arms.iter().position(|known| known == arm));
+            arms.sort_unstable_by_key(|arm| names.iter().position(|known| known == arm));
             let level = match level {
                 0 => "all levels in one trial".into(),
                 level => format!("{} users", grouped(u64::from(level))),
@@ -259,8 +260,8 @@ impl Bar {
 
 fn label(trial: &TrialPlan) -> String {
     match trial.level {
-        0 => format!("{} {}", trial.experiment, trial.arm),
-        level => format!("{} {} {} users", trial.experiment, trial.arm, grouped(level.into())),
+        0 => format!("{} {}", trial.experiment, trial.name()),
+        level => format!("{} {} {} users", trial.experiment, trial.name(), grouped(level.into())),
     }
 }
 

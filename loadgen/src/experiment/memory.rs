@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 
-use super::{Cell, Cells, ChartPlan, Experiment, Observation, levels};
+use super::{Cell, Cells, ChartPlan, Experiment, Observation, Summary, levels};
 use crate::error::Result;
 use crate::plan::{Action, FillPlan, SnapshotPlan};
 use crate::record::{ActionRecord, Doubt, MemoryUse, SnapshotRecord, TrialRecord};
 use crate::spec::Spec;
-use crate::stats::theil_sen;
+use crate::stats::{slope_over_trials, theil_sen};
 use crate::units::Span;
 
 /// Logins in steps over few connections, and the slope of memory over them.
@@ -122,10 +122,7 @@ impl Experiment for Memory {
             }
         }
         for (metric, read) in SLOPES {
-            let points: Vec<_> = snapshots(record)
-                .filter_map(|s| Some((s.sessions as f64, read(&s.memory)? as f64)))
-                .collect();
-            if let Some(slope) = theil_sen(&points) {
+            if let Some(slope) = theil_sen(&points(record, read)) {
                 observations.push(observation(None, metric, slope));
             }
         }
@@ -138,6 +135,16 @@ impl Experiment for Memory {
             observations.push(observation(None, "login_rps", rate));
         }
         observations
+    }
+
+    fn summarise(&self, trials: &[&TrialRecord], _blocks: u32, seed: u64) -> Vec<Summary> {
+        let connections = trials.iter().map(|trial| connections(trial)).max().unwrap_or(0);
+        let slope = |(metric, read): (&'static str, Reading)| {
+            let points: Vec<_> = trials.iter().map(|trial| points(trial, read)).collect();
+            let estimate = slope_over_trials(&points, seed)?;
+            Some(Summary { connections, metric, estimate, resampled: None })
+        };
+        SLOPES.into_iter().filter_map(slope).collect()
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
@@ -169,6 +176,11 @@ const SLOPES: [(&str, Reading); 3] = [
     ("resident_bytes_per_session", |memory| memory.pss_bytes),
     ("store_bytes_per_session", |memory| memory.store_bytes),
 ];
+
+/// Memory over logged-in users, as one trial read it.
+fn points(record: &TrialRecord, read: Reading) -> Vec<(f64, f64)> {
+    snapshots(record).filter_map(|s| Some((s.sessions as f64, read(&s.memory)? as f64))).collect()
+}
 
 fn snapshots(record: &TrialRecord) -> impl Iterator<Item = &SnapshotRecord> {
     record.actions.iter().filter_map(|did| match did {

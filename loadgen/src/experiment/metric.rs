@@ -99,6 +99,9 @@ pub const METRICS: &[Metric] = &[
     row("bytes_per_session", "bytes", "Allocated memory per session", Lower, Linear, no_load),
     row("resident_bytes_per_session", "bytes", "Memory per session (PSS)", Lower, Linear, no_load),
     row("store_bytes_per_session", "bytes", "Store memory per session", Lower, Linear, no_load),
+    row("usl_contention", "coefficient", "Contention (USL)", Lower, Linear, no_load),
+    row("usl_coherency", "coefficient", "Coherency (USL)", Lower, Linear, no_load),
+    row("usl_peak_users", "users", "Users at the peak (USL)", Higher, Log, no_load),
     row("login_rps", "requests/s", "Logins", Neither, Log, no_load),
 ];
 

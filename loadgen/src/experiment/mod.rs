@@ -6,17 +6,22 @@
 //! same for all and belongs to `campaign`; what follows, estimates and pages, to `report`. To add
 //! one, write a file and a line in [`EXPERIMENTS`].
 
+mod family;
 mod memory;
 mod metric;
 mod scaling;
+mod steady;
 
+pub use family::{SCALABILITY, family};
 pub use metric::{Better, METRICS, Metric, metric};
+pub use steady::{Steadiness, steadiness};
 
 use crate::error::{Error, Result};
-use crate::plan::{Action, PLAN_SCHEMA, Plan, TrialPlan, trial_seed};
+use crate::plan::{Action, PLAN_SCHEMA, Plan, TrialPlan, trial_seed, twin_of};
 use crate::random::shuffle;
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
+use crate::stats::{Estimate, Resampled};
 
 /// Every experiment there is.
 pub const EXPERIMENTS: &[&dyn Experiment] = &[&scaling::Scaling, &memory::Memory];
@@ -43,6 +48,13 @@ pub trait Experiment: Sync {
 
     /// What one trial measured.
     fn observe(&self, record: &TrialRecord) -> Vec<Observation>;
+
+    /// What the valid trials of one arm say together and none of them alone, such as the parameters
+    /// of a law; it takes the place of what single trials say of the same metric. `blocks` is how
+    /// often the plan runs each cell, and `seed` is the plan's.
+    fn summarise(&self, _trials: &[&TrialRecord], _blocks: u32, _seed: u64) -> Vec<Summary> {
+        Vec::new()
+    }
 
     /// What makes one trial's figures doubtful.
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt>;
@@ -98,6 +110,20 @@ pub struct Observation {
     pub value: f64,
 }
 
+/// A figure of all levels that all trials of an arm give together.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The most connections that carried a load.
+    pub connections: u32,
+    /// Name of the metric.
+    pub metric: &'static str,
+    /// The figure.
+    pub estimate: Estimate,
+    /// Its values in campaigns drawn anew, where it has none in a single trial; their logarithms
+    /// where the metric is compared as a ratio.
+    pub resampled: Option<Resampled>,
+}
+
 /// Whether so many valid trials of a cell stand for all of them: two in three do.
 pub const fn enough_valid(valid: usize, trials: usize) -> bool {
     valid > 0 && valid * 3 >= trials * 2
@@ -111,6 +137,8 @@ pub fn find(name: &str) -> Option<&'static dyn Experiment> {
 /// Makes the plan of a campaign: every experiment's cells, block after block, each block in an
 /// order of its own that depends on the seed alone, so that drift hits every arm alike. Within a
 /// block the arms of a level follow each other: what is compared is measured in the same minute.
+/// Where arms are compared, the reference runs twice in every block, the second time as an arm like
+/// any other: the A/A pair.
 ///
 /// # Errors
 /// `Config` when the spec asks for an unknown experiment or for nonsense.
@@ -129,14 +157,16 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
             return Err(spec.refuse(format!("[{name}]: expected 1 to 1000 blocks, found {blocks}")));
         }
         for block in 0..blocks {
-            for cell in ordered(spec.seed, name, block, &cells) {
+            for Place { cell, twin } in ordered(spec, name, block, &cells) {
+                let seed_of = if twin { twin_of(&cell.arm) } else { cell.arm.clone() };
                 trials.push(TrialPlan {
                     index: trials.len() as u32,
                     experiment: name.clone(),
                     arm: cell.arm.clone(),
+                    twin,
                     block,
                     level: cell.level,
-                    seed: trial_seed(spec.seed, name, &cell.arm, cell.level, block),
+                    seed: trial_seed(spec.seed, name, &seed_of, cell.level, block),
                     actions: cell.actions.clone(),
                 });
             }
@@ -155,14 +185,26 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
     })
 }
 
+/// A cell's place in a block: its own, or that of the reference's twin.
+struct Place<'a> {
+    cell: &'a Cell,
+    twin: bool,
+}
+
 /// The cells of one block in their order: levels shuffled, and the arms of each.
-fn ordered<'a>(seed: u64, name: &str, block: u32, cells: &'a [Cell]) -> Vec<&'a Cell> {
+fn ordered<'a>(spec: &Spec, name: &str, block: u32, cells: &'a [Cell]) -> Vec<Place<'a>> {
+    let seed = spec.seed;
     let mut levels: Vec<u32> = cells.iter().map(|cell| cell.level).collect();
     levels.sort_unstable();
     levels.dedup();
     shuffle(&mut levels, trial_seed(seed, name, "levels", 0, block));
     let of_level = |level: u32| {
-        let mut arms: Vec<&Cell> = cells.iter().filter(|cell| cell.level == level).collect();
+        let of_level = || cells.iter().filter(|cell| cell.level == level);
+        let mut arms: Vec<Place> = of_level().map(|cell| Place { cell, twin: false }).collect();
+        if spec.arms.len() > 1 {
+            let reference = of_level().filter(|cell| cell.arm == spec.reference);
+            arms.extend(reference.map(|cell| Place { cell, twin: true }));
+        }
         shuffle(&mut arms, trial_seed(seed, name, "arms", level, block));
         arms
     };
@@ -220,28 +262,65 @@ mod tests {
     fn every_block_has_every_cell_once_in_an_order_of_its_own() {
         let text = "name='t'\narms=['none','a','b']\n[scaling]\nusers=[1,10]\nblocks=6\n";
         let plan = plan(text).unwrap();
-        assert_eq!(plan.trials.len(), 36);
+        // Three arms and the reference's twin, at two levels, in six blocks.
+        assert_eq!(plan.trials.len(), 48);
+        type Order = [(String, u32)];
         let orders: Vec<Vec<(String, u32)>> = plan
             .trials
-            .chunks(6)
-            .map(|block| block.iter().map(|t| (t.arm.clone(), t.level)).collect())
+            .chunks(8)
+            .map(|block| block.iter().map(|t| (t.name(), t.level)).collect())
             .collect();
         for order in &orders {
             let mut cells = order.clone();
             cells.sort();
             cells.dedup();
-            assert_eq!(cells.len(), 6);
+            assert_eq!(cells.len(), 8);
         }
-        type Order = [(String, u32)];
         let levels = |order: &Order| order.iter().map(|cell| cell.1).collect::<Vec<_>>();
-        let arms = |order: &Order| order[..3].iter().map(|cell| cell.0.clone()).collect::<Vec<_>>();
+        let arms = |order: &Order| order[..4].iter().map(|cell| cell.0.clone()).collect::<Vec<_>>();
         for order in &orders {
             let of = levels(order);
-            assert!(of[..3].iter().all(|level| *level == of[0]), "arms of a level stay together");
+            assert!(of[..4].iter().all(|level| *level == of[0]), "arms of a level stay together");
         }
         assert!(orders.windows(2).any(|pair| levels(&pair[0]) != levels(&pair[1])));
         assert!(orders.windows(2).any(|pair| arms(&pair[0]) != arms(&pair[1])));
         assert!(plan.trials.iter().enumerate().all(|(i, t)| t.index as usize == i));
+    }
+
+    #[test]
+    fn the_reference_runs_twice_wherever_arms_are_compared() {
+        let tables = "[scaling]\nusers=[1,10]\nblocks=4\n\
+                      [memory]\nsessions=[0,100,200,300,400]\nblocks=4\n";
+        let of = |arms: &str| plan(&format!("name='t'\narms=[{arms}]\n{tables}")).unwrap();
+        let plan = of("'none','a','b'");
+        let twins: Vec<_> = plan.trials.iter().filter(|trial| trial.twin).collect();
+        assert_eq!(twins.len(), 12, "two levels and a fill, in four blocks");
+        for twin in &twins {
+            let is_like = |t: &&&TrialPlan| {
+                !t.twin
+                    && t.arm == twin.arm
+                    && t.block == twin.block
+                    && t.level == twin.level
+                    && t.experiment == twin.experiment
+            };
+            let like = plan.trials.iter().collect::<Vec<_>>();
+            let like = like.iter().find(is_like).unwrap();
+            assert_eq!((twin.arm.as_str(), &twin.actions), ("a", &like.actions));
+            assert_ne!(twin.seed, like.seed, "its load is drawn as that of another arm");
+        }
+        let first = |t: &TrialPlan| plan.trials.iter().position(|other| other == t).unwrap();
+        let before = twins.iter().filter(|twin| {
+            let like = plan.trials.iter().find(|t| {
+                !t.twin
+                    && (&t.arm, t.block, t.level) == (&twin.arm, twin.block, twin.level)
+                    && t.experiment == twin.experiment
+            });
+            first(twin) < first(like.unwrap())
+        });
+        assert!((1..twins.len()).contains(&before.count()), "now before its like, now after");
+        assert_eq!(plan.names(), ["none", "a", "a (again)", "b"]);
+        assert!(twins[0].file_stem().ends_with("-a-again"));
+        assert!(!of("'none'").has_twin(), "nothing is compared");
     }
 
     #[test]

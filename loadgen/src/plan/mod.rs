@@ -45,6 +45,10 @@ pub struct TrialPlan {
     pub experiment: String,
     /// The arm that is served.
     pub arm: String,
+    /// Whether this is the reference's second trial of the block: the A/A pair, which shows how
+    /// much an arm differs from itself.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub twin: bool,
     /// The block it belongs to, from 0.
     pub block: u32,
     /// The point of the sweep (users); 0 where the trial is not one point of a sweep.
@@ -137,13 +141,41 @@ impl TrialPlan {
         self.actions.iter().map(Action::expected_ms).sum::<u64>() + SERVER_START_AND_STOP_MS
     }
 
-    /// Stem of the record's file: `0007-jwt-hs256`.
+    /// What reports call its arm: `session@memory`, and `session@memory (again)` for the twin.
+    pub fn name(&self) -> String {
+        if self.twin { twin_of(&self.arm) } else { self.arm.clone() }
+    }
+
+    /// Stem of the record's file: `0007-jwt-hs256`; a twin's is `0008-session@memory-again`.
     pub fn file_stem(&self) -> String {
-        format!("{:04}-{}", self.index, self.arm)
+        let again = if self.twin { "-again" } else { "" };
+        format!("{:04}-{}{again}", self.index, self.arm)
     }
 }
 
+/// What reports call an arm that is measured a second time, as if it were another.
+pub fn twin_of(arm: &str) -> String {
+    format!("{arm} (again)")
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 impl Plan {
+    /// Whether the reference is measured twice in every block.
+    pub fn has_twin(&self) -> bool {
+        self.trials.iter().any(|trial| trial.twin)
+    }
+
+    /// The arms as reports name them: those of the campaign file, and the twin after its like.
+    pub fn names(&self) -> Vec<String> {
+        let twin = |arm: &String| (self.has_twin() && *arm == self.reference).then(|| twin_of(arm));
+        let named = |arm: &String| [Some(arm.clone()), twin(arm)];
+        self.arms.iter().flat_map(named).flatten().collect()
+    }
+
     /// The most connections that any trial opens at a time.
     pub fn connections(&self) -> u32 {
         let of = |action: &Action| match action {

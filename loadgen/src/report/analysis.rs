@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::answer::{Sentence, answer};
-use super::doubts::{DoubtSummary, WHOLE, doubts, is_invalid};
-use super::estimates::{Comparison, MARGIN, Measurement, comparisons, measurements};
-use crate::experiment::{self, metric};
-use crate::plan::Plan;
+use super::compare::{Comparison, Family, MARGIN, NoiseFloor, comparisons, families, noise_floors};
+use super::doubts::{DoubtSummary, WHOLE, doubts, is_invalid, pair_doubt};
+use super::estimates::{Measurement, measurements};
+use crate::experiment::{self, Steadiness, metric, steadiness};
+use crate::plan::{Plan, twin_of};
 use crate::record::{Host, TrialOutcome, TrialRecord};
 
 /// Everything a report says, before it is set in type.
@@ -28,6 +29,9 @@ pub struct Analysis {
     pub baseline: String,
     /// The arm that the other arms are compared with.
     pub reference: String,
+    /// What the reference's second run of every block is called; `None` in a campaign without an
+    /// A/A pair.
+    pub twin: Option<String>,
     /// The relative difference that counts as equal.
     pub margin: f64,
     /// The machine and the program.
@@ -40,6 +44,10 @@ pub struct Analysis {
     pub measurements: Vec<Measurement>,
     /// Every comparison with the baseline and with the reference.
     pub comparisons: Vec<Comparison>,
+    /// The families in which comparisons are corrected.
+    pub families: Vec<Family>,
+    /// The reference beside itself.
+    pub noise_floors: Vec<NoiseFloor>,
     /// What makes figures doubtful.
     pub doubts: Vec<DoubtSummary>,
     /// Trials that were planned.
@@ -69,6 +77,8 @@ pub struct ExperimentSummary {
     pub method: String,
     /// How often each cell was run.
     pub blocks: u32,
+    /// Whether its loads are long enough for the rule of steady state.
+    pub steadiness: Steadiness,
 }
 
 /// Analyses a campaign.
@@ -76,7 +86,10 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
     let complete: Vec<&TrialRecord> =
         records.iter().filter(|record| record.outcome == TrialOutcome::Complete).collect();
     let measurements = measurements(plan, &complete);
-    let comparisons = comparisons(plan, &measurements);
+    let noise_floors = noise_floors(plan, &measurements);
+    let comparisons = comparisons(plan, &measurements, &noise_floors);
+    let mut doubts = doubts(plan, &host, records);
+    doubts.extend(pair_doubt(&noise_floors));
     let answer = answer(plan, &measurements, &comparisons);
     let began = records.iter().map(|record| record.started_unix_ms).min().unwrap_or(0);
     let ended = records.iter().map(|record| record.started_unix_ms + record.wall_ms).max();
@@ -88,13 +101,16 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
         arms: plan.arms.clone(),
         baseline: plan.baseline.clone(),
         reference: plan.reference.clone(),
+        twin: plan.has_twin().then(|| twin_of(&plan.reference)),
         margin: MARGIN,
         answer,
         experiments: summaries(plan),
-        doubts: doubts(plan, &host, records),
+        doubts,
         host,
         measurements,
+        families: families(&comparisons),
         comparisons,
+        noise_floors,
         trials_planned: plan.trials.len(),
         trials_complete: complete.len(),
         trials_invalid: complete.iter().filter(|record| is_invalid(record)).count(),
@@ -111,12 +127,14 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
 fn summaries(plan: &Plan) -> Vec<ExperimentSummary> {
     let summary = |name: &String| {
         let experiment = experiment::find(name)?;
-        let blocks = plan.trials.iter().filter(|t| t.experiment == *name).map(|t| t.block + 1);
+        let trials = || plan.trials.iter().filter(|t| t.experiment == *name);
+        let blocks = trials().map(|t| t.block + 1);
         Some(ExperimentSummary {
             name: name.clone(),
             question: experiment.question().into(),
             method: experiment.method().into(),
             blocks: blocks.max().unwrap_or(0),
+            steadiness: steadiness(trials()),
         })
     };
     plan.experiments.iter().filter_map(summary).collect()

@@ -5,11 +5,13 @@
 
 use serde::Serialize;
 
-use super::estimates::{Comparison, Measurement};
+use super::compare::Comparison;
+use super::estimates::Measurement;
 use super::figure::{digits, figure, range};
+use super::words;
 use crate::experiment::metric;
 use crate::plan::Plan;
-use crate::stats::{Estimate, Verdict};
+use crate::stats::{Cause, Estimate, Verdict};
 use crate::units::grouped;
 
 /// A sentence of the answer.
@@ -41,6 +43,7 @@ pub(super) fn answer(
         sentences.extend(throughput(against, comparisons, rival));
         sentences.extend(cpu(plan, against, measurements, comparisons, rival));
         sentences.extend(tail(against, comparisons, rival));
+        sentences.extend(scalability(against, measurements, comparisons, rival));
     }
     for arm in plan.arms.iter().filter(|arm| **arm != plan.baseline) {
         sentences.extend(memory(measurements, arm));
@@ -89,6 +92,19 @@ fn by_how_much(ratio: &Estimate, verdict: Verdict, more: &str, less: &str) -> St
     }
 }
 
+/// Why it is not settled, and what would have been seen; nothing where it is.
+fn limits(c: &Comparison) -> String {
+    let mut limits = String::new();
+    match c.cause {
+        Some(Cause::Noise | Cause::NoInterval) | None => {}
+        Some(cause) => limits.push_str(&format!("; {}", words::cause(cause))),
+    }
+    if let (Verdict::Inconclusive, Some(from)) = (c.verdict, words::smallest_effect(c)) {
+        limits.push_str(&format!("; one of {from} would have been found four times in five"));
+    }
+    limits
+}
+
 fn users(comparison: &Comparison) -> String {
     grouped(comparison.users.unwrap_or(0))
 }
@@ -105,9 +121,10 @@ fn throughput(against: &str, comparisons: &[Comparison], arm: &str) -> Option<Se
     let text = match c.verdict {
         Verdict::Higher | Verdict::Lower => text,
         _ => format!(
-            "With {} concurrent users, requests a second of {arm} beside {}: {how}.",
+            "With {} concurrent users, requests a second of {arm} beside {}: {how}{}.",
             users(c),
-            against
+            against,
+            limits(c)
         ),
     };
     Some(Sentence { topic: "Throughput".into(), text, verdict: c.verdict })
@@ -125,11 +142,15 @@ fn cpu(
     let cost = |arm: &str| {
         let over = at_the_top(comparisons, name, arm, &plan.baseline)?;
         let d = &over.difference;
-        let (lo, _) = d.interval?;
-        Some(if lo > 0.0 {
-            format!("{} ({})", figure(d.point, "us"), range(d, "us"))
-        } else {
-            format!("nothing that these data can tell from none ({})", range(d, "us"))
+        d.interval?;
+        Some(match over.verdict {
+            Verdict::Higher | Verdict::Lower => {
+                format!("{} ({})", figure(d.point, "us"), range(d, "us"))
+            }
+            Verdict::Equivalent => format!("no more than the margin ({})", range(d, "us")),
+            Verdict::Inconclusive => {
+                format!("nothing that these data can tell from none ({})", range(d, "us"))
+            }
         })
     };
     let floor = measurements
@@ -151,9 +172,66 @@ fn cpu(
 fn tail(against: &str, comparisons: &[Comparison], arm: &str) -> Option<Sentence> {
     let c = at_the_top(comparisons, "response_p99_us", arm, against)?;
     let how = by_how_much(c.ratio.as_ref()?, c.verdict, "higher", "lower");
-    let text =
-        format!("The p99 response time of {arm} under that load, beside {}: {how}.", against);
+    let text = format!(
+        "The p99 response time of {arm} under that load, beside {against}: {how}{}.",
+        limits(c)
+    );
     Some(Sentence { topic: "Tail latency".into(), text, verdict: c.verdict })
+}
+
+/// Whether two arms scale differently, as opposed to cost more per request.
+fn scalability(
+    against: &str,
+    measurements: &[Measurement],
+    comparisons: &[Comparison],
+    arm: &str,
+) -> Option<Sentence> {
+    let of = |name: &str| at_the_top(comparisons, name, arm, against);
+    let (contention, coherency) = (of("usl_contention")?, of("usl_coherency")?);
+    let found = |name: &str, arm: &str| {
+        let m = measurements.iter().find(|m| m.valid && m.metric == name && m.arm == arm)?;
+        let (lo, _) = m.estimate.interval?;
+        let text = format!("{} ({})", figure(m.estimate.point, m.unit), range(&m.estimate, m.unit));
+        Some((text, lo))
+    };
+    let (own, _) = found("usl_contention", arm)?;
+    let (other, _) = found("usl_contention", against)?;
+    let (own_pairs, own_lo) = found("usl_coherency", arm)?;
+    let (other_pairs, other_lo) = found("usl_coherency", against)?;
+    let worse = |c: &Comparison| match c.verdict {
+        Verdict::Higher => Some("worse"),
+        Verdict::Lower => Some("better"),
+        Verdict::Equivalent | Verdict::Inconclusive => None,
+    };
+    let which = |c: &Comparison, what: &str| worse(c).map(|worse| format!("{worse} by {what}"));
+    let said: Vec<String> = [which(contention, "contention"), which(coherency, "coherency")]
+        .into_iter()
+        .flatten()
+        .collect();
+    let verdict = match (coherency.verdict, contention.verdict) {
+        (Verdict::Inconclusive | Verdict::Equivalent, of) => of,
+        (of, _) => of,
+    };
+    let conclusion = if said.is_empty() {
+        format!(
+            "Whether {arm} scales otherwise than {against}, beyond what a request costs, these \
+             data do not settle"
+        )
+    } else {
+        format!("Beyond what a request costs, {arm} scales {} than {against}", said.join(" and "))
+    };
+    let no_peak = match (own_lo > 0.0, other_lo > 0.0) {
+        (true, true) => "",
+        _ => {
+            "; where coherency may be 0, throughput may never fall, and nothing is said beyond the \
+              levels measured"
+        }
+    };
+    let text = format!(
+        "{conclusion}: contention {own} against {other}, coherency {own_pairs} against \
+         {other_pairs}{no_peak}."
+    );
+    Some(Sentence { topic: "Scaling".into(), text, verdict })
 }
 
 fn memory(measurements: &[Measurement], arm: &str) -> Option<Sentence> {

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::experiment;
+use super::compare::NoiseFloor;
+use crate::experiment::{self, metric};
 use crate::plan::Plan;
 use crate::record::{Doubt, Host, TrialOutcome, TrialRecord};
+use crate::units::grouped;
 
 /// The place of a doubt about every figure.
 pub(super) const WHOLE: &str = "the whole campaign";
@@ -54,7 +56,7 @@ pub(super) fn doubts(plan: &Plan, host: &Host, records: &[TrialRecord]) -> Vec<D
                 .entry(doubt.code.clone())
                 .or_insert_with(|| (doubt.clone(), BTreeMap::new()));
             worst.invalidates |= doubt.invalidates;
-            let place = (trial.experiment.clone(), trial.level, trial.arm.clone());
+            let place = (trial.experiment.clone(), trial.level, trial.name());
             *places.entry(place).or_default() += 1;
         }
     }
@@ -63,11 +65,11 @@ pub(super) fn doubts(plan: &Plan, host: &Host, records: &[TrialRecord]) -> Vec<D
             let of = plan
                 .trials
                 .iter()
-                .filter(|t| t.experiment == experiment && t.level == level && t.arm == arm)
+                .filter(|t| t.experiment == experiment && t.level == level && t.name() == arm)
                 .count();
             let at = match level {
                 0 => String::new(),
-                level => format!(" at {} users", crate::units::grouped(u64::from(level))),
+                level => format!(" at {} users", grouped(u64::from(level))),
             };
             format!("{experiment}, {arm}{at}: {count} of {of} trials")
         };
@@ -86,6 +88,26 @@ pub(super) fn doubts(plan: &Plan, host: &Host, records: &[TrialRecord]) -> Vec<D
         });
     }
     found
+}
+
+/// The doubt that follows from an A/A pair that differs: the campaign sees what is not there.
+pub(super) fn pair_doubt(floors: &[NoiseFloor]) -> Option<DoubtSummary> {
+    let place = |floor: &NoiseFloor| {
+        let at =
+            floor.users.map_or_else(String::new, |users| format!(" at {} users", grouped(users)));
+        format!("{}, {}{at}", floor.experiment, metric(floor.metric).label)
+    };
+    let places: Vec<String> = floors.iter().filter(|f| f.differs).map(place).collect();
+    let doubt = Doubt {
+        invalidates: false,
+        code: "aa_pair_differs".into(),
+        what: "the same arm, measured twice, differed from itself by more than chance".into(),
+        remedy:
+            "what is called a difference there is larger than that; find out what disturbs the \
+                 machine, or repeat with more blocks (by chance it happens in one family of twenty)"
+                .into(),
+    };
+    (!places.is_empty()).then_some(DoubtSummary { doubt, places })
 }
 
 /// Share of CPU time taken away by the host beyond which figures are noisier than need be.

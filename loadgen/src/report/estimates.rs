@@ -1,22 +1,19 @@
-//! Figures and comparisons: observations of trials become estimates with intervals.
+//! Figures: observations of trials become estimates with intervals.
 //!
 //! Values are gathered by experiment, metric, level, arm, connections and rate, one a block; those
 //! of invalid trials are kept apart, and count only where too few valid ones are left to stand
-//! alone.
+//! alone. What only all trials of an arm say together, such as the parameters of a law, comes from
+//! its experiment.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::doubts::is_invalid;
-use crate::experiment::{self, Observation, enough_valid};
+use crate::experiment::{self, Observation, Summary, enough_valid, metric};
 use crate::plan::Plan;
 use crate::record::TrialRecord;
-use crate::stats::{Estimate, Verdict, estimate, paired_difference, paired_ratio};
-
-/// The relative difference that still counts as equal. A smaller one would decide no choice of a
-/// scheme, and two cores cannot tell it from noise.
-pub(super) const MARGIN: f64 = 0.03;
+use crate::stats::{Estimate, Resampled, estimate};
 
 /// One figure: a metric of an arm at a level.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -43,27 +40,9 @@ pub struct Measurement {
     /// The values of the trials, by block.
     #[serde(skip)]
     pub by_block: BTreeMap<u32, f64>,
-}
-
-/// An arm beside another, in one metric at one level.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Comparison {
-    /// The experiment.
-    pub experiment: String,
-    /// The metric.
-    pub metric: &'static str,
-    /// Users who were logged in; `None` for a figure of all levels.
-    pub users: Option<u64>,
-    /// The arm.
-    pub arm: String,
-    /// The arm it is compared with.
-    pub against: String,
-    /// Arm divided by the other; `None` where a value is not positive.
-    pub ratio: Option<Estimate>,
-    /// Arm minus the other, in the metric's unit.
-    pub difference: Estimate,
-    /// What the ratio says.
-    pub verdict: Verdict,
+    /// Its values in campaigns drawn anew, where single trials have none.
+    #[serde(skip)]
+    pub resampled: Option<Resampled>,
 }
 
 /// Where a figure stands: experiment, metric's place in the table, users, arm's place, connections,
@@ -73,13 +52,75 @@ type Key = (usize, usize, Option<u64>, usize, u32, Option<u64>);
 /// Values of one figure by block: of valid trials, and of invalid ones.
 type Values = (BTreeMap<u32, f64>, BTreeMap<u32, f64>);
 
+/// Every figure of a campaign, in the order of experiments, metrics, levels and arms.
 pub(super) fn measurements(plan: &Plan, complete: &[&TrialRecord]) -> Vec<Measurement> {
+    let names = plan.names();
+    let mut measurements = of_trials(plan, &names, complete);
+    for name in &plan.experiments {
+        for arm in &names {
+            summarise(plan, name, arm, complete, &mut measurements);
+        }
+    }
+    let row = |m: &Measurement| experiment::METRICS.iter().position(|row| row.name == m.metric);
+    measurements.sort_by_cached_key(|m| {
+        let experiment = plan.experiments.iter().position(|name| *name == m.experiment);
+        let arm = names.iter().position(|name| *name == m.arm);
+        let rate = m.rate.map(|rate| (rate * 1e6) as u64);
+        (experiment, row(m), m.users, arm, m.connections, rate)
+    });
+    measurements
+}
+
+/// Adds what the valid trials of an arm say together.
+fn summarise(
+    plan: &Plan,
+    name: &str,
+    arm: &str,
+    complete: &[&TrialRecord],
+    measurements: &mut Vec<Measurement>,
+) {
+    let Some(experiment) = experiment::find(name) else { return };
+    let is_of = |r: &&&TrialRecord| r.trial.experiment == name && r.trial.name() == arm;
+    let trials: Vec<&TrialRecord> =
+        complete.iter().filter(is_of).copied().filter(|record| !is_invalid(record)).collect();
+    let blocks = plan.trials.iter().filter(|t| t.experiment == name).map(|t| t.block + 1).max();
+    if trials.is_empty() {
+        return;
+    }
+    for summary in experiment.summarise(&trials, blocks.unwrap_or(0), plan.seed) {
+        let Summary { connections, metric: of, estimate, resampled } = summary;
+        let known = measurements
+            .iter_mut()
+            .find(|m| m.experiment == name && m.arm == arm && m.metric == of && m.users.is_none());
+        match known {
+            // Figures of all trials, because too few are valid, stay as they are.
+            Some(known) if !known.valid => {}
+            Some(known) => (known.estimate, known.resampled) = (estimate, resampled),
+            None => measurements.push(Measurement {
+                experiment: name.into(),
+                arm: arm.into(),
+                users: None,
+                connections,
+                rate: None,
+                metric: of,
+                unit: metric(of).unit,
+                estimate,
+                valid: true,
+                by_block: BTreeMap::new(),
+                resampled,
+            }),
+        }
+    }
+}
+
+/// What single trials say, gathered.
+fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Measurement> {
     let mut cells: BTreeMap<Key, Values> = BTreeMap::new();
     for record in complete {
         let Some(experiment) = experiment::find(&record.trial.experiment) else { continue };
         let valid = !is_invalid(record);
         for observation in experiment.observe(record) {
-            let Some(key) = key(plan, record, &observation) else { continue };
+            let Some(key) = key(plan, names, record, &observation) else { continue };
             let (usable, doubtful) = cells.entry(key).or_default();
             let values = if valid { usable } else { doubtful };
             values.insert(record.trial.block, observation.value);
@@ -99,7 +140,7 @@ pub(super) fn measurements(plan: &Plan, complete: &[&TrialRecord]) -> Vec<Measur
         let values: Vec<f64> = by_block.values().copied().collect();
         Some(Measurement {
             experiment: plan.experiments[experiment].clone(),
-            arm: plan.arms[arm].clone(),
+            arm: names[arm].clone(),
             users,
             connections,
             rate: rate.map(|rate| rate as f64 / 1e6),
@@ -108,64 +149,26 @@ pub(super) fn measurements(plan: &Plan, complete: &[&TrialRecord]) -> Vec<Measur
             estimate: estimate(&values, metric.scale)?,
             valid,
             by_block,
+            resampled: None,
         })
     };
     cells.into_iter().filter_map(measurement).collect()
 }
 
-fn key(plan: &Plan, record: &TrialRecord, observation: &Observation) -> Option<Key> {
+fn key(
+    plan: &Plan,
+    names: &[String],
+    record: &TrialRecord,
+    observation: &Observation,
+) -> Option<Key> {
     let trial = &record.trial;
+    let arm = trial.name();
     Some((
         plan.experiments.iter().position(|name| *name == trial.experiment)?,
         experiment::METRICS.iter().position(|metric| metric.name == observation.metric)?,
         observation.users,
-        plan.arms.iter().position(|arm| *arm == trial.arm)?,
+        names.iter().position(|name| *name == arm)?,
         observation.connections,
         observation.rate.map(|rate| (rate * 1e6) as u64),
     ))
-}
-
-/// Compares every arm with the baseline, and with the reference, wherever both have valid figures.
-pub(super) fn comparisons(plan: &Plan, measurements: &[Measurement]) -> Vec<Comparison> {
-    let mut comparisons = Vec::new();
-    for one in measurements.iter().filter(|m| m.valid) {
-        let mut others: Vec<&String> = vec![&plan.baseline];
-        if plan.reference != plan.baseline {
-            others.push(&plan.reference);
-        }
-        for against in others {
-            let other = measurements.iter().find(|other| {
-                other.valid
-                    && other.arm == *against
-                    && other.arm != one.arm
-                    // The baseline beside the reference says nothing that its inverse does not.
-                    && one.arm != plan.baseline
-                    && (&other.experiment, other.metric, other.users, other.connections)
-                        == (&one.experiment, one.metric, one.users, one.connections)
-                    && other.rate == one.rate
-            });
-            comparisons.extend(other.and_then(|other| compare(one, other)));
-        }
-    }
-    comparisons
-}
-
-fn compare(one: &Measurement, other: &Measurement) -> Option<Comparison> {
-    let pairs: Vec<(f64, f64)> = one
-        .by_block
-        .iter()
-        .filter_map(|(block, value)| Some((*value, *other.by_block.get(block)?)))
-        .collect();
-    let ratio = paired_ratio(&pairs);
-    let verdict = ratio.as_ref().map_or(Verdict::Inconclusive, |r| Verdict::on_ratio(r, MARGIN));
-    Some(Comparison {
-        experiment: one.experiment.clone(),
-        metric: one.metric,
-        users: one.users,
-        arm: one.arm.clone(),
-        against: other.arm.clone(),
-        ratio,
-        difference: paired_difference(&pairs)?,
-        verdict,
-    })
 }

@@ -15,6 +15,7 @@ pub fn figure(value: f64, unit: &str) -> String {
         }
         "bytes" => format!("{} bytes", digits(value)),
         "requests/s" => format!("{} /s", digits(value)),
+        "coefficient" => significant(value),
         "share" => format!("{} %", digits(value * 100.0)),
         _ => format!("{} {unit}", digits(value)),
     }
@@ -54,6 +55,15 @@ pub(super) fn signed_range(difference: &Estimate, unit: &str) -> String {
 /// The interval of a ratio.
 pub(super) fn times_range(ratio: &Estimate) -> String {
     between(ratio, times)
+}
+
+/// Three significant digits however small it is: `0.125`, `0.0000521`.
+fn significant(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return "0".into();
+    }
+    let decimals = (2 - value.abs().log10().floor() as i32).clamp(0, 12) as usize;
+    format!("{value:.decimals$}")
 }
 
 /// Three significant digits, with commas in whole numbers.
@@ -110,6 +120,10 @@ mod tests {
             (0.001, "share", "0.10 %"),
             (-1234.0, "bytes", "-1,230 bytes"),
             (999.9, "us", "1000 µs"),
+            (0.124_96, "coefficient", "0.125"),
+            (-0.000_052_14, "coefficient", "-0.0000521"),
+            (0.0, "coefficient", "0"),
+            (96.52, "users", "96.5 users"),
         ] {
             assert_eq!(figure(value, unit), text);
         }

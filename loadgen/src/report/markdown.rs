@@ -138,6 +138,9 @@ fn cell(cell: &Cell) -> String {
             if let Some(finding) = finding {
                 let (mark, word) = words::verdict(finding.verdict);
                 let _ = write!(out, " {mark} {word}");
+                if let Some(from) = &finding.from {
+                    let _ = write!(out, " from {}", text(from));
+                }
             }
             if *valid { out } else { format!("INVALID {out}") }
         }
@@ -184,7 +187,7 @@ mod tests {
             }
         }
         tables.retain(|lines| !lines.is_empty());
-        assert_eq!(tables.len(), 5);
+        assert_eq!(tables.len(), 9);
         for lines in tables {
             let borders = |line: &str| line.replace("\\|", "").matches('|').count();
             for line in &lines {

@@ -8,6 +8,7 @@
 mod analysis;
 mod answer;
 mod chart;
+mod compare;
 mod csv;
 mod doubts;
 mod estimates;
@@ -20,8 +21,9 @@ mod table;
 mod words;
 
 pub use analysis::{Analysis, ExperimentSummary, analyse};
+pub use compare::{ComparedAs, Comparison, Family, NoiseFloor};
 pub use doubts::DoubtSummary;
-pub use estimates::{Comparison, Measurement};
+pub use estimates::Measurement;
 pub use figure::{figure, range};
 
 /// A format of the report: what it is called, its file, and how it is set.

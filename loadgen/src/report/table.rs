@@ -5,9 +5,11 @@
 //! supplies punctuation only: HTML and Markdown cannot disagree. No figure is computed here.
 
 use super::analysis::Analysis;
+use super::compare::{ComparedAs, Comparison};
 use super::estimates::Measurement;
 use super::figure::{figure, range, signed, signed_range, times, times_range};
-use crate::experiment::{self, Better, Metric, metric};
+use super::words;
+use crate::experiment::{self, Better, Metric, SCALABILITY, family, metric};
 use crate::stats::{Estimate, Verdict};
 use crate::units::grouped;
 
@@ -72,12 +74,14 @@ pub(super) enum Cell {
 }
 
 /// What a comparison says, and whether that is good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     /// What it says.
     pub(super) verdict: Verdict,
     /// Whether the arm does better; `None` where neither can be said.
     pub(super) better: Option<bool>,
+    /// Where it is inconclusive, the smallest effect that would have been seen.
+    pub(super) from: Option<String>,
 }
 
 /// How a metric is seen.
@@ -89,6 +93,10 @@ enum View {
     Over,
     /// The ratio to the reference.
     Beside,
+    /// The difference to the reference, where there is no ratio.
+    Apart,
+    /// How far the reference, measured twice, differs from itself.
+    Floor,
 }
 
 /// The metrics that a reader asks for first; those of an experiment's charts are added.
@@ -124,9 +132,49 @@ const RATIOS: &[&str] = &[
 
 /// The tables of an experiment that a reader should see; those without a row are left out.
 pub(super) fn key_tables(analysis: &Analysis, experiment: &str) -> Vec<Table> {
+    let mut tables = figures(analysis, experiment);
+    tables.extend(scalability(analysis, experiment));
+    tables.extend(noise_floor(analysis, experiment));
+    tables.extend(inference::families(analysis, experiment));
+    tables
+}
+
+/// The parameters of the scalability law, where it was fitted.
+fn scalability(analysis: &Analysis, experiment: &str) -> Option<Table> {
+    let metrics = analysis.metrics(experiment);
+    let law = || metrics.iter().copied().filter(|m| family(m) == SCALABILITY);
+    let columns: Vec<_> = law()
+        .map(|m| (View::Figure, m))
+        .chain(law().filter(|m| m.unit == "coefficient").map(|m| (View::Apart, m)))
+        .collect();
+    let note = "The Universal Scalability Law, fitted to the right answers a second at all levels; \
+                bootstrap over blocks. Where the interval of coherency holds 0, throughput may \
+                never fall, and no peak is named; a peak beyond the levels measured is an \
+                extrapolation. Figures are cut at 0, and differences are those of fits that are \
+                not, so that their errors are even.";
+    build(analysis, experiment, true, "How the arms scale", note, &columns)
+}
+
+/// The reference beside itself: per level, or of the figures of all levels where those are the
+/// answer.
+fn noise_floor(analysis: &Analysis, experiment: &str) -> Option<Table> {
+    let metrics = analysis.metrics(experiment);
+    let seen = |m: &&&Metric| ADDED.contains(&m.name) || RATIOS.contains(&m.name);
+    let columns: Vec<_> = metrics.iter().filter(seen).map(|m| (View::Floor, *m)).collect();
+    let title = format!("Noise floor: {} beside itself", analysis.reference);
+    let note = "The same arm, measured twice in every block under two names: how far the interval \
+                of the two reaches from no difference, and that interval. No smaller difference is \
+                called one.";
+    let of = |overall| build(analysis, experiment, overall, &title, note, &columns);
+    of(true).or_else(|| of(false))
+}
+
+/// The figures, and what is added to the baseline and beside the reference.
+fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
     let charts = experiment::find(experiment).map_or(&[][..], |e| e.charts());
     let charted = |m: &Metric| charts.iter().any(|chart| chart.metric == m.name);
-    let metrics = analysis.metrics(experiment);
+    let mut metrics = analysis.metrics(experiment);
+    metrics.retain(|m| family(m) != SCALABILITY);
     let seen = |view: View, wanted: &dyn Fn(&Metric) -> bool| {
         let wanted = metrics.iter().filter(|m| wanted(m));
         wanted.map(|m| (view, *m)).collect::<Vec<_>>()
@@ -162,7 +210,9 @@ pub(super) fn key_tables(analysis: &Analysis, experiment: &str) -> Vec<Table> {
         &format!("Beside {reference}"),
         &format!(
             "Arm divided by {reference}, paired by block; 1 is the same. Within {:.0} % counts as \
-             equivalent.",
+             equivalent. The interval is of one comparison, the verdict of all of its family; \
+             where it is inconclusive, \"from\" is the smallest difference that would have been \
+             found four times in five.",
             analysis.margin * 100.0
         ),
         &ratios,
@@ -296,6 +346,7 @@ fn head(analysis: &Analysis, view: View, metric: &Metric, overall: bool) -> Colu
     let label = match view {
         View::Over if overall => format!("{}, more than {}", metric.label, analysis.baseline),
         View::Beside if overall => format!("{}, ratio to {}", metric.label, analysis.reference),
+        View::Apart => format!("{}, more than {}", metric.label, analysis.reference),
         _ => metric.label.to_string(),
     };
     let hint = match metric.better {
@@ -326,6 +377,9 @@ fn look_up(
             None => (Cell::Empty, None),
         };
     }
+    if view == View::Floor {
+        return floor(analysis, experiment, users, arm, metric);
+    }
     let against = if view == View::Over { &analysis.baseline } else { &analysis.reference };
     let found = analysis.comparisons.iter().find(|c| {
         (c.experiment.as_str(), c.metric, c.users) == (experiment, metric.name, users)
@@ -335,11 +389,47 @@ fn look_up(
     let seen = found.and_then(|c| match view {
         View::Beside => {
             let ratio = c.ratio.as_ref()?;
-            let finding = Finding { verdict: c.verdict, better: merit(c.verdict, metric.better) };
             let interval = times_range(ratio);
-            Some((cell(times(ratio.point), interval, true, Some(finding)), ratio.n))
+            Some((cell(times(ratio.point), interval, true, Some(finding(c))), ratio.n))
+        }
+        View::Apart => {
+            let interval = signed_range(&c.difference, unit);
+            let figure = signed(c.difference.point, unit);
+            Some((cell(figure, interval, true, Some(finding(c))), c.difference.n))
         }
         _ => Some((difference(&c.difference, unit), c.difference.n)),
+    });
+    seen.map_or((Cell::Empty, None), |(cell, n)| (cell, Some(n)))
+}
+
+fn finding(comparison: &Comparison) -> Finding {
+    let inconclusive = comparison.verdict == Verdict::Inconclusive;
+    Finding {
+        verdict: comparison.verdict,
+        better: merit(comparison.verdict, metric(comparison.metric).better),
+        from: words::smallest_effect(comparison).filter(|_| inconclusive),
+    }
+}
+
+/// How far the reference differs from itself; of other arms nothing.
+fn floor(
+    analysis: &Analysis,
+    experiment: &str,
+    users: Option<u64>,
+    arm: &str,
+    metric: &Metric,
+) -> (Cell, Option<u32>) {
+    let found = analysis.noise_floors.iter().find(|f| {
+        (f.experiment.as_str(), f.metric, f.users) == (experiment, metric.name, users)
+            && f.arm == arm
+    });
+    let seen = found.and_then(|f| {
+        let figure = format!("± {}", words::effect(f.floor?, f.compared_as, metric.unit));
+        let interval = match (f.compared_as, &f.ratio) {
+            (ComparedAs::Ratio, Some(ratio)) => times_range(ratio),
+            _ => signed_range(&f.difference, metric.unit),
+        };
+        Some((cell(figure, interval, true, None), f.difference.n))
     });
     seen.map_or((Cell::Empty, None), |(cell, n)| (cell, Some(n)))
 }
@@ -365,6 +455,10 @@ fn trials(ns: &[Option<u32>]) -> String {
         _ => String::new(),
     }
 }
+
+mod inference;
+
+pub(super) use inference::every_comparison;
 
 #[cfg(test)]
 mod tests {

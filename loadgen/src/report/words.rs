@@ -4,9 +4,11 @@
 //! follows from the data of the campaign; none is said of a campaign that it does not fit.
 
 use super::analysis::Analysis;
+use super::compare::{ComparedAs, Comparison};
 use super::doubts::DoubtSummary;
-use super::figure::figure;
-use crate::stats::Verdict;
+use super::figure::{digits, figure};
+use crate::experiment::metric;
+use crate::stats::{Cause, Verdict};
 use crate::units::grouped;
 
 /// A mark and a word for a verdict: the mark tells it apart without colour.
@@ -17,6 +19,35 @@ pub(super) fn verdict(verdict: Verdict) -> (&'static str, &'static str) {
         Verdict::Equivalent => ("=", "equivalent"),
         Verdict::Inconclusive => ("?", "inconclusive"),
     }
+}
+
+/// Why a comparison is inconclusive.
+pub(super) fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::NoInterval => "one block, or values without a ratio, has no interval",
+        Cause::Noise => "the noise is larger",
+        Cause::Correction => "among so many comparisons it may be chance",
+        Cause::NoiseFloor => "the same arm differs as much from itself",
+        Cause::FloorUnknown => "the noise floor is not known here",
+    }
+}
+
+/// An effect: a share of 1 for a ratio, else a figure in the metric's unit.
+pub(super) fn effect(effect: f64, compared_as: ComparedAs, unit: &str) -> String {
+    match compared_as {
+        ComparedAs::Ratio => format!("{} %", digits(effect * 100.0)),
+        ComparedAs::Difference => figure(effect, unit),
+    }
+}
+
+/// The smallest effect that a comparison could have seen.
+pub(super) fn smallest_effect(c: &Comparison) -> Option<String> {
+    c.smallest_effect.map(|of| effect(of, c.compared_as, metric(c.metric).unit))
+}
+
+/// A p value as people read it.
+pub(super) fn p_value(p: f64) -> String {
+    if p < 0.0001 { "< 0.0001".into() } else { format!("{p:.4}") }
 }
 
 /// What, where and when, in a line.
@@ -170,12 +201,42 @@ pub(super) fn cautions(analysis: &Analysis) -> Vec<String> {
          of other machines, versions or loads."
             .into(),
     );
+    cautions.extend(warm_up(analysis));
     cautions.push(format!(
-        "The analysis makes {} comparisons and corrects none for their number: of those without a \
-         true difference, about one interval in twenty misses it by chance.",
-        grouped(analysis.comparisons.len() as u64)
+        "The analysis makes {} comparisons in {} families and corrects each verdict for the number \
+         in its family; the intervals beside them are of one comparison each, so about one in \
+         twenty misses the truth by chance.",
+        grouped(analysis.comparisons.len() as u64),
+        analysis.families.len(),
     ));
+    cautions.push(match (&analysis.twin, analysis.noise_floors.is_empty()) {
+        (Some(_), false) => format!(
+            "The noise floor is that of {}, measured twice in every block. It is an estimate from \
+             as many blocks as any other.",
+            analysis.reference
+        ),
+        (Some(_), true) => format!(
+            "{} was to be measured twice in every block, and has no two valid runs anywhere, so \
+             the noise floor is not known and nothing is called a difference.",
+            analysis.reference
+        ),
+        (None, _) => "This campaign measured no arm twice, so it has no noise floor: its verdicts \
+                      rest on the corrected tests alone."
+            .into(),
+    });
     cautions
+}
+
+/// Where loads were too short for the rule of steady state.
+fn warm_up(analysis: &Analysis) -> Option<String> {
+    let short = || analysis.experiments.iter().filter(|e| e.steadiness.not_judged > 0);
+    let names: Vec<&str> = short().map(|e| e.name.as_str()).collect();
+    let warm_up_ms = short().map(|e| e.steadiness.fixed_warmup_ms).max()?;
+    Some(format!(
+        "The loads of {} are too short to be judged for a steady state, which takes 5 s: their \
+         warm-up was a fixed cut of {warm_up_ms} ms.",
+        names.join(" and "),
+    ))
 }
 
 /// Commands that make this report again: what each does, and the command.
@@ -202,6 +263,11 @@ pub(super) fn identity(analysis: &Analysis) -> Vec<(&'static str, String)> {
 
 /// The words of the report.
 pub(super) const GLOSSARY: &[(&str, &str)] = &[
+    (
+        "A/A pair",
+        "The reference, measured twice in every block under two names: what a campaign shows where \
+         there is nothing to see.",
+    ),
     ("arm", "One thing compared: a scheme, and the store that holds its state (scheme@store)."),
     ("baseline", "The arm without authentication: the same routes, and nothing to check."),
     (
@@ -210,10 +276,25 @@ pub(super) const GLOSSARY: &[(&str, &str)] = &[
     ),
     ("closed loop", "Each user asks again only once the answer has come."),
     (
+        "contention, coherency",
+        "Of the Universal Scalability Law: the share of the work that has to queue, and what every \
+         pair of users adds to it.",
+    ),
+    (
+        "family",
+        "The comparisons of one group of metrics in one experiment, whose verdicts are corrected \
+         together (Holm).",
+    ),
+    (
         "interval",
         "Made so that 95 in 100 such campaigns hold the true value; Student's t over n blocks.",
     ),
     ("n", "The number of trials, each on a fresh server process; never of requests."),
+    (
+        "noise floor",
+        "How far the A/A pair's interval reaches from no difference; no smaller difference is \
+         called one.",
+    ),
     ("p99", "The time that 99 % of the requests did not exceed."),
     (
         "PSS",
@@ -225,8 +306,9 @@ pub(super) const GLOSSARY: &[(&str, &str)] = &[
     ("slope", "What one more user adds: the Theil-Sen slope of memory over logged-in users."),
     (
         "verdict",
-        "Higher or lower when the whole interval of the ratio is on one side of 1; equivalent when \
-         it is within the margin; else inconclusive.",
+        "Higher or lower when the paired test still says so after the correction for its family, \
+         and the point is beyond the noise floor; equivalent when the interval is within the \
+         margin, corrected likewise; else inconclusive.",
     ),
 ];
 

@@ -39,11 +39,13 @@ const DASHES: [usize; 3] = [0, 2, 3];
 
 /// The look of an arm.
 pub(super) fn look(analysis: &Analysis, arm: &str) -> Look {
+    // A twin is the same arm.
+    let arm = if analysis.twin.as_deref() == Some(arm) { &analysis.reference } else { arm };
     if arm == analysis.baseline {
         return Look { colour: 0, marker: 0, dashes: 1 };
     }
     let others = analysis.arms.iter().filter(|other| **other != analysis.baseline);
-    let place = others.take_while(|other| *other != arm).count();
+    let place = others.take_while(|other| other.as_str() != arm).count();
     // Once the colours are used up, markers and dashes move on, so that no look comes back.
     let round = place / COLOURS;
     Look {

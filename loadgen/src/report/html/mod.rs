@@ -12,7 +12,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::analysis::{Analysis, ExperimentSummary};
 use super::answer::Sentence;
 use super::chart::{charts, look, marker};
-use super::table::{every_measurement, key_tables};
+use super::table::{every_comparison, every_measurement, key_tables};
 use super::words;
 
 pub(super) const STYLE: &str = include_str!("page.css");
@@ -160,6 +160,14 @@ fn in_figures(analysis: &Analysis) -> Markup {
                     p.note { (every.note) }
                     (tables::table(analysis, &every))
                 }
+                @let compared = every_comparison(analysis, &experiment.name);
+                @if !compared.rows.is_empty() {
+                    details {
+                        summary { (compared.title) " (" (compared.rows.len()) ")" }
+                        p.note { (compared.note) }
+                        (tables::table(analysis, &compared))
+                    }
+                }
             }
         }
     }
@@ -208,7 +216,13 @@ fn setting(analysis: &Analysis) -> Markup {
             h2 { "How it was measured" }
             @for experiment in &analysis.experiments {
                 (question(experiment))
-                p.note { (experiment.blocks) " blocks, every trial on a fresh server process." }
+                p.note {
+                    (experiment.blocks) " blocks, every trial on a fresh server process."
+                    @if experiment.steadiness.judged > 0 {
+                        " Loads of 5 s and more were judged for a steady state, by throughput and "
+                        "p99 of every second; one that had none is among the doubts."
+                    }
+                }
             }
             h3 { "What the numbers do not mean" }
             ul.cautions { @for caution in words::cautions(analysis) { li { (caution) } } }

@@ -54,7 +54,10 @@ fn content(analysis: &Analysis, cell: &Cell) -> Markup {
             Cell::Figure { figure, interval, valid, finding } => {
                 span.figure.refused[!valid] { (figure) }
                 @if !valid { " " strong.tag { "invalid" } }
-                @if let Some(finding) = finding { " " (verdict(finding.verdict, finding.better)) }
+                @if let Some(finding) = finding {
+                    " " (verdict(finding.verdict, finding.better))
+                    @if let Some(from) = &finding.from { small { " from " (from) } }
+                }
                 @if !interval.is_empty() { span.interval { (interval) } }
             }
         }

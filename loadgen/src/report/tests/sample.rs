@@ -21,9 +21,14 @@ pub(in crate::report) fn analysis() -> Analysis {
 
 /// A campaign of these arms, the first of which is the baseline.
 pub(in crate::report) fn plan(arms: &[&str], blocks: u32) -> Plan {
+    plan_at(&[10, 100, 1000], arms, blocks)
+}
+
+/// The same at these numbers of concurrent users.
+pub(in crate::report) fn plan_at(users: &[u32], arms: &[&str], blocks: u32) -> Plan {
     let text = format!(
         "name = 'sample'\nseed = 7\narms = {arms:?}\nbaseline = {:?}\n\
-         [scaling]\nusers = [10, 100, 1000]\nblocks = {blocks}\n\
+         [scaling]\nusers = {users:?}\nblocks = {blocks}\n\
          [memory]\nsessions = [0, 25000, 50000, 75000, 100000]\nblocks = {blocks}\n",
         arms[0]
     );

@@ -1,0 +1,251 @@
+//! From a family of comparisons to their verdicts.
+//!
+//! A verdict is a claim, and a campaign makes many. Three rules stand between a figure and a claim:
+//!
+//! 1. **Chance.** The p values of a family are corrected by Holm's procedure, those of differences
+//!    and those of equivalences each for themselves: in at most one family of twenty is any arm
+//!    called different from another that is equal, and in at most one is any called equivalent that
+//!    is not.
+//! 2. **The noise floor.** The same arm, measured twice under two names, differs by what the
+//!    campaign cannot hold still. A difference is one only if its point is also beyond the interval
+//!    of that pair.
+//! 3. **The margin.** A difference that is real and smaller than what matters is called equivalent.
+//!
+//! What is left is inconclusive, with its cause and with the smallest effect that would have shown.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::compare::Moments;
+use super::holm::holm;
+use super::power::{above, detectable};
+use super::{CONFIDENCE, Verdict};
+
+/// A comparison as its family sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// Paired differences, on the scale on which the metric is compared; `None` with fewer than
+    /// two blocks.
+    pub difference: Option<Moments>,
+    /// Logarithm of the ratio, for the margin; `None` where a value is not positive.
+    pub ratio: Option<Moments>,
+    /// How far the same arm, measured twice, seemed to differ from itself, on the scale of
+    /// `difference`.
+    pub floor: Floor,
+}
+
+/// What the A/A pair of a campaign says of one metric at one place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Floor {
+    /// The campaign has no such pair: it was made by an older version.
+    NotMeasured,
+    /// It has one, and no two valid blocks of it here.
+    Unknown,
+    /// The end of the pair's interval that is farther from no difference.
+    At(f64),
+}
+
+impl Floor {
+    /// The floor that such a pair sets.
+    pub fn of(pair: Option<Moments>) -> Self {
+        pair.map_or(Self::Unknown, |pair| {
+            let (lo, hi) = pair.interval(CONFIDENCE);
+            Self::At(lo.abs().max(hi.abs()))
+        })
+    }
+}
+
+/// Why a comparison is inconclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// One block alone, or values that cannot be compared.
+    NoInterval,
+    /// The noise: the interval holds both no difference and one that would matter.
+    Noise,
+    /// Alone it would have been a verdict; among so many comparisons it may be chance.
+    Correction,
+    /// The same arm differs as much from itself.
+    NoiseFloor,
+    /// The A/A pair has no valid figure here, so nobody knows what differs from itself.
+    FloorUnknown,
+}
+
+/// What a family says of one of its comparisons.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ruling {
+    /// The verdict, all rules applied.
+    pub verdict: Verdict,
+    /// Why there is none, when it is inconclusive.
+    pub cause: Option<Cause>,
+    /// The tests behind it.
+    pub tests: Tests,
+    /// The smallest true effect that would have been called a difference with a chance of 80 %, on
+    /// the scale of the difference.
+    pub detectable: Option<f64>,
+}
+
+/// The tests of one comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Tests {
+    /// Chance of so large a difference or a larger one between equal arms (paired t, two sides).
+    pub p_difference: Option<f64>,
+    /// The same after Holm's correction; held against 0.05.
+    pub p_difference_holm: Option<f64>,
+    /// Larger p value of the two one-sided tests for equivalence within the margin.
+    pub p_equivalence: Option<f64>,
+    /// The same after Holm's correction; held against 0.025, so that the 95 % interval lies within
+    /// the margin.
+    pub p_equivalence_holm: Option<f64>,
+    /// Comparisons that the correction covers.
+    pub family_size: u32,
+}
+
+/// Judges the comparisons of a family; `margin` is the relative difference that counts as equal.
+pub fn judge(family: &[Question], margin: f64) -> Vec<Ruling> {
+    let margin = margin.ln_1p();
+    let of = |p: &dyn Fn(&Question) -> Option<f64>| -> Vec<Option<f64>> {
+        family.iter().map(p).collect()
+    };
+    let differences = of(&|q| q.difference.map(|d| d.p_difference()));
+    let equivalences = of(&|q| q.ratio.map(|ratio| ratio.p_equivalence(margin)));
+    let differences_holm = corrected(&differences);
+    let equivalences_holm = corrected(&equivalences);
+    let size = differences.iter().flatten().count().max(equivalences.iter().flatten().count());
+    let mut detectables = BTreeMap::new();
+    let mut rulings = Vec::new();
+    for (i, question) in family.iter().enumerate() {
+        let tests = Tests {
+            p_difference: differences[i],
+            p_difference_holm: differences_holm[i],
+            p_equivalence: equivalences[i],
+            p_equivalence_holm: equivalences_holm[i],
+            family_size: size as u32,
+        };
+        let detectable = question.difference.map(|difference| {
+            let errors = *detectables
+                .entry(difference.n)
+                .or_insert_with(|| detectable(difference.n, ALPHA / size.max(1) as f64));
+            smallest(difference, errors, question.floor)
+        });
+        let (verdict, cause) = rule(question, &tests);
+        rulings.push(Ruling { verdict, cause, tests, detectable });
+    }
+    rulings
+}
+
+/// Level of a family's differences.
+const ALPHA: f64 = 1.0 - CONFIDENCE;
+
+/// Holm's correction over those that have a p value.
+fn corrected(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
+    let there: Vec<f64> = p_values.iter().copied().flatten().collect();
+    let mut adjusted = holm(&there).into_iter();
+    p_values.iter().map(|p| p.and_then(|_| adjusted.next())).collect()
+}
+
+/// The rules, in their order.
+fn rule(question: &Question, tests: &Tests) -> (Verdict, Option<Cause>) {
+    let below = |p: Option<f64>, level: f64| p.is_some_and(|p| p <= level);
+    if below(tests.p_equivalence_holm, ALPHA / 2.0) {
+        return (Verdict::Equivalent, None);
+    }
+    let because = |cause| (Verdict::Inconclusive, Some(cause));
+    let Some(difference) = question.difference else { return because(Cause::NoInterval) };
+    if !below(tests.p_difference_holm, ALPHA) {
+        let alone = below(tests.p_difference, ALPHA) || below(tests.p_equivalence, ALPHA / 2.0);
+        return because(if alone { Cause::Correction } else { Cause::Noise });
+    }
+    let verdict = if difference.mean < 0.0 { Verdict::Lower } else { Verdict::Higher };
+    match question.floor {
+        Floor::Unknown => because(Cause::FloorUnknown),
+        Floor::At(floor) if difference.mean.abs() <= floor => because(Cause::NoiseFloor),
+        Floor::At(_) | Floor::NotMeasured => (verdict, None),
+    }
+}
+
+/// The smallest effect that passes both the test, as the first of its family, and the noise floor.
+fn smallest(difference: Moments, errors: f64, floor: Floor) -> f64 {
+    let test = errors * difference.error;
+    match floor {
+        Floor::At(floor) => test.max(floor + above() * difference.error),
+        Floor::Unknown | Floor::NotMeasured => test,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A comparison of 5 blocks whose log ratio is known to this error.
+    fn question(ratio: f64, error: f64, floor: Floor) -> Question {
+        let moments = Some(Moments { n: 5, mean: ratio.ln(), error });
+        Question { difference: moments, ratio: moments, floor }
+    }
+
+    fn verdicts(family: &[Question]) -> Vec<(Verdict, Option<Cause>)> {
+        judge(family, 0.03).into_iter().map(|r| (r.verdict, r.cause)).collect()
+    }
+
+    #[test]
+    fn each_rule_has_its_verdict() {
+        let no_floor = Floor::NotMeasured;
+        let nothing = Question { difference: None, ratio: None, floor: no_floor };
+        for (question, verdict, cause) in [
+            (question(1.00, 0.003, no_floor), Verdict::Equivalent, None),
+            (question(1.02, 0.002, no_floor), Verdict::Equivalent, None),
+            (question(0.85, 0.020, no_floor), Verdict::Lower, None),
+            (question(1.15, 0.020, no_floor), Verdict::Higher, None),
+            (question(1.15, 0.020, Floor::At(0.05)), Verdict::Higher, None),
+            (question(1.15, 0.020, Floor::At(0.2)), Verdict::Inconclusive, Some(Cause::NoiseFloor)),
+            (
+                question(1.15, 0.02, Floor::Unknown),
+                Verdict::Inconclusive,
+                Some(Cause::FloorUnknown),
+            ),
+            (question(1.15, 0.200, no_floor), Verdict::Inconclusive, Some(Cause::Noise)),
+            (nothing, Verdict::Inconclusive, Some(Cause::NoInterval)),
+        ] {
+            assert_eq!(verdicts(&[question]), [(verdict, cause)], "{question:?}");
+        }
+    }
+
+    #[test]
+    fn many_comparisons_ask_for_more() {
+        // t = 3.5 at four degrees of freedom: p = 0.025 alone, and too much among ten.
+        let one = question(1.15, 0.04, Floor::NotMeasured);
+        assert_eq!(verdicts(&[one])[0].0, Verdict::Higher);
+        let family = judge(&[one; 10], 0.03);
+        assert_eq!(family[0].cause, Some(Cause::Correction));
+        assert_eq!(family[0].tests.family_size, 10);
+        let alone = judge(&[one], 0.03)[0];
+        assert!(family[0].detectable > alone.detectable);
+    }
+
+    #[test]
+    fn no_verdict_contradicts_its_interval() {
+        for ratio in [0.8f64, 0.97, 0.99, 1.0, 1.005, 1.02, 1.05, 1.3] {
+            for error in [0.001, 0.005, 0.01, 0.05] {
+                let question = question(ratio, error, Floor::NotMeasured);
+                let (lo, hi) = question.difference.unwrap().interval(CONFIDENCE);
+                match verdicts(&[question])[0].0 {
+                    Verdict::Higher => assert!(lo > 0.0),
+                    Verdict::Lower => assert!(hi < 0.0),
+                    Verdict::Equivalent => assert!(lo >= -0.03f64.ln_1p() && hi <= 0.03f64.ln_1p()),
+                    Verdict::Inconclusive => assert!(lo <= 0.0 && hi >= 0.0, "{ratio} {error}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_could_be_seen_lies_above_the_floor() {
+        let error = 0.01;
+        let of = |floor| judge(&[question(1.0, error, floor)], 0.03)[0].detectable.unwrap();
+        // 3.761 standard errors at five blocks, alone.
+        assert!((of(Floor::NotMeasured) / (3.761 * error) - 1.0).abs() < 1e-3);
+        assert_eq!(of(Floor::At(0.001)), of(Floor::NotMeasured));
+        assert!((of(Floor::At(0.1)) - (0.1 + 0.8416 * error)).abs() < 1e-4);
+    }
+}

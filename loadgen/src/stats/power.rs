@@ -1,0 +1,89 @@
+//! The smallest effect that so few blocks with such noise could have shown.
+//!
+//! "Inconclusive" says little unless it also says what would have been conclusive. The power of
+//! the t test is that of the noncentral t distribution; it is integrated here over the scatter of
+//! the standard error, because the distributions at hand have no noncentral t.
+
+use statrs::distribution::{ContinuousCDF as _, Normal};
+use statrs::function::gamma::ln_gamma;
+
+use super::compare::critical;
+
+/// The chance with which the smallest effect would have been found.
+pub const POWER: f64 = 0.8;
+/// Steps of Simpson's rule: the error is then far below what is asserted of it.
+const STEPS: usize = 120;
+
+/// The effect, in standard errors of the mean, that a two-sided paired t test over `n` blocks at
+/// the level `alpha` finds with [`POWER`] (Cohen, "Statistical power analysis for the behavioral
+/// sciences", 1988).
+pub(super) fn detectable(n: u32, alpha: f64) -> f64 {
+    let df = f64::from(n) - 1.0;
+    let threshold = critical(n, alpha);
+    let (Ok(normal), true) = (Normal::new(0.0, 1.0), df >= 1.0 && threshold.is_finite()) else {
+        return f64::INFINITY;
+    };
+    // The standard error that a campaign finds, as a share of the true one, has a scaled chi
+    // distribution.
+    let ln_scale = std::f64::consts::LN_2 + df / 2.0 * (df / 2.0).ln() - ln_gamma(df / 2.0);
+    let density = |s: f64| (ln_scale + (df - 1.0) * s.ln() - df * s * s / 2.0).exp();
+    let end = 1.0 + 8.0 / (2.0 * df).sqrt();
+    let step = end / STEPS as f64;
+    let weights: Vec<(f64, f64)> = (0..=STEPS)
+        .map(|i| {
+            let s = (i as f64 * step).max(1e-12);
+            let simpson = match i {
+                0 | STEPS => 1.0,
+                i if i % 2 == 1 => 4.0,
+                _ => 2.0,
+            };
+            (s, simpson * step / 3.0 * density(s))
+        })
+        .collect();
+    let power = |effect: f64| -> f64 {
+        let found =
+            |s: f64| normal.cdf(effect - threshold * s) + normal.cdf(-effect - threshold * s);
+        weights.iter().map(|(s, weight)| weight * found(*s)).sum()
+    };
+    let (mut low, mut high) = (0.0, 2.0 * threshold + 10.0);
+    for _ in 0..40 {
+        let middle = f64::midpoint(low, high);
+        if power(middle) < POWER { low = middle } else { high = middle }
+    }
+    high
+}
+
+/// What a mean exceeds its threshold by, in standard errors, so that it does so with [`POWER`].
+pub(super) fn above() -> f64 {
+    Normal::new(0.0, 1.0).map_or(f64::INFINITY, |normal| normal.inverse_cdf(POWER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_that_of_the_noncentral_t() {
+        // Solved with scipy.stats.nct.sf(t.ppf(1 - alpha / 2, n - 1), n - 1, effect) = 0.8.
+        for (n, alpha, effect) in [
+            (3, 0.05, 5.653_489_266),
+            (5, 0.05, 3.761_060_261),
+            (6, 0.05, 3.513_904_106),
+            (6, 0.05 / 12.0, 6.266_973_129),
+            (10, 0.05, 3.149_635_678),
+            (20, 0.05, 2.953_588_247),
+        ] {
+            let found = detectable(n, alpha);
+            assert!((found / effect - 1.0).abs() < 1e-4, "{n}, {alpha}: {found}");
+        }
+    }
+
+    #[test]
+    fn cohens_example() {
+        // An effect of half a standard deviation needs 34 pairs for a power of 0.8 (Cohen 1988,
+        // section 2.4; statsmodels gives 0.8078 for 34).
+        let half_a_deviation = |n: u32| 0.5 * f64::from(n).sqrt();
+        assert!(detectable(34, 0.05) < half_a_deviation(34));
+        assert!(detectable(33, 0.05) > half_a_deviation(33));
+    }
+}

@@ -1,0 +1,267 @@
+//! The Universal Scalability Law: how much of a slowdown is waiting, and how much is agreeing.
+//!
+//! X(N) = a N / (1 + s (N - 1) + k N (N - 1)) (Gunther, "Guerrilla capacity planning", Springer
+//! 2007, chapters 4 and 5): `a` is what one user gets, contention `s` the share that has to queue,
+//! and coherency `k` what every pair of users costs, which makes throughput fall beyond a peak.
+//! Fitted by nonlinear least squares (Levenberg and Marquardt, as in MINPACK). What a request costs
+//! is in `a` and in `s`; only `k` makes more users get less.
+
+use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt};
+use nalgebra::storage::Owned;
+use nalgebra::{DMatrix, DVector, Dyn};
+
+use super::Scale;
+use super::bootstrap::{Resampled, draws};
+
+/// With fewer levels the three parameters follow the noise.
+pub const LEVELS_MIN: usize = 6;
+
+/// The law with its three parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Usl {
+    /// What one user gets, in the unit of the throughput.
+    pub rate: f64,
+    /// Contention: the share of the work that only one at a time can do.
+    pub contention: f64,
+    /// Coherency: what every pair of users adds, as a share of the work.
+    pub coherency: f64,
+}
+
+impl Usl {
+    /// Throughput with so many users.
+    pub fn at(&self, users: f64) -> f64 {
+        self.rate * users / self.load(users)
+    }
+
+    fn load(&self, users: f64) -> f64 {
+        1.0 + self.contention * (users - 1.0) + self.coherency * users * (users - 1.0)
+    }
+
+    /// The users beyond whom throughput falls; `None` where it never does.
+    pub fn peak(&self) -> Option<f64> {
+        let most = || ((1.0 - self.contention).max(0.0) / self.coherency).sqrt().max(1.0);
+        (self.coherency > 0.0).then(most)
+    }
+}
+
+/// A level: users, the throughputs of its blocks (absent where there is none).
+pub type Level = (f64, Vec<Option<f64>>);
+
+/// The law of an arm, and its parameters in campaigns that were drawn anew.
+#[derive(Clone, Debug)]
+pub struct UslFit {
+    /// The law itself: contention and coherency are at least 0.
+    pub law: Usl,
+    /// Contention without that bound, so that its scatter about 0 is not cut in half.
+    pub contention: Resampled,
+    /// Coherency without that bound.
+    pub coherency: Resampled,
+    /// Logarithm of the peak; not finite in campaigns without one.
+    pub ln_peak: Resampled,
+}
+
+/// Fits the law to throughputs by level and block, and to as many draws of the blocks; `None` with
+/// fewer than six levels, or where there is no fit. Errors count by proportion.
+pub fn fit_levels(levels: &[Level], seed: u64) -> Option<UslFit> {
+    let blocks = levels.iter().map(|(_, values)| values.len()).max()? as u32;
+    let points = |times: &[u32]| -> Vec<Point> {
+        let of = |(users, values): &Level| {
+            let logs = || values.iter().zip(times).filter_map(|(x, t)| Some((x.as_ref()?, *t)));
+            let weight: f64 = logs().map(|(_, t)| f64::from(t)).sum();
+            let sum: f64 = logs().map(|(x, t)| x.ln() * f64::from(t)).sum();
+            (weight > 0.0).then(|| Point { users: *users, value: (sum / weight).exp(), weight })
+        };
+        levels.iter().filter_map(of).collect()
+    };
+    let all = points(&vec![1; blocks as usize]);
+    if all.len() < LEVELS_MIN {
+        return None;
+    }
+    let law = bounded(&all, Scale::Log)?;
+    let free = free(&all, Scale::Log)?;
+    // From the fit of the whole campaign each drawn one is near.
+    let drawn: Vec<Option<Usl>> = draws(blocks, seed)
+        .map(|times| points(&times))
+        .map(|points| {
+            if points.len() < LEVELS_MIN {
+                None
+            } else {
+                descend(&points, Scale::Log, free, [true; 3])
+            }
+        })
+        .collect();
+    let resampled = |of: fn(&Usl) -> f64| Resampled {
+        blocks,
+        value: of(&free),
+        replicates: drawn.iter().map(|law| law.as_ref().map_or(f64::NAN, of)).collect(),
+    };
+    Some(UslFit {
+        law,
+        contention: resampled(|law| law.contention),
+        coherency: resampled(|law| law.coherency),
+        ln_peak: resampled(|law| law.peak().map_or(f64::NAN, f64::ln)),
+    })
+}
+
+/// A level's throughput, and how much it counts.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    users: f64,
+    value: f64,
+    weight: f64,
+}
+
+/// The best law with contention and coherency of at least 0: the free one where it is, else the
+/// best with one or both of them 0.
+fn bounded(points: &[Point], scale: Scale) -> Option<Usl> {
+    let start = start(points)?;
+    let fits = |law: &Usl| law.contention >= 0.0 && law.coherency >= 0.0;
+    if let Some(law) = descend(points, scale, start, [true; 3]).filter(fits) {
+        return Some(law);
+    }
+    let with = |free: [bool; 3]| {
+        let start = Usl {
+            contention: if free[1] { start.contention } else { 0.0 },
+            coherency: if free[2] { start.coherency } else { 0.0 },
+            ..start
+        };
+        descend(points, scale, start, free).filter(fits)
+    };
+    let edges = [[true, true, false], [true, false, true], [true, false, false]];
+    edges
+        .into_iter()
+        .filter_map(with)
+        .min_by(|a, b| loss(points, scale, a).total_cmp(&loss(points, scale, b)))
+}
+
+/// The best law without bounds.
+fn free(points: &[Point], scale: Scale) -> Option<Usl> {
+    descend(points, scale, start(points)?, [true; 3])
+}
+
+/// A law to start from: N / X is linear in 1/a, s/a and k/a, so plain weighted least squares find
+/// them; relative errors of X are about as large as those of N / X.
+fn start(points: &[Point]) -> Option<Usl> {
+    let row = |p: &Point| {
+        let weight = p.weight.sqrt() * p.value / p.users;
+        [weight, weight * (p.users - 1.0), weight * p.users * (p.users - 1.0)]
+    };
+    // Columns of so different a size are scaled to 1, or the small ones would count as nothing.
+    let size = |i: usize| points.iter().map(|p| row(p)[i].powi(2)).sum::<f64>().sqrt().max(1e-300);
+    let sizes = [size(0), size(1), size(2)];
+    let matrix = DMatrix::from_fn(points.len(), 3, |i, j| row(&points[i])[j] / sizes[j]);
+    let target = DVector::from_fn(points.len(), |i, _| points[i].weight.sqrt());
+    let solution = matrix.svd(true, true).solve(&target, 1e-12).ok()?;
+    let [inverse, waiting, agreeing] = [0, 1, 2].map(|i| solution[i] / sizes[i]);
+    if inverse > 0.0 {
+        return Some(Usl {
+            rate: 1.0 / inverse,
+            contention: (waiting / inverse).max(0.0),
+            coherency: (agreeing / inverse).max(0.0),
+        });
+    }
+    // A first level that is saturated already: what one user gets is anybody's guess.
+    let first = points.first()?;
+    Some(Usl { rate: first.value, contention: 0.5, coherency: 0.0 })
+}
+
+/// Levenberg and Marquardt's descent from a start, over the parameters that are free.
+fn descend(points: &[Point], scale: Scale, start: Usl, free: [bool; 3]) -> Option<Usl> {
+    let users = points.iter().map(|p| p.users).fold(1.0, f64::max);
+    // Each parameter in units of what matters over these levels.
+    let units = [1.0, 1.0 / users, 1.0 / (users * users)];
+    let problem = Problem { points, scale, law: start, free, units };
+    let (found, report) = LevenbergMarquardt::new().with_tol(1e-8).minimize(problem);
+    let law = found.law;
+    let finite = [law.rate, law.contention, law.coherency].iter().all(|p| p.is_finite());
+    (report.termination.was_successful() && finite && law.rate > 0.0).then_some(law)
+}
+
+fn loss(points: &[Point], scale: Scale, law: &Usl) -> f64 {
+    points.iter().map(|p| residual(p, scale, law).powi(2)).sum()
+}
+
+/// A law whose denominator falls to 0 within the levels is none; the descent must find it bad.
+const LOAD_MIN: f64 = 1e-9;
+
+fn residual(point: &Point, scale: Scale, law: &Usl) -> f64 {
+    let value = law.rate * point.users / law.load(point.users).max(LOAD_MIN);
+    let error = match scale {
+        Scale::Log => (value / point.value).ln(),
+        Scale::Linear => value - point.value,
+    };
+    error * point.weight.sqrt()
+}
+
+struct Problem<'a> {
+    points: &'a [Point],
+    scale: Scale,
+    law: Usl,
+    free: [bool; 3],
+    units: [f64; 3],
+}
+
+impl Problem<'_> {
+    /// The logarithm of the rate, contention and coherency, in their units.
+    fn parameters(&self) -> [f64; 3] {
+        [
+            self.law.rate.ln(),
+            self.law.contention / self.units[1],
+            self.law.coherency / self.units[2],
+        ]
+    }
+
+    fn kept(&self) -> Vec<usize> {
+        (0..3).filter(|i| self.free[*i]).collect()
+    }
+}
+
+impl LeastSquaresProblem<f64, Dyn, Dyn> for Problem<'_> {
+    type ParameterStorage = Owned<f64, Dyn>;
+    type ResidualStorage = Owned<f64, Dyn>;
+    type JacobianStorage = Owned<f64, Dyn, Dyn>;
+
+    fn set_params(&mut self, x: &DVector<f64>) {
+        let mut all = self.parameters();
+        for (place, value) in self.kept().into_iter().zip(x.iter()) {
+            all[place] = *value;
+        }
+        self.law = Usl {
+            rate: all[0].exp(),
+            contention: all[1] * self.units[1],
+            coherency: all[2] * self.units[2],
+        };
+    }
+
+    fn params(&self) -> DVector<f64> {
+        let all = self.parameters();
+        DVector::from_iterator(self.kept().len(), self.kept().into_iter().map(|i| all[i]))
+    }
+
+    fn residuals(&self) -> Option<DVector<f64>> {
+        let of = |i: usize, _| residual(&self.points[i], self.scale, &self.law);
+        Some(DVector::from_fn(self.points.len(), of))
+    }
+
+    fn jacobian(&self) -> Option<DMatrix<f64>> {
+        let kept = self.kept();
+        Some(DMatrix::from_fn(self.points.len(), kept.len(), |i, j| {
+            let point = &self.points[i];
+            let load = self.law.load(point.users).max(LOAD_MIN);
+            // Of ln X, in the parameters' units; of X it is X times as much.
+            let of_log = match kept[j] {
+                0 => 1.0,
+                1 => -(point.users - 1.0) / load * self.units[1],
+                _ => -point.users * (point.users - 1.0) / load * self.units[2],
+            };
+            let scale = match self.scale {
+                Scale::Log => 1.0,
+                Scale::Linear => self.law.rate * point.users / load,
+            };
+            of_log * scale * point.weight.sqrt()
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

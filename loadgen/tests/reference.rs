@@ -1,0 +1,49 @@
+//! The committed reference campaigns: their reports are what this program makes of their records.
+//!
+//! A change that alters a report has to render the committed one again (`authbench report DIR`), so
+//! that nobody reads words that the program no longer says.
+
+#![allow(clippy::unwrap_used, reason = "a failure anywhere in a test is a failed test")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn committed_reports_are_those_of_their_records() {
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/reference");
+    let mut seen = 0;
+    for entry in fs::read_dir(&reference).unwrap() {
+        let campaign = entry.unwrap().path();
+        let dir = tempfile::tempdir().unwrap();
+        copy(&campaign, dir.path());
+        let formats = ["report.html", "report.md", "report.json", "measurements.csv", "charts.svg"];
+        let there: Vec<_> = formats.iter().filter(|file| campaign.join(file).exists()).collect();
+        there.iter().for_each(|file| fs::remove_file(dir.path().join(file)).unwrap());
+        let output = Command::new(env!("CARGO_BIN_EXE_authbench"))
+            .args(["report", dir.path().to_str().unwrap(), "--format", "html,md,json,csv,svg"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        for file in there {
+            let same =
+                fs::read(campaign.join(file)).unwrap() == fs::read(dir.path().join(file)).unwrap();
+            assert!(same, "{}/{file} is not what its records say", campaign.display());
+        }
+        seen += 1;
+    }
+    assert!(seen > 0, "no reference campaign is committed");
+}
