@@ -43,6 +43,7 @@ fn plan(model: LoadModel, users: u32, connections: u32, measure_ns: u64) -> Load
         measure_ns,
         drain_ns: 5 * S,
         timeout_ns: 30 * S,
+        prepare: None,
     }
 }
 
@@ -291,7 +292,7 @@ fn a_refused_login_ends_setup_and_names_the_user() {
         let transport = Mock::new(reply);
         let mut worker = Worker { transport, setup, credentials: Credentials::default() };
         match worker.login(100, 50, Keep::Credentials).unwrap_err() {
-            SetupFault::Refused { user, outcome, .. } => (user, outcome),
+            SetupFault::Refused(refused) => (refused.user, refused.outcome),
             other => panic!("{other:?}"),
         }
     };
@@ -364,8 +365,9 @@ fn a_login_that_needs_a_token_is_two_requests_on_one_connection() {
         ),
     ] {
         match worker(server).login(7, 1, Keep::Nothing).unwrap_err() {
-            SetupFault::Refused { user: 7, request: at, outcome: found, missing: lacks } => {
-                assert_eq!((at, found, lacks), (request, outcome, missing));
+            SetupFault::Refused(found) => {
+                let found = (found.user, found.request, found.outcome, found.missing);
+                assert_eq!(found, (7, request, outcome, missing));
             }
             other => panic!("{other:?}"),
         }
