@@ -1,9 +1,10 @@
 //! Setup: every user logs in, and every connection is opened, before anything is measured.
 //!
-//! A login is one request, or two where it needs a CSRF token, on one connection, and behind it come
-//! the requests by which a user prepares, where a load asks for them. Logging everybody out, and one
-//! request on every connection, are passes over users of the same kind. The first user who is
-//! refused ends a pass for all: a load with fewer users than were asked for would be another load.
+//! A login is one request, or two where it needs a CSRF token, on one connection, and behind it
+//! come the requests by which a user prepares, where a load asks for them. Logging everybody out,
+//! and one request on every connection, are passes over users of the same kind. The first user who
+//! is refused ends a pass for all: a load with fewer users than were asked for would be another
+//! load.
 
 use std::io;
 

@@ -71,15 +71,16 @@ impl Experiment for Capacity {
     }
 
     fn method(&self) -> &'static str {
-        "Users read GET /me over a fixed number of connections, as behind a reverse proxy, at a rate \
-         that does not wait for the answers (Poisson arrivals, because users come independently of \
-         each other). On one server the rate is doubled until it no longer holds, bisected, and what \
-         was found is confirmed by a longer load. A rate holds while the p99 response time, counted \
-         from when a request was due, is within the limit of the campaign file (10 ms unless it says \
-         otherwise) and less than 0.1 % of the requests go without a right answer; it is given up \
-         after failing twice. Capacity is the highest rate that was confirmed; the first rate above it \
-         that failed stands beside it, and the truth of a trial lies between the two. Where the \
-         generator could offer no more, a doubt says so, and capacity is at least that."
+        "Users read GET /me over a fixed number of connections, as behind a reverse proxy, at a \
+         rate that does not wait for the answers (Poisson arrivals, because users come \
+         independently of each other). On one server the rate is doubled until it no longer holds, \
+         bisected, and what was found is confirmed by a longer load. A rate holds while the p99 \
+         response time, counted from when a request was due, is within the limit of the campaign \
+         file (10 ms unless it says otherwise) and less than 0.1 % of the requests go without a \
+         right answer; it is given up after failing twice. Capacity is the highest rate that was \
+         confirmed; the first rate above it that failed stands beside it, and the truth of a trial \
+         lies between the two. Where the generator could offer no more, a doubt says so, and \
+         capacity is at least that."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
@@ -256,8 +257,8 @@ fn doubt(plan: &SearchPlan, found: Found) -> Option<Doubt> {
             true,
             "not_confirmed",
             "no rate was confirmed by a longer load",
-            "the server's or the machine's speed changes from second to second: lengthen `probe`, and \
-             stop what else runs here",
+            "the server's or the machine's speed changes from second to second: lengthen `probe`, \
+             and stop what else runs here",
         ),
         End::Disturbed => doubt(
             true,

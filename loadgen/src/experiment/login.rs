@@ -72,11 +72,11 @@ impl Experiment for Login {
     }
 
     fn method(&self) -> &'static str {
-        "Closed load of POST /login and nothing else: each connection logs in the next user once the \
-         answer has come, and sends no credential from before. Every login leaves what the scheme \
-         leaves: a session stays in the store, a token with the client. Passwords are checked against \
-         a digest, which costs next to nothing, so that issuing is what is seen; with argon2id, as \
-         real passwords need it, on servers of its own."
+        "Closed load of POST /login and nothing else: each connection logs in the next user once \
+         the answer has come, and sends no credential from before. Every login leaves what the \
+         scheme leaves: a session stays in the store, a token with the client. Passwords are \
+         checked against a digest, which costs next to nothing, so that issuing is what is seen; \
+         with argon2id, as real passwords need it, on servers of its own."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {

@@ -85,11 +85,11 @@ impl Experiment for Memory {
          (Theil-Sen, one slope a trial), so what the program itself takes drops out. A table takes \
          its memory in steps as it grows, so a slope up to another number of users may differ by a \
          tenth, which no interval between trials shows. Where the campaign asks for it, users put \
-         items of about 60 bytes into their carts before; connections are opened step by step, each \
-         left idle after one request, on a server of their own, and their slope is without the \
-         kernel's buffers; and memory is read once more after everybody has logged out, and on \
-         another server after all sessions have expired and the store was swept. The share that came \
-         back is of what the users had added since the first reading."
+         items of about 60 bytes into their carts before; connections are opened step by step, \
+         each left idle after one request, on a server of their own, and their slope is without \
+         the kernel's buffers; and memory is read once more after everybody has logged out, and on \
+         another server after all sessions have expired and the store was swept. The share that \
+         came back is of what the users had added since the first reading."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {

@@ -4,8 +4,8 @@
 //! no load and reads no clock. It doubles the rate until one fails, bisects between the last that
 //! held and the first that did not, on a scale of ratios, and confirms what it found with a longer
 //! probe. A machine that others use fails a probe now and then, so a rate has failed only when it
-//! failed twice in a row. What the generator could not offer is no failure of the server: the search
-//! goes no higher then, and its result says "at least".
+//! failed twice in a row. What the generator could not offer is no failure of the server: the
+//! search goes no higher then, and its result says "at least".
 
 use crate::load::{LoadModel, Poisson, UserChoice};
 use crate::plan::{LoadPlan, SearchPlan};

@@ -30,8 +30,8 @@ pub(super) fn script(
     let target = match before {
         Some(before) if made.anonymous || before.anonymous => {
             return Err(format!(
-                "expected users who are logged in to prepare for a journey, found `{journey}` after \
-                 {} steps, and one of the two anonymous",
+                "expected users who are logged in to prepare for a journey, found `{journey}` \
+                 after {} steps, and one of the two anonymous",
                 before.steps.len()
             ));
         }

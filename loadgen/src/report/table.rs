@@ -143,16 +143,16 @@ const APART: &[(&str, &str, &str)] = &[
     (
         "memory per connection",
         "What a connection takes",
-        "The slope of memory over open and idle connections; what the kernel keeps for them is not in \
-         it.",
+        "The slope of memory over open and idle connections; what the kernel keeps for them is not \
+         in it.",
     ),
     (
         "memory that comes back",
         "What comes back",
         "The share of what logged-in users had added to memory that was gone after they had all \
          logged out, or had all expired; for an arm that keeps nothing for them there is none. An \
-         allocator keeps pages for later, so less comes back to the system (PSS) than to the program. \
-         What a logout adds is below zero where it frees a session.",
+         allocator keeps pages for later, so less comes back to the system (PSS) than to the \
+         program. What a logout adds is below zero where it frees a session.",
     ),
 ];
 

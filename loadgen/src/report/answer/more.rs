@@ -116,7 +116,8 @@ pub(super) fn login(
         .map(|cost| format!("; with argon2id {arm} needs {cost}"))
         .unwrap_or_default();
     let text = format!(
-        "A login costs {} of server CPU with {arm} and {} with {against}, passwords aside{argon2id}.",
+        "A login costs {} of server CPU with {arm} and {} with {against}, passwords \
+         aside{argon2id}.",
         cost("login_cpu_us", arm)?,
         cost("login_cpu_us", against)?,
     );
