@@ -45,6 +45,7 @@ fn ten() -> LoadPlan {
         measure_ns: 200_000_000,
         drain_ns: 3_000_000_000,
         timeout_ns: 2_000_000_000,
+        prepare: None,
     }
 }
 

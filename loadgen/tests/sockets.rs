@@ -124,6 +124,7 @@ fn plan(users: u32, measure_ms: u64) -> LoadPlan {
         measure_ns: measure_ms * 1_000_000,
         drain_ns: 1_000_000_000,
         timeout_ns: 200_000_000,
+        prepare: None,
     }
 }
 

@@ -124,9 +124,10 @@ fn drive(name: &str, server: &Server, place: &Path, logout: Logout) {
         format: Default::default(),
         expect_status: described.expect_status,
         check: None,
+        credential: None,
     };
     let journeys: Vec<String> = target.journeys.keys().cloned().collect();
-    target.journeys.insert("leave".into(), Journey { steps: vec![leave] });
+    target.journeys.insert("leave".into(), Journey { steps: vec![leave], anonymous: false });
     for journey in journeys {
         let (output, run) = run(&target, server, place, &journey, "1s");
         let code = output.status.code().unwrap();

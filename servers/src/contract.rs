@@ -215,6 +215,10 @@ impl BodyFormat {
 pub struct Journey {
     /// The requests in order, at least one.
     pub steps: Vec<Step>,
+    /// Whether users make it without being logged in: no login comes before it, and no credential
+    /// is sent with it. A login itself can be measured so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub anonymous: bool,
 }
 
 /// One request of a journey.
@@ -243,6 +247,13 @@ pub struct Step {
     /// How one sees that the answer is for the right user; absent: the status alone decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
+    /// Where the answer has a credential that replaces the one the request was sent with, as where
+    /// a token carries what a user has in the cart. An answer without one leaves it as it was.
+    ///
+    /// It is honoured where users are prepared before a load, and in a load whose users come and
+    /// go. In a closed or open load everyone keeps the credential they had when it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialSource>,
 }
 
 /// A value in the JSON answer that must name the user who asked.
@@ -253,6 +264,11 @@ pub struct Check {
     pub json: String,
     /// The text it must have, `{n}` and `{username}` replaced.
     pub equals: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 const fn ok() -> u16 {

@@ -4,6 +4,7 @@
 //! that fails leaves a record that says why, and the next one runs; only an interrupt or a disk
 //! that does not take the record ends the campaign, and every record written before stays whole.
 
+mod search;
 mod trial;
 
 use std::collections::BTreeMap;

@@ -2,16 +2,17 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::engine::{self, Driver, Pacing, Phase, Watcher, interrupted};
+use super::search::search;
+use crate::engine::{self, Driver, LoggedIn, OpenConnections, Pacing, Phase, Watcher, interrupted};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
-use crate::plan::{Action, LoadPlan, SnapshotPlan, TrialPlan};
+use crate::plan::{Action, LoadPlan, Prepare, SnapshotPlan, TrialPlan};
 use crate::proc::{
     Server, ServerOptions, Steal, Watch, cpu_and_wait_ns, family_cpu_ns, family_pss_bytes, memory,
 };
 use crate::record::{
-    ActionRecord, LoadRecord, MemoryUse, Placement, RECORD_SCHEMA, ServerFacts, ServerUse,
-    SnapshotRecord, TrialOutcome, TrialRecord,
+    ActionRecord, LoadRecord, LoginRecord, MemoryUse, Placement, RECORD_SCHEMA, ServerFacts,
+    ServerUse, SnapshotRecord, TrialOutcome, TrialRecord,
 };
 
 /// How often a server is sampled while a trial runs.
@@ -60,7 +61,8 @@ fn carry_out(
     interrupt: &Interrupt,
     record: &mut TrialRecord,
 ) -> Result<()> {
-    let options = ServerOptions { cores: placement.server.clone(), ..ServerOptions::default() };
+    let options =
+        ServerOptions { cores: placement.server.clone(), arguments: trial.server.clone() };
     let mut server = Server::start(&trial.arm, &options)?;
     let ready = server.ready();
     record.server = Some(ServerFacts {
@@ -70,9 +72,13 @@ fn carry_out(
         store: ready.store.as_ref().map(|store| store.name.clone()),
     });
     let watch = Watch::start(ready.pid, SAMPLE_EVERY);
+    let mut held = Held::default();
     let outcome = trial.actions.iter().try_for_each(|action| {
-        let did = act(action, &server, trial.seed, placement, interrupt)
-            .map_err(|error| or_obituary(error, &mut server))?;
+        if record.actions.last().is_some_and(refused) {
+            return Ok(());
+        }
+        let stage = Stage { server: &server, seed: trial.seed, placement, interrupt };
+        let did = stage.act(action, &mut held).map_err(|error| or_obituary(error, &mut server))?;
         if interrupt.signal().is_some() {
             return Err(interrupted(interrupt));
         }
@@ -86,6 +92,18 @@ fn carry_out(
     outcome
 }
 
+/// Whether nothing can follow: a user was refused what everybody would need.
+const fn refused(did: &ActionRecord) -> bool {
+    matches!(did, ActionRecord::Grow(grow) if grow.refusal.is_some())
+}
+
+/// What an action leaves for those after it.
+#[derive(Default)]
+struct Held {
+    logged_in: Vec<LoggedIn>,
+    connections: Vec<OpenConnections>,
+}
+
 /// When the server has died, that is the cause, and what the generator met is only its effect.
 fn or_obituary(error: Error, server: &mut Server) -> Error {
     match error {
@@ -94,30 +112,67 @@ fn or_obituary(error: Error, server: &mut Server) -> Error {
     }
 }
 
-fn act(
-    action: &Action,
-    server: &Server,
-    seed: u64,
-    placement: &Placement,
-    interrupt: &Interrupt,
-) -> Result<ActionRecord> {
-    let driver = |journey: &str| -> Result<Driver> {
-        let script = Script::new(&server.ready().target, journey)?;
-        let cores = placement.generator.clone();
+/// Where the actions of a trial take place.
+pub(super) struct Stage<'a> {
+    pub(super) server: &'a Server,
+    pub(super) seed: u64,
+    placement: &'a Placement,
+    interrupt: &'a Interrupt,
+}
+
+impl Stage<'_> {
+    /// A driver of this journey, and of the one that users make before.
+    pub(super) fn driver(&self, journey: &str, prepare: Option<&str>) -> Result<Driver> {
+        let script = Script::prepared(&self.server.ready().target, journey, prepare)?;
+        let cores = self.placement.generator.clone();
         let workers = cores.len().max(1) as u32;
-        let mut driver = Driver::new(script, cores, workers, interrupt.clone())?;
-        driver.pacing = Pacing::Auto.resolved(!placement.shared());
+        let mut driver = Driver::new(script, cores, workers, self.interrupt.clone())?;
+        driver.pacing = Pacing::Auto.resolved(!self.placement.shared());
         Ok(driver)
-    };
-    match action {
-        Action::Fill(fill) => engine::fill(&driver("browse")?, fill).map(ActionRecord::Fill),
-        Action::Snapshot(plan) => snapshot(plan, server).map(ActionRecord::Snapshot),
-        Action::Load(plan) => {
-            let load = measured_load(&driver(&plan.journey)?, plan, seed, server)?;
-            Ok(ActionRecord::Load(Box::new(load)))
+    }
+
+    fn act(&self, action: &Action, held: &mut Held) -> Result<ActionRecord> {
+        let before = |prepare: &Option<Prepare>| prepare.as_ref().map(|p| p.journey.clone());
+        match action {
+            Action::Fill(plan) => {
+                let driver = self.driver(BROWSE, before(&plan.prepare).as_deref())?;
+                let (record, logged_in) = engine::fill(&driver, plan)?;
+                held.logged_in.extend(logged_in);
+                Ok(ActionRecord::Fill(record))
+            }
+            Action::Snapshot(plan) => snapshot(plan, self.server).map(ActionRecord::Snapshot),
+            Action::Load(plan) => {
+                let driver = self.driver(&plan.journey, before(&plan.prepare).as_deref())?;
+                let load = measured_load(&driver, plan, self.seed, self.server)?;
+                Ok(ActionRecord::Load(Box::new(load)))
+            }
+            Action::Logout(plan) => {
+                let driver = self.driver(BROWSE, None)?;
+                let mut all = LoginRecord::default();
+                for who in held.logged_in.drain(..) {
+                    let record = engine::log_out(&driver, who, plan)?;
+                    all.users += record.users;
+                    all.wall_ns += record.wall_ns;
+                    all.service.merge(&record.service);
+                }
+                Ok(ActionRecord::Logout(all))
+            }
+            Action::Grow(plan) => {
+                let driver = self.driver(BROWSE, Some(&plan.journey))?;
+                engine::grow(&driver, plan).map(ActionRecord::Grow)
+            }
+            Action::Connect(plan) => {
+                let (record, open) = engine::connect(&self.driver(BROWSE, None)?, plan)?;
+                held.connections.push(open);
+                Ok(ActionRecord::Connect(record))
+            }
+            Action::Search(plan) => search(self, plan).map(ActionRecord::Search),
         }
     }
 }
+
+/// The journey behind a login that is only a login.
+const BROWSE: &str = "browse";
 
 fn snapshot(plan: &SnapshotPlan, server: &Server) -> Result<SnapshotRecord> {
     std::thread::sleep(Duration::from_nanos(plan.settle_ns));
@@ -141,7 +196,7 @@ fn store_pid(server: &Server) -> Option<u32> {
     server.ready().store.as_ref().map(|store| store.pid)
 }
 
-fn measured_load(
+pub(super) fn measured_load(
     driver: &Driver,
     plan: &LoadPlan,
     seed: u64,

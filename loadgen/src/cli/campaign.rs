@@ -10,13 +10,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::{Format, output, refuse_debug_build, report, serve, signals};
 use crate::campaign::{Progress, run};
 use crate::error::{Error, Result};
-use crate::experiment::expand;
+use crate::experiment::{self, expand};
 use crate::plan::{Plan, TrialPlan};
 use crate::proc;
 use crate::record::{Folder, TrialOutcome, TrialRecord};
 use crate::report::{Analysis, analyse};
 use crate::spec::{Overrides, Spec};
-use crate::units::grouped;
 
 /// What `campaign` and `plan` have in common.
 #[derive(Debug, Args)]
@@ -140,11 +139,9 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
         }
         for (level, mut arms) in cells {
             arms.sort_unstable_by_key(|arm| names.iter().position(|known| known == arm));
-            let level = match level {
-                0 => "all levels in one trial".into(),
-                level => format!("{} users", grouped(u64::from(level))),
-            };
-            output::line(&format!("  {level}: {}", arms.join(", ")))?;
+            // An arm may have several trials at a level, of different kinds.
+            arms.dedup();
+            output::line(&format!("  {}: {}", named(name, level), arms.join(", ")))?;
         }
     }
     Ok(())
@@ -258,10 +255,17 @@ impl Bar {
     }
 }
 
+/// What a level of an experiment is called.
+fn named(experiment: &str, level: u32) -> String {
+    experiment::find(experiment).map_or_else(|| level.to_string(), |e| e.level(level))
+}
+
 fn label(trial: &TrialPlan) -> String {
     match trial.level {
         0 => format!("{} {}", trial.experiment, trial.name()),
-        level => format!("{} {} {} users", trial.experiment, trial.name(), grouped(level.into())),
+        level => {
+            format!("{} {} {}", trial.experiment, trial.name(), named(&trial.experiment, level))
+        }
     }
 }
 

@@ -331,7 +331,7 @@ impl<'a> Core<'a> {
 
     /// Whether the answer to this request gives a visitor something to hold.
     fn gives(&self, request: usize) -> bool {
-        Some(request) == self.script.csrf || Some(request) == self.script.login
+        !self.script.requests[request].captures.is_empty()
     }
 
     fn finish(

@@ -5,6 +5,7 @@
 //! ready, and at the end, where what they counted is added up. A worker that fails in Setup ends
 //! the load for all and leaves nobody waiting. The engine must never know which scheme it drives.
 
+mod beside;
 mod core;
 mod ends;
 mod merge;
@@ -25,15 +26,16 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::load::LoadModel;
-use crate::plan::{FillPlan, LoadPlan};
+use crate::plan::LoadPlan;
 use crate::record::{ClientUse, LoadRecord, LoginRecord};
 use crate::transport::{Failure, Lean, Outcome, Realistic, Tls, Transport};
 
 pub use crate::transport::{Pacing, TransportKind, Trust};
+pub use beside::{LoggedIn, OpenConnections, connect, fill, grow, log_out};
 pub use ends::Ends;
 use merge::{merge, merge_logins};
 pub use recorder::{Moments, Recorder};
-use setup::{Keep, SetupFault};
+use setup::{Keep, Pass, Route, SetupFault};
 use users::Credentials;
 pub use watch::{Progress, Watcher};
 use watch::{Ticks, walk_phases};
@@ -178,15 +180,18 @@ impl Driver {
 
     /// The error that a fault of Setup ends a load with; `reason` is why TLS failed, if it did.
     fn fault(&self, fault: SetupFault, reason: Option<&str>) -> Error {
+        let no_tls = || {
+            let reason = reason.unwrap_or("the library does not say why");
+            Error::Target(format!(
+                "no TLS with {}: {reason}; name the issuer of its certificate with --ca FILE, or \
+                 check no certificate with --insecure",
+                self.script.origin()
+            ))
+        };
         match fault {
-            SetupFault::Unopened { failure: Failure::Tls, .. }
-            | SetupFault::Refused { outcome: Outcome::Failed(Failure::Tls), .. } => {
-                let reason = reason.unwrap_or("the library does not say why");
-                Error::Target(format!(
-                    "no TLS with {}: {reason}; name the issuer of its certificate with --ca FILE, \
-                     or check no certificate with --insecure",
-                    self.script.origin()
-                ))
+            SetupFault::Unopened { failure: Failure::Tls, .. } => no_tls(),
+            SetupFault::Refused(refused) if refused.outcome == Outcome::Failed(Failure::Tls) => {
+                no_tls()
             }
             SetupFault::Interrupted => interrupted(&self.interrupt),
             SetupFault::Transport(error) => {
@@ -209,9 +214,7 @@ impl Driver {
                     )),
                 }
             }
-            SetupFault::Refused { user, request, outcome, missing } => {
-                Error::Target(setup::refusal(&self.script, user, request, outcome, missing))
-            }
+            SetupFault::Refused(refused) => Error::Target(setup::refusal(&self.script, &refused)),
         }
     }
 }
@@ -220,31 +223,6 @@ impl Driver {
 pub fn interrupted(interrupt: &Interrupt) -> Error {
     let signal = interrupt.signal().unwrap_or(crate::error::Signal::Int);
     Error::Interrupted("interrupted".into(), signal)
-}
-
-/// Logs in the users of a fill and forgets their credentials.
-///
-/// # Errors
-/// `Target` when a login fails, `Interrupted` when a signal comes.
-pub fn fill(driver: &Driver, plan: &FillPlan) -> Result<LoginRecord> {
-    let epoch = Instant::now();
-    let workers = driver.workers_for(plan.users, plan.connections);
-    let stop = AtomicBool::new(false);
-    let lean = driver.lean()?;
-    let each = |worker| -> Result<LoginRecord> {
-        let part = Part { worker, workers };
-        let make = |connections| lean(connections, epoch);
-        let mut worker = driver.worker(part, plan.connections, plan.timeout_ns, &stop, make)?;
-        let login = worker.login(plan.first_user, plan.users, Keep::Nothing);
-        login.map_err(|fault| driver.fault(fault, worker.transport.reason()))
-    };
-    let records = thread::scope(|scope| {
-        let each = &each;
-        let handles: Vec<_> =
-            (0..workers).map(|worker| scope.spawn(move || each(worker))).collect();
-        handles.into_iter().map(|handle| handle.join().map_err(panicked)?).collect::<Result<_>>()
-    })?;
-    Ok(merge_logins(records))
 }
 
 /// Runs a load; `watcher` is called on the calling thread.
@@ -301,8 +279,10 @@ fn load_with<T: Transport>(
         };
         // Users who come and go log in when they come.
         let users = if visits { 0 } else { plan.users };
+        let times = plan.prepare.as_ref().map_or(0, |prepare| prepare.times);
+        let route = Route::LogIn { times, keep: Keep::Credentials };
         let login = worker
-            .login(0, users, Keep::Credentials)
+            .pass(Pass { first: 0, users, route })
             .and_then(|login| worker.open().map(|()| login))
             .map_err(|fault| driver.fault(fault, worker.transport.reason()));
         let login = match login {

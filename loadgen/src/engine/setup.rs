@@ -1,7 +1,9 @@
 //! Setup: every user logs in, and every connection is opened, before anything is measured.
 //!
-//! A login is one request, or two where it needs a CSRF token, on one connection. The first user
-//! who is refused ends Setup for all: a load with fewer users than were asked for would be another
+//! A login is one request, or two where it needs a CSRF token, on one connection, and behind it
+//! come the requests by which a user prepares, where a load asks for them. Logging everybody out,
+//! and one request on every connection, are passes over users of the same kind. The first user who
+//! is refused ends a pass for all: a load with fewer users than were asked for would be another
 //! load.
 
 use std::io;
@@ -14,9 +16,8 @@ use crate::transport::{Ended, Failure, OPENING_MAX, Opening, Outcome, Transport,
 /// Why a worker's part of Setup ended early.
 #[derive(Debug)]
 pub(super) enum SetupFault {
-    /// The login of this user ended so, at this request of it; `missing` is the one of its captures
-    /// that the answer lacks.
-    Refused { user: u64, request: usize, outcome: Outcome, missing: Option<u8> },
+    /// What one user asked was not answered as it should be.
+    Refused(Box<Refused>),
     /// So many connections could be opened, and the next one ended so.
     Unopened { opened: usize, failure: Failure },
     /// A signal came.
@@ -24,6 +25,45 @@ pub(super) enum SetupFault {
     /// The transport no longer works.
     Transport(io::Error),
 }
+
+/// The request that ended a pass.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) user: u64,
+    pub(super) request: usize,
+    pub(super) outcome: Outcome,
+    /// The one of its captures that the answer lacks.
+    pub(super) missing: Option<u8>,
+    /// Requests of the preparation that the user had made before.
+    pub(super) prepared: u32,
+    /// How the answer's body begins.
+    pub(super) said: String,
+}
+
+/// What users do, one after the other on whatever connection is free.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pass {
+    /// Number of the first user.
+    pub(super) first: u64,
+    /// Users of all workers together.
+    pub(super) users: u32,
+    pub(super) route: Route,
+}
+
+/// What each of them does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// Logs in, and makes the requests of the preparation so many times.
+    LogIn { times: u32, keep: Keep },
+    /// Logs out, with the credential that is kept of the user.
+    LogOut,
+    /// Makes the first request of the journey, each on a connection of their own, all with the
+    /// credential of this worker's first user.
+    Ask,
+}
+
+/// Most bytes of a refusal's body that are kept.
+const SAID_MAX: usize = 200;
 
 impl<T: Transport> Worker<'_, T> {
     /// Logs in this worker's share of `users` users from number `first` on; keeps their credentials
@@ -34,10 +74,16 @@ impl<T: Transport> Worker<'_, T> {
         users: u32,
         keep: Keep,
     ) -> Result<LoginRecord, SetupFault> {
+        self.pass(Pass { first, users, route: Route::LogIn { times: 0, keep } })
+    }
+
+    /// Has this worker's share of users do what the pass says.
+    pub(super) fn pass(&mut self, pass: Pass) -> Result<LoginRecord, SetupFault> {
         let mut record = LoginRecord::default();
         let Self { transport, credentials, setup } = self;
         let Setup { script, part, timeout_ns, .. } = *setup;
-        let Some(login) = script.login else { return Ok(record) };
+        let Pass { first, users, route } = pass;
+        let Some((begin, timed)) = route.requests(script) else { return Ok(record) };
         let mine = part.of(users);
         let began = transport.now();
         let mut idle: Vec<usize> = (0..setup.connections as usize).rev().collect();
@@ -59,13 +105,15 @@ impl<T: Transport> Worker<'_, T> {
                 idle.pop();
                 let fresh = !std::mem::replace(&mut used[connection], true);
                 opening += usize::from(fresh);
-                let request = script.csrf.unwrap_or(login);
-                let user = first + part.number(next);
-                let (index, held) = (next, Vec::new());
-                ready.push((
-                    connection,
-                    Attempt { index, user, request, since_ns: now, held, fresh },
-                ));
+                let (user, held) = match route {
+                    Route::LogIn { .. } => (next, Vec::new()),
+                    Route::LogOut => (next, credentials.get(next).to_vec()),
+                    Route::Ask => (0, credentials.get(0).to_vec()),
+                };
+                let user = first + part.number(user);
+                let (index, request, since_ns, prepared) = (next, begin, now, 0);
+                let attempt = Attempt { index, user, request, since_ns, held, prepared, fresh };
+                ready.push((connection, attempt));
                 next += 1;
             }
             for (connection, mut attempt) in ready.drain(..) {
@@ -79,30 +127,36 @@ impl<T: Transport> Worker<'_, T> {
                 let Some(mut attempt) = under_way[ended.connection].take() else { return };
                 opening -= usize::from(std::mem::take(&mut attempt.fresh));
                 match attempt.read(script, &ended) {
-                    Ok(held) if attempt.request != login => {
-                        (attempt.request, attempt.held) = (login, held);
-                        ready.push((ended.connection, attempt));
-                    }
-                    Ok(held) => {
-                        done += 1;
-                        record.credential_bytes += field(&held, 0).len() as u64;
-                        record.service.record(ended.done_ns - ended.sent_ns);
-                        if keep == Keep::Credentials {
-                            credentials.put(attempt.index, &held);
-                        }
-                        idle.push(ended.connection);
-                    }
+                    Ok(()) => {}
                     // The first is told: the others are most often its consequence.
                     Err(refused) => {
                         fault.get_or_insert(refused);
+                        return;
                     }
+                }
+                if attempt.request == timed {
+                    record.service.record(ended.done_ns - ended.sent_ns);
+                }
+                if let Some(request) = attempt.after(script, route) {
+                    attempt.request = request;
+                    return ready.push((ended.connection, attempt));
+                }
+                done += 1;
+                if let Route::LogIn { keep, .. } = route {
+                    record.credential_bytes += field(&attempt.held, 0).len() as u64;
+                    if keep == Keep::Credentials {
+                        credentials.put(attempt.index, &attempt.held);
+                    }
+                }
+                if route != Route::Ask {
+                    idle.push(ended.connection);
                 }
             });
             polled.map_err(SetupFault::Transport)?;
             let now = transport.now();
             let late = |attempt: &&Attempt| attempt.since_ns + timeout_ns <= now;
             if let Some(attempt) = under_way.iter().flatten().find(late) {
-                fault = Some(attempt.refused(Outcome::Failed(Failure::Timeout), None));
+                fault = Some(attempt.refused(Outcome::Failed(Failure::Timeout), None, b""));
             }
         }
         if let Some(fault) = fault {
@@ -111,6 +165,18 @@ impl<T: Transport> Worker<'_, T> {
         record.users = mine;
         record.wall_ns = transport.now() - began;
         Ok(record)
+    }
+}
+
+impl Route {
+    /// The request that a user begins with, and the one whose service times are kept; `None` where
+    /// the target has no such request.
+    fn requests(self, script: &Script) -> Option<(usize, usize)> {
+        match self {
+            Self::LogIn { .. } => script.login.map(|login| (script.csrf.unwrap_or(login), login)),
+            Self::LogOut => script.logout.map(|logout| (logout, logout)),
+            Self::Ask => Some((script.steps.start, script.steps.start)),
+        }
     }
 }
 
@@ -155,26 +221,30 @@ pub(super) enum Keep {
     Nothing,
 }
 
-/// A login under way: one request, or a request for a CSRF token and then one.
+/// A user under way: at a login, at what follows it, or at a request of another pass.
 struct Attempt {
     index: u32,
     user: u64,
-    /// The request of the two that is under way.
+    /// The request that is under way.
     request: usize,
     since_ns: u64,
-    /// What the first request gave.
+    /// What is held of the user.
     held: Vec<u8>,
+    /// Requests of the preparation that the user has made.
+    prepared: u32,
     /// Whether it is the first on its connection, which it has to open.
     fresh: bool,
 }
 
 impl Attempt {
-    /// What is held of the user after this answer.
-    fn read(&self, script: &Script, ended: &Ended<'_>) -> Result<Vec<u8>, SetupFault> {
-        let failed = |failure| self.refused(Outcome::Failed(failure), None);
-        let answer = ended.result.map_err(failed)?;
+    /// Takes in an answer.
+    fn read(&mut self, script: &Script, ended: &Ended<'_>) -> Result<(), SetupFault> {
+        let answer = match ended.result {
+            Ok(answer) => answer,
+            Err(failure) => return Err(self.refused(Outcome::Failed(failure), None, b"")),
+        };
         let who = Who { n: self.user, credential: &self.held };
-        script
+        let held = script
             .judge(self.request, who, &answer)
             .and_then(|()| script.capture(self.request, &self.held, &answer))
             .map_err(|mismatch| {
@@ -182,40 +252,59 @@ impl Attempt {
                     Mismatch::Missing(capture) => Some(capture),
                     _ => None,
                 };
-                self.refused(outcome_of(mismatch), missing)
-            })
+                self.refused(outcome_of(mismatch), missing, answer.body)
+            })?;
+        if !script.requests[self.request].captures.is_empty() {
+            self.held = held;
+        }
+        self.prepared += u32::from(script.prepare.contains(&self.request));
+        Ok(())
     }
 
-    const fn refused(&self, outcome: Outcome, missing: Option<u8>) -> SetupFault {
-        SetupFault::Refused { user: self.user, request: self.request, outcome, missing }
+    /// What the user asks next; `None` at the end of the route.
+    fn after(&self, script: &Script, route: Route) -> Option<usize> {
+        let Route::LogIn { times, .. } = route else { return None };
+        if Some(self.request) == script.csrf {
+            return script.login;
+        }
+        let steps = script.prepare.len();
+        let left = (self.prepared as usize) < steps * times as usize;
+        left.then(|| script.prepare.start + self.prepared as usize % steps)
+    }
+
+    fn refused(&self, outcome: Outcome, missing: Option<u8>, body: &[u8]) -> SetupFault {
+        let said = String::from_utf8_lossy(&body[..body.len().min(SAID_MAX)]).into_owned();
+        let Self { user, request, prepared, .. } = *self;
+        SetupFault::Refused(Box::new(Refused { user, request, outcome, missing, prepared, said }))
     }
 }
 
-/// What is told of a login that was refused.
-pub(super) fn refusal(
-    script: &Script,
-    user: u64,
-    request: usize,
-    outcome: Outcome,
-    missing: Option<u8>,
-) -> String {
-    let Request { method, path, expect_status, captures, .. } = &script.requests[request];
-    let path = path.text(Who { n: user, credential: b"" });
-    let (step, check) = if script.csrf == Some(request) {
+/// What is told of a user who was refused.
+pub(super) fn refusal(script: &Script, refused: &Refused) -> String {
+    let Refused { user, request, outcome, missing, prepared, .. } = refused;
+    let Request { method, path, expect_status, captures, .. } = &script.requests[*request];
+    let path = path.text(Who { n: *user, credential: b"" });
+    let expected: Vec<_> = captures.iter().map(ToString::to_string).collect();
+    let found = missing.and_then(|capture| expected.get(usize::from(capture)));
+    let found = found.map_or_else(|| outcome.to_string(), |it| format!("an answer without {it}"));
+    let at = format!("{method} {}{path}: expected status {expect_status}", script.origin());
+    if script.csrf.is_none_or(|csrf| csrf != *request) && script.login != Some(*request) {
+        return format!(
+            "user {user} was refused before the load, after {prepared} requests that were \
+             answered, at {at}, found {found}; check that the server runs and that the \
+             descriptor's steps are right"
+        );
+    }
+    let (step, check) = if script.csrf == Some(*request) {
         ("request for a CSRF token", "login.csrf")
     } else if script.csrf.is_some() {
         ("login itself, with the CSRF token it had got", "users, login and login.csrf")
     } else {
         ("login request", "users and login")
     };
-    let expected: Vec<_> = captures.iter().map(ToString::to_string).collect();
-    let found = missing.and_then(|capture| expected.get(usize::from(capture)));
-    let found = found.map_or_else(|| outcome.to_string(), |it| format!("an answer without {it}"));
     format!(
-        "the login of user {user} failed at the {step}, {method} {}{path}: expected status \
-         {expect_status} and {}, found {found}; check that the server runs and that the \
-         descriptor's {check} are right",
-        script.origin(),
+        "the login of user {user} failed at the {step}, {at} and {}, found {found}; check that the \
+         server runs and that the descriptor's {check} are right",
         expected.join(", "),
     )
 }

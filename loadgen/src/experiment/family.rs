@@ -21,7 +21,36 @@ const GROUPS: &[(&str, &[&str])] = &[
     ),
     (
         "memory per session",
-        &["bytes_per_session", "resident_bytes_per_session", "store_bytes_per_session"],
+        &[
+            "bytes_per_session",
+            "resident_bytes_per_session",
+            "store_bytes_per_session",
+            "users_per_gib",
+        ],
+    ),
+    ("memory per connection", &["bytes_per_connection", "resident_bytes_per_connection"]),
+    (
+        "memory that comes back",
+        &[
+            "returned_after_logout",
+            "resident_returned_after_logout",
+            "store_returned_after_logout",
+            "bytes_per_logout",
+            "returned_after_expiry",
+            "resident_returned_after_expiry",
+            "store_returned_after_expiry",
+        ],
+    ),
+    ("capacity", &["capacity_rps", "beyond_capacity_rps"]),
+    ("logins", &["login_rps", "argon2id_login_rps"]),
+    (
+        "CPU per login",
+        &[
+            "login_cpu_us",
+            "login_store_cpu_us",
+            "argon2id_login_cpu_us",
+            "argon2id_login_store_cpu_us",
+        ],
     ),
     ("bytes on the wire", &["credential_bytes", "request_wire_bytes"]),
     ("generator", &["schedule_lag_p99_us", "generator_cpu_us_per_request"]),

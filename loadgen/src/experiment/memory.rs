@@ -1,16 +1,16 @@
-//! What does a logged-in user cost the server?
+//! What does a logged-in user cost the server, what a connection, and what comes back?
 
 use serde::Deserialize;
 
-use super::{Cell, Cells, ChartPlan, Experiment, Observation, Summary, levels};
+use super::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary, levels};
 use crate::error::Result;
-use crate::plan::{Action, FillPlan, SnapshotPlan};
+use crate::plan::{Action, ConnectPlan, FillPlan, LogoutPlan, Prepare, SnapshotPlan, TrialPlan};
 use crate::record::{ActionRecord, Doubt, MemoryUse, SnapshotRecord, TrialRecord};
 use crate::spec::Spec;
 use crate::stats::{slope_over_trials, theil_sen};
-use crate::units::Span;
+use crate::units::{Span, grouped};
 
-/// Logins in steps over few connections, and the slope of memory over them.
+/// Logins in steps over few connections, connections in steps, and the slopes of memory over them.
 pub(super) struct Memory;
 
 #[derive(Deserialize)]
@@ -22,12 +22,23 @@ struct Table {
 #[serde(deny_unknown_fields)]
 struct Settings {
     sessions: Vec<u32>,
+    #[serde(default = "nothing")]
+    data: Vec<u32>,
+    #[serde(default)]
+    idle_connections: Vec<u32>,
+    #[serde(default)]
+    logout: bool,
+    expiry: Option<Span>,
     #[serde(default = "five")]
     blocks: u32,
     #[serde(default = "thirty_two")]
     connections: u32,
     #[serde(default = "half_a_second")]
     settle: Span,
+}
+
+fn nothing() -> Vec<u32> {
+    vec![0]
 }
 
 fn five() -> u32 {
@@ -45,8 +56,18 @@ fn half_a_second() -> Span {
 /// A slope through fewer levels is a difference.
 const LEVELS_MIN: usize = 5;
 const SESSIONS_MAX: u32 = 10_000_000;
+/// More than any arm keeps in a cart; what an arm does not take is a failed trial.
+const ITEMS_MAX: u32 = 64;
 const CONNECTIONS_MAX: u32 = 1024;
+const IDLE_CONNECTIONS_MAX: u32 = 16_000;
 const TIMEOUT: Span = Span::from_millis(5000);
+/// How often the store of a trial about expiry is swept, and how long after the last session has
+/// expired its memory is read: two sweeps and a little.
+const SWEEP_EVERY: &str = "1s";
+const SWEPT_AFTER: Span = Span::from_millis(2500);
+/// A session that takes less is the allocator's own bookkeeping, and a share of it says nothing.
+const NOTHING_BYTES: f64 = 1.0;
+const GIB: f64 = 1_073_741_824.0;
 
 impl Experiment for Memory {
     fn name(&self) -> &'static str {
@@ -54,7 +75,7 @@ impl Experiment for Memory {
     }
 
     fn question(&self) -> &'static str {
-        "What does a logged-in user cost the server?"
+        "What does a logged-in user cost the server, what a connection, and what comes back?"
     }
 
     fn method(&self) -> &'static str {
@@ -63,12 +84,24 @@ impl Experiment for Memory {
          after one login a connection. The cost of a user is the slope through the readings \
          (Theil-Sen, one slope a trial), so what the program itself takes drops out. A table takes \
          its memory in steps as it grows, so a slope up to another number of users may differ by a \
-         tenth, which no interval between trials shows."
+         tenth, which no interval between trials shows. Where the campaign asks for it, users put \
+         items of about 60 bytes into their carts before; connections are opened step by step, \
+         each left idle after one request, on a server of their own, and their slope is without \
+         the kernel's buffers; and memory is read once more after everybody has logged out, and on \
+         another server after all sessions have expired and the store was swept. The share that \
+         came back is of what the users had added since the first reading."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
         const fn chart(metric: &'static str, title: &'static str) -> ChartPlan {
-            ChartPlan { metric, title, x_label: "logged-in users", x_log: false, y_log: false }
+            ChartPlan {
+                metric,
+                title,
+                over: Over::Users,
+                x_label: "logged-in users",
+                x_log: false,
+                y_log: false,
+            }
         }
         const CHARTS: &[ChartPlan] = &[
             chart("server_allocated_bytes", "Server memory, allocated"),
@@ -77,8 +110,20 @@ impl Experiment for Memory {
         CHARTS
     }
 
+    fn axis(&self) -> Option<Axis> {
+        Some(Axis { label: "Items", noun: "items in the cart" })
+    }
+
+    fn level(&self, level: u32) -> String {
+        match level {
+            0 => "all levels in one trial".into(),
+            items => format!("all levels in one trial, {} items each", grouped(items.into())),
+        }
+    }
+
     fn expand(&self, spec: &Spec) -> Result<Cells> {
-        let Settings { sessions, blocks, connections, settle } = spec.section::<Table>()?.memory;
+        let mut settings = spec.section::<Table>()?.memory;
+        let Settings { connections, .. } = settings;
         if !(1..=CONNECTIONS_MAX).contains(&connections) {
             return Err(spec.refuse(format!(
                 "[memory] connections: expected 1 to {CONNECTIONS_MAX}, found {connections}"
@@ -86,105 +131,375 @@ impl Experiment for Memory {
         }
         // Before the first connection the server has not touched what every connection needs; that
         // would be counted as a cost of the first users.
-        let sessions = sessions.into_iter().map(|level| level.max(connections)).collect();
-        let sessions = levels(spec, "memory", "sessions", sessions, LEVELS_MIN, 1..=SESSIONS_MAX)?;
-        let mut actions = Vec::new();
-        let mut logged_in = 0;
-        for level in sessions {
-            if level > logged_in {
-                actions.push(Action::Fill(FillPlan {
-                    first_user: u64::from(logged_in),
-                    users: level - logged_in,
-                    connections: connections.min(level - logged_in),
-                    timeout_ns: TIMEOUT.ns(),
-                }));
-                logged_in = level;
-            }
-            actions.push(Action::Snapshot(SnapshotPlan {
-                sessions: u64::from(level),
-                settle_ns: settle.ns(),
-            }));
+        let sessions = settings.sessions.iter().map(|level| *level.max(&connections)).collect();
+        settings.sessions =
+            levels(spec, "memory", "sessions", sessions, LEVELS_MIN, 1..=SESSIONS_MAX)?;
+        settings.data = levels(spec, "memory", "data", settings.data, 1, 0..=ITEMS_MAX)?;
+        if !settings.idle_connections.is_empty() {
+            let (field, range) = ("idle_connections", 0..=IDLE_CONNECTIONS_MAX);
+            let asked = std::mem::take(&mut settings.idle_connections);
+            settings.idle_connections = levels(spec, "memory", field, asked, LEVELS_MIN, range)?;
         }
-        let cell = |arm: &String| Cell { arm: arm.clone(), level: 0, actions: actions.clone() };
-        Ok(Cells { blocks, cells: spec.arms.iter().map(cell).collect() })
+        let whole = |ttl: Span| ttl.ns() >= 1_000_000_000 && ttl.ns().is_multiple_of(1_000_000_000);
+        if let Some(ttl) = settings.expiry.filter(|ttl| !whole(*ttl)) {
+            return Err(spec.refuse(format!(
+                "[memory] expiry: expected whole seconds, at least 1s, because tokens count in \
+                 seconds; found {ttl}"
+            )));
+        }
+        let cells = spec.arms.iter().flat_map(|arm| settings.cells(arm)).collect();
+        Ok(Cells { blocks: settings.blocks, cells })
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
-        let connections = connections(record);
-        let observation =
-            |users, metric, value| Observation { users, connections, rate: None, metric, value };
-        let mut observations = Vec::new();
-        for snapshot in snapshots(record) {
-            for (metric, read) in READINGS {
-                if let Some(bytes) = read(&snapshot.memory) {
-                    observations.push(observation(Some(snapshot.sessions), metric, bytes as f64));
-                }
-            }
+        let seen = Seen { record, connections: connections(record) };
+        match Kind::of(&record.trial) {
+            Kind::Sessions => seen.sessions(),
+            Kind::Connections => seen.slopes(&CONNECTION_SLOPES, CONNECTIONS),
+            Kind::Expiry => seen.came_back(&AFTER_EXPIRY),
         }
-        for (metric, read) in SLOPES {
-            if let Some(slope) = theil_sen(&points(record, read)) {
-                observations.push(observation(None, metric, slope));
-            }
-        }
-        let (users, wall_ns) = record.actions.iter().fold((0, 0), |(users, ns), did| match did {
-            ActionRecord::Fill(fill) => (users + u64::from(fill.users), ns + fill.wall_ns),
-            _ => (users, ns),
-        });
-        if wall_ns > 0 {
-            let rate = users as f64 * 1e9 / wall_ns as f64;
-            observations.push(observation(None, "login_rps", rate));
-        }
-        observations
     }
 
     fn summarise(&self, trials: &[&TrialRecord], _blocks: u32, seed: u64) -> Vec<Summary> {
-        let connections = trials.iter().map(|trial| connections(trial)).max().unwrap_or(0);
-        let slope = |(metric, read): (&'static str, Reading)| {
-            let points: Vec<_> = trials.iter().map(|trial| points(trial, read)).collect();
+        let mut levels: Vec<u32> = trials.iter().map(|record| record.trial.level).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        let of = |level: u32, kind: Kind, (metric, read): (&'static str, Reading), over| {
+            let is_of = |r: &&&TrialRecord| r.trial.level == level && Kind::of(&r.trial) == kind;
+            let trials = || trials.iter().filter(is_of);
+            let points: Vec<_> = trials().map(|trial| points(trial, read, over)).collect();
+            let connections = trials().map(|trial| connections(trial)).max().unwrap_or(0);
             let estimate = slope_over_trials(&points, seed)?;
-            Some(Summary { connections, metric, estimate, resampled: None })
+            Some(Summary { level: Some(level), connections, metric, estimate, resampled: None })
         };
-        SLOPES.into_iter().filter_map(slope).collect()
+        let sessions = SLOPES.map(|slope| (Kind::Sessions, slope, SESSIONS));
+        let connections = CONNECTION_SLOPES.map(|slope| (Kind::Connections, slope, CONNECTIONS));
+        let slopes: Vec<_> = sessions.into_iter().chain(connections).collect();
+        let places = levels.iter().flat_map(|level| slopes.iter().map(|slope| (*level, *slope)));
+        places.filter_map(|(level, (kind, slope, over))| of(level, kind, slope, over)).collect()
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
-        let wrong = snapshots(record)
-            .filter(|s| s.memory.live_sessions.is_some_and(|live| live != s.sessions))
-            .map(|s| format!("{} instead of {}", s.memory.live_sessions.unwrap_or(0), s.sessions))
-            .next();
-        let doubt = |found| Doubt {
+        let doubt = |code: &str, what: String, remedy: &str| Doubt {
             invalidates: true,
-            code: "live_sessions".into(),
-            what: format!("the store held {found} sessions when memory was read"),
-            remedy: "sessions expired or were lost during the fill: lengthen their lifetime".into(),
+            code: code.into(),
+            what,
+            remedy: remedy.into(),
         };
-        wrong.map(doubt).into_iter().collect()
+        let mut doubts = Vec::new();
+        if let Some((live, expected)) = lost(record) {
+            doubts.push(doubt(
+                "live_sessions",
+                format!(
+                    "the store held {live} sessions instead of {expected} when memory was read"
+                ),
+                "sessions expired, were lost, or were not swept: lengthen their lifetime (`expiry` \
+                 where the trial waits for it)",
+            ));
+        }
+        let planned = planned_connections(&record.trial);
+        let wrong = snapshots(record).zip(planned).find_map(|(snapshot, planned)| {
+            let open = snapshot.memory.connections?;
+            (open != planned).then_some((open, planned))
+        });
+        if let (Kind::Connections, Some((open, planned))) = (Kind::of(&record.trial), wrong) {
+            doubts.push(doubt(
+                "connections",
+                format!("{open} connections were open instead of {planned} when memory was read"),
+                "the server closed some: shorten `settle`, or ask for fewer connections",
+            ));
+        }
+        doubts
+    }
+}
+
+impl Settings {
+    /// The trials of an arm: a slope for every size of a session, one of connections, and one that
+    /// waits until everything has expired.
+    fn cells(&self, arm: &str) -> Vec<Cell> {
+        let cell = |level, server, actions| Cell { arm: arm.into(), level, server, actions };
+        let mut cells: Vec<Cell> =
+            self.data.iter().map(|items| cell(*items, Vec::new(), self.sessions(*items))).collect();
+        if !self.idle_connections.is_empty() {
+            cells.push(cell(0, Vec::new(), self.idle()));
+        }
+        if let Some(ttl) = self.expiry {
+            let server = ["--ttl", &ttl.to_string(), "--sweep-every", SWEEP_EVERY];
+            cells.push(cell(0, server.map(String::from).to_vec(), self.expire(ttl)));
+        }
+        cells
+    }
+
+    fn fill(&self, first: u32, users: u32, items: u32) -> Action {
+        Action::Fill(FillPlan {
+            first_user: u64::from(first),
+            users,
+            connections: self.connections.min(users),
+            timeout_ns: TIMEOUT.ns(),
+            prepare: (items > 0).then(|| Prepare { journey: "cart".into(), times: items }),
+            keep: self.logout,
+        })
+    }
+
+    fn snapshot(&self, sessions: u32) -> Action {
+        Action::Snapshot(SnapshotPlan {
+            sessions: u64::from(sessions),
+            settle_ns: self.settle.ns(),
+        })
+    }
+
+    /// Logins up to each level in turn, and after the last everybody logs out where that is asked.
+    fn sessions(&self, items: u32) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let mut logged_in = 0;
+        for &level in &self.sessions {
+            if level > logged_in {
+                actions.push(self.fill(logged_in, level - logged_in, items));
+                logged_in = level;
+            }
+            actions.push(self.snapshot(level));
+        }
+        if self.logout {
+            let (connections, timeout_ns) = (self.connections, TIMEOUT.ns());
+            actions.push(Action::Logout(LogoutPlan { connections, timeout_ns }));
+            actions.push(self.snapshot(0));
+        }
+        actions
+    }
+
+    /// Connections up to each level in turn, each opened by a user of its step.
+    fn idle(&self) -> Vec<Action> {
+        let without = Self { logout: false, ..self.copy() };
+        let mut logged_in = self.connections;
+        let mut actions = vec![without.fill(0, logged_in, 0)];
+        let mut open = 0;
+        for &level in &self.idle_connections {
+            if level > open {
+                actions.push(Action::Connect(ConnectPlan {
+                    user: u64::from(logged_in),
+                    connections: level - open,
+                    timeout_ns: TIMEOUT.ns(),
+                }));
+                (logged_in, open) = (logged_in + 1, level);
+            }
+            actions.push(self.snapshot(logged_in));
+        }
+        actions
+    }
+
+    /// All log in, and the server is left alone until all have expired.
+    fn expire(&self, ttl: Span) -> Vec<Action> {
+        let without = Self { logout: false, ..self.copy() };
+        let (first, top) = (self.sessions[0], self.sessions[self.sessions.len() - 1]);
+        vec![
+            without.fill(0, first, 0),
+            self.snapshot(first),
+            without.fill(first, top - first, 0),
+            self.snapshot(top),
+            Action::Snapshot(SnapshotPlan { sessions: 0, settle_ns: ttl.ns() + SWEPT_AFTER.ns() }),
+        ]
+    }
+
+    fn copy(&self) -> Self {
+        Self {
+            sessions: self.sessions.clone(),
+            data: self.data.clone(),
+            idle_connections: self.idle_connections.clone(),
+            ..*self
+        }
+    }
+}
+
+/// What a trial is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Sessions,
+    Connections,
+    Expiry,
+}
+
+impl Kind {
+    fn of(trial: &TrialPlan) -> Self {
+        let connects = |action: &Action| matches!(action, Action::Connect(_));
+        match () {
+            () if trial.actions.iter().any(connects) => Self::Connections,
+            () if trial.server.is_empty() => Self::Sessions,
+            () => Self::Expiry,
+        }
     }
 }
 
 type Reading = fn(&MemoryUse) -> Option<u64>;
 
+const ALLOCATED: Reading = |memory| memory.allocated_bytes;
+const RESIDENT: Reading = |memory| memory.pss_bytes;
+const STORE: Reading = |memory| memory.store_bytes;
+
+/// What a slope is over.
+type Along = fn(&SnapshotRecord) -> Option<u64>;
+
+const SESSIONS: Along = |snapshot| Some(snapshot.sessions);
+const CONNECTIONS: Along = |snapshot| snapshot.memory.connections;
+
 const READINGS: [(&str, Reading); 4] = [
     ("server_rss_bytes", |memory| Some(memory.rss_bytes)),
-    ("server_pss_bytes", |memory| memory.pss_bytes),
-    ("server_allocated_bytes", |memory| memory.allocated_bytes),
-    ("store_memory_bytes", |memory| memory.store_bytes),
+    ("server_pss_bytes", RESIDENT),
+    ("server_allocated_bytes", ALLOCATED),
+    ("store_memory_bytes", STORE),
 ];
 
 const SLOPES: [(&str, Reading); 3] = [
-    ("bytes_per_session", |memory| memory.allocated_bytes),
-    ("resident_bytes_per_session", |memory| memory.pss_bytes),
-    ("store_bytes_per_session", |memory| memory.store_bytes),
+    ("bytes_per_session", ALLOCATED),
+    ("resident_bytes_per_session", RESIDENT),
+    ("store_bytes_per_session", STORE),
 ];
 
-/// Memory over logged-in users, as one trial read it.
-fn points(record: &TrialRecord, read: Reading) -> Vec<(f64, f64)> {
-    snapshots(record).filter_map(|s| Some((s.sessions as f64, read(&s.memory)? as f64))).collect()
+const CONNECTION_SLOPES: [(&str, Reading); 2] =
+    [("bytes_per_connection", ALLOCATED), ("resident_bytes_per_connection", RESIDENT)];
+
+const AFTER_LOGOUT: [(&str, Reading); 3] = [
+    ("returned_after_logout", ALLOCATED),
+    ("resident_returned_after_logout", RESIDENT),
+    ("store_returned_after_logout", STORE),
+];
+
+const AFTER_EXPIRY: [(&str, Reading); 3] = [
+    ("returned_after_expiry", ALLOCATED),
+    ("resident_returned_after_expiry", RESIDENT),
+    ("store_returned_after_expiry", STORE),
+];
+
+/// What is read out of a trial.
+struct Seen<'a> {
+    record: &'a TrialRecord,
+    connections: u32,
+}
+
+impl Seen<'_> {
+    fn of(&self, users: Option<u64>, metric: &'static str, value: f64) -> Observation {
+        Observation { users, connections: self.connections, rate: None, metric, value }
+    }
+
+    fn sessions(&self) -> Vec<Observation> {
+        let mut seen = Vec::new();
+        for snapshot in filled(self.record) {
+            for (metric, read) in READINGS {
+                let bytes = read(&snapshot.memory);
+                let users = Some(snapshot.sessions);
+                seen.extend(bytes.map(|bytes| self.of(users, metric, bytes as f64)));
+            }
+        }
+        seen.extend(self.slopes(&SLOPES, SESSIONS));
+        let slope = |name: &str| seen.iter().find(|s| s.metric == name).map(|s| s.value);
+        let both = slope("bytes_per_session").map(|own| {
+            // A store whose server is not ours to see is none: its memory is in this process.
+            own + slope("store_bytes_per_session").unwrap_or(0.0)
+        });
+        let per_gib = both.filter(|bytes| *bytes >= NOTHING_BYTES).map(|bytes| GIB / bytes);
+        seen.extend(per_gib.map(|users| self.of(None, "users_per_gib", users)));
+        seen.extend(self.logins());
+        if self.logout().is_some() {
+            seen.extend(self.came_back(&AFTER_LOGOUT));
+        }
+        seen
+    }
+
+    fn slopes(&self, slopes: &[(&'static str, Reading)], over: Along) -> Vec<Observation> {
+        let slope = |(metric, read): &(&'static str, Reading)| {
+            let slope = theil_sen(&points(self.record, *read, over))?;
+            Some(self.of(None, metric, slope))
+        };
+        slopes.iter().filter_map(slope).collect()
+    }
+
+    /// The share of what the users had added that came back, where they had added anything; and
+    /// what each logout left, which a list of revoked tokens does where nothing was there before.
+    fn came_back(&self, shares: &[(&'static str, Reading)]) -> Vec<Observation> {
+        let last = snapshots(self.record).last().filter(|snapshot| snapshot.sessions == 0);
+        let (Some(first), Some(full), Some(last)) =
+            (filled(self.record).next(), filled(self.record).last(), last)
+        else {
+            return Vec::new();
+        };
+        let users = full.sessions.saturating_sub(first.sessions) as f64;
+        let between = |read: Reading, from: &SnapshotRecord, to: &SnapshotRecord| {
+            Some(read(&to.memory)? as f64 - read(&from.memory)? as f64)
+        };
+        let share = |(metric, read): &(&'static str, Reading)| {
+            let added = between(*read, first, full)?;
+            let back = -between(*read, full, last)?;
+            (users > 0.0 && added >= NOTHING_BYTES * users)
+                .then(|| self.of(None, metric, back / added))
+        };
+        let mut seen: Vec<Observation> = shares.iter().filter_map(share).collect();
+        if let (Some(logout), Some(change)) = (self.logout(), between(ALLOCATED, full, last)) {
+            let each = change / f64::from(logout.max(1));
+            seen.push(self.of(None, "bytes_per_logout", each));
+        }
+        seen
+    }
+
+    /// How many logged out at the end, where anybody did.
+    fn logout(&self) -> Option<u32> {
+        self.record.actions.iter().find_map(|did| match did {
+            ActionRecord::Logout(logout) => Some(logout.users),
+            _ => None,
+        })
+    }
+
+    /// Logins a second, where a login was all that users did.
+    fn logins(&self) -> Option<Observation> {
+        let pairs = self.record.trial.actions.iter().zip(&self.record.actions);
+        let fills = pairs.filter_map(|pair| match pair {
+            (Action::Fill(plan), ActionRecord::Fill(fill)) if plan.prepare.is_none() => Some(fill),
+            _ => None,
+        });
+        let (users, wall_ns) = fills
+            .fold((0, 0), |(users, ns), fill| (users + u64::from(fill.users), ns + fill.wall_ns));
+        (wall_ns > 0).then(|| self.of(None, "login_rps", users as f64 * 1e9 / wall_ns as f64))
+    }
+}
+
+/// The first reading at which the store held another number of sessions than it should, and both
+/// numbers. A store that counts none while everybody is logged in counts something else, such as
+/// revoked tokens.
+fn lost(record: &TrialRecord) -> Option<(u64, u64)> {
+    let counts = snapshots(record)
+        .filter(|snapshot| snapshot.sessions > 0)
+        .any(|snapshot| snapshot.memory.live_sessions.is_some_and(|live| live > 0));
+    snapshots(record).filter(|_| counts).find_map(|snapshot| {
+        let live = snapshot.memory.live_sessions?;
+        (live != snapshot.sessions).then_some((live, snapshot.sessions))
+    })
+}
+
+/// Memory over sessions or connections, as one trial read it while users were logged in.
+fn points(record: &TrialRecord, read: Reading, over: Along) -> Vec<(f64, f64)> {
+    let point = |s: &SnapshotRecord| Some((over(s)? as f64, read(&s.memory)? as f64));
+    filled(record).filter_map(point).collect()
+}
+
+/// The readings while users were logged in.
+fn filled(record: &TrialRecord) -> impl Iterator<Item = &SnapshotRecord> {
+    snapshots(record).filter(|snapshot| snapshot.sessions > 0)
 }
 
 fn snapshots(record: &TrialRecord) -> impl Iterator<Item = &SnapshotRecord> {
     record.actions.iter().filter_map(|did| match did {
         ActionRecord::Snapshot(snapshot) => Some(snapshot),
+        _ => None,
+    })
+}
+
+/// The connections that should be open at each reading.
+fn planned_connections(trial: &TrialPlan) -> impl Iterator<Item = u64> {
+    let mut open = 0;
+    trial.actions.iter().filter_map(move |action| match action {
+        Action::Connect(connect) => {
+            open += u64::from(connect.connections);
+            None
+        }
+        Action::Snapshot(_) => Some(open),
         _ => None,
     })
 }
@@ -196,3 +511,6 @@ fn connections(record: &TrialRecord) -> u32 {
     };
     record.trial.actions.iter().filter_map(of).max().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

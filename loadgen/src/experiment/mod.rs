@@ -6,10 +6,14 @@
 //! same for all and belongs to `campaign`; what follows, estimates and pages, to `report`. To add
 //! one, write a file and a line in [`EXPERIMENTS`].
 
+mod capacity;
+mod cart;
 mod family;
+mod login;
 mod memory;
 mod metric;
 mod scaling;
+pub mod search;
 mod steady;
 
 pub use family::{SCALABILITY, family};
@@ -22,9 +26,11 @@ use crate::random::shuffle;
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
 use crate::stats::{Estimate, Resampled};
+use crate::units::grouped;
 
 /// Every experiment there is.
-pub const EXPERIMENTS: &[&dyn Experiment] = &[&scaling::Scaling, &memory::Memory];
+pub const EXPERIMENTS: &[&dyn Experiment] =
+    &[&scaling::Scaling, &capacity::Capacity, &memory::Memory, &login::Login, &cart::Cart];
 
 /// A question, how it is asked, and what an answer says.
 pub trait Experiment: Sync {
@@ -58,6 +64,35 @@ pub trait Experiment: Sync {
 
     /// What makes one trial's figures doubtful.
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt>;
+
+    /// What happened in one trial that is no figure: clauses that begin with a verb, whose subject
+    /// is the arm. The same words in several trials are told once.
+    fn remarks(&self, _record: &TrialRecord) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What its figures are kept apart by beside users, which is the level of their trials; `None`
+    /// where the level is the number of users, or nothing.
+    fn axis(&self) -> Option<Axis> {
+        None
+    }
+
+    /// What a level of its trials is, for the list of what would run.
+    fn level(&self, level: u32) -> String {
+        match level {
+            0 => "all levels in one trial".into(),
+            users => format!("{} users", grouped(u64::from(users))),
+        }
+    }
+}
+
+/// A sweep of something else than users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Axis {
+    /// Head of its column.
+    pub label: &'static str,
+    /// What follows its number in a sentence.
+    pub noun: &'static str,
 }
 
 /// A chart of one metric over a level, a line for every arm.
@@ -67,12 +102,23 @@ pub struct ChartPlan {
     pub metric: &'static str,
     /// Heading.
     pub title: &'static str,
-    /// What the level is, with its unit.
+    /// What lies along it.
+    pub over: Over,
+    /// What that is, with its unit.
     pub x_label: &'static str,
     /// Whether levels are spaced by their ratios.
     pub x_log: bool,
     /// Whether values are spaced by their ratios.
     pub y_log: bool,
+}
+
+/// What a chart is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Users who were logged in.
+    Users,
+    /// The experiment's own axis.
+    Level,
 }
 
 /// The trials of one block.
@@ -91,6 +137,8 @@ pub struct Cell {
     pub arm: String,
     /// The point of the sweep; 0 where there is none.
     pub level: u32,
+    /// Further arguments of `authbench serve`.
+    pub server: Vec<String>,
     /// What is done, in order.
     pub actions: Vec<Action>,
 }
@@ -113,6 +161,8 @@ pub struct Observation {
 /// A figure of all levels that all trials of an arm give together.
 #[derive(Clone, Debug)]
 pub struct Summary {
+    /// Level of the trials, where the experiment has an axis.
+    pub level: Option<u32>,
     /// The most connections that carried a load.
     pub connections: u32,
     /// Name of the metric.
@@ -167,6 +217,7 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
                     block,
                     level: cell.level,
                     seed: trial_seed(spec.seed, name, &seed_of, cell.level, block),
+                    server: cell.server.clone(),
                     actions: cell.actions.clone(),
                 });
             }
@@ -252,16 +303,80 @@ fn levels(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{
+        ActionRecord, ClientUse, Counts, GeneratorUse, LoadRecord, Placement, RECORD_SCHEMA,
+        ServerUse, TrialOutcome,
+    };
     use crate::spec::Overrides;
 
-    fn plan(text: &str) -> Result<Plan> {
+    /// The plan of a campaign with the arms `none` and `a` and these tables, without the twin of
+    /// `a`, which is planned for every experiment alike.
+    pub(super) fn plan(tables: &str) -> Result<Plan> {
+        let mut plan = whole(&format!("name='t'\narms=['none','a']\n{tables}"))?;
+        plan.trials.retain(|trial| !trial.twin);
+        Ok(plan)
+    }
+
+    fn whole(text: &str) -> Result<Plan> {
         expand(&Spec::parse("t.toml", text, Overrides::default())?)
+    }
+
+    /// A record of this trial that went well.
+    pub(super) fn record(trial: &TrialPlan, actions: Vec<ActionRecord>) -> TrialRecord {
+        TrialRecord {
+            schema: RECORD_SCHEMA,
+            plan: String::new(),
+            trial: trial.clone(),
+            started_unix_ms: 0,
+            wall_ms: 0,
+            placement: Placement::default(),
+            server: None,
+            actions,
+            timeline: vec![],
+            steal: 0.0,
+            outcome: TrialOutcome::Complete,
+        }
+    }
+
+    /// A load of a second that answered so many requests rightly, on a server that used half of it.
+    pub(super) fn load(ok: u64) -> LoadRecord {
+        LoadRecord {
+            model: String::new(),
+            login: None,
+            connections: 8,
+            usable_connections: 8,
+            request_wire_bytes: 100,
+            counts: Counts {
+                window_ns: 1_000_000_000,
+                planned: ok,
+                sent: ok,
+                ok,
+                ended_in_window: ok,
+                ok_in_window: ok,
+                ..Counts::default()
+            },
+            steps: vec![],
+            timeline: vec![],
+            bytes_sent: None,
+            bytes_received: None,
+            visits: None,
+            aborted: false,
+            closed_by_server: None,
+            client: ClientUse::default(),
+            generator: GeneratorUse { workers: 1, busiest: 0.5, ..GeneratorUse::default() },
+            server: Some(ServerUse {
+                interval_ns: 1_000_000_000,
+                threads: 1,
+                cpu_ns: 500_000_000,
+                ..ServerUse::default()
+            }),
+        }
     }
 
     #[test]
     fn every_block_has_every_cell_once_in_an_order_of_its_own() {
         let text = "name='t'\narms=['none','a','b']\n[scaling]\nusers=[1,10]\nblocks=6\n";
-        let plan = plan(text).unwrap();
+        let plan = whole(text).unwrap();
         // Three arms and the reference's twin, at two levels, in six blocks.
         assert_eq!(plan.trials.len(), 48);
         type Order = [(String, u32)];
@@ -291,7 +406,7 @@ mod tests {
     fn the_reference_runs_twice_wherever_arms_are_compared() {
         let tables = "[scaling]\nusers=[1,10]\nblocks=4\n\
                       [memory]\nsessions=[0,100,200,300,400]\nblocks=4\n";
-        let of = |arms: &str| plan(&format!("name='t'\narms=[{arms}]\n{tables}")).unwrap();
+        let of = |arms: &str| whole(&format!("name='t'\narms=[{arms}]\n{tables}")).unwrap();
         let plan = of("'none','a','b'");
         let twins: Vec<_> = plan.trials.iter().filter(|trial| trial.twin).collect();
         assert_eq!(twins.len(), 12, "two levels and a fill, in four blocks");
@@ -351,9 +466,22 @@ mod tests {
             ("[scaling]\nusers=[1]\nwarmup='-1s'\n", "line 5"),
             ("[memory]\nsessions=[0,1]\n", "at least 5"),
             ("[memory]\nsessions=[0,10,20,30,40]\n", "at least 5"),
+            ("[memory]\nsessions=[0,100,200,300,400]\ndata=[65]\n", "[memory] data"),
+            ("[memory]\nsessions=[0,100,200,300,400]\nidle_connections=[0,1]\n", "at least 5"),
+            ("[memory]\nsessions=[0,100,200,300,400]\nexpiry='1500ms'\n", "whole seconds"),
+            ("[capacity]\nfrom='100/s'\n", "at least 1,000 requests"),
+            ("[capacity]\nto='1500/s'\n", "[capacity] to"),
+            ("[capacity]\nslo='5s'\n", "[capacity] slo"),
+            ("[capacity]\nresolution=0.0\n", "resolution"),
+            ("[capacity]\nerrors=0.5\n", "errors"),
+            ("[capacity]\nconfirm='1s'\n", "confirm"),
+            ("[login]\nusers=3\n", "as many as connections"),
+            ("[login]\nconnections=0\n", "[login] connections"),
+            ("[cart]\nitems=[]\n", "[cart] items"),
+            ("[cart]\nmost=10\n", "[cart] most"),
         ] {
             let text = format!("name='t'\narms=['none']\n{tables}");
-            let error = plan(&text).unwrap_err();
+            let error = whole(&text).unwrap_err();
             assert!(error.to_string().contains(part), "{tables}: {error}");
             assert_eq!(error.exit_code(), 2);
         }

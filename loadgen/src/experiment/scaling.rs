@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
-    Cell, Cells, ChartPlan, Experiment, METRICS, Observation, Summary, enough_valid, levels, steady,
+    Cell, Cells, ChartPlan, Experiment, METRICS, Observation, Over, Summary, enough_valid, levels,
+    steady,
 };
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, Spread, UserChoice};
@@ -75,7 +76,14 @@ impl Experiment for Scaling {
 
     fn charts(&self) -> &'static [ChartPlan] {
         const fn chart(metric: &'static str, title: &'static str, y_log: bool) -> ChartPlan {
-            ChartPlan { metric, title, x_label: "concurrent users", x_log: true, y_log }
+            ChartPlan {
+                metric,
+                title,
+                over: Over::Users,
+                x_label: "concurrent users",
+                x_log: true,
+                y_log,
+            }
         }
         const CHARTS: &[ChartPlan] = &[
             chart("throughput_rps", "Throughput", false),
@@ -98,6 +106,7 @@ impl Experiment for Scaling {
         let cell = |arm: &String, users: u32| Cell {
             arm: arm.clone(),
             level: users,
+            server: Vec::new(),
             actions: vec![Action::Load(LoadPlan {
                 model: LoadModel::Closed(Closed { think_ns: think.ns(), spread: Spread::Fixed }),
                 journey: "browse".into(),
@@ -108,6 +117,7 @@ impl Experiment for Scaling {
                 measure_ns: measure.ns(),
                 drain_ns: DRAIN.ns(),
                 timeout_ns: TIMEOUT.ns(),
+                prepare: None,
             })],
         };
         let cells = spec
@@ -177,7 +187,7 @@ fn law(fit: &UslFit, connections: u32) -> Vec<Summary> {
         let interval = interval.map(|(lo, hi)| (lo.max(0.0).min(point), hi.max(point)));
         let estimate =
             Estimate { point, interval, n, method: format!("USL fit, {method}, cut at 0") };
-        Some(Summary { connections, metric, estimate, resampled: Some(of.clone()) })
+        Some(Summary { level: None, connections, metric, estimate, resampled: Some(of.clone()) })
     };
     let peak = || {
         let (lo, _) = fit.coherency.moments()?.interval(CONFIDENCE);
@@ -190,7 +200,7 @@ fn law(fit: &UslFit, connections: u32) -> Vec<Summary> {
             method: format!("USL fit, {method} on logs"),
         };
         let resampled = Some(fit.ln_peak.clone());
-        Some(Summary { connections, metric: "usl_peak_users", estimate, resampled })
+        Some(Summary { level: None, connections, metric: "usl_peak_users", estimate, resampled })
     };
     [
         parameter("usl_contention", fit.law.contention, &fit.contention),

@@ -103,6 +103,7 @@ mod tests {
             measure_ns: measure_s * SECOND_NS,
             drain_ns: 0,
             timeout_ns: 0,
+            prepare: None,
         }
     }
 
@@ -170,6 +171,7 @@ mod tests {
             block: 0,
             level: 8,
             seed: 1,
+            server: Vec::new(),
             actions: vec![Action::Load(plan(measure_s))],
         };
         let trials = [trial(1), trial(4), trial(5)];

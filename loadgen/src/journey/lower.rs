@@ -8,18 +8,42 @@ use std::collections::BTreeMap;
 
 use http::Uri;
 use servers::contract::{
-    BodyFormat, Check, CredentialCarrier, CredentialSource, Csrf, Login, Logout, Step, Target,
+    BodyFormat, Check, CredentialCarrier, CredentialSource, Csrf, Journey, Login, Logout, Step,
+    Target,
 };
 
 use super::capture::{Capture, Extract, pointer};
 use super::template::{Escape, Held, Holes, Template};
 use super::{Request, Script};
 
-/// Lowers a descriptor and one of its journeys.
-pub(super) fn script(target: &Target, journey: &str) -> Result<Script, String> {
+/// Lowers a descriptor, one of its journeys, and the one that users make before it, where there is
+/// one.
+pub(super) fn script(
+    target: &Target,
+    journey: &str,
+    prepare: Option<&str>,
+) -> Result<Script, String> {
     let (tls, authority) = address(&target.base_url)?;
+    let made = find(target, journey)?;
+    let before = prepare.map(|journey| find(target, journey)).transpose()?;
+    let nobody;
+    let target = match before {
+        Some(before) if made.anonymous || before.anonymous => {
+            return Err(format!(
+                "expected users who are logged in to prepare for a journey, found `{journey}` \
+                 after {} steps, and one of the two anonymous",
+                before.steps.len()
+            ));
+        }
+        _ if made.anonymous => {
+            nobody = Target { login: None, logout: None, ..target.clone() };
+            &nobody
+        }
+        _ => target,
+    };
+    let preparing = before.map_or(&[][..], |journey| &journey.steps);
     let after: Vec<Step> = {
-        let steps = steps(target, journey)?.iter().cloned();
+        let steps = preparing.iter().chain(&made.steps).cloned();
         steps.chain(target.logout.as_ref().map(logout_step)).collect()
     };
     let mut known = Known::default();
@@ -43,14 +67,37 @@ pub(super) fn script(target: &Target, journey: &str) -> Result<Script, String> {
         requests.push(request.map_err(|what| format!("login: {what}"))?);
         known = after;
     }
+    let held = login.map_or(Vec::new(), |login| requests[login].captures.clone());
     let first = requests.len();
     for step in &after {
-        let request = Lowering { target, known: &known }.step(step);
+        let at = Lowering { target, known: &known };
+        let request = replacing(step, &held).and_then(|captures| at.step(step, captures));
         requests.push(request.map_err(|what| format!("step `{}`: {what}", step.name))?);
     }
     let logout = target.logout.as_ref().map(|_| requests.len() - 1);
-    let steps = first..logout.unwrap_or(requests.len());
-    Ok(Script { name: target.name.clone(), authority, tls, requests, csrf, login, steps, logout })
+    let prepare = first..first + preparing.len();
+    let steps = prepare.end..logout.unwrap_or(requests.len());
+    let name = target.name.clone();
+    Ok(Script { name, authority, tls, requests, csrf, login, prepare, steps, logout })
+}
+
+/// What is held from the answer to a step on: nothing new, unless it replaces the credential. A
+/// cookie that was held counts anew where the answer sets it, as with a browser.
+fn replacing(step: &Step, held: &[Capture]) -> Result<Vec<Capture>, String> {
+    let Some(source) = &step.credential else { return Ok(Vec::new()) };
+    if held.is_empty() {
+        return Err("expected no `credential`: nobody logs in who would have one".into());
+    }
+    let credential = Extract::new(source)?;
+    let again = |(index, capture): (usize, &Capture)| Capture {
+        source: match &capture.source {
+            _ if index == 0 => Some(credential.clone()),
+            Some(cookie @ Extract::Cookie(_)) => Some(cookie.clone()),
+            _ => None,
+        },
+        before: u8::try_from(index).ok(),
+    };
+    Ok(held.iter().enumerate().map(again).collect())
 }
 
 /// Whether an address is spoken to over TLS, and its host and port as they stand there.
@@ -79,7 +126,7 @@ fn address(base_url: &str) -> Result<(bool, String), String> {
     Ok((tls, authority.to_string()))
 }
 
-fn steps<'a>(target: &'a Target, journey: &str) -> Result<&'a [Step], String> {
+fn find<'a>(target: &'a Target, journey: &str) -> Result<&'a Journey, String> {
     let found = target.journeys.get(journey).ok_or_else(|| {
         let known: Vec<_> = target.journeys.keys().map(String::as_str).collect();
         match known.as_slice() {
@@ -90,7 +137,7 @@ fn steps<'a>(target: &'a Target, journey: &str) -> Result<&'a [Step], String> {
     if found.steps.is_empty() {
         return Err(format!("journey `{journey}` has no step"));
     }
-    Ok(&found.steps)
+    Ok(found)
 }
 
 fn logout_step(logout: &Logout) -> Step {
@@ -103,6 +150,7 @@ fn logout_step(logout: &Logout) -> Step {
         format: BodyFormat::Json,
         expect_status: logout.expect_status,
         check: None,
+        credential: None,
     }
 }
 
@@ -260,7 +308,7 @@ impl Lowering<'_> {
         })
     }
 
-    fn step(self, step: &Step) -> Result<Request, String> {
+    fn step(self, step: &Step, captures: Vec<Capture>) -> Result<Request, String> {
         let method: http::Method = step
             .method
             .parse()
@@ -282,7 +330,7 @@ impl Lowering<'_> {
             body: body.transpose()?,
             expect_status: step.expect_status,
             check: check.transpose()?,
-            captures: Vec::new(),
+            captures,
         })
     }
 

@@ -36,6 +36,9 @@ pub struct Script {
     pub csrf: Option<usize>,
     /// The login among them; `None` where no login is needed.
     pub login: Option<usize>,
+    /// The steps of the journey among them that users make before the other, after their login;
+    /// empty where they make none.
+    pub prepare: Range<usize>,
     /// The steps of the journey among them.
     pub steps: Range<usize>,
     /// The logout, which is the last of them; `None` where the descriptor has none.
@@ -59,8 +62,8 @@ pub struct Request {
     pub expect_status: u16,
     /// The value in the body that must name the user.
     pub check: Option<(Pointer, Template)>,
-    /// What is held of the user from the answer on, in the order of its fields. A login's first is
-    /// the credential; empty for a request that changes nothing.
+    /// What is held of the user from the answer on, in the order of its fields, of which the first
+    /// is the credential; empty for a request that changes nothing.
     pub captures: Vec<Capture>,
 }
 
@@ -92,7 +95,15 @@ impl Script {
     /// # Errors
     /// `Config` when the address, the journey, a path, a pointer or a header cannot work.
     pub fn new(target: &Target, journey: &str) -> Result<Self> {
-        lower::script(target, journey)
+        Self::prepared(target, journey, None)
+    }
+
+    /// Lowers a descriptor, one of its journeys, and the one that its users make before it.
+    ///
+    /// # Errors
+    /// As [`Script::new`].
+    pub fn prepared(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Self> {
+        lower::script(target, journey, prepare)
             .map_err(|what| Error::Config(format!("target `{}`: {what}", target.name)))
     }
 

@@ -309,3 +309,43 @@ fn a_descriptor_that_cannot_work_is_refused() {
     let misspelt = toml::from_str::<Target>("name = 't'\nbase_url = 'x'\n[logout]\npaht = '/'\n");
     assert!(misspelt.unwrap_err().to_string().contains("paht"));
 }
+
+/// As where a token carries the cart: each answer has the next one, and what else is held stays.
+#[test]
+fn a_step_may_replace_the_credential_and_nothing_else() {
+    let csrf = "token = \"json:/csrf\"\ncookies = [\"lang\"]";
+    let after = "credential = \"json:/token\", body = '{\"t\":\"{csrf}\"}'";
+    let script = Script::prepared(&guarded(csrf, after), "browse", Some("cart")).unwrap();
+    let (prepare, steps) = (script.prepare.clone(), script.steps.clone());
+    assert_eq!((prepare.clone(), steps), (2..3, 3..4), "what prepares comes first");
+    let held = |headers: &[httparse::Header<'_>], body: &str| {
+        let answer = answer(200, headers, body.as_bytes());
+        String::from_utf8(script.capture(2, b"sid\nen\ntok", &answer).unwrap()).unwrap()
+    };
+    assert_eq!(held(&[], r#"{"token":"next","csrf":"not this"}"#), "next\nen\ntok");
+    assert_eq!(held(&[], "{}"), "sid\nen\ntok", "an answer without one leaves it");
+    assert_eq!(held(&[set("lang=de")], r#"{"token":"n"}"#), "n\nde\ntok", "cookies as ever");
+    assert_eq!(script.capture(3, b"sid", &answer(200, &[], b"{}")), Ok(vec![]), "others hold none");
+}
+
+#[test]
+fn an_anonymous_journey_has_no_login_and_sends_no_credential() {
+    let mut target = target();
+    let mut login = target.journeys["browse"].clone();
+    login.anonymous = true;
+    login.steps[0].body = Some("{username}:{password}".into());
+    target.journeys.insert("login".into(), login);
+    let script = Script::new(&target, "login").unwrap();
+    assert_eq!((script.login, script.logout, script.steps.clone()), (None, None, 0..1));
+    let (headers, body) = sent(&script.requests[0], "");
+    assert!(headers.iter().all(|(name, _)| name != "Cookie"), "{headers:?}");
+    assert_eq!(body, "user-5:password-5");
+    for (journey, prepare) in [("login", "browse"), ("browse", "login")] {
+        let refused = Script::prepared(&target, journey, Some(prepare)).unwrap_err();
+        assert!(refused.to_string().contains("anonymous"), "{refused}");
+    }
+    target.journeys.get_mut("login").unwrap().steps[0].credential =
+        Some("json:/token".parse().unwrap());
+    let refused = Script::new(&target, "login").unwrap_err().to_string();
+    assert!(refused.contains("nobody logs in"), "{refused}");
+}

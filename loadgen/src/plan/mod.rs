@@ -5,7 +5,13 @@
 //! which experiment they belong to. This module reads no clock and draws no unseeded randomness:
 //! the same spec and seed give the same plan, byte for byte.
 
+mod search;
+mod users;
+
 use serde::{Deserialize, Serialize};
+
+pub use search::SearchPlan;
+pub use users::{ConnectPlan, FillPlan, GrowPlan, LogoutPlan, Prepare};
 
 use crate::load::{LoadModel, UserChoice};
 use crate::random::mix;
@@ -51,10 +57,14 @@ pub struct TrialPlan {
     pub twin: bool,
     /// The block it belongs to, from 0.
     pub block: u32,
-    /// The point of the sweep (users); 0 where the trial is not one point of a sweep.
+    /// The point of the sweep (users, or what the experiment sweeps); 0 where the trial is not one
+    /// point of a sweep.
     pub level: u32,
     /// Seed of this trial's load.
     pub seed: u64,
+    /// Further arguments of `authbench serve`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server: Vec<String>,
     /// What is done, in order.
     pub actions: Vec<Action>,
 }
@@ -69,19 +79,14 @@ pub enum Action {
     Snapshot(SnapshotPlan),
     /// Logs users in and has them make a journey while everything is measured.
     Load(LoadPlan),
-}
-
-/// Users who log in and stay logged in.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FillPlan {
-    /// Number of the first user.
-    pub first_user: u64,
-    /// How many log in.
-    pub users: u32,
-    /// Connections over which they do.
-    pub connections: u32,
-    /// When a request that has no answer counts as failed, ns.
-    pub timeout_ns: u64,
+    /// Logs out everyone whose credential a fill has kept.
+    Logout(LogoutPlan),
+    /// Has one user make a journey until it is refused; what follows in the trial is then left out.
+    Grow(GrowPlan),
+    /// Opens connections and leaves them idle.
+    Connect(ConnectPlan),
+    /// Looks for the highest rate that the server holds.
+    Search(SearchPlan),
 }
 
 /// A reading of the server's memory.
@@ -114,6 +119,9 @@ pub struct LoadPlan {
     pub drain_ns: u64,
     /// When a request that has no answer counts as failed, ns.
     pub timeout_ns: u64,
+    /// What each user does before, after logging in; `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepare: Option<Prepare>,
 }
 
 /// Rough costs for the time that a plan will take; they are never a measurement.
@@ -124,21 +132,57 @@ impl Action {
     /// About how long it takes, ms.
     pub fn expected_ms(&self) -> u64 {
         match self {
-            Self::Fill(fill) => u64::from(fill.users) / LOGINS_PER_MS + 5,
+            Self::Fill(fill) => logins_ms(fill.users, fill.prepare.as_ref()) + 5,
             Self::Snapshot(snapshot) => snapshot.settle_ns / 1_000_000 + 5,
             Self::Load(load) => {
                 (load.warmup_ns + load.measure_ns) / 1_000_000
-                    + u64::from(load.users) / LOGINS_PER_MS
+                    + logins_ms(load.users, load.prepare.as_ref())
                     + 30
             }
+            // As many logouts as the fills before it have kept; they are not known here.
+            Self::Logout(_) => 500,
+            Self::Grow(_) => 50,
+            Self::Connect(connect) => u64::from(connect.connections) / 4 + 5,
+            Self::Search(search) => search.expected_ms(),
         }
     }
+
+    /// The connections that it opens.
+    fn connections(&self) -> u32 {
+        match self {
+            Self::Fill(fill) => fill.connections,
+            Self::Snapshot(_) => 0,
+            Self::Load(load) => load.connections,
+            Self::Logout(logout) => logout.connections,
+            Self::Grow(_) => 1,
+            Self::Connect(connect) => connect.connections,
+            Self::Search(search) => search.connections,
+        }
+    }
+}
+
+/// About how long so many logins and what follows them take, ms.
+fn logins_ms(users: u32, prepare: Option<&Prepare>) -> u64 {
+    let requests = 1 + prepare.map_or(0, |prepare| u64::from(prepare.times));
+    u64::from(users) * requests / LOGINS_PER_MS
 }
 
 impl TrialPlan {
     /// About how long the trial takes, ms.
     pub fn expected_ms(&self) -> u64 {
         self.actions.iter().map(Action::expected_ms).sum::<u64>() + SERVER_START_AND_STOP_MS
+    }
+
+    /// The most connections that are open at a time: those that stay open, and those of one action.
+    fn connections(&self) -> u32 {
+        let (mut held, mut most) = (0, 0);
+        for action in &self.actions {
+            most = most.max(held + action.connections());
+            if let Action::Connect(connect) = action {
+                held += connect.connections;
+            }
+        }
+        most
     }
 
     /// What reports call its arm: `session@memory`, and `session@memory (again)` for the twin.
@@ -178,12 +222,7 @@ impl Plan {
 
     /// The most connections that any trial opens at a time.
     pub fn connections(&self) -> u32 {
-        let of = |action: &Action| match action {
-            Action::Fill(fill) => fill.connections,
-            Action::Snapshot(_) => 0,
-            Action::Load(load) => load.connections,
-        };
-        self.trials.iter().flat_map(|trial| trial.actions.iter().map(of)).max().unwrap_or(0)
+        self.trials.iter().map(TrialPlan::connections).max().unwrap_or(0)
     }
 
     /// About how long the whole campaign takes, ms.

@@ -10,6 +10,8 @@ mod doubt;
 mod hdr_log;
 mod histogram;
 mod host;
+mod search;
+mod users;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +22,8 @@ pub use disk::{Folder, write_atomically};
 pub use doubt::{Doubt, SAMPLES_BEYOND};
 pub use histogram::Histogram;
 pub use host::Host;
+pub use search::{ProbeRecord, ProbeVerdict, SearchRecord};
+pub use users::{GrowRecord, Refusal};
 
 use crate::plan::TrialPlan;
 
@@ -43,7 +47,8 @@ pub struct TrialRecord {
     pub placement: Placement,
     /// What the server said of itself; `None` when it did not start.
     pub server: Option<ServerFacts>,
-    /// What came of each action, in the order of the plan; shorter when the trial failed.
+    /// What came of each action, in the order of the plan; shorter when the trial failed, and where
+    /// a user was refused what the rest of it would have needed.
     pub actions: Vec<ActionRecord>,
     /// The server process through the trial.
     pub timeline: Vec<ProcessSample>,
@@ -118,16 +123,24 @@ pub enum ActionRecord {
     Snapshot(SnapshotRecord),
     /// Users made a journey.
     Load(Box<LoadRecord>),
+    /// Users logged out.
+    Logout(LoginRecord),
+    /// A user made a journey until it was refused.
+    Grow(GrowRecord),
+    /// Connections were opened and left open; `users` counts them.
+    Connect(LoginRecord),
+    /// A rate was looked for.
+    Search(SearchRecord),
 }
 
-/// Logins, one for each of many users.
+/// Logins, one for each of many users, or another pass over them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoginRecord {
     /// Users who are logged in.
     pub users: u32,
-    /// How long it took, ns.
+    /// How long it took, with what they did to prepare, ns.
     pub wall_ns: u64,
-    /// Bytes of all their credentials.
+    /// Bytes of all their credentials, as they were then.
     pub credential_bytes: u64,
     /// From the write of a login to the last byte of its answer.
     pub service: Histogram,

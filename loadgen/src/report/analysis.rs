@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::answer::{Sentence, answer};
 use super::compare::{Comparison, Family, MARGIN, NoiseFloor, comparisons, families, noise_floors};
 use super::doubts::{DoubtSummary, WHOLE, doubts, is_invalid, pair_doubt};
-use super::estimates::{Measurement, measurements};
-use crate::experiment::{self, Steadiness, metric, steadiness};
+use super::estimates::{Measurement, Place, measurements};
+use crate::experiment::{self, Experiment, Steadiness, metric, steadiness};
 use crate::plan::{Plan, twin_of};
 use crate::record::{Host, TrialOutcome, TrialRecord};
 
@@ -75,6 +75,9 @@ pub struct ExperimentSummary {
     pub question: String,
     /// How it was asked.
     pub method: String,
+    /// What happened that is no figure, a sentence each, which begins with the arm.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// How often each cell was run.
     pub blocks: u32,
     /// Whether its loads are long enough for the rule of steady state.
@@ -104,7 +107,7 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
         twin: plan.has_twin().then(|| twin_of(&plan.reference)),
         margin: MARGIN,
         answer,
-        experiments: summaries(plan),
+        experiments: summaries(plan, &complete),
         doubts,
         host,
         measurements,
@@ -124,7 +127,7 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
     }
 }
 
-fn summaries(plan: &Plan) -> Vec<ExperimentSummary> {
+fn summaries(plan: &Plan, complete: &[&TrialRecord]) -> Vec<ExperimentSummary> {
     let summary = |name: &String| {
         let experiment = experiment::find(name)?;
         let trials = || plan.trials.iter().filter(|t| t.experiment == *name);
@@ -133,11 +136,37 @@ fn summaries(plan: &Plan) -> Vec<ExperimentSummary> {
             name: name.clone(),
             question: experiment.question().into(),
             method: experiment.method().into(),
+            remarks: remarks(plan, experiment, complete),
             blocks: blocks.max().unwrap_or(0),
             steadiness: steadiness(trials()),
         })
     };
     plan.experiments.iter().filter_map(summary).collect()
+}
+
+/// What happened in the trials of an experiment, arm by arm; the same words of several trials are
+/// said once, with their number where not all trials that say something say the same.
+fn remarks(plan: &Plan, experiment: &dyn Experiment, complete: &[&TrialRecord]) -> Vec<String> {
+    let mut said = Vec::new();
+    for arm in &plan.arms {
+        let mut of_arm: Vec<(String, usize)> = Vec::new();
+        let own = |r: &&&TrialRecord| {
+            r.trial.experiment == experiment.name() && r.trial.arm == *arm && !is_invalid(r)
+        };
+        for clause in complete.iter().filter(own).flat_map(|record| experiment.remarks(record)) {
+            match of_arm.iter_mut().find(|(known, _)| *known == clause) {
+                Some((_, count)) => *count += 1,
+                None => of_arm.push((clause, 1)),
+            }
+        }
+        let alone = of_arm.len() == 1;
+        said.extend(of_arm.into_iter().map(|(clause, count)| match (alone, count) {
+            (true, _) => format!("{arm} {clause}."),
+            (false, 1) => format!("{arm} {clause} (1 trial)."),
+            (false, count) => format!("{arm} {clause} ({count} trials)."),
+        }));
+    }
+    said
 }
 
 fn placement(records: &[TrialRecord]) -> String {
@@ -163,25 +192,25 @@ impl Analysis {
     }
 
     /// The figure of an arm at a level, if there is one.
-    pub fn find(
+    pub(super) fn find(
         &self,
         experiment: &str,
         metric: &str,
-        users: Option<u64>,
+        place: Place,
         arm: &str,
     ) -> Option<&Measurement> {
         self.measurements.iter().find(|m| {
-            m.experiment == experiment && m.metric == metric && m.users == users && m.arm == arm
+            m.experiment == experiment && m.metric == metric && m.place() == place && m.arm == arm
         })
     }
 
-    /// The levels at which a metric was measured, ascending.
-    pub fn levels(&self, experiment: &str, metric: &str) -> Vec<Option<u64>> {
+    /// The places at which a metric was measured, ascending.
+    pub(super) fn places(&self, experiment: &str, metric: &str) -> Vec<Place> {
         let mut levels: Vec<_> = self
             .measurements
             .iter()
             .filter(|m| m.experiment == experiment && m.metric == metric)
-            .map(|m| m.users)
+            .map(Measurement::place)
             .collect();
         levels.sort_unstable();
         levels.dedup();

@@ -3,6 +3,8 @@
 //! No sentence is written before the data: the direction, the size and the caution of each come
 //! from a comparison's ratio, interval and verdict. An arm without valid figures gets no sentence.
 
+mod more;
+
 use serde::Serialize;
 
 use super::compare::Comparison;
@@ -47,6 +49,12 @@ pub(super) fn answer(
     }
     for arm in plan.arms.iter().filter(|arm| **arm != plan.baseline) {
         sentences.extend(memory(measurements, arm));
+        sentences.extend(more::many_users(measurements, arm));
+        sentences.extend(more::connection(measurements, arm));
+    }
+    for rival in &rivals {
+        sentences.extend(more::capacity(against, measurements, comparisons, rival));
+        sentences.extend(more::login(against, measurements, comparisons, rival));
     }
     for rival in &rivals {
         sentences.extend(wire(against, measurements, comparisons, rival));
@@ -155,7 +163,8 @@ fn cpu(
     };
     let floor = measurements
         .iter()
-        .find(|m| m.valid && m.metric == name && m.arm == plan.baseline && m.users == c.users)?;
+        .filter(|m| (&m.experiment, m.place()) == (&c.experiment, c.place()))
+        .find(|m| m.valid && m.metric == name && m.arm == plan.baseline)?;
     let beside = match cost(against) {
         Some(other) => format!(" and {other} with {against}"),
         None => String::new(),
@@ -287,7 +296,8 @@ fn wire(
     let bytes = |arm: &str| {
         let m = measurements
             .iter()
-            .find(|m| m.metric == c.metric && m.users == c.users && m.arm == arm)?;
+            .filter(|m| (&m.experiment, m.place()) == (&c.experiment, c.place()))
+            .find(|m| m.metric == c.metric && m.arm == arm)?;
         Some(figure(m.estimate.point, metric(c.metric).unit))
     };
     let text = format!(

@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 
-use super::estimates::Measurement;
+use super::estimates::{Measurement, Place};
 use crate::experiment::{family, metric};
 use crate::plan::{Plan, twin_of};
 use crate::stats::{
@@ -26,6 +26,8 @@ pub struct Comparison {
     pub experiment: String,
     /// The metric.
     pub metric: &'static str,
+    /// Level of the trials, where the experiment sweeps something else than users.
+    pub level: Option<u32>,
     /// Users who were logged in; `None` for a figure of all levels.
     pub users: Option<u64>,
     /// The arm.
@@ -54,6 +56,20 @@ pub struct Comparison {
     pub tests: Tests,
     /// How they were made.
     pub method: String,
+}
+
+impl Comparison {
+    /// At which level and with how many users.
+    pub(super) const fn place(&self) -> Place {
+        (self.level, self.users)
+    }
+}
+
+impl NoiseFloor {
+    /// At which level and with how many users.
+    pub(super) const fn place(&self) -> Place {
+        (self.level, self.users)
+    }
 }
 
 /// What of two arms is compared.
@@ -92,6 +108,8 @@ pub struct NoiseFloor {
     pub experiment: String,
     /// The metric.
     pub metric: &'static str,
+    /// Level of the trials, where the experiment sweeps something else than users.
+    pub level: Option<u32>,
     /// Users who were logged in; `None` for a figure of all levels.
     pub users: Option<u64>,
     /// The arm that was measured twice.
@@ -171,8 +189,8 @@ fn pair(one: &Measurement, other: &Measurement) -> Option<Pair> {
 
 /// Whether two figures are of the same thing but of different arms.
 fn same_place(one: &Measurement, other: &Measurement) -> bool {
-    (&one.experiment, one.metric, one.users, one.connections)
-        == (&other.experiment, other.metric, other.users, other.connections)
+    (&one.experiment, one.metric, one.place(), one.connections)
+        == (&other.experiment, other.metric, other.place(), other.connections)
         && one.rate == other.rate
 }
 
@@ -191,6 +209,7 @@ pub(super) fn noise_floors(plan: &Plan, measurements: &[Measurement]) -> Vec<Noi
         floors.push(NoiseFloor {
             experiment: one.experiment.clone(),
             metric: one.metric,
+            level: one.level,
             users: one.users,
             arm: plan.reference.clone(),
             ratio: pair.ratio,
@@ -309,8 +328,8 @@ fn compare(
 ) -> Option<(Comparison, Question)> {
     let pair = pair(one, other)?;
     let is_here = |floor: &&NoiseFloor| {
-        (&floor.experiment, floor.metric, floor.users, floor.connections)
-            == (&one.experiment, one.metric, one.users, one.connections)
+        (&floor.experiment, floor.metric, floor.place(), floor.connections)
+            == (&one.experiment, one.metric, one.place(), one.connections)
             && floor.rate == one.rate
     };
     let aa = floors.iter().find(is_here);
@@ -322,6 +341,7 @@ fn compare(
     let comparison = Comparison {
         experiment: one.experiment.clone(),
         metric: one.metric,
+        level: one.level,
         users: one.users,
         arm: one.arm.clone(),
         against: other.arm.clone(),

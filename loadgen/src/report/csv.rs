@@ -4,9 +4,10 @@ use super::analysis::Analysis;
 use super::estimates::Measurement;
 
 /// The columns; they are part of the output contract.
-const HEADER: &str = "experiment,arm,users,connections,rate,metric,unit,point,lo,hi,n,valid";
+const HEADER: &str = "experiment,arm,users,connections,rate,metric,unit,point,lo,hi,n,valid,level";
 
 /// Sets every figure as a row. Where there is no rate, no level or no interval, the field is empty.
+/// The level is what an experiment sweeps beside users: items in the cart.
 pub(super) fn render(analysis: &Analysis) -> String {
     let mut out = format!("{HEADER}\n");
     for measurement in &analysis.measurements {
@@ -31,6 +32,7 @@ fn row(m: &Measurement) -> String {
         optional(hi),
         m.estimate.n.to_string(),
         m.valid.to_string(),
+        m.level.map(|level| level.to_string()).unwrap_or_default(),
     ]
     .join(",")
 }

@@ -69,7 +69,10 @@ pub(super) fn doubts(plan: &Plan, host: &Host, records: &[TrialRecord]) -> Vec<D
                 .count();
             let at = match level {
                 0 => String::new(),
-                level => format!(" at {} users", grouped(u64::from(level))),
+                level => {
+                    let named = experiment::find(&experiment).map(|e| e.level(level));
+                    format!(" at {}", named.unwrap_or_default())
+                }
             };
             format!("{experiment}, {arm}{at}: {count} of {of} trials")
         };

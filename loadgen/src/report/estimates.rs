@@ -22,6 +22,8 @@ pub struct Measurement {
     pub experiment: String,
     /// The arm.
     pub arm: String,
+    /// Level of the trials, where the experiment sweeps something else than users.
+    pub level: Option<u32>,
     /// Users who were logged in; `None` for a figure of all levels.
     pub users: Option<u64>,
     /// Connections that carried the load.
@@ -45,9 +47,19 @@ pub struct Measurement {
     pub resampled: Option<Resampled>,
 }
 
-/// Where a figure stands: experiment, metric's place in the table, users, arm's place, connections,
-/// rate in micro-requests a second (so that it orders).
-type Key = (usize, usize, Option<u64>, usize, u32, Option<u64>);
+/// At which level and with how many users a figure was measured, in the order of the tables.
+pub(super) type Place = (Option<u32>, Option<u64>);
+
+impl Measurement {
+    /// Its place.
+    pub(super) const fn place(&self) -> Place {
+        (self.level, self.users)
+    }
+}
+
+/// Where a figure stands: experiment, metric's place in the table, its own place, arm's place,
+/// connections, rate in micro-requests a second (so that it orders).
+type Key = (usize, usize, Place, usize, u32, Option<u64>);
 
 /// Values of one figure by block: of valid trials, and of invalid ones.
 type Values = (BTreeMap<u32, f64>, BTreeMap<u32, f64>);
@@ -66,7 +78,7 @@ pub(super) fn measurements(plan: &Plan, complete: &[&TrialRecord]) -> Vec<Measur
         let experiment = plan.experiments.iter().position(|name| *name == m.experiment);
         let arm = names.iter().position(|name| *name == m.arm);
         let rate = m.rate.map(|rate| (rate * 1e6) as u64);
-        (experiment, row(m), m.users, arm, m.connections, rate)
+        (experiment, row(m), m.place(), arm, m.connections, rate)
     });
     measurements
 }
@@ -88,10 +100,11 @@ fn summarise(
         return;
     }
     for summary in experiment.summarise(&trials, blocks.unwrap_or(0), plan.seed) {
-        let Summary { connections, metric: of, estimate, resampled } = summary;
-        let known = measurements
-            .iter_mut()
-            .find(|m| m.experiment == name && m.arm == arm && m.metric == of && m.users.is_none());
+        let Summary { level, connections, metric: of, estimate, resampled } = summary;
+        let known = measurements.iter_mut().find(|m| {
+            (m.experiment.as_str(), m.arm.as_str(), m.metric) == (name, arm, of)
+                && m.place() == (level, None)
+        });
         match known {
             // Figures of all trials, because too few are valid, stay as they are.
             Some(known) if !known.valid => {}
@@ -99,6 +112,7 @@ fn summarise(
             None => measurements.push(Measurement {
                 experiment: name.into(),
                 arm: arm.into(),
+                level,
                 users: None,
                 connections,
                 rate: None,
@@ -127,7 +141,7 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Me
         }
     }
     let measurement = |(key, (usable, doubtful)): (Key, Values)| {
-        let (experiment, row, users, arm, connections, rate) = key;
+        let (experiment, row, (level, users), arm, connections, rate) = key;
         // Invalid trials are not a random choice: a generator is saturated where the server is
         // fastest. With too many gone, those that are left no longer stand for the cell.
         let trials = usable.len() + doubtful.len();
@@ -141,6 +155,7 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Me
         Some(Measurement {
             experiment: plan.experiments[experiment].clone(),
             arm: names[arm].clone(),
+            level,
             users,
             connections,
             rate: rate.map(|rate| rate as f64 / 1e6),
@@ -163,10 +178,11 @@ fn key(
 ) -> Option<Key> {
     let trial = &record.trial;
     let arm = trial.name();
+    let axis = experiment::find(&trial.experiment)?.axis();
     Some((
         plan.experiments.iter().position(|name| *name == trial.experiment)?,
         experiment::METRICS.iter().position(|metric| metric.name == observation.metric)?,
-        observation.users,
+        (axis.map(|_| trial.level), observation.users),
         names.iter().position(|name| *name == arm)?,
         observation.connections,
         observation.rate.map(|rate| (rate * 1e6) as u64),

@@ -20,6 +20,9 @@ pub(super) fn render(analysis: &Analysis) -> String {
     for experiment in &analysis.experiments {
         let (question, method) = (text(&experiment.question), text(&experiment.method));
         let _ = write!(out, "\n## {question}\n\n{method}\n");
+        for (i, remark) in experiment.remarks.iter().enumerate() {
+            let _ = write!(out, "{}- {}\n", if i == 0 { "\n" } else { "" }, text(remark));
+        }
         for of in key_tables(analysis, &experiment.name) {
             let (title, note) = (text(&of.title), text(&of.note));
             let _ = write!(out, "\n### {title}\n\n{note}\n\n{}", table(&of));

@@ -6,7 +6,7 @@
 
 use super::analysis::Analysis;
 use super::compare::{ComparedAs, Comparison};
-use super::estimates::Measurement;
+use super::estimates::{Measurement, Place};
 use super::figure::{figure, range, signed, signed_range, times, times_range};
 use super::words;
 use crate::experiment::{self, Better, Metric, SCALABILITY, family, metric};
@@ -108,6 +108,9 @@ const KEY: &[&str] = &[
     "server_cpu_us_per_request",
     "server_pss_bytes",
     "error_rate",
+    "capacity_rps",
+    "beyond_capacity_rps",
+    "cart_items_max",
 ];
 /// What an authentication adds: a difference means something for these.
 const ADDED: &[&str] = &[
@@ -118,6 +121,8 @@ const ADDED: &[&str] = &[
     "request_wire_bytes",
     "bytes_per_session",
     "resident_bytes_per_session",
+    "login_cpu_us",
+    "argon2id_login_cpu_us",
 ];
 /// What is compared as a ratio.
 const RATIOS: &[&str] = &[
@@ -128,6 +133,27 @@ const RATIOS: &[&str] = &[
     "server_allocated_bytes",
     "bytes_per_session",
     "resident_bytes_per_session",
+    "capacity_rps",
+    "login_rps",
+    "login_cpu_us",
+];
+/// Figures of all levels that answer another question than the rest, and so have a table of their
+/// own: the family, the heading, and how to read it.
+const APART: &[(&str, &str, &str)] = &[
+    (
+        "memory per connection",
+        "What a connection takes",
+        "The slope of memory over open and idle connections; what the kernel keeps for them is not \
+         in it.",
+    ),
+    (
+        "memory that comes back",
+        "What comes back",
+        "The share of what logged-in users had added to memory that was gone after they had all \
+         logged out, or had all expired; for an arm that keeps nothing for them there is none. An \
+         allocator keeps pages for later, so less comes back to the system (PSS) than to the \
+         program. What a logout adds is below zero where it frees a session.",
+    ),
 ];
 
 /// The tables of an experiment that a reader should see; those without a row are left out.
@@ -181,7 +207,8 @@ fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
     };
     let added = seen(View::Over, &|m| ADDED.contains(&m.name));
     let ratios = seen(View::Beside, &|m| RATIOS.contains(&m.name));
-    let overall = [seen(View::Figure, &|_| true), added.clone(), ratios.clone()].concat();
+    let together = |m: &Metric| APART.iter().all(|(name, ..)| family(m) != *name);
+    let overall = [seen(View::Figure, &together), added.clone(), ratios.clone()].concat();
     let key = seen(View::Figure, &|m| KEY.contains(&m.name) || charted(m));
     let Analysis { baseline, reference, .. } = analysis;
     let build = |overall, title: &str, note: &str, columns: &[(View, &'static Metric)]| {
@@ -197,7 +224,10 @@ fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
         build(false, "Key figures", "Each figure with its 95 % interval over n trials.", &key);
     if slopes.is_some() {
         // Where a figure sums up all levels, comparing level by level would only repeat it.
-        return [slopes, levels].into_iter().flatten().collect();
+        let apart = APART.iter().map(|(name, title, note)| {
+            build(true, title, note, &seen(View::Figure, &|m| family(m) == *name))
+        });
+        return [slopes].into_iter().chain(apart).chain([levels]).flatten().collect();
     }
     let over = build(
         false,
@@ -255,7 +285,7 @@ pub(super) fn every_measurement(analysis: &Analysis, experiment: &str) -> Table 
 }
 
 fn place(m: &Measurement) -> String {
-    let mut parts = vec![level(m.users)];
+    let mut parts = vec![level(&m.experiment, m.place())];
     if m.users != Some(u64::from(m.connections)) {
         parts.push(format!("{} connections", grouped(u64::from(m.connections))));
     }
@@ -263,8 +293,15 @@ fn place(m: &Measurement) -> String {
     parts.join(", ")
 }
 
-fn level(users: Option<u64>) -> String {
-    users.map_or("all levels".into(), |users| format!("{} users", grouped(users)))
+fn level(experiment: &str, (level, users): Place) -> String {
+    let users = users.map(|users| format!("{} users", grouped(users)));
+    let axis = experiment::find(experiment).and_then(|e| e.axis());
+    let swept = axis.zip(level).map(|(axis, at)| format!("{} {}", grouped(at.into()), axis.noun));
+    match (users, swept) {
+        (Some(users), Some(swept)) => format!("{users}, {swept}"),
+        (None, Some(swept)) => format!("all levels, {swept}"),
+        (users, None) => users.unwrap_or_else(|| "all levels".into()),
+    }
 }
 
 fn arm(analysis: &Analysis, name: &str) -> Cell {
@@ -290,25 +327,35 @@ fn build(
     note: &str,
     columns: &[(View, &'static Metric)],
 ) -> Option<Table> {
-    let mut levels: Vec<Option<u64>> =
-        columns.iter().flat_map(|(_, m)| analysis.levels(experiment, m.name)).collect();
-    levels.sort_unstable();
-    levels.dedup();
-    levels.retain(|users| users.is_none() == overall);
+    let mut places: Vec<Place> =
+        columns.iter().flat_map(|(_, m)| analysis.places(experiment, m.name)).collect();
+    places.sort_unstable();
+    places.dedup();
+    places.retain(|(_, users)| users.is_none() == overall);
+    let swept = |at: fn(&Place) -> Option<u64>| {
+        let mut levels: Vec<_> = places.iter().filter_map(at).collect();
+        levels.dedup();
+        levels.len()
+    };
+    let axis = experiment::find(experiment).and_then(|e| e.axis());
+    // A level that is the same in every row, and is nothing, needs no column.
+    let axis = axis.filter(|_| places.iter().any(|(level, _)| level.is_some_and(|at| at > 0)));
+    // Where something else is swept, users who are the same in every row do not need one either.
+    let show_users = !overall && (axis.is_none() || swept(|(_, users)| *users) > 1);
     let mut heads: Vec<Column> =
         columns.iter().map(|(view, m)| head(analysis, *view, m, overall)).collect();
     let mut rows = Vec::new();
-    for users in levels {
+    for place in places {
         let mut opens_group = true;
         for name in &analysis.arms {
             let seen = |(view, m): &(View, &'static Metric)| {
-                look_up(analysis, experiment, users, name, *view, m)
+                look_up(analysis, experiment, place, name, *view, m)
             };
             let (cells, ns): (Vec<Cell>, Vec<Option<u32>>) = columns.iter().map(seen).unzip();
             if cells.iter().all(|cell| *cell == Cell::Empty) {
                 continue;
             }
-            rows.push((opens_group, users, name, cells, trials(&ns)));
+            rows.push((opens_group, place, name, cells, trials(&ns)));
             opens_group = false;
         }
     }
@@ -321,16 +368,21 @@ fn build(
     let mut all = vec![text("Arm", false)];
     all.extend(heads);
     all.push(text("n", true));
-    if !overall {
+    if show_users {
         all.insert(0, text("Users", true));
     }
-    let row = |(opens_group, users, name, cells, n): (bool, Option<u64>, &String, Vec<Cell>, _)| {
-        let mut row = vec![arm(analysis, name)];
+    if let Some(axis) = axis {
+        all.insert(0, text(axis.label, true));
+    }
+    let row = |(opens_group, place, name, cells, n): (bool, Place, &String, Vec<Cell>, _)| {
+        let count = |of: Option<u64>| of.map_or(Cell::Empty, |of| Cell::Text(grouped(of)));
+        let (level, users) = place;
+        let mut row = Vec::new();
+        row.extend(axis.map(|_| count(level.map(u64::from))));
+        row.extend(show_users.then(|| count(users)));
+        row.push(arm(analysis, name));
         row.extend(cells.into_iter().zip(&used).filter(|(_, used)| **used).map(|(cell, _)| cell));
         row.push(Cell::Text(n));
-        if let Some(users) = users {
-            row.insert(0, Cell::Text(grouped(users)));
-        }
         Row { opens_group, cells: row }
     };
     (!rows.is_empty()).then(|| Table {
@@ -361,14 +413,14 @@ fn head(analysis: &Analysis, view: View, metric: &Metric, overall: bool) -> Colu
 fn look_up(
     analysis: &Analysis,
     experiment: &str,
-    users: Option<u64>,
+    place: Place,
     arm: &str,
     view: View,
     metric: &Metric,
 ) -> (Cell, Option<u32>) {
     let unit = metric.unit;
     if view == View::Figure {
-        return match analysis.find(experiment, metric.name, users, arm) {
+        return match analysis.find(experiment, metric.name, place, arm) {
             Some(m) => {
                 let interval = range(&m.estimate, unit);
                 let figure = figure(m.estimate.point, unit);
@@ -378,11 +430,11 @@ fn look_up(
         };
     }
     if view == View::Floor {
-        return floor(analysis, experiment, users, arm, metric);
+        return floor(analysis, experiment, place, arm, metric);
     }
     let against = if view == View::Over { &analysis.baseline } else { &analysis.reference };
     let found = analysis.comparisons.iter().find(|c| {
-        (c.experiment.as_str(), c.metric, c.users) == (experiment, metric.name, users)
+        (c.experiment.as_str(), c.metric, c.place()) == (experiment, metric.name, place)
             && c.arm == arm
             && c.against == *against
     });
@@ -415,12 +467,12 @@ fn finding(comparison: &Comparison) -> Finding {
 fn floor(
     analysis: &Analysis,
     experiment: &str,
-    users: Option<u64>,
+    place: Place,
     arm: &str,
     metric: &Metric,
 ) -> (Cell, Option<u32>) {
     let found = analysis.noise_floors.iter().find(|f| {
-        (f.experiment.as_str(), f.metric, f.users) == (experiment, metric.name, users)
+        (f.experiment.as_str(), f.metric, f.place()) == (experiment, metric.name, place)
             && f.arm == arm
     });
     let seen = found.and_then(|f| {

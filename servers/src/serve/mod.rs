@@ -18,8 +18,8 @@ use tokio::task::JoinHandle;
 use crate::app::{self, OpenArm};
 use crate::clock::Clock;
 use crate::contract::{
-    BodyFormat, CONTRACT_VERSION, Check, Journey, Login, Logout, ReadyLine, Step, Target,
-    UserPattern,
+    BodyFormat, CONTRACT_VERSION, Check, CredentialSource, Journey, Login, Logout, ReadyLine, Step,
+    Target, UserPattern,
 };
 use crate::error::ServeError;
 use crate::schemes::{CookieSecurity, SchemeOptions};
@@ -28,6 +28,10 @@ use crate::users::PasswordHash;
 
 mod accept;
 mod admin;
+
+/// What a user puts into the cart: 57 bytes and the user's number, so that each has their own. An
+/// item may have 64.
+const ITEM: &str = "a book with a title of so many words that it is long, no {n}";
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
@@ -224,19 +228,39 @@ fn ready_line(
     }
 }
 
-/// There is no `cart` journey: a token's cart comes back in a new token, and a descriptor cannot
-/// yet say that a step replaces the credential.
 fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target {
-    let me = Step {
-        name: "me".into(),
-        method: "GET".into(),
-        path: "/me".into(),
+    let step = |name: &str, method: &str, path: &str| Step {
+        name: name.into(),
+        method: method.into(),
+        path: path.into(),
         headers: BTreeMap::new(),
         body: None,
         format: BodyFormat::Json,
         expect_status: 200,
-        check: Some(Check { json: "/user_id".into(), equals: "{n}".into() }),
+        check: None,
+        credential: None,
     };
+    let check = |json: &str, equals: &str| Check { json: json.into(), equals: equals.into() };
+    let user = || Some(check("/user_id", "{n}"));
+    let me = Step { check: user(), ..step("me", "GET", "/me") };
+    let add = Step {
+        body: Some(format!(r#"{{"item":"{ITEM}"}}"#)),
+        check: Some(check("/items/0", ITEM)),
+        credential: Some(arm.credential.source.clone()),
+        ..step("add", "POST", "/cart")
+    };
+    let log_in = Step {
+        body: Some(r#"{"username":"{username}","password":"{password}"}"#.into()),
+        check: match arm.credential.source {
+            // The answer that has a token names nobody; the token does.
+            CredentialSource::Json(ref place) if place == "/access_token" => {
+                Some(check("/token_type", "Bearer"))
+            }
+            _ => user(),
+        },
+        ..step("login", "POST", "/login")
+    };
+    let journey = |step, anonymous| Journey { steps: vec![step], anonymous };
     let fields = [("username", "{username}"), ("password", "{password}")];
     Target {
         name: options.arm.clone(),
@@ -253,7 +277,11 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
             csrf: None,
         }),
         headers: BTreeMap::new(),
-        journeys: BTreeMap::from([("browse".into(), Journey { steps: vec![me] })]),
+        journeys: BTreeMap::from([
+            ("browse".into(), journey(me, false)),
+            ("cart".into(), journey(add, false)),
+            ("login".into(), journey(log_in, true)),
+        ]),
         // A scheme that cannot revoke answers 200 as well, and says so in the body.
         logout: Some(Logout {
             method: "POST".into(),

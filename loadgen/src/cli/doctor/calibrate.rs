@@ -84,6 +84,7 @@ fn load(driver: &Driver, model: LoadModel, connections: u32) -> Result<LoadRecor
         measure_ns: MEASURE_NS,
         drain_ns: TIMEOUT_NS,
         timeout_ns: TIMEOUT_NS,
+        prepare: None,
     };
     let load = engine::load(driver, &plan, 1, |_: Phase| {})?;
     if driver.interrupt.signal().is_some() {

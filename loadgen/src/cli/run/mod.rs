@@ -387,6 +387,7 @@ impl RunArgs {
             measure_ns,
             drain_ns: DRAIN.ns(),
             timeout_ns: self.timeout.ns(),
+            prepare: None,
         })
     }
 
@@ -450,6 +451,7 @@ pub(super) fn url_target(url: &str) -> Result<Target> {
         format: BodyFormat::Json,
         expect_status: 200,
         check: None,
+        credential: None,
     };
     Ok(Target {
         name: url.into(),
@@ -457,7 +459,10 @@ pub(super) fn url_target(url: &str) -> Result<Target> {
         users: UserPattern::default(),
         login: None,
         headers: BTreeMap::new(),
-        journeys: BTreeMap::from([("browse".into(), Journey { steps: vec![step] })]),
+        journeys: BTreeMap::from([(
+            "browse".into(),
+            Journey { steps: vec![step], anonymous: false },
+        )]),
         logout: None,
     })
 }

@@ -3,7 +3,7 @@
 use servers::contract::Target;
 
 use super::*;
-use crate::engine::setup::{Keep, SetupFault};
+use crate::engine::setup::{Keep, Pass, Route, SetupFault};
 use crate::load::{Closed, Constant, LoadModel, Poisson, Spread, UserChoice, Visits};
 use crate::record::Counts;
 use crate::transport::Failure;
@@ -43,6 +43,7 @@ fn plan(model: LoadModel, users: u32, connections: u32, measure_ns: u64) -> Load
         measure_ns,
         drain_ns: 5 * S,
         timeout_ns: 30 * S,
+        prepare: None,
     }
 }
 
@@ -291,7 +292,7 @@ fn a_refused_login_ends_setup_and_names_the_user() {
         let transport = Mock::new(reply);
         let mut worker = Worker { transport, setup, credentials: Credentials::default() };
         match worker.login(100, 50, Keep::Credentials).unwrap_err() {
-            SetupFault::Refused { user, outcome, .. } => (user, outcome),
+            SetupFault::Refused(refused) => (refused.user, refused.outcome),
             other => panic!("{other:?}"),
         }
     };
@@ -364,12 +365,81 @@ fn a_login_that_needs_a_token_is_two_requests_on_one_connection() {
         ),
     ] {
         match worker(server).login(7, 1, Keep::Nothing).unwrap_err() {
-            SetupFault::Refused { user: 7, request: at, outcome: found, missing: lacks } => {
-                assert_eq!((at, found, lacks), (request, outcome, missing));
+            SetupFault::Refused(found) => {
+                let found = (found.user, found.request, found.outcome, found.missing);
+                assert_eq!(found, (7, request, outcome, missing));
             }
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// Every user goes on with what the answer before gave, and a refusal says how far one came.
+#[test]
+fn users_prepare_one_request_after_the_other_with_the_credential_of_the_answer_before() {
+    let text = r#"
+        name = "mock"
+        base_url = "http://127.0.0.1:1"
+        [login]
+        path = "/login"
+        fields = {}
+        credential = "json:/token"
+        send = "header:Authorization: Bearer {credential}"
+        [journeys.browse]
+        steps = [{ name = "me", path = "/me" }]
+        [journeys.grow]
+        steps = [
+            { name = "add", path = "/add", credential = "json:/token" },
+            { name = "look", path = "/look" },
+        ]
+        "#;
+    let target: Target = toml::from_str(text).unwrap();
+    let script = Script::prepared(&target, "browse", Some("grow")).unwrap();
+    let interrupt = Interrupt::default();
+    let run = |server: fn(&Seen) -> Reply| {
+        let setup = Setup {
+            script: &script,
+            part: Part { worker: 0, workers: 1 },
+            connections: 2,
+            timeout_ns: S,
+            interrupt: &interrupt,
+            stop: &AtomicBool::new(false),
+        };
+        let transport = Mock::new(server);
+        let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+        let route = Route::LogIn { times: 2, keep: Keep::Credentials };
+        let outcome = worker.pass(Pass { first: 10, users: 3, route });
+        let held = worker.credentials.get(2).to_vec();
+        (outcome, held, std::mem::take(&mut worker.transport.seen))
+    };
+    // Each answer that has a token has the one before with a letter more.
+    let answers = |seen: &Seen| match seen.request {
+        0 => Reply::After(MS, 200, "{\"token\":\"t\"}".into()),
+        1 => Reply::After(MS, 200, format!("{{\"token\":\"{}x\"}}", seen.credential)),
+        _ => Reply::After(MS, 200, "{}".into()),
+    };
+    let (outcome, held, seen) = run(answers);
+    let record = outcome.unwrap();
+    assert_eq!((record.users, record.credential_bytes), (3, 9), "as they are at the end");
+    assert_eq!(record.service.count(), 3, "of the logins alone");
+    assert_eq!(held, b"txx");
+    let of_one: Vec<_> = seen
+        .iter()
+        .filter(|seen| seen.user == 12)
+        .map(|seen| (seen.request, seen.credential.as_str()))
+        .collect();
+    assert_eq!(of_one, [(0, ""), (1, "t"), (2, "tx"), (1, "tx"), (2, "txx")]);
+    let full = |seen: &Seen| match (seen.request, seen.credential.as_str()) {
+        (0, _) => Reply::After(MS, 200, "{\"token\":\"t\"}".into()),
+        (1, "tx") => Reply::After(MS, 409, "full".into()),
+        (1, _) => Reply::After(MS, 200, "{\"token\":\"tx\"}".into()),
+        _ => Reply::After(MS, 200, "{}".into()),
+    };
+    let SetupFault::Refused(refused) = run(full).0.unwrap_err() else { panic!("not refused") };
+    assert_eq!((refused.request, refused.outcome), (1, Outcome::Status(409)));
+    assert_eq!((refused.prepared, refused.said.as_str()), (2, "full"));
+    let text = crate::engine::setup::refusal(&script, &refused);
+    assert!(text.contains("before the load, after 2 requests"), "{text}");
 }
 
 #[test]

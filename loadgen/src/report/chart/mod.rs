@@ -15,7 +15,7 @@ use maud::{Markup, html};
 use super::analysis::Analysis;
 use super::estimates::Measurement;
 use super::figure::{figure, range};
-use crate::experiment::{self, ChartPlan, metric};
+use crate::experiment::{self, ChartPlan, Over, metric};
 use crate::units::grouped;
 
 pub(super) use draw::marker;
@@ -89,11 +89,19 @@ pub(super) fn charts(analysis: &Analysis, experiment: &str) -> Vec<Chart> {
 impl Chart {
     /// Gathers what a chart shows.
     pub(super) fn new(analysis: &Analysis, experiment: &str, plan: &ChartPlan) -> Self {
+        let shown = || {
+            let of = |m: &&Measurement| m.experiment == experiment && m.metric == plan.metric;
+            analysis.measurements.iter().filter(of)
+        };
+        // Of a sweep of something else a chart over users shows the beginning: a line for every
+        // level of it would be more lines than one can tell apart.
+        let lowest = match plan.over {
+            Over::Users => shown().map(|m| m.level).min().flatten(),
+            Over::Level => None,
+        };
         let series = |arm: &String| {
-            let points: Vec<Point> = analysis
-                .measurements
-                .iter()
-                .filter(|m| m.experiment == experiment && m.metric == plan.metric && m.arm == *arm)
+            let points: Vec<Point> = shown()
+                .filter(|m| m.arm == *arm && (lowest.is_none() || m.level == lowest))
                 .filter_map(|m| point(m, plan))
                 .collect();
             let look = look(analysis, arm);
@@ -183,7 +191,10 @@ impl Chart {
 
 /// A figure of no level has no place on a level's axis, and one that is no number none anywhere.
 fn point(m: &Measurement, plan: &ChartPlan) -> Option<Point> {
-    let level = m.users?;
+    let level = match plan.over {
+        Over::Users => m.users?,
+        Over::Level => u64::from(m.level?),
+    };
     let finite = |(lo, hi): &(f64, f64)| lo.is_finite() && hi.is_finite();
     let invalid = if m.valid { "" } else { "INVALID: " };
     m.estimate.point.is_finite().then(|| Point {

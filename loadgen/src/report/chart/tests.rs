@@ -5,6 +5,7 @@ use crate::report::tests::sample;
 use crate::stats::Estimate;
 
 const PLAN: ChartPlan = ChartPlan {
+    over: Over::Users,
     metric: "response_p99_us",
     title: "Title",
     x_label: "users",
@@ -27,6 +28,7 @@ fn of(figures: &[Figure<'_>]) -> Analysis {
     let measurement = |(arm, users, point, interval, valid): &Figure<'_>| {
         let template = &analysis.measurements[0];
         Measurement {
+            level: None,
             arm: (*arm).into(),
             users: Some(*users),
             metric: "response_p99_us",

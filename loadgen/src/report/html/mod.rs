@@ -120,6 +120,11 @@ fn question(experiment: &ExperimentSummary) -> Markup {
     html! {
         h3 { (experiment.question) }
         p.method { (experiment.method) }
+        @if !experiment.remarks.is_empty() {
+            ul.remarks {
+                @for remark in &experiment.remarks { li { (remark) } }
+            }
+        }
     }
 }
 

@@ -106,7 +106,7 @@ fn cells(analysis: &Analysis, c: &Comparison) -> Vec<Cell> {
     };
     vec![
         Cell::Text(metric(c.metric).label.into()),
-        Cell::Text(level(c.users)),
+        Cell::Text(level(&c.experiment, c.place())),
         arm(analysis, &c.arm),
         arm(analysis, &c.against),
         found,

@@ -103,6 +103,7 @@ fn did(action: &Action, place: f64, noise: &dyn Fn(u64) -> f64) -> ActionRecord 
             memory: memory(snapshot.sessions as f64, place, noise(snapshot.sessions)),
         }),
         Action::Load(load) => ActionRecord::Load(Box::new(load_record(load.users, place, noise))),
+        other => unreachable!("the sample has no {other:?}"),
     }
 }
 

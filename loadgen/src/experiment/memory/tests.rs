@@ -1,0 +1,158 @@
+//! What the memory experiment plans, and what it reads out of records that are a rule.
+
+use super::super::tests::{plan, record};
+use super::*;
+use crate::record::LoginRecord;
+
+const ALL: &str = "[memory]\nsessions=[0,100,200,300,400]\nconnections=10\nblocks=1\ndata=[0,8]\n\
+                   idle_connections=[0,5,10,15,20]\nlogout=true\nexpiry='3s'\n";
+
+/// The trials of arm `a`, by kind.
+fn trials(kind: Kind) -> Vec<TrialPlan> {
+    let plan = plan(ALL).unwrap();
+    let of = |trial: &&TrialPlan| trial.arm == "a" && Kind::of(trial) == kind;
+    let mut trials: Vec<TrialPlan> = plan.trials.iter().filter(of).cloned().collect();
+    trials.sort_by_key(|trial| trial.level);
+    trials
+}
+
+/// Carries a trial out on a server whose memory and live sessions are a rule of the sessions that
+/// should be there and the open connections.
+fn carried_out(trial: &TrialPlan, server: impl Fn(u64, u64) -> (u64, Option<u64>)) -> TrialRecord {
+    let mut open = 0;
+    let did = |action: &Action| match action {
+        Action::Fill(fill) => ActionRecord::Fill(LoginRecord {
+            users: fill.users,
+            wall_ns: 1_000_000_000,
+            ..LoginRecord::default()
+        }),
+        Action::Snapshot(plan) => {
+            let (bytes, live_sessions) = server(plan.sessions, open);
+            ActionRecord::Snapshot(SnapshotRecord {
+                sessions: plan.sessions,
+                memory: MemoryUse {
+                    allocated_bytes: Some(bytes),
+                    pss_bytes: Some(2 * bytes),
+                    connections: Some(open),
+                    live_sessions,
+                    ..MemoryUse::default()
+                },
+            })
+        }
+        Action::Logout(_) => {
+            ActionRecord::Logout(LoginRecord { users: 400, ..LoginRecord::default() })
+        }
+        Action::Connect(connect) => {
+            open += u64::from(connect.connections);
+            ActionRecord::Connect(LoginRecord::default())
+        }
+        other => panic!("{other:?}"),
+    };
+    record(trial, trial.actions.iter().map(did).collect())
+}
+
+fn value(record: &TrialRecord, metric: &str) -> Option<f64> {
+    let seen = Memory.observe(record);
+    let of: Vec<f64> = seen.iter().filter(|s| s.metric == metric).map(|s| s.value).collect();
+    assert!(of.len() < 2 || metric.starts_with("server_"), "{metric}: {of:?}");
+    of.first().copied()
+}
+
+#[test]
+fn old_campaigns_have_the_plan_they_had() {
+    let plan = plan("[memory]\nsessions=[0,100,200,300,400]\nblocks=1\n").unwrap();
+    assert_eq!(plan.trials.len(), 2);
+    let json = serde_json::to_string(&plan).unwrap();
+    for field in ["server", "keep", "prepare"] {
+        assert!(!json.contains(&format!("\"{field}\"")), "{field} in {json}");
+    }
+}
+
+#[test]
+fn sessions_of_every_size_connections_and_expiry_have_trials_of_their_own() {
+    let sessions = trials(Kind::Sessions);
+    assert_eq!(sessions.iter().map(|trial| trial.level).collect::<Vec<_>>(), [0, 8]);
+    let Action::Fill(fill) = &sessions[1].actions[0] else { panic!() };
+    assert_eq!((fill.keep, fill.prepare.as_ref().unwrap().times), (true, 8));
+    let [.., Action::Logout(_), Action::Snapshot(last)] = sessions[0].actions.as_slice() else {
+        panic!("{:?}", sessions[0].actions)
+    };
+    assert_eq!(last.sessions, 0);
+    let connections = &trials(Kind::Connections)[0];
+    let opened: Vec<u32> = connections
+        .actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Connect(connect) => Some(connect.connections),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(opened, [5, 5, 5, 5]);
+    let expiry = &trials(Kind::Expiry)[0];
+    assert_eq!(expiry.server, ["--ttl", "3s", "--sweep-every", "1s"]);
+    let Some(Action::Snapshot(last)) = expiry.actions.last() else { panic!() };
+    assert_eq!((last.sessions, last.settle_ns), (0, 5_500_000_000));
+}
+
+#[test]
+fn a_session_is_a_slope_and_most_of_it_comes_back() {
+    // 1,000 bytes of the program, 100 a session, and 8,000 that stay when all have gone.
+    let server = |sessions, _| match sessions {
+        0 => (9000, Some(0)),
+        sessions => (1000 + 100 * sessions, Some(sessions)),
+    };
+    let record = carried_out(&trials(Kind::Sessions)[0], server);
+    assert_eq!(value(&record, "bytes_per_session"), Some(100.0));
+    assert_eq!(value(&record, "resident_bytes_per_session"), Some(200.0));
+    assert_eq!(value(&record, "users_per_gib"), Some(GIB / 100.0));
+    assert_eq!(value(&record, "login_rps"), Some(80.0));
+    // 390 users had added 39,000 bytes since the first reading, at 41,000 bytes in all.
+    assert_eq!(value(&record, "returned_after_logout"), Some(32_000.0 / 39_000.0));
+    assert_eq!(value(&record, "bytes_per_logout"), Some(-80.0));
+    assert_eq!(Memory.doubts(&record), []);
+    let larger = carried_out(&trials(Kind::Sessions)[1], server);
+    assert_eq!(value(&larger, "login_rps"), None, "they did more than log in");
+    let record = carried_out(&trials(Kind::Expiry)[0], server);
+    assert_eq!(value(&record, "returned_after_expiry"), Some(32_000.0 / 39_000.0));
+    assert_eq!(value(&record, "bytes_per_session"), None);
+    assert_eq!(Memory.doubts(&record), []);
+}
+
+#[test]
+fn a_token_keeps_nothing_and_a_list_of_revoked_ones_grows_at_logout() {
+    // No session is counted, and after the logout 400 revoked tokens are, of 50 bytes each.
+    let server = |sessions, _| match sessions {
+        0 => (21_000, Some(400)),
+        _ => (1000, Some(0)),
+    };
+    let record = carried_out(&trials(Kind::Sessions)[0], server);
+    assert_eq!(value(&record, "bytes_per_session"), Some(0.0));
+    assert_eq!(value(&record, "users_per_gib"), None);
+    assert_eq!(value(&record, "returned_after_logout"), None, "of nothing there is no share");
+    assert_eq!(value(&record, "bytes_per_logout"), Some(50.0));
+    assert_eq!(Memory.doubts(&record), []);
+}
+
+#[test]
+fn a_connection_is_a_slope_of_its_own() {
+    let server = |sessions, open| (1000 + sessions + 30_000 * open, Some(sessions));
+    let mut record = carried_out(&trials(Kind::Connections)[0], server);
+    let slope = value(&record, "bytes_per_connection").unwrap();
+    assert!((slope - 30_000.2).abs() < 1e-6, "a session for every five connections: {slope}");
+    assert_eq!(value(&record, "bytes_per_session"), None);
+    assert_eq!(Memory.doubts(&record), []);
+    let Some(ActionRecord::Snapshot(last)) = record.actions.last_mut() else { panic!() };
+    last.memory.connections = Some(19);
+    let doubts = Memory.doubts(&record);
+    assert!(doubts[0].invalidates && doubts[0].what.contains("19 connections"), "{doubts:?}");
+}
+
+#[test]
+fn sessions_that_were_lost_or_not_swept_are_doubted() {
+    let lost = |sessions: u64, _| (1000, Some(sessions.min(300)));
+    let doubts = Memory.doubts(&carried_out(&trials(Kind::Sessions)[0], lost));
+    assert!(doubts[0].what.contains("300 sessions instead of 400"), "{doubts:?}");
+    let unswept = |sessions: u64, _| (1000, Some(sessions.max(7)));
+    let doubts = Memory.doubts(&carried_out(&trials(Kind::Expiry)[0], unswept));
+    assert!(doubts[0].invalidates && doubts[0].what.contains("7 sessions instead of 0"));
+}

@@ -1,0 +1,68 @@
+//! What is done with users beside a load: they prepare, log in and out, and hold connections.
+//!
+//! Each is plain data that the engine carries out. None says what it is for: that is the
+//! experiment's business.
+
+use serde::{Deserialize, Serialize};
+
+/// What every user does after logging in and before anything is measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepare {
+    /// The journey, each of whose answers may replace the credential.
+    pub journey: String,
+    /// How often it is made.
+    pub times: u32,
+}
+
+/// Users who log in and stay logged in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FillPlan {
+    /// Number of the first user.
+    pub first_user: u64,
+    /// How many log in.
+    pub users: u32,
+    /// Connections over which they do.
+    pub connections: u32,
+    /// When a request that has no answer counts as failed, ns.
+    pub timeout_ns: u64,
+    /// What each does after that; `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepare: Option<Prepare>,
+    /// Whether their credentials are kept, so that they can log out later.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub keep: bool,
+}
+
+/// Everyone whose credential was kept logs out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogoutPlan {
+    /// Connections over which they do.
+    pub connections: u32,
+    /// When a request that has no answer counts as failed, ns.
+    pub timeout_ns: u64,
+}
+
+/// One user who makes a journey until an answer is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrowPlan {
+    /// Number of the user.
+    pub user: u64,
+    /// The journey, each of whose answers may replace the credential.
+    pub journey: String,
+    /// How often it is made at most.
+    pub most: u32,
+    /// When a request that has no answer counts as failed, ns.
+    pub timeout_ns: u64,
+}
+
+/// Connections that are opened beside those there are, carry one request each, and stay open until
+/// the trial ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectPlan {
+    /// Number of the user who logs in for their requests.
+    pub user: u64,
+    /// How many are opened.
+    pub connections: u32,
+    /// When a request that has no answer counts as failed, ns.
+    pub timeout_ns: u64,
+}
