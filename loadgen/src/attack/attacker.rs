@@ -92,7 +92,7 @@ impl<'a> Attacker<'a> {
         let (a, b) = (log_in(0)?, log_in(1)?);
         let nobody = Reply { status: 0, headers: Vec::new(), body: Vec::new() };
         let in_cookie = matches!(login.send, CredentialCarrier::Cookie(_));
-        let form = Form::of(&a.text(), in_cookie);
+        let form = Form::of(&a.text(), &b.text(), in_cookie);
         let token = Token::read(&a.text(), form, key);
         let mut this = Self {
             target,

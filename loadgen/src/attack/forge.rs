@@ -16,6 +16,9 @@ use aws_lc_rs::signature::{
 use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use pasetors::keys::SymmetricKey;
+use pasetors::token::{Local, UntrustedToken};
+use pasetors::version4::{LocalToken, V4};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
@@ -24,8 +27,11 @@ use crate::error::{Error, Result};
 const SECRET_BYTES: usize = 32;
 /// Bytes of an AES-GCM nonce and tag.
 const NONCE_BYTES: usize = 12;
-/// Characters from which on a cookie is taken for one that holds a session, and not its name.
-const SEALED_CHARS: usize = 97;
+/// A cookie that is longer than this holds a session and does not name one, ...
+const ID_CHARS_MAX: usize = 96;
+/// ... and so does one that begins like another user's for longer than this: with a version or the
+/// name of a key. The ids of Express all begin with `s%3A`.
+const COMMON_CHARS_MAX: usize = 5;
 
 /// What kind of credential it is, as its text tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,15 +49,17 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// The form of this credential.
-    pub(super) fn of(credential: &str, in_cookie: bool) -> Self {
+    /// The form of this credential, of which `other` is another.
+    pub(super) fn of(credential: &str, other: &str, in_cookie: bool) -> Self {
+        let common = credential.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+        let sealed = credential.len() > ID_CHARS_MAX || common > COMMON_CHARS_MAX;
         let parts: Vec<_> = credential.split('.').collect();
         let headed = parts.first().and_then(|part| object(part)).is_some();
         match parts.as_slice() {
             [_, _, _] if headed => Self::Jwt,
             [_, _, _, _, _] if headed => Self::Jwe,
             ["v1" | "v2" | "v3" | "v4", "local" | "public", ..] => Self::Paseto,
-            _ if in_cookie && credential.len() >= SEALED_CHARS => Self::Sealed,
+            _ if in_cookie && sealed => Self::Sealed,
             _ => Self::Id,
         }
     }
@@ -206,8 +214,15 @@ impl Token {
             }
             Form::Paseto => {
                 let payload = URL_SAFE_NO_PAD.decode(parts.get(2)?).ok()?;
-                let end = payload.len().checked_sub(64).filter(|_| parts[1] == "public");
-                let claims = end.and_then(|end| serde_json::from_slice(&payload[..end]).ok());
+                let claims = match (parts[1], key) {
+                    // The claims and then 64 bytes of signature.
+                    ("public", _) => payload
+                        .len()
+                        .checked_sub(64)
+                        .and_then(|end| serde_json::from_slice(&payload[..end]).ok()),
+                    (_, Some(Key::Secret(secret))) => opened_paseto(text, secret),
+                    _ => None,
+                };
                 let footer = parts.get(3).and_then(|part| object(part)).unwrap_or_default();
                 (footer, claims.unwrap_or_default())
             }
@@ -238,6 +253,13 @@ fn decrypted(parts: &[&str], key: &Key) -> Option<Map<String, Value>> {
     serde_json::from_slice(text).ok()
 }
 
+fn opened_paseto(text: &str, secret: &[u8]) -> Option<Map<String, Value>> {
+    let key = SymmetricKey::<V4>::from(secret).ok()?;
+    let token = UntrustedToken::<Local, V4>::try_from(text).ok()?;
+    let opened = LocalToken::decrypt(&key, &token, None, None).ok()?;
+    serde_json::from_str(opened.payload()).ok()
+}
+
 /// A key, in the form of a key file where there is one.
 pub(super) enum Key {
     /// For HMAC and for AES-GCM.
@@ -260,13 +282,14 @@ impl Key {
     /// # Errors
     /// `Bug` when none can be made.
     pub(super) fn for_token(form: Form, token: &Token) -> Result<Option<Self>> {
-        let public = form == Form::Paseto && token.text.starts_with("v4.public.");
+        let paseto = |purpose: &str| form == Form::Paseto && token.text.starts_with(purpose);
         match token.algorithm() {
             "HS256" | "dir" => Self::secret().map(Some),
             "RS256" => Self::rsa().map(Some),
             "ES256" => Self::ecdsa().map(Some),
             "EdDSA" => Self::ed25519().map(Some),
-            _ if public => Self::ed25519().map(Some),
+            _ if paseto("v4.public.") => Self::ed25519().map(Some),
+            _ if paseto("v4.local.") => Self::secret().map(Some),
             _ => Ok(None),
         }
     }
@@ -424,12 +447,16 @@ pub(super) fn jwt(
     format!("{message}.{}", b64(signature))
 }
 
-/// A token of this form, made anew under the server's own key.
+/// A token of this form, made anew under the server's own key; `None` where the key makes none.
 pub(super) fn make(form: Form, key: &Key, header: &[u8], claims: &[u8]) -> Option<String> {
     match (form, key) {
         (Form::Jwt, key) => Some(jwt(header, claims, |message| key.sign(message))),
         (Form::Jwe, Key::Secret(secret)) => encrypt(secret, header, claims),
-        (Form::Paseto, Key::Ed25519(..)) => Some(paseto(key, header, claims)),
+        (Form::Paseto, Key::Ed25519(..)) => Some(signed_paseto(key, header, claims)),
+        (Form::Paseto, Key::Secret(secret)) => {
+            let key = SymmetricKey::<V4>::from(secret).ok()?;
+            LocalToken::encrypt(&key, claims, Some(header), None).ok()
+        }
         _ => None,
     }
 }
@@ -452,7 +479,7 @@ fn encrypt(secret: &[u8], header: &[u8], claims: &[u8]) -> Option<String> {
 }
 
 /// A `v4.public` token (PASETO's specification, version 4, `Sign`), without an implicit assertion.
-fn paseto(key: &Key, footer: &[u8], claims: &[u8]) -> String {
+fn signed_paseto(key: &Key, footer: &[u8], claims: &[u8]) -> String {
     const HEADER: &[u8] = b"v4.public.";
     let pieces: [&[u8]; 4] = [HEADER, claims, footer, b""];
     let mut message = (pieces.len() as u64).to_le_bytes().to_vec();
@@ -496,19 +523,22 @@ mod tests {
     #[test]
     fn a_form_is_seen_in_the_text() {
         let jwt = jwt(r#"{"alg":"HS256"}"#, "{}", |_| vec![0; 32]);
-        for (text, cookie, form) in [
-            (jwt.as_str(), false, Form::Jwt),
-            (jwt.as_str(), true, Form::Jwt),
-            (&format!("{}..a.b.c", b64(r#"{"alg":"dir"}"#)), false, Form::Jwe),
-            ("v4.local.AAAA", false, Form::Paseto),
-            ("v4.public.AAAA.BBBB", false, Form::Paseto),
-            ("AAAAAAAAAAAAAAAAAAAAAA", true, Form::Id),
-            ("s%3AAAAA.BBBB", true, Form::Id),
-            ("a.b.c", false, Form::Id),
-            (&"A".repeat(200), true, Form::Sealed),
-            (&"A".repeat(200), false, Form::Id),
+        let encrypted = format!("{}..a.b.c", b64(r#"{"alg":"dir"}"#));
+        let (long, other) = ("A".repeat(97), "B".repeat(97));
+        for (text, other, cookie, form) in [
+            (jwt.as_str(), jwt.as_str(), false, Form::Jwt),
+            (&jwt, &jwt, true, Form::Jwt),
+            (&encrypted, "", false, Form::Jwe),
+            ("v4.local.AAAA", "v4.local.BBBB", false, Form::Paseto),
+            ("v4.public.AAAA.BBBB", "", false, Form::Paseto),
+            ("AAAAAAAAAAAAAAAAAAAAAA", "AABB", true, Form::Id),
+            ("s%3AAAAA.BBBB", "s%3ABAAA.BBBB", true, Form::Id),
+            ("a.b.c", "d.e.f", false, Form::Id),
+            ("gAAAAABCDE", "gAAAAAEDCB", true, Form::Sealed),
+            (&long, &other, true, Form::Sealed),
+            (&long, &other, false, Form::Id),
         ] {
-            assert_eq!(Form::of(text, cookie), form, "{text}");
+            assert_eq!(Form::of(text, other, cookie), form, "{text}");
         }
     }
 

@@ -138,7 +138,15 @@ pub(super) fn suite() -> Vec<Row> {
         framing::rows,
         login::rows,
     ];
-    tables.into_iter().flat_map(|table| table()).collect()
+    let mut rows: Vec<Row> = tables.into_iter().flat_map(|table| table()).collect();
+    rows.sort_by_key(|row| place(row.id));
+    rows
+}
+
+/// The number of an id, and its letter.
+fn place(id: &str) -> (u32, &str) {
+    let digits = id.bytes().take_while(u8::is_ascii_digit).count();
+    (id[..digits].parse().unwrap_or_default(), &id[digits..])
 }
 
 impl Work {
@@ -169,15 +177,18 @@ fn edited(attacker: &Attacker<'_>, headers: &[Edit], claims: &[Edit]) -> Shots {
     let (same, now) = (Edit::None, now());
     let pairs = headers.iter().map(|edit| (edit, &same));
     let pairs = pairs.chain(claims.iter().map(|edit| (&same, edit)));
-    pairs
-        .map(|(header, claims)| {
+    let shots: Vec<_> = pairs
+        .filter_map(|(header, claims)| {
             let header = header.apply(&token.header, now);
             let claims = claims.apply(&token.claims, now);
             make(attacker.form, key, &header, &claims)
-                .map(|text| Shot::Credential(text.into_bytes()))
-                .ok_or_else(|| "needs a kind of key that is not known here".into())
         })
-        .collect()
+        .map(|text| Shot::Credential(text.into_bytes()))
+        .collect();
+    match shots.as_slice() {
+        [] => Err("no token of this form can say so".into()),
+        _ => Ok(shots),
+    }
 }
 
 fn no_token(form: Form) -> String {
@@ -328,10 +339,9 @@ mod tests {
         let rows = suite();
         let mut ids = BTreeSet::new();
         for row in &rows {
-            let digits = row.id.chars().take_while(char::is_ascii_digit).count();
-            let letters = &row.id[digits..];
-            assert!(digits > 0 && !letters.is_empty(), "{}", row.id);
-            assert!(letters.chars().all(|c| c.is_ascii_lowercase()), "{}", row.id);
+            let (number, letter) = place(row.id);
+            assert!(row.id.starts_with(&number.to_string()), "{}", row.id);
+            assert!(letter.len() == 1 && letter.as_bytes()[0].is_ascii_lowercase(), "{}", row.id);
             assert!(ids.insert(row.id), "{} twice", row.id);
             assert!(row.what.len() <= 70, "{}: {}", row.id, row.what);
         }

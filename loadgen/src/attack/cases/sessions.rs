@@ -6,12 +6,13 @@
 
 use super::{Attacker, Expected, Finding, Row, Shot, Shots, Work, judge};
 use crate::attack::attacker::Login;
-use crate::attack::forge::{Form, alike};
+use crate::attack::forge::{Edit, Form, Token, alike, make};
 use crate::error::Result;
 use crate::record::CaseOutcome::{self, Accepted, Failed, Property, Refused};
 
 /// The user whose sessions begin and end here; not the one whose credential must outlive every case.
 const PASSER_BY: u64 = 2;
+const OR_OWNED: &str = "refused, or said that it cannot be";
 
 pub(super) fn rows() -> Vec<Row> {
     let row =
@@ -69,12 +70,8 @@ pub(super) fn rows() -> Vec<Row> {
             "a new id; the old one is dead",
             fixation,
         ),
-        steps(
-            "38a",
-            "the credential after its logout",
-            "refused, or said that it cannot be",
-            replay,
-        ),
+        steps("25a", "the same token in another text after its logout", OR_OWNED, another_text),
+        steps("38a", "the credential after its logout", OR_OWNED, replay),
         steps("38b", "the user's other login after a logout", "still good", other_login),
         steps(
             "38c",
@@ -176,9 +173,10 @@ fn fixation(attacker: &mut Attacker<'_>) -> Result<Finding> {
         return Ok(Finding::new(Failed, format!("{found} for the new id")));
     }
     let mut finding = knock(attacker, &before);
-    if finding.outcome == Accepted && (attacker.form == Form::Sealed || !attacker.ours()) {
+    let still = finding.outcome == Accepted;
+    if still && (!attacker.ours() || matches!(log_out(attacker, &login), Ok(true))) {
         finding.outcome = Property;
-        finding.found = "another id; the user's own earlier one stays good".into();
+        finding.found = "another id; the earlier one, which was good, stays so".into();
     } else {
         finding.found = format!("another id, and {} for the old one", finding.found);
     }
@@ -228,6 +226,39 @@ fn replay(attacker: &mut Attacker<'_>) -> Result<Finding> {
         }
     }
     Ok(finding)
+}
+
+/// A list of revoked tokens that goes by their text is got round by another text.
+fn another_text(attacker: &mut Attacker<'_>) -> Result<Finding> {
+    let Some(key) = attacker.key else {
+        let why = match attacker.token {
+            Some(_) => "needs the server's key".into(),
+            None => super::no_token(attacker.form),
+        };
+        return Ok(Finding::not_applicable(why));
+    };
+    let login = attacker.log_in(PASSER_BY)?;
+    let Some(token) = Token::read(&login.text(), attacker.form, attacker.key) else {
+        return Ok(Finding::not_applicable(super::no_token(attacker.form)));
+    };
+    let (header, claims) = (&token.header, &token.claims);
+    let spaced = [b" ", Edit::None.apply(claims, 0).as_slice()].concat();
+    let Some(other) = make(attacker.form, key, &Edit::None.apply(header, 0), &spaced) else {
+        return Ok(Finding::not_applicable("no token of this form can say so"));
+    };
+    let before = knock(attacker, other.as_bytes());
+    if before.outcome != Accepted {
+        return Ok(Finding::new(Refused, format!("{}, before the logout too", before.found)));
+    }
+    let cannot = match log_out(attacker, &login) {
+        Ok(cannot) => cannot,
+        Err(finding) => return Ok(finding),
+    };
+    let finding = knock(attacker, other.as_bytes());
+    Ok(match finding.outcome {
+        Accepted if cannot => Finding::new(Property, "cannot revoke: good until it expires"),
+        _ => finding,
+    })
 }
 
 fn other_login(attacker: &mut Attacker<'_>) -> Result<Finding> {
