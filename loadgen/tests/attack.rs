@@ -97,7 +97,7 @@ fn each_fault_of_a_wrong_server_is_found_by_the_rows_about_it() {
     let mut missed = Vec::new();
     for (fault, accepted, failed) in [
         (Fault::AnyId, &["35a", "36a", "36b", "38a", "43a", "49a"][..], &[][..]),
-        (Fault::NoCredential, &["1a", "41c", "50a"], &[]),
+        (Fault::NoCredential, &["1a"], &[]),
         (Fault::Fixation, &["35b", "37a"], &[]),
         (Fault::LogoutOfNobody, &["38a"], &[]),
         (Fault::Query, &["50a"], &[]),
@@ -123,8 +123,10 @@ fn each_fault_of_a_wrong_server_is_found_by_the_rows_about_it() {
                 }
             }
         }
-        let error = attack::judge(&attacked).unwrap_err();
-        assert_eq!(error.exit_code(), 4, "{fault:?}");
+        let code = attack::judge(&attacked).map_err(|error| error.exit_code());
+        if code != Err(4) {
+            missed.push(format!("{fault:?}: {code:?} instead of exit code 4"));
+        }
     }
     assert!(missed.is_empty(), "{missed:#?}");
 }

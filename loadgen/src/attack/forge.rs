@@ -29,9 +29,9 @@ const SECRET_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
 /// A cookie that is longer than this holds a session and does not name one, ...
 const ID_CHARS_MAX: usize = 96;
-/// ... and so does one that begins like another user's for longer than this: with a version or the
-/// name of a key. The ids of Express all begin with `s%3A`.
-const COMMON_CHARS_MAX: usize = 5;
+/// ... and so does one of more than so many characters that begins like another user's for more
+/// than so many: with a version or the name of a key. The ids of Express all begin with `s%3A`.
+const ALIKE_CHARS: (usize, usize) = (48, 5);
 
 /// What kind of credential it is, as its text tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,9 @@ impl Form {
     /// The form of this credential, of which `other` is another.
     pub(super) fn of(credential: &str, other: &str, in_cookie: bool) -> Self {
         let common = credential.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
-        let sealed = credential.len() > ID_CHARS_MAX || common > COMMON_CHARS_MAX;
+        let (length, begin) = ALIKE_CHARS;
+        let alike = credential.len() > length && common > begin;
+        let sealed = credential.len() > ID_CHARS_MAX || alike;
         let parts: Vec<_> = credential.split('.').collect();
         let headed = parts.first().and_then(|part| object(part)).is_some();
         match parts.as_slice() {
@@ -534,7 +536,8 @@ mod tests {
             ("AAAAAAAAAAAAAAAAAAAAAA", "AABB", true, Form::Id),
             ("s%3AAAAA.BBBB", "s%3ABAAA.BBBB", true, Form::Id),
             ("a.b.c", "d.e.f", false, Form::Id),
-            ("gAAAAABCDE", "gAAAAAEDCB", true, Form::Sealed),
+            ("00000001", "00000002", true, Form::Id),
+            (&long[..60], &long[..60], true, Form::Sealed),
             (&long, &other, true, Form::Sealed),
             (&long, &other, false, Form::Id),
         ] {
