@@ -6,7 +6,7 @@
 
 use super::Progress;
 use crate::attack::{self, Options};
-use crate::error::{Interrupt, Result};
+use crate::error::{Error, Interrupt, Result};
 use crate::plan::Plan;
 use crate::record::{ATTACKS_SCHEMA, AttackRecord, Attacked, Folder};
 
@@ -38,5 +38,8 @@ pub(super) fn pass(
     }
     let attacks = AttackRecord { schema: ATTACKS_SCHEMA, plan: plan.hash(), arms };
     folder.write_attacks(&attacks)?;
-    attacks.arms.iter().try_for_each(attack::judge)
+    attacks.arms.iter().try_for_each(attack::judge).map_err(|error| {
+        let root = folder.root().display();
+        Error::Target(format!("{error}; nothing was timed, and {root}/attacks.json has every case"))
+    })
 }

@@ -273,6 +273,8 @@ impl Progress for Bar {
     }
 
     fn attacked(&mut self, attacked: &Attacked) {
+        // The pace is that of the trials.
+        self.began = Instant::now();
         let found = match (&attacked.spared, attacked.bad().count()) {
             (Some(why), _) => format!("not attacked: {why}"),
             (None, 0) => format!(
@@ -290,9 +292,6 @@ impl Progress for Bar {
     }
 
     fn begins(&mut self, trial: &TrialPlan) {
-        if trial.index == 0 {
-            self.began = Instant::now();
-        }
         if let Some(bar) = &self.bar {
             bar.set_prefix(format!("[{}/{}] {}", trial.index + 1, self.trials, label(trial)));
             bar.set_message(format!("{} left", self.left()));

@@ -70,6 +70,7 @@ impl Expected {
             },
             (Self::Refused | Self::Missing, Standard::Stranger) => "refused",
             (Self::Status(_), Standard::Stranger) => "refused or closed",
+            (Self::Allowed, Standard::Stranger) => "let through",
             _ => "its choice",
         }
     }

@@ -338,7 +338,7 @@ fn attribute(attacker: &Attacker<'_>, right: fn(&SetCookie) -> bool) -> Result<F
     let Some(cookie) = set_cookie(attacker.a.reply.all("set-cookie"), name) else {
         return Ok(Finding::not_applicable("the login sets no cookie of that name"));
     };
-    let found = [std::slice::from_ref(&cookie.name), &cookie.parts].concat().join("; ");
+    let found = [&[cookie.name.as_str()][..], &cookie.kept_by()].concat().join("; ");
     let outcome = match right(&cookie) {
         true => CaseOutcome::Allowed,
         false if attacker.ours() => Failed,

@@ -110,7 +110,7 @@ pub(super) fn rows() -> Vec<Row> {
         Row {
             id: "10a",
             what: "`jku`, `x5u` and `kid` that lead to the attacker",
-            expected: Expected::Words("401, and nobody comes"),
+            expected: Expected::Words("refused, and nobody comes"),
             work: Work::Steps(addresses),
         },
         row("11a", "a certificate of the attacker's in `x5c`", Refused, certificate),
