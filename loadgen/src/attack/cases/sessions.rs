@@ -72,6 +72,13 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         steps("25a", "the same token in another text after its logout", OR_OWNED, another_text),
         steps("38a", "the credential after its logout", OR_OWNED, replay),
+        row("30a", "a refresh token where an access token is due", |a| {
+            let body: serde_json::Value =
+                serde_json::from_slice(&a.a.reply.body).unwrap_or_default();
+            let token = body.get("refresh_token").and_then(|token| token.as_str());
+            let token = token.ok_or("the login gives no refresh token")?;
+            Ok(vec![Shot::Credential(token.into())])
+        }),
         steps("38b", "the user's other login after a logout", "still good", other_login),
         steps(
             "38c",
@@ -174,7 +181,7 @@ fn fixation(attacker: &mut Attacker<'_>) -> Result<Finding> {
     }
     let mut finding = knock(attacker, &before);
     let still = finding.outcome == Accepted;
-    if still && (!attacker.ours() || matches!(log_out(attacker, &login), Ok(true))) {
+    if still && (!attacker.ours() || matches!(log_out(attacker, &login), Ok(Some(_)))) {
         finding.outcome = Property;
         finding.found = "another id; the earlier one, which was good, stays so".into();
     } else {
@@ -183,14 +190,22 @@ fn fixation(attacker: &mut Attacker<'_>) -> Result<Finding> {
     Ok(finding)
 }
 
-/// What a logout says of itself: `false` where it says that it cannot revoke.
-fn says_revoked(body: &[u8]) -> Option<bool> {
-    serde_json::from_slice::<serde_json::Value>(body).ok()?.get("revoked")?.as_bool()
+/// Why the credential of a logout stays good, where the answer to the logout says that it does.
+fn owned(body: &[u8]) -> Option<String> {
+    let said: serde_json::Value = serde_json::from_slice(body).ok()?;
+    match (said.get("revoked")?.as_bool()?, said.get("reason").and_then(|text| text.as_str())) {
+        (_, Some(reason)) => Some(reason.into()),
+        (false, None) => Some("it revokes nothing".into()),
+        (true, None) => None,
+    }
 }
 
-/// Logs out with this credential; `Err` is the finding where that went wrong. Whether the server
-/// owns that it cannot revoke.
-fn log_out(attacker: &mut Attacker<'_>, login: &Login) -> std::result::Result<bool, Finding> {
+/// Logs out with this credential; `Err` is the finding where that went wrong. Why the credential
+/// stays good, where the server owns that it does, or where it carries itself and is a stranger's.
+fn log_out(
+    attacker: &mut Attacker<'_>,
+    login: &Login,
+) -> std::result::Result<Option<String>, Finding> {
     let reply = match attacker.log_out(login) {
         None => return Err(Finding::not_applicable("the descriptor has no logout")),
         Some(Err(silence)) => return Err(Finding::new(Failed, silence.to_string())),
@@ -199,23 +214,28 @@ fn log_out(attacker: &mut Attacker<'_>, login: &Login) -> std::result::Result<bo
     if !attacker.logged_out(&reply) {
         return Err(Finding::new(Failed, format!("{} for the logout", reply.status)));
     }
-    let carries_itself = attacker.form != Form::Id;
-    Ok(match says_revoked(&reply.body) {
-        Some(revoked) => !revoked,
-        None => carries_itself && !attacker.ours(),
-    })
+    let stranger = attacker.form != Form::Id && !attacker.ours();
+    let carries_itself = || stranger.then(|| "it carries itself".to_string());
+    Ok(owned(&reply.body).or_else(carries_itself))
+}
+
+/// What cannot be done is no failure where the server says so.
+fn or_owned(finding: Finding, owned: Option<String>) -> Finding {
+    match owned {
+        Some(why) if finding.outcome == Accepted => {
+            Finding::new(Property, format!("stays good until it expires: {why}"))
+        }
+        _ => finding,
+    }
 }
 
 fn replay(attacker: &mut Attacker<'_>) -> Result<Finding> {
     let login = attacker.log_in(PASSER_BY)?;
-    let cannot = match log_out(attacker, &login) {
-        Ok(cannot) => cannot,
+    let owned = match log_out(attacker, &login) {
+        Ok(owned) => owned,
         Err(finding) => return Ok(finding),
     };
-    let mut finding = knock(attacker, login.credential());
-    if finding.outcome == Accepted && cannot {
-        return Ok(Finding::new(Property, "cannot revoke: good until it expires"));
-    }
+    let mut finding = or_owned(knock(attacker, login.credential()), owned);
     if finding.outcome == Refused {
         // A second logout is a request like any other.
         if let Some(Ok(reply)) = attacker.log_out(&login)
@@ -250,15 +270,11 @@ fn another_text(attacker: &mut Attacker<'_>) -> Result<Finding> {
     if before.outcome != Accepted {
         return Ok(Finding::new(Refused, format!("{}, before the logout too", before.found)));
     }
-    let cannot = match log_out(attacker, &login) {
-        Ok(cannot) => cannot,
+    let owned = match log_out(attacker, &login) {
+        Ok(owned) => owned,
         Err(finding) => return Ok(finding),
     };
-    let finding = knock(attacker, other.as_bytes());
-    Ok(match finding.outcome {
-        Accepted if cannot => Finding::new(Property, "cannot revoke: good until it expires"),
-        _ => finding,
-    })
+    Ok(or_owned(knock(attacker, other.as_bytes()), owned))
 }
 
 fn other_login(attacker: &mut Attacker<'_>) -> Result<Finding> {
@@ -290,9 +306,7 @@ fn everywhere(attacker: &mut Attacker<'_>) -> Result<Finding> {
             worst = finding;
         }
     }
-    if worst.outcome == Accepted && says_revoked(&reply.body) == Some(false) {
-        return Ok(Finding::new(Property, "cannot revoke: good until they expire"));
-    }
+    let worst = or_owned(worst, owned(&reply.body));
     if let Err(found) = attacker.good(&attacker.b.clone()) {
         return Ok(Finding::new(Failed, format!("{found} for B, who never logged out")));
     }
