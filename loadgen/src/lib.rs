@@ -8,6 +8,7 @@
 //! The engine knows a server through the descriptor in `servers::contract` only. It must never
 //! learn which scheme it drives: every arm has to run the same client instructions.
 
+pub mod attack;
 pub mod campaign;
 pub mod cli;
 pub mod engine;

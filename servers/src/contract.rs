@@ -107,6 +107,9 @@ pub struct Target {
     /// How a user logs out; absent where nobody does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logout: Option<Logout>,
+    /// How a user ends all of their credentials at once; absent where nobody can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logout_all: Option<Logout>,
 }
 
 /// The names and passwords of users, numbered from 0; `{n}` stands for the number.

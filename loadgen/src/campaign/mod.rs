@@ -1,9 +1,11 @@
-//! Carries out a plan: a fresh server for every trial, its actions in order, a record at the end.
+//! Carries out a plan: every arm attacked once, then a fresh server for every trial, its actions in
+//! order, a record at the end.
 //!
 //! The campaign does not know which experiment a trial belongs to, and computes no figure. A trial
 //! that fails leaves a record that says why, and the next one runs; only an interrupt or a disk
 //! that does not take the record ends the campaign, and every record written before stays whole.
 
+mod gate;
 mod search;
 mod trial;
 
@@ -12,31 +14,38 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Interrupt, Result};
 use crate::experiment::{self, enough_valid};
 use crate::plan::{Plan, TrialPlan};
-use crate::record::{Folder, Placement, TrialOutcome, TrialRecord};
+use crate::record::{Attacked, Folder, Placement, TrialOutcome, TrialRecord};
 
+pub use gate::Spared;
 pub use trial::{Probe, run_trial};
 
 /// Hears how a campaign goes on.
 pub trait Progress {
+    /// An arm is attacked, with this case.
+    fn attacks(&mut self, arm: &str, case: &str);
+    /// The attacks on an arm are over.
+    fn attacked(&mut self, attacked: &Attacked);
     /// A trial begins.
     fn begins(&mut self, trial: &TrialPlan);
     /// A trial is over.
     fn ended(&mut self, record: &TrialRecord);
 }
 
-/// Runs every trial of a plan and writes its record.
+/// Attacks every arm of a plan that is not spared, then runs every trial and writes its record.
 ///
 /// # Errors
-/// `Interrupted` when a signal comes, `Io` when a record cannot be written; else, after the last
+/// `Target` when an arm does not hold against the attacks, before anything is timed; `Interrupted` when a signal comes, `Io` when a record cannot be written; else, after the last
 /// trial, `Target` when one failed and `Invalid` when a cell has no figure that may be used. The
 /// records are there in any case.
 pub fn run(
     plan: &Plan,
     folder: &Folder,
     placement: &Placement,
+    spared: Spared,
     interrupt: &Interrupt,
     progress: &mut dyn Progress,
 ) -> Result<()> {
+    gate::pass(plan, folder, spared, interrupt, progress)?;
     let hash = plan.hash();
     let mut records = Vec::new();
     for trial in &plan.trials {

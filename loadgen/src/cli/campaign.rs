@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::experiment::{self, expand};
 use crate::plan::{Plan, TrialPlan};
 use crate::proc;
-use crate::record::{Folder, TrialOutcome, TrialRecord};
+use crate::record::{Attacked, CaseOutcome, Folder, TrialOutcome, TrialRecord};
 use crate::report::{Analysis, analyse};
 use crate::spec::{Overrides, Spec};
 
@@ -169,7 +169,7 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
         out.display()
     ));
     let mut bar = Bar::new(&plan);
-    let outcome = run(&plan, &folder, &placement, &interrupt, &mut bar);
+    let outcome = run(&plan, &folder, &placement, serve::spared, &interrupt, &mut bar);
     bar.finish();
     let records = folder.records(&plan)?;
     if records.is_empty() {
@@ -270,6 +270,32 @@ fn label(trial: &TrialPlan) -> String {
 }
 
 impl Progress for Bar {
+    fn attacks(&mut self, arm: &str, case: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_prefix(format!("[attacks] {arm}"));
+            bar.set_message(case.to_string());
+        }
+    }
+
+    fn attacked(&mut self, attacked: &Attacked) {
+        // The pace is that of the trials.
+        self.began = Instant::now();
+        let found = match (&attacked.spared, attacked.bad().count()) {
+            (Some(why), _) => format!("not attacked: {why}"),
+            (None, 0) => format!(
+                "{} cases run, none got through; {} do not apply",
+                attacked.run(),
+                attacked.count(CaseOutcome::NotApplicable)
+            ),
+            (None, bad) => format!("FAILED {bad} of {} cases", attacked.run()),
+        };
+        let text = format!("[attacks] {}: {found}", attacked.target);
+        match &self.bar {
+            Some(bar) => bar.suspend(|| output::note(&text)),
+            None => output::note(&text),
+        }
+    }
+
     fn begins(&mut self, trial: &TrialPlan) {
         if let Some(bar) = &self.bar {
             bar.set_prefix(format!("[{}/{}] {}", trial.index + 1, self.trials, label(trial)));

@@ -3,6 +3,7 @@
 //! Data goes to stdout, everything else to stderr. No verb ends the process: an error travels to
 //! `main.rs`, which turns it into the exit code.
 
+mod attack;
 mod campaign;
 mod doctor;
 mod output;
@@ -35,6 +36,8 @@ enum Verb {
     Plan(campaign::PlanArgs),
     /// Put one load on a URL, an arm, or the server in a target file
     Run(run::RunArgs),
+    /// Attack a server in every way known, and say what it withstands
+    Attack(attack::AttackArgs),
     /// Serve one arm until stdin closes or a signal comes
     Serve(serve::ServeArgs),
     /// Rebuild the report of a campaign from its records
@@ -54,6 +57,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Campaign(args) => campaign::campaign(args),
         Verb::Plan(args) => campaign::plan(&args),
         Verb::Run(args) => run::run(&args),
+        Verb::Attack(args) => attack::attack(&args),
         Verb::Serve(args) => serve::serve(args),
         Verb::Report(args) => report::report(&args),
         Verb::Schemes(args) => schemes::schemes(&args),

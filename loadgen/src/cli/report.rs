@@ -48,7 +48,8 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
 /// `Config` or `Io` when a record cannot be read or a file not written.
 pub(super) fn write(folder: &Folder, wanted: impl Fn(&Format) -> bool) -> Result<Vec<PathBuf>> {
     let plan = folder.plan()?;
-    let analysis = analyse(&plan, folder.host()?, &folder.records(&plan)?);
+    let attacks = folder.attacks(&plan)?;
+    let analysis = analyse(&plan, folder.host()?, &folder.records(&plan)?).with_attacks(attacks);
     let mut written = Vec::new();
     for format in FORMATS.iter().filter(|format| wanted(format)) {
         folder.write_text(format.file, &(format.render)(&analysis))?;

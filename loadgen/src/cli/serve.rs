@@ -91,6 +91,12 @@ pub(super) fn missing_program(arm: &str) -> Option<(&'static str, &'static str)>
     Some((program.name, program.package))
 }
 
+/// Why an arm is not attacked; `None` where it is.
+pub(super) fn spared(name: &str) -> Option<&'static str> {
+    let info = arms().iter().find(|info| info.arm == name)?;
+    (!info.authenticates).then_some("the floor authenticates nobody")
+}
+
 /// Serves one arm.
 ///
 /// # Errors

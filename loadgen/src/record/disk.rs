@@ -1,4 +1,5 @@
-//! A campaign's folder: `plan.json`, `host.json`, `trials/NNNN-ARM.json` and the report.
+//! A campaign's folder: `plan.json`, `host.json`, `attacks.json`, `trials/NNNN-ARM.json` and the
+//! report.
 //!
 //! A file is written once and whole: to a temporary file beside it, flushed to the disk, renamed
 //! over the name, and the folder flushed. Whatever ends the program, a file that has its name is
@@ -11,9 +12,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Host, RECORD_SCHEMA, TrialRecord};
+use super::{ATTACKS_SCHEMA, AttackRecord, Host, RECORD_SCHEMA, TrialRecord};
 use crate::error::{Error, Result};
 use crate::plan::{PLAN_SCHEMA, Plan};
+
+/// The file with the attacks on the arms.
+const ATTACKS: &str = "attacks.json";
 
 /// The folder of one campaign.
 #[derive(Clone, Debug)]
@@ -115,6 +119,33 @@ impl Folder {
         }
         records.sort_by_key(|record| record.trial.index);
         Ok(records)
+    }
+
+    /// The attacks on the arms; `None` in a folder from before there were any.
+    ///
+    /// # Errors
+    /// `Io` or `Config` when they cannot be read or are not of this plan.
+    pub fn attacks(&self, plan: &Plan) -> Result<Option<AttackRecord>> {
+        let path = self.root.join(ATTACKS);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let attacks = read_json::<AttackRecord>(&path, ATTACKS_SCHEMA)?;
+        if attacks.plan != plan.hash() {
+            return Err(Error::Config(format!(
+                "{}: is no record of the plan beside it",
+                path.display()
+            )));
+        }
+        Ok(Some(attacks))
+    }
+
+    /// Writes the attacks on the arms.
+    ///
+    /// # Errors
+    /// `Io` when they cannot be written.
+    pub fn write_attacks(&self, attacks: &AttackRecord) -> Result<()> {
+        self.write_json(ATTACKS, attacks)
     }
 
     /// Writes the record of a trial.
@@ -237,6 +268,20 @@ mod tests {
         let left: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left.len(), 3, "no temporary file is left: {left:?}");
+    }
+
+    #[test]
+    fn attacks_read_back_and_those_of_another_plan_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::create(dir.path(), &plan(), &Host::default()).unwrap();
+        assert_eq!(folder.attacks(&plan()).unwrap(), None, "an older folder has none");
+        let arms = vec![crate::record::Attacked::spared("none", "it is the floor")];
+        let attacks = AttackRecord { schema: ATTACKS_SCHEMA, plan: plan().hash(), arms };
+        folder.write_attacks(&attacks).unwrap();
+        assert_eq!(folder.attacks(&plan()).unwrap(), Some(attacks));
+        let other = Plan { seed: 2, ..plan() };
+        let error = folder.attacks(&other).unwrap_err().to_string();
+        assert!(error.contains("attacks.json"), "{error}");
     }
 
     #[test]

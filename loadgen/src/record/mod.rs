@@ -4,6 +4,7 @@
 //! for byte, years after the campaign. Every record carries a schema version, and a newer one than
 //! this program knows is refused. No figure here is derived from another but for sums.
 
+mod attack;
 mod client;
 mod disk;
 mod doubt;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use attack::{ATTACKS_SCHEMA, AttackRecord, Attacked, CaseOutcome, CaseRecord};
 pub use client::ClientUse;
 pub use disk::{Folder, write_atomically};
 pub use doubt::{Doubt, SAMPLES_BEYOND};

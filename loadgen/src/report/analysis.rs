@@ -10,7 +10,7 @@ use super::doubts::{DoubtSummary, WHOLE, doubts, is_invalid, pair_doubt};
 use super::estimates::{Measurement, Place, measurements};
 use crate::experiment::{self, Experiment, Steadiness, metric, steadiness};
 use crate::plan::{Plan, twin_of};
-use crate::record::{Host, TrialOutcome, TrialRecord};
+use crate::record::{AttackRecord, Attacked, Host, TrialOutcome, TrialRecord};
 
 /// Everything a report says, before it is set in type.
 #[derive(Clone, Debug, Serialize)]
@@ -64,6 +64,9 @@ pub struct Analysis {
     pub placement: String,
     /// What the servers said of themselves, by arm.
     pub notes: BTreeMap<String, Vec<String>>,
+    /// What came of attacking the arms, in their order; empty where nobody did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attacks: Vec<Attacked>,
 }
 
 /// One experiment of the campaign.
@@ -124,6 +127,7 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
             .iter()
             .filter_map(|r| Some((r.trial.arm.clone(), r.server.as_ref()?.notes.clone())))
             .collect(),
+        attacks: Vec::new(),
     }
 }
 
@@ -184,6 +188,12 @@ fn placement(records: &[TrialRecord]) -> String {
 }
 
 impl Analysis {
+    /// The same with what came of attacking the arms.
+    #[must_use]
+    pub fn with_attacks(self, attacks: Option<AttackRecord>) -> Self {
+        Self { attacks: attacks.map_or_else(Vec::new, |attacks| attacks.arms), ..self }
+    }
+
     /// Whether an answer may be drawn from it: some figure is valid, and no doubt invalidates them
     /// all.
     pub fn usable(&self) -> bool {

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use super::analysis::Analysis;
+use super::attacks;
 use super::table::{Cell, Table, key_tables};
 use super::words;
 
@@ -29,6 +30,7 @@ pub(super) fn render(analysis: &Analysis) -> String {
         }
     }
     out.push_str(&doubts(analysis));
+    out.push_str(&withstood(analysis));
     out.push_str("\n## What the numbers do not mean\n\n");
     for caution in words::cautions(analysis) {
         let _ = writeln!(out, "- {}", text(&caution));
@@ -76,6 +78,27 @@ fn doubts(analysis: &Analysis) -> String {
             text(&places)
         );
     }
+    out
+}
+
+fn withstood(analysis: &Analysis) -> String {
+    if analysis.attacks.is_empty() {
+        return String::new();
+    }
+    let (counts, matrix) = (attacks::counts(analysis), attacks::matrix(analysis));
+    let mut out = format!(
+        "\n## {}\n\n{}\n\n{}\n\n{}",
+        text(&counts.title),
+        text(attacks::NOTE),
+        text(&counts.note),
+        table(&counts)
+    );
+    out.push('\n');
+    for (arm, remark) in attacks::remarks(analysis) {
+        let _ = writeln!(out, "- {}: {}", text(&arm), text(&remark));
+    }
+    let (title, note) = (text(&matrix.title), text(&matrix.note));
+    let _ = write!(out, "\n### {title}\n\n{note}\n\n{}", table(&matrix));
     out
 }
 

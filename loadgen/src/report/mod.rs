@@ -7,6 +7,7 @@
 
 mod analysis;
 mod answer;
+mod attacks;
 mod chart;
 mod compare;
 mod csv;

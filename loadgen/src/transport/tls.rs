@@ -110,6 +110,15 @@ impl Tls {
         Ok(Self { config: Arc::new(config), name })
     }
 
+    /// A session that has not begun, for whoever reads and writes on a socket of their own.
+    ///
+    /// # Errors
+    /// When the library refuses what it was given.
+    pub fn session(&self) -> Result<rustls::ClientConnection, TlsError> {
+        rustls::ClientConnection::new(Arc::clone(&self.config), self.name.clone())
+            .map_err(TlsError::Setup)
+    }
+
     /// The same with sessions of its own to resume: workers share nothing while a load runs.
     #[must_use]
     pub fn for_one_worker(&self) -> Self {

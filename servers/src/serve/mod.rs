@@ -282,12 +282,17 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
             ("cart".into(), journey(add, false)),
             ("login".into(), journey(log_in, true)),
         ]),
-        // A scheme that cannot revoke answers 200 as well, and says so in the body.
-        logout: Some(Logout {
-            method: "POST".into(),
-            path: "/logout".into(),
-            headers: BTreeMap::new(),
-            expect_status: 200,
-        }),
+        logout: Some(logout("/logout")),
+        logout_all: Some(logout("/logout-all")),
+    }
+}
+
+/// A scheme that cannot revoke answers 200 as well, and says so in the body.
+fn logout(path: &str) -> Logout {
+    Logout {
+        method: "POST".into(),
+        path: path.into(),
+        headers: BTreeMap::new(),
+        expect_status: 200,
     }
 }

@@ -416,10 +416,7 @@ impl RunArgs {
     /// The server to drive, when it is not one of ours.
     fn target(&self) -> Result<Target> {
         if let Some(path) = &self.target {
-            let text = read_text(path)?;
-            return toml::from_str(&text).map_err(|e| {
-                Error::Config(format!("{}: {}", path.display(), e.to_string().trim_end()))
-            });
+            return target_file(path);
         }
         url_target(self.url.as_deref().unwrap_or_default())
     }
@@ -433,6 +430,13 @@ impl RunArgs {
         };
         self.header.iter().map(read).collect()
     }
+}
+
+/// The server that a file describes.
+pub(super) fn target_file(path: &Path) -> Result<Target> {
+    let text = read_text(path)?;
+    toml::from_str(&text)
+        .map_err(|e| Error::Config(format!("{}: {}", path.display(), e.to_string().trim_end())))
 }
 
 /// A target that needs no login: one path, of which the status alone is checked.
@@ -464,6 +468,7 @@ pub(super) fn url_target(url: &str) -> Result<Target> {
             Journey { steps: vec![step], anonymous: false },
         )]),
         logout: None,
+        logout_all: None,
     })
 }
 

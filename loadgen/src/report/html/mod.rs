@@ -11,6 +11,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::analysis::{Analysis, ExperimentSummary};
 use super::answer::Sentence;
+use super::attacks;
 use super::chart::{charts, look, marker};
 use super::table::{every_comparison, every_measurement, key_tables};
 use super::words;
@@ -37,6 +38,7 @@ pub(super) fn render(analysis: &Analysis) -> String {
                     (in_charts(analysis))
                     (in_figures(analysis))
                     (in_doubt(analysis))
+                    (withstood(analysis))
                     (setting(analysis))
                     (again(analysis))
                     (glossary())
@@ -67,6 +69,7 @@ fn top(analysis: &Analysis) -> Markup {
                 a href="#charts" { "Charts" }
                 a href="#figures" { "Figures" }
                 a href="#doubts" { "Doubts" }
+                @if !analysis.attacks.is_empty() { a href="#attacks" { "Attacks" } }
                 a href="#setting" { "Method" }
                 a href="#again" { "Run it again" }
                 a href="#glossary" { "Glossary" }
@@ -201,6 +204,28 @@ fn in_doubt(analysis: &Analysis) -> Markup {
                             }
                         }
                     }
+                }
+            }
+        }
+    }
+}
+
+fn withstood(analysis: &Analysis) -> Markup {
+    let (counts, matrix) = (attacks::counts(analysis), attacks::matrix(analysis));
+    html! {
+        @if !analysis.attacks.is_empty() {
+            section #attacks {
+                h2 { (counts.title) }
+                p { (attacks::NOTE) }
+                p.note { (counts.note) }
+                (tables::table(analysis, &counts))
+                ul.cautions {
+                    @for (arm, remark) in attacks::remarks(analysis) { li { (arm) ": " (remark) } }
+                }
+                details {
+                    summary { (matrix.title) " (" (matrix.rows.len()) ")" }
+                    p.note { (matrix.note) }
+                    (tables::table(analysis, &matrix))
                 }
             }
         }

@@ -1,0 +1,505 @@
+//! One server under attack: who is logged in there, what its refusals look like, and what an answer
+//! means.
+//!
+//! Everything is known from the target's descriptor and from the server's own answers, so that a
+//! stranger's server is attacked by the same code as an arm of ours. A request goes out as the
+//! journey's first step does, but for what an attack changes in it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use servers::contract::{CredentialCarrier, Target, UserPattern};
+
+use super::forge::{Form, Key, Token};
+use super::wire::{Reply, Silence, Wire};
+use super::{Options, Standard};
+use crate::error::{Error, Interrupt, Result};
+use crate::journey::{Extract, FIELD_END, Mismatch, Script, Who, field};
+
+/// Stands for the credential where a request is written before it is known.
+const MARK: &[u8] = b"authbench-credential-goes-here";
+
+/// An answer, or why there is none.
+pub(super) type Answered = std::result::Result<Reply, Silence>;
+
+/// A header field.
+pub(super) type Field = (String, Vec<u8>);
+
+/// A user who is logged in.
+#[derive(Clone, Debug)]
+pub(super) struct Login {
+    pub(super) user: u64,
+    /// What is held of the user; the credential is its first field.
+    held: Vec<u8>,
+    /// The answer to the login.
+    pub(super) reply: Reply,
+    /// The session that the login began with, where fetching its CSRF token began one.
+    pub(super) before: Option<Vec<u8>>,
+}
+
+impl Login {
+    pub(super) fn credential(&self) -> &[u8] {
+        field(&self.held, 0)
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(self.credential()).into_owned()
+    }
+}
+
+/// A server, and what is known of it.
+pub(super) struct Attacker<'a> {
+    pub(super) target: &'a Target,
+    pub(super) options: &'a Options,
+    pub(super) interrupt: &'a Interrupt,
+    script: Script,
+    step: usize,
+    wire: Wire,
+    pub(super) form: Form,
+    pub(super) key: Option<&'a Key>,
+    /// The credential of A, taken apart where it is a token.
+    pub(super) token: Option<Token>,
+    pub(super) a: Login,
+    pub(super) b: Login,
+    /// The answer to a request without a credential.
+    pub(super) anonymous: Reply,
+    /// The answer to a credential that is none, by which all the others are judged.
+    pub(super) refusal: Option<Reply>,
+}
+
+impl<'a> Attacker<'a> {
+    /// Logs two users in and sees that both are known and that nobody else is.
+    ///
+    /// # Errors
+    /// `Config` where the descriptor cannot be attacked, `Target` where the server does not do what
+    /// it says.
+    pub(super) fn new(
+        target: &'a Target,
+        key: Option<&'a Key>,
+        options: &'a Options,
+        interrupt: &'a Interrupt,
+    ) -> Result<Self> {
+        let login = target.login.as_ref().ok_or_else(|| {
+            Error::Config(format!(
+                "target `{}`: expected a [login], found none: without a credential there is \
+                 nothing to attack",
+                target.name
+            ))
+        })?;
+        let script = Script::new(target, &options.journey)?;
+        let step = script.steps.start;
+        let mut wire = Wire::new(&script, &options.trust)?;
+        let mut log_in = |user| log_in(&script, &mut wire, target, user, &[]);
+        let (a, b) = (log_in(0)?, log_in(1)?);
+        let nobody = Reply { status: 0, headers: Vec::new(), body: Vec::new() };
+        let in_cookie = matches!(login.send, CredentialCarrier::Cookie(_));
+        let form = Form::of(&a.text(), &b.text(), in_cookie);
+        let token = Token::read(&a.text(), form, key);
+        let mut this = Self {
+            target,
+            options,
+            interrupt,
+            script,
+            step,
+            wire,
+            form,
+            key,
+            token,
+            a,
+            b,
+            anonymous: nobody,
+            refusal: None,
+        };
+        this.check_good(&this.a.clone())?;
+        this.check_good(&this.b.clone())?;
+        let bare = this.bare();
+        this.anonymous = this.ask(&bare).map_err(|why| this.broken(&why.to_string()))?;
+        if this.script.requests[step].check.is_none()
+            && this.anonymous.status == this.expect_status()
+        {
+            return Err(Error::Config(format!(
+                "target `{}`: its first step answers {} without a credential too, so an attack \
+                 cannot be told from a refusal; put a step first that needs one, or a check that \
+                 names the user",
+                this.target.name, this.anonymous.status
+            )));
+        }
+        Ok(this)
+    }
+
+    pub(super) fn ours(&self) -> bool {
+        self.options.standard == Standard::Ours
+    }
+
+    fn broken(&self, why: &str) -> Error {
+        Error::Target(format!("`{}` cannot be attacked: {why}", self.target.name))
+    }
+
+    fn check_good(&mut self, login: &Login) -> Result<()> {
+        self.good(login).map_err(|found| {
+            self.broken(&format!(
+                "a user who has just logged in got the wrong answer to `{}`: found {found}",
+                self.script.requests[self.step].name
+            ))
+        })
+    }
+
+    /// Whether this user's own credential is good and is theirs; what was found where not.
+    pub(super) fn good(&mut self, login: &Login) -> std::result::Result<(), String> {
+        let fields = self.fields_of(login, login.credential());
+        let reply = self.ask_as(login.user, &fields).map_err(|why| why.to_string())?;
+        let who = Who { n: login.user, credential: &login.held };
+        reply.with(|answer| self.script.judge(self.step, who, answer)).map_err(
+            |wrong| match wrong {
+                Mismatch::Status(status) => status.to_string(),
+                _ => format!("{} for somebody else", reply.status),
+            },
+        )
+    }
+
+    /// Logs a user in.
+    ///
+    /// # Errors
+    /// `Target` where that fails.
+    pub(super) fn log_in(&mut self, user: u64) -> Result<Login> {
+        log_in(&self.script, &mut self.wire, self.target, user, &[])
+    }
+
+    /// Logs a user in with this planted where the credential will be.
+    ///
+    /// # Errors
+    /// `Target` where that fails.
+    pub(super) fn log_in_with(&mut self, user: u64, planted: &[u8]) -> Result<Login> {
+        let field = self.carrier(planted);
+        log_in(&self.script, &mut self.wire, self.target, user, &[field])
+    }
+
+    /// The field that carries a credential, and nothing else.
+    pub(super) fn carrier(&self, credential: &[u8]) -> Field {
+        match (self.header(), self.cookie()) {
+            (Some((name, template)), _) => {
+                (name.into(), replaced(template.as_bytes(), b"{credential}", credential))
+            }
+            (None, name) => {
+                let name = name.unwrap_or_default();
+                ("Cookie".into(), [name.as_bytes(), b"=", credential].concat())
+            }
+        }
+    }
+
+    /// The answer to a login with this name and password, right or not.
+    pub(super) fn try_log_in(&mut self, username: &str, password: &str) -> Answered {
+        let users = UserPattern { username: username.into(), password: password.into() };
+        let target = Target { users, ..self.target.clone() };
+        let script = Script::new(&target, &self.options.journey)
+            .map_err(|e| Silence::Unreachable(e.to_string()))?;
+        attempt(&script, &mut self.wire, 0, &[]).map(|(reply, _)| reply)
+    }
+
+    /// Sends the logout with this user's credential.
+    pub(super) fn log_out(&mut self, login: &Login) -> Option<Answered> {
+        let logout = self.script.logout?;
+        let who = Who { n: login.user, credential: &login.held };
+        let bytes = written(&self.script, logout, who, &[]);
+        Some(self.wire.ask(&bytes))
+    }
+
+    /// Sends the logout everywhere with this user's credential.
+    pub(super) fn log_out_everywhere(&mut self, login: &Login) -> Option<Answered> {
+        let logout = Some(self.target.logout_all.clone()?);
+        let target = Target { logout, ..self.target.clone() };
+        let script = Script::new(&target, &self.options.journey).ok()?;
+        let who = Who { n: login.user, credential: &login.held };
+        let bytes = written(&script, script.logout?, who, &[]);
+        Some(self.wire.ask(&bytes))
+    }
+
+    /// Whether the answer to the logout is the right one.
+    pub(super) fn logged_out(&self, reply: &Reply) -> bool {
+        self.script.logout.is_some_and(|at| self.script.requests[at].expect_status == reply.status)
+    }
+
+    /// The step's fields for this user, with another credential.
+    fn fields_of(&self, login: &Login, credential: &[u8]) -> Vec<Field> {
+        let mut held = MARK.to_vec();
+        if let Some(end) = login.held.iter().position(|byte| *byte == FIELD_END) {
+            held.extend_from_slice(&login.held[end..]);
+        }
+        let who = Who { n: login.user, credential: &held };
+        rendered(&self.script, self.step, who)
+            .into_iter()
+            .map(|(name, value)| (name, replaced(&value, MARK, credential)))
+            .collect()
+    }
+
+    /// A's step with this in the place of the credential.
+    pub(super) fn fields(&self, credential: &[u8]) -> Vec<Field> {
+        self.fields_of(&self.a, credential)
+    }
+
+    /// A's step without what carries the credential.
+    pub(super) fn bare(&self) -> Vec<Field> {
+        let marked = |value: &[u8]| value.windows(MARK.len()).any(|window| window == MARK);
+        let mut fields = self.fields(MARK);
+        for (name, value) in &mut fields {
+            if name.eq_ignore_ascii_case("cookie") && marked(value) {
+                let rest: Vec<_> =
+                    value.split(|b| *b == b';').filter(|cookie| !marked(cookie)).collect();
+                *value = rest.join(&b';').trim_ascii().to_vec();
+            }
+        }
+        fields.retain(|(name, value)| {
+            let empty = name.eq_ignore_ascii_case("cookie") && value.is_empty();
+            !marked(value) && !empty
+        });
+        fields
+    }
+
+    /// The header and the text around the credential, where a header of its own carries it.
+    pub(super) fn header(&self) -> Option<(&'a str, &'a str)> {
+        match self.target.login.as_ref().map(|login| &login.send) {
+            Some(CredentialCarrier::Header { name, template }) => Some((name, template)),
+            _ => None,
+        }
+    }
+
+    /// The cookie that carries the credential.
+    pub(super) fn cookie(&self) -> Option<&'a str> {
+        match self.target.login.as_ref().map(|login| &login.send) {
+            Some(CredentialCarrier::Cookie(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The answer to the step with these fields.
+    pub(super) fn ask(&mut self, fields: &[Field]) -> Answered {
+        self.ask_as(self.a.user, fields)
+    }
+
+    fn ask_as(&mut self, user: u64, fields: &[Field]) -> Answered {
+        let bytes = self.request_of(user, "", fields);
+        self.wire.ask(&bytes)
+    }
+
+    /// The bytes of the step with these fields and this behind its path.
+    pub(super) fn request(&self, query: &str, fields: &[Field]) -> Vec<u8> {
+        self.request_of(self.a.user, query, fields)
+    }
+
+    fn request_of(&self, user: u64, query: &str, fields: &[Field]) -> Vec<u8> {
+        let who = Who { n: user, credential: &self.a.held };
+        let request = &self.script.requests[self.step];
+        let mut path = Vec::new();
+        request.path.write(who, &mut path);
+        if !query.is_empty() {
+            path.push(if path.contains(&b'?') { b'&' } else { b'?' });
+            path.extend_from_slice(query.as_bytes());
+        }
+        assembled(&self.script, self.step, who, &path, fields)
+    }
+
+    /// The method and the path of the step, as they stand in its first line.
+    pub(super) fn line(&self) -> String {
+        let request = &self.script.requests[self.step];
+        let who = Who { n: self.a.user, credential: &self.a.held };
+        format!("{} {}", request.method, request.path.text(who))
+    }
+
+    /// The host as it stands in a request.
+    pub(super) fn authority(&self) -> &str {
+        &self.script.authority
+    }
+
+    /// The path, the content type and the body of a right login.
+    pub(super) fn login_parts(&self) -> Option<(String, String, Vec<u8>)> {
+        let at = self.script.login?;
+        let request = &self.script.requests[at];
+        let who = Who { n: 2, credential: b"" };
+        let fields = rendered(&self.script, at, who);
+        let kind = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"))?;
+        let mut body = Vec::new();
+        request.body.as_ref()?.write(who, &mut body);
+        Some((request.path.text(who), String::from_utf8_lossy(&kind.1).into_owned(), body))
+    }
+
+    /// Whether this is the answer to a login that went through.
+    pub(super) fn is_login(&self, reply: &Reply) -> bool {
+        self.script.login.is_some_and(|at| self.script.requests[at].expect_status == reply.status)
+    }
+
+    /// Whether a credential is in an answer to a login.
+    pub(super) fn gives_credential(&self, reply: &Reply) -> bool {
+        let Some(at) = self.script.login else { return false };
+        reply.with(|answer| self.script.capture(at, b"", answer)).is_ok()
+    }
+
+    /// Sends bytes as they are, on a connection of their own.
+    pub(super) fn raw(&self, bytes: &[u8]) -> std::result::Result<Vec<Reply>, Silence> {
+        self.wire.raw(bytes)
+    }
+
+    /// Sends a whole request over the kept connection.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Answered {
+        self.wire.ask(bytes)
+    }
+
+    fn expect_status(&self) -> u16 {
+        self.script.requests[self.step].expect_status
+    }
+
+    /// Whom the answer is for; `None` where it is for nobody.
+    pub(super) fn whose(&self, reply: &Reply) -> Option<String> {
+        if reply.status != self.expect_status() {
+            return None;
+        }
+        let Some((pointer, _)) = &self.script.requests[self.step].check else {
+            return Some("somebody".into());
+        };
+        let found = pointer.find(&reply.body).filter(|value| !value.is_empty())?;
+        let nobody = (self.anonymous.status == reply.status)
+            .then(|| pointer.find(&self.anonymous.body))
+            .flatten();
+        (nobody.as_ref() != Some(&found)).then(|| String::from_utf8_lossy(&found).into_owned())
+    }
+
+    /// Whether it is the right answer for A.
+    pub(super) fn is_for_a(&self, reply: &Reply) -> bool {
+        let who = Who { n: self.a.user, credential: &self.a.held };
+        reply.with(|answer| self.script.judge(self.step, who, answer)).is_ok()
+    }
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Logs a user in, with these fields beside the login's own.
+fn log_in(
+    script: &Script,
+    wire: &mut Wire,
+    target: &Target,
+    user: u64,
+    more: &[Field],
+) -> Result<Login> {
+    let fail = |found: String| {
+        Error::Target(format!(
+            "the login of user {user} at `{}` failed: found {found}; check that the server runs at \
+             {}, and that login and user patterns are right",
+            target.name, target.base_url
+        ))
+    };
+    let (reply, first) = attempt(script, wire, user, more).map_err(|why| fail(why.to_string()))?;
+    let at = script.login.unwrap_or_default();
+    if reply.status != script.requests[at].expect_status {
+        return Err(fail(format!("status {}", reply.status)));
+    }
+    let before = first.unwrap_or_default();
+    let held = reply
+        .with(|answer| script.capture(at, &before, answer))
+        .map_err(|_| fail("no credential where the descriptor says".into()))?;
+    let before = match target.login.as_ref().map(|login| &login.send) {
+        Some(CredentialCarrier::Cookie(name)) => begun(script, &before, name),
+        _ => None,
+    };
+    Ok(Login { user, held, reply, before })
+}
+
+/// Fetches a CSRF token where the login needs one, and logs in; what is held before the login.
+fn attempt(
+    script: &Script,
+    wire: &mut Wire,
+    user: u64,
+    more: &[Field],
+) -> std::result::Result<(Reply, Option<Vec<u8>>), Silence> {
+    let mut before = None;
+    if let Some(csrf) = script.csrf {
+        let request = written(script, csrf, Who { n: user, credential: b"" }, &[]);
+        let reply = wire.ask(&request)?;
+        let held = reply.with(|answer| script.capture(csrf, b"", answer));
+        before = Some(held.map_err(|_| Silence::Malformed)?);
+    }
+    let Some(login) = script.login else { return Err(Silence::Malformed) };
+    let credential = before.as_deref().unwrap_or_default();
+    let request = written(script, login, Who { n: user, credential }, more);
+    Ok((wire.ask(&request)?, before))
+}
+
+/// The session that fetching the CSRF token began, which is the one that an attacker could plant.
+fn begun(script: &Script, held: &[u8], name: &str) -> Option<Vec<u8>> {
+    let captures = &script.requests[script.csrf?].captures;
+    let is = |source: &Extract| matches!(source, Extract::Cookie(cookie) if cookie == name);
+    let at = captures.iter().position(|capture| capture.source.as_ref().is_some_and(is))?;
+    Some(field(held, u8::try_from(at).ok()?).to_vec())
+}
+
+fn rendered(script: &Script, request: usize, who: Who<'_>) -> Vec<Field> {
+    let write = |(name, value): &(String, crate::journey::Template)| {
+        let mut bytes = Vec::new();
+        value.write(who, &mut bytes);
+        (name.clone(), bytes)
+    };
+    script.requests[request].headers.iter().map(write).collect()
+}
+
+/// A request as it is, with these fields in the place of its own; cookies are joined.
+fn written(script: &Script, request: usize, who: Who<'_>, more: &[Field]) -> Vec<u8> {
+    let mut path = Vec::new();
+    script.requests[request].path.write(who, &mut path);
+    let mut fields = rendered(script, request, who);
+    for (name, value) in more {
+        let same = fields.iter_mut().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        match same {
+            Some((_, cookies)) if name.eq_ignore_ascii_case("cookie") => {
+                cookies.extend_from_slice(b"; ");
+                cookies.extend_from_slice(value);
+            }
+            Some((_, other)) => value.clone_into(other),
+            None => fields.push((name.clone(), value.clone())),
+        }
+    }
+    assembled(script, request, who, &path, &fields)
+}
+
+fn assembled(
+    script: &Script,
+    request: usize,
+    who: Who<'_>,
+    path: &[u8],
+    fields: &[Field],
+) -> Vec<u8> {
+    let request = &script.requests[request];
+    let mut out = request.method.clone().into_bytes();
+    out.push(b' ');
+    out.extend_from_slice(path);
+    out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
+    out.extend_from_slice(script.authority.as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in fields {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value);
+        out.extend_from_slice(b"\r\n");
+    }
+    let mut body = Vec::new();
+    if let Some(template) = &request.body {
+        template.write(who, &mut body);
+    }
+    if !body.is_empty() || request.method != "GET" {
+        out.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(&body);
+    out
+}
+
+fn replaced(text: &[u8], mark: &[u8], with: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + with.len());
+    let mut rest = text;
+    while let Some(at) = rest.windows(mark.len()).position(|window| window == mark) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(with);
+        rest = &rest[at + mark.len()..];
+    }
+    out.extend_from_slice(rest);
+    out
+}

@@ -1,0 +1,371 @@
+//! The suite: every case there is, a row each, in tables by what is attacked.
+//!
+//! A row says what is sent, what a sound server answers, and how it is made: an edit of a token's
+//! header or claims, a list of requests, or steps that depend on each other. To add one, write a row
+//! where its like are. Ids are the numbers of the list that the project goes by, with a letter.
+
+mod carried;
+mod claims;
+mod framing;
+mod login;
+mod sealed;
+mod sessions;
+mod tokens;
+
+use std::collections::BTreeMap;
+
+use super::Standard;
+use super::attacker::{Attacker, Field, now};
+use super::forge::{Edit, Form, make};
+use super::wire::{Reply, Silence};
+use crate::error::Result;
+use crate::record::CaseOutcome;
+
+/// A case.
+pub(super) struct Row {
+    /// Number and letter.
+    pub(super) id: &'static str,
+    /// What is sent.
+    pub(super) what: &'static str,
+    pub(super) expected: Expected,
+    pub(super) work: Work,
+}
+
+/// What a sound server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// That the credential is none, in the same words for all of them.
+    Refused,
+    /// The same; a stranger's server may choose to be laxer, which is then said.
+    RefusedHere,
+    /// That there is no credential.
+    Missing,
+    /// That there are two; a stranger's server may choose one.
+    Ambiguous,
+    /// What it answers to A. It is no attack; a stranger's server may be stricter.
+    Allowed,
+    /// One of these, before anybody looks at the credential.
+    Status(&'static [u16]),
+    /// The same; a stranger's server may have other limits.
+    Limit(&'static [u16]),
+    /// Something else, which the steps themselves judge.
+    Words(&'static str),
+}
+
+impl Expected {
+    pub(super) const fn text(self, standard: Standard) -> &'static str {
+        match (self, standard) {
+            (Self::Words(text), _) => text,
+            (Self::Refused | Self::RefusedHere | Self::Missing, Standard::Ours) => "401",
+            (Self::Ambiguous, Standard::Ours) => "400",
+            (Self::Allowed, Standard::Ours) => "200",
+            (Self::Status(statuses) | Self::Limit(statuses), Standard::Ours) => match statuses {
+                [400] => "400",
+                [401, 431] => "401 or 431",
+                [400, 401] => "400 or 401",
+                [413] => "413",
+                [414] => "414",
+                [431] => "431",
+                _ => "4xx",
+            },
+            (Self::Refused | Self::Missing, Standard::Stranger) => "refused",
+            (Self::Status(_), Standard::Stranger) => "refused or closed",
+            (Self::Allowed, Standard::Stranger) => "let through",
+            _ => "its choice",
+        }
+    }
+
+    const fn is_free_for_strangers(self) -> bool {
+        matches!(self, Self::RefusedHere | Self::Ambiguous | Self::Allowed | Self::Limit(_))
+    }
+}
+
+/// What came of a case.
+#[derive(Clone, Debug)]
+pub(super) struct Finding {
+    pub(super) outcome: CaseOutcome,
+    pub(super) found: String,
+}
+
+impl Finding {
+    pub(super) fn new(outcome: CaseOutcome, found: impl Into<String>) -> Self {
+        Self { outcome, found: found.into() }
+    }
+
+    pub(super) fn not_applicable(why: impl Into<String>) -> Self {
+        Self::new(CaseOutcome::NotApplicable, why)
+    }
+}
+
+/// One thing that is sent.
+pub(super) enum Shot {
+    /// This in the place of the credential.
+    Credential(Vec<u8>),
+    /// The step with these fields.
+    Fields(Vec<Field>),
+    /// The step without a credential and with this in its query.
+    Query(String),
+    /// These bytes, which ask for the step, on a connection of their own.
+    Raw(Vec<u8>),
+    /// These bytes, which ask for a login, on a connection of their own.
+    RawLogin(Vec<u8>),
+}
+
+/// What is sent, or why nothing can be.
+pub(super) type Shots = std::result::Result<Vec<Shot>, String>;
+
+/// How a case is made.
+pub(super) enum Work {
+    /// The good token with these changes of its header, each under the server's own key.
+    Header(&'static [Edit]),
+    /// The good token with these changes of its claims, each under the server's own key.
+    Claims(&'static [Edit]),
+    /// These requests.
+    Shots(fn(&Attacker<'_>) -> Shots),
+    /// Steps that depend on each other.
+    Steps(fn(&mut Attacker<'_>) -> Result<Finding>),
+}
+
+/// Every case, in the order in which they run.
+pub(super) fn suite() -> Vec<Row> {
+    let tables = [
+        carried::rows,
+        tokens::rows,
+        claims::rows,
+        sealed::rows,
+        sealed::more_rows,
+        sessions::rows,
+        sessions::more_rows,
+        framing::rows,
+        login::rows,
+    ];
+    let mut rows: Vec<Row> = tables.into_iter().flat_map(|table| table()).collect();
+    rows.sort_by_key(|row| place(row.id));
+    rows
+}
+
+/// The number of an id, and its letter.
+fn place(id: &str) -> (u32, &str) {
+    let digits = id.bytes().take_while(u8::is_ascii_digit).count();
+    (id[..digits].parse().unwrap_or_default(), &id[digits..])
+}
+
+impl Work {
+    pub(super) fn carry_out(&self, attacker: &mut Attacker<'_>, row: &Row) -> Result<Finding> {
+        let shots = match self {
+            Self::Steps(steps) => return steps(attacker),
+            Self::Shots(make) => make(attacker),
+            Self::Header(edits) => edited(attacker, edits, &[]),
+            Self::Claims(edits) => edited(attacker, &[], edits),
+        };
+        Ok(match shots {
+            Ok(shots) => fire(attacker, row.expected, &shots),
+            Err(why) => Finding::not_applicable(why),
+        })
+    }
+}
+
+/// The good token with one change each, made anew under the server's own key.
+fn edited(attacker: &Attacker<'_>, headers: &[Edit], claims: &[Edit]) -> Shots {
+    let token = attacker.token.as_ref().ok_or_else(|| no_token(attacker.form))?;
+    if attacker.form == Form::Paseto && !headers.is_empty() {
+        return Err("a PASETO has no header to change".into());
+    }
+    let key = attacker.key.ok_or("needs the server's key")?;
+    if token.claims.is_empty() {
+        return Err("needs the server's key".into());
+    }
+    let (same, now) = (Edit::None, now());
+    let pairs = headers.iter().map(|edit| (edit, &same));
+    let pairs = pairs.chain(claims.iter().map(|edit| (&same, edit)));
+    let shots: Vec<_> = pairs
+        .filter_map(|(header, claims)| {
+            let header = header.apply(&token.header, now);
+            let claims = claims.apply(&token.claims, now);
+            make(attacker.form, key, &header, &claims)
+        })
+        .map(|text| Shot::Credential(text.into_bytes()))
+        .collect();
+    match shots.as_slice() {
+        [] => Err("no token of this form can say so".into()),
+        _ => Ok(shots),
+    }
+}
+
+fn no_token(form: Form) -> String {
+    format!("the credential is {}, not a token", form.name())
+}
+
+/// Sends everything and says what was found: the first thing that is wrong, or how often what was
+/// right.
+fn fire(attacker: &mut Attacker<'_>, expected: Expected, shots: &[Shot]) -> Finding {
+    let mut seen: BTreeMap<(CaseOutcome, String), usize> = BTreeMap::new();
+    for (at, shot) in shots.iter().enumerate() {
+        let reply = send(attacker, shot);
+        let login = matches!(shot, Shot::RawLogin(_));
+        let mut finding = judge(attacker, expected, &reply, login);
+        if finding.outcome.is_bad() {
+            if shots.len() > 1 {
+                finding.found.push_str(&format!(" ({} of {})", at + 1, shots.len()));
+            }
+            return finding;
+        }
+        *seen.entry((finding.outcome, finding.found)).or_default() += 1;
+    }
+    let outcome = [CaseOutcome::Property, CaseOutcome::Allowed]
+        .into_iter()
+        .find(|outcome| seen.keys().any(|(found, _)| found == outcome))
+        .unwrap_or(CaseOutcome::Refused);
+    let texts: Vec<_> = seen
+        .iter()
+        .map(|((_, found), times)| match times {
+            1 => found.clone(),
+            times => format!("{found}, {times} times"),
+        })
+        .collect();
+    Finding::new(outcome, texts.join("; "))
+}
+
+fn send(attacker: &mut Attacker<'_>, shot: &Shot) -> std::result::Result<Reply, Silence> {
+    match shot {
+        Shot::Credential(bytes) => {
+            let fields = attacker.fields(bytes);
+            attacker.ask(&fields)
+        }
+        Shot::Fields(fields) => attacker.ask(fields),
+        Shot::Query(query) => {
+            let request = attacker.request(query, &attacker.bare());
+            attacker.send(&request)
+        }
+        Shot::Raw(bytes) | Shot::RawLogin(bytes) => {
+            attacker.raw(bytes).map(|mut replies| replies.remove(0))
+        }
+    }
+}
+
+/// What one answer means.
+pub(super) fn judge(
+    attacker: &mut Attacker<'_>,
+    expected: Expected,
+    reply: &std::result::Result<Reply, Silence>,
+    login: bool,
+) -> Finding {
+    let framing = matches!(expected, Expected::Status(_) | Expected::Limit(_));
+    let reply = match reply {
+        Ok(reply) => reply,
+        Err(Silence::Closed) if framing && !attacker.ours() => {
+            return Finding::new(CaseOutcome::Refused, "closed");
+        }
+        Err(silence) => return Finding::new(CaseOutcome::Failed, silence.to_string()),
+    };
+    let status = reply.status;
+    if status >= 500 {
+        return Finding::new(CaseOutcome::Failed, status.to_string());
+    }
+    let through = match login {
+        true => attacker.is_login(reply).then(|| "a login".to_string()),
+        false => attacker.whose(reply).map(|who| format!("as `{who}`")),
+    };
+    let free = expected.is_free_for_strangers() && !attacker.ours();
+    match through {
+        Some(_) if expected == Expected::Allowed && attacker.is_for_a(reply) => {
+            Finding::new(CaseOutcome::Allowed, status.to_string())
+        }
+        Some(who) if free => Finding::new(CaseOutcome::Property, format!("{status} {who}")),
+        Some(who) => Finding::new(CaseOutcome::Accepted, format!("{status} {who}")),
+        None if free && expected == Expected::Allowed => {
+            Finding::new(CaseOutcome::Property, status.to_string())
+        }
+        None if attacker.ours() => exactly(attacker, expected, reply),
+        None if (400..500).contains(&status) || status == attacker.anonymous.status => {
+            Finding::new(CaseOutcome::Refused, status.to_string())
+        }
+        None if free => Finding::new(CaseOutcome::Property, status.to_string()),
+        None => Finding::new(CaseOutcome::Failed, format!("{status}, which refuses nothing")),
+    }
+}
+
+/// Whether an arm of ours refuses as it promises.
+fn exactly(attacker: &mut Attacker<'_>, expected: Expected, reply: &Reply) -> Finding {
+    let status = reply.status;
+    let right = match expected {
+        Expected::Refused | Expected::RefusedHere | Expected::Missing => status == 401,
+        Expected::Ambiguous => status == 400,
+        Expected::Status(statuses) | Expected::Limit(statuses) => statuses.contains(&status),
+        Expected::Allowed | Expected::Words(_) => false,
+    };
+    if !right {
+        return Finding::new(CaseOutcome::Failed, status.to_string());
+    }
+    let model = match expected {
+        Expected::Refused | Expected::RefusedHere => {
+            let first = attacker.refusal.get_or_insert_with(|| reply.clone());
+            Some(&*first)
+        }
+        Expected::Missing => Some(&attacker.anonymous),
+        _ => None,
+    };
+    match model {
+        Some(model) if !same_words(model, reply) => Finding::new(
+            CaseOutcome::Failed,
+            format!("{status}, in other words than other refusals: they can be told apart"),
+        ),
+        _ => Finding::new(CaseOutcome::Refused, status.to_string()),
+    }
+}
+
+/// Whether two answers say the same, but for when they say it.
+pub(super) fn same_words(one: &Reply, other: &Reply) -> bool {
+    let said = |reply: &Reply| {
+        let mut fields: Vec<Field> = reply
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+            .filter(|(name, _)| !["date", "connection", "keep-alive"].contains(&name.as_str()))
+            .collect();
+        fields.sort();
+        fields
+    };
+    one.status == other.status && one.body == other.body && said(one) == said(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_a_number_and_a_letter_and_no_two_are_the_same() {
+        let rows = suite();
+        let mut ids = BTreeSet::new();
+        for row in &rows {
+            let (number, letter) = place(row.id);
+            assert!(row.id.starts_with(&number.to_string()), "{}", row.id);
+            assert!(letter.len() == 1 && letter.as_bytes()[0].is_ascii_lowercase(), "{}", row.id);
+            assert!(ids.insert(row.id), "{} twice", row.id);
+            assert!(row.what.len() <= 70, "{}: {}", row.id, row.what);
+        }
+        assert!(rows.len() > 150, "{}", rows.len());
+    }
+
+    #[test]
+    fn every_expectation_has_its_words() {
+        for row in suite() {
+            for standard in [Standard::Ours, Standard::Stranger] {
+                assert_ne!(row.expected.text(standard), "4xx", "{}", row.id);
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_that_differs_but_in_its_date_says_the_same() {
+        let reply = |date: &str, body: &str| Reply {
+            status: 401,
+            headers: vec![("Date".into(), date.into()), ("X".into(), "y".into())],
+            body: body.into(),
+        };
+        assert!(same_words(&reply("1", "no"), &reply("2", "no")));
+        assert!(!same_words(&reply("1", "no"), &reply("1", "No")));
+    }
+}

@@ -1,0 +1,426 @@
+//! What is done to sessions and their cookies: ids that there are not, ids that are none, planted
+//! ids, replays after a logout, attributes of the cookie, guessing.
+//!
+//! What a scheme cannot do by its nature is said as a property and not as a failure: a token that
+//! nobody keeps a list of is good until it expires, and its server says so.
+
+use super::{Attacker, Expected, Finding, Row, Shot, Shots, Work, judge};
+use crate::attack::attacker::Login;
+use crate::attack::forge::{Edit, Form, Token, alike, make};
+use crate::error::Result;
+use crate::record::CaseOutcome::{self, Accepted, Failed, Property, Refused};
+
+/// The user whose sessions begin and end here; not the one whose credential must outlive every case.
+const PASSER_BY: u64 = 2;
+const OR_OWNED: &str = "refused, or said that it cannot be";
+
+pub(super) fn rows() -> Vec<Row> {
+    let row =
+        |id, what, made| Row { id, what, expected: Expected::Refused, work: Work::Shots(made) };
+    vec![
+        row("35a", "an id that is well formed and unknown", |a| {
+            ids(a, |id| vec![alike(id, 35, 1)])
+        }),
+        steps(
+            "35b",
+            "a login with an unknown id planted",
+            "a new id; the other stays dead",
+            planted,
+        ),
+        row("36a", "an id one character shorter, and one longer", |a| {
+            ids(a, |id| vec![id[..id.len() - 1].into(), id[1..].into(), format!("{id}A")])
+        }),
+        row("36b", "ids of other characters", |a| {
+            ids(a, |id| "!~*?+/=%$@ |&^".chars().map(|c| c.to_string().repeat(id.len())).collect())
+        }),
+        Row {
+            id: "36c",
+            what: "an id of 100 kB",
+            expected: Expected::Status(&[401, 431]),
+            work: Work::Shots(|a| ids(a, |_| vec!["A".repeat(100_000)])),
+        },
+        Row {
+            id: "36d",
+            what: "an id with a NUL",
+            expected: Expected::Status(&[400, 401]),
+            work: Work::Shots(|a| ids(a, |id| vec![format!("{id}\0"), format!("\0{id}")])),
+        },
+        row("36e", "an id that is no ASCII", |a| {
+            ids(a, |id| vec!["é".repeat(id.len() / 2), format!("{}\u{fffd}", &id[1..])])
+        }),
+        row("36f", "an id that is a query", |a| {
+            ids(a, |_| ["' OR '1'='1", "' OR 1=1 --", "x' UNION SELECT '1"].map(Into::into).into())
+        }),
+        row("36g", "an id that is a pattern or a command of a store", |a| {
+            ids(a, |id| {
+                let prefix = format!("{}*", &id[..id.len() / 2]);
+                [prefix.as_str(), "*", "?", "[a-z]*", "session:*", "%"].map(Into::into).into()
+            })
+        }),
+        row("36h", "an id that is a path", |a| {
+            ids(a, |_| ["../", "../../etc/passwd", "/dev/null", "."].map(Into::into).into())
+        }),
+        row("36i", "ids that programs write for nothing", |a| {
+            let none = ["null", "undefined", "none", "None", "NaN", "0", "true", "[object Object]"];
+            ids(a, |_| none_of(&none))
+        }),
+        steps(
+            "37a",
+            "the session from before the login",
+            "a new id; the old one is dead",
+            fixation,
+        ),
+        steps("25a", "the same token in another text after its logout", OR_OWNED, another_text),
+        steps("38a", "the credential after its logout", OR_OWNED, replay),
+        row("30a", "a refresh token where an access token is due", |a| {
+            let body: serde_json::Value =
+                serde_json::from_slice(&a.a.reply.body).unwrap_or_default();
+            let token = body.get("refresh_token").and_then(|token| token.as_str());
+            let token = token.ok_or("the login gives no refresh token")?;
+            Ok(vec![Shot::Credential(token.into())])
+        }),
+        steps("38b", "the user's other login after a logout", "still good", other_login),
+        steps(
+            "38c",
+            "both logins after a logout everywhere",
+            "refused, B's still good",
+            everywhere,
+        ),
+    ]
+}
+
+/// Attributes of the cookie, and guessing.
+pub(super) fn more_rows() -> Vec<Row> {
+    vec![
+        steps("42a", "the cookie and scripts", "HttpOnly", |a| {
+            attribute(a, |cookie| cookie.has("httponly"))
+        }),
+        steps("42b", "the cookie and other sites", "SameSite=Lax or Strict", |a| {
+            attribute(a, |cookie| cookie.has("samesite=lax") || cookie.has("samesite=strict"))
+        }),
+        steps("42c", "the cookie and plain HTTP", "Secure", |a| {
+            attribute(a, |cookie| cookie.has("secure"))
+        }),
+        steps("42d", "the cookie and other hosts", "__Host-, Path=/, no Domain", |a| {
+            attribute(a, |cookie| {
+                let of_this_host = cookie.name.starts_with("__Host-") && cookie.has("path=/");
+                of_this_host && !cookie.parts.iter().any(|part| part.starts_with("domain="))
+            })
+        }),
+        steps("42e", "the cookie at the logout", "removed with the same attributes", removal),
+        steps("49a", "random credentials of the right form", "no hit", guesses),
+    ]
+}
+
+fn steps(
+    id: &'static str,
+    what: &'static str,
+    expected: &'static str,
+    steps: fn(&mut Attacker<'_>) -> Result<Finding>,
+) -> Row {
+    Row { id, what, expected: Expected::Words(expected), work: Work::Steps(steps) }
+}
+
+fn none_of(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
+}
+
+fn ids(attacker: &Attacker<'_>, made: impl Fn(&str) -> Vec<String>) -> Shots {
+    if attacker.form != Form::Id {
+        return Err(format!("the credential is {}, not an id", attacker.form.name()));
+    }
+    let texts = made(&attacker.a.text());
+    Ok(texts.into_iter().map(|text| Shot::Credential(text.into_bytes())).collect())
+}
+
+/// Whether a credential gets anywhere, and what was found.
+fn knock(attacker: &mut Attacker<'_>, credential: &[u8]) -> Finding {
+    let fields = attacker.fields(credential);
+    let reply = attacker.ask(&fields);
+    judge(attacker, Expected::Refused, &reply, false)
+}
+
+fn not_in_a_cookie() -> Finding {
+    Finding::not_applicable("the credential is not in a cookie, so nobody can plant it")
+}
+
+fn planted(attacker: &mut Attacker<'_>) -> Result<Finding> {
+    if attacker.cookie().is_none() {
+        return Ok(not_in_a_cookie());
+    }
+    if attacker.a.before.is_some() {
+        return Ok(Finding::not_applicable("a login here has a session already: see 37a"));
+    }
+    let unknown = alike(&attacker.a.text(), 35, 2);
+    let login = attacker.log_in_with(PASSER_BY, unknown.as_bytes())?;
+    if login.credential() == unknown.as_bytes() {
+        return Ok(Finding::new(Accepted, "the login took the planted id"));
+    }
+    let mut finding = knock(attacker, unknown.as_bytes());
+    finding.found = format!("another id, and {} for the planted one", finding.found);
+    Ok(finding)
+}
+
+fn fixation(attacker: &mut Attacker<'_>) -> Result<Finding> {
+    if attacker.cookie().is_none() {
+        return Ok(not_in_a_cookie());
+    }
+    let (before, login) = if attacker.a.before.is_some() {
+        let login = attacker.log_in(PASSER_BY)?;
+        (login.before.clone().unwrap_or_default(), login)
+    } else {
+        let earlier = attacker.log_in(PASSER_BY)?;
+        let login = attacker.log_in_with(PASSER_BY + 1, earlier.credential())?;
+        (earlier.credential().to_vec(), login)
+    };
+    if login.credential() == before {
+        return Ok(Finding::new(Accepted, "the id stayed the same through the login"));
+    }
+    if let Err(found) = attacker.good(&login) {
+        return Ok(Finding::new(Failed, format!("{found} for the new id")));
+    }
+    let mut finding = knock(attacker, &before);
+    let still = finding.outcome == Accepted;
+    if still && (!attacker.ours() || matches!(log_out(attacker, &login), Ok(Some(_)))) {
+        finding.outcome = Property;
+        finding.found = "another id; the earlier one, which was good, stays so".into();
+    } else {
+        finding.found = format!("another id, and {} for the old one", finding.found);
+    }
+    Ok(finding)
+}
+
+/// Why the credential of a logout stays good, where the answer to the logout says that it does.
+fn owned(body: &[u8]) -> Option<String> {
+    let said: serde_json::Value = serde_json::from_slice(body).ok()?;
+    match (said.get("revoked")?.as_bool()?, said.get("reason").and_then(|text| text.as_str())) {
+        (_, Some(reason)) => Some(reason.into()),
+        (false, None) => Some("it revokes nothing".into()),
+        (true, None) => None,
+    }
+}
+
+/// Logs out with this credential; `Err` is the finding where that went wrong. Why the credential
+/// stays good, where the server owns that it does, or where it carries itself and is a stranger's.
+fn log_out(
+    attacker: &mut Attacker<'_>,
+    login: &Login,
+) -> std::result::Result<Option<String>, Finding> {
+    let reply = match attacker.log_out(login) {
+        None => return Err(Finding::not_applicable("the descriptor has no logout")),
+        Some(Err(silence)) => return Err(Finding::new(Failed, silence.to_string())),
+        Some(Ok(reply)) => reply,
+    };
+    if !attacker.logged_out(&reply) {
+        return Err(Finding::new(Failed, format!("{} for the logout", reply.status)));
+    }
+    let stranger = attacker.form != Form::Id && !attacker.ours();
+    let carries_itself = || stranger.then(|| "it carries itself".to_string());
+    Ok(owned(&reply.body).or_else(carries_itself))
+}
+
+/// What cannot be done is no failure where the server says so.
+fn or_owned(finding: Finding, owned: Option<String>) -> Finding {
+    match owned {
+        Some(why) if finding.outcome == Accepted => {
+            Finding::new(Property, format!("stays good until it expires: {why}"))
+        }
+        _ => finding,
+    }
+}
+
+fn replay(attacker: &mut Attacker<'_>) -> Result<Finding> {
+    let login = attacker.log_in(PASSER_BY)?;
+    let owned = match log_out(attacker, &login) {
+        Ok(owned) => owned,
+        Err(finding) => return Ok(finding),
+    };
+    let mut finding = or_owned(knock(attacker, login.credential()), owned);
+    if finding.outcome == Refused {
+        // A second logout is a request like any other.
+        if let Some(Ok(reply)) = attacker.log_out(&login)
+            && attacker.ours()
+            && reply.status != 401
+        {
+            finding = Finding::new(Failed, format!("{} for a second logout", reply.status));
+        }
+    }
+    Ok(finding)
+}
+
+/// A list of revoked tokens that goes by their text is got round by another text.
+fn another_text(attacker: &mut Attacker<'_>) -> Result<Finding> {
+    let Some(key) = attacker.key else {
+        let why = match attacker.token {
+            Some(_) => "needs the server's key".into(),
+            None => super::no_token(attacker.form),
+        };
+        return Ok(Finding::not_applicable(why));
+    };
+    let login = attacker.log_in(PASSER_BY)?;
+    let Some(token) = Token::read(&login.text(), attacker.form, attacker.key) else {
+        return Ok(Finding::not_applicable(super::no_token(attacker.form)));
+    };
+    let (header, claims) = (&token.header, &token.claims);
+    let spaced = [b" ", Edit::None.apply(claims, 0).as_slice()].concat();
+    let Some(other) = make(attacker.form, key, &Edit::None.apply(header, 0), &spaced) else {
+        return Ok(Finding::not_applicable("no token of this form can say so"));
+    };
+    let before = knock(attacker, other.as_bytes());
+    if before.outcome != Accepted {
+        return Ok(Finding::new(Refused, format!("{}, before the logout too", before.found)));
+    }
+    let owned = match log_out(attacker, &login) {
+        Ok(owned) => owned,
+        Err(finding) => return Ok(finding),
+    };
+    Ok(or_owned(knock(attacker, other.as_bytes()), owned))
+}
+
+fn other_login(attacker: &mut Attacker<'_>) -> Result<Finding> {
+    let (one, other) = (attacker.log_in(PASSER_BY)?, attacker.log_in(PASSER_BY)?);
+    if let Err(finding) = log_out(attacker, &one) {
+        return Ok(finding);
+    }
+    Ok(match attacker.good(&other) {
+        Ok(()) => Finding::new(CaseOutcome::Allowed, "still good"),
+        Err(found) if attacker.ours() => Finding::new(Failed, found),
+        Err(found) => Finding::new(Property, format!("{found}: one logout ends them all")),
+    })
+}
+
+fn everywhere(attacker: &mut Attacker<'_>) -> Result<Finding> {
+    let (one, other) = (attacker.log_in(PASSER_BY)?, attacker.log_in(PASSER_BY)?);
+    let reply = match attacker.log_out_everywhere(&one) {
+        None => return Ok(Finding::not_applicable("the descriptor has no logout_all")),
+        Some(Err(silence)) => return Ok(Finding::new(Failed, silence.to_string())),
+        Some(Ok(reply)) => reply,
+    };
+    if !attacker.logged_out(&reply) {
+        return Ok(Finding::new(Failed, format!("{} for the logout", reply.status)));
+    }
+    let mut worst = Finding::new(Refused, "");
+    for login in [&one, &other] {
+        let finding = knock(attacker, login.credential());
+        if finding.outcome < worst.outcome || worst.found.is_empty() {
+            worst = finding;
+        }
+    }
+    let worst = or_owned(worst, owned(&reply.body));
+    if let Err(found) = attacker.good(&attacker.b.clone()) {
+        return Ok(Finding::new(Failed, format!("{found} for B, who never logged out")));
+    }
+    Ok(worst)
+}
+
+/// A cookie as a server sets it, in lower case but for its name.
+struct SetCookie {
+    name: String,
+    parts: Vec<String>,
+}
+
+impl SetCookie {
+    fn has(&self, attribute: &str) -> bool {
+        self.parts.iter().any(|part| part == attribute)
+    }
+
+    /// The attributes that a browser keeps it by.
+    fn kept_by(&self) -> Vec<&str> {
+        let of_time = |part: &&str| !part.starts_with("max-age") && !part.starts_with("expires");
+        let mut parts: Vec<_> = self.parts.iter().map(String::as_str).filter(of_time).collect();
+        parts.sort_unstable();
+        parts
+    }
+}
+
+fn set_cookie<'a>(values: impl Iterator<Item = &'a [u8]>, name: &str) -> Option<SetCookie> {
+    values
+        .filter_map(|value| {
+            let text = String::from_utf8_lossy(value).into_owned();
+            let (pair, attributes) = text.split_once(';').unwrap_or((&text, ""));
+            let (found, _) = pair.split_once('=')?;
+            let parts = attributes.split(';').map(|part| part.trim().to_ascii_lowercase());
+            (found == name).then(|| SetCookie { name: found.into(), parts: parts.collect() })
+        })
+        .last()
+}
+
+fn attribute(attacker: &Attacker<'_>, right: fn(&SetCookie) -> bool) -> Result<Finding> {
+    let Some(name) = attacker.cookie() else {
+        return Ok(Finding::not_applicable("the credential is not in a cookie"));
+    };
+    let Some(cookie) = set_cookie(attacker.a.reply.all("set-cookie"), name) else {
+        return Ok(Finding::not_applicable("the login sets no cookie of that name"));
+    };
+    let found = [&[cookie.name.as_str()][..], &cookie.kept_by()].concat().join("; ");
+    let outcome = match right(&cookie) {
+        true => CaseOutcome::Allowed,
+        false if attacker.ours() => Failed,
+        false => Property,
+    };
+    Ok(Finding::new(outcome, found))
+}
+
+fn removal(attacker: &mut Attacker<'_>) -> Result<Finding> {
+    let Some(name) = attacker.cookie() else {
+        return Ok(Finding::not_applicable("the credential is not in a cookie"));
+    };
+    let login = attacker.log_in(PASSER_BY)?;
+    let reply = match attacker.log_out(&login) {
+        None => return Ok(Finding::not_applicable("the descriptor has no logout")),
+        Some(Err(silence)) => return Ok(Finding::new(Failed, silence.to_string())),
+        Some(Ok(reply)) => reply,
+    };
+    let set = set_cookie(login.reply.all("set-cookie"), name);
+    let bad = if attacker.ours() { Failed } else { Property };
+    Ok(match (set, set_cookie(reply.all("set-cookie"), name)) {
+        (_, None) => Finding::new(bad, "not removed"),
+        (Some(set), Some(removed)) if set.kept_by() != removed.kept_by() => {
+            Finding::new(bad, format!("removed with {}", removed.kept_by().join("; ")))
+        }
+        (_, Some(removed)) if !removed.parts.iter().any(|part| ends_at_once(part)) => {
+            Finding::new(bad, "set anew, and not removed")
+        }
+        _ => Finding::new(CaseOutcome::Allowed, "removed"),
+    })
+}
+
+fn ends_at_once(attribute: &str) -> bool {
+    matches!(attribute.split_once('='), Some(("max-age", "0" | "-1")))
+        || attribute.contains("jan 1970")
+        || attribute.contains("jan-1970")
+}
+
+/// Random credentials that differ from a good one only in what nobody can know.
+fn guesses(attacker: &mut Attacker<'_>) -> Result<Finding> {
+    let good = attacker.a.text();
+    let seed = u64::from(std::process::id());
+    // A token names its key and its user in the open: those parts are right.
+    let (known, secret) = match attacker.form {
+        Form::Jwt => good.split_at(good.rfind('.').map_or(0, |dot| dot + 1)),
+        Form::Jwe => good.split_at(good.find('.').map_or(0, |dot| dot + 1)),
+        Form::Paseto => good.split_at(good.match_indices('.').nth(1).map_or(0, |(dot, _)| dot + 1)),
+        Form::Sealed | Form::Id => ("", good.as_str()),
+    };
+    let (secret, footer) = match attacker.form {
+        Form::Paseto => secret.split_at(secret.find('.').unwrap_or(secret.len())),
+        _ => (secret, ""),
+    };
+    let mut tried = 0;
+    for n in 0..attacker.options.guesses {
+        if attacker.interrupt.signal().is_some() {
+            break;
+        }
+        let guess = format!("{known}{}{footer}", alike(secret, seed, n.into()));
+        if guess == good {
+            continue;
+        }
+        let finding = knock(attacker, guess.as_bytes());
+        if finding.outcome.is_bad() {
+            let found = format!("{} ({} of {})", finding.found, n + 1, attacker.options.guesses);
+            return Ok(Finding::new(finding.outcome, found));
+        }
+        tried += 1;
+    }
+    Ok(Finding::new(Refused, format!("no hit in {tried}")))
+}

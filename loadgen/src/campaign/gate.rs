@@ -1,0 +1,45 @@
+//! The gate before a campaign: no arm is timed that does not hold against the attacks.
+//!
+//! An arm that checks less is faster, and its figures would be of something else. So every arm is
+//! attacked once, on a server of its own, before anything is timed; what came of it is kept whatever
+//! it was, and an arm that fails ends the campaign.
+
+use super::Progress;
+use crate::attack::{self, Options};
+use crate::error::{Error, Interrupt, Result};
+use crate::plan::Plan;
+use crate::record::{ATTACKS_SCHEMA, AttackRecord, Attacked, Folder};
+
+/// Why an arm is not attacked; `None` for one that is.
+pub type Spared = fn(&str) -> Option<&'static str>;
+
+/// Attacks every arm of the plan and writes down what came of it.
+///
+/// # Errors
+/// `Target`, naming the cases, when an arm does not hold; `Io` when that cannot be written, and what
+/// starting a server or a signal says.
+pub(super) fn pass(
+    plan: &Plan,
+    folder: &Folder,
+    spared: Spared,
+    interrupt: &Interrupt,
+    progress: &mut dyn Progress,
+) -> Result<()> {
+    let mut arms = Vec::new();
+    for arm in &plan.arms {
+        let attacked = match spared(arm) {
+            Some(why) => Attacked::spared(arm, why),
+            None => attack::arm(arm, &Options::ours(), interrupt, &mut |case| {
+                progress.attacks(arm, case);
+            })?,
+        };
+        progress.attacked(&attacked);
+        arms.push(attacked);
+    }
+    let attacks = AttackRecord { schema: ATTACKS_SCHEMA, plan: plan.hash(), arms };
+    folder.write_attacks(&attacks)?;
+    attacks.arms.iter().try_for_each(attack::judge).map_err(|error| {
+        let root = folder.root().display();
+        Error::Target(format!("{error}; nothing was timed, and {root}/attacks.json has every case"))
+    })
+}
