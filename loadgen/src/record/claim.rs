@@ -21,8 +21,8 @@ const NAMELESS: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Claim {
     root: PathBuf,
-    /// Held for the lock on it.
-    _file: File,
+    /// Open as long as the lock is to hold.
+    file: File,
 }
 
 impl Claim {
@@ -35,7 +35,7 @@ impl Claim {
         let path = root.join(FILE);
         let fail = |e| Error::io("cannot be written", &path, e);
         loop {
-            let mut file = OpenOptions::new()
+            let file = OpenOptions::new()
                 .read(true)
                 .write(true)
                 .create(true)
@@ -51,12 +51,13 @@ impl Claim {
             let named = path.metadata().ok();
             if named.is_some_and(|named| (named.dev(), named.ino()) == (locked.dev(), locked.ino()))
             {
-                let claim = |file| Self { root: root.into(), _file: file };
-                file.set_len(0).map_err(fail)?;
-                // When the number cannot be written, the drop of the claim removes the file again.
-                let written = writeln!(file, "{}", std::process::id());
-                let claim = claim(file);
-                return written.map(|()| claim).map_err(fail);
+                let claim = Self { root: root.into(), file };
+                // Where this fails, the drop of the claim removes the file again.
+                let written = claim.file.set_len(0).and_then(|()| {
+                    writeln!(&claim.file, "{}", std::process::id())?;
+                    Ok(claim)
+                });
+                return written.map_err(fail);
             }
         }
     }
@@ -78,7 +79,9 @@ fn taken(root: &Path, path: &Path) -> Error {
     let step = Duration::from_millis(5);
     let mut waited = Duration::ZERO;
     let number = loop {
-        let number = fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok());
+        // Where the file is gone, so is its holder.
+        let Ok(text) = fs::read_to_string(path) else { break None };
+        let number = text.trim().parse::<u32>().ok();
         if number.is_some() || waited >= NAMELESS {
             break number;
         }

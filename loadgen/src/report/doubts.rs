@@ -149,7 +149,10 @@ fn host_doubts(host: &Host, records: &[TrialRecord]) -> Vec<Doubt> {
         doubt(
             false,
             "resumed",
-            format!("the campaign was interrupted and resumed: it was run in {} parts", starts.len()),
+            format!(
+                "the campaign was interrupted and resumed: it was run in {} parts",
+                starts.len()
+            ),
             "the machine may have changed between them: repeat it in one go before quoting \
              absolute figures",
         );
