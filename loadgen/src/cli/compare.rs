@@ -24,7 +24,7 @@ pub(super) struct CompareArgs {
     /// limit of the change (`+5%`, `+2ms`) or of B itself (`20ms`); may be given several times
     #[arg(long, value_name = "BOUND")]
     fail_if: Vec<Bound>,
-    /// Exit with 6 where a bound is not kept beyond doubt, too
+    /// Exit with 6, too, where these data do not settle whether a bound is kept
     #[arg(long, requires = "fail_if")]
     strict: bool,
     /// How to print
@@ -43,9 +43,9 @@ struct Page<'a> {
 /// Compares two campaigns.
 ///
 /// # Errors
-/// `Config` when one is not there, they have nothing in common, or a bound is about nothing; `Bound`
-/// when one is broken; `Invalid` when one is about figures that may not be used. The comparison is
-/// printed before the last two.
+/// `Config` when one is not there, they have nothing in common, or a bound is about nothing;
+/// `Bound` when one is broken; `Invalid` when one is about figures that may not be used. The
+/// comparison is printed before the last two.
 pub(super) fn compare(args: &CompareArgs) -> Result<()> {
     let (plan_a, a) = read(&args.a)?;
     let (plan_b, b) = read(&args.b)?;

@@ -169,6 +169,10 @@ impl Bound {
 /// What a limit is held against.
 fn quantity(limit: Limit, change: &Change) -> Option<Estimate> {
     match limit {
+        // From nothing to nothing is no change, although it has no ratio.
+        Limit::Change(_) if change.difference.interval == Some((0.0, 0.0)) => {
+            Some(change.difference.clone())
+        }
         Limit::Change(_) => change.ratio.as_ref().map(less_one),
         Limit::Difference(_) => Some(change.difference.clone()),
         Limit::Figure(_) => Some(change.b.clone()),
@@ -393,10 +397,21 @@ mod tests {
         assert_eq!(outcome(&change, "throughput_rps >= +0%"), Outcome::Broken);
         assert_eq!(outcome(&change, "throughput_rps < +0%"), Outcome::Kept);
         assert_eq!(outcome(&change, "throughput_rps <= +0%"), Outcome::Broken);
-        // No interval and no ratio settle nothing, and an invalid figure less.
-        change.ratio.as_mut().unwrap().interval = None;
-        assert_eq!(outcome(&change, "throughput_rps > +5%"), Outcome::Inconclusive);
+        // Nothing on either side is no change, and nothing on one side has no ratio.
+        let difference = |interval| Estimate {
+            point: 0.0,
+            interval: Some(interval),
+            n: 5,
+            method: String::new(),
+        };
         change.ratio = None;
+        change.difference = difference((0.0, 0.0));
+        assert_eq!(outcome(&change, "throughput_rps > +5%"), Outcome::Kept);
+        change.difference = difference((0.0, 0.1));
+        assert_eq!(outcome(&change, "throughput_rps > +5%"), Outcome::Inconclusive);
+        // No interval settles nothing, and an invalid figure less.
+        change.ratio = ratio(2.0, 3.0);
+        change.ratio.as_mut().unwrap().interval = None;
         assert_eq!(outcome(&change, "throughput_rps > +5%"), Outcome::Inconclusive);
         change.valid = false;
         assert_eq!(outcome(&change, "throughput_rps > +5%"), Outcome::Invalid);

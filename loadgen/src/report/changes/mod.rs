@@ -231,7 +231,7 @@ mod tests {
             assert_eq!(change.verdict == Verdict::Higher, slowed, "{at:?}: {change:?}");
             if slowed {
                 let ratio = change.ratio.as_ref().unwrap();
-                assert!((ratio.point - 1.5).abs() < 1e-9 && ratio.n == 5, "{ratio:?}");
+                assert!((ratio.point - 1.5).abs() < 1e-6 && ratio.n == 5, "{ratio:?}");
             } else {
                 assert_eq!(change.ratio.as_ref().map_or(1.0, |r| r.point), 1.0, "{at:?}");
                 assert_ne!(change.verdict, Verdict::Lower, "{at:?}");

@@ -47,10 +47,15 @@ impl Changes {
         }
         line("");
         line(&self.totals());
+        self.changed().iter().for_each(|row| line(row));
+        line(
+            "Changes are of geometric means of trials, B beside A, with 95 % intervals by Welch's t:",
+        );
+        line(
+            "they hold how trials vary within each campaign, and not what else changed between them.",
+        );
         line(&format!(
-            "B beside A: ratios of geometric means of trials, 95 % intervals by Welch's t on logs. \
-             They hold how trials vary within each campaign, and not what else changed between \
-             them. {} comparisons, none corrected for their number.",
+            "{} comparisons, none corrected for their number.",
             grouped(self.changes.len() as u64)
         ));
         for judgement in judgements {
@@ -90,6 +95,16 @@ impl Changes {
             grouped(count(Verdict::Inconclusive)),
             grouped(invalid),
         )
+    }
+
+    /// The figures that are higher or lower, a line each.
+    fn changed(&self) -> Vec<String> {
+        let is_other = |c: &&Change| matches!(c.verdict, Verdict::Higher | Verdict::Lower);
+        let row = |change: &Change| {
+            let [metric, _, _, _, by, interval, verdict] = row(change);
+            format!("  {verdict}: {metric}, {}: {by} ({interval})", change.place())
+        };
+        self.changes.iter().filter(is_other).map(row).collect()
     }
 
     /// What became of one bound: every figure that does not keep it, and how many do.
