@@ -60,10 +60,12 @@ fn bounds_decide_the_exit_code() {
     };
     let (found, text, _) = code(&[]);
     assert_eq!(found, 0);
-    let row =
-        |line: &&str| line.contains("server_cpu_us_per_request") && line.contains("jwt-hs256");
+    let row = |line: &&str| {
+        line.starts_with("  server_cpu_us_per_request ") && line.contains("jwt-hs256")
+    };
     assert_eq!(text.lines().filter(row).count(), 3, "{text}");
     assert!(text.lines().filter(row).all(|line| line.ends_with("higher, worse")), "{text}");
+    assert_eq!(text.matches("▲ higher, worse: server_cpu_us_per_request, scaling, jwt").count(), 3);
 
     let (found, text, complaint) = code(&["--fail-if", "server_cpu_us_per_request > +20%"]);
     assert_eq!(found, 6, "{complaint}");

@@ -1,8 +1,9 @@
-//! Campaigns that do not come to their end at once: killed, interrupted, out of disk, started twice.
+//! Campaigns that do not come to their end at once: killed, interrupted, out of disk, started
+//! twice.
 //!
-//! What is held here is that nothing finished is lost, nothing is run twice, nothing of two machines
-//! is mixed unasked, and no server is left behind. Moments are found by looking at the folder and not
-//! by a clock, so no test depends on how fast this machine is.
+//! What is held here is that nothing finished is lost, nothing is run twice, nothing of two
+//! machines is mixed unasked, and no server is left behind. Moments are found by looking at the
+//! folder and not by a clock, so no test depends on how fast this machine is.
 
 #![allow(clippy::unwrap_used, reason = "a failure anywhere in a test is a failed test")]
 

@@ -230,8 +230,8 @@ impl Plan {
         self.trials.iter().map(TrialPlan::expected_ms).sum()
     }
 
-    /// What differs between two plans, each with its value here and there; nothing when they are the
-    /// same but for how they were asked for.
+    /// What differs between two plans, each with its value here and there; nothing when they are
+    /// the same but for how they were asked for.
     pub fn differences(&self, there: &Self) -> Vec<(&'static str, String, String)> {
         let facts = |plan: &Self| {
             [

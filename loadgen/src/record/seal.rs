@@ -1,9 +1,9 @@
 //! A file that knows whether it is whole: JSON whose first field is a checksum of all the rest.
 //!
-//! The checksum is the SHA-256 of the file's own bytes with that field's value left out, so it needs
-//! no canonical form of JSON, and `sed '2s/[0-9a-f]\{64\}//' FILE | sha256sum` tells the same. It
-//! finds what a disk or an editor did to a file; it is no signature, and keeps nobody from writing
-//! another. Files of schema 1 have none.
+//! The checksum is the SHA-256 of the file's own bytes with that field's value left out, so it
+//! needs no canonical form of JSON, and `sed '2s/[0-9a-f]\{64\}//' FILE | sha256sum` tells the
+//! same. It finds what a disk or an editor did to a file; it is no signature, and keeps nobody from
+//! writing another. Files of schema 1 have none.
 
 use std::ops::RangeInclusive;
 

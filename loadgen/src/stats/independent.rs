@@ -1,10 +1,11 @@
-//! The difference of two sets of trials that have nothing in common, such as those of two campaigns.
+//! The difference of two sets of trials that have nothing in common, such as those of two
+//! campaigns.
 //!
 //! Trials of two campaigns share no block, so nothing pairs them, and nothing says that both were
 //! equally noisy: Welch's t (B. L. Welch, "The generalization of Student's problem when several
 //! different population variances are involved", Biometrika 34, 1947) with Satterthwaite's degrees
-//! of freedom. The interval knows how trials vary within each set, and cannot know what else changed
-//! from one to the other.
+//! of freedom. The interval knows how trials vary within each set, and cannot know what else
+//! changed from one to the other.
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
@@ -26,7 +27,8 @@ pub fn independent_ratio(of: &[f64], to: &[f64]) -> Option<Estimate> {
     })
 }
 
-/// Estimates the first minus the second; `None` when one of them is empty, or a value is not finite.
+/// Estimates the first minus the second; `None` when one of them is empty, or a value is not
+/// finite.
 pub fn independent_difference(of: &[f64], to: &[f64]) -> Option<Estimate> {
     if of.iter().chain(to).any(|value| !value.is_finite()) {
         return None;

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! So a sign makes a limit of the change, and its absence one of the figure. A bound is broken only
-//! where the whole interval lies beyond the limit, and kept only where the whole interval lies on this
-//! side of it; what lies between is inconclusive, and never called either.
+//! where the whole interval lies beyond the limit, and kept only where the whole interval lies on
+//! this side of it; what lies between is inconclusive, and never called either.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,8 +1,9 @@
 //! Two campaigns beside each other: what changed from A to B, figure by figure.
 //!
-//! A change is B divided by A, estimated from the trials of each, and gets a verdict like every other
-//! comparison. Nothing is paired: the campaigns share no block, and perhaps no machine and no plan,
-//! which is said and not hidden. A figure that may not be used in one of them gets no verdict.
+//! A change is B divided by A, estimated from the trials of each, and gets a verdict like every
+//! other comparison. Nothing is paired: the campaigns share no block, and perhaps no machine and no
+//! plan, which is said and not hidden. A figure that may not be used in one of them gets no
+//! verdict.
 
 mod bound;
 mod text;

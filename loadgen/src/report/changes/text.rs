@@ -12,6 +12,10 @@ use crate::report::words;
 use crate::stats::{Estimate, Verdict};
 use crate::units::grouped;
 
+/// What the intervals are, and what they are not.
+const NOTE: &str = "Changes are of geometric means of trials, B beside A, with 95 % intervals by
+Welch's t: they hold how trials vary within each campaign, and not what else changed between them.";
+
 impl Changes {
     /// The tables.
     pub fn text(&self, judgements: &[Judgement]) -> String {
@@ -48,12 +52,7 @@ impl Changes {
         line("");
         line(&self.totals());
         self.changed().iter().for_each(|row| line(row));
-        line(
-            "Changes are of geometric means of trials, B beside A, with 95 % intervals by Welch's t:",
-        );
-        line(
-            "they hold how trials vary within each campaign, and not what else changed between them.",
-        );
+        NOTE.lines().for_each(&mut line);
         line(&format!(
             "{} comparisons, none corrected for their number.",
             grouped(self.changes.len() as u64)
