@@ -19,12 +19,12 @@ use serde_json::Value;
 const AUTHBENCH: &str = env!("CARGO_BIN_EXE_authbench");
 const WAIT: Duration = Duration::from_secs(120);
 
-/// A campaign of 18 trials.
+/// A campaign of 24 trials: three arms, and the reference again.
 const TINY: &str = "name = 'tiny'\narms = ['none', 'session@memory', 'jwt-hs256']\n\
                     [scaling]\nusers = [2, 4]\nblocks = 2\nwarmup = '20ms'\nmeasure = '100ms'\n\
                     [memory]\nsessions = [0, 20, 40, 60, 80]\nblocks = 2\nconnections = 4\n\
                     settle = '10ms'\n";
-/// One of four.
+/// One of six.
 const SMALL: &str = "name = 'small'\narms = ['none', 'jwt-hs256']\n[scaling]\nusers = [2]\n\
                      blocks = 2\nwarmup = '20ms'\nmeasure = '100ms'\n";
 
@@ -224,11 +224,11 @@ fn a_campaign_that_is_killed_again_and_again_has_every_trial_once() {
             campaign.report(0);
         }
     }
-    assert!((9..18).contains(&kept.len()), "{}", kept.len());
+    assert!((9..24).contains(&kept.len()), "{}", kept.len());
     let text = campaign.finish(&["--resume"]);
-    let done = format!("{} of 18 trials are done already", kept.len());
+    let done = format!("{} of 24 trials are done already", kept.len());
     assert!(text.contains(&done), "{text}");
-    assert!(text.contains(&format!("tiny: {} trials", 18 - kept.len())), "{text}");
+    assert!(text.contains(&format!("tiny: {} trials", 24 - kept.len())), "{text}");
     campaign.assert_whole();
     let now = campaign.records();
     assert!(kept.iter().all(|(name, bytes)| now[name] == *bytes), "what is done is not run again");
@@ -236,7 +236,7 @@ fn a_campaign_that_is_killed_again_and_again_has_every_trial_once() {
 
     // What is complete is left alone, record by record.
     let text = campaign.finish(&["--resume"]);
-    assert!(text.contains("18 of 18 trials are done already"), "{text}");
+    assert!(text.contains("24 of 24 trials are done already"), "{text}");
     assert_eq!(campaign.records(), now);
 }
 
@@ -248,7 +248,7 @@ fn an_interrupted_campaign_resumes_too_and_a_failed_trial_is_run_again() {
     kill_process(pid(&child), Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let first = campaign.records();
-    assert!((1..4).contains(&first.len()));
+    assert!((1..6).contains(&first.len()));
 
     // The server of the next trial dies.
     let mut child = campaign.start(&["--resume"]);
@@ -262,7 +262,7 @@ fn an_interrupted_campaign_resumes_too_and_a_failed_trial_is_run_again() {
     }
     assert_eq!(child.wait().unwrap().code(), Some(4));
     let second = campaign.records();
-    assert_eq!(second.len(), 4, "a failed trial is a record, and the next ones run");
+    assert_eq!(second.len(), 6, "a failed trial is a record, and the next ones run");
     let failed = |files: &Files| {
         let is_failed =
             |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).contains("\"is\": \"failed\"");
@@ -272,7 +272,7 @@ fn an_interrupted_campaign_resumes_too_and_a_failed_trial_is_run_again() {
     assert_eq!(before.len(), 1, "{before:?}");
 
     let text = campaign.finish(&["--resume"]);
-    assert!(text.contains("3 of 4 trials are done already"), "{text}");
+    assert!(text.contains("5 of 6 trials are done already"), "{text}");
     let third = campaign.records();
     assert_eq!(failed(&third), Vec::<String>::new());
     let changed: Vec<_> = third.iter().filter(|(name, bytes)| second[*name] != **bytes).collect();
@@ -315,7 +315,7 @@ fn what_is_no_record_is_named_refused_by_the_report_and_run_again() {
         assert!(said.contains(&format!("it is kept as {aside}")), "{said}");
         assert_eq!(fs::read_to_string(trials.join(&aside)).unwrap(), *content);
     }
-    assert!(said.contains("2 of 4 trials are done already"), "{said}");
+    assert!(said.contains("4 of 6 trials are done already"), "{said}");
     campaign.assert_whole();
     let now = campaign.records();
     assert!(names[2..].iter().all(|name| now[*name] == whole[*name]));
@@ -326,7 +326,7 @@ fn another_campaign_machine_or_program_is_refused_unless_told() {
     let campaign = Campaign::new(SMALL);
     campaign.finish(&[]);
     let names: Vec<String> = campaign.records().into_keys().collect();
-    fs::remove_file(campaign.out.join("trials").join(&names[3])).unwrap();
+    fs::remove_file(campaign.out.join("trials").join(&names[5])).unwrap();
     let before = contents(&campaign.out);
 
     let text = campaign.refused(&[], 2);
@@ -345,7 +345,7 @@ fn another_campaign_machine_or_program_is_refused_unless_told() {
     let refused = campaign.command(&other, &["--resume"]).output().unwrap();
     let text = stderr(&refused);
     assert_eq!(refused.status.code(), Some(2), "{text}");
-    assert!(text.contains("3 of its 3 complete trials") && text.contains("--mix"), "{text}");
+    assert!(text.contains("5 of its 5 complete trials") && text.contains("--mix"), "{text}");
     assert!(text.contains("program: authbench"), "what differs is said: {text}");
     assert_eq!(contents(&campaign.out), before, "a refused campaign changes nothing");
 
@@ -356,7 +356,7 @@ fn another_campaign_machine_or_program_is_refused_unless_told() {
     let hosts = contents(&campaign.out).into_keys().filter(|name| name.starts_with("host"));
     assert_eq!(hosts.count(), 2, "both are described");
     let text = campaign.refused(&["--resume"], 2);
-    assert!(text.contains("1 of its 4 complete trials"), "{text}");
+    assert!(text.contains("1 of its 6 complete trials"), "{text}");
 }
 
 #[test]
@@ -436,7 +436,7 @@ fn a_full_disk_is_said_with_the_path_and_loses_nothing() {
     let path = campaign.out.join("trials").display().to_string();
     assert!(text.contains("cannot be written") && text.contains(&path), "{text}");
     let kept = campaign.records();
-    assert!((1..18).contains(&kept.len()), "{}", kept.len());
+    assert!((1..24).contains(&kept.len()), "{}", kept.len());
     let text = campaign.refused(&["--resume"], 5);
     assert!(text.contains(&campaign.out.display().to_string()), "{text}");
     let now = campaign.records();

@@ -9,63 +9,144 @@
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
-use super::{CONFIDENCE, Estimate};
+use super::compare::Moments;
+use super::holm::holm;
+use super::{CONFIDENCE, Estimate, Verdict};
+
+/// Level of a family's differences.
+const ALPHA: f64 = 1.0 - CONFIDENCE;
+
+/// The difference of two means, and how well it is known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Apart {
+    /// The difference.
+    pub mean: f64,
+    /// Its standard error.
+    pub error: f64,
+    /// Degrees of freedom; no number where nothing varies.
+    pub freedom: f64,
+}
+
+/// A figure in one set beside the same in another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Independent {
+    /// The ratio or the difference.
+    pub estimate: Estimate,
+    /// The same for a test, a ratio as its logarithm; `None` where one of the sets has one value.
+    pub apart: Option<Apart>,
+}
+
+/// A comparison of two sets as its family sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ApartQuestion {
+    /// Logarithm of the ratio or, without one, the difference.
+    pub apart: Apart,
+    /// Whether it is the logarithm of a ratio, which has a margin.
+    pub of_ratio: bool,
+}
+
+impl Apart {
+    /// The first less the second.
+    pub fn between(one: Moments, other: Moments) -> Self {
+        let (a, b) = (one.error.powi(2), other.error.powi(2));
+        let share = |part: f64, n: u32| part.powi(2) / (f64::from(n) - 1.0);
+        let freedom = (a + b).powi(2) / (share(a, one.n) + share(b, other.n));
+        Self { mean: one.mean - other.mean, error: (a + b).sqrt(), freedom }
+    }
+
+    /// The interval that covers the truth with 95 % confidence.
+    pub fn interval(&self) -> (f64, f64) {
+        // Where nothing varies, such as the length of a credential, the difference is exact.
+        let half = StudentsT::new(0.0, 1.0, self.freedom)
+            .map_or(0.0, |t| t.inverse_cdf(0.5 + CONFIDENCE / 2.0) * self.error);
+        (self.mean - half, self.mean + half)
+    }
+
+    /// The chance of so large a difference, or a larger one, were there none: two sides.
+    pub fn p_difference(&self) -> f64 {
+        (2.0 * self.upper_tail(self.mean.abs())).min(1.0)
+    }
+
+    /// The larger p value of two one-sided tests that the truth is below `-bound` or above `bound`
+    /// (Schuirmann 1987).
+    pub fn p_equivalence(&self, bound: f64) -> f64 {
+        self.upper_tail(bound - self.mean.abs())
+    }
+
+    /// The chance of a t above `distance` standard errors.
+    fn upper_tail(&self, distance: f64) -> f64 {
+        match StudentsT::new(0.0, 1.0, self.freedom) {
+            Ok(t) if self.error > 0.0 => t.sf(distance / self.error),
+            _ if distance > 0.0 => 0.0,
+            _ if distance < 0.0 => 1.0,
+            _ => 0.5,
+        }
+    }
+}
 
 /// Estimates the first divided by the second; `None` when one of them is empty, or a value is not
 /// positive.
-pub fn independent_ratio(of: &[f64], to: &[f64]) -> Option<Estimate> {
+pub fn independent_ratio(of: &[f64], to: &[f64]) -> Option<Independent> {
     let logs = |values: &[f64]| -> Option<Vec<f64>> {
         let usable = values.iter().all(|value| *value > 0.0 && value.is_finite());
         usable.then(|| values.iter().map(|value| value.ln()).collect())
     };
-    let (point, interval) = welch(&logs(of)?, &logs(to)?)?;
-    Some(Estimate {
-        point: point.exp(),
-        interval: interval.map(|(lo, hi)| (lo.exp(), hi.exp())),
-        n: of.len().min(to.len()) as u32,
-        method: "ratio of geometric means, Welch's t on logs".into(),
-    })
+    let mut ratio = independent_difference(&logs(of)?, &logs(to)?)?;
+    ratio.estimate = exponential(ratio.estimate);
+    ratio.estimate.method = "ratio of geometric means, Welch's t on logs".into();
+    Some(ratio)
 }
 
 /// Estimates the first minus the second; `None` when one of them is empty, or a value is not
 /// finite.
-pub fn independent_difference(of: &[f64], to: &[f64]) -> Option<Estimate> {
-    if of.iter().chain(to).any(|value| !value.is_finite()) {
-        return None;
-    }
-    let (point, interval) = welch(of, to)?;
-    Some(Estimate {
-        point,
-        interval,
-        n: of.len().min(to.len()) as u32,
-        method: "difference of means, Welch's t".into(),
-    })
-}
-
-/// Difference of the means and its interval, which needs two values on either side.
-fn welch(one: &[f64], other: &[f64]) -> Option<(f64, Option<(f64, f64)>)> {
-    if one.is_empty() || other.is_empty() {
+pub fn independent_difference(of: &[f64], to: &[f64]) -> Option<Independent> {
+    let finite = of.iter().chain(to).all(|value| value.is_finite());
+    if of.is_empty() || to.is_empty() || !finite {
         return None;
     }
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let difference = mean(one) - mean(other);
-    if one.len() < 2 || other.len() < 2 {
-        return Some((difference, None));
-    }
-    // The variance of a mean, and its share in the degrees of freedom.
-    let parts = |values: &[f64]| {
-        let (n, mean) = (values.len() as f64, mean(values));
-        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        (variance / n, (variance / n).powi(2) / (n - 1.0))
+    let apart = Moments::of(of).zip(Moments::of(to)).map(|(a, b)| Apart::between(a, b));
+    let estimate = Estimate {
+        point: mean(of) - mean(to),
+        interval: apart.map(|apart| apart.interval()),
+        n: of.len().min(to.len()) as u32,
+        method: "difference of means, Welch's t".into(),
     };
-    let ((a, a_share), (b, b_share)) = (parts(one), parts(other));
-    let freedom = (a + b).powi(2) / (a_share + b_share);
-    // Where nothing varies, such as the length of a credential, the difference is exact.
-    let half = match StudentsT::new(0.0, 1.0, freedom) {
-        Ok(t) => t.inverse_cdf(0.5 + CONFIDENCE / 2.0) * (a + b).sqrt(),
-        Err(_) => 0.0,
+    Some(Independent { estimate, apart })
+}
+
+/// The estimate of a ratio from that of its logarithm.
+fn exponential(log: Estimate) -> Estimate {
+    let interval = log.interval.map(|(lo, hi)| (lo.exp(), hi.exp()));
+    Estimate { point: log.point.exp(), interval, ..log }
+}
+
+/// Judges the comparisons of a family, `None` where there is no test; `margin` is the relative
+/// difference that counts as equal. The p values of differences and those of equivalences are
+/// corrected each for themselves (Holm), as within a campaign ([`super::judge`]).
+pub fn judge_apart(family: &[Option<ApartQuestion>], margin: f64) -> Vec<Verdict> {
+    let margin = margin.ln_1p();
+    let different = corrected(family, |question| question.apart.p_difference());
+    let equal = corrected(family, |question| match question.of_ratio {
+        true => question.apart.p_equivalence(margin),
+        // Without a ratio there is no margin: only no difference at all is equivalence.
+        false if question.apart.mean == 0.0 && question.apart.error == 0.0 => 0.0,
+        false => 1.0,
+    });
+    let verdict = |(at, question): (usize, &Option<ApartQuestion>)| match question {
+        Some(_) if equal[at] <= ALPHA / 2.0 => Verdict::Equivalent,
+        Some(question) if different[at] <= ALPHA && question.apart.mean < 0.0 => Verdict::Lower,
+        Some(_) if different[at] <= ALPHA => Verdict::Higher,
+        _ => Verdict::Inconclusive,
     };
-    Some((difference, Some((difference - half, difference + half))))
+    family.iter().enumerate().map(verdict).collect()
+}
+
+/// Holm's correction over those that can be tested; 1 for the others.
+fn corrected(family: &[Option<ApartQuestion>], p: impl Fn(&ApartQuestion) -> f64) -> Vec<f64> {
+    let there: Vec<f64> = family.iter().flatten().map(p).collect();
+    let mut adjusted = holm(&there).into_iter();
+    family.iter().map(|one| one.and_then(|_| adjusted.next()).unwrap_or(1.0)).collect()
 }
 
 #[cfg(test)]
@@ -73,7 +154,8 @@ mod tests {
     use super::*;
     use crate::random::mix;
 
-    fn close(found: &Estimate, point: f64, lo: f64, hi: f64) {
+    fn close(found: &Independent, point: f64, lo: f64, hi: f64) {
+        let found = &found.estimate;
         let (found_lo, found_hi) = found.interval.unwrap();
         for (found, expected) in [(found.point, point), (found_lo, lo), (found_hi, hi)] {
             assert!((found - expected).abs() < 1e-5, "{found} instead of {expected}");
@@ -106,7 +188,9 @@ mod tests {
         let found =
             independent_ratio(&[10.1, 10.9, 9.7, 11.4, 10.2, 12.0], &[9.1, 9.3, 8.8]).unwrap();
         close(&found, 1.179_049_3, 1.080_104_0, 1.287_058_8);
-        assert_eq!(found.n, 3);
+        assert_eq!(found.estimate.n, 3);
+        let p = found.apart.unwrap().p_difference();
+        assert!((p - 0.003_174_773).abs() < 1e-7, "{p}");
     }
 
     #[test]
@@ -116,7 +200,7 @@ mod tests {
         assert_eq!(independent_ratio(&[1.0, 0.0], &[1.0]), None);
         assert_eq!(independent_ratio(&[], &[1.0]), None);
         assert_eq!(independent_difference(&[f64::NAN], &[1.0]), None);
-        assert_eq!(independent_ratio(&[2.0], &[1.0, 1.1]).unwrap().interval, None);
+        assert_eq!(independent_ratio(&[2.0], &[1.0, 1.1]).unwrap().estimate.interval, None);
     }
 
     /// A standard normal number from the seed (Box and Muller).
@@ -139,11 +223,44 @@ mod tests {
                 let draw = |n, noise: f64| (noise * normal(seed, n)).exp();
                 let a: Vec<f64> = (0..one).map(|n| truth * draw(n, noise)).collect();
                 let b: Vec<f64> = (0..other).map(|n| draw(100 + n, other_noise)).collect();
-                let (lo, hi) = independent_ratio(&a, &b).unwrap().interval.unwrap();
+                let (lo, hi) = independent_ratio(&a, &b).unwrap().estimate.interval.unwrap();
                 (lo..=hi).contains(&truth)
             });
             let covered = covered.count() as f64 / pairs as f64;
             assert!((0.935..=0.97).contains(&covered), "{one} and {other} trials: {covered}");
+        }
+    }
+
+    #[test]
+    fn a_family_is_judged_together() {
+        let of = |mean: f64, error| {
+            let apart = Apart { mean, error, freedom: 8.0 };
+            Some(ApartQuestion { apart, of_ratio: true })
+        };
+        // t = 3 at 8 degrees of freedom: p = 0.017 alone, and too much among ten.
+        let one = of(0.12, 0.04);
+        assert_eq!(judge_apart(&[one], 0.03), [Verdict::Higher]);
+        assert_eq!(judge_apart(&[one; 10], 0.03), [Verdict::Inconclusive; 10]);
+        let all = [of(-0.5, 0.02), of(0.0, 0.001), of(0.0, 0.1), None, of(0.5, 0.02)];
+        let verdicts = [
+            Verdict::Lower,
+            Verdict::Equivalent,
+            Verdict::Inconclusive,
+            Verdict::Inconclusive,
+            Verdict::Higher,
+        ];
+        assert_eq!(judge_apart(&all, 0.03), verdicts);
+        let plain = |mean, error| {
+            let freedom = if error > 0.0 { 8.0 } else { f64::NAN };
+            Some(ApartQuestion { apart: Apart { mean, error, freedom }, of_ratio: false })
+        };
+        for (question, verdict) in [
+            (plain(0.0, 0.0), Verdict::Equivalent),
+            (plain(0.0, 1e-9), Verdict::Inconclusive),
+            (plain(1.0, 0.1), Verdict::Higher),
+            (plain(-1.0, 0.0), Verdict::Lower),
+        ] {
+            assert_eq!(judge_apart(&[question], 0.03), [verdict], "{question:?}");
         }
     }
 }

@@ -11,10 +11,15 @@ mod text;
 use serde::Serialize;
 
 use super::analysis::Analysis;
+use super::compare::MARGIN;
 use super::doubts::WHOLE;
-use super::estimates::{MARGIN, Measurement};
+use super::estimates::Measurement;
+use crate::experiment::{family, metric};
 use crate::plan::Plan;
-use crate::stats::{Estimate, Verdict, independent_difference, independent_ratio};
+use crate::stats::{
+    Apart, ApartQuestion, Estimate, Independent, Resampled, Scale, Verdict, independent_difference,
+    independent_ratio, judge_apart,
+};
 
 pub use bound::{Bound, Judgement, Outcome};
 
@@ -94,10 +99,13 @@ pub struct Change {
     pub ratio: Option<Estimate>,
     /// The second minus the first, in the metric's unit.
     pub difference: Estimate,
-    /// What the ratio says or, where there is none, the difference.
+    /// What the ratio says or, where there is none, the difference, after the correction for the
+    /// number of comparisons in its family.
     pub verdict: Verdict,
     /// Whether both figures may be used; the verdict is inconclusive where they may not.
     pub valid: bool,
+    #[serde(skip)]
+    question: Option<ApartQuestion>,
 }
 
 /// Puts two campaigns beside each other, each given by its label, its plan and its analysis.
@@ -110,6 +118,7 @@ pub fn changes(a: (&str, &Plan, &Analysis), b: (&str, &Plan, &Analysis)) -> Chan
             None => only_in_a.push(place(one)),
         }
     }
+    judge_families(&mut changes);
     let missing = |m: &&Measurement| !a.2.measurements.iter().any(|other| same_figure(m, other));
     let mut only_in_b: Vec<String> = b.2.measurements.iter().filter(missing).map(place).collect();
     only_in_a.dedup();
@@ -158,15 +167,19 @@ fn side(label: &str, analysis: &Analysis) -> Side {
 }
 
 fn change(one: &Measurement, other: &Measurement, usable: bool) -> Option<Change> {
-    let values = |m: &Measurement| m.by_block.values().copied().collect::<Vec<f64>>();
-    let (a, b) = (values(one), values(other));
-    let ratio = independent_ratio(&b, &a);
-    let difference = independent_difference(&b, &a)?;
+    let (ratio, difference) = match (&one.resampled, &other.resampled) {
+        (Some(a), Some(b)) => resampled(one, a, other, b)?,
+        _ => {
+            let values = |m: &Measurement| m.by_block.values().copied().collect::<Vec<f64>>();
+            let (a, b) = (values(one), values(other));
+            (independent_ratio(&b, &a), independent_difference(&b, &a)?)
+        }
+    };
     let valid = usable && one.valid && other.valid;
-    let verdict = match &ratio {
-        _ if !valid => Verdict::Inconclusive,
-        Some(ratio) => Verdict::on_ratio(ratio, MARGIN),
-        None => on_difference(&difference),
+    let question = match &ratio {
+        _ if !valid => None,
+        Some(ratio) => ratio.apart.map(|apart| ApartQuestion { apart, of_ratio: true }),
+        None => difference.apart.map(|apart| ApartQuestion { apart, of_ratio: false }),
     };
     Some(Change {
         experiment: one.experiment.clone(),
@@ -178,20 +191,63 @@ fn change(one: &Measurement, other: &Measurement, usable: bool) -> Option<Change
         unit: one.unit,
         a: one.estimate.clone(),
         b: other.estimate.clone(),
-        ratio,
-        difference,
-        verdict,
+        ratio: ratio.map(|ratio| ratio.estimate),
+        difference: difference.estimate,
+        verdict: Verdict::Inconclusive,
         valid,
+        question,
     })
 }
 
-/// The verdict where there is no ratio, and so no margin: only no difference at all is equivalence.
-fn on_difference(difference: &Estimate) -> Verdict {
-    match difference.interval {
-        Some((lo, hi)) if lo == 0.0 && hi == 0.0 => Verdict::Equivalent,
-        Some((_, hi)) if hi < 0.0 => Verdict::Lower,
-        Some((lo, _)) if lo > 0.0 => Verdict::Higher,
-        _ => Verdict::Inconclusive,
+/// The ratio and the difference of what single trials have no value of: its standard errors come
+/// from campaigns drawn anew.
+fn resampled(
+    one: &Measurement,
+    a: &Resampled,
+    other: &Measurement,
+    b: &Resampled,
+) -> Option<(Option<Independent>, Independent)> {
+    let (a, b) = (a.moments()?, b.moments()?);
+    let apart = Apart::between(b, a);
+    let estimate = |point, interval, method: &str| Estimate {
+        point,
+        interval,
+        n: a.n.min(b.n),
+        method: method.into(),
+    };
+    let point = other.estimate.point - one.estimate.point;
+    Some(match metric(one.metric).scale {
+        // What is compared as a ratio was drawn as a logarithm.
+        Scale::Log => {
+            let (lo, hi) = apart.interval();
+            let method = "ratio, bootstrap over blocks, Welch's t on logs";
+            let estimate_of = estimate(apart.mean.exp(), Some((lo.exp(), hi.exp())), method);
+            let plain = estimate(point, None, "difference of the points");
+            (
+                Some(Independent { estimate: estimate_of, apart: Some(apart) }),
+                Independent { estimate: plain, apart: None },
+            )
+        }
+        Scale::Linear => {
+            let method = "difference, bootstrap over blocks, Welch's t";
+            let estimate = estimate(point, Some(apart.interval()), method);
+            (None, Independent { estimate, apart: Some(apart) })
+        }
+    })
+}
+
+/// Gives verdicts, family by family, as within a campaign.
+fn judge_families(changes: &mut [Change]) {
+    let key = |change: &Change| (change.experiment.clone(), family(metric(change.metric)));
+    let mut families = std::collections::BTreeMap::new();
+    for change in changes {
+        families.entry(key(change)).or_insert_with(Vec::new).push(change);
+    }
+    for family in families.values_mut() {
+        let questions: Vec<_> = family.iter().map(|change| change.question).collect();
+        for (change, verdict) in family.iter_mut().zip(judge_apart(&questions, MARGIN)) {
+            change.verdict = verdict;
+        }
     }
 }
 
@@ -272,19 +328,5 @@ mod tests {
         b.measurements.iter_mut().for_each(|m| m.valid = false);
         let found = changes(("one", &plan, &a), ("two", &plan, &b));
         assert!(!found.b.usable && found.changes.iter().all(|change| !change.valid));
-    }
-
-    #[test]
-    fn without_a_ratio_the_difference_decides() {
-        let of = |interval| Estimate { point: 0.0, interval, n: 3, method: String::new() };
-        for (interval, verdict) in [
-            (Some((0.0, 0.0)), Verdict::Equivalent),
-            (Some((-1.0, 1.0)), Verdict::Inconclusive),
-            (Some((0.5, 1.0)), Verdict::Higher),
-            (Some((-1.0, -0.5)), Verdict::Lower),
-            (None, Verdict::Inconclusive),
-        ] {
-            assert_eq!(on_difference(&of(interval)), verdict, "{interval:?}");
-        }
     }
 }

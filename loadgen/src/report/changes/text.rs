@@ -13,8 +13,10 @@ use crate::stats::{Estimate, Verdict};
 use crate::units::grouped;
 
 /// What the intervals are, and what they are not.
-const NOTE: &str = "Changes are of geometric means of trials, B beside A, with 95 % intervals by
-Welch's t: they hold how trials vary within each campaign, and not what else changed between them.";
+const NOTE: &str = "Changes are of geometric means of trials, B beside A, with 95 % intervals by \
+Welch's t:
+they hold how trials vary within each campaign, and not what else changed between them. Verdicts
+are corrected for the number of comparisons in each family (Holm); intervals and bounds are not.";
 
 impl Changes {
     /// The tables.
@@ -53,10 +55,6 @@ impl Changes {
         line(&self.totals());
         self.changed().iter().for_each(|row| line(row));
         NOTE.lines().for_each(&mut line);
-        line(&format!(
-            "{} comparisons, none corrected for their number.",
-            grouped(self.changes.len() as u64)
-        ));
         for judgement in judgements {
             line("");
             self.judged(judgement).iter().for_each(|row| line(row));
