@@ -28,6 +28,9 @@ pub enum Error {
         /// What the operating system answered.
         source: std::io::Error,
     },
+    /// Figures are beyond a bound that the user set: exit 6.
+    #[error("{0}")]
+    Bound(String),
     /// A signal ended it: exit 130 (SIGINT) or 143 (SIGTERM).
     #[error("{0}")]
     Interrupted(String, Signal),
@@ -59,6 +62,7 @@ impl Error {
             Self::Invalid(_) => 3,
             Self::Target(_) => 4,
             Self::Io { .. } => 5,
+            Self::Bound(_) => 6,
             Self::Interrupted(_, Signal::Int) => 130,
             Self::Interrupted(_, Signal::Term) => 143,
         }

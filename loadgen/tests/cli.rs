@@ -542,3 +542,46 @@ fn a_plan_says_what_would_run_and_runs_nothing() {
     let registered: Vec<_> = servers::arms().iter().map(|info| info.arm).collect();
     assert_eq!(listed, registered);
 }
+
+/// Interrupts a run once it is `ready`; the object that it prints.
+fn interrupted_run(flags: &[&str], ready: impl Fn(&mut Child)) -> Value {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_authbench"))
+        .args(["run", "--arm", "session@memory", "--allow-debug", "--format", "json"])
+        .args(flags)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    ready(&mut child);
+    let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_run_that_is_interrupted_prints_an_object_that_says_so() {
+    // A line tells that five seconds of Measure are over.
+    let measuring = |child: &mut Child| {
+        let mut byte = [0];
+        let read = child.stderr.as_mut().unwrap().read(&mut byte).unwrap();
+        assert_eq!(read, 1, "it ended by itself");
+    };
+    let run = interrupted_run(&["--users", "2", "--duration", "10m"], measuring);
+    assert_eq!(run["aborted"], true);
+    assert!(run["duration_s"].as_f64().unwrap() < 600.0 && run["requests"].as_u64().unwrap() > 0);
+
+    // Once there is a server, the logins of ten million users have begun or will soon.
+    let logging_in = |child: &mut Child| {
+        let children = format!("/proc/{0}/task/{0}/children", child.id());
+        while fs::read_to_string(&children).unwrap().is_empty() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    let users = ["--users", "10000000", "--connections", "4", "--duration", "10m"];
+    let run = interrupted_run(&users, logging_in);
+    assert_eq!((&run["aborted"], &run["requests"]), (&true.into(), &0.into()));
+    assert!(run["error"].as_str().unwrap().contains("interrupted"), "{run}");
+}

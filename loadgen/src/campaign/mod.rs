@@ -4,17 +4,18 @@
 //! The campaign does not know which experiment a trial belongs to, and computes no figure. A trial
 //! that fails leaves a record that says why, and the next one runs; only an interrupt or a disk
 //! that does not take the record ends the campaign, and every record written before stays whole.
+//! What a campaign that was ended before had done is not run again.
 
 mod gate;
 mod search;
 mod trial;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Interrupt, Result};
 use crate::experiment::{self, enough_valid};
 use crate::plan::{Plan, TrialPlan};
-use crate::record::{Attacked, Folder, Placement, TrialOutcome, TrialRecord};
+use crate::record::{Attacked, Begun, Placement, TrialOutcome, TrialRecord};
 
 pub use gate::Spared;
 pub use trial::{Probe, run_trial};
@@ -31,30 +32,37 @@ pub trait Progress {
     fn ended(&mut self, record: &TrialRecord);
 }
 
-/// Attacks every arm of a plan that is not spared, then runs every trial and writes its record.
+/// Attacks every arm of a plan that is not spared, then runs every trial that is not done yet and
+/// writes its record.
 ///
 /// # Errors
-/// `Target` when an arm does not hold against the attacks, before anything is timed; `Interrupted` when a signal comes, `Io` when a record cannot be written; else, after the last
-/// trial, `Target` when one failed and `Invalid` when a cell has no figure that may be used. The
-/// records are there in any case.
+/// `Target` when an arm does not hold against the attacks, before anything is timed; `Interrupted`
+/// when a signal comes, `Io` when a record cannot be written; else, after the last trial, `Target`
+/// when one failed and `Invalid` when a cell has no figure that may be used. The records are there in
+/// any case.
 pub fn run(
     plan: &Plan,
-    folder: &Folder,
+    begun: &Begun,
     placement: &Placement,
     spared: Spared,
     interrupt: &Interrupt,
     progress: &mut dyn Progress,
 ) -> Result<()> {
-    gate::pass(plan, folder, spared, interrupt, progress)?;
     let hash = plan.hash();
-    let mut records = Vec::new();
-    for trial in &plan.trials {
+    let mut records = begun.done.clone();
+    if records.len() < plan.trials.len() {
+        gate::pass(plan, &begun.folder, spared, interrupt, progress)?;
+    }
+    let done: BTreeSet<u32> = records.iter().map(|record| record.trial.index).collect();
+    for trial in plan.trials.iter().filter(|trial| !done.contains(&trial.index)) {
         progress.begins(trial);
-        let record = run_trial(&hash, trial, placement, interrupt)?;
-        folder.write_record(&record)?;
+        let mut record = run_trial(&hash, trial, placement, interrupt)?;
+        record.origin = Some(begun.origin.clone());
+        begun.folder.write_record(&record)?;
         progress.ended(&record);
         records.push(record);
     }
+    records.sort_by_key(|record| record.trial.index);
     judge(&records)
 }
 

@@ -35,6 +35,7 @@ pub fn run_trial(
     let mut record = TrialRecord {
         schema: RECORD_SCHEMA,
         plan: plan_hash.into(),
+        origin: None,
         trial: trial.clone(),
         started_unix_ms: now.as_millis() as u64,
         wall_ms: 0,

@@ -13,7 +13,9 @@ use crate::error::{Error, Result};
 use crate::experiment::{self, expand};
 use crate::plan::{Plan, TrialPlan};
 use crate::proc;
-use crate::record::{Attacked, CaseOutcome, Folder, TrialOutcome, TrialRecord};
+use crate::record::{
+    Attacked, Begun, CaseOutcome, Claim, Folder, Mixing, TrialOutcome, TrialRecord,
+};
 use crate::report::{Analysis, analyse};
 use crate::spec::{Overrides, Spec};
 
@@ -45,6 +47,14 @@ pub(super) struct CampaignArgs {
     /// Folder for records and report [default: results/NAME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Go on with the campaign in that folder, or begin one: trials that are complete are not run
+    /// again
+    #[arg(long)]
+    resume: bool,
+    /// Go on although the complete trials are from another machine or another build; the report
+    /// doubts such figures
+    #[arg(long, requires = "resume")]
+    mix: bool,
     /// Run a debug build all the same; its figures mean nothing
     #[arg(long, hide = true)]
     allow_debug: bool,
@@ -160,17 +170,25 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
     let host = proc::describe();
     let placement = proc::place(&host.cores);
     let interrupt = signals::listen()?;
-    let folder = Folder::create(&out, &plan, &host)?;
+    let claim = Claim::take(&out)?;
+    let begun = if args.resume && Folder::has_campaign(&out) {
+        let mixing = if args.mix { Mixing::Allowed } else { Mixing::Refused };
+        Folder::resume(&claim, &plan, &host, mixing)?
+    } else {
+        Folder::create(&claim, &plan, &host)?
+    };
+    let mut bar = Bar::new(&plan, &begun.done);
+    begun.remarks.iter().for_each(|remark| output::note(remark));
     output::note(&format!(
         "{}: {} trials, about {}, into {}",
         plan.name,
-        plan.trials.len(),
-        minutes(plan.expected_ms()),
+        plan.trials.len() - begun.done.len(),
+        bar.left(),
         out.display()
     ));
-    let mut bar = Bar::new(&plan);
-    let outcome = run(&plan, &folder, &placement, serve::spared, &interrupt, &mut bar);
+    let outcome = run(&plan, &begun, &placement, serve::spared, &interrupt, &mut bar);
     bar.finish();
+    let Begun { folder, .. } = begun;
     let records = folder.records(&plan)?;
     if records.is_empty() {
         return outcome;
@@ -183,14 +201,15 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
     let show = format!("{}", folder.root().join("report.html").display());
     if let Err(Error::Interrupted(_, signal)) = outcome {
         let text = format!(
-            "interrupted after {} of {} trials; their report is {show}",
+            "interrupted after {} of {} trials; --resume goes on with them, and their report so \
+             far is {show}",
             records.len(),
             plan.trials.len()
         );
         return Err(Error::Interrupted(text, signal));
     }
     outcome?;
-    summarise(&analyse(&plan, host, &records))?;
+    summarise(&analyse(&plan, folder.host()?, &records))?;
     output::line(&format!("\nReport: {show}"))?;
     Ok(())
 }
@@ -221,27 +240,32 @@ fn minutes(ms: u64) -> String {
 struct Bar {
     bar: Option<ProgressBar>,
     total_ms: u64,
+    /// What was done before this program began.
+    before_ms: u64,
     done_ms: u64,
     trials: usize,
     began: Instant,
 }
 
 impl Bar {
-    fn new(plan: &Plan) -> Self {
+    fn new(plan: &Plan, done: &[TrialRecord]) -> Self {
         let total_ms = plan.expected_ms();
+        let before_ms = done.iter().map(|record| record.trial.expected_ms()).sum();
         let bar = output::watched().then(|| {
             let bar = ProgressBar::with_draw_target(Some(total_ms), ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_position(before_ms);
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, total_ms, done_ms: 0, trials: plan.trials.len(), began: Instant::now() }
+        let (trials, began) = (plan.trials.len(), Instant::now());
+        Self { bar, total_ms, before_ms, done_ms: before_ms, trials, began }
     }
 
     /// Time that is left, from how the trials so far went beside what was expected of them.
     fn left(&self) -> String {
-        let pace = match self.done_ms {
+        let pace = match self.done_ms - self.before_ms {
             0 => 1.0,
             done => self.began.elapsed().as_millis() as f64 / done as f64,
         };

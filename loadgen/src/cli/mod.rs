@@ -5,6 +5,7 @@
 
 mod attack;
 mod campaign;
+mod compare;
 mod doctor;
 mod output;
 mod report;
@@ -42,6 +43,8 @@ enum Verb {
     Serve(serve::ServeArgs),
     /// Rebuild the report of a campaign from its records
     Report(report::ReportArgs),
+    /// Put two campaigns beside each other, and fail where a bound is broken
+    Compare(compare::CompareArgs),
     /// List the arms, and what each can and cannot do
     Schemes(schemes::SchemesArgs),
     /// Say whether this machine is fit to measure, and what it lacks
@@ -60,6 +63,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Attack(args) => attack::attack(&args),
         Verb::Serve(args) => serve::serve(args),
         Verb::Report(args) => report::report(&args),
+        Verb::Compare(args) => compare::compare(&args),
         Verb::Schemes(args) => schemes::schemes(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
     }

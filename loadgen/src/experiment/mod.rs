@@ -334,6 +334,7 @@ mod tests {
             actions,
             timeline: vec![],
             steal: 0.0,
+            origin: None,
             outcome: TrialOutcome::Complete,
         }
     }

@@ -230,6 +230,33 @@ impl Plan {
         self.trials.iter().map(TrialPlan::expected_ms).sum()
     }
 
+    /// What differs between two plans, each with its value here and there; nothing when they are
+    /// the same but for how they were asked for.
+    pub fn differences(&self, there: &Self) -> Vec<(&'static str, String, String)> {
+        let facts = |plan: &Self| {
+            [
+                ("name", plan.name.clone()),
+                ("seed", plan.seed.to_string()),
+                ("arms", plan.arms.join(",")),
+                ("baseline", plan.baseline.clone()),
+                ("reference", plan.reference.clone()),
+                ("experiments", plan.experiments.join(",")),
+                ("trials", plan.trials.len().to_string()),
+            ]
+        };
+        let mut found: Vec<_> = facts(self)
+            .into_iter()
+            .zip(facts(there))
+            .filter(|((_, here), (_, there))| here != there)
+            .map(|((name, here), (_, there))| (name, here, there))
+            .collect();
+        if found.is_empty() && self.hash() != there.hash() {
+            let short = |plan: &Self| plan.hash()[..12].to_string();
+            found.push(("levels or lengths of trials, plan", short(self), short(there)));
+        }
+        found
+    }
+
     /// SHA-256 of the plan's JSON, in hex: records of another plan do not mix with it. How the plan
     /// was asked for does not count: the same campaign file has many paths.
     ///

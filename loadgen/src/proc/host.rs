@@ -31,6 +31,7 @@ pub fn describe() -> Host {
         compiler: env!("AUTHBENCH_RUSTC").into(),
         lockfile_sha256: sha256_hex(include_bytes!("../../../Cargo.lock")),
         allocator: "jemalloc".into(),
+        machine_id: machine_id(),
         kernel: format!("{} {}", "Linux", rustix::system::uname().release().to_string_lossy()),
         cpu_model: system
             .as_ref()
@@ -59,6 +60,14 @@ pub fn describe() -> Host {
 
 fn line(path: &str) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_string())
+}
+
+/// A digest of the machine's number: the number itself is not to be published (machine-id(5)).
+fn machine_id() -> Option<String> {
+    let number = line("/etc/machine-id").filter(|number| !number.is_empty())?;
+    let mut digest = sha256_hex(format!("authbench {number}").as_bytes());
+    digest.truncate(16);
+    Some(digest)
 }
 
 fn binary_hash() -> String {

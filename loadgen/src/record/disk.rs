@@ -3,57 +3,47 @@
 //!
 //! A file is written once and whole: to a temporary file beside it, flushed to the disk, renamed
 //! over the name, and the folder flushed. Whatever ends the program, a file that has its name is
-//! complete. A reader refuses what a newer program wrote, and names the file that it cannot read.
+//! complete. Records and the host carry a checksum; the plan's hash is in every record. A reader
+//! refuses what a newer program wrote, and names the file that it cannot read.
 
 use std::fs;
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::seal::{Fault, Form, read, seal};
 use super::{ATTACKS_SCHEMA, AttackRecord, Host, RECORD_SCHEMA, TrialRecord};
 use crate::error::{Error, Result};
 use crate::plan::{PLAN_SCHEMA, Plan};
 
+/// Records and hosts: those of schema 1 had no checksum.
+const SEALED: Form = Form { known: 1..=RECORD_SCHEMA, sealed_from: 2 };
+const PLANS: Form = Form { known: PLAN_SCHEMA..=PLAN_SCHEMA, sealed_from: u32::MAX };
+const ATTACKED: Form = Form { known: 1..=ATTACKS_SCHEMA, sealed_from: 1 };
+
 /// The file with the attacks on the arms.
 const ATTACKS: &str = "attacks.json";
+
+/// How temporary files begin and end.
+const TEMPORARY: (&str, &str) = (".authbench-", ".tmp");
 
 /// The folder of one campaign.
 #[derive(Clone, Debug)]
 pub struct Folder {
-    root: PathBuf,
+    pub(super) root: PathBuf,
+}
+
+/// What was found in the place of a record.
+pub(super) enum Read {
+    /// A record of the plan.
+    Record(Box<TrialRecord>),
+    /// Something else: a sentence that goes on after the file's name.
+    Unusable(String),
 }
 
 impl Folder {
-    /// Makes a new folder, with the plan and the host in it.
-    ///
-    /// # Errors
-    /// `Config` when a campaign is there already, `Io` when it cannot be written.
-    pub fn create(root: &Path, plan: &Plan, host: &Host) -> Result<Self> {
-        let folder = Self { root: root.into() };
-        let taken = || {
-            Error::Config(format!(
-                "{} holds a campaign already; name another folder with --out, or delete it",
-                root.display()
-            ))
-        };
-        if folder.root.join("plan.json").exists() {
-            return Err(taken());
-        }
-        fs::create_dir_all(root).map_err(|e| Error::io("cannot be made", root, e))?;
-        // Of two campaigns that begin at the same instant, one makes this folder.
-        let trials = folder.trials();
-        match fs::create_dir(&trials) {
-            Ok(()) => {}
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => return Err(taken()),
-            Err(e) => return Err(Error::io("cannot be made", &trials, e)),
-        }
-        folder.write_json("host.json", host)?;
-        folder.write_json("plan.json", plan)?;
-        Ok(folder)
-    }
-
     /// Opens the folder of a campaign that has begun.
     ///
     /// # Errors
@@ -73,7 +63,7 @@ impl Folder {
         &self.root
     }
 
-    fn trials(&self) -> PathBuf {
+    pub(super) fn trials(&self) -> PathBuf {
         self.root.join("trials")
     }
 
@@ -82,7 +72,7 @@ impl Folder {
     /// # Errors
     /// `Io` or `Config` when it cannot be read.
     pub fn plan(&self) -> Result<Plan> {
-        read_json(&self.root.join("plan.json"), PLAN_SCHEMA)
+        read_file(&self.root.join("plan.json"), &PLANS)
     }
 
     /// The machine it ran on.
@@ -90,7 +80,7 @@ impl Folder {
     /// # Errors
     /// `Io` or `Config` when it cannot be read.
     pub fn host(&self) -> Result<Host> {
-        read_json(&self.root.join("host.json"), RECORD_SCHEMA)
+        self.read_sealed("host.json")
     }
 
     /// The records, in the order of the plan.
@@ -98,23 +88,17 @@ impl Folder {
     /// # Errors
     /// `Io` or `Config` when one cannot be read, is not of this plan, or has lost a request.
     pub fn records(&self, plan: &Plan) -> Result<Vec<TrialRecord>> {
-        let hash = plan.hash();
-        let trials = self.trials();
-        let entries = fs::read_dir(&trials).map_err(|e| Error::io("cannot be read", &trials, e))?;
         let mut records = Vec::new();
-        for entry in entries {
-            let path = entry.map_err(|e| Error::io("cannot be read", &trials, e))?.path();
-            if path.extension().is_some_and(|extension| extension == "json") {
-                let record = read_json::<TrialRecord>(&path, RECORD_SCHEMA)?;
-                let refuse = |why| Error::Config(format!("{}: {why}", path.display()));
-                let planned = plan.trials.get(record.trial.index as usize);
-                if record.plan != hash || planned != Some(&record.trial) {
-                    return Err(refuse("is no record of the plan beside it"));
+        for path in self.record_files()? {
+            match self.read_record(&path, plan)? {
+                Read::Record(record) => records.push(*record),
+                Read::Unusable(why) => {
+                    return Err(Error::Config(format!(
+                        "{}: {why}; `authbench campaign ... --resume` sets it aside and runs its \
+                         trial again",
+                        path.display()
+                    )));
                 }
-                if !record.loads().all(|load| load.counts.balanced()) {
-                    return Err(refuse("its counts do not add up, so it was changed"));
-                }
-                records.push(record);
             }
         }
         records.sort_by_key(|record| record.trial.index);
@@ -130,7 +114,7 @@ impl Folder {
         if !path.exists() {
             return Ok(None);
         }
-        let attacks = read_json::<AttackRecord>(&path, ATTACKS_SCHEMA)?;
+        let attacks = read_file::<AttackRecord>(&path, &ATTACKED)?;
         if attacks.plan != plan.hash() {
             return Err(Error::Config(format!(
                 "{}: is no record of the plan beside it",
@@ -145,7 +129,40 @@ impl Folder {
     /// # Errors
     /// `Io` when they cannot be written.
     pub fn write_attacks(&self, attacks: &AttackRecord) -> Result<()> {
-        self.write_json(ATTACKS, attacks)
+        self.write_sealed(ATTACKS, attacks)
+    }
+
+    /// The files in which records stand, in the order of their names.
+    pub(super) fn record_files(&self) -> Result<Vec<PathBuf>> {
+        let mut files = entries(&self.trials())?;
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        Ok(files)
+    }
+
+    /// Reads what should be the record of a trial of this plan.
+    ///
+    /// # Errors
+    /// `Io` when it cannot be read, `Config` when a newer authbench wrote it.
+    pub(super) fn read_record(&self, path: &Path, plan: &Plan) -> Result<Read> {
+        let bytes = fs::read(path).map_err(|e| Error::io("cannot be read", path, e))?;
+        let unusable = |why: &str| Ok(Read::Unusable(why.into()));
+        let record: TrialRecord = match read(&bytes, &SEALED) {
+            Ok(record) => record,
+            Err(Fault::Broken(why)) => return Ok(Read::Unusable(why)),
+            Err(Fault::Unknown(why)) => return Err(refuse(path, &why)),
+        };
+        let planned = plan.trials.get(record.trial.index as usize);
+        if record.plan != plan.hash() || planned != Some(&record.trial) {
+            return unusable("is no record of the plan beside it");
+        }
+        let stem = record.trial.file_stem();
+        if path.file_stem().is_none_or(|found| found != stem.as_str()) {
+            return unusable("has not the name of its trial");
+        }
+        if !record.loads().all(|load| load.counts.balanced()) {
+            return unusable("is not what was written: its counts do not add up");
+        }
+        Ok(Read::Record(Box::new(record)))
     }
 
     /// Writes the record of a trial.
@@ -153,7 +170,7 @@ impl Folder {
     /// # Errors
     /// `Io` when it cannot be written.
     pub fn write_record(&self, record: &TrialRecord) -> Result<()> {
-        self.write_json(&format!("trials/{}.json", record.trial.file_stem()), record)
+        self.write_sealed(&format!("trials/{}.json", record.trial.file_stem()), record)
     }
 
     /// Writes a file of the report.
@@ -164,13 +181,47 @@ impl Folder {
         write_atomically(&self.root.join(name), text.as_bytes())
     }
 
-    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
+    pub(super) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
         let path = self.root.join(name);
         let mut bytes = serde_json::to_vec_pretty(value)
             .map_err(|e| Error::Bug(format!("{}: {e}", path.display())))?;
         bytes.push(b'\n');
         write_atomically(&path, &bytes)
     }
+
+    pub(super) fn write_sealed(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        let path = self.root.join(name);
+        let bytes = seal(value).map_err(|e| Error::Bug(format!("{}: {e}", path.display())))?;
+        write_atomically(&path, &bytes)
+    }
+
+    pub(super) fn read_sealed<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        read_file(&self.root.join(name), &SEALED)
+    }
+
+    /// Removes what a killed campaign was writing. Only who has claimed the folder may do so.
+    pub(super) fn sweep(&self) -> Result<()> {
+        let (first, last) = TEMPORARY;
+        for path in [entries(&self.root)?, entries(&self.trials())?].concat() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with(first) && name.ends_with(last) {
+                fs::remove_file(&path).map_err(|e| Error::io("cannot be removed", &path, e))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What stands in a folder, in the order of the names.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let fail = |e| Error::io("cannot be read", folder, e);
+    let entries = fs::read_dir(folder).map_err(fail)?;
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<std::io::Result<_>>()
+        .map_err(fail)?;
+    paths.sort();
+    Ok(paths)
 }
 
 /// Writes a file whole or not at all: temporary file, flush, rename, flush of the folder.
@@ -188,8 +239,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let path = target.as_path();
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
-        .prefix(".authbench-")
-        .suffix(".tmp")
+        .prefix(TEMPORARY.0)
+        .suffix(TEMPORARY.1)
         .tempfile_in(folder)
         .map_err(fail)?;
     file.write_all(bytes).map_err(fail)?;
@@ -205,27 +256,21 @@ fn make_readable(file: &fs::File) -> std::io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(0o644))
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path, known: u32) -> Result<T> {
-    #[derive(serde::Deserialize)]
-    struct Version {
-        schema: u32,
-    }
-    let text = fs::read_to_string(path).map_err(|e| Error::io("cannot be read", path, e))?;
-    let refuse = |why: String| Error::Config(format!("{}: {why}", path.display()));
-    let Version { schema } = serde_json::from_str(&text)
-        .map_err(|e| refuse(format!("is no complete result of authbench: {e}")))?;
-    if schema != known {
-        return Err(refuse(format!(
-            "has schema {schema}, and this authbench reads schema {known}; use the version of \
-             authbench that wrote it"
-        )));
-    }
-    serde_json::from_str(&text).map_err(|e| refuse(format!("is no result of authbench: {e}")))
+fn read_file<T: DeserializeOwned>(path: &Path, form: &Form) -> Result<T> {
+    let bytes = fs::read(path).map_err(|e| Error::io("cannot be read", path, e))?;
+    read(&bytes, form).map_err(|fault| match fault {
+        Fault::Broken(why) | Fault::Unknown(why) => refuse(path, &why),
+    })
+}
+
+fn refuse(path: &Path, why: &str) -> Error {
+    Error::Config(format!("{}: {why}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Claim;
 
     fn plan() -> Plan {
         Plan {
@@ -259,12 +304,15 @@ mod tests {
     fn a_folder_reads_back_and_is_not_used_twice() {
         let dir = tempfile::tempdir().unwrap();
         let host = Host { schema: RECORD_SCHEMA, ..Host::default() };
-        let folder = Folder::create(dir.path(), &plan(), &host).unwrap();
+        let claim = Claim::take(dir.path()).unwrap();
+        let folder = Folder::create(&claim, &plan(), &host).unwrap().folder;
         assert_eq!(Folder::open(dir.path()).unwrap().plan().unwrap(), plan());
         assert_eq!(folder.host().unwrap(), host);
         assert_eq!(folder.records(&plan()).unwrap(), []);
-        let twice = Folder::create(dir.path(), &plan(), &host).unwrap_err();
+        let twice = Folder::create(&claim, &plan(), &host).unwrap_err();
         assert_eq!(twice.exit_code(), 2);
+        assert!(twice.to_string().contains("--resume"), "{twice}");
+        drop(claim);
         let left: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left.len(), 3, "no temporary file is left: {left:?}");
@@ -273,7 +321,8 @@ mod tests {
     #[test]
     fn attacks_read_back_and_those_of_another_plan_are_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::create(dir.path(), &plan(), &Host::default()).unwrap();
+        let claim = Claim::take(dir.path()).unwrap();
+        let folder = Folder::create(&claim, &plan(), &Host::default()).unwrap().folder;
         assert_eq!(folder.attacks(&plan()).unwrap(), None, "an older folder has none");
         let arms = vec![crate::record::Attacked::spared("none", "it is the floor")];
         let attacks = AttackRecord { schema: ATTACKS_SCHEMA, plan: plan().hash(), arms };
@@ -287,7 +336,8 @@ mod tests {
     #[test]
     fn no_beginning_of_a_file_is_taken_for_the_whole() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::create(dir.path(), &plan(), &Host::default()).unwrap();
+        let claim = Claim::take(dir.path()).unwrap();
+        let folder = Folder::create(&claim, &plan(), &Host::default()).unwrap().folder;
         let path = dir.path().join("plan.json");
         let whole = fs::read(&path).unwrap();
         for end in 0..whole.len() - 2 {

@@ -19,6 +19,9 @@ pub struct Host {
     pub lockfile_sha256: String,
     /// The allocator of both sides.
     pub allocator: String,
+    /// A digest of the machine's own number (`machine-id`), in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_id: Option<String>,
     /// Operating system and kernel.
     pub kernel: String,
     /// Processor.

@@ -5,12 +5,16 @@
 //! this program knows is refused. No figure here is derived from another but for sums.
 
 mod attack;
+mod claim;
 mod client;
 mod disk;
 mod doubt;
 mod hdr_log;
 mod histogram;
 mod host;
+mod origin;
+mod resume;
+mod seal;
 mod search;
 mod users;
 
@@ -19,18 +23,22 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use attack::{ATTACKS_SCHEMA, AttackRecord, Attacked, CaseOutcome, CaseRecord};
+pub use claim::Claim;
 pub use client::ClientUse;
 pub use disk::{Folder, write_atomically};
 pub use doubt::{Doubt, SAMPLES_BEYOND};
 pub use histogram::Histogram;
 pub use host::Host;
+pub use origin::Origin;
+pub use resume::{Begun, Mixing};
 pub use search::{ProbeRecord, ProbeVerdict, SearchRecord};
 pub use users::{GrowRecord, Refusal};
 
 use crate::plan::TrialPlan;
 
-/// Version of the records' form on disk.
-pub const RECORD_SCHEMA: u32 = 1;
+/// Version of the records' form on disk. The first had no checksum and no origin; it can still be
+/// read.
+pub const RECORD_SCHEMA: u32 = 2;
 
 /// Everything about one trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +47,9 @@ pub struct TrialRecord {
     pub schema: u32,
     /// Hash of the plan it belongs to.
     pub plan: String,
+    /// Where it is from; `None` in records of schema 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// What was to be done.
     pub trial: TrialPlan,
     /// When it began, milliseconds since 1970 by the wall clock.

@@ -1,14 +1,14 @@
 //! What makes figures doubtful: the doubts of trials, gathered by kind and place, and those of the
 //! machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::compare::NoiseFloor;
 use crate::experiment::{self, metric};
 use crate::plan::Plan;
-use crate::record::{Doubt, Host, TrialOutcome, TrialRecord};
+use crate::record::{Doubt, Host, Origin, TrialOutcome, TrialRecord};
 use crate::units::grouped;
 
 /// The place of a doubt about every figure.
@@ -128,6 +128,33 @@ fn host_doubts(host: &Host, records: &[TrialRecord]) -> Vec<Doubt> {
             "debug_build",
             "this is a debug build: its figures are those of unoptimised code".into(),
             "build with --release",
+        );
+    }
+    let origins = || records.iter().map(|record| record.origin.as_ref());
+    let places: BTreeSet<_> = origins().map(|origin| origin.map(Origin::place)).collect();
+    if places.len() > 1 {
+        doubt(
+            false,
+            "mixed",
+            format!(
+                "trials of {} machines or programs are mixed, and figures of this page are of them \
+                 together",
+                places.len()
+            ),
+            "run the campaign on one machine with one build",
+        );
+    }
+    let starts: BTreeSet<_> = origins().flatten().map(|origin| origin.start).collect();
+    if starts.len() > 1 {
+        doubt(
+            false,
+            "resumed",
+            format!(
+                "the campaign was interrupted and resumed: it was run in {} parts",
+                starts.len()
+            ),
+            "the machine may have changed between them: repeat it in one go before quoting \
+             absolute figures",
         );
     }
     if records.iter().any(|record| record.placement.shared()) {

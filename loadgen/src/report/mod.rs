@@ -8,6 +8,7 @@
 mod analysis;
 mod answer;
 mod attacks;
+mod changes;
 mod chart;
 mod compare;
 mod csv;
@@ -22,6 +23,7 @@ mod table;
 mod words;
 
 pub use analysis::{Analysis, ExperimentSummary, analyse};
+pub use changes::{Bound, Changes, Judgement, Outcome, Side, changes};
 pub use compare::{ComparedAs, Comparison, Family, NoiseFloor};
 pub use doubts::DoubtSummary;
 pub use estimates::Measurement;

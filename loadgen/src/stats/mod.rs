@@ -10,6 +10,7 @@
 mod bootstrap;
 mod compare;
 mod holm;
+mod independent;
 mod interval;
 mod judge;
 mod order;
@@ -23,6 +24,9 @@ use serde::{Deserialize, Serialize};
 pub use bootstrap::{REPLICATES, Resampled, draws};
 pub use compare::Moments;
 pub use holm::holm;
+pub use independent::{
+    Apart, ApartQuestion, Independent, independent_difference, independent_ratio, judge_apart,
+};
 pub use interval::{
     Scale, estimate, log_ratios, paired_difference, paired_ratio, resampled, resampled_difference,
     resampled_ratio,

@@ -199,9 +199,17 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let load = drive(&driver, &plan, args.seed, server.as_ref(), &mut began);
     let obituary = server.as_mut().and_then(Server::obituary);
     let load = match (load, &obituary) {
-        (Err(_), Some(obituary)) => return Err(Error::Target(obituary.clone())),
-        (load, _) => load?,
+        (Err(_), Some(obituary)) => Err(Error::Target(obituary.clone())),
+        (load, _) => load,
     };
+    if let (Err(error), Format::Json) = (&load, args.format) {
+        // Whoever reads an object gets one, though there was no load to tell of.
+        let nothing = serde_json::json!({
+            "target": target.name, "aborted": true, "requests": 0, "error": error.to_string(),
+        });
+        output::line(&format!("{nothing:#}"))?;
+    }
+    let load = load?;
     let summary = Summary::new(&target.name, &plan, &load);
     print(&summary, args.format)?;
     let written = match &args.hdr_log {

@@ -74,6 +74,7 @@ fn record(plan: &Plan, trial: &TrialPlan) -> TrialRecord {
     TrialRecord {
         schema: RECORD_SCHEMA,
         plan: plan.hash(),
+        origin: None,
         trial: trial.clone(),
         started_unix_ms: 1_798_761_600_000 + u64::from(trial.index) * 2000,
         wall_ms: 1900,

@@ -1,0 +1,192 @@
+//! Beginning a campaign in a folder, and going on with one that was ended before its last trial.
+//!
+//! What counts as done is decided by key: a complete record of the same plan (which holds the
+//! seed), from the same program on the same machine, whose checksum holds. Everything else is run
+//! again, and a file that cannot be used is set aside and never deleted. What must not be mixed is
+//! refused before anything in the folder is touched.
+
+use std::fs;
+use std::path::Path;
+
+use super::disk::Read;
+use super::{Claim, Folder, Host, Origin, TrialOutcome, TrialRecord};
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+
+/// Whether trials of several machines or programs may stand in one campaign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mixing {
+    /// No.
+    Refused,
+    /// Yes; the report will doubt its figures.
+    Allowed,
+}
+
+/// A campaign whose trials may be run.
+#[derive(Debug)]
+pub struct Begun {
+    /// Its folder.
+    pub folder: Folder,
+    /// What the trials from here on say of their origin.
+    pub origin: Origin,
+    /// The trials that need not be run, in the order of the plan.
+    pub done: Vec<TrialRecord>,
+    /// What the user should know, a sentence each.
+    pub remarks: Vec<String>,
+}
+
+impl Folder {
+    /// Whether a campaign has begun there.
+    pub fn has_campaign(root: &Path) -> bool {
+        root.join("plan.json").exists()
+    }
+
+    /// Begins a campaign: a folder with the plan and the host in it.
+    ///
+    /// # Errors
+    /// `Config` when a campaign is there already, `Io` when it cannot be written.
+    pub fn create(claim: &Claim, plan: &Plan, host: &Host) -> Result<Begun> {
+        let folder = Self { root: claim.root().into() };
+        let root = folder.root.display();
+        if Self::has_campaign(&folder.root) {
+            return Err(Error::Config(format!(
+                "{root} holds a campaign already; go on with it with --resume, name another folder \
+                 with --out, or delete it"
+            )));
+        }
+        let trials = folder.trials();
+        fs::create_dir_all(&trials).map_err(|e| Error::io("cannot be made", &trials, e))?;
+        // A campaign that was killed before its plan was there has no record.
+        if !folder.record_files()?.is_empty() {
+            return Err(Error::Config(format!(
+                "{root} holds records without the plan.json that they belong to; put it back, or \
+                 name another folder with --out"
+            )));
+        }
+        folder.sweep()?;
+        folder.write_sealed("host.json", host)?;
+        folder.write_json("plan.json", plan)?;
+        Ok(Begun { folder, origin: host.origin(1), done: vec![], remarks: vec![] })
+    }
+
+    /// Goes on with the campaign that has begun there.
+    ///
+    /// # Errors
+    /// `Config` when it is another campaign, or its trials are from another machine or program and
+    /// mixing is refused; `Io` when the folder cannot be read or written.
+    pub fn resume(claim: &Claim, plan: &Plan, host: &Host, mixing: Mixing) -> Result<Begun> {
+        let folder = Self::open(claim.root())?;
+        let root = folder.root.display();
+        let stored = folder.plan()?;
+        let other = plan.differences(&stored);
+        if !other.is_empty() {
+            return Err(Error::Config(format!(
+                "{root} holds another campaign than the one that is to be resumed ({}); give the \
+                 same campaign and flags, or name another folder with --out",
+                listed(&other)
+            )));
+        }
+        let mut unusable = Vec::new();
+        let mut readable = Vec::new();
+        for path in folder.record_files()? {
+            match folder.read_record(&path, plan)? {
+                Read::Record(record) => readable.push(*record),
+                Read::Unusable(why) => unusable.push((path, why)),
+            }
+        }
+        let start = readable.iter().map(start_of).max().unwrap_or(0) + 1;
+        let mut done = readable;
+        done.retain(|record| record.outcome == TrialOutcome::Complete);
+        done.sort_by_key(|record| record.trial.index);
+        let first = folder.host()?;
+        let origin = host.origin(start);
+        folder.require_unmixed(&done, &first, host, mixing)?;
+
+        let mut remarks = Vec::new();
+        for (path, why) in unusable {
+            let aside = set_aside(&path)?;
+            remarks.push(format!(
+                "{}: {why}; it is kept as {aside}, and its trial is run again",
+                path.display()
+            ));
+        }
+        folder.sweep()?;
+        if done.is_empty() {
+            folder.write_sealed("host.json", host)?;
+        } else if !first.origin(start).same_place(&origin) {
+            folder.write_sealed(&origin.host_file(), host)?;
+        }
+        remarks.push(format!("{} of {} trials are done already", done.len(), plan.trials.len()));
+        Ok(Begun { folder, origin, done, remarks })
+    }
+
+    /// Refuses to put trials of this machine and program beside those of another.
+    fn require_unmixed(
+        &self,
+        done: &[TrialRecord],
+        first: &Host,
+        host: &Host,
+        mixing: Mixing,
+    ) -> Result<()> {
+        let here = host.origin(0);
+        // Records of schema 1 say nothing of their origin: all of a campaign were from one place.
+        let origin = |record: &TrialRecord| record.origin.clone().unwrap_or(first.origin(0));
+        let foreign: Vec<Origin> =
+            done.iter().map(origin).filter(|origin| !origin.same_place(&here)).collect();
+        let Some(one) = foreign.first() else { return Ok(()) };
+        // An unoptimised build makes figures of another kind: no wish makes them comparable.
+        let other_kind = first.profile != host.profile;
+        if mixing == Mixing::Allowed && !other_kind {
+            return Ok(());
+        }
+        let described = if first.origin(0).same_place(one) {
+            Some(first.clone())
+        } else {
+            self.read_sealed(&one.host_file()).ok()
+        };
+        let what = described.map_or_else(
+            || format!("program {}", one.binary_sha256),
+            |there| listed(&host.differences(&there)),
+        );
+        let remedy = if other_kind {
+            "a debug and a release build never mix: name another folder with --out"
+        } else {
+            "go on there, name another folder with --out, or mix them with --mix, which the report \
+             will doubt"
+        };
+        Err(Error::Config(format!(
+            "{}: {} of its {} complete trials are from another machine or program ({what}); \
+             {remedy}",
+            self.root.display(),
+            foreign.len(),
+            done.len(),
+        )))
+    }
+}
+
+fn start_of(record: &TrialRecord) -> u32 {
+    record.origin.as_ref().map_or(1, |origin| origin.start)
+}
+
+/// `kernel: Linux 6.8 there, Linux 6.9 here; ...`
+fn listed(differences: &[(&'static str, String, String)]) -> String {
+    let one = |(what, here, there): &(&str, String, String)| {
+        format!("{what}: {there} there, {here} here")
+    };
+    differences.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// Takes a file out of the records without losing it; its new name.
+fn set_aside(path: &Path) -> Result<String> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    for count in 1.. {
+        let number = if count == 1 { String::new() } else { format!("-{count}") };
+        let aside = format!("{name}.unusable{number}");
+        let target = path.with_file_name(&aside);
+        if !target.exists() {
+            fs::rename(path, target).map_err(|e| Error::io("cannot be set aside", path, e))?;
+            return Ok(aside);
+        }
+    }
+    Err(Error::Bug("all numbers are used up".into()))
+}

@@ -1,0 +1,332 @@
+//! Two campaigns beside each other: what changed from A to B, figure by figure.
+//!
+//! A change is B divided by A, estimated from the trials of each, and gets a verdict like every
+//! other comparison. Nothing is paired: the campaigns share no block, and perhaps no machine and no
+//! plan, which is said and not hidden. A figure that may not be used in one of them gets no
+//! verdict.
+
+mod bound;
+mod text;
+
+use serde::Serialize;
+
+use super::analysis::Analysis;
+use super::compare::MARGIN;
+use super::doubts::WHOLE;
+use super::estimates::Measurement;
+use crate::experiment::{family, metric};
+use crate::plan::Plan;
+use crate::stats::{
+    Apart, ApartQuestion, Estimate, Independent, Resampled, Scale, Verdict, independent_difference,
+    independent_ratio, judge_apart,
+};
+
+pub use bound::{Bound, Judgement, Outcome};
+
+/// Two campaigns beside each other.
+#[derive(Clone, Debug, Serialize)]
+pub struct Changes {
+    /// The campaign that is compared with.
+    pub a: Side,
+    /// The campaign that is compared.
+    pub b: Side,
+    /// What of plan, program and machine differs.
+    pub differences: Vec<Difference>,
+    /// The relative change that counts as none.
+    pub margin: f64,
+    /// Every figure that both have.
+    pub changes: Vec<Change>,
+    /// Cells that only the first has, in words.
+    pub only_in_a: Vec<String>,
+    /// Cells that only the second has, in words.
+    pub only_in_b: Vec<String>,
+}
+
+/// One of the two campaigns.
+#[derive(Clone, Debug, Serialize)]
+pub struct Side {
+    /// How it was named: its folder.
+    pub label: String,
+    /// Name of the campaign.
+    pub campaign: String,
+    /// Hash of its plan.
+    pub plan: String,
+    /// When its first trial began, milliseconds since 1970.
+    pub started_unix_ms: u64,
+    /// Trials that were planned.
+    pub trials_planned: usize,
+    /// Trials that were carried out.
+    pub trials_complete: usize,
+    /// Whether any of its figures may be used.
+    pub usable: bool,
+    /// What makes its figures doubtful, where that goes for all of them or forbids their use.
+    pub doubts: Vec<String>,
+}
+
+/// A fact that differs between the two campaigns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// What it is.
+    pub what: &'static str,
+    /// Its value in the first.
+    pub a: String,
+    /// Its value in the second.
+    pub b: String,
+}
+
+/// What became of one figure.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Change {
+    /// The experiment.
+    pub experiment: String,
+    /// The arm.
+    pub arm: String,
+    /// Users who were logged in; `None` for a figure of all levels.
+    pub users: Option<u64>,
+    /// Connections that carried the load.
+    pub connections: u32,
+    /// The rate that was asked for, requests a second.
+    pub rate: Option<f64>,
+    /// Name of the metric.
+    pub metric: &'static str,
+    /// Its unit.
+    pub unit: &'static str,
+    /// The figure in the first campaign.
+    pub a: Estimate,
+    /// The figure in the second.
+    pub b: Estimate,
+    /// The second divided by the first; `None` where a trial's value is not positive.
+    pub ratio: Option<Estimate>,
+    /// The second minus the first, in the metric's unit.
+    pub difference: Estimate,
+    /// What the ratio says or, where there is none, the difference, after the correction for the
+    /// number of comparisons in its family.
+    pub verdict: Verdict,
+    /// Whether both figures may be used; the verdict is inconclusive where they may not.
+    pub valid: bool,
+    #[serde(skip)]
+    question: Option<ApartQuestion>,
+}
+
+/// Puts two campaigns beside each other, each given by its label, its plan and its analysis.
+pub fn changes(a: (&str, &Plan, &Analysis), b: (&str, &Plan, &Analysis)) -> Changes {
+    let usable = a.2.usable() && b.2.usable();
+    let (mut changes, mut only_in_a) = (Vec::new(), Vec::new());
+    for one in &a.2.measurements {
+        match b.2.measurements.iter().find(|other| same_figure(one, other)) {
+            Some(other) => changes.extend(change(one, other, usable)),
+            None => only_in_a.push(place(one)),
+        }
+    }
+    judge_families(&mut changes);
+    let missing = |m: &&Measurement| !a.2.measurements.iter().any(|other| same_figure(m, other));
+    let mut only_in_b: Vec<String> = b.2.measurements.iter().filter(missing).map(place).collect();
+    only_in_a.dedup();
+    only_in_b.dedup();
+    let facts = a.1.differences(b.1).into_iter().chain(a.2.host.differences(&b.2.host));
+    Changes {
+        a: side(a.0, a.2),
+        b: side(b.0, b.2),
+        differences: facts.map(|(what, a, b)| Difference { what, a, b }).collect(),
+        margin: MARGIN,
+        changes,
+        only_in_a,
+        only_in_b,
+    }
+}
+
+fn same_figure(one: &Measurement, other: &Measurement) -> bool {
+    one.rate == other.rate
+        && (&one.experiment, &one.arm, one.metric, one.users, one.connections)
+            == (&other.experiment, &other.arm, other.metric, other.users, other.connections)
+}
+
+/// Where a figure stands: `scaling, jwt-hs256 at 1,000 users`.
+fn place(m: &Measurement) -> String {
+    format!("{}, {}{}", m.experiment, m.arm, at(m.users))
+}
+
+fn at(users: Option<u64>) -> String {
+    users.map_or_else(String::new, |users| format!(" at {} users", crate::units::grouped(users)))
+}
+
+fn side(label: &str, analysis: &Analysis) -> Side {
+    let grave = |d: &&super::DoubtSummary| {
+        d.doubt.invalidates || d.places.iter().any(|place| place == WHOLE)
+    };
+    Side {
+        label: label.into(),
+        campaign: analysis.name.clone(),
+        plan: analysis.plan.clone(),
+        started_unix_ms: analysis.started_unix_ms,
+        trials_planned: analysis.trials_planned,
+        trials_complete: analysis.trials_complete,
+        usable: analysis.usable(),
+        doubts: analysis.doubts.iter().filter(grave).map(|d| d.doubt.what.clone()).collect(),
+    }
+}
+
+fn change(one: &Measurement, other: &Measurement, usable: bool) -> Option<Change> {
+    let (ratio, difference) = match (&one.resampled, &other.resampled) {
+        (Some(a), Some(b)) => resampled(one, a, other, b)?,
+        _ => {
+            let values = |m: &Measurement| m.by_block.values().copied().collect::<Vec<f64>>();
+            let (a, b) = (values(one), values(other));
+            (independent_ratio(&b, &a), independent_difference(&b, &a)?)
+        }
+    };
+    let valid = usable && one.valid && other.valid;
+    let question = match &ratio {
+        _ if !valid => None,
+        Some(ratio) => ratio.apart.map(|apart| ApartQuestion { apart, of_ratio: true }),
+        None => difference.apart.map(|apart| ApartQuestion { apart, of_ratio: false }),
+    };
+    Some(Change {
+        experiment: one.experiment.clone(),
+        arm: one.arm.clone(),
+        users: one.users,
+        connections: one.connections,
+        rate: one.rate,
+        metric: one.metric,
+        unit: one.unit,
+        a: one.estimate.clone(),
+        b: other.estimate.clone(),
+        ratio: ratio.map(|ratio| ratio.estimate),
+        difference: difference.estimate,
+        verdict: Verdict::Inconclusive,
+        valid,
+        question,
+    })
+}
+
+/// The ratio and the difference of what single trials have no value of: its standard errors come
+/// from campaigns drawn anew.
+fn resampled(
+    one: &Measurement,
+    a: &Resampled,
+    other: &Measurement,
+    b: &Resampled,
+) -> Option<(Option<Independent>, Independent)> {
+    let (a, b) = (a.moments()?, b.moments()?);
+    let apart = Apart::between(b, a);
+    let estimate = |point, interval, method: &str| Estimate {
+        point,
+        interval,
+        n: a.n.min(b.n),
+        method: method.into(),
+    };
+    let point = other.estimate.point - one.estimate.point;
+    Some(match metric(one.metric).scale {
+        // What is compared as a ratio was drawn as a logarithm.
+        Scale::Log => {
+            let (lo, hi) = apart.interval();
+            let method = "ratio, bootstrap over blocks, Welch's t on logs";
+            let estimate_of = estimate(apart.mean.exp(), Some((lo.exp(), hi.exp())), method);
+            let plain = estimate(point, None, "difference of the points");
+            (
+                Some(Independent { estimate: estimate_of, apart: Some(apart) }),
+                Independent { estimate: plain, apart: None },
+            )
+        }
+        Scale::Linear => {
+            let method = "difference, bootstrap over blocks, Welch's t";
+            let estimate = estimate(point, Some(apart.interval()), method);
+            (None, Independent { estimate, apart: Some(apart) })
+        }
+    })
+}
+
+/// Gives verdicts, family by family, as within a campaign.
+fn judge_families(changes: &mut [Change]) {
+    let key = |change: &Change| (change.experiment.clone(), family(metric(change.metric)));
+    let mut families = std::collections::BTreeMap::new();
+    for change in changes {
+        families.entry(key(change)).or_insert_with(Vec::new).push(change);
+    }
+    for family in families.values_mut() {
+        let questions: Vec<_> = family.iter().map(|change| change.question).collect();
+        for (change, verdict) in family.iter_mut().zip(judge_apart(&questions, MARGIN)) {
+            change.verdict = verdict;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{ActionRecord, TrialRecord};
+    use crate::report::tests::sample;
+
+    /// Two campaigns of one plan; `spoil` changes every record of the second.
+    pub(super) fn sample_changes(spoil: impl Fn(&mut TrialRecord)) -> Changes {
+        let plan = sample::plan(&["none", "session@memory", "jwt-hs256"], 5);
+        let (a, b) = (sample::analysis_of(&plan, |_| {}), sample::analysis_of(&plan, spoil));
+        changes(("one", &plan, &a), ("two", &plan, &b))
+    }
+
+    /// Makes the servers of an arm need half as much CPU time again.
+    pub(super) fn slower(arm: &str) -> impl Fn(&mut TrialRecord) {
+        move |record| {
+            for did in record.actions.iter_mut().filter(|_| record.trial.arm == arm) {
+                if let ActionRecord::Load(load) = did
+                    && let Some(server) = &mut load.server
+                {
+                    server.cpu_ns = server.cpu_ns * 3 / 2;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_changed_is_found_and_nothing_else() {
+        let found = sample_changes(slower("jwt-hs256"));
+        assert_eq!(found.differences, []);
+        assert_eq!((found.only_in_a.len(), found.only_in_b.len()), (0, 0));
+        for change in &found.changes {
+            let slowed = change.metric == "server_cpu_us_per_request" && change.arm == "jwt-hs256";
+            let at = (change.metric, &change.arm, change.users);
+            assert_eq!(change.verdict == Verdict::Higher, slowed, "{at:?}: {change:?}");
+            if slowed {
+                let ratio = change.ratio.as_ref().unwrap();
+                assert!((ratio.point - 1.5).abs() < 1e-6 && ratio.n == 5, "{ratio:?}");
+            } else {
+                assert_eq!(change.ratio.as_ref().map_or(1.0, |r| r.point), 1.0, "{at:?}");
+                assert_ne!(change.verdict, Verdict::Lower, "{at:?}");
+            }
+        }
+        assert!(found.changes.iter().any(|change| change.verdict == Verdict::Equivalent));
+    }
+
+    #[test]
+    fn other_plans_and_machines_are_named_and_only_what_both_have_is_compared() {
+        let plan = sample::plan(&["none", "session@memory", "jwt-hs256"], 5);
+        let other_plan = sample::plan(&["none", "jwt-hs256"], 3);
+        let (a, mut b) =
+            (sample::analysis_of(&plan, |_| {}), sample::analysis_of(&other_plan, |_| {}));
+        b.host.kernel = "Linux 9".into();
+        let found = changes(("one", &plan, &a), ("two", &other_plan, &b));
+        let named: Vec<_> = found.differences.iter().map(|d| d.what).collect();
+        assert_eq!(named, ["arms", "reference", "trials", "kernel"]);
+        assert!(found.changes.iter().all(|change| change.arm != "session@memory"));
+        let only = "scaling, session@memory at 1,000 users".to_string();
+        assert!(found.only_in_a.contains(&only), "{:?}", found.only_in_a);
+        assert_eq!(found.only_in_b, [] as [String; 0]);
+        assert!(found.changes.iter().all(|change| change.difference.n == 3));
+    }
+
+    #[test]
+    fn figures_that_may_not_be_used_get_no_verdict() {
+        let plan = sample::plan(&["none", "jwt-hs256"], 5);
+        let (a, mut b) =
+            (sample::analysis_of(&plan, |_| {}), sample::analysis_of(&plan, slower("jwt-hs256")));
+        b.measurements.iter_mut().for_each(|m| m.valid = m.arm != "jwt-hs256");
+        let found = changes(("one", &plan, &a), ("two", &plan, &b));
+        for change in &found.changes {
+            assert_eq!(change.valid, change.arm != "jwt-hs256");
+            assert!(change.valid || change.verdict == Verdict::Inconclusive);
+        }
+        b.measurements.iter_mut().for_each(|m| m.valid = false);
+        let found = changes(("one", &plan, &a), ("two", &plan, &b));
+        assert!(!found.b.usable && found.changes.iter().all(|change| !change.valid));
+    }
+}
