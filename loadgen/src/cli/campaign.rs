@@ -16,7 +16,7 @@ use crate::proc;
 use crate::record::{
     Attacked, Begun, CaseOutcome, Claim, Folder, Mixing, TrialOutcome, TrialRecord,
 };
-use crate::report::{Analysis, analyse};
+use crate::report::{Analysis, ClaimVerdict, analyse};
 use crate::spec::{Overrides, Spec};
 
 /// What `campaign` and `plan` have in common.
@@ -217,6 +217,13 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
 /// Prints the answer.
 fn summarise(analysis: &Analysis) -> Result<()> {
     // What is invalid has ended the command before; a build that may not measure has not.
+    let claims = if analysis.usable() { analysis.claims.as_slice() } else { &[] };
+    for claim in claims.iter().filter(|claim| claim.verdict != ClaimVerdict::NotMeasured) {
+        output::line(&format!("{:<10} \"{}\" {}", claim.verdict.word(), claim.says, claim.words))?;
+    }
+    if !claims.is_empty() {
+        output::line("")?;
+    }
     let sentences = if analysis.usable() { analysis.answer.as_slice() } else { &[] };
     for sentence in sentences {
         output::line(&format!("- {}", sentence.text))?;

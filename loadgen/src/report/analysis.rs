@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::answer::{Sentence, answer};
+use super::claims::{ClaimResult, claims};
 use super::compare::{Comparison, Family, MARGIN, NoiseFloor, comparisons, families, noise_floors};
 use super::doubts::{DoubtSummary, WHOLE, doubts, is_invalid, pair_doubt};
 use super::estimates::{Measurement, Place, measurements};
@@ -36,6 +37,8 @@ pub struct Analysis {
     pub margin: f64,
     /// The machine and the program.
     pub host: Host,
+    /// What people say of sessions and tokens, and what this campaign says of it.
+    pub claims: Vec<ClaimResult>,
     /// The answer in words.
     pub answer: Vec<Sentence>,
     /// The experiments, in order.
@@ -99,7 +102,7 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
     let answer = answer(plan, &measurements, &comparisons);
     let began = records.iter().map(|record| record.started_unix_ms).min().unwrap_or(0);
     let ended = records.iter().map(|record| record.started_unix_ms + record.wall_ms).max();
-    Analysis {
+    let analysis = Analysis {
         name: plan.name.clone(),
         plan: plan.hash(),
         again: plan.again.clone(),
@@ -128,7 +131,9 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
             .filter_map(|r| Some((r.trial.arm.clone(), r.server.as_ref()?.notes.clone())))
             .collect(),
         attacks: Vec::new(),
-    }
+        claims: Vec::new(),
+    };
+    analysis.with_attacks(None)
 }
 
 fn summaries(plan: &Plan, complete: &[&TrialRecord]) -> Vec<ExperimentSummary> {
@@ -191,7 +196,9 @@ impl Analysis {
     /// The same with what came of attacking the arms.
     #[must_use]
     pub fn with_attacks(self, attacks: Option<AttackRecord>) -> Self {
-        Self { attacks: attacks.map_or_else(Vec::new, |attacks| attacks.arms), ..self }
+        let attacks = attacks.map_or_else(Vec::new, |attacks| attacks.arms);
+        let with = Self { attacks, ..self };
+        Self { claims: claims(&with), ..with }
     }
 
     /// Whether an answer may be drawn from it: some figure is valid, and no doubt invalidates them

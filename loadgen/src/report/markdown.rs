@@ -17,6 +17,7 @@ pub(super) fn render(analysis: &Analysis) -> String {
     if let Some((heading, warning)) = words::warning(analysis) {
         let _ = write!(out, "\n> **{heading}.** {}\n", text(&warning));
     }
+    out.push_str(&claimed(analysis));
     out.push_str(&answer(analysis));
     for experiment in &analysis.experiments {
         let (question, method) = (text(&experiment.question), text(&experiment.method));
@@ -36,6 +37,23 @@ pub(super) fn render(analysis: &Analysis) -> String {
         let _ = writeln!(out, "- {}", text(&caution));
     }
     out.push_str(&again(analysis));
+    out
+}
+
+fn claimed(analysis: &Analysis) -> String {
+    if !analysis.usable() {
+        return String::new();
+    }
+    let mut out = String::from("\n## What people say, and what was found here\n\n");
+    for claim in &analysis.claims {
+        let (mark, word) = words::claim(claim.verdict);
+        let (says, answer) = (text(&claim.says), text(&claim.words));
+        let _ = writeln!(out, "- {mark} **{word}**: \"{says}\" {answer}");
+        for of in &claim.evidence {
+            let said = words::says(of.answer);
+            let _ = writeln!(out, "  - {}: {said}; {}", text(&of.arm), text(&of.found));
+        }
+    }
     out
 }
 

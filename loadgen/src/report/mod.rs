@@ -10,6 +10,7 @@ mod answer;
 mod attacks;
 mod changes;
 mod chart;
+mod claims;
 mod compare;
 mod csv;
 mod doubts;
@@ -24,6 +25,7 @@ mod words;
 
 pub use analysis::{Analysis, ExperimentSummary, analyse};
 pub use changes::{Bound, Changes, Judgement, Outcome, Side, changes};
+pub use claims::{ClaimResult, ClaimVerdict, Evidence};
 pub use compare::{ComparedAs, Comparison, Family, NoiseFloor};
 pub use doubts::DoubtSummary;
 pub use estimates::Measurement;

@@ -4,6 +4,7 @@
 //! follows from the data of the campaign; none is said of a campaign that it does not fit.
 
 use super::analysis::Analysis;
+use super::claims::ClaimVerdict;
 use super::compare::{ComparedAs, Comparison};
 use super::doubts::DoubtSummary;
 use super::figure::{digits, figure};
@@ -18,6 +19,26 @@ pub(super) fn verdict(verdict: Verdict) -> (&'static str, &'static str) {
         Verdict::Lower => ("▼", "lower"),
         Verdict::Equivalent => ("=", "equivalent"),
         Verdict::Inconclusive => ("?", "inconclusive"),
+    }
+}
+
+/// What a campaign says of a claim: a mark and words.
+pub(super) fn claim(verdict: ClaimVerdict) -> (&'static str, &'static str) {
+    let mark = match verdict {
+        ClaimVerdict::Supported => "✓",
+        ClaimVerdict::Refuted => "✗",
+        ClaimVerdict::Depends => "±",
+        ClaimVerdict::NotMeasured => "?",
+    };
+    (mark, verdict.word())
+}
+
+/// What an arm says of a claim.
+pub(super) const fn says(answer: Option<bool>) -> &'static str {
+    match answer {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "not settled",
     }
 }
 

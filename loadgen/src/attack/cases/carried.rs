@@ -5,6 +5,7 @@
 
 use super::{Attacker, Expected, Finding, Row, Shot, Shots, Work};
 use crate::attack::attacker::Field;
+use crate::attack::forge::Token;
 use crate::error::Result;
 use crate::record::CaseOutcome;
 
@@ -15,6 +16,12 @@ pub(super) fn rows() -> Vec<Row> {
         row("0a", "the credential of A, as it is", Allowed, |a| {
             Ok(vec![Shot::Credential(a.a.credential().to_vec())])
         }),
+        Row {
+            id: "0c",
+            what: "the credential, read by somebody without the key",
+            expected: Expected::Words("what it says of the user"),
+            work: Work::Steps(read_without_key),
+        },
         Row {
             id: "1a",
             what: "no credential",
@@ -80,6 +87,18 @@ pub(super) fn rows() -> Vec<Row> {
         row("46c", "headers in which proxies name a user", Missing, proxied_user),
         row("50a", "the credential in the query", Missing, query),
     ]
+}
+
+/// What a credential tells whoever comes by it: signed is not encrypted.
+fn read_without_key(attacker: &mut Attacker<'_>) -> Result<Finding> {
+    let token = Token::read(&attacker.a.text(), attacker.form, None);
+    let claims: Vec<String> =
+        token.into_iter().flat_map(|token| token.claims).map(|c| c.0).collect();
+    let found = match claims.as_slice() {
+        [] => "nothing can be read of it".into(),
+        claims => format!("readable by anybody: {}", claims.join(", ")),
+    };
+    Ok(Finding::new(CaseOutcome::Property, found))
 }
 
 /// Something made of the good credential in its place.

@@ -13,6 +13,7 @@ use super::analysis::{Analysis, ExperimentSummary};
 use super::answer::Sentence;
 use super::attacks;
 use super::chart::{charts, look, marker};
+use super::claims::ClaimResult;
 use super::table::{every_comparison, every_measurement, key_tables};
 use super::words;
 
@@ -64,7 +65,10 @@ fn top(analysis: &Analysis) -> Markup {
                     p { (warning) " " a href="#doubts" { "What happened, and what to do" } }
                 }
             }
-            @if analysis.usable() { (answer(&analysis.answer)) }
+            @if analysis.usable() {
+                (claimed(&analysis.claims))
+                (answer(&analysis.answer))
+            }
             nav aria-label="Sections" {
                 a href="#charts" { "Charts" }
                 a href="#figures" { "Figures" }
@@ -73,6 +77,32 @@ fn top(analysis: &Analysis) -> Markup {
                 a href="#setting" { "Method" }
                 a href="#again" { "Run it again" }
                 a href="#glossary" { "Glossary" }
+            }
+        }
+    }
+}
+
+/// What people say, and what this campaign says of it.
+fn claimed(claims: &[ClaimResult]) -> Markup {
+    html! {
+        section.claims aria-labelledby="claims" {
+            h2 #claims { "What people say, and what was found here" }
+            @for claim in claims {
+                @let (mark, word) = words::claim(claim.verdict);
+                details.claim {
+                    summary {
+                        span class={ "verdict " (word.replace(' ', "-")) } { (mark) " " (word) }
+                        " " q { (claim.says) } " " (claim.words)
+                    }
+                    p.method { "Said by: " (claim.source) "." }
+                    @if !claim.evidence.is_empty() {
+                        ul {
+                            @for of in &claim.evidence {
+                                li { (of.arm) ": " strong { (words::says(of.answer)) } "; " (of.found) }
+                            }
+                        }
+                    }
+                }
             }
         }
     }
