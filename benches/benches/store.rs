@@ -8,6 +8,12 @@
 //! Redis is measured beside its client library alone: `library/get` is the same `GET` over a connection
 //! of the same kind, and what lies between the two is ours. One at a time the way there and back is
 //! most of both; `get-64` has 64 under way, as a server with many users does.
+//!
+//! PostgreSQL is measured beside its client library alone: `library/get` is the same prepared statement
+//! on one connection of tokio-postgres, and what lies between the two is the pool, the limit of time and
+//! reading the row; `library/get-in-time` has the limit of time as well, which costs a timer where nothing
+//! else sets one. One at a time the way there and back is most of all three; `get-64` has 64 under way, as
+//! a server with many users does, where the library has them all on its one connection.
 
 #![allow(clippy::print_stderr, reason = "what is passed over is said")]
 
@@ -23,14 +29,19 @@ use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
 use servers::clock::Timestamp;
+use servers::stores::bounded::{Bounded, CALL_TIME_MAX};
 use servers::stores::memory::MemoryStore;
 use servers::stores::mutex::MutexStore;
+use servers::stores::postgres::PostgresStore;
+use servers::stores::postgres::pool::Patience;
 use servers::stores::redis::RedisStore;
 use servers::stores::sqlite::SqliteStore;
 use servers::stores::tower::TowerStore;
 use servers::stores::{SessionId, SessionStore, missing_program};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_postgres::{Client, NoTls, Statement};
 
 const LEVELS: [u32; 2] = [1_000, 100_000];
 const ROUND: u32 = 256;
@@ -99,6 +110,7 @@ fn stores(criterion: &mut Criterion) {
         let sqlite = Arc::new(SqliteStore::open(None, None).expect("a file"));
         drop(elsewhere(&mut group, &runtime(), &sqlite, level));
         redis(&mut group, level);
+        postgres(&mut group, level);
     }
     group.finish();
 }
@@ -208,6 +220,80 @@ fn redis(group: &mut BenchmarkGroup<'_, WallTime>, level: u32) {
             });
         });
     });
+}
+
+fn postgres(group: &mut BenchmarkGroup<'_, WallTime>, level: u32) {
+    if let Some(missing) = missing_program("postgres") {
+        let required = std::env::var_os("AUTHBENCH_REQUIRE_STORES").is_some();
+        assert!(!required, "no `{}`: install {}", missing.name, missing.package);
+        eprintln!("skipped: postgres, because `{}` is missing", missing.name);
+        return;
+    }
+    let runtime = runtime();
+    let opened = PostgresStore::open(None, None, Patience::OF_A_REQUEST);
+    let store = Arc::new(Bounded::new(runtime.block_on(opened).expect("a PostgreSQL of its own")));
+    let ids = elsewhere(group, &runtime, &store, level);
+    let url = store.process().expect("a PostgreSQL of its own").url;
+    let library = runtime.block_on(Library::connect(&url));
+    let mut next = ids.iter().cycle();
+    group.bench_function(BenchmarkId::new("postgres/library/get", level), |bencher| {
+        bencher.iter(|| {
+            let id = *next.next().expect("an endless cycle");
+            runtime.block_on(library.get(black_box(id)));
+        });
+    });
+    let mut next = ids.iter().cycle();
+    group.bench_function(BenchmarkId::new("postgres/library/get-in-time", level), |bencher| {
+        bencher.iter(|| {
+            let id = *next.next().expect("an endless cycle");
+            let in_time = async { timeout(CALL_TIME_MAX, library.get(black_box(id))).await };
+            runtime.block_on(in_time).expect("an answer in time");
+        });
+    });
+    let mut next = ids.iter().cycle();
+    group.throughput(Throughput::Elements(AT_ONCE));
+    group.bench_function(BenchmarkId::new("postgres/library/get-64", level), |bencher| {
+        bencher.iter(|| {
+            at_once(&runtime, || {
+                let (id, library) = (*next.next().expect("an endless cycle"), library.clone());
+                async move { library.get(black_box(id)).await }
+            });
+        });
+    });
+    let mut next = ids.iter().cycle();
+    let now = Timestamp::from_seconds(NOW);
+    group.bench_function(BenchmarkId::new("postgres/get-64", level), |bencher| {
+        bencher.iter(|| {
+            at_once(&runtime, || {
+                let (id, store) = (*next.next().expect("an endless cycle"), Arc::clone(&store));
+                async move {
+                    let found = store.read(black_box(id), now).await.expect("a store");
+                    assert!(found.is_some());
+                }
+            });
+        });
+    });
+}
+
+/// The client library alone: one connection, and the statement that the store reads with.
+#[derive(Clone)]
+struct Library(Arc<(Client, Statement)>);
+
+impl Library {
+    async fn connect(url: &str) -> Self {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("a connection");
+        tokio::spawn(connection);
+        let read = "SELECT user_id, name, role, cart, created, expires, last_seen
+                    FROM authbench_sessions WHERE id = $1";
+        let read = client.prepare(read).await.expect("a statement");
+        Self(Arc::new((client, read)))
+    }
+
+    async fn get(&self, id: SessionId) {
+        let (client, read) = &*self.0;
+        let found = client.query_opt(read, &[&id.as_bytes().as_slice()]).await.expect("an answer");
+        assert!(found.is_some());
+    }
 }
 
 fn key(id: SessionId) -> String {

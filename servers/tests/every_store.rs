@@ -21,6 +21,7 @@ use servers::clock::Timestamp;
 use servers::stores::cached::Cached;
 use servers::stores::memory::MemoryStore;
 use servers::stores::mutex::MutexStore;
+use servers::stores::postgres::PostgresStore;
 use servers::stores::redis::RedisStore;
 use servers::stores::sqlite::SqliteStore;
 use servers::stores::tower::TowerStore;
@@ -80,6 +81,7 @@ every_store! {
     // Fewer cases, because every write of each waits for the disk.
     sqlite: SqliteStore, 24, |idle| SqliteStore::open(None, idle).unwrap();
     redis: RedisStore, 48, |idle| RedisStore::at(&common::empty_redis().unwrap(), idle).unwrap();
+    postgres: PostgresStore, 24, common::postgres::open;
 }
 
 #[test]

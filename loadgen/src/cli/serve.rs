@@ -49,7 +49,8 @@ pub(super) struct ServeArgs {
     /// File with a key that was in use before, whose credentials stay good; may be repeated
     #[arg(long, value_name = "FILE")]
     previous_key_file: Vec<PathBuf>,
-    /// Where the store is: sqlite:PATH or redis://[[USER]:PASSWORD@]HOST:PORT[/DATABASE]
+    /// Where the store is: sqlite:PATH, redis://[[USER]:PASSWORD@]HOST:PORT[/DATABASE] or
+    /// postgres://[USER:PASSWORD@]HOST[:PORT]/DB
     /// [default: one of this server's own]
     #[arg(long, value_name = "URL")]
     store_url: Option<String>,

@@ -33,7 +33,10 @@ use crate::cart::Cart;
 use crate::clock::Timestamp;
 use crate::contract::StoreProcess;
 use crate::error::ServeError;
+use crate::stores::bounded::Bounded;
+use crate::stores::postgres::pool::Patience;
 use crate::stores::refresh::memory::RefreshMemory;
+use crate::stores::refresh::postgres::RefreshPostgres;
 use crate::stores::refresh::{Family, Housekeeping, RefreshStore, Rotation, SecretDigest};
 use crate::stores::{SESSION_ID_CHARS, SessionData, SessionId, Upkeep};
 use crate::users::User;
@@ -50,6 +53,16 @@ pub const MEMORY: ArmInfo = ArmInfo {
     revokes_refresh: true,
     refreshes: true,
     after_restart: "Access tokens stay valid if the key does; nobody can refresh: no sessions.",
+};
+
+/// The arm `jwt-refresh@postgres`.
+pub const POSTGRES: ArmInfo = ArmInfo {
+    arm: "jwt-refresh@postgres",
+    store: Some("postgres"),
+    summary: "The same with the refresh sessions in a table of PostgreSQL: durable, and shared.",
+    after_restart: "Access tokens stay valid if the key does, and everyone can refresh with \
+                    `--store-url postgres://...`.",
+    ..MEMORY
 };
 
 /// How long the refresh token before the current one is only refused, from when it was replaced:
@@ -76,6 +89,17 @@ pub async fn open_memory(
     options: &SchemeOptions,
 ) -> Result<RefreshedTokens<RefreshMemory>, ServeError> {
     RefreshedTokens::new(RefreshMemory::default(), options)
+}
+
+/// Opens `jwt-refresh@postgres`, at the URL or in a PostgreSQL of its own.
+///
+/// # Errors
+/// [`ServeError::ShortKey`], [`ServeError::Entropy`], and those of [`RefreshPostgres::open`].
+pub async fn open_postgres(
+    options: &SchemeOptions,
+) -> Result<RefreshedTokens<Bounded<RefreshPostgres>>, ServeError> {
+    let (url, patience) = (options.store_url.as_deref(), Patience::OF_A_REQUEST);
+    RefreshedTokens::new(Bounded::new(RefreshPostgres::open(url, patience).await?), options)
 }
 
 /// The two numbers of a refresh token, which have the form of a session id.

@@ -423,6 +423,7 @@ registry! {
     session::REDIS => session::open_redis,
     session_cached::REDIS => session_cached::open_redis,
     opaque_introspection::REDIS => opaque_introspection::open_redis,
+    session::POSTGRES => session::open_postgres,
     jwt_hs256::INFO => jwt_hs256::open,
     jwt_rs256::INFO => jwt_rs256::open,
     jwt_es256::INFO => jwt_es256::open,
@@ -435,4 +436,5 @@ registry! {
     jwt_denylist::MEMORY => jwt_denylist::open_memory,
     jwt_denylist::REDIS => jwt_denylist::open_redis,
     jwt_refresh::MEMORY => jwt_refresh::open_memory,
+    jwt_refresh::POSTGRES => jwt_refresh::open_postgres,
 }

@@ -23,6 +23,8 @@ use crate::error::ServeError;
 use crate::stores::bounded::Bounded;
 use crate::stores::memory::MemoryStore;
 use crate::stores::mutex::MutexStore;
+use crate::stores::postgres::PostgresStore;
+use crate::stores::postgres::pool::Patience;
 use crate::stores::redis::RedisStore;
 use crate::stores::sqlite::SqliteStore;
 use crate::stores::tower::TowerStore;
@@ -78,6 +80,16 @@ pub const REDIS: ArmInfo = ArmInfo {
     summary: "The same in Redis: one round trip a request, and any number of servers may share it.",
     after_restart: "Everyone stays logged in with `--store-url redis://...`; a Redis that was \
                     started for the run is gone with its sessions.",
+    ..MEMORY
+};
+
+/// The arm `session@postgres`.
+pub const POSTGRES: ArmInfo = ArmInfo {
+    arm: "session@postgres",
+    store: Some("postgres"),
+    summary: "The same in a table of PostgreSQL: durable, and shared by every server.",
+    after_restart: "Everyone stays logged in with `--store-url postgres://...`; a server that was \
+                    started for the run is gone with it.",
     ..MEMORY
 };
 
@@ -138,6 +150,18 @@ pub async fn open_redis(
     options: &SchemeOptions,
 ) -> Result<Sessions<Bounded<RedisStore>>, ServeError> {
     let store = RedisStore::open(options.store_url.as_deref(), options.idle).await?;
+    Ok(Sessions::new(Bounded::new(store), options))
+}
+
+/// Opens `session@postgres`, at the URL or in a PostgreSQL of its own.
+///
+/// # Errors
+/// See [`PostgresStore::open`].
+pub async fn open_postgres(
+    options: &SchemeOptions,
+) -> Result<Sessions<Bounded<PostgresStore>>, ServeError> {
+    let (url, patience) = (options.store_url.as_deref(), Patience::OF_A_REQUEST);
+    let store = PostgresStore::open(url, options.idle, patience).await?;
     Ok(Sessions::new(Bounded::new(store), options))
 }
 

@@ -38,6 +38,7 @@ pub mod denylist;
 pub mod memory;
 pub mod mutex;
 pub mod own;
+pub mod postgres;
 pub mod redis;
 pub mod refresh;
 pub mod sqlite;
@@ -56,7 +57,7 @@ pub struct Place {
 
 /// Every store that is at a place of its own.
 pub const PLACES: &[Place] =
-    &[Place { store: "sqlite", url: "sqlite:PATH", program: None }, redis::PLACE];
+    &[Place { store: "sqlite", url: "sqlite:PATH", program: None }, redis::PLACE, postgres::PLACE];
 
 /// The place of this store, where it has one.
 #[must_use]

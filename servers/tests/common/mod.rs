@@ -9,6 +9,7 @@
 #![allow(clippy::print_stderr, reason = "what is passed over is said")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests: clippy exempts test functions only")]
 
+pub mod postgres;
 pub mod redis;
 
 use std::sync::LazyLock;
@@ -72,7 +73,11 @@ pub fn empty_redis() -> Option<String> {
 
 /// A place for a store that would otherwise start a server for each of the arms that tests open.
 fn shared_place(store: Option<&str>) -> Option<String> {
-    if store == Some("redis") { empty_redis() } else { None }
+    match store {
+        Some("redis") => empty_redis(),
+        Some("postgres") => Some(postgres::url()),
+        _ => None,
+    }
 }
 
 /// Options under a manual clock that stands at [`START`].

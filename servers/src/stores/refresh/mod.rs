@@ -29,6 +29,7 @@ use crate::contract::StoreProcess;
 use crate::users::UserId;
 
 pub mod memory;
+pub mod postgres;
 
 /// The digest of a secret: SHA-256.
 ///

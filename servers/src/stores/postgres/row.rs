@@ -1,0 +1,76 @@
+//! How what a store keeps is written in columns, and read from them.
+//!
+//! A row that nobody of ours can have written is an error, and never a session with something else in
+//! it.
+
+use std::time::Duration;
+
+use tokio_postgres::Row;
+
+use super::pool::said;
+use crate::cart::Cart;
+use crate::clock::Timestamp;
+use crate::stores::SessionData;
+use crate::users::{Name, Role, User, UserId};
+
+/// The far end of time, and of a span that there is not: two of them can be added.
+const FOR_EVER: i64 = i64::MAX / 4;
+
+/// A moment in milliseconds, as a column has it.
+#[must_use]
+pub fn millis(moment: Timestamp) -> i64 {
+    i64::try_from(moment.millis()).map_or(FOR_EVER, |ms| ms.min(FOR_EVER))
+}
+
+/// A span in milliseconds, for ever where there is none.
+#[must_use]
+pub fn span(span: Option<Duration>) -> i64 {
+    let span = span.map(|span| i64::try_from(span.as_millis()).unwrap_or(FOR_EVER));
+    span.map_or(FOR_EVER, |span| span.min(FOR_EVER))
+}
+
+/// The number of a user, of which there are fewer than 2^31.
+#[must_use]
+pub const fn number(user: UserId) -> i32 {
+    user.number().cast_signed()
+}
+
+/// A cart: nothing where it is empty.
+#[must_use]
+pub fn text(cart: &Cart) -> Option<String> {
+    // A list of strings can always be written as JSON.
+    (!cart.is_empty()).then(|| serde_json::to_string(cart).unwrap_or_default())
+}
+
+fn odd(what: &str) -> String {
+    format!("a row whose {what} is none")
+}
+
+/// The moment in a column.
+///
+/// # Errors
+/// Where it is none.
+pub fn moment(row: &Row, column: usize) -> Result<Timestamp, String> {
+    let millis: i64 = row.try_get(column).map_err(said)?;
+    u64::try_from(millis).map(Timestamp::from_millis).map_err(|_| odd("moment"))
+}
+
+/// What a session is about, in the first four columns: user, name, role and cart.
+///
+/// # Errors
+/// Where it is nothing that was written here.
+pub fn data(row: &Row) -> Result<SessionData, String> {
+    let user: i32 = row.try_get(0).map_err(said)?;
+    let id = u32::try_from(user).ok().and_then(UserId::new).ok_or_else(|| odd("user"))?;
+    let name = Name::new(row.try_get(1).map_err(said)?).ok_or_else(|| odd("name"))?;
+    let role = Role::parse(row.try_get(2).map_err(said)?).ok_or_else(|| odd("role"))?;
+    let cart = match row.try_get::<_, Option<&str>>(3).map_err(said)? {
+        None => Cart::default(),
+        Some(text) => {
+            // Owned, because an item with an escape in it is not to be had as it stands.
+            let items: Vec<String> = serde_json::from_str(text).map_err(|_| odd("cart"))?;
+            Cart::of(items.iter().map(String::as_str)).map_err(|_| odd("cart"))?
+        }
+    };
+    Ok(SessionData { user: User { id, name, role }, cart })
+}
