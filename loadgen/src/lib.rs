@@ -11,6 +11,7 @@
 pub mod attack;
 pub mod campaign;
 pub mod cli;
+pub mod client;
 pub mod engine;
 pub mod error;
 pub mod experiment;

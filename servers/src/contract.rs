@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,22 @@ pub struct StoreProcess {
     pub pid: u32,
     /// A URL by which another server can share the store.
     pub url: String,
+}
+
+/// The one line of JSON that says what the servers of an arm share, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedLine {
+    /// [`CONTRACT_VERSION`] of the program.
+    pub authbench: u32,
+    /// File with the key that credentials are made with; absent where the arm has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// A URL by which every server reaches the store; absent where a store is each server's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_url: Option<String>,
+    /// The server of the store, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreProcess>,
 }
 
 /// What the admin listener tells about the inside of a server.
@@ -110,6 +127,9 @@ pub struct Target {
     /// How a user ends all of their credentials at once; absent where nobody can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logout_all: Option<Logout>,
+    /// How a credential is replaced before it expires; absent where that takes a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<Refresh>,
 }
 
 /// The names and passwords of users, numbered from 0; `{n}` stands for the number.
@@ -190,6 +210,23 @@ pub struct Logout {
     pub headers: BTreeMap<String, String>,
     /// Status of a right answer, 204 by default.
     #[serde(default = "no_content")]
+    pub expect_status: u16,
+}
+
+/// The request that replaces a credential, with a token that the login gave for that and that the
+/// answer replaces too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refresh {
+    /// Path of the request, which is a POST.
+    pub path: String,
+    /// Where the token is in the answer to a login or a refresh. The credential is where the login
+    /// has it.
+    pub token: CredentialSource,
+    /// The field of the JSON body that holds the token.
+    pub field: String,
+    /// Status of a right answer, 200 by default.
+    #[serde(default = "ok")]
     pub expect_status: u16,
 }
 

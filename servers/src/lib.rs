@@ -23,5 +23,5 @@ pub mod users;
 
 pub use error::ServeError;
 pub use schemes::{ArmInfo, arms};
-pub use serve::{ServeOptions, bind, serve};
+pub use serve::{ServeOptions, Shared, bind, serve, share};
 pub use users::PasswordHash;

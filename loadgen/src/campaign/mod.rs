@@ -6,6 +6,7 @@
 //! that does not take the record ends the campaign, and every record written before stays whole.
 //! What a campaign that was ended before had done is not run again.
 
+mod drill;
 mod gate;
 mod search;
 mod trial;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::drill;
 use super::search::search;
 use crate::engine::{self, Driver, LoggedIn, OpenConnections, Pacing, Phase, Watcher, interrupted};
 use crate::error::{Error, Interrupt, Result};
@@ -62,6 +63,11 @@ fn carry_out(
     interrupt: &Interrupt,
     record: &mut TrialRecord,
 ) -> Result<()> {
+    if let [Action::Drill(plan)] = trial.actions.as_slice() {
+        let did = drill::carry_out(plan, trial, placement, interrupt, record)?;
+        record.actions.push(ActionRecord::Drill(Box::new(did)));
+        return Ok(());
+    }
     let options =
         ServerOptions { cores: placement.server.clone(), arguments: trial.server.clone() };
     let mut server = Server::start(&trial.arm, &options)?;
@@ -168,6 +174,9 @@ impl Stage<'_> {
                 Ok(ActionRecord::Connect(record))
             }
             Action::Search(plan) => search(self, plan).map(ActionRecord::Search),
+            Action::Drill(_) => Err(Error::Bug(
+                "a drill starts servers of its own: it stands alone in a trial".into(),
+            )),
         }
     }
 }

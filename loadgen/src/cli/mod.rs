@@ -41,6 +41,9 @@ enum Verb {
     Attack(attack::AttackArgs),
     /// Serve one arm until stdin closes or a signal comes
     Serve(serve::ServeArgs),
+    /// Keep what several servers of an arm share, for a campaign
+    #[command(hide = true)]
+    Share(serve::ShareArgs),
     /// Rebuild the report of a campaign from its records
     Report(report::ReportArgs),
     /// Put two campaigns beside each other, and fail where a bound is broken
@@ -62,6 +65,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Run(args) => run::run(&args),
         Verb::Attack(args) => attack::attack(&args),
         Verb::Serve(args) => serve::serve(args),
+        Verb::Share(args) => serve::share(&args),
         Verb::Report(args) => report::report(&args),
         Verb::Compare(args) => compare::compare(&args),
         Verb::Schemes(args) => schemes::schemes(&args),

@@ -1,11 +1,13 @@
 //! `authbench serve`, and everything else that has to know the servers beyond their contract.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use servers::contract::ReadyLine;
+use servers::contract::{CONTRACT_VERSION, ReadyLine, SharedLine};
 use servers::schemes::CookieSecurity;
 use servers::{ArmInfo, PasswordHash, ServeError, ServeOptions};
 use tokio::signal::unix::{SignalKind, signal};
@@ -68,6 +70,19 @@ pub(super) struct ServeArgs {
     cores: Vec<usize>,
 }
 
+/// Flags of `authbench share`, which campaigns start for trials of several servers.
+#[derive(Debug, Args)]
+pub(super) struct ShareArgs {
+    /// The arm whose servers share something
+    arm: String,
+    /// Folder for the key and for a store without a server
+    #[arg(long, value_name = "DIR")]
+    folder: PathBuf,
+    /// Cores to run on [default: all that are allowed]
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    cores: Vec<usize>,
+}
+
 /// Everything a server can be, for `authbench schemes`.
 pub(super) fn arms() -> &'static [ArmInfo] {
     servers::arms()
@@ -122,6 +137,46 @@ pub(super) fn serve(args: ServeArgs) -> Result<()> {
         servers::serve(options, public, admin, announce, stopped()).await
     });
     outcome.map_err(|error| refused(&error))
+}
+
+/// Makes what the servers of an arm share, says where it is, and keeps it until stdin closes or a
+/// signal comes.
+///
+/// # Errors
+/// `Config` when the arm or its store cannot be opened, `Io` when the key cannot be written.
+pub(super) fn share(args: &ShareArgs) -> Result<()> {
+    require_arm(&args.arm)?;
+    pin(&args.cores)?;
+    let runtime = runtime(1)
+        .enable_all()
+        .build()
+        .map_err(|e| Error::Config(format!("no event queue for the store: {e}")))?;
+    runtime.block_on(async {
+        let shared = servers::share(&args.arm, &args.folder).await.map_err(|e| refused(&e))?;
+        let write = |key: &Vec<u8>| write_key(&args.folder.join("key"), key);
+        let line = SharedLine {
+            authbench: CONTRACT_VERSION,
+            key_file: shared.key.as_ref().map(write).transpose()?,
+            store_url: shared.store_url.clone(),
+            store: shared.store().cloned(),
+        };
+        let text = serde_json::to_string(&line)
+            .map_err(|e| Error::Bug(format!("the line cannot be written: {e}")))?;
+        output::line(&text)?;
+        stopped().await;
+        Ok(())
+    })
+}
+
+/// Writes a key that only this user may read.
+fn write_key(path: &Path, key: &[u8]) -> Result<PathBuf> {
+    let write = || {
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(key)
+    };
+    write().map_err(|e| Error::io("write a key to", path, e))?;
+    Ok(path.into())
 }
 
 /// One thread gets the runtime for one thread. The one for many, on one, keeps 256 tasks in its own

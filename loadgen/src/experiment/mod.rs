@@ -8,10 +8,14 @@
 
 mod capacity;
 mod cart;
+mod expiry;
 mod family;
 mod login;
 mod memory;
 mod metric;
+mod replicas;
+mod restart;
+mod revocation;
 mod scaling;
 pub mod search;
 mod steady;
@@ -21,7 +25,7 @@ pub use metric::{Better, METRICS, Metric, metric};
 pub use steady::{Steadiness, steadiness};
 
 use crate::error::{Error, Result};
-use crate::plan::{Action, PLAN_SCHEMA, Plan, TrialPlan, trial_seed, twin_of};
+use crate::plan::{Action, DrillPlan, PLAN_SCHEMA, Plan, TrialPlan, trial_seed, twin_of};
 use crate::random::shuffle;
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
@@ -29,8 +33,17 @@ use crate::stats::{Estimate, Resampled};
 use crate::units::grouped;
 
 /// Every experiment there is.
-pub const EXPERIMENTS: &[&dyn Experiment] =
-    &[&scaling::Scaling, &capacity::Capacity, &memory::Memory, &login::Login, &cart::Cart];
+pub const EXPERIMENTS: &[&dyn Experiment] = &[
+    &scaling::Scaling,
+    &capacity::Capacity,
+    &memory::Memory,
+    &login::Login,
+    &cart::Cart,
+    &revocation::Revocation,
+    &expiry::Expiry,
+    &restart::Restart,
+    &replicas::Replicas,
+];
 
 /// A question, how it is asked, and what an answer says.
 pub trait Experiment: Sync {
@@ -45,6 +58,11 @@ pub trait Experiment: Sync {
 
     /// The charts that show the answer.
     fn charts(&self) -> &'static [ChartPlan];
+
+    /// The tables that show the answer, a row an arm; empty: those that follow from the metrics.
+    fn tables(&self) -> &'static [TablePlan] {
+        &[]
+    }
 
     /// The trials of one block, and how many blocks there are.
     ///
@@ -119,6 +137,17 @@ pub enum Over {
     Users,
     /// The experiment's own axis.
     Level,
+}
+
+/// A table of some metrics side by side.
+#[derive(Clone, Copy, Debug)]
+pub struct TablePlan {
+    /// Heading.
+    pub title: &'static str,
+    /// How to read it, a sentence or two.
+    pub note: &'static str,
+    /// The metrics that are its columns.
+    pub metrics: &'static [&'static str],
 }
 
 /// The trials of one block.
@@ -273,6 +302,32 @@ fn again(spec: &Spec) -> Vec<String> {
     arguments
 }
 
+/// A cell for every arm with the one drill that it is.
+fn drills(spec: &Spec, blocks: u32, drill: &DrillPlan) -> Cells {
+    let actions = || vec![Action::Drill(drill.clone())];
+    let cell =
+        |arm: &String| Cell { arm: arm.clone(), level: 0, server: Vec::new(), actions: actions() };
+    Cells { blocks, cells: spec.arms.iter().map(cell).collect() }
+}
+
+/// A number as a human wrote it, within a range.
+fn within(
+    spec: &Spec,
+    place: &str,
+    found: u32,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<u32> {
+    if range.contains(&found) {
+        return Ok(found);
+    }
+    let (least, most) = (range.start(), range.end());
+    Err(spec.refuse(format!("{place}: expected {least} to {most}, found {found}")))
+}
+
+fn doubt(invalidates: bool, code: &str, what: String, remedy: &str) -> Doubt {
+    Doubt { invalidates, code: code.into(), what, remedy: remedy.into() }
+}
+
 /// Levels of a sweep as a human wrote them: at least `least`, each within `range`, made ascending.
 fn levels(
     spec: &Spec,
@@ -299,6 +354,9 @@ fn levels(
     }
     Ok(levels)
 }
+
+#[cfg(test)]
+mod recorded;
 
 #[cfg(test)]
 mod tests {
@@ -480,6 +538,13 @@ mod tests {
             ("[login]\nconnections=0\n", "[login] connections"),
             ("[cart]\nitems=[]\n", "[cart] items"),
             ("[cart]\nmost=10\n", "[cart] most"),
+            ("[revocation]\nusers=0\n", "[revocation] users"),
+            ("[revocation]\npoll='10us'\n", "[revocation] poll"),
+            ("[revocation]\nwindow='1h'\n", "10000 polls"),
+            ("[expiry]\nttl='1500ms'\n", "whole seconds"),
+            ("[restart]\nusers=0\n", "[restart] users"),
+            ("[replicas]\nservers=[17]\n", "found 17"),
+            ("[replicas]\nusers=0\n", "[replicas] users"),
         ] {
             let text = format!("name='t'\narms=['none']\n{tables}");
             let error = whole(&text).unwrap_err();

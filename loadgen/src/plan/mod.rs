@@ -5,11 +5,13 @@
 //! which experiment they belong to. This module reads no clock and draws no unseeded randomness:
 //! the same spec and seed give the same plan, byte for byte.
 
+mod drill;
 mod search;
 mod users;
 
 use serde::{Deserialize, Serialize};
 
+pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
 pub use search::SearchPlan;
 pub use users::{ConnectPlan, FillPlan, GrowPlan, LogoutPlan, Prepare};
 
@@ -87,6 +89,9 @@ pub enum Action {
     Connect(ConnectPlan),
     /// Looks for the highest rate that the server holds.
     Search(SearchPlan),
+    /// Starts, stops and replaces servers of its own and looks at who stays logged in. It is the
+    /// only action of its trial.
+    Drill(DrillPlan),
 }
 
 /// A reading of the server's memory.
@@ -144,6 +149,7 @@ impl Action {
             Self::Grow(_) => 50,
             Self::Connect(connect) => u64::from(connect.connections) / 4 + 5,
             Self::Search(search) => search.expected_ms(),
+            Self::Drill(drill) => drill.expected_ms(),
         }
     }
 
@@ -157,6 +163,7 @@ impl Action {
             Self::Grow(_) => 1,
             Self::Connect(connect) => connect.connections,
             Self::Search(search) => search.connections,
+            Self::Drill(drill) => drill.connections(),
         }
     }
 }

@@ -6,15 +6,18 @@
 //! measured. Linux is assumed: without `/proc` there is no memory or CPU figure to report.
 
 mod child;
+mod fleet;
 mod host;
 mod limits;
 mod null_server;
 mod placement;
+mod process;
 mod usage;
 
 pub use child::{Server, ServerOptions};
+pub use fleet::{Fleet, Kept};
 pub use host::{describe, usable_cores};
 pub use limits::allow_connections;
 pub use null_server::NullServer;
-pub use placement::place;
+pub use placement::{pin, place};
 pub use usage::{Steal, Watch, cpu_and_wait_ns, family_cpu_ns, family_pss_bytes, memory};

@@ -13,6 +13,17 @@ pub fn place(cores: &[usize]) -> Placement {
     Placement { server: cores[..half].to_vec(), generator: cores[half..].to_vec() }
 }
 
+/// Keeps the calling thread, and what it starts, on these cores; empty: where it is. A refusal is
+/// no error: placement is checked where the cores are chosen.
+pub fn pin(cores: &[usize]) {
+    if cores.is_empty() {
+        return;
+    }
+    let mut set = rustix::thread::CpuSet::new();
+    cores.iter().for_each(|core| set.set(*core));
+    let _ = rustix::thread::sched_setaffinity(None, &set);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ mod claim;
 mod client;
 mod disk;
 mod doubt;
+mod drill;
 mod hdr_log;
 mod histogram;
 mod host;
@@ -27,6 +28,10 @@ pub use claim::Claim;
 pub use client::ClientUse;
 pub use disk::{Folder, write_atomically};
 pub use doubt::{Doubt, SAMPLES_BEYOND};
+pub use drill::{
+    Asked, Beside, DrillRecord, ExpiryRecord, Lifetimes, Renewals, Replacement, ReplicasRecord,
+    ReplicasStep, RestartRecord, RevocationRecord, ServerShare, Watched,
+};
 pub use histogram::Histogram;
 pub use host::Host;
 pub use origin::Origin;
@@ -76,6 +81,14 @@ impl TrialRecord {
     pub fn loads(&self) -> impl Iterator<Item = &LoadRecord> {
         self.actions.iter().filter_map(|did| match did {
             ActionRecord::Load(load) => Some(&**load),
+            _ => None,
+        })
+    }
+
+    /// What came of its drill, where it is the trial of one.
+    pub fn drill(&self) -> Option<&DrillRecord> {
+        self.actions.iter().find_map(|did| match did {
+            ActionRecord::Drill(drill) => Some(&**drill),
             _ => None,
         })
     }
@@ -144,6 +157,8 @@ pub enum ActionRecord {
     Connect(LoginRecord),
     /// A rate was looked for.
     Search(SearchRecord),
+    /// Servers were started, stopped and replaced.
+    Drill(Box<DrillRecord>),
 }
 
 /// Logins, one for each of many users, or another pass over them.

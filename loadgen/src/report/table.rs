@@ -214,6 +214,15 @@ fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
     let build = |overall, title: &str, note: &str, columns: &[(View, &'static Metric)]| {
         build(analysis, experiment, overall, title, note, columns)
     };
+    let plans = experiment::find(experiment).map_or(&[][..], |e| e.tables());
+    if !plans.is_empty() {
+        let both = |plan: &experiment::TablePlan| {
+            let columns: Vec<_> =
+                plan.metrics.iter().map(|name| (View::Figure, metric(name))).collect();
+            [true, false].map(|overall| build(overall, plan.title, plan.note, &columns))
+        };
+        return plans.iter().flat_map(both).flatten().collect();
+    }
     let slopes = build(
         true,
         "Over all levels",

@@ -91,6 +91,8 @@ pub struct OpenArm {
     pub upkeep: Option<Arc<dyn Upkeep>>,
     /// The server of the store, where one was started for this arm.
     pub store: Option<StoreProcess>,
+    /// Whether a credential can be replaced without a login.
+    pub refreshes: bool,
 }
 
 struct Assemble(Users);
@@ -104,6 +106,7 @@ impl Visitor for Assemble {
             notes: scheme.notes(),
             upkeep: scheme.upkeep(),
             store: scheme.store_process(),
+            refreshes: S::REFRESHES,
             app: App::new(router(scheme, self.0)),
         }
     }

@@ -78,7 +78,14 @@ impl<K> Ring<K> {
     ) -> Result<Self, ServeError> {
         let current = match &options.key {
             Some(key) => prepare(key)?,
-            None => prepare(&generate()?)?,
+            None => {
+                let key = generate()?;
+                if let Some(made) = &options.made_key {
+                    // An arm has one key, so the first is the only one.
+                    made.get_or_init(|| key.clone());
+                }
+                prepare(&key)?
+            }
         };
         let previous = options.previous_keys.iter().map(|key| prepare(key));
         Ok(Self { current, previous: previous.collect::<Result<_, _>>()? })

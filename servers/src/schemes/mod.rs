@@ -9,7 +9,7 @@
 //! no arm can differ by them.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
@@ -103,6 +103,8 @@ pub struct SchemeOptions {
     pub cache_ttl: Duration,
     /// Where the time comes from.
     pub clock: Clock,
+    /// Where a key that is made for this run is put, for who gives it to further servers.
+    pub made_key: Option<Arc<OnceLock<Vec<u8>>>>,
 }
 
 impl Default for SchemeOptions {
@@ -118,6 +120,7 @@ impl Default for SchemeOptions {
             store_url: None,
             cache_ttl: Duration::from_secs(1),
             clock: Clock::System,
+            made_key: None,
         }
     }
 }

@@ -18,8 +18,8 @@ use tokio::task::JoinHandle;
 use crate::app::{self, OpenArm};
 use crate::clock::Clock;
 use crate::contract::{
-    BodyFormat, CONTRACT_VERSION, Check, CredentialSource, Journey, Login, Logout, ReadyLine, Step,
-    Target, UserPattern,
+    BodyFormat, CONTRACT_VERSION, Check, CredentialSource, Journey, Login, Logout, ReadyLine,
+    Refresh, Step, Target, UserPattern,
 };
 use crate::error::ServeError;
 use crate::schemes::{CookieSecurity, SchemeOptions};
@@ -28,6 +28,9 @@ use crate::users::PasswordHash;
 
 mod accept;
 mod admin;
+mod shared;
+
+pub use shared::{Shared, share};
 
 /// What a user puts into the cart: 57 bytes and the user's number, so that each has their own. An
 /// item may have 64.
@@ -122,6 +125,7 @@ impl ServeOptions {
             store_url: self.store_url.clone(),
             cache_ttl: self.cache_ttl,
             clock: Clock::System,
+            made_key: None,
         })
     }
 }
@@ -284,6 +288,12 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
         ]),
         logout: Some(logout("/logout")),
         logout_all: Some(logout("/logout-all")),
+        refresh: arm.refreshes.then(|| Refresh {
+            path: "/refresh".into(),
+            token: CredentialSource::Json("/refresh_token".into()),
+            field: "refresh_token".into(),
+            expect_status: 200,
+        }),
     }
 }
 

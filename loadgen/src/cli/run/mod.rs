@@ -477,6 +477,7 @@ pub(super) fn url_target(url: &str) -> Result<Target> {
         )]),
         logout: None,
         logout_all: None,
+        refresh: None,
     })
 }
 

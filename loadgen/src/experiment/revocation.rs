@@ -1,0 +1,419 @@
+//! After a logout, how long and how often is the credential still accepted?
+
+use serde::Deserialize;
+
+use super::{Cells, ChartPlan, Experiment, Observation, TablePlan, doubt, drills, within};
+use crate::error::Result;
+use crate::plan::{Action, DrillPlan, RevocationPlan, WatchPlan};
+use crate::record::{Doubt, DrillRecord, RevocationRecord, TrialRecord, Watched};
+use crate::spec::Spec;
+use crate::units::Span;
+
+/// Logouts on one server, watched there, on a second one, and after a restart.
+pub(super) struct Revocation;
+
+#[derive(Deserialize)]
+struct Table {
+    revocation: Settings,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    #[serde(default = "two_hundred")]
+    users: u32,
+    #[serde(default = "three")]
+    blocks: u32,
+    #[serde(default = "a_millisecond")]
+    poll: Span,
+    #[serde(default = "a_tenth_of_a_second")]
+    window: Span,
+}
+
+fn two_hundred() -> u32 {
+    200
+}
+
+fn three() -> u32 {
+    3
+}
+
+fn a_millisecond() -> Span {
+    Span::from_millis(1)
+}
+
+fn a_tenth_of_a_second() -> Span {
+    Span::from_millis(100)
+}
+
+const USERS_MAX: u32 = 10_000;
+/// Tries of one credential, at most.
+const TRIES_MAX: u64 = 10_000;
+/// Users who are watched at a time: more would wait for each other and not for the server.
+const IN_FLIGHT: u32 = 8;
+/// Pauses that are so many times longer than asked for are none that one asked for.
+const PAUSE_MAX: u64 = 5;
+
+impl Experiment for Revocation {
+    fn name(&self) -> &'static str {
+        "revocation"
+    }
+
+    fn question(&self) -> &'static str {
+        "After a logout, how long and how often is the credential still accepted?"
+    }
+
+    fn method(&self) -> &'static str {
+        "Two servers of each arm run beside each other; they share the token key, and the store \
+         where it is outside of a server. A user logs in at the first and is known to it (or to \
+         the second), logs out at the first, and from the answer to the logout on the \
+         credential is tried at once and then at a fixed interval, until it is refused or the \
+         watching ends. Time to reject runs to the answer that refused it, so one round trip is \
+         in it: what counts is whether any try was accepted before (a stale accept). For a \
+         logout everywhere, a user has two credentials, logs out with one, and the other is \
+         tried. At last the first server is stopped and another one started in its place, with \
+         the same key and store, and the credentials of users who had logged out are tried \
+         there. A credential that is still accepted when the watching ends is counted as that, \
+         and gets no time: an arm that cannot revoke accepts it until it expires. Where users \
+         can refresh, they also try that after their logout, once. A percentile is left empty \
+         where as many credentials were never refused."
+    }
+
+    fn charts(&self) -> &'static [ChartPlan] {
+        &[]
+    }
+
+    fn tables(&self) -> &'static [TablePlan] {
+        const TABLES: &[TablePlan] = &[
+            TablePlan {
+                title: "On the server that took the logout",
+                note: "Each figure with its 95 % interval over n trials.",
+                metrics: &[
+                    "time_to_reject_us",
+                    "time_to_reject_p99_us",
+                    "time_to_reject_max_us",
+                    "stale_accepts",
+                    "still_accepted",
+                    "refreshed_after_logout",
+                ],
+            },
+            TablePlan {
+                title: "On a second server",
+                note: "A credential that the second server did not know before the logout is not \
+                       watched: its share stands in the last column.",
+                metrics: &[
+                    "replica_time_to_reject_us",
+                    "replica_time_to_reject_p99_us",
+                    "replica_time_to_reject_max_us",
+                    "replica_stale_accepts",
+                    "replica_still_accepted",
+                    "replica_unknown",
+                ],
+            },
+            TablePlan {
+                title: "After a logout everywhere",
+                note: "The credential that is tried is another one of the user than the one that \
+                       asked for the logout.",
+                metrics: &[
+                    "everywhere_time_to_reject_us",
+                    "everywhere_time_to_reject_p99_us",
+                    "everywhere_time_to_reject_max_us",
+                    "everywhere_stale_accepts",
+                    "everywhere_still_accepted",
+                    "everywhere_refreshed_after_logout",
+                    "everywhere_replica_stale_accepts",
+                    "everywhere_replica_still_accepted",
+                ],
+            },
+            TablePlan {
+                title: "After a restart",
+                note: "Logged-out credentials that the new server accepts have come back to life. \
+                       Where those of users who had not logged out are refused too, everybody was \
+                       logged out, which is no revocation.",
+                metrics: &[
+                    "restart_accepted",
+                    "everywhere_restart_accepted",
+                    "restart_others_accepted",
+                ],
+            },
+        ];
+        TABLES
+    }
+
+    fn expand(&self, spec: &Spec) -> Result<Cells> {
+        let Settings { users, blocks, poll, window } = spec.section::<Table>()?.revocation;
+        let users = within(spec, "[revocation] users", users, 1..=USERS_MAX)?;
+        if poll < a_millisecond() {
+            return Err(
+                spec.refuse(format!("[revocation] poll: expected at least 1ms, found {poll}"))
+            );
+        }
+        if window < poll || window.ns() / poll.ns() > TRIES_MAX {
+            return Err(spec.refuse(format!(
+                "[revocation] window: expected 1 to {TRIES_MAX} polls of {poll}, found {window}"
+            )));
+        }
+        let (poll_ns, window_ns) = (poll.ns(), window.ns());
+        let watch = WatchPlan { poll_ns, window_ns, in_flight: IN_FLIGHT.min(users) };
+        Ok(drills(spec, blocks, &DrillPlan::Revocation(RevocationPlan { users, watch })))
+    }
+
+    fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
+        let Some((plan, found)) = both(record) else { return Vec::new() };
+        let mut figures = Vec::new();
+        watched(&found.same.logout, &HERE, &mut figures);
+        watched(&found.replica.logout, &REPLICA, &mut figures);
+        watched(&found.same.everywhere, &EVERYWHERE, &mut figures);
+        watched(&found.replica.everywhere, &EVERYWHERE_REPLICA, &mut figures);
+        let replica = &found.replica.logout;
+        let known = replica.users + replica.unknown;
+        if known > 0 {
+            figures.push(("replica_unknown", f64::from(replica.unknown) / f64::from(known)));
+        }
+        if let Some(refreshed) = &found.refreshed {
+            for (metric, asked) in [
+                ("refreshed_after_logout", refreshed.logout),
+                ("everywhere_refreshed_after_logout", refreshed.everywhere),
+            ] {
+                figures.extend(asked.refused_share().map(|refused| (metric, 1.0 - refused)));
+            }
+        }
+        for (metric, asked) in [
+            ("restart_accepted", found.restarted.logout),
+            ("everywhere_restart_accepted", found.restarted.everywhere),
+            ("restart_others_accepted", found.restarted_others),
+        ] {
+            figures.extend(asked.refused_share().map(|refused| (metric, 1.0 - refused)));
+        }
+        let observation = |(metric, value)| Observation {
+            users: Some(u64::from(plan.users)),
+            connections: plan.watch.in_flight,
+            rate: None,
+            metric,
+            value,
+        };
+        figures.into_iter().map(observation).collect()
+    }
+
+    fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
+        let Some((plan, found)) = both(record) else { return Vec::new() };
+        let cases = [
+            &found.same.logout,
+            &found.same.everywhere,
+            &found.replica.logout,
+            &found.replica.everywhere,
+        ];
+        let mut doubts = Vec::new();
+        let refreshed =
+            found.refreshed.as_ref().map_or(0, |at| at.logout.failed + at.everywhere.failed);
+        let tried = [found.restarted.logout, found.restarted.everywhere, found.restarted_others];
+        let lost = cases.iter().map(|case| u64::from(case.failed) + case.lost_tries).sum::<u64>()
+            + refreshed
+            + tried.iter().map(|asked| asked.failed).sum::<u64>()
+            + tried
+                .iter()
+                .map(|asked| u64::from(plan.users).saturating_sub(asked.all()))
+                .sum::<u64>();
+        if lost > 0 {
+            doubts.push(doubt(
+                true,
+                "lost_tries",
+                format!("{lost} logins, logouts or tries had neither a right answer nor a refusal"),
+                "see what the server said; who was not asked was neither accepted nor refused",
+            ));
+        }
+        let still: u32 = cases.iter().map(|case| case.still_accepted).sum();
+        let watched: u32 = cases.iter().map(|case| case.users).sum();
+        let window = Span::from_millis(plan.watch.window_ns / 1_000_000);
+        if still > 0 {
+            doubts.push(doubt(
+                false,
+                "still_accepted",
+                format!(
+                    "{still} of {watched} credentials were still accepted {window} after their \
+                     logout, when the watching ended: how long they go on is not known from that"
+                ),
+                "where the arm cannot revoke, a credential is accepted until it expires; else \
+                 lengthen `window`",
+            ));
+        }
+        let pause_ns = cases.iter().map(|case| case.pause.quantile_ns(0.99)).max().unwrap_or(0);
+        if pause_ns > PAUSE_MAX * plan.watch.poll_ns {
+            doubts.push(doubt(
+                false,
+                "poll_pauses",
+                format!(
+                    "tries came {:.1} ms apart at p99, and {:.1} ms had been asked for",
+                    pause_ns as f64 / 1e6,
+                    plan.watch.poll_ns as f64 / 1e6
+                ),
+                "a time to reject is known no better than that: repeat on a quiet machine",
+            ));
+        }
+        doubts
+    }
+}
+
+/// The metrics of a watched case: percentiles, the longest, stale accepts, what was never refused.
+struct Names {
+    times: [&'static str; 3],
+    stale: &'static str,
+    still: &'static str,
+}
+
+const HERE: Names = Names {
+    times: ["time_to_reject_us", "time_to_reject_p99_us", "time_to_reject_max_us"],
+    stale: "stale_accepts",
+    still: "still_accepted",
+};
+const REPLICA: Names = Names {
+    times: [
+        "replica_time_to_reject_us",
+        "replica_time_to_reject_p99_us",
+        "replica_time_to_reject_max_us",
+    ],
+    stale: "replica_stale_accepts",
+    still: "replica_still_accepted",
+};
+const EVERYWHERE: Names = Names {
+    times: [
+        "everywhere_time_to_reject_us",
+        "everywhere_time_to_reject_p99_us",
+        "everywhere_time_to_reject_max_us",
+    ],
+    stale: "everywhere_stale_accepts",
+    still: "everywhere_still_accepted",
+};
+const EVERYWHERE_REPLICA: Names = Names {
+    times: ["", "", ""],
+    stale: "everywhere_replica_stale_accepts",
+    still: "everywhere_replica_still_accepted",
+};
+
+/// The figures of one watched case, where anybody was watched.
+fn watched(case: &Watched, names: &Names, figures: &mut Vec<(&'static str, f64)>) {
+    if case.users == 0 {
+        return;
+    }
+    let users = f64::from(case.users);
+    for (name, quantile) in names.times.into_iter().zip([0.5, 0.99, 1.0]) {
+        let known = quantile_ns(case, quantile).filter(|_| !name.is_empty());
+        figures.extend(known.map(|ns| (name, ns as f64 / 1e3)));
+    }
+    figures.push((names.stale, case.stale_accepts as f64 / users));
+    figures.push((names.still, f64::from(case.still_accepted) / users));
+}
+
+/// The time that a share of the users did not exceed. Those who were never refused lie beyond every
+/// time that is known, so there is none where the share reaches into them.
+fn quantile_ns(case: &Watched, quantile: f64) -> Option<u64> {
+    let wanted = (quantile * f64::from(case.users)).ceil().max(1.0);
+    let refused = case.rejected.count();
+    if wanted > refused as f64 {
+        return None;
+    }
+    Some(case.rejected.quantile_ns(wanted / refused as f64))
+}
+
+fn both(record: &TrialRecord) -> Option<(&RevocationPlan, &RevocationRecord)> {
+    match (record.trial.actions.first()?, record.drill()?) {
+        (Action::Drill(DrillPlan::Revocation(plan)), DrillRecord::Revocation(found)) => {
+            Some((plan, found))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorded::{codes, figure, trial};
+    use super::*;
+    use crate::record::{Asked, Beside};
+
+    /// A case in which these were refused after so many milliseconds, and the rest never.
+    fn case(refused_ms: &[u64], never: u32, stale_accepts: u64) -> Watched {
+        let mut case = Watched {
+            users: refused_ms.len() as u32 + never,
+            still_accepted: never,
+            stale_accepts,
+            ..Watched::default()
+        };
+        refused_ms.iter().for_each(|ms| case.rejected.record(ms * 1_000_000));
+        case
+    }
+
+    fn record(change: impl FnOnce(&mut RevocationRecord)) -> TrialRecord {
+        let all = |right, refused| Asked { right, refused, failed: 0 };
+        let at_once = || Beside { logout: case(&[1; 10], 0, 0), everywhere: case(&[1; 10], 0, 0) };
+        let mut found = RevocationRecord {
+            same: at_once(),
+            replica: at_once(),
+            refreshed: None,
+            restarted: Beside { logout: all(0, 10), everywhere: all(0, 10) },
+            restarted_others: all(10, 0),
+        };
+        change(&mut found);
+        trial("[revocation]\nusers = 10", &DrillRecord::Revocation(Box::new(found)))
+    }
+
+    fn near(found: Option<f64>, expected: f64) -> bool {
+        found.is_some_and(|found| (found / expected - 1.0).abs() < 0.01)
+    }
+
+    #[test]
+    fn refused_at_once_everywhere_leaves_no_doubt() {
+        let record = record(|_| {});
+        let of = |metric| figure(&Revocation, &record, metric);
+        assert!(near(of("time_to_reject_us"), 1000.0));
+        assert_eq!(of("stale_accepts"), Some(0.0));
+        assert_eq!(of("still_accepted"), Some(0.0));
+        assert_eq!(of("replica_unknown"), Some(0.0));
+        assert_eq!((of("restart_accepted"), of("restart_others_accepted")), (Some(0.0), Some(1.0)));
+        assert_eq!(codes(&Revocation, &record), []);
+    }
+
+    #[test]
+    fn what_was_never_refused_gets_no_time_and_lies_beyond_all_times() {
+        let eight: Vec<u64> = (1..=8).map(|i| i * 10).collect();
+        let record = record(|found| found.same.logout = case(&eight, 2, 77));
+        let of = |metric| figure(&Revocation, &record, metric);
+        assert!(
+            near(of("time_to_reject_us"), 50_000.0),
+            "the fifth of ten, not the fourth of eight"
+        );
+        assert_eq!((of("time_to_reject_p99_us"), of("time_to_reject_max_us")), (None, None));
+        assert_eq!((of("stale_accepts"), of("still_accepted")), (Some(7.7), Some(0.2)));
+        assert_eq!(codes(&Revocation, &record), [("still_accepted".into(), false)]);
+        let what = &Revocation.doubts(&record)[0].what;
+        assert!(what.contains("2 of 40") && what.contains("100ms"), "{what}");
+    }
+
+    #[test]
+    fn an_arm_that_cannot_revoke_has_no_time_at_all() {
+        let record = record(|found| found.same.logout = case(&[], 10, 1000));
+        for metric in ["time_to_reject_us", "time_to_reject_p99_us", "time_to_reject_max_us"] {
+            assert_eq!(figure(&Revocation, &record, metric), None, "{metric}");
+        }
+        assert_eq!(figure(&Revocation, &record, "still_accepted"), Some(1.0));
+        assert_eq!(figure(&Revocation, &record, "stale_accepts"), Some(100.0));
+    }
+
+    #[test]
+    fn a_replica_that_knew_nobody_says_nothing_of_logouts() {
+        let record = record(|found| {
+            found.replica.logout = Watched { unknown: 10, ..Watched::default() };
+        });
+        assert_eq!(figure(&Revocation, &record, "replica_stale_accepts"), None);
+        assert_eq!(figure(&Revocation, &record, "replica_unknown"), Some(1.0));
+    }
+
+    #[test]
+    fn lost_tries_invalidate_and_long_pauses_are_told() {
+        let lost = record(|found| found.replica.everywhere.lost_tries = 1);
+        assert_eq!(codes(&Revocation, &lost), [("lost_tries".into(), true)]);
+        let missing = record(|found| found.restarted.logout.refused = 9);
+        assert_eq!(codes(&Revocation, &missing), [("lost_tries".into(), true)]);
+        let slow = record(|found| found.same.logout.pause.record(6_000_000));
+        assert_eq!(codes(&Revocation, &slow), [("poll_pauses".into(), false)]);
+    }
+}

@@ -1,0 +1,107 @@
+//! Several servers of one arm, and what they share: a key in a file, a store that outlives them.
+//!
+//! A fleet's store and key are kept by a child of their own (`authbench share ARM`), so that any
+//! server can be stopped and replaced while they stay, as a deployment does it. What stays is asked
+//! for server by server ([`Kept`]): one that is started without the key makes a new one, one
+//! without the store begins an empty one. A store in a server's memory is in no fleet's keeping.
+
+use std::time::Duration;
+
+use servers::contract::{CONTRACT_VERSION, SharedLine};
+use tempfile::TempDir;
+
+use super::child::{Server, ServerOptions, on_cores};
+use super::process::Process;
+use super::usage::family_cpu_ns;
+use crate::error::{Error, Result};
+
+/// A store's server may have to be made before it is started.
+const SHARED_WITHIN: Duration = Duration::from_secs(30);
+
+/// What a server is given of what the fleet shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The key; without it the server makes one.
+    pub key: bool,
+    /// The store; without it the server begins one of its own.
+    pub store: bool,
+}
+
+impl Kept {
+    /// All that is shared.
+    pub const ALL: Self = Self { key: true, store: true };
+}
+
+/// Servers of one arm.
+pub struct Fleet {
+    arm: String,
+    cores: Vec<usize>,
+    shared: SharedLine,
+    /// Ends before the folder goes.
+    _keeper: Process,
+    _folder: TempDir,
+}
+
+impl Fleet {
+    /// Makes what the servers of this arm share, on these cores.
+    ///
+    /// # Errors
+    /// `Config` where the machine lacks the store's program, `Target` where it does not start.
+    pub fn open(arm: &str, cores: &[usize]) -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("authbench-")
+            .tempdir()
+            .map_err(|e| Error::io("make a folder for a key in", &std::env::temp_dir(), e))?;
+        let path = folder.path().display().to_string();
+        let mut arguments: Vec<String> =
+            ["share", arm, "--folder", &path].map(String::from).to_vec();
+        arguments.extend(on_cores(cores));
+        let read = |text: &str| {
+            let shared: SharedLine = serde_json::from_str(text)
+                .map_err(|e| format!("its line `{text}` is none: {e}"))?;
+            if shared.authbench != CONTRACT_VERSION {
+                return Err("it speaks another version of the contract".into());
+            }
+            Ok(shared)
+        };
+        let name = format!("what servers of `{arm}` share");
+        let (keeper, shared) = Process::start(name, &arguments, SHARED_WITHIN, read)?;
+        let (arm, cores) = (arm.into(), cores.to_vec());
+        Ok(Self { arm, cores, shared, _keeper: keeper, _folder: folder })
+    }
+
+    /// Starts a server with what it is to keep, and with these further arguments.
+    ///
+    /// # Errors
+    /// See [`Server::start`].
+    pub fn start(&self, kept: Kept, further: &[String]) -> Result<Server> {
+        let mut arguments = further.to_vec();
+        if let Some(file) = self.shared.key_file.as_ref().filter(|_| kept.key) {
+            arguments.extend(["--key-file".into(), file.display().to_string()]);
+        }
+        if let Some(url) = self.shared.store_url.as_ref().filter(|_| kept.store) {
+            arguments.extend(["--store-url".into(), url.clone()]);
+        }
+        Server::start(&self.arm, &ServerOptions { cores: self.cores.clone(), arguments })
+    }
+
+    /// Whether its servers share a key.
+    pub const fn has_key(&self) -> bool {
+        self.shared.key_file.is_some()
+    }
+
+    /// Whether its servers share a store.
+    pub const fn has_store(&self) -> bool {
+        self.shared.store_url.is_some()
+    }
+
+    /// Name and version of the store's server, where there is one.
+    pub fn store_name(&self) -> Option<&str> {
+        self.shared.store.as_ref().map(|store| store.name.as_str())
+    }
+
+    /// CPU time that the store's server has used, ns, where there is one.
+    pub fn store_cpu_ns(&self) -> Option<u64> {
+        self.shared.store.as_ref().map(|store| family_cpu_ns(store.pid))
+    }
+}

@@ -1,0 +1,163 @@
+//! The drills against real servers, from campaign file to `measurements.csv`.
+//!
+//! Who is let in and who is not is exact, so it is asserted; how long anything took is not. The
+//! table says what follows from where an arm keeps what it knows: in a process, outside of it, or
+//! in the credential.
+
+#![allow(clippy::unwrap_used, reason = "a failure anywhere in a test is a failed test")]
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+/// The figures of a campaign by experiment, arm, users and metric.
+type Figures = BTreeMap<(String, String, String, String), f64>;
+
+/// Runs a campaign of these tables and reads what it measured.
+fn figures(arms: &[&str], tables: &str) -> Figures {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("drill.toml");
+    std::fs::write(&file, format!("name = 'drill'\narms = {arms:?}\n{tables}")).unwrap();
+    let out = folder.path().join("out");
+    let output = Command::new(env!("CARGO_BIN_EXE_authbench"))
+        .args(["campaign", file.to_str().unwrap(), "--allow-debug", "--out"])
+        .arg(&out)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}");
+    let csv = std::fs::read_to_string(out.join("measurements.csv")).unwrap();
+    csv.lines()
+        .skip(1)
+        .map(|line| {
+            let fields: Vec<&str> = line.split(',').collect();
+            let key = [fields[0], fields[1], fields[2], fields[5]].map(String::from);
+            assert_eq!(fields[11], "true", "{line}\n{text}");
+            (key.into(), fields[7].parse().unwrap())
+        })
+        .collect()
+}
+
+/// The figure of an experiment and arm.
+#[track_caller]
+fn is(figures: &Figures, place: [&str; 4], expected: Option<f64>) {
+    let [experiment, arm, users, metric] = place.map(String::from);
+    let found = figures.get(&(experiment, arm, users, metric)).copied();
+    assert_eq!(found, expected, "{place:?}");
+}
+
+const ARMS: [&str; 6] = [
+    "none",
+    "session@memory",
+    "session@sqlite",
+    "jwt-hs256",
+    "jwt-denylist@memory",
+    "jwt-refresh@memory",
+];
+
+#[test]
+fn a_logout_ends_what_the_server_can_end() {
+    let tables = "[revocation]\nusers = 10\nblocks = 1\nwindow = '20ms'\n";
+    let found = figures(&ARMS, tables);
+    let is = |arm: &str, metric: &str, expected| {
+        is(&found, ["revocation", arm, "10", metric], expected);
+    };
+    for arm in ["session@memory", "session@sqlite", "jwt-denylist@memory"] {
+        is(arm, "stale_accepts", Some(0.0));
+        is(arm, "still_accepted", Some(0.0));
+        is(arm, "everywhere_stale_accepts", Some(0.0));
+    }
+    for arm in ["none", "jwt-hs256"] {
+        is(arm, "still_accepted", Some(1.0));
+        is(arm, "time_to_reject_us", None);
+        is(arm, "everywhere_still_accepted", Some(1.0));
+        is(arm, "restart_accepted", Some(1.0));
+    }
+    // An access token outlives its logout; what could have replaced it does not.
+    is("jwt-refresh@memory", "still_accepted", Some(1.0));
+    is("jwt-refresh@memory", "refreshed_after_logout", Some(0.0));
+    is("jwt-refresh@memory", "everywhere_refreshed_after_logout", Some(0.0));
+    is("jwt-hs256", "refreshed_after_logout", None);
+    // A second server has no part in what the first one keeps in its memory.
+    is("session@memory", "replica_unknown", Some(1.0));
+    is("session@memory", "replica_stale_accepts", None);
+    is("session@sqlite", "replica_stale_accepts", Some(0.0));
+    is("jwt-denylist@memory", "replica_still_accepted", Some(1.0));
+    // A restart logs everybody out, or nobody, or those back in who had logged out.
+    is("session@memory", "restart_others_accepted", Some(0.0));
+    is("session@sqlite", "restart_accepted", Some(0.0));
+    is("session@sqlite", "everywhere_restart_accepted", Some(0.0));
+    is("session@sqlite", "restart_others_accepted", Some(1.0));
+    is("jwt-denylist@memory", "restart_accepted", Some(1.0));
+}
+
+#[test]
+fn a_restart_logs_out_whoever_depends_on_what_is_gone() {
+    let found = figures(&ARMS, "[restart]\nusers = 20\nblocks = 1\n");
+    let is = |arm: &str, metric: &str, expected| {
+        is(&found, ["restart", arm, "20", metric], expected);
+    };
+    for (arm, kept, new_key, new_store) in [
+        ("none", 0.0, None, None),
+        ("session@memory", 1.0, None, None),
+        ("session@sqlite", 0.0, None, Some(1.0)),
+        ("jwt-hs256", 0.0, Some(1.0), None),
+        ("jwt-denylist@memory", 0.0, Some(1.0), None),
+        ("jwt-refresh@memory", 0.0, Some(1.0), None),
+    ] {
+        is(arm, "logged_out_share", Some(kept));
+        is(arm, "new_key_logged_out_share", new_key);
+        is(arm, "new_store_logged_out_share", new_store);
+    }
+    is("jwt-refresh@memory", "cannot_refresh_share", Some(1.0));
+    is("jwt-hs256", "cannot_refresh_share", None);
+    let storm = |arm: &str, metric: &str| {
+        let key = ["restart", arm, "20", metric].map(String::from);
+        found.contains_key(&key.into())
+    };
+    assert!(storm("session@memory", "storm_us") && !storm("jwt-hs256", "storm_us"));
+    assert!(storm("jwt-hs256", "new_key_storm_us"));
+}
+
+#[test]
+fn several_servers_know_what_is_shared_and_nothing_else() {
+    let tables = "[replicas]\nservers = [1, 2, 4]\nusers = 4\nblocks = 1\nwarmup = '10ms'\n\
+                  measure = '100ms'\n";
+    let found = figures(&ARMS, tables);
+    let is = |arm: &str, users: &str, metric: &str, expected| {
+        is(&found, ["replicas", arm, users, metric], expected);
+    };
+    for arm in ARMS {
+        is(arm, "8", "sticky_refused_share", Some(0.0));
+        let alone = arm == "session@memory";
+        is(arm, "8", "round_robin_refused_share", Some(if alone { 0.5 } else { 0.0 }));
+        is(arm, "16", "round_robin_refused_share", Some(if alone { 0.75 } else { 0.0 }));
+        is(arm, "16", "lost_after_death_share", Some(if alone { 0.25 } else { 0.0 }));
+        is(arm, "4", "lost_after_death_share", None);
+        let refreshes = arm == "jwt-refresh@memory";
+        is(arm, "4", "round_robin_unrefreshed_share", refreshes.then_some(0.0));
+        is(arm, "8", "round_robin_unrefreshed_share", refreshes.then_some(1.0));
+    }
+}
+
+#[test]
+fn a_credential_ends_and_not_much_later_than_it_should() {
+    let tables = "[expiry]\nusers = 8\nblocks = 1\nttl = '2s'\nrenewals = 100\nactive_users = 10\n";
+    let found = figures(&["none", "session@memory", "jwt-refresh@memory"], tables);
+    let is = |arm: &str, metric: &str, expected| {
+        is(&found, ["expiry", arm, "8", metric], expected);
+    };
+    is("none", "expiry_still_accepted", Some(1.0));
+    is("none", "expiry_latest_us", None);
+    for arm in ["session@memory", "jwt-refresh@memory"] {
+        is(arm, "expiry_still_accepted", Some(0.0));
+        is(arm, "expiry_leeway_still_accepted", Some(0.0));
+        let of = |metric: &str| {
+            let key = ["expiry", arm, "8", metric].map(String::from);
+            found[&key.into()]
+        };
+        // Nobody is let in after the end by the server's clock, however slow the machine is.
+        assert!(of("expiry_latest_us") <= 0.0, "{arm}: {}", of("expiry_latest_us"));
+        assert!(of("expiry_leeway_latest_us") <= 2e6, "{arm}");
+    }
+}
