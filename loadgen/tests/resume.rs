@@ -94,11 +94,9 @@ impl Campaign {
         let plan: Value =
             serde_json::from_slice(&fs::read(self.out.join("plan.json")).unwrap()).unwrap();
         let name = |trial: &Value| {
-            format!(
-                "{:04}-{}.json",
-                trial["index"].as_u64().unwrap(),
-                trial["arm"].as_str().unwrap()
-            )
+            let (index, arm) = (trial["index"].as_u64().unwrap(), trial["arm"].as_str().unwrap());
+            let again = if trial["twin"] == true { "-again" } else { "" };
+            format!("{index:04}-{arm}{again}.json")
         };
         plan["trials"].as_array().unwrap().iter().map(name).collect()
     }

@@ -423,13 +423,13 @@ mod tests {
         let count = |text: &str, outcome| bound(text).judge(&found).unwrap().count(outcome);
         let all = "server_cpu_us_per_request > +20%";
         assert_eq!(count(all, Outcome::Broken), 3, "at three levels");
-        assert_eq!(count(all, Outcome::Kept), 6, "of the other two arms");
+        assert_eq!(count(all, Outcome::Kept), 9, "of the other two arms, and the reference again");
         let one = "server_cpu_us_per_request@jwt-hs256/100 > +20%";
         assert_eq!(bound(one).judge(&found).unwrap().outcomes.len(), 1);
         assert_eq!(count(one, Outcome::Broken), 1);
         let memory = "server_cpu_us_per_request@session@memory > +20%";
         assert_eq!(count(memory, Outcome::Kept), 3);
-        assert_eq!(count("server_cpu_us_per_request > 1s", Outcome::Kept), 9);
+        assert_eq!(count("server_cpu_us_per_request > 1s", Outcome::Kept), 12);
         assert_eq!(count("server_cpu_us_per_request@jwt-hs256 > +1us", Outcome::Broken), 3);
         for (text, part) in [
             ("response_p99_us@jwt > +5%", "arms jwt-hs256, none, session@memory"),

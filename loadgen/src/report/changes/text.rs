@@ -260,7 +260,7 @@ mod tests {
         let (_, last) = text.split_once("--fail-if").unwrap();
         assert_eq!(last.matches("FAILED").count(), 3, "{last}");
         assert!(last.contains("scaling, jwt-hs256 at 1,000 users: +50.0 %"), "{last}");
-        assert!(last.trim_end().ends_with("6 of 9"), "{last}");
+        assert!(last.trim_end().ends_with("9 of 12"), "{last}");
     }
 
     #[test]
