@@ -295,13 +295,7 @@ fn place(m: &Measurement) -> String {
 
 fn level(experiment: &str, (level, users): Place) -> String {
     let users = users.map(|users| format!("{} users", grouped(users)));
-    let axis = experiment::find(experiment).and_then(Experiment::axis);
-    let swept = axis.zip(level).map(|(axis, at)| format!("{} {}", grouped(at.into()), axis.noun));
-    match (users, swept) {
-        (Some(users), Some(swept)) => format!("{users}, {swept}"),
-        (None, Some(swept)) => format!("all levels, {swept}"),
-        (users, None) => users.unwrap_or_else(|| "all levels".into()),
-    }
+    users.unwrap_or_else(|| "all levels".into()) + &words::swept(experiment, level)
 }
 
 fn arm(analysis: &Analysis, name: &str) -> Cell {
