@@ -140,7 +140,7 @@ impl Experiment for Capacity {
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
         searches(record)
-            .filter_map(|(plan, search)| Some((plan, search, found(plan, record, search))))
+            .map(|(plan, search)| (plan, search, found(plan, record, search)))
             .flat_map(|(plan, search, found)| {
                 let wrong = search.probes.iter().map(|probe| probe.wrong_user).sum::<u64>();
                 let wrong = (wrong > 0).then(|| Doubt {

@@ -90,7 +90,7 @@ impl Experiment for Cart {
     }
 
     fn axis(&self) -> Option<Axis> {
-        Some(Axis { label: "Items", noun: "items in the cart" })
+        Some(Axis { label: "Items", noun: "items in the cart", at_zero: "an empty cart" })
     }
 
     fn level(&self, level: u32) -> String {

@@ -111,7 +111,7 @@ impl Experiment for Memory {
     }
 
     fn axis(&self) -> Option<Axis> {
-        Some(Axis { label: "Items", noun: "items in the cart" })
+        Some(Axis { label: "Items", noun: "items in the cart", at_zero: "" })
     }
 
     fn level(&self, level: u32) -> String {

@@ -111,6 +111,8 @@ pub struct Axis {
     pub label: &'static str,
     /// What follows its number in a sentence.
     pub noun: &'static str,
+    /// What is said in place of the number 0; empty where that is the ordinary case.
+    pub at_zero: &'static str,
 }
 
 /// A chart of one metric over a level, a line for every arm.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::compare::NoiseFloor;
+use super::words;
 use crate::experiment::{self, metric};
 use crate::plan::Plan;
 use crate::record::{Doubt, Host, Origin, TrialOutcome, TrialRecord};
@@ -98,7 +99,8 @@ pub(super) fn pair_doubt(floors: &[NoiseFloor]) -> Option<DoubtSummary> {
     let place = |floor: &NoiseFloor| {
         let at =
             floor.users.map_or_else(String::new, |users| format!(" at {} users", grouped(users)));
-        format!("{}, {}{at}", floor.experiment, metric(floor.metric).label)
+        let swept = words::swept(&floor.experiment, floor.level);
+        format!("{}, {}{at}{swept}", floor.experiment, metric(floor.metric).label)
     };
     let places: Vec<String> = floors.iter().filter(|f| f.differs).map(place).collect();
     let doubt = Doubt {

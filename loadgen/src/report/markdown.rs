@@ -23,7 +23,7 @@ pub(super) fn render(analysis: &Analysis) -> String {
         let (question, method) = (text(&experiment.question), text(&experiment.method));
         let _ = write!(out, "\n## {question}\n\n{method}\n");
         for (i, remark) in experiment.remarks.iter().enumerate() {
-            let _ = write!(out, "{}- {}\n", if i == 0 { "\n" } else { "" }, text(remark));
+            let _ = writeln!(out, "{}- {}", if i == 0 { "\n" } else { "" }, text(remark));
         }
         for of in key_tables(analysis, &experiment.name) {
             let (title, note) = (text(&of.title), text(&of.note));

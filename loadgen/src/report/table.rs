@@ -9,7 +9,7 @@ use super::compare::{ComparedAs, Comparison};
 use super::estimates::{Measurement, Place};
 use super::figure::{figure, range, signed, signed_range, times, times_range};
 use super::words;
-use crate::experiment::{self, Better, Metric, SCALABILITY, family, metric};
+use crate::experiment::{self, Better, Experiment, Metric, SCALABILITY, family, metric};
 use crate::stats::{Estimate, Verdict};
 use crate::units::grouped;
 
@@ -304,13 +304,7 @@ fn place(m: &Measurement) -> String {
 
 fn level(experiment: &str, (level, users): Place) -> String {
     let users = users.map(|users| format!("{} users", grouped(users)));
-    let axis = experiment::find(experiment).and_then(|e| e.axis());
-    let swept = axis.zip(level).map(|(axis, at)| format!("{} {}", grouped(at.into()), axis.noun));
-    match (users, swept) {
-        (Some(users), Some(swept)) => format!("{users}, {swept}"),
-        (None, Some(swept)) => format!("all levels, {swept}"),
-        (users, None) => users.unwrap_or_else(|| "all levels".into()),
-    }
+    users.unwrap_or_else(|| "all levels".into()) + &words::swept(experiment, level)
 }
 
 fn arm(analysis: &Analysis, name: &str) -> Cell {
@@ -346,7 +340,7 @@ fn build(
         levels.dedup();
         levels.len()
     };
-    let axis = experiment::find(experiment).and_then(|e| e.axis());
+    let axis = experiment::find(experiment).and_then(Experiment::axis);
     // A level that is the same in every row, and is nothing, needs no column.
     let axis = axis.filter(|_| places.iter().any(|(level, _)| level.is_some_and(|at| at > 0)));
     // Where something else is swept, users who are the same in every row do not need one either.

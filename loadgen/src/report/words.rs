@@ -8,7 +8,7 @@ use super::claims::ClaimVerdict;
 use super::compare::{ComparedAs, Comparison};
 use super::doubts::DoubtSummary;
 use super::figure::{digits, figure};
-use crate::experiment::metric;
+use crate::experiment::{self, Experiment, metric};
 use crate::stats::{Cause, Verdict};
 use crate::units::grouped;
 
@@ -69,6 +69,18 @@ pub(super) fn smallest_effect(c: &Comparison) -> Option<String> {
 /// A p value as people read it.
 pub(super) fn p_value(p: f64) -> String {
     if p < 0.0001 { "< 0.0001".into() } else { format!("{p:.4}") }
+}
+
+/// What an experiment sweeps beside users, behind where else a figure stands: `, 8 items in the
+/// cart`; nothing where it sweeps nothing.
+pub(super) fn swept(experiment: &str, level: Option<u32>) -> String {
+    let axis = experiment::find(experiment).and_then(Experiment::axis);
+    match axis.zip(level) {
+        Some((axis, 0)) if axis.at_zero.is_empty() => String::new(),
+        Some((axis, 0)) => format!(", {}", axis.at_zero),
+        Some((axis, at)) => format!(", {} {}", grouped(at.into()), axis.noun),
+        None => String::new(),
+    }
 }
 
 /// What, where and when, in a line.

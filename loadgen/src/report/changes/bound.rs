@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use super::{Change, Changes};
 use crate::experiment::{METRICS, Metric};
+use crate::report::words::swept;
 use crate::stats::Estimate;
 use crate::units::grouped;
 
@@ -288,7 +289,8 @@ impl Change {
             Some(rate) => format!(" at {} requests/s", grouped(rate.round() as u64)),
             None => String::new(),
         };
-        format!("{}, {}{}{rate}", self.experiment, self.arm, super::at(self.users))
+        let (at, swept) = (super::at(self.users), swept(&self.experiment, self.level));
+        format!("{}, {}{at}{swept}{rate}", self.experiment, self.arm)
     }
 }
 

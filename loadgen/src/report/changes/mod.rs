@@ -14,6 +14,7 @@ use super::analysis::Analysis;
 use super::compare::MARGIN;
 use super::doubts::WHOLE;
 use super::estimates::Measurement;
+use super::words::swept;
 use crate::experiment::{family, metric};
 use crate::plan::Plan;
 use crate::stats::{
@@ -81,6 +82,9 @@ pub struct Change {
     pub experiment: String,
     /// The arm.
     pub arm: String,
+    /// Level of the trials, where the experiment sweeps something else than users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<u32>,
     /// Users who were logged in; `None` for a figure of all levels.
     pub users: Option<u64>,
     /// Connections that carried the load.
@@ -137,13 +141,13 @@ pub fn changes(a: (&str, &Plan, &Analysis), b: (&str, &Plan, &Analysis)) -> Chan
 
 fn same_figure(one: &Measurement, other: &Measurement) -> bool {
     one.rate == other.rate
-        && (&one.experiment, &one.arm, one.metric, one.users, one.connections)
-            == (&other.experiment, &other.arm, other.metric, other.users, other.connections)
+        && (&one.experiment, &one.arm, one.metric, one.place(), one.connections)
+            == (&other.experiment, &other.arm, other.metric, other.place(), other.connections)
 }
 
 /// Where a figure stands: `scaling, jwt-hs256 at 1,000 users`.
 fn place(m: &Measurement) -> String {
-    format!("{}, {}{}", m.experiment, m.arm, at(m.users))
+    format!("{}, {}{}{}", m.experiment, m.arm, at(m.users), swept(&m.experiment, m.level))
 }
 
 fn at(users: Option<u64>) -> String {
@@ -184,6 +188,7 @@ fn change(one: &Measurement, other: &Measurement, usable: bool) -> Option<Change
     Some(Change {
         experiment: one.experiment.clone(),
         arm: one.arm.clone(),
+        level: one.level,
         users: one.users,
         connections: one.connections,
         rate: one.rate,

@@ -8,7 +8,7 @@ use super::bound::less_one;
 use super::{Change, Changes, Judgement, Outcome, Side, at};
 use crate::experiment::{Better, metric};
 use crate::report::figure::{figure, signed, signed_range};
-use crate::report::words;
+use crate::report::words::{self, swept};
 use crate::stats::{Estimate, Verdict};
 use crate::units::grouped;
 
@@ -64,8 +64,9 @@ impl Changes {
 
     /// Figures of one experiment and level, which make a table.
     fn groups(&self) -> Vec<Vec<&Change>> {
-        let key =
-            |c: &Change| (c.experiment.clone(), c.users, c.connections, c.rate.map(f64::to_bits));
+        let key = |c: &Change| {
+            (c.experiment.clone(), c.level, c.users, c.connections, c.rate.map(f64::to_bits))
+        };
         let mut groups: Vec<Vec<&Change>> = Vec::new();
         for change in &self.changes {
             match groups.iter_mut().find(|group| key(group[0]) == key(change)) {
@@ -169,7 +170,8 @@ fn heading(change: &Change) -> String {
     let connections = grouped(change.connections.into());
     let rate =
         change.rate.map_or_else(String::new, |rate| format!(", {}", figure(rate, "requests/s")));
-    format!("[{}]{level}, {connections} connections{rate}", change.experiment)
+    let swept = swept(&change.experiment, change.level);
+    format!("[{}]{level}{swept}, {connections} connections{rate}", change.experiment)
 }
 
 fn table(group: &[&Change]) -> Vec<String> {
