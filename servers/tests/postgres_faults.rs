@@ -1,8 +1,9 @@
-//! What a server does while its PostgreSQL is dead, silent, full, locked or read-only: a 503 in time,
-//! for every request that needs it, and everything as before once it is back, without a restart.
+//! What a server does while its PostgreSQL is dead, silent, full, locked or read-only: a 503 in
+//! time, for every request that needs it, and everything as before once it is back, without a
+//! restart.
 //!
-//! Each test has a PostgreSQL of its own. How long a recovery took is printed and not asserted, beyond
-//! a bound that is far from it: these machines are busy.
+//! Each test has a PostgreSQL of its own. How long a recovery took is printed and not asserted,
+//! beyond a bound that is far from it: these machines are busy.
 
 #![allow(clippy::unwrap_used, reason = "tests, and their helpers, which clippy does not exempt")]
 #![allow(clippy::print_stderr, reason = "what was measured or passed over is said")]
@@ -159,8 +160,8 @@ async fn killed_and_started_again() {
     drop(again);
 }
 
-/// Silent and not gone: what is asked is given up, and nothing piles up here or there. What nobody waited
-/// for is not carried out late, but for what was on its way.
+/// Silent and not gone: what is asked is given up, and nothing piles up here or there. What nobody
+/// waited for is not carried out late, but for what was on its way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hung() {
     if !is_here("postgres") {
@@ -203,7 +204,8 @@ async fn hung() {
     panic!("more connections than the pool has");
 }
 
-/// The pool has its connections from the start; it is in trouble only where it has to make new ones.
+/// The pool has its connections from the start; it is in trouble only where it has to make new
+/// ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_connection_left() {
     if !is_here("postgres") {

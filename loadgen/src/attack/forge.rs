@@ -2,8 +2,8 @@
 //!
 //! A [`Token`] is a credential taken apart, as far as whoever holds one can see. A [`Signer`] makes
 //! one anew over any header and claims: with the server's own key, so that only the check that a
-//! case names can refuse it, or with a key of the attacker's. Which form a credential has is seen in
-//! the credential, never in the name of an arm.
+//! case names can refuse it, or with a key of the attacker's. Which form a credential has is seen
+//! in the credential, never in the name of an arm.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};

@@ -200,8 +200,12 @@ impl Wire {
 }
 
 fn exchange(stream: &mut Stream, request: &[u8]) -> std::result::Result<Reply, Silence> {
-    stream.write_all(request).and_then(|()| stream.flush()).map_err(|e| silence(&e))?;
-    Reader::new(stream).reply()
+    // A server that refuses early closes while we still write: its answer is there all the same.
+    let written = stream.write_all(request).and_then(|()| stream.flush());
+    match (Reader::new(stream).reply(), written) {
+        (Err(Silence::Closed), Err(error)) => Err(silence(&error)),
+        (reply, _) => reply,
+    }
 }
 
 fn silence(error: &io::Error) -> Silence {

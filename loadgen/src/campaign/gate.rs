@@ -1,8 +1,8 @@
 //! The gate before a campaign: no arm is timed that does not hold against the attacks.
 //!
 //! An arm that checks less is faster, and its figures would be of something else. So every arm is
-//! attacked once, on a server of its own, before anything is timed; what came of it is kept whatever
-//! it was, and an arm that fails ends the campaign.
+//! attacked once, on a server of its own, before anything is timed; what came of it is kept
+//! whatever it was, and an arm that fails ends the campaign.
 
 use super::Progress;
 use crate::attack::{self, Options};
@@ -16,8 +16,8 @@ pub type Spared = fn(&str) -> Option<&'static str>;
 /// Attacks every arm of the plan and writes down what came of it.
 ///
 /// # Errors
-/// `Target`, naming the cases, when an arm does not hold; `Io` when that cannot be written, and what
-/// starting a server or a signal says.
+/// `Target`, naming the cases, when an arm does not hold; `Io` when that cannot be written, and
+/// what starting a server or a signal says.
 pub(super) fn pass(
     plan: &Plan,
     folder: &Folder,

@@ -39,8 +39,8 @@ pub trait Progress {
 /// # Errors
 /// `Target` when an arm does not hold against the attacks, before anything is timed; `Interrupted`
 /// when a signal comes, `Io` when a record cannot be written; else, after the last trial, `Target`
-/// when one failed and `Invalid` when a cell has no figure that may be used. The records are there in
-/// any case.
+/// when one failed and `Invalid` when a cell has no figure that may be used. The records are there
+/// in any case.
 pub fn run(
     plan: &Plan,
     begun: &Begun,

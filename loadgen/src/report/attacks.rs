@@ -1,16 +1,16 @@
 //! The check matrix: what every arm was attacked with before it was timed, and what came of it.
 //!
-//! One table counts, one has a row a case and a column an arm, and the properties are said in words:
-//! they are what a reader has to know of an arm that held. No outcome is judged here.
+//! One table counts, one has a row a case and a column an arm, and the properties are said in
+//! words: they are what a reader has to know of an arm that held. No outcome is judged here.
 
 use super::analysis::Analysis;
 use super::table::{Cell, Column, Row, Table};
 use crate::record::{Attacked, CaseOutcome};
 
 /// What stands above the tables.
-pub(super) const NOTE: &str = "Before anything was timed, every arm was attacked on a server of its \
-    own: with the credentials, tokens, cookies and requests that a sound server refuses. An arm that \
-    lets one through is not timed.";
+pub(super) const NOTE: &str = "Before anything was timed, every arm was attacked on a server of \
+    its own: with the credentials, tokens, cookies and requests that a sound server refuses. An arm \
+    that lets one through is not timed.";
 
 fn text(label: &str, numeric: bool) -> Column {
     Column { label: label.into(), hint: "", numeric }

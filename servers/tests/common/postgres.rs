@@ -1,7 +1,7 @@
 //! One PostgreSQL for a whole test binary, and a schema of it for every store that is opened.
 //!
-//! It runs on a thread of its own, because some tests open their stores outside of any runtime; and it
-//! ends with the process. Where there is none on this machine nobody asks for it: see
+//! It runs on a thread of its own, because some tests open their stores outside of any runtime; and
+//! it ends with the process. Where there is none on this machine nobody asks for it: see
 //! [`super::available_arms`].
 
 use std::sync::LazyLock;

@@ -1,7 +1,7 @@
 //! How a credential is carried: none, two of them, in the wrong words, in the wrong place.
 //!
-//! Whichever of two a server chose, an attacker could have planted it; and what a proxy may add says
-//! nothing of who asks.
+//! Whichever of two a server chose, an attacker could have planted it; and what a proxy may add
+//! says nothing of who asks.
 
 use super::{Attacker, Expected, Finding, Row, Shot, Shots, Work};
 use crate::attack::attacker::Field;

@@ -1,4 +1,5 @@
-//! Requests that are none: too long, cut wrongly, framed twice. What a client library would not send.
+//! Requests that are none: too long, cut wrongly, framed twice. What a client library would not
+//! send.
 //!
 //! Each carries the good credential of A, so that only the framing can refuse it, and has a
 //! connection of its own. A stranger's server may have other limits; what could make two servers

@@ -1,8 +1,8 @@
 //! What is done to credentials that are sealed as a whole: JWE, PASETO, cookies, and any credential
 //! at every byte.
 //!
-//! Nobody without the key can read these, so an attacker cuts, flips, moves and swaps; where the key
-//! is ours, a JWE is sealed anew under headers that must not be followed.
+//! Nobody without the key can read these, so an attacker cuts, flips, moves and swaps; where the
+//! key is ours, a JWE is sealed anew under headers that must not be followed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -10,7 +10,8 @@ use crate::attack::forge::{Edit, Form, Token, alike, make};
 use crate::error::Result;
 use crate::record::CaseOutcome::{self, Accepted, Failed, Property, Refused};
 
-/// The user whose sessions begin and end here; not the one whose credential must outlive every case.
+/// The user whose sessions begin and end here; not the one whose credential must outlive every
+/// case.
 const PASSER_BY: u64 = 2;
 const OR_OWNED: &str = "refused, or said that it cannot be";
 

@@ -98,7 +98,8 @@ fn claimed(claims: &[ClaimResult]) -> Markup {
                     @if !claim.evidence.is_empty() {
                         ul {
                             @for of in &claim.evidence {
-                                li { (of.arm) ": " strong { (words::says(of.answer)) } "; " (of.found) }
+                                @let says = words::says(of.answer);
+                                li { (of.arm) ": " strong { (says) } "; " (of.found) }
                             }
                         }
                     }

@@ -1,7 +1,8 @@
-//! A PostgreSQL as a store has it: the reader's or one of its own, its table there, its connections open.
+//! A PostgreSQL as a store has it: the reader's or one of its own, its table there, its connections
+//! open.
 //!
-//! What it says of itself goes into the notes, and whether an answered change survives a crash is read
-//! from its settings and not promised for them.
+//! What it says of itself goes into the notes, and whether an answered change survives a crash is
+//! read from its settings and not promised for them.
 
 use std::time::Duration;
 
@@ -69,8 +70,8 @@ impl Database {
     /// The one at this URL, or one of its own.
     ///
     /// # Errors
-    /// [`ServeError::Program`] and [`ServeError::Store`] where there is no PostgreSQL or no place in it;
-    /// [`ServeError::Option`] where the URL is none.
+    /// [`ServeError::Program`] and [`ServeError::Store`] where there is no PostgreSQL or no place
+    /// in it; [`ServeError::Option`] where the URL is none.
     pub async fn open(
         url: Option<&str>,
         needs: Needs,
@@ -99,7 +100,8 @@ impl Database {
         &self.connections
     }
 
-    /// What a reader of figures should know about it; `change` is what survives a crash or does not.
+    /// What a reader of figures should know about it; `change` is what survives a crash or does
+    /// not.
     #[must_use]
     pub fn notes(&self, change: &str) -> Vec<String> {
         let Facts { version, shared_buffers, fsync, synchronous_commit } = &self.facts;

@@ -1,12 +1,12 @@
 //! Sessions in PostgreSQL: the table that a service has beside its other tables.
 //!
-//! Every call is one prepared statement, and so one round trip and one transaction: what must be decided
-//! at one moment is decided there, whoever else asks. Only `create` inserts; everything else is an
-//! `UPDATE` or a `DELETE` of a row that is there, and PostgreSQL looks at it again after it has waited
-//! for another, so nothing here can bring a session back.
+//! Every call is one prepared statement, and so one round trip and one transaction: what must be
+//! decided at one moment is decided there, whoever else asks. Only `create` inserts; everything
+//! else is an `UPDATE` or a `DELETE` of a row that is there, and PostgreSQL looks at it again after
+//! it has waited for another, so nothing here can bring a session back.
 //!
-//! A login or a logout is answered after its commit is on the disk, where PostgreSQL is set up as it is
-//! shipped. Activity is no such promise: its commit does not wait.
+//! A login or a logout is answered after its commit is on the disk, where PostgreSQL is set up as
+//! it is shipped. Activity is no such promise: its commit does not wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -40,9 +40,10 @@ pub const STORE: &str = "postgres";
 /// Most rows that one step of a sweep looks at.
 pub const SWEEP_STEP: i64 = 256;
 
-/// Wide columns first: PostgreSQL pads to their alignment. `ends` is a moment before which the session
-/// does not end, and what a sweep looks for; reading moves `last_seen` only, which has no index, so that
-/// PostgreSQL need not touch one either (a heap-only update, for which the pages keep some room).
+/// Wide columns first: PostgreSQL pads to their alignment. `ends` is a moment before which the
+/// session does not end, and what a sweep looks for; reading moves `last_seen` only, which has no
+/// index, so that PostgreSQL need not touch one either (a heap-only update, for which the pages
+/// keep some room).
 const TABLE: Table = Table {
     name: "authbench_sessions",
     make: "
@@ -54,7 +55,8 @@ const TABLE: Table = Table {
         CREATE INDEX authbench_sessions_of_user ON authbench_sessions (user_id);
         CREATE INDEX authbench_sessions_by_end ON authbench_sessions (ends);",
     form: "table p: created bigint!, expires bigint!, last_seen bigint!, ends bigint!, \
-           user_id integer!, id bytea!, name text!, role text!, cart text; indexes: 4, 5, 6 primary",
+           user_id integer!, id bytea!, name text!, role text!, cart text; \
+           indexes: 4, 5, 6 primary",
 };
 /// Another server may have left sessions that end sooner with this one's idle timeout.
 const MEND: &str = "UPDATE authbench_sessions SET ends = least(expires, last_seen + $1)
@@ -62,8 +64,8 @@ const MEND: &str = "UPDATE authbench_sessions SET ends = least(expires, last_see
 
 const READ: &str = "SELECT user_id, name, role, cart, created, expires, last_seen
     FROM authbench_sessions WHERE id = $1";
-/// The commit of activity does not wait for the disk, and so neither does the next request of its user,
-/// which waits for the row.
+/// The commit of activity does not wait for the disk, and so neither does the next request of its
+/// user, which waits for the row.
 const READ_AND_TOUCH: &str = "UPDATE authbench_sessions SET last_seen = greatest(last_seen, $2)
     WHERE id = $1 AND $2 < expires AND $2 < last_seen + $3
     RETURNING user_id, name, role, cart, created, expires, last_seen,
@@ -76,8 +78,8 @@ const UPDATE: &str = "UPDATE authbench_sessions
     WHERE id = $1 AND $6 < expires AND $6 < last_seen + $7";
 const DELETE: &str = "DELETE FROM authbench_sessions WHERE id = $1";
 const DELETE_ALL: &str = "DELETE FROM authbench_sessions WHERE user_id = $1";
-/// A row that was used since its `ends` was written gets a later one, and is not looked at again until
-/// then. One that somebody else has in hand is left for the next sweep.
+/// A row that was used since its `ends` was written gets a later one, and is not looked at again
+/// until then. One that somebody else has in hand is left for the next sweep.
 const SWEEP: &str = "
     WITH due AS (
         SELECT id, least(expires, last_seen + $2) AS end_now FROM authbench_sessions
@@ -89,8 +91,8 @@ const SWEEP: &str = "
         UPDATE authbench_sessions SET ends = least(expires, last_seen + $2)
         WHERE id = ANY (ARRAY (SELECT id FROM due WHERE end_now > $1)) RETURNING 1
     ) SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM gone), (SELECT count(*) FROM moved)";
-/// All of it, because a count kept by one server is wrong beside another: 30 to 75 ms where there are a
-/// million, and it is asked for a few times in a campaign.
+/// All of it, because a count kept by one server is wrong beside another: 30 to 75 ms where there
+/// are a million, and it is asked for a few times in a campaign.
 const COUNT: &str = "SELECT count(*) FROM authbench_sessions";
 const STATEMENTS: &[&str] =
     &[READ, READ_AND_TOUCH, CREATE, UPDATE, DELETE, DELETE_ALL, SWEEP, COUNT];
@@ -105,8 +107,8 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// The store at this URL, or in a PostgreSQL of its own; its sessions also end after `idle` without
-    /// activity, which must be the same for every server that shares it.
+    /// The store at this URL, or in a PostgreSQL of its own; its sessions also end after `idle`
+    /// without activity, which must be the same for every server that shares it.
     ///
     /// # Errors
     /// See [`Database::open`].

@@ -1,9 +1,10 @@
 //! A PostgreSQL of this server's own: made, started and gone with it.
 //!
-//! Making one takes most of a second, so what a run of minutes does not need is left out of it: nothing
-//! of it is flushed to the disk while it is made, there is no Unix socket, and its folder is removed
-//! without an orderly stop. What a session's cost depends on is as PostgreSQL ships it, flushing at
-//! every commit above all: a store that forgets logouts in a crash would be another store.
+//! Making one takes most of a second, so what a run of minutes does not need is left out of it:
+//! nothing of it is flushed to the disk while it is made, there is no Unix socket, and its folder
+//! is removed without an orderly stop. What a session's cost depends on is as PostgreSQL ships it,
+//! flushing at every commit above all: a store that forgets logouts in a crash would be another
+//! store.
 //!
 //! PostgreSQL refuses to run as root, so it is given an unprivileged user there.
 
@@ -46,8 +47,8 @@ impl Instance {
     /// Makes one and starts it, with these settings beside its own, each `name=value`.
     ///
     /// # Errors
-    /// [`ServeError::Program`] where there is no PostgreSQL on this machine; [`ServeError::Store`] with
-    /// what it said where it could not be started.
+    /// [`ServeError::Program`] where there is no PostgreSQL on this machine; [`ServeError::Store`]
+    /// with what it said where it could not be started.
     pub async fn start(settings: &[&str]) -> Result<Self, ServeError> {
         let mut tries = 1;
         loop {

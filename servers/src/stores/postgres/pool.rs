@@ -1,14 +1,16 @@
 //! Connections to PostgreSQL: so many and no more, each prepared for everything that will be asked.
 //!
 //! A connection is made ready when it is made: its statements are prepared then, all in one flight,
-//! so that a request is one round trip and never two. All are made before the server says that it is
-//! ready, so that no request pays for one and a server without room for them is found out at once.
+//! so that a request is one round trip and never two. All are made before the server says that it
+//! is ready, so that no request pays for one and a server without room for them is found out at
+//! once.
 //!
-//! What can go wrong is bounded from both sides. Here a request waits for a free connection, or for a
-//! new one, for less than its caller does. There PostgreSQL gives up a statement that waits for a lock,
-//! so that nothing piles up behind it. A connection whose answer nobody waited for is kept out of the
-//! pool until it has answered: given back at once, it would be asked on and on by requests that its
-//! silence dooms, and thrown away at once, every moment of overload would end in a storm of new ones.
+//! What can go wrong is bounded from both sides. Here a request waits for a free connection, or for
+//! a new one, for less than its caller does. There PostgreSQL gives up a statement that waits for a
+//! lock, so that nothing piles up behind it. A connection whose answer nobody waited for is kept
+//! out of the pool until it has answered: given back at once, it would be asked on and on by
+//! requests that its silence dooms, and thrown away at once, every moment of overload would end in
+//! a storm of new ones.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -26,8 +28,8 @@ use tokio_postgres::{Config, Error, NoTls, Row};
 
 use crate::error::ServeError;
 
-/// Connections of one server. More of them do not help two cores; fewer would not fill a flush of the
-/// disk with the logins that wait for it.
+/// Connections of one server. More of them do not help two cores; fewer would not fill a flush of
+/// the disk with the logins that wait for it.
 pub const CONNECTIONS: usize = 8;
 /// How long a question may wait, and for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +57,9 @@ const FIRST_TIME_MAX: Duration = Duration::from_secs(10);
 /// server is asked anew well within two seconds of its return.
 const SETTLE_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// What every connection asks for. A plan that was made while a table was small is kept as it grows, so
-/// it must go by an index, and in the index's order where a sweep asks for some of many rows. The
-/// isolation is PostgreSQL's own default, on which the statements rely.
+/// What every connection asks for. A plan that was made while a table was small is kept as it
+/// grows, so it must go by an index, and in the index's order where a sweep asks for some of many
+/// rows. The isolation is PostgreSQL's own default, on which the statements rely.
 const SETTINGS: &str = "-c enable_seqscan=off -c enable_bitmapscan=off \
                         -c default_transaction_isolation=read\\ committed";
 
@@ -203,8 +205,9 @@ impl Drop for Lease {
     }
 }
 
-/// Gives a connection back to its pool once it has answered what nobody waits for any more, or gives
-/// it up. It keeps its place in the pool until then, so there are never more of these than connections.
+/// Gives a connection back to its pool once it has answered what nobody waits for any more, or
+/// gives it up. It keeps its place in the pool until then, so there are never more of these than
+/// connections.
 async fn settle(client: Object) {
     if !matches!(timeout(SETTLE_TIME_MAX, client.check_connection()).await, Ok(Ok(()))) {
         drop(Object::take(client));
@@ -224,8 +227,8 @@ fn found(error: &PoolError, patience: Patience) -> String {
     }
 }
 
-/// What an error of PostgreSQL, or of the connection, says: no detail and no hint, where values would
-/// stand.
+/// What an error of PostgreSQL, or of the connection, says: no detail and no hint, where values
+/// would stand.
 #[must_use]
 #[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 pub fn said(error: Error) -> String {

@@ -28,7 +28,8 @@ const FORM: &str = "
                 CASE WHEN attnotnull THEN '!' END), ', ' ORDER BY attnum)
             FROM pg_attribute WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped),
         (SELECT string_agg(format('%s%s%s', indkey, CASE WHEN indisprimary THEN ' primary'
-                WHEN indisunique THEN ' unique' END, CASE WHEN indpred IS NOT NULL THEN ' partial' END),
+                WHEN indisunique THEN ' unique' END,
+                CASE WHEN indpred IS NOT NULL THEN ' partial' END),
                 ', ' ORDER BY indkey::text)
             FROM pg_index WHERE indrelid = class.oid AND indisvalid))
     FROM pg_class AS class WHERE oid = to_regclass($1::text)";
@@ -52,7 +53,7 @@ pub(super) async fn prepare(client: &mut Client, table: &Table) -> Result<(), St
         return Ok(());
     }
     Err(format!(
-        "its table `{name}` is another one: expected \"{ours}\", found \"{form}\"; rename it, or name \
-         another database"
+        "its table `{name}` is another one: expected \"{ours}\", found \"{form}\"; rename it, or \
+         name another database"
     ))
 }

@@ -1,13 +1,14 @@
 //! Refresh sessions in PostgreSQL: a table of families, each refresh one statement.
 //!
-//! A refresh locks the family's row, judges the secret that was shown, and then replaces it or removes
-//! the row: one statement, so one round trip, and of two that show the same secret the second sees what
-//! the first has done. It is answered after its commit is on the disk: a secret that was replaced must
-//! not be the current one again after a crash. Nothing that a refresh changes has an index.
+//! A refresh locks the family's row, judges the secret that was shown, and then replaces it or
+//! removes the row: one statement, so one round trip, and of two that show the same secret the
+//! second sees what the first has done. It is answered after its commit is on the disk: a secret
+//! that was replaced must not be the current one again after a crash. Nothing that a refresh
+//! changes has an index.
 //!
-//! Digests are compared where they lie, and so not in constant time. How long that takes tells of the
-//! digest, which is no secret that can be shown: to make one that begins like it is a search, and to make
-//! the whole of it is to have the secret.
+//! Digests are compared where they lie, and so not in constant time. How long that takes tells of
+//! the digest, which is no secret that can be shown: to make one that begins like it is a search,
+//! and to make the whole of it is to have the secret.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,7 +32,8 @@ const TABLE: Table = Table {
     name: "authbench_families",
     make: "
         CREATE TABLE authbench_families (
-            expires bigint NOT NULL, replaced bigint, user_id integer NOT NULL, id bytea PRIMARY KEY,
+            expires bigint NOT NULL, replaced bigint, user_id integer NOT NULL,
+            id bytea PRIMARY KEY,
             secret bytea NOT NULL, previous bytea, name text NOT NULL, role text NOT NULL, cart text
         ) WITH (fillfactor = 90);
         CREATE INDEX authbench_families_of_user ON authbench_families (user_id);
@@ -43,8 +45,8 @@ const TABLE: Table = Table {
 const BEGIN: &str = "INSERT INTO authbench_families
     (id, user_id, name, role, cart, secret, expires)
     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING";
-/// `shown` is 0 for the current secret, 1 for the one before within its grace, and 2 for any other. The
-/// row is locked before it is judged, and what follows changes that row and no older one.
+/// `shown` is 0 for the current secret, 1 for the one before within its grace, and 2 for any other.
+/// The row is locked before it is judged, and what follows changes that row and no older one.
 const ROTATE: &str = "
     WITH family AS (
         SELECT id, user_id, name, role, cart, expires,
