@@ -16,7 +16,11 @@ use crate::error::{Error, Result};
 const FILE_MAX: u64 = 1 << 20;
 
 /// The presets, by name.
-pub const PRESETS: &[(&str, &str)] = &[("quick", include_str!("../../presets/quick.toml"))];
+pub const PRESETS: &[(&str, &str)] = &[
+    ("quick", include_str!("../../presets/quick.toml")),
+    ("standard", include_str!("../../presets/standard.toml")),
+    ("full", include_str!("../../presets/full.toml")),
+];
 
 /// A campaign as written, with what the flags changed.
 #[derive(Clone, Debug)]
