@@ -1,7 +1,7 @@
 //! The cache before a store: how stale it may be, to the millisecond, and what must not be.
 //!
-//! A session that was ended elsewhere is good for the stated span and not for a millisecond more; one
-//! that was ended here is over at once, whatever slow request comes after.
+//! A session that was ended elsewhere is good for the stated span and not for a millisecond more;
+//! one that was ended here is over at once, whatever slow request comes after.
 
 #![allow(clippy::unwrap_used, reason = "tests, and their helpers, which clippy does not exempt")]
 

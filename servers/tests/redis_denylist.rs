@@ -187,8 +187,8 @@ async fn a_hung_redis_closes_in_time_and_a_logout_of_that_time_is_not_lost() {
     expect_soon(&there, &next, 401, KNOWN_TIME_MAX).await;
 }
 
-/// Logs in as soon as that is possible: the copy of the list and the requests have a connection each,
-/// and one may be back before the other.
+/// Logs in as soon as that is possible: the copy of the list and the requests have a connection
+/// each, and one may be back before the other.
 async fn login_soon(arm: &Arm, n: u32) -> String {
     let begun = Instant::now();
     loop {

@@ -8,15 +8,15 @@
 //! A logout everywhere denies nothing one by one, since nobody knows which tokens there are: it
 //! notes a number, and tokens of that user that were issued before it are refused. Seconds are too
 //! coarse to tell a token from before from the next login's, so the first half of each `jti` is a
-//! number that the list gives at each issue, a count of microseconds that never goes back and that a
-//! logout everywhere moves on by one; the second half is random. The note is kept until the last of
-//! those tokens would expire.
+//! number that the list gives at each issue, a count of microseconds that never goes back and that
+//! a logout everywhere moves on by one; the second half is random. The note is kept until the last
+//! of those tokens would expire.
 //!
 //! A token that is re-issued with a larger cart keeps its `jti`: it is the same login, so a logout
 //! with either ends both, and a slow request cannot bring a logged-out login back.
 //!
-//! The list is this process's own (`@memory`: another server does not know it, and a restart forgets
-//! it), or one that servers share over Redis (`@redis`), of which each asks its own copy.
+//! The list is this process's own (`@memory`: another server does not know it, and a restart
+//! forgets it), or one that servers share over Redis (`@redis`), of which each asks its own copy.
 
 use std::sync::Arc;
 
@@ -59,8 +59,8 @@ pub const MEMORY: ArmInfo = ArmInfo {
 pub const REDIS: ArmInfo = ArmInfo {
     arm: "jwt-denylist@redis",
     store: Some("redis"),
-    summary: "The same, with the list in Redis and pushed to every server, each of which asks its own \
-              copy of it.",
+    summary: "The same, with the list in Redis and pushed to every server, each of which asks its \
+              own copy of it.",
     after_restart: "Tokens stay valid if the key does, and logged-out ones stay out with \
                     `--store-url redis://...`.",
     ..MEMORY

@@ -1,8 +1,8 @@
 //! `session-cached@redis`: sessions in Redis, and what was just read of them in this server.
 //!
 //! The usual hybrid: most requests of a busy user cost no round trip, and a session that was ended
-//! at another server is still good here for as long as the cache may be behind. That span is stated,
-//! and it is the price: `revokes` is true of this arm with that delay and no longer one.
+//! at another server is still good here for as long as the cache may be behind. That span is
+//! stated, and it is the price: `revokes` is true of this arm with that delay and no longer one.
 
 use super::session::Sessions;
 use super::{ArmInfo, SchemeOptions};
@@ -16,8 +16,8 @@ pub const REDIS: ArmInfo = ArmInfo {
     arm: "session-cached@redis",
     scheme: "session-cached",
     store: Some("redis"),
-    summary: "A random id in a cookie, the session in Redis, and behind a local cache that may be 1 s \
-              old (`--cache-ttl`).",
+    summary: "A random id in a cookie, the session in Redis, and behind a local cache that may be \
+              1 s old (`--cache-ttl`).",
     authenticates: true,
     stateful: true,
     revokes: true,

@@ -7,10 +7,10 @@
 //! counted since before it began. That is why this is no cache off the shelf: the usual ones cannot
 //! insert on the condition that nothing was removed.
 //!
-//! Sets of [`WAYS`] places behind a lock each, as in `jwt-cached`; in a full one the session that was
-//! not asked for the longest makes room. Activity that the cache has answered is not written to the
-//! store, so an idle session may end early by the same span: closed, and not open. Never hold a lock
-//! over an await.
+//! Sets of [`WAYS`] places behind a lock each, as in `jwt-cached`; in a full one the session that
+//! was not asked for the longest makes room. Activity that the cache has answered is not written to
+//! the store, so an idle session may end early by the same span: closed, and not open. Never hold a
+//! lock over an await.
 
 use std::time::Duration;
 

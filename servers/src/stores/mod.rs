@@ -268,8 +268,8 @@ pub trait Upkeep: Send + Sync {
     fn sweep(&self, now: Timestamp) -> Boxed<'_, Result<u64, StoreError>>;
     /// See [`SessionStore::stats`].
     fn stats(&self) -> Boxed<'_, Result<StoreStats, StoreError>>;
-    /// How far behind the store what this server knows of it may be, as it was last measured; `None`
-    /// where every request asks the store itself.
+    /// How far behind the store what this server knows of it may be, as it was last measured;
+    /// `None` where every request asks the store itself.
     fn lag(&self) -> Option<Duration> {
         None
     }

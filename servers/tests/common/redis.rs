@@ -24,7 +24,8 @@ impl Redis {
         if !super::is_here("redis") {
             return None;
         }
-        // Another test may take the port first: then this one does not come up, and a next one does.
+        // Another test may take the port first: then this one does not come up, and a next one
+        // does.
         (0..5).find_map(|_| {
             let (port, folder) = (free_port().unwrap(), tempfile::tempdir().unwrap());
             let mut redis = Self { child: spawn(port, &folder), port, folder };

@@ -1,10 +1,10 @@
 //! How an entry of the shared list is written in Redis, and the scripts that write it.
 //!
-//! An entry is a key with a time to live, `authbench:d:t:` and the id of a token, or `authbench:d:u:` and
-//! the number of a user, with its end as the value, and for a user the number of the logout before
-//! that. What is published is the key without what all have in front, a space, and the value: one
-//! form to read. Writing and publishing are one script, so that no entry is known to Redis and to
-//! nobody else.
+//! An entry is a key with a time to live, `authbench:d:t:` and the id of a token, or
+//! `authbench:d:u:` and the number of a user, with its end as the value, and for a user the number
+//! of the logout before that. What is published is the key without what all have in front, a space,
+//! and the value: one form to read. Writing and publishing are one script, so that no entry is
+//! known to Redis and to nobody else.
 
 use redis::Script;
 
@@ -18,8 +18,8 @@ pub(super) const PREFIX: &str = "authbench:d:";
 /// The counter that gives all servers their numbers.
 pub(super) const COUNT: &str = "authbench:d:count";
 
-/// The next number: above the last one and above what the server has seen, and not below the time of
-/// Redis, which is the one clock that all servers share.
+/// The next number: above the last one and above what the server has seen, and not below the time
+/// of Redis, which is the one clock that all servers share.
 const NEXT: &str = "
 local function next_number(key, floor)
   local time = redis.call('TIME')

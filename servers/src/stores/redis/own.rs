@@ -36,8 +36,8 @@ impl OwnRedis {
     /// Starts one with so many databases.
     ///
     /// # Errors
-    /// [`ServeError::Program`] where there is no `redis-server`, [`ServeError::Store`] where it does
-    /// not start.
+    /// [`ServeError::Program`] where there is no `redis-server`, [`ServeError::Store`] where it
+    /// does not start.
     pub async fn start(databases: u32) -> Result<Self, ServeError> {
         let program = PROGRAM.require()?;
         let mut tries = 1;

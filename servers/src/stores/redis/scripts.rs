@@ -5,9 +5,10 @@
 //! over. That is never before a minute has passed beyond the end that we reckon with, so that the
 //! clocks need not agree.
 //!
-//! Sessions have a time to live in Redis and the users' indexes have none; a session's keys are made,
-//! moved and removed together with its place in the index, here and nowhere else. Names of keys are
-//! made from values, which a cluster does not allow: this is for one Redis, or one with replicas.
+//! Sessions have a time to live in Redis and the users' indexes have none; a session's keys are
+//! made, moved and removed together with its place in the index, here and nowhere else. Names of
+//! keys are made from values, which a cluster does not allow: this is for one Redis, or one with
+//! replicas.
 
 use std::fmt;
 
@@ -18,8 +19,8 @@ pub(super) const GRACE_MS: u64 = 60_000;
 /// Sessions that one step of a logout everywhere removes.
 pub(super) const DELETE_STEP: u64 = 1_000;
 
-/// Whether the session whose first 24 bytes are in `value` lives. `idle` is -1 where there is no such
-/// limit.
+/// Whether the session whose first 24 bytes are in `value` lives. `idle` is -1 where there is no
+/// such limit.
 const LIVE: &str = "
 local function live(value, now, idle)
   local seen, _, expires = struct.unpack('>I8I8I8', value)
