@@ -185,7 +185,7 @@ impl Experiment for Replicas {
         if failed > 0 {
             doubts.push(doubt(
                 true,
-                "lost_tries",
+                "requests_lost",
                 format!("{failed} requests were neither let in nor refused"),
                 "see what the servers said; such requests are in no share",
             ));
@@ -195,7 +195,7 @@ impl Experiment for Replicas {
         if (ended - ok) * 1000 > ended || ended == 0 {
             doubts.push(doubt(
                 true,
-                "errors",
+                "replicas_errors",
                 format!("{} of {ended} requests under load got no right answer", ended - ok),
                 "requests that fail cost less: repeat once the cause is gone",
             ));
@@ -315,6 +315,6 @@ mod tests {
         lame.round_robin = Asked { right: 50, refused: 50, failed: 10 };
         let record = record(vec![lame]);
         assert_eq!(figure(&Replicas, &record, "round_robin_refused_share"), Some(0.5));
-        assert!(codes(&Replicas, &record).contains(&("lost_tries".into(), true)));
+        assert!(codes(&Replicas, &record).contains(&("requests_lost".into(), true)));
     }
 }

@@ -141,7 +141,7 @@ impl Experiment for Restart {
         if lost > 0 {
             doubts.push(doubt(
                 true,
-                "lost_tries",
+                "users_lost",
                 format!("{lost} users were neither let in nor refused by the new server"),
                 "see what the server said; such users are in no share",
             ));
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn users_who_are_missing_and_users_who_are_half_out_are_told() {
         let found = RestartRecord { kept: replaced(99, 0), ..RestartRecord::default() };
-        assert_eq!(codes(&Restart, &record(found)), [("lost_tries".into(), true)]);
+        assert_eq!(codes(&Restart, &record(found)), [("users_lost".into(), true)]);
         let found = RestartRecord { kept: replaced(60, 40), ..RestartRecord::default() };
         assert_eq!(codes(&Restart, &record(found)), [("partly_logged_out".into(), false)]);
     }

@@ -87,7 +87,8 @@ impl Experiment for Revocation {
         const TABLES: &[TablePlan] = &[
             TablePlan {
                 title: "On the server that took the logout",
-                note: "Each figure with its 95 % interval over n trials.",
+                note: "Each figure with its 95 % interval over n trials. Where a credential was not \
+                       refused while it was watched, its stale accepts are those until then.",
                 metrics: &[
                     "time_to_reject_us",
                     "time_to_reject_p99_us",
@@ -228,7 +229,7 @@ impl Experiment for Revocation {
         if still > 0 {
             doubts.push(doubt(
                 false,
-                "still_accepted",
+                "accepted_after_logout",
                 format!(
                     "{still} of {watched} credentials were still accepted {window} after their \
                      logout, when the watching ended: how long they go on is not known from that"
@@ -383,7 +384,7 @@ mod tests {
         );
         assert_eq!((of("time_to_reject_p99_us"), of("time_to_reject_max_us")), (None, None));
         assert_eq!((of("stale_accepts"), of("still_accepted")), (Some(7.7), Some(0.2)));
-        assert_eq!(codes(&Revocation, &record), [("still_accepted".into(), false)]);
+        assert_eq!(codes(&Revocation, &record), [("accepted_after_logout".into(), false)]);
         let what = &Revocation.doubts(&record)[0].what;
         assert!(what.contains("2 of 40") && what.contains("100ms"), "{what}");
     }
