@@ -24,7 +24,7 @@ const USERS: [&str; 2] = ["postgres", "nobody"];
 /// Ports that are tried: somebody else may take one before PostgreSQL does.
 const PORT_TRIES: u32 = 3;
 /// Connections that it takes: those of several of our servers, and some for who looks on.
-const CONNECTIONS_MAX: u32 = 40;
+const CONNECTIONS_MAX: u32 = 64;
 
 /// Its settings. Huge pages are in no process's memory, and so would be on no bill.
 const SETTINGS: [&str; 4] = [
