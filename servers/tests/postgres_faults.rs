@@ -28,6 +28,7 @@ use servers::stores::postgres::own::Instance;
 use servers::stores::postgres::pool::CONNECTIONS;
 use servers::users::PasswordHash;
 use tokio::runtime::Handle;
+use tokio_postgres::NoTls;
 
 const ARM: &str = "session@postgres";
 /// Far beyond the 400 ms that a call may take.
@@ -153,6 +154,10 @@ async fn killed_and_started_again() {
         all_unavailable(&arm, &held).await;
     }
     let again = Again::start(&command, instance.server().folder());
+    // It recovers from its log first, which is no time of ours.
+    while tokio_postgres::connect(instance.url(), NoTls).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     recovered(&arm, &held, "killed and started again").await;
     arm.me(&ended).await.expect_refused();
     arm.login(8).await;
@@ -211,10 +216,11 @@ async fn no_connection_left() {
     if !is_here("postgres") {
         return;
     }
-    let (instance, arm) = start(&["max_connections=12"]).await;
+    let room = CONNECTIONS + 4;
+    let (instance, arm) = start(&[&format!("max_connections={room}")]).await;
     let held = arm.login(7).await;
     let mut others = Vec::new();
-    for _ in 0..12 - CONNECTIONS {
+    for _ in CONNECTIONS..room {
         others.push(connect(instance.url()).await);
     }
     arm.me(&held).await.expect(200);

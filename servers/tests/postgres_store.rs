@@ -19,7 +19,7 @@ use servers::clock::Timestamp;
 use servers::schemes::SchemeOptions;
 use servers::stores::postgres::PostgresStore;
 use servers::stores::postgres::own::Instance;
-use servers::stores::postgres::pool::Patience;
+use servers::stores::postgres::pool::{CONNECTIONS, Patience};
 use servers::stores::{Session, SessionData, SessionId, SessionStore};
 use servers::users::{PasswordHash, User, UserId};
 use tokio_postgres::Client;
@@ -233,7 +233,8 @@ async fn one_of_its_own_is_no_roots_and_goes_with_its_server() {
     let process = store.process().unwrap();
     assert!(process.name.starts_with("postgres 1"), "{}", process.name);
     let notes = store.notes().join(" ");
-    assert!(notes.contains("shared_buffers = 128MB, asked over 8 connections"), "{notes}");
+    let asked = format!("shared_buffers = 128MB, asked over {CONNECTIONS} connections");
+    assert!(notes.contains(&asked), "{notes}");
     assert!(notes.contains("survives a crash (fsync = on, synchronous_commit = on)"), "{notes}");
     let folder = format!("/proc/{}", process.pid);
     assert_ne!(fs::metadata(&folder).unwrap().uid(), 0);

@@ -22,7 +22,7 @@ struct Shared {
 
 /// Tests run beside each other, one of them counts statements, and none of them ends the server.
 const SETTINGS: &[&str] =
-    &["max_connections=100", "shared_preload_libraries=pg_stat_statements", "fsync=off"];
+    &["max_connections=400", "shared_preload_libraries=pg_stat_statements", "fsync=off"];
 /// What is right does not depend on how busy the machine is.
 const PATIENT: Patience = Patience {
     wait: Duration::from_secs(20),

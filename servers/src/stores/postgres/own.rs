@@ -24,8 +24,7 @@ pub const PROGRAM: Program =
 const USERS: [&str; 2] = ["postgres", "nobody"];
 /// Ports that are tried: somebody else may take one before PostgreSQL does.
 const PORT_TRIES: u32 = 3;
-/// Connections that it takes: those of sixteen of our servers and of who keeps it for them, and some
-/// for who looks on.
+/// Connections that it takes: those of several of our servers, and some for who looks on.
 const CONNECTIONS_MAX: u32 = 160;
 
 /// Its settings. Huge pages are in no process's memory, and so would be on no bill.
