@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -248,15 +249,19 @@ fn an_interrupted_campaign_resumes_too_and_a_failed_trial_is_run_again() {
     let first = campaign.records();
     assert!((1..6).contains(&first.len()));
 
-    // The server of the next trial dies.
+    // Once this start has done a trial, the server of a later one dies as soon as it is there. One
+    // that was there before may be about to stop.
     let mut child = campaign.start(&["--resume"]);
-    let killed = || {
-        let serving: Vec<Pid> = servers(&child).into_iter().filter(|pid| serves(*pid)).collect();
-        serving.iter().any(|server| kill_process(*server, Signal::KILL).is_ok())
-    };
+    until(&mut child, |_| campaign.records().len() > first.len());
+    let before = servers(&child);
+    let is_new = |pid: &Pid| !before.contains(pid) && serves(*pid);
     let began = Instant::now();
-    while !killed() {
-        assert!(began.elapsed() < WAIT, "no server was ever started");
+    while !servers(&child)
+        .into_iter()
+        .filter(is_new)
+        .any(|server| kill_process(server, Signal::KILL).is_ok())
+    {
+        assert!(began.elapsed() < WAIT, "no server was started any more");
     }
     assert_eq!(child.wait().unwrap().code(), Some(4));
     let second = campaign.records();
@@ -396,7 +401,7 @@ fn of_two_campaigns_in_one_folder_the_second_is_refused() {
     }
 }
 
-/// A file system of its own, of a few pages.
+/// A small file system of its own.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -409,11 +414,14 @@ impl SmallDisk {
         mounted.is_ok_and(|status| status.success()).then(|| Self(at.into()))
     }
 
-    fn grow(&self, size: &str) {
-        let options = format!("remount,size={size}");
-        assert!(
-            Command::new("mount").args(["-o", &options]).arg(&self.0).status().unwrap().success()
-        );
+    /// Takes every page that is left.
+    fn fill(&self) {
+        let mut ballast = fs::File::create(self.0.join("ballast")).unwrap();
+        while ballast.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    fn empty(&self) {
+        fs::remove_file(self.0.join("ballast")).unwrap();
     }
 }
 
@@ -426,11 +434,18 @@ impl Drop for SmallDisk {
 #[test]
 fn a_full_disk_is_said_with_the_path_and_loses_nothing() {
     let campaign = Campaign::new(TINY);
-    let Some(disk) = SmallDisk::mount(&campaign.out, "96k") else {
-        println!("skipped: a file system of 96 KiB cannot be mounted here");
+    let Some(disk) = SmallDisk::mount(&campaign.out, "4m") else {
+        println!("skipped: a file system of 4 MiB cannot be mounted here");
         return;
     };
-    let text = campaign.refused(&[], 5);
+    // Once there is a record, the disk fills up.
+    let mut child = campaign.command(Path::new(AUTHBENCH), &[]);
+    let mut child = child.stderr(Stdio::piped()).spawn().unwrap();
+    until(&mut child, |_| !campaign.records().is_empty());
+    disk.fill();
+    let output = child.wait_with_output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(5), "{text}");
     let path = campaign.out.join("trials").display().to_string();
     assert!(text.contains("cannot be written") && text.contains(&path), "{text}");
     let kept = campaign.records();
@@ -439,7 +454,7 @@ fn a_full_disk_is_said_with_the_path_and_loses_nothing() {
     assert!(text.contains(&campaign.out.display().to_string()), "{text}");
     let now = campaign.records();
     assert!(kept.iter().all(|(name, bytes)| now[name] == *bytes));
-    disk.grow("64m");
+    disk.empty();
     campaign.finish(&["--resume"]);
     campaign.assert_whole();
     let now = campaign.records();

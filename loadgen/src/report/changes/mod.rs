@@ -8,6 +8,8 @@
 mod bound;
 mod text;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use super::analysis::Analysis;
@@ -115,18 +117,13 @@ pub struct Change {
 /// Puts two campaigns beside each other, each given by its label, its plan and its analysis.
 pub fn changes(a: (&str, &Plan, &Analysis), b: (&str, &Plan, &Analysis)) -> Changes {
     let usable = a.2.usable() && b.2.usable();
-    let (mut changes, mut only_in_a) = (Vec::new(), Vec::new());
-    for one in &a.2.measurements {
-        match b.2.measurements.iter().find(|other| same_figure(one, other)) {
-            Some(other) => changes.extend(change(one, other, usable)),
-            None => only_in_a.push(place(one)),
-        }
+    let (a_figures, b_figures) = (&a.2.measurements, &b.2.measurements);
+    let mut changes = Vec::new();
+    for one in a_figures {
+        let other = b_figures.iter().find(|other| same_figure(one, other));
+        changes.extend(other.and_then(|other| change(one, other, usable)));
     }
     judge_families(&mut changes);
-    let missing = |m: &&Measurement| !a.2.measurements.iter().any(|other| same_figure(m, other));
-    let mut only_in_b: Vec<String> = b.2.measurements.iter().filter(missing).map(place).collect();
-    only_in_a.dedup();
-    only_in_b.dedup();
     let facts = a.1.differences(b.1).into_iter().chain(a.2.host.differences(&b.2.host));
     Changes {
         a: side(a.0, a.2),
@@ -134,9 +131,21 @@ pub fn changes(a: (&str, &Plan, &Analysis), b: (&str, &Plan, &Analysis)) -> Chan
         differences: facts.map(|(what, a, b)| Difference { what, a, b }).collect(),
         margin: MARGIN,
         changes,
-        only_in_a,
-        only_in_b,
+        only_in_a: only(a_figures, b_figures),
+        only_in_b: only(b_figures, a_figures),
     }
+}
+
+/// What the first has and the second has not: a place where they share nothing, else the figure.
+fn only(of: &[Measurement], other: &[Measurement]) -> Vec<String> {
+    let there = |m: &Measurement| other.iter().any(|other| same_figure(m, other));
+    let shared: BTreeSet<String> = of.iter().filter(|m| there(m)).map(place).collect();
+    let mut seen = BTreeSet::new();
+    let name = |m: &Measurement| match place(m) {
+        place if shared.contains(&place) => format!("{place}: {}", m.metric),
+        place => place,
+    };
+    of.iter().filter(|m| !there(m)).map(name).filter(|name| seen.insert(name.clone())).collect()
 }
 
 fn same_figure(one: &Measurement, other: &Measurement) -> bool {
@@ -244,7 +253,7 @@ fn resampled(
 /// Gives verdicts, family by family, as within a campaign.
 fn judge_families(changes: &mut [Change]) {
     let key = |change: &Change| (change.experiment.clone(), family(metric(change.metric)));
-    let mut families = std::collections::BTreeMap::new();
+    let mut families = BTreeMap::new();
     for change in changes {
         families.entry(key(change)).or_insert_with(Vec::new).push(change);
     }
@@ -315,8 +324,13 @@ mod tests {
         assert!(found.changes.iter().all(|change| change.arm != "session@memory"));
         let only = "scaling, session@memory at 1,000 users".to_string();
         assert!(found.only_in_a.contains(&only), "{:?}", found.only_in_a);
-        // The reference of the second is measured twice there, and nothing else is new.
-        assert!(found.only_in_b.iter().all(|place| place.contains("jwt-hs256 (again)")));
+        // The reference of the second is measured twice there.
+        let only = "scaling, jwt-hs256 (again) at 1,000 users".to_string();
+        assert!(found.only_in_b.contains(&only), "{:?}", found.only_in_b);
+        for only in [&found.only_in_a, &found.only_in_b] {
+            let distinct: BTreeSet<_> = only.iter().collect();
+            assert_eq!(distinct.len(), only.len(), "a place is named once: {only:?}");
+        }
         assert!(found.changes.iter().all(|change| change.difference.n == 3));
     }
 
