@@ -82,7 +82,8 @@ impl RedisStore {
     /// A value as the live session that it is.
     fn live(&self, found: Option<&[u8]>, now: Timestamp) -> Result<Option<Session>, StoreError> {
         let Some(found) = found else { return Ok(None) };
-        let session = value::decode(found).ok_or_else(|| value::unreadable("read a session", found))?;
+        let session =
+            value::decode(found).ok_or_else(|| value::unreadable("read a session", found))?;
         let idle = self.records.idle();
         Ok(is_live(session.expires, session.last_seen, idle, now).then_some(session))
     }

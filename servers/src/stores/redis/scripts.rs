@@ -135,8 +135,6 @@ impl Scripts {
 /// A script for records of this kind, which may use what all share.
 pub(in crate::stores) fn script(kind: &Kind, code: &str) -> Script {
     let Kind { key, index, head } = kind;
-    let names = format!(
-        "local KEY, INDEX, HEAD, GRACE = '{key}', '{index}', {head}, {GRACE_MS}"
-    );
+    let names = format!("local KEY, INDEX, HEAD, GRACE = '{key}', '{index}', {head}, {GRACE_MS}");
     Script::new(&format!("{names}{COMMON}{code}"))
 }
