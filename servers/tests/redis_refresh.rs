@@ -9,7 +9,6 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -88,8 +87,11 @@ async fn expect_back(arm: &Arm) {
 }
 
 /// Refreshes for as long as it is answered. The last pair that it was given.
-async fn refresh_on(arm: Arc<Arm>, n: u32, answered: Arc<AtomicU32>) -> (String, String) {
-    let mut held = login(&arm, n).await;
+async fn refresh_on(
+    arm: Arc<Arm>,
+    mut held: (String, String),
+    answered: Arc<AtomicU32>,
+) -> (String, String) {
     loop {
         let begun = Instant::now();
         let answer = arm.refresh(&held.1).await;
@@ -112,9 +114,11 @@ async fn a_redis_killed_while_many_refresh_loses_no_login_that_was_answered() {
             waiting.push(pair(arm.refresh(&login(&arm, n).await.1).await));
         }
         let answered = Arc::new(AtomicU32::new(0));
-        let busy: Vec<_> = (20..40)
-            .map(|n| tokio::spawn(refresh_on(Arc::clone(&arm), n, Arc::clone(&answered))))
-            .collect();
+        let mut busy = Vec::new();
+        for n in 20..40 {
+            let held = login(&arm, n).await;
+            busy.push(tokio::spawn(refresh_on(Arc::clone(&arm), held, Arc::clone(&answered))));
+        }
         while answered.load(Ordering::Relaxed) < 200 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -217,7 +221,7 @@ async fn every_call_is_one_round_trip() {
     round().await;
     let (before, operations) = (redis.commands(), arm.operations().await);
     round().await;
-    let since: BTreeMap<_, _> = redis.commands().into_iter().collect();
+    let since = redis.commands();
     let calls = |name: &str| since.get(name).unwrap_or(&0) - before.get(name).unwrap_or(&0);
     assert_eq!((calls("evalsha"), calls("eval"), calls("script|load")), (6, 0, 0));
     assert_eq!(arm.operations().await, operations + 6);

@@ -32,13 +32,14 @@ const FAMILIES: Kind = Kind { key: "authbench:f:", index: "authbench:fu:", head:
 const ROTATED: u8 = 0;
 const LATE: u8 = 1;
 const REUSED: u8 = 2;
+const UNKNOWN: u8 = 3;
 
 /// Family; shown, new, now, grace, id. What became of the secret, and for a new one the end and the
 /// data.
 const ROTATE: &str = "
 local value = redis.call('GET', KEYS[1])
 if not value then return { 3, 0, '' } end
-if #value < HEAD then return { 0, 0, value } end
+if #value < HEAD then return { 4, 0, value } end
 local now = tonumber(ARGV[3])
 local lives, replaced, expires = live(value, now, -1)
 if not lives then return { 3, 0, '' } end
@@ -136,7 +137,8 @@ impl RefreshStore for RefreshRedis {
             }
             LATE => Ok(Rotation::Late),
             REUSED => Ok(Rotation::Reused),
-            _ => Ok(Rotation::Unknown),
+            UNKNOWN => Ok(Rotation::Unknown),
+            _ => Err(unreadable(OPERATION, &data)),
         }
     }
 
