@@ -60,8 +60,8 @@ impl Redis {
         self.child.wait().unwrap();
     }
 
-    /// Starts it again at the same port, with nothing in it unless it is durable, and waits until it
-    /// answers.
+    /// Starts it again at the same port, with nothing in it unless it is durable, and waits until
+    /// it answers.
     pub fn restart(&mut self) {
         self.child = spawn(self.port, &self.folder, self.durable);
         assert!(self.is_up(), "the port was free a moment ago");

@@ -1,9 +1,10 @@
 //! What Redis keeps of users, whatever it is: one value under each id, and an index by user.
 //!
-//! Sessions and refresh sessions are such records, of one [`Kind`] each. A value has a head of fixed
-//! width, which begins with two moments, of which the second is the end; behind it is what a session is
-//! about (`value`). Keys have a time to live and indexes have none. What is done to both is here and in
-//! `scripts`, for every kind; what only one kind does is a script of its own, in the same words.
+//! Sessions and refresh sessions are such records, of one [`Kind`] each. A value has a head of
+//! fixed width, which begins with two moments, of which the second is the end; behind it is what a
+//! session is about (`value`). Keys have a time to live and indexes have none. What is done to both
+//! is here and in `scripts`, for every kind; what only one kind does is a script of its own, in the
+//! same words.
 //!
 //! An index entry of a record that is gone is garbage, and a live record without one must never be.
 
@@ -52,8 +53,8 @@ pub(in crate::stores) struct Records {
 }
 
 impl Records {
-    /// The records in the Redis of this URL, or in one of its own; they also end after `idle` without
-    /// activity.
+    /// The records in the Redis of this URL, or in one of its own; they also end after `idle`
+    /// without activity.
     ///
     /// # Errors
     /// Where the URL is none, the program is missing, or Redis does not answer.

@@ -18,8 +18,8 @@ pub(super) const GRACE_MS: u64 = 60_000;
 /// Records that one step of a logout everywhere removes.
 pub(super) const DELETE_STEP: u64 = 1_000;
 
-/// What all scripts share. `live` says whether the record whose first 16 bytes are in `value` lives;
-/// `idle` is -1 where there is no such limit.
+/// What all scripts share. `live` says whether the record whose first 16 bytes are in `value`
+/// lives; `idle` is -1 where there is no such limit.
 const COMMON: &str = "
 local function live(value, now, idle)
   local seen, expires = struct.unpack('>I8I8', value)

@@ -1,12 +1,12 @@
 //! Refresh sessions in Redis: one key a family, and one round trip for whatever is done to one.
 //!
-//! A family is kept as a session is, with an index by user beside it (`stores::redis::records`), under
-//! keys of its own. In the head of its value are the digests of the current secret and of the one
-//! before, so a rotation writes 80 bytes in place and leaves the data alone. It is a script, which runs
-//! alone: of two that show the same secret one comes first.
+//! A family is kept as a session is, with an index by user beside it (`stores::redis::records`),
+//! under keys of its own. In the head of its value are the digests of the current secret and of the
+//! one before, so a rotation writes 80 bytes in place and leaves the data alone. It is a script,
+//! which runs alone: of two that show the same secret one comes first.
 //!
-//! Digests are compared as Lua compares strings. That is no leak: whoever could measure it would learn
-//! of a digest, from which no secret follows. Secrets must never get here.
+//! Digests are compared as Lua compares strings. That is no leak: whoever could measure it would
+//! learn of a digest, from which no secret follows. Secrets must never get here.
 
 use std::fmt;
 use std::time::Duration;
@@ -24,8 +24,8 @@ use crate::stores::redis::value::{decode_data, encode_data, millis, unreadable};
 use crate::stores::{SessionData, SessionId, StoreError, StoreStats};
 use crate::users::UserId;
 
-/// Two moments, when the secret was replaced and the end, and two digests, of the current secret and
-/// of the one before: zeros where there was none, which no secret has.
+/// Two moments, when the secret was replaced and the end, and two digests, of the current secret
+/// and of the one before: zeros where there was none, which no secret has.
 const HEAD_BYTES: usize = 2 * 8 + 2 * 32;
 const FAMILIES: Kind = Kind { key: "authbench:f:", index: "authbench:fu:", head: HEAD_BYTES };
 
@@ -61,8 +61,8 @@ pub struct RefreshRedis {
 }
 
 impl RefreshRedis {
-    /// The store in the Redis of this URL, or in one of its own. The clock says how long Redis is to
-    /// keep a family, and nothing else.
+    /// The store in the Redis of this URL, or in one of its own. The clock says how long Redis is
+    /// to keep a family, and nothing else.
     ///
     /// # Errors
     /// Where the URL is none, the program is missing, or Redis does not answer.
@@ -70,7 +70,8 @@ impl RefreshRedis {
         Ok(Self::over(Records::open(FAMILIES, url, None).await?, clock))
     }
 
-    /// The store in the Redis of this URL, which is first asked when something is asked of the store.
+    /// The store in the Redis of this URL, which is first asked when something is asked of the
+    /// store.
     ///
     /// # Errors
     /// [`ServeError::Option`] where the URL is none.
