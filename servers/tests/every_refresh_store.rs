@@ -17,9 +17,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use servers::cart::Cart;
-use servers::clock::Timestamp;
+use servers::clock::{Clock, Timestamp};
 use servers::stores::refresh::memory::RefreshMemory;
 use servers::stores::refresh::postgres::RefreshPostgres;
+use servers::stores::refresh::redis::RefreshRedis;
 use servers::stores::refresh::{Family, RefreshStore, Rotation, SecretDigest};
 use servers::stores::{SessionData, SessionId};
 use servers::users::{User, UserId};
@@ -82,6 +83,11 @@ macro_rules! every_refresh_store {
 every_refresh_store! {
     memory: RefreshMemory, 256, RefreshMemory::default;
     postgres: RefreshPostgres, 24, common::postgres::open_refresh;
+    redis: RefreshRedis, 48, open_redis;
+}
+
+fn open_redis() -> RefreshRedis {
+    RefreshRedis::at(&common::empty_redis().unwrap(), Clock::manual(NOW)).unwrap()
 }
 
 #[test]

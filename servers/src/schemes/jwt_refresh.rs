@@ -37,6 +37,7 @@ use crate::stores::bounded::Bounded;
 use crate::stores::postgres::pool::Patience;
 use crate::stores::refresh::memory::RefreshMemory;
 use crate::stores::refresh::postgres::RefreshPostgres;
+use crate::stores::refresh::redis::RefreshRedis;
 use crate::stores::refresh::{Family, Housekeeping, RefreshStore, Rotation, SecretDigest};
 use crate::stores::{SESSION_ID_CHARS, SessionData, SessionId, Upkeep};
 use crate::users::User;
@@ -53,6 +54,16 @@ pub const MEMORY: ArmInfo = ArmInfo {
     revokes_refresh: true,
     refreshes: true,
     after_restart: "Access tokens stay valid if the key does; nobody can refresh: no sessions.",
+};
+
+/// The arm `jwt-refresh@redis`.
+pub const REDIS: ArmInfo = ArmInfo {
+    arm: "jwt-refresh@redis",
+    store: Some("redis"),
+    summary: "The same with the refresh sessions in Redis: one round trip a refresh, and shared.",
+    after_restart: "Access tokens stay valid if the key does, and everyone can refresh with \
+                    `--store-url redis://...`; a Redis that was started for the run is gone.",
+    ..MEMORY
 };
 
 /// The arm `jwt-refresh@postgres`.
@@ -89,6 +100,17 @@ pub async fn open_memory(
     options: &SchemeOptions,
 ) -> Result<RefreshedTokens<RefreshMemory>, ServeError> {
     RefreshedTokens::new(RefreshMemory::default(), options)
+}
+
+/// Opens `jwt-refresh@redis`, in the Redis of the URL or in one that is started for it.
+///
+/// # Errors
+/// [`ServeError::ShortKey`], [`ServeError::Entropy`], and those of [`RefreshRedis::open`].
+pub async fn open_redis(
+    options: &SchemeOptions,
+) -> Result<RefreshedTokens<Bounded<RefreshRedis>>, ServeError> {
+    let store = RefreshRedis::open(options.store_url.as_deref(), options.clock.clone()).await?;
+    RefreshedTokens::new(Bounded::new(store), options)
 }
 
 /// Opens `jwt-refresh@postgres`, at the URL or in a PostgreSQL of its own.

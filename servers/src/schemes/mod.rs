@@ -439,5 +439,6 @@ registry! {
     jwt_denylist::MEMORY => jwt_denylist::open_memory,
     jwt_denylist::REDIS => jwt_denylist::open_redis,
     jwt_refresh::MEMORY => jwt_refresh::open_memory,
+    jwt_refresh::REDIS => jwt_refresh::open_redis,
     jwt_refresh::POSTGRES => jwt_refresh::open_postgres,
 }

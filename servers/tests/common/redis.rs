@@ -16,11 +16,22 @@ pub struct Redis {
     child: Child,
     pub port: u16,
     folder: TempDir,
+    /// Whether it has what it answered after it was killed.
+    durable: bool,
 }
 
 impl Redis {
     /// Starts one; `None` where this machine has none, which is said.
     pub fn start() -> Option<Self> {
+        Self::begin(false)
+    }
+
+    /// Starts one that writes what it is given to the disk before it answers.
+    pub fn start_durable() -> Option<Self> {
+        Self::begin(true)
+    }
+
+    fn begin(durable: bool) -> Option<Self> {
         if !super::is_here("redis") {
             return None;
         }
@@ -28,7 +39,8 @@ impl Redis {
         // does.
         (0..5).find_map(|_| {
             let (port, folder) = (free_port().unwrap(), tempfile::tempdir().unwrap());
-            let mut redis = Self { child: spawn(port, &folder), port, folder };
+            let child = spawn(port, &folder, durable);
+            let mut redis = Self { child, port, folder, durable };
             redis.is_up().then_some(redis)
         })
     }
@@ -48,9 +60,10 @@ impl Redis {
         self.child.wait().unwrap();
     }
 
-    /// Starts it again at the same port, with nothing in it, and waits until it answers.
+    /// Starts it again at the same port, with nothing in it unless it is durable, and waits until
+    /// it answers.
     pub fn restart(&mut self) {
-        self.child = spawn(self.port, &self.folder);
+        self.child = spawn(self.port, &self.folder, self.durable);
         assert!(self.is_up(), "the port was free a moment ago");
     }
 
@@ -94,11 +107,13 @@ impl Drop for Redis {
     }
 }
 
-fn spawn(port: u16, folder: &TempDir) -> Child {
+fn spawn(port: u16, folder: &TempDir, durable: bool) -> Child {
+    let log = if durable { "yes" } else { "no" };
     let program = PROGRAM.find().unwrap();
     Command::new(program)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-        .args(["--appendonly", "no", "--maxmemory-policy", "noeviction"])
+        .args(["--appendonly", log, "--appendfsync", "always"])
+        .args(["--maxmemory-policy", "noeviction"])
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

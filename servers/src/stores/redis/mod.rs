@@ -3,7 +3,8 @@
 //! A session is one string (`value`), under its id, with a time to live; reading one is a plain
 //! `GET` and nothing else. Whatever has to look before it changes is a script (`scripts`), so that
 //! every request is one round trip over one shared connection (`link`). Each user has an index, a
-//! sorted set of ids, so that a logout everywhere need not look at every session there is.
+//! sorted set of ids, so that a logout everywhere need not look at every session there is. All of
+//! that is shared with refresh sessions (`records`).
 //!
 //! The end of a session is decided by the time that the caller gives, here as in every store. Redis
 //! removes a session by itself a minute after that; `sweep` walks the indexes a part at a time and
@@ -11,10 +12,9 @@
 //! is garbage, and a live session without an index entry must never be.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::{Client, cmd};
+use redis::{Client, Script};
 
 use super::{
     Place, Session, SessionData, SessionId, SessionStore, StoreError, StoreStats, is_live,
@@ -28,33 +28,26 @@ mod denied;
 pub mod denylist;
 mod link;
 mod own;
-mod scripts;
-mod value;
+pub(super) mod records;
+pub(super) mod scripts;
+pub(super) mod value;
 
-use link::{Link, STORE};
+use link::STORE;
 pub use own::{OwnRedis, PROGRAM};
-use scripts::{DELETE_STEP, GRACE_MS, Scripts};
+use records::{Kind, Records};
 
 /// How a URL of one is written.
 pub const URL: &str = "redis://[[USER]:PASSWORD@]HOST:PORT[/DATABASE]";
 /// Where it is.
 pub const PLACE: Place = Place { store: STORE, url: URL, program: Some(PROGRAM) };
 
-/// Keys that one step of a sweep looks at, about.
-const SWEEP_STEP: u32 = 512;
-/// Steps of one sweep: 32,768 keys, after which the next one goes on.
-const SWEEP_STEPS: u32 = 64;
+const SESSIONS: Kind =
+    Kind { key: "authbench:s:", index: "authbench:u:", head: value::TIMES_BYTES };
 
 /// The store.
 pub struct RedisStore {
-    link: Link,
-    scripts: Scripts,
-    own: Option<OwnRedis>,
-    idle: Option<Duration>,
-    operations: AtomicU64,
-    swept: AtomicU64,
-    /// Where the sweep goes on.
-    cursor: AtomicU64,
+    records: Records,
+    touch: Script,
 }
 
 impl RedisStore {
@@ -64,15 +57,7 @@ impl RedisStore {
     /// # Errors
     /// Where the URL is none, the program is missing, or Redis does not answer.
     pub async fn open(url: Option<&str>, idle: Option<Duration>) -> Result<Self, ServeError> {
-        let own = match url {
-            Some(_) => None,
-            None => Some(OwnRedis::start(1).await?),
-        };
-        let at = Self::at(url.or(own.as_ref().map(OwnRedis::url)).unwrap_or_default(), idle)?;
-        let store = Self { own, ..at };
-        // A wrong password is found out here and not by the first request.
-        store.link.ask::<()>("be reached", &cmd("PING")).await?;
-        Ok(store)
+        Ok(Self::over(Records::open(SESSIONS, url, idle).await?))
     }
 
     /// The store in the Redis of this URL, which is first asked when something is asked of the
@@ -81,41 +66,26 @@ impl RedisStore {
     /// # Errors
     /// [`ServeError::Option`] where the URL is none.
     pub fn at(url: &str, idle: Option<Duration>) -> Result<Self, ServeError> {
-        Ok(Self {
-            link: Link::new(link::client(url)?),
-            scripts: Scripts::new(),
-            own: None,
-            idle,
-            operations: AtomicU64::new(0),
-            swept: AtomicU64::new(0),
-            cursor: AtomicU64::new(0),
-        })
+        Ok(Self::over(Records::at(SESSIONS, url, idle)?))
+    }
+
+    fn over(records: Records) -> Self {
+        Self { records, touch: scripts::script(&SESSIONS, scripts::TOUCH) }
     }
 
     /// Where it is, for those who read beside it.
     #[must_use]
     pub const fn client(&self) -> &Client {
-        self.link.client()
-    }
-
-    fn count(&self) {
-        self.operations.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The idle limit as scripts take it.
-    fn idle_millis(&self) -> i64 {
-        self.idle.map_or(-1, |idle| i64::try_from(idle.as_millis()).unwrap_or(1 << 52))
+        self.records.client()
     }
 
     /// A value as the live session that it is.
     fn live(&self, found: Option<&[u8]>, now: Timestamp) -> Result<Option<Session>, StoreError> {
         let Some(found) = found else { return Ok(None) };
-        let session = value::decode(found).ok_or_else(|| StoreError {
-            store: STORE,
-            operation: "read a session",
-            found: format!("a value of {} bytes that is none", found.len()),
-        })?;
-        Ok(is_live(session.expires, session.last_seen, self.idle, now).then_some(session))
+        let session =
+            value::decode(found).ok_or_else(|| value::unreadable("read a session", found))?;
+        let idle = self.records.idle();
+        Ok(is_live(session.expires, session.last_seen, idle, now).then_some(session))
     }
 
     async fn touched(
@@ -124,10 +94,9 @@ impl RedisStore {
         id: SessionId,
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
-        self.count();
-        let mut script = self.scripts.touch.key(session_key(id));
-        script.arg(value::millis(now)).arg(self.idle_millis());
-        let found: Option<Vec<u8>> = self.link.run(operation, &script).await?;
+        let mut script = self.records.script(&self.touch, id);
+        script.arg(value::millis(now)).arg(self.records.idle_millis());
+        let found: Option<Vec<u8>> = self.records.run(operation, &script).await?;
         let session = self.live(found.as_deref(), now)?;
         Ok(session.map(|session| Session { last_seen: session.last_seen.max(now), ..session }))
     }
@@ -135,69 +104,29 @@ impl RedisStore {
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisStore").field("own", &self.own).finish_non_exhaustive()
+        f.debug_struct("RedisStore").field("own", &self.records.own()).finish_non_exhaustive()
     }
-}
-
-fn text(id: SessionId) -> String {
-    let mut text = String::with_capacity(super::SESSION_ID_CHARS);
-    id.encode(&mut text);
-    text
-}
-
-fn session_key(id: SessionId) -> String {
-    let mut key = String::with_capacity(12 + super::SESSION_ID_CHARS);
-    key.push_str("authbench:s:");
-    id.encode(&mut key);
-    key
-}
-
-fn index_key(user: UserId) -> String {
-    format!("authbench:u:{user}")
 }
 
 impl SessionStore for RedisStore {
     const NAME: &'static str = STORE;
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = match &self.own {
-            Some(own) => vec![format!(
-                "Redis {} of this server's own, over TCP on the loopback address and on this \
-                 server's cores: no snapshot, no log, no eviction; the sessions go with it.",
-                own.version()
-            )],
-            None => vec![
-                "Redis is the one of --store-url, set up as it is; every key that expires in its \
-                 database is counted as a session."
-                    .into(),
-            ],
-        };
-        notes.push(format!(
-            "All requests share one connection; Redis removes a session by itself {} s after its \
-             end, and such ones are not counted as swept.",
-            GRACE_MS / 1_000
-        ));
-        notes
+        self.records.notes()
     }
 
     fn process(&self) -> Option<StoreProcess> {
-        self.own.as_ref().map(OwnRedis::process)
+        self.records.process()
     }
 
     async fn create(&self, id: SessionId, session: Session) -> Result<bool, StoreError> {
-        self.count();
-        let mut script = self.scripts.create.key(session_key(id));
-        script.key(index_key(session.data.user.id)).arg(value::encode(&session)).arg(text(id));
-        script.arg(value::millis(session.created)).arg(value::millis(session.expires));
-        script.arg(self.idle_millis());
-        self.link.run("create a session", &script).await
+        let (user, life) = (session.data.user.id, session.created..session.expires);
+        let value = value::encode(&session);
+        self.records.create("create a session", id, user, value, life).await
     }
 
     async fn read(&self, id: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {
-        self.count();
-        let mut command = cmd("GET");
-        command.arg(session_key(id));
-        let found: Option<Vec<u8>> = self.link.ask("read a session", &command).await?;
+        let found = self.records.read("read a session", id).await?;
         self.live(found.as_deref(), now)
     }
 
@@ -219,72 +148,22 @@ impl SessionStore for RedisStore {
         data: SessionData,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.count();
-        let mut bytes = Vec::new();
-        value::encode_data(&data, &mut bytes);
-        let mut script = self.scripts.update.key(session_key(id));
-        script.key(index_key(data.user.id)).arg(bytes).arg(text(id));
-        script.arg(value::millis(now)).arg(self.idle_millis());
-        self.link.run("update a session", &script).await
+        self.records.update("update a session", id, &data, now).await
     }
 
     async fn delete(&self, id: SessionId) -> Result<bool, StoreError> {
-        self.count();
-        let mut script = self.scripts.delete.key(session_key(id));
-        script.arg(text(id));
-        self.link.run("delete a session", &script).await
+        self.records.delete("delete a session", id).await
     }
 
     async fn delete_all_of_user(&self, user: UserId) -> Result<u64, StoreError> {
-        self.count();
-        let mut script = self.scripts.delete_all.key(index_key(user));
-        script.arg(DELETE_STEP);
-        let mut removed = 0;
-        loop {
-            let (step, more): (u64, bool) =
-                self.link.run("delete a user's sessions", &script).await?;
-            removed += step;
-            if !more {
-                return Ok(removed);
-            }
-        }
+        self.records.delete_all_of_user("delete a user's sessions", user).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let mut removed = 0;
-        for _ in 0..SWEEP_STEPS {
-            let mut scan = cmd("SCAN");
-            scan.arg(self.cursor.load(Ordering::Relaxed));
-            scan.arg("MATCH").arg("authbench:u:*").arg("COUNT").arg(SWEEP_STEP);
-            let (next, indexes): (u64, Vec<Vec<u8>>) = self.link.ask("sweep", &scan).await?;
-            if !indexes.is_empty() {
-                let mut script = self.scripts.sweep.key(indexes);
-                script.arg(value::millis(now)).arg(self.idle_millis());
-                let step: u64 = self.link.run("sweep", &script).await?;
-                self.swept.fetch_add(step, Ordering::Relaxed);
-                removed += step;
-            }
-            self.cursor.store(next, Ordering::Relaxed);
-            if next == 0 {
-                break;
-            }
-        }
-        Ok(removed)
+        self.records.sweep(now).await
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
-        let mut info = cmd("INFO");
-        info.arg("keyspace");
-        let info: String = self.link.ask("count", &info).await?;
-        let database = format!("db{}", self.client().get_connection_info().redis_settings().db());
-        let sessions = own::field(&info, &database).and_then(|found| {
-            found.split(',').find_map(|part| part.strip_prefix("expires=")?.parse().ok())
-        });
-        Ok(StoreStats {
-            // A database without a key is not in the list.
-            sessions: sessions.unwrap_or_default(),
-            operations: self.operations.load(Ordering::Relaxed),
-            swept: self.swept.load(Ordering::Relaxed),
-        })
+        self.records.stats().await
     }
 }

@@ -1,29 +1,28 @@
-//! What Redis does in one go: every change of a session that first has to look at it.
+//! What Redis does in one go: every change of a record that first has to look at it.
 //!
 //! A script runs alone, so nothing comes between the look and the change, and it is one round trip.
 //! Time is always the argument: Redis' own clock decides nothing but when it may throw away what is
 //! over. That is never before a minute has passed beyond the end that we reckon with, so that the
 //! clocks need not agree.
 //!
-//! Sessions have a time to live in Redis and the users' indexes have none; a session's keys are
-//! made, moved and removed together with its place in the index, here and nowhere else. Names of
-//! keys are made from values, which a cluster does not allow: this is for one Redis, or one with
-//! replicas.
-
-use std::fmt;
+//! Records have a time to live in Redis and the users' indexes have none; a record's keys are made,
+//! moved and removed together with its place in the index, by the functions here. Names of keys are
+//! made from values, which a cluster does not allow: this is for one Redis, or one with replicas.
 
 use redis::Script;
 
-/// How much longer than it lives a session stays in Redis if nobody removes it, in milliseconds.
+use super::records::Kind;
+
+/// How much longer than it lives a record stays in Redis if nobody removes it, in milliseconds.
 pub(super) const GRACE_MS: u64 = 60_000;
-/// Sessions that one step of a logout everywhere removes.
+/// Records that one step of a logout everywhere removes.
 pub(super) const DELETE_STEP: u64 = 1_000;
 
-/// Whether the session whose first 24 bytes are in `value` lives. `idle` is -1 where there is no
-/// such limit.
-const LIVE: &str = "
+/// What all scripts share. `live` says whether the record whose first 16 bytes are in `value`
+/// lives; `idle` is -1 where there is no such limit.
+const COMMON: &str = "
 local function live(value, now, idle)
-  local seen, _, expires = struct.unpack('>I8I8I8', value)
+  local seen, expires = struct.unpack('>I8I8', value)
   return now < expires and (idle < 0 or now < seen + idle), seen, expires
 end
 local function ttl(left, idle)
@@ -31,11 +30,16 @@ local function ttl(left, idle)
   return left + GRACE
 end
 local function user(key)
-  local bytes = redis.call('GETRANGE', key, 24, 27)
+  local bytes = redis.call('GETRANGE', key, HEAD, HEAD + 3)
   return #bytes == 4 and struct.unpack('>I4', bytes)
+end
+local function remove(key, id)
+  local old = user(key)
+  if old then redis.call('ZREM', INDEX .. old, id) end
+  return redis.call('DEL', key)
 end";
 
-/// Session, index; value, id, now, expires, idle. What is long over leaves the index on the way.
+/// Record, index; value, id, now, expires, idle. What is long over leaves the index on the way.
 const CREATE: &str = "
 local now, expires, idle = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ttl(expires - now, idle)) then return 0 end
@@ -45,9 +49,9 @@ return 1";
 
 /// Session; now, idle. The value as it was before. A Redis that is full takes no activity down and
 /// answers all the same: the session then ends too early, and not too late.
-const TOUCH: &str = "
+pub(super) const TOUCH: &str = "
 local value = redis.call('GET', KEYS[1])
-if not value or #value < 28 then return value end
+if not value or #value < HEAD + 4 then return value end
 local now, idle = tonumber(ARGV[1]), tonumber(ARGV[2])
 local lives, seen, expires = live(value, now, idle)
 if not lives then return false end
@@ -61,46 +65,44 @@ if now > seen then
 end
 return value";
 
-/// Session, index of the new user; data, id, now, idle.
+/// Record, index of the new user; data, id, now, idle.
 const UPDATE: &str = "
-local times = redis.call('GETRANGE', KEYS[1], 0, 23)
-if #times < 24 then return 0 end
-local lives, _, expires = live(times, tonumber(ARGV[3]), tonumber(ARGV[4]))
+local head = redis.call('GETRANGE', KEYS[1], 0, HEAD - 1)
+if #head < HEAD then return 0 end
+local lives, _, expires = live(head, tonumber(ARGV[3]), tonumber(ARGV[4]))
 if not lives then return 0 end
 local old = user(KEYS[1])
-redis.call('SET', KEYS[1], times .. ARGV[1], 'XX', 'KEEPTTL')
-local index = 'authbench:u:' .. old
+redis.call('SET', KEYS[1], head .. ARGV[1], 'XX', 'KEEPTTL')
+local index = INDEX .. old
 if index ~= KEYS[2] then
   redis.call('ZREM', index, ARGV[2])
   redis.call('ZADD', KEYS[2], expires, ARGV[2])
 end
 return 1";
 
-/// Session; id.
+/// Record; id.
 const DELETE: &str = "
-local old = user(KEYS[1])
-if old then redis.call('ZREM', 'authbench:u:' .. old, ARGV[1]) end
-return redis.call('DEL', KEYS[1])";
+return remove(KEYS[1], ARGV[1])";
 
-/// Index; most sessions to remove. How many were there, and whether there are more.
+/// Index; most records to remove. How many were there, and whether there are more.
 const DELETE_ALL: &str = "
 local removed = 0
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)) do
-  removed = removed + redis.call('DEL', 'authbench:s:' .. id)
+  removed = removed + redis.call('DEL', KEY .. id)
   redis.call('ZREM', KEYS[1], id)
 end
 return { removed, redis.call('EXISTS', KEYS[1]) }";
 
-/// Indexes; now, idle. How many sessions were over and still there.
+/// Indexes; now, idle. How many records were over and still there.
 const SWEEP: &str = "
 local now, idle = tonumber(ARGV[1]), tonumber(ARGV[2])
 local removed = 0
 for _, index in ipairs(KEYS) do
   local till = idle < 0 and now or '+inf'
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', till)) do
-    local key = 'authbench:s:' .. id
-    local times = redis.call('GETRANGE', key, 0, 23)
-    if #times < 24 or not live(times, now, idle) then
+    local key = KEY .. id
+    local times = redis.call('GETRANGE', key, 0, 15)
+    if #times < 16 or not live(times, now, idle) then
       removed = removed + redis.call('DEL', key)
       redis.call('ZREM', index, id)
     end
@@ -108,10 +110,9 @@ for _, index in ipairs(KEYS) do
 end
 return removed";
 
-/// All of them.
+/// Those that every kind of record has.
 pub(super) struct Scripts {
     pub(super) create: Script,
-    pub(super) touch: Script,
     pub(super) update: Script,
     pub(super) delete: Script,
     pub(super) delete_all: Script,
@@ -119,14 +120,10 @@ pub(super) struct Scripts {
 }
 
 impl Scripts {
-    pub(super) fn new() -> Self {
-        let common = LIVE.replace("GRACE", &GRACE_MS.to_string());
-        let script = |code: &str| {
-            Script::new(&format!("{common}{}", code.replace("GRACE", &GRACE_MS.to_string())))
-        };
+    pub(super) fn new(kind: &Kind) -> Self {
+        let script = |code| script(kind, code);
         Self {
             create: script(CREATE),
-            touch: script(TOUCH),
             update: script(UPDATE),
             delete: script(DELETE),
             delete_all: script(DELETE_ALL),
@@ -135,8 +132,9 @@ impl Scripts {
     }
 }
 
-impl fmt::Debug for Scripts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Scripts")
-    }
+/// A script for records of this kind, which may use what all share.
+pub(in crate::stores) fn script(kind: &Kind, code: &str) -> Script {
+    let Kind { key, index, head } = kind;
+    let names = format!("local KEY, INDEX, HEAD, GRACE = '{key}', '{index}', {head}, {GRACE_MS}");
+    Script::new(&format!("{names}{COMMON}{code}"))
 }

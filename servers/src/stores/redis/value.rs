@@ -1,14 +1,15 @@
 //! A session as the one string value that Redis holds of it.
 //!
 //! A head of fixed width comes first, so that a script can judge a session, note an activity and
-//! find its user without reading on: last use, creation and expiry as milliseconds in eight bytes
+//! find its user without reading on: last use, expiry and creation as milliseconds in eight bytes
 //! each, then the number of the user in four, all big-endian. Role, name and cart follow, every
 //! text behind a byte with its length. A value that does not read to its last byte is no session:
 //! it must be told as an error of the store and never be taken for one that is not there.
 
+use super::link::STORE;
 use crate::cart::{Cart, ITEM_BYTES_MAX, ITEMS_MAX};
 use crate::clock::Timestamp;
-use crate::stores::{Session, SessionData};
+use crate::stores::{Session, SessionData, StoreError};
 use crate::users::{Name, Role, User, UserId};
 
 /// Bytes of the three moments.
@@ -19,7 +20,7 @@ const MILLIS_MAX: u64 = 1 << 52;
 const _: () = assert!(ITEMS_MAX <= 255 && ITEM_BYTES_MAX <= 255, "lengths are single bytes");
 
 /// A moment as a script can reckon with it.
-pub(super) fn millis(moment: Timestamp) -> u64 {
+pub(in crate::stores) fn millis(moment: Timestamp) -> u64 {
     moment.millis().min(MILLIS_MAX)
 }
 
@@ -27,7 +28,7 @@ pub(super) fn millis(moment: Timestamp) -> u64 {
 pub(super) fn encode(session: &Session) -> Vec<u8> {
     let Session { data, created, expires, last_seen } = session;
     let mut value = Vec::with_capacity(TIMES_BYTES + 32);
-    for moment in [last_seen, created, expires] {
+    for moment in [last_seen, expires, created] {
         value.extend_from_slice(&millis(*moment).to_be_bytes());
     }
     encode_data(data, &mut value);
@@ -35,7 +36,7 @@ pub(super) fn encode(session: &Session) -> Vec<u8> {
 }
 
 /// Appends what is behind the moments.
-pub(super) fn encode_data(data: &SessionData, value: &mut Vec<u8>) {
+pub(in crate::stores) fn encode_data(data: &SessionData, value: &mut Vec<u8>) {
     let SessionData { user: User { id, name, role }, cart } = data;
     value.extend_from_slice(&id.number().to_be_bytes());
     value.push(match role {
@@ -62,8 +63,15 @@ fn length(of: usize) -> u8 {
 /// The session of a value; `None` where it is none.
 pub(super) fn decode(value: &[u8]) -> Option<Session> {
     let mut rest = value;
-    let [last_seen, created, expires] =
+    let [last_seen, expires, created] =
         [moment(&mut rest)?, moment(&mut rest)?, moment(&mut rest)?];
+    let data = decode_data(rest)?;
+    Some(Session { data, created, expires, last_seen })
+}
+
+/// What is behind the head of a value, to its last byte.
+pub(in crate::stores) fn decode_data(data: &[u8]) -> Option<SessionData> {
+    let mut rest = data;
     let (id, after) = rest.split_first_chunk()?;
     let id = UserId::new(u32::from_be_bytes(*id))?;
     rest = after;
@@ -81,7 +89,13 @@ pub(super) fn decode(value: &[u8]) -> Option<Session> {
         Cart::of(items.into_iter()).ok()?
     };
     let data = SessionData { user: User { id, name, role }, cart };
-    rest.is_empty().then_some(Session { data, created, expires, last_seen })
+    rest.is_empty().then_some(data)
+}
+
+/// A value that is no record.
+pub(in crate::stores) fn unreadable(operation: &'static str, value: &[u8]) -> StoreError {
+    let found = format!("a value of {} bytes that is none", value.len());
+    StoreError { store: STORE, operation, found }
 }
 
 fn moment(rest: &mut &[u8]) -> Option<Timestamp> {

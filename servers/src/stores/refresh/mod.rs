@@ -30,6 +30,7 @@ use crate::users::UserId;
 
 pub mod memory;
 pub mod postgres;
+pub mod redis;
 
 /// The digest of a secret: SHA-256.
 ///
