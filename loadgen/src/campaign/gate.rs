@@ -13,8 +13,9 @@ use crate::record::{ATTACKS_SCHEMA, AttackRecord, Attacked, CaseOutcome, Folder}
 /// Why an arm is not attacked; `None` for one that is.
 pub type Spared = fn(&str) -> Option<&'static str>;
 
-/// Attacks an arm; once more where nothing got through and an answer was wrong all the same, which a
-/// store that has to wait for a busy machine is enough for. What gets through once has got through.
+/// Attacks an arm; once more where nothing got through and an answer was wrong all the same, which
+/// a store that has to wait for a busy machine is enough for. What gets through once has got
+/// through.
 fn attack(arm: &str, interrupt: &Interrupt, progress: &mut dyn Progress) -> Result<Attacked> {
     let mut once =
         || attack::arm(arm, &Options::ours(), interrupt, &mut |case| progress.attacks(arm, case));

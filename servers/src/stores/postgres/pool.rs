@@ -28,9 +28,9 @@ use tokio_postgres::{Config, Error, NoTls, Row};
 
 use crate::error::ServeError;
 
-/// Connections of one server. Reads gain nothing from more than one on two cores (pgbench: 37,000/s with
-/// one, 35,000 to 39,000 with 16), but logins that wait for the disk share its flushes: 290/s with one,
-/// 4,300/s with 8, 6,600/s with 16.
+/// Connections of one server. Reads gain nothing from more than one on two cores (pgbench: 37,000/s
+/// with one, 35,000 to 39,000 with 16), but logins that wait for the disk share its flushes: 290/s
+/// with one, 4,300/s with 8, 6,600/s with 16.
 pub const CONNECTIONS: usize = 16;
 /// How long a question may wait, and for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
