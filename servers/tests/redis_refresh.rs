@@ -245,8 +245,8 @@ async fn redis_is_given_digests_and_no_secret_and_throws_away_what_is_over() {
     let keys: Vec<String> = redis.ask(&["KEYS", "authbench:f:*"]);
     let [key] = &keys[..] else { panic!("one family: {keys:?}") };
     let value: Vec<u8> = redis.ask(&["GET", key]);
-    // The standard user takes 16 bytes behind the head.
-    assert_eq!(value.len(), 96);
+    // The user takes 7 bytes and those of the name, `User 7`, behind the head.
+    assert_eq!(value.len(), 80 + 7 + 6);
     assert_eq!(
         (&value[16..48], &value[48..80]),
         (&new.as_bytes()[..], &family.secret.as_bytes()[..])

@@ -87,8 +87,9 @@ impl Experiment for Revocation {
         const TABLES: &[TablePlan] = &[
             TablePlan {
                 title: "On the server that took the logout",
-                note: "Each figure with its 95 % interval over n trials. Where a credential was not \
-                       refused while it was watched, its stale accepts are those until then.",
+                note: "Each figure with its 95 % interval over n trials. Where a credential was \
+                       not refused while it was watched, its stale accepts are those until \
+                       then.",
                 metrics: &[
                     "time_to_reject_us",
                     "time_to_reject_p99_us",

@@ -9,8 +9,8 @@ use crate::record::{Attacked, CaseOutcome};
 
 /// What stands above the tables.
 pub(super) const NOTE: &str = "Before anything was timed, every arm was attacked on a server of \
-    its own: with the credentials, tokens, cookies and requests that a sound server refuses. An arm \
-    that lets one through is not timed.";
+    its own: with the credentials, tokens, cookies and requests that a sound server refuses. An \
+    arm that lets one through is not timed.";
 
 fn text(label: &str, numeric: bool) -> Column {
     Column { label: label.into(), hint: "", numeric }

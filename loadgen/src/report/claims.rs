@@ -259,12 +259,20 @@ fn beyond(found: &[&Measurement], bound: f64) -> Option<Answer> {
     let text: Vec<_> = found
         .iter()
         .map(|m| {
-            let (label, e) = (metric(m.metric).label.to_lowercase(), &m.estimate);
-            let at = m.level.map_or_else(String::new, |level| format!(" at level {level}"));
+            let (label, e) = (in_a_sentence(m.metric), &m.estimate);
+            let level = m.level.filter(|level| *level > 0);
+            let at = level.map_or_else(String::new, |level| format!(" at level {level}"));
             format!("{label}{at}: {} ({})", figure(e.point, m.unit), range(e, m.unit))
         })
         .collect();
     Some((tested, text.join("; ")))
+}
+
+/// What a metric is called where no sentence begins.
+fn in_a_sentence(name: &str) -> String {
+    let label = metric(name).label;
+    let first = label.chars().next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(label.chars().skip(1)).collect()
 }
 
 /// The comparison of a metric with the most users.
@@ -288,7 +296,7 @@ fn in_words(found: &Comparison) -> Option<String> {
         "{} of {}'s {}{users} ({})",
         times(ratio.point),
         found.against,
-        metric(found.metric).label.to_lowercase(),
+        in_a_sentence(found.metric),
         times_range(ratio),
     ))
 }
@@ -334,7 +342,7 @@ fn growth(analysis: &Analysis, experiment: &str, name: &str, arm: &str) -> Optio
     };
     let text = format!(
         "{} beside {}: {} ({}) from {} to {} users",
-        metric(name).label.to_lowercase(),
+        in_a_sentence(name),
         analysis.baseline,
         times(grown.point),
         times_range(&grown),
