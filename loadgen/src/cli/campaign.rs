@@ -209,7 +209,8 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
         return Err(Error::Interrupted(text, signal));
     }
     outcome?;
-    summarise(&analyse(&plan, folder.host()?, &records))?;
+    let attacks = folder.attacks(&plan)?;
+    summarise(&analyse(&plan, folder.host()?, &records).with_attacks(attacks))?;
     output::line(&format!("\nReport: {show}"))?;
     Ok(())
 }

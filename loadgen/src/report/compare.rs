@@ -19,6 +19,10 @@ use crate::stats::{
 /// scheme, and two cores cannot tell it from noise.
 pub(super) const MARGIN: f64 = 0.03;
 
+/// The largest share that is said of what would have been seen: with two blocks it can be any
+/// number, and a factor of a thousand says no more than that there is none.
+const EFFECT_MAX: f64 = 1000.0;
+
 /// An arm beside another, in one metric at one level.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
@@ -312,8 +316,9 @@ fn settle(comparison: &mut Comparison, ruling: &Ruling) {
     comparison.verdict = ruling.verdict;
     comparison.cause = ruling.cause;
     comparison.tests = ruling.tests;
-    comparison.smallest_effect =
-        ruling.detectable.map(|effect| shown(effect, comparison.compared_as));
+    let detectable = ruling.detectable.map(|effect| shown(effect, comparison.compared_as));
+    comparison.smallest_effect = detectable
+        .filter(|effect| comparison.compared_as == ComparedAs::Difference || *effect < EFFECT_MAX);
     comparison.method = format!(
         "paired t test over {} blocks; Holm's correction over the {} comparisons of {}",
         comparison.difference.n, ruling.tests.family_size, comparison.family
