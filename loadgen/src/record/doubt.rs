@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::LoadRecord;
+use super::{LoadRecord, ServerUse};
 
 /// A reason to distrust a figure, with its remedy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -159,10 +159,7 @@ impl LoadRecord {
 
     /// Whoever has to wait for a core is measured with what had it.
     fn doubt_cores(&self, found: &mut Found) {
-        let server = self
-            .server
-            .as_ref()
-            .map_or(0.0, |server| server.waited_ns as f64 / server.interval_ns.max(1) as f64);
+        let server = self.server.as_ref().map_or(0.0, ServerUse::waited_for_strangers);
         for (who, waited) in [("generator", self.generator.waited), ("server", server)] {
             if waited > WAITED_MAX {
                 found.add(
@@ -315,6 +312,12 @@ mod tests {
             l.server = Some(ServerUse { interval_ns: 100, waited_ns: 50, ..ServerUse::default() });
         };
         assert_eq!(doubted(&waited, false), one("server_contended", true));
+        let for_its_store = |l: &mut LoadRecord| {
+            let (cpu_ns, store_cpu_ns) = (50, Some(50));
+            let used = ServerUse { interval_ns: 100, waited_ns: 50, ..ServerUse::default() };
+            l.server = Some(ServerUse { cpu_ns, store_cpu_ns, ..used });
+        };
+        assert_eq!(doubted(&for_its_store, false), []);
         assert_eq!(doubted(&|l| l.counts.dropped = 1, true), one("dropped", true));
         assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), true), one("lag", true));
         assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), false), []);
