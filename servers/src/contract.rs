@@ -86,8 +86,8 @@ pub struct AdminStats {
     /// microseconds; `None` where nothing is known but by asking it.
     #[serde(default)]
     pub store_lag_us: Option<u64>,
-    /// Bytes the program has allocated and not freed (jemalloc `stats.allocated`); `None` where
-    /// the process does not run on jemalloc.
+    /// Bytes the program has allocated and not freed (jemalloc `stats.allocated` without what its
+    /// threads keep at hand, `tcache_bytes`); `None` where the process does not run on jemalloc.
     pub allocated_bytes: Option<u64>,
     /// Bytes in pages that hold at least one allocation (jemalloc `stats.active`).
     pub active_bytes: Option<u64>,

@@ -7,13 +7,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use servers::contract::{CredentialCarrier, Target, UserPattern};
+use servers::contract::{CredentialCarrier, Login as LoginRequest, Target, UserPattern};
 
 use super::forge::{Form, Key, Token};
 use super::wire::{Reply, Silence, Wire};
 use super::{Options, Standard};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::{Extract, FIELD_END, Mismatch, Script, Who, field};
+use crate::proc::Fleet;
 
 /// Stands for the credential where a request is written before it is known.
 const MARK: &[u8] = b"authbench-credential-goes-here";
@@ -44,6 +45,11 @@ impl Login {
     pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(self.credential()).into_owned()
     }
+
+    /// All that is held of the user.
+    pub(super) fn held(&self) -> &[u8] {
+        &self.held
+    }
 }
 
 /// A server, and what is known of it.
@@ -56,6 +62,8 @@ pub(super) struct Attacker<'a> {
     wire: Wire,
     pub(super) form: Form,
     pub(super) key: Option<&'a Key>,
+    /// What starts further servers of the same arm, where it is one of ours.
+    pub(super) fleet: Option<&'a Fleet>,
     /// The credential of A, taken apart where it is a token.
     pub(super) token: Option<Token>,
     pub(super) a: Login,
@@ -103,6 +111,7 @@ impl<'a> Attacker<'a> {
             wire,
             form,
             key,
+            fleet: None,
             token,
             a,
             b,
@@ -211,6 +220,34 @@ impl<'a> Attacker<'a> {
         let who = Who { n: login.user, credential: &login.held };
         let bytes = written(&script, script.logout?, who, &[]);
         Some(self.wire.ask(&bytes))
+    }
+
+    /// Asks for the next credential with this token; `None` where a server gives none that way.
+    pub(super) fn refresh(&mut self, token: &str) -> Option<Answered> {
+        let refresh = self.target.refresh.as_ref()?;
+        let body = serde_json::json!({ &*refresh.field: token }).to_string();
+        let request = format!(
+            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            refresh.path,
+            self.script.authority,
+            body.len()
+        );
+        Some(self.wire.ask(request.as_bytes()))
+    }
+
+    /// The token for the next credential in the answer to a login or a refresh.
+    pub(super) fn refresh_token(&self, reply: &Reply) -> Option<String> {
+        let refresh = self.target.refresh.as_ref()?;
+        let login = self.target.login.clone()?;
+        if ![login.expect_status, refresh.expect_status].contains(&reply.status) {
+            return None;
+        }
+        let login = Some(LoginRequest { credential: refresh.token.clone(), ..login });
+        let target = Target { login, ..self.target.clone() };
+        let script = Script::new(&target, &self.options.journey).ok()?;
+        let held = reply.with(|answer| script.capture(script.login?, b"", answer).ok())?;
+        Some(String::from_utf8_lossy(field(&held, 0)).into_owned())
     }
 
     /// Whether the answer to the logout is the right one.
@@ -442,7 +479,7 @@ fn rendered(script: &Script, request: usize, who: Who<'_>) -> Vec<Field> {
 }
 
 /// A request as it is, with these fields in the place of its own; cookies are joined.
-fn written(script: &Script, request: usize, who: Who<'_>, more: &[Field]) -> Vec<u8> {
+pub(super) fn written(script: &Script, request: usize, who: Who<'_>, more: &[Field]) -> Vec<u8> {
     let mut path = Vec::new();
     script.requests[request].path.write(who, &mut path);
     let mut fields = rendered(script, request, who);

@@ -6,9 +6,8 @@
 //! in the credential, never in the name of an arm.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::{SystemRandom, fill};
-use aws_lc_rs::rsa::{self, KeySize};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
     RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
@@ -262,16 +261,16 @@ fn opened_paseto(text: &str, secret: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_str(opened.payload()).ok()
 }
 
-/// A key, in the form of a key file where there is one.
+/// A key.
 pub(super) enum Key {
     /// For HMAC and for AES-GCM.
     Secret(Vec<u8>),
     /// On P-256.
-    Ecdsa(EcdsaKeyPair, Vec<u8>),
+    Ecdsa(EcdsaKeyPair),
     /// On Curve25519.
-    Ed25519(Ed25519KeyPair, Vec<u8>),
+    Ed25519(Ed25519KeyPair),
     /// RSA with 2,048 bits.
-    Rsa(Box<RsaKeyPair>, Vec<u8>),
+    Rsa(Box<RsaKeyPair>),
 }
 
 fn no_key<E>(_: E) -> Error {
@@ -279,19 +278,19 @@ fn no_key<E>(_: E) -> Error {
 }
 
 impl Key {
-    /// A new key of the kind that makes this token; `None` where no such key is known to us.
+    /// The key in this key file, which made this token; `None` where it is of no kind known to us.
     ///
     /// # Errors
-    /// `Bug` when none can be made.
-    pub(super) fn for_token(form: Form, token: &Token) -> Result<Option<Self>> {
+    /// `Bug` when the file holds another kind.
+    pub(super) fn of_token(form: Form, token: &Token, file: &[u8]) -> Result<Option<Self>> {
         let paseto = |purpose: &str| form == Form::Paseto && token.text.starts_with(purpose);
         match token.algorithm() {
-            "HS256" | "dir" => Self::secret().map(Some),
-            "RS256" => Self::rsa().map(Some),
-            "ES256" => Self::ecdsa().map(Some),
-            "EdDSA" => Self::ed25519().map(Some),
-            _ if paseto("v4.public.") => Self::ed25519().map(Some),
-            _ if paseto("v4.local.") => Self::secret().map(Some),
+            "HS256" | "dir" => Ok(Some(Self::Secret(file.to_vec()))),
+            "RS256" => Self::rsa_of(file).map(Some),
+            "ES256" => Self::ecdsa_of(file).map(Some),
+            "EdDSA" => Self::ed25519_of(file).map(Some),
+            _ if paseto("v4.public.") => Self::ed25519_of(file).map(Some),
+            _ if paseto("v4.local.") => Ok(Some(Self::Secret(file.to_vec()))),
             _ => Ok(None),
         }
     }
@@ -312,28 +311,30 @@ impl Key {
     /// The key on P-256 in this PKCS#8.
     pub(super) fn ecdsa_of(file: &[u8]) -> Result<Self> {
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, file);
-        Ok(Self::Ecdsa(pair.map_err(no_key)?, file.to_vec()))
+        pair.map(Self::Ecdsa).map_err(no_key)
     }
 
     pub(super) fn ed25519() -> Result<Self> {
         let file = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(no_key)?;
-        let file = file.as_ref().to_vec();
-        Ok(Self::Ed25519(Ed25519KeyPair::from_pkcs8(&file).map_err(no_key)?, file))
+        Self::ed25519_of(file.as_ref())
     }
 
-    fn rsa() -> Result<Self> {
-        let pair = rsa::KeyPair::generate(KeySize::Rsa2048).map_err(no_key)?;
-        let file = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).map_err(no_key)?.as_ref().to_vec();
-        Ok(Self::Rsa(Box::new(RsaKeyPair::from_pkcs8(&file).map_err(no_key)?), file))
+    fn ed25519_of(file: &[u8]) -> Result<Self> {
+        Ed25519KeyPair::from_pkcs8(file).map(Self::Ed25519).map_err(no_key)
     }
 
-    /// The bytes of a key file.
-    pub(super) fn file(&self) -> &[u8] {
+    fn rsa_of(file: &[u8]) -> Result<Self> {
+        let pair = RsaKeyPair::from_pkcs8(file).map_err(no_key)?;
+        Ok(Self::Rsa(Box::new(pair)))
+    }
+
+    /// The modulus of an RSA key, which is as long as its signatures.
+    pub(super) fn modulus(&self) -> Option<Vec<u8>> {
         match self {
-            Self::Secret(bytes)
-            | Self::Ecdsa(_, bytes)
-            | Self::Ed25519(_, bytes)
-            | Self::Rsa(_, bytes) => bytes,
+            Self::Rsa(pair) => {
+                Some(pair.public_key().modulus().big_endian_without_leading_zero().to_vec())
+            }
+            _ => None,
         }
     }
 
@@ -342,15 +343,15 @@ impl Key {
         let der = |der: Option<Vec<u8>>| der.unwrap_or_default();
         let (spki, raw) = match self {
             Self::Secret(_) => return Vec::new(),
-            Self::Ecdsa(pair, _) => {
+            Self::Ecdsa(pair) => {
                 let key = pair.public_key();
                 (der(key.as_der().ok().map(|d| d.as_ref().to_vec())), key.as_ref().to_vec())
             }
-            Self::Ed25519(pair, _) => {
+            Self::Ed25519(pair) => {
                 let key = pair.public_key();
                 (der(key.as_der().ok().map(|d| d.as_ref().to_vec())), key.as_ref().to_vec())
             }
-            Self::Rsa(pair, _) => {
+            Self::Rsa(pair) => {
                 let key = pair.public_key();
                 (der(key.as_der().ok().map(|d| d.as_ref().to_vec())), key.as_ref().to_vec())
             }
@@ -373,17 +374,17 @@ impl Key {
     pub(super) fn jwk(&self) -> String {
         match self {
             Self::Secret(bytes) => format!(r#"{{"kty":"oct","k":"{}"}}"#, b64(bytes)),
-            Self::Ecdsa(pair, _) => {
+            Self::Ecdsa(pair) => {
                 // One byte that says it is not compressed, and two halves.
                 let point = pair.public_key().as_ref();
                 let (x, y) = (b64(&point[1..33]), b64(&point[33..]));
                 format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#)
             }
-            Self::Ed25519(pair, _) => {
+            Self::Ed25519(pair) => {
                 let x = b64(pair.public_key());
                 format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#)
             }
-            Self::Rsa(pair, _) => {
+            Self::Rsa(pair) => {
                 let key = pair.public_key();
                 let n = b64(key.modulus().big_endian_without_leading_zero());
                 let e = b64(key.exponent().big_endian_without_leading_zero());
@@ -396,20 +397,20 @@ impl Key {
     pub(super) const fn algorithm(&self) -> &'static str {
         match self {
             Self::Secret(_) => "HS256",
-            Self::Ecdsa(..) => "ES256",
-            Self::Ed25519(..) => "EdDSA",
-            Self::Rsa(..) => "RS256",
+            Self::Ecdsa(_) => "ES256",
+            Self::Ed25519(_) => "EdDSA",
+            Self::Rsa(_) => "RS256",
         }
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
             Self::Secret(key) => mac(hmac::HMAC_SHA256, key, message),
-            Self::Ecdsa(pair, _) => pair
+            Self::Ecdsa(pair) => pair
                 .sign(&SystemRandom::new(), message)
                 .map_or_else(|_| Vec::new(), |signature| signature.as_ref().to_vec()),
-            Self::Ed25519(pair, _) => pair.sign(message).as_ref().to_vec(),
-            Self::Rsa(pair, _) => rsa_signature(pair, &RSA_PKCS1_SHA256, message),
+            Self::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
+            Self::Rsa(pair) => rsa_signature(pair, &RSA_PKCS1_SHA256, message),
         }
     }
 
@@ -418,9 +419,9 @@ impl Key {
         match (self, algorithm) {
             (Self::Secret(key), "HS384") => Some(mac(hmac::HMAC_SHA384, key, message)),
             (Self::Secret(key), "HS512") => Some(mac(hmac::HMAC_SHA512, key, message)),
-            (Self::Rsa(pair, _), "RS384") => Some(rsa_signature(pair, &RSA_PKCS1_SHA384, message)),
-            (Self::Rsa(pair, _), "RS512") => Some(rsa_signature(pair, &RSA_PKCS1_SHA512, message)),
-            (Self::Rsa(pair, _), "PS256") => Some(rsa_signature(pair, &RSA_PSS_SHA256, message)),
+            (Self::Rsa(pair), "RS384") => Some(rsa_signature(pair, &RSA_PKCS1_SHA384, message)),
+            (Self::Rsa(pair), "RS512") => Some(rsa_signature(pair, &RSA_PKCS1_SHA512, message)),
+            (Self::Rsa(pair), "PS256") => Some(rsa_signature(pair, &RSA_PSS_SHA256, message)),
             _ => None,
         }
     }
@@ -454,7 +455,7 @@ pub(super) fn make(form: Form, key: &Key, header: &[u8], claims: &[u8]) -> Optio
     match (form, key) {
         (Form::Jwt, key) => Some(jwt(header, claims, |message| key.sign(message))),
         (Form::Jwe, Key::Secret(secret)) => encrypt(secret, header, claims),
-        (Form::Paseto, Key::Ed25519(..)) => Some(signed_paseto(key, header, claims)),
+        (Form::Paseto, Key::Ed25519(_)) => Some(signed_paseto(key, header, claims)),
         (Form::Paseto, Key::Secret(secret)) => {
             let key = SymmetricKey::<V4>::from(secret).ok()?;
             LocalToken::encrypt(&key, claims, Some(header), None).ok()

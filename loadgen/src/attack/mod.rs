@@ -11,16 +11,16 @@
 
 mod attacker;
 mod cases;
+mod ecdsa;
 mod forge;
 mod listener;
+mod race;
 mod wire;
-
-use std::io::Write as _;
 
 use servers::contract::Target;
 
 use crate::error::{Error, Interrupt, Result};
-use crate::proc::{Server, ServerOptions};
+use crate::proc::{Fleet, Kept};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
 use crate::transport::Trust;
 use attacker::Attacker;
@@ -78,11 +78,11 @@ pub fn target(
     interrupt: &Interrupt,
     progress: Progress<'_>,
 ) -> Result<Attacked> {
-    attack(target, None, options, interrupt, progress)
+    attack(Attacker::new(target, None, options, interrupt)?, progress)
 }
 
-/// Starts a server of this arm, attacks it and stops it. Where its tokens are made with a kind of
-/// key that we can make, it is given one, so that what only who has the key could send is sent too.
+/// Starts a server of this arm, attacks it and stops it. What only who has its key could send is
+/// sent too, and what takes a second server of it, or the store's, is tried with those.
 ///
 /// # Errors
 /// As for [`target`], and what starting a server says.
@@ -93,49 +93,31 @@ pub fn arm(
     progress: Progress<'_>,
 ) -> Result<Attacked> {
     progress("starting it");
-    let server = Server::start(arm, &ServerOptions::default())?;
+    let fleet = Fleet::open(arm, &[])?;
+    let server = fleet.start(Kept::ALL, &[])?;
+    let target = &server.ready().target;
     let key = {
-        let seen = Attacker::new(&server.ready().target, None, options, interrupt)?;
-        match &seen.token {
-            Some(token) => Key::for_token(seen.form, token)?,
-            None => None,
+        let seen = Attacker::new(target, None, options, interrupt)?;
+        match (&seen.token, fleet.key()?) {
+            (Some(token), Some(file)) => Key::of_token(seen.form, token, &file)?,
+            _ => None,
         }
     };
-    let Some(key) = key else {
-        return attack(&server.ready().target, None, options, interrupt, progress);
-    };
-    drop(server);
-    let file = key_file(&key)?;
-    let arguments = ["--key-file", &file.path().to_string_lossy(), "--leeway", "2s"];
-    let arguments = arguments.iter().map(ToString::to_string).collect();
-    let server = Server::start(arm, &ServerOptions { arguments, ..ServerOptions::default() })?;
-    attack(&server.ready().target, Some(&key), options, interrupt, progress)
+    let mut attacker = Attacker::new(target, key.as_ref(), options, interrupt)?;
+    attacker.fleet = Some(&fleet);
+    attack(attacker, progress)
 }
 
-fn key_file(key: &Key) -> Result<tempfile::NamedTempFile> {
-    let fail = |e| Error::io("a key cannot be written", &std::env::temp_dir(), e);
-    let mut file = tempfile::NamedTempFile::with_prefix("authbench-key-").map_err(fail)?;
-    file.write_all(key.file()).map_err(fail)?;
-    Ok(file)
-}
-
-fn attack(
-    target: &Target,
-    key: Option<&Key>,
-    options: &Options,
-    interrupt: &Interrupt,
-    progress: Progress<'_>,
-) -> Result<Attacked> {
-    let mut attacker = Attacker::new(target, key, options, interrupt)?;
+fn attack(mut attacker: Attacker<'_>, progress: Progress<'_>) -> Result<Attacked> {
     let mut cases = Vec::new();
     for row in suite() {
-        if interrupt.signal().is_some() {
-            return Err(interrupted(interrupt));
+        if attacker.interrupt.signal().is_some() {
+            return Err(interrupted(attacker.interrupt));
         }
         progress(&format!("{} {}", row.id, row.what));
         cases.push(carry_out(&mut attacker, &row)?);
     }
-    Ok(Attacked { target: target.name.clone(), spared: None, cases })
+    Ok(Attacked { target: attacker.target.name.clone(), spared: None, cases })
 }
 
 /// Carries out a case, and sees that the good credential outlived it.

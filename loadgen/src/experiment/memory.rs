@@ -170,7 +170,14 @@ impl Experiment for Memory {
             let points: Vec<_> = trials().map(|trial| points(trial, read, over)).collect();
             let connections = trials().map(|trial| connections(trial)).max().unwrap_or(0);
             let estimate = slope_over_trials(&points, seed)?;
-            Some(Summary { level: Some(level), connections, metric, estimate, resampled: None })
+            Some(Summary {
+                level: Some(level),
+                connections,
+                metric,
+                estimate,
+                resampled: None,
+                users: None,
+            })
         };
         let sessions = SLOPES.map(|slope| (Kind::Sessions, slope, SESSIONS));
         let connections = CONNECTION_SLOPES.map(|slope| (Kind::Connections, slope, CONNECTIONS));

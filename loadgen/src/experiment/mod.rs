@@ -189,11 +189,13 @@ pub struct Observation {
     pub value: f64,
 }
 
-/// A figure of all levels that all trials of an arm give together.
+/// A figure that all trials of an arm give together.
 #[derive(Clone, Debug)]
 pub struct Summary {
     /// Level of the trials, where the experiment has an axis.
     pub level: Option<u32>,
+    /// Users who were logged in; `None` for a figure of all levels.
+    pub users: Option<u64>,
     /// The most connections that carried a load.
     pub connections: u32,
     /// Name of the metric.

@@ -2,11 +2,12 @@
 
 use serde::Deserialize;
 
-use super::{Cells, ChartPlan, Experiment, Observation, TablePlan, doubt, drills, within};
+use super::{Cells, ChartPlan, Experiment, Observation, Summary, TablePlan, doubt, drills, within};
 use crate::error::Result;
 use crate::plan::{Action, DrillPlan, RevocationPlan, WatchPlan};
 use crate::record::{Doubt, DrillRecord, RevocationRecord, TrialRecord, Watched};
 use crate::spec::Spec;
+use crate::stats::{CONFIDENCE, Estimate, percentile_ranks};
 use crate::units::Span;
 
 /// Logouts on one server, watched there, on a second one, and after a restart.
@@ -75,8 +76,10 @@ impl Experiment for Revocation {
          the same key and store, and the credentials of users who had logged out are tried \
          there. A credential that is still accepted when the watching ends is counted as that, \
          and gets no time: an arm that cannot revoke accepts it until it expires. Where users \
-         can refresh, they also try that after their logout, once. A percentile is left empty \
-         where as many credentials were never refused."
+         can refresh, they also try that after their logout, once. A percentile is of the logouts \
+         of all trials, and its interval lies between two of their times (order statistics), \
+         where there are enough of them for that; it is left empty where as many credentials were \
+         never refused."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
@@ -87,7 +90,7 @@ impl Experiment for Revocation {
         const TABLES: &[TablePlan] = &[
             TablePlan {
                 title: "On the server that took the logout",
-                note: "Each figure with its 95 % interval over n trials. Where a credential was \
+                note: "Each figure with its 95 % interval. Where a credential was \
                        not refused while it was watched, its stale accepts are those until \
                        then.",
                 metrics: &[
@@ -195,6 +198,30 @@ impl Experiment for Revocation {
             value,
         };
         figures.into_iter().map(observation).collect()
+    }
+
+    fn summarise(&self, trials: &[&TrialRecord], _: u32, _: u64) -> Vec<Summary> {
+        let found: Vec<_> = trials.iter().filter_map(|trial| both(trial)).collect();
+        let Some((plan, _)) = found.first() else { return Vec::new() };
+        let (users, connections) = (Some(u64::from(plan.users)), plan.watch.in_flight);
+        let of = |(case, names): (CaseOf, &Names)| {
+            let cases: Vec<_> = found.iter().map(|(_, found)| case(found)).collect();
+            let all = pooled(&cases);
+            let n = cases.len() as u32;
+            let named =
+                names.times.into_iter().zip([0.5, 0.99]).filter(|(name, _)| !name.is_empty());
+            let summary = move |(metric, quantile)| {
+                let estimate = percentile(&all, quantile, n)?;
+                Some(Summary { level: None, users, connections, metric, estimate, resampled: None })
+            };
+            named.filter_map(summary).collect::<Vec<_>>()
+        };
+        let cases: [(CaseOf, _); 3] = [
+            (|found| &found.same.logout, &HERE),
+            (|found| &found.replica.logout, &REPLICA),
+            (|found| &found.same.everywhere, &EVERYWHERE),
+        ];
+        cases.into_iter().flat_map(of).collect()
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
@@ -306,6 +333,34 @@ fn watched(case: &Watched, names: &Names, figures: &mut Vec<(&'static str, f64)>
     figures.push((names.still, f64::from(case.still_accepted) / users));
 }
 
+/// One of the cases of a trial.
+type CaseOf = fn(&RevocationRecord) -> &Watched;
+
+/// The logouts of all trials as if they were of one.
+fn pooled(cases: &[&Watched]) -> Watched {
+    let mut all = Watched::default();
+    for case in cases {
+        all.users += case.users;
+        all.rejected.merge(&case.rejected);
+    }
+    all
+}
+
+/// A percentile of all logouts, whose interval lies between two of their times; `None` where they
+/// are too few for that, or those who were never refused reach into it.
+fn percentile(all: &Watched, quantile: f64, trials: u32) -> Option<Estimate> {
+    let (users, refused) = (u64::from(all.users), all.rejected.count());
+    let (lower, upper) = percentile_ranks(users, quantile, CONFIDENCE)?;
+    let time_us = |rank: u64| all.rejected.quantile_ns(rank as f64 / refused as f64) as f64 / 1e3;
+    (upper <= refused).then_some(())?;
+    Some(Estimate {
+        point: quantile_ns(all, quantile)? as f64 / 1e3,
+        interval: Some((time_us(lower), time_us(upper))),
+        n: trials,
+        method: format!("order statistics of {users} logouts"),
+    })
+}
+
 /// The time that a share of the users did not exceed. Those who were never refused lie beyond every
 /// time that is known, so there is none where the share reaches into them.
 fn quantile_ns(case: &Watched, quantile: f64) -> Option<u64> {
@@ -398,6 +453,30 @@ mod tests {
         }
         assert_eq!(figure(&Revocation, &record, "still_accepted"), Some(1.0));
         assert_eq!(figure(&Revocation, &record, "stale_accepts"), Some(100.0));
+    }
+
+    #[test]
+    fn a_percentile_of_all_logouts_has_an_interval_between_two_of_them() {
+        let times: Vec<u64> = (1..=10).collect();
+        let trials = [
+            record(|found| found.same.logout = case(&times, 0, 0)),
+            record(|found| found.same.logout = case(&times, 0, 0)),
+        ];
+        let trials: Vec<_> = trials.iter().collect();
+        let of = |trials: &[&TrialRecord], metric: &str| {
+            let summaries = Revocation.summarise(trials, 2, 1);
+            summaries.into_iter().find(|s| s.metric == metric).map(|s| s.estimate)
+        };
+        // The 6th and the 15th of twenty (Conover's table A3), each time twice among them.
+        let median = of(&trials, "time_to_reject_us").unwrap();
+        let (lo, hi) = median.interval.unwrap();
+        assert!(near(Some(median.point), 5_000.0), "{median:?}");
+        assert!(near(Some(lo), 3_000.0) && near(Some(hi), 8_000.0), "{median:?}");
+        assert_eq!((median.n, median.method.as_str()), (2, "order statistics of 20 logouts"));
+        // Twenty do not say where the slowest hundredth lies; nor do those who were never refused.
+        assert_eq!(of(&trials, "time_to_reject_p99_us"), None);
+        let never = record(|found| found.same.logout = case(&times[..4], 6, 0));
+        assert_eq!(of(&[&never, &never], "time_to_reject_us"), None);
     }
 
     #[test]

@@ -181,13 +181,17 @@ fn throughputs(trials: &[&TrialRecord], blocks: u32) -> Vec<Level> {
 /// The parameters of a fitted law, with their intervals. The peak is named only where coherency is
 /// known to be more than 0: without it throughput never falls.
 fn law(fit: &UslFit, connections: u32) -> Vec<Summary> {
+    let summary = |metric, estimate, of: &Resampled| {
+        let resampled = Some(of.clone());
+        Some(Summary { level: None, users: None, connections, metric, estimate, resampled })
+    };
     let parameter = |metric, point: f64, of: &Resampled| {
         let Estimate { interval, n, method, .. } = resampled(of)?;
         // The truth is at least 0, so an interval may be cut there and still covers it.
         let interval = interval.map(|(lo, hi)| (lo.max(0.0).min(point), hi.max(point)));
         let estimate =
             Estimate { point, interval, n, method: format!("USL fit, {method}, cut at 0") };
-        Some(Summary { level: None, connections, metric, estimate, resampled: Some(of.clone()) })
+        summary(metric, estimate, of)
     };
     let peak = || {
         let (lo, _) = fit.coherency.moments()?.interval(CONFIDENCE);
@@ -199,8 +203,7 @@ fn law(fit: &UslFit, connections: u32) -> Vec<Summary> {
             n,
             method: format!("USL fit, {method} on logs"),
         };
-        let resampled = Some(fit.ln_peak.clone());
-        Some(Summary { level: None, connections, metric: "usl_peak_users", estimate, resampled })
+        summary("usl_peak_users", estimate, &fit.ln_peak)
     };
     [
         parameter("usl_contention", fit.law.contention, &fit.contention),

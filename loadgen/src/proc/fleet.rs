@@ -5,14 +5,16 @@
 //! for server by server ([`Kept`]): one that is started without the key makes a new one, one
 //! without the store begins an empty one. A store in a server's memory is in no fleet's keeping.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use servers::contract::{CONTRACT_VERSION, SharedLine};
 use tempfile::TempDir;
 
 use super::child::{Server, ServerOptions, on_cores};
 use super::process::Process;
-use super::usage::family_cpu_ns;
+use super::usage::{family, family_cpu_ns};
 use crate::error::{Error, Result};
 
 /// A store's server may have to be made before it is started.
@@ -85,6 +87,17 @@ impl Fleet {
         Server::start(&self.arm, &ServerOptions { cores: self.cores.clone(), arguments })
     }
 
+    /// The key that its servers share, as its file has it; `None` where the arm has none.
+    ///
+    /// # Errors
+    /// `Io` where the file cannot be read.
+    pub fn key(&self) -> Result<Option<Vec<u8>>> {
+        let read = |file: &PathBuf| {
+            std::fs::read(file).map_err(|e| Error::io("read the key that servers share,", file, e))
+        };
+        self.shared.key_file.as_ref().map(read).transpose()
+    }
+
     /// Whether its servers share a key.
     pub const fn has_key(&self) -> bool {
         self.shared.key_file.is_some()
@@ -100,8 +113,32 @@ impl Fleet {
         self.shared.store.as_ref().map(|store| store.name.as_str())
     }
 
+    /// Has the store's server answer nobody, until what comes back is dropped; `None` where there
+    /// is none.
+    pub fn hang_store(&self) -> Option<HungStore> {
+        let processes = family(self.shared.store.as_ref()?.pid);
+        let processes: Vec<_> =
+            processes.into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())).collect();
+        // One that has ended meanwhile answers nobody either.
+        for pid in &processes {
+            let _ = kill_process(*pid, Signal::STOP);
+        }
+        Some(HungStore(processes))
+    }
+
     /// CPU time that the store's server has used, ns, where there is one.
     pub fn store_cpu_ns(&self) -> Option<u64> {
         self.shared.store.as_ref().map(|store| family_cpu_ns(store.pid))
+    }
+}
+
+/// The stopped processes of a store's server, which go on when this is dropped.
+pub struct HungStore(Vec<Pid>);
+
+impl Drop for HungStore {
+    fn drop(&mut self) {
+        for pid in &self.0 {
+            let _ = kill_process(*pid, Signal::CONT);
+        }
     }
 }

@@ -15,7 +15,7 @@ mod process;
 mod usage;
 
 pub use child::{Server, ServerOptions};
-pub use fleet::{Fleet, Kept};
+pub use fleet::{Fleet, HungStore, Kept};
 pub use host::{describe, usable_cores};
 pub use limits::allow_connections;
 pub use null_server::NullServer;

@@ -47,7 +47,7 @@ pub fn family_pss_bytes(pid: u32) -> Option<u64> {
 }
 
 /// A process and all that it started, itself first.
-fn family(pid: u32) -> Vec<u32> {
+pub(super) fn family(pid: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let parents: Vec<(u32, u32)> = processes
         .filter_map(|entry| {

@@ -100,10 +100,10 @@ fn summarise(
         return;
     }
     for summary in experiment.summarise(&trials, blocks.unwrap_or(0), plan.seed) {
-        let Summary { level, connections, metric: of, estimate, resampled } = summary;
+        let Summary { level, users, connections, metric: of, estimate, resampled } = summary;
         let known = measurements.iter_mut().find(|m| {
             (m.experiment.as_str(), m.arm.as_str(), m.metric) == (name, arm, of)
-                && m.place() == (level, None)
+                && m.place() == (level, users)
         });
         match known {
             // Figures of all trials, because too few are valid, stay as they are.
@@ -113,7 +113,7 @@ fn summarise(
                 experiment: name.into(),
                 arm: arm.into(),
                 level,
-                users: None,
+                users,
                 connections,
                 rate: None,
                 metric: of,

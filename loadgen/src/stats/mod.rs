@@ -32,7 +32,7 @@ pub use interval::{
     resampled_ratio,
 };
 pub use judge::{Cause, Floor, Question, Ruling, Tests, judge};
-pub use order::{percentile_interval, percentile_ranks};
+pub use order::percentile_ranks;
 pub use power::POWER;
 pub use slope::{slope_over_trials, theil_sen};
 pub use steady::{SECONDS_MIN, Series, steady_from};

@@ -2,9 +2,7 @@
 //!
 //! Of n independent values the number below the true percentile is binomial, so two order
 //! statistics enclose it with a chance that is known exactly. Requests of one process are not
-//! independent, so between trials this says less than trials do; it is for values that are, such
-//! as times to reject after separate logouts, and for the least that one trial's percentile is in
-//! doubt.
+//! independent, so this is for values that are, such as times to reject after separate logouts.
 
 use statrs::distribution::{Binomial, DiscreteCDF as _};
 
@@ -29,12 +27,6 @@ fn smallest(n: u64, has: impl Fn(u64) -> bool) -> Option<u64> {
         if has(middle) { high = middle } else { low = middle + 1 }
     }
     has(low).then_some(low)
-}
-
-/// The interval of a percentile from ordered values; `None` when they are too few for it.
-pub fn percentile_interval(sorted: &[f64], quantile: f64, confidence: f64) -> Option<(f64, f64)> {
-    let (lower, upper) = percentile_ranks(sorted.len() as u64, quantile, confidence)?;
-    Some((sorted[lower as usize - 1], sorted[upper as usize - 1]))
 }
 
 #[cfg(test)]
@@ -67,8 +59,8 @@ mod tests {
             let mut values: Vec<f64> =
                 (0..100).map(|i| exponential(mix(5, *campaign), i)).collect();
             values.sort_by(f64::total_cmp);
-            let (lo, hi) = percentile_interval(&values, 0.9, 0.95).unwrap();
-            (lo..=hi).contains(&truth)
+            let (lower, upper) = percentile_ranks(100, 0.9, 0.95).unwrap();
+            (values[lower as usize - 1]..=values[upper as usize - 1]).contains(&truth)
         });
         let covered = covered.count() as f64 / 2000.0;
         // The binomial says 0.9557 exactly.

@@ -43,6 +43,8 @@ pub(crate) enum Fault {
     TwoLengths,
     /// Every refusal is in words of its own.
     ManyWords,
+    /// A change that was under way brings a session back.
+    Resurrects,
     /// Nothing, with tokens.
     NoneOfAToken,
     /// `none` is an algorithm.
@@ -53,12 +55,20 @@ pub(crate) enum Fault {
     WeakSecret,
     /// An address in a token is called at.
     FollowsJku,
+    /// A refresh token is good again and again.
+    RefreshesAgain,
+    /// A logout leaves refresh tokens alone.
+    RefreshesForever,
+    /// An access token is a refresh token.
+    AccessRefreshes,
 }
 
 struct Shared {
     fault: Fault,
     key: Vec<u8>,
     sessions: Mutex<BTreeMap<String, u64>>,
+    /// The user and the current refresh token of a family.
+    families: Mutex<BTreeMap<u64, (u64, u64)>>,
     next: AtomicU64,
     stop: AtomicBool,
 }
@@ -90,6 +100,7 @@ impl WrongServer {
             fault,
             key,
             sessions: Mutex::default(),
+            families: Mutex::default(),
             next: AtomicU64::new(1),
             stop: AtomicBool::new(false),
         });
@@ -112,13 +123,20 @@ impl WrongServer {
             true => ("json:/access_token", "header:Authorization: Bearer {credential}"),
             false => ("cookie:sid", "cookie:sid"),
         };
+        let refresh = match self.shared.has_tokens() {
+            true => {
+                "[refresh]\npath = '/refresh'\ntoken = 'json:/refresh_token'\nfield = 'token'\n"
+            }
+            false => "",
+        };
         format!(
             "name = 'wrong'\nbase_url = 'http://{}'\n[login]\npath = '/login'\n\
              fields = {{ username = '{{username}}', password = '{{password}}' }}\n\
              credential = '{credential}'\nsend = '{send}'\n\
              [[journeys.browse.steps]]\nname = 'me'\npath = '/me'\n\
              check = {{ json = '/user', equals = '{{n}}' }}\n\
-             [logout]\npath = '/logout'\nexpect_status = 200\n",
+             [[journeys.cart.steps]]\nname = 'add'\nmethod = 'POST'\npath = '/cart'\n\
+             [logout]\npath = '/logout'\nexpect_status = 200\n{refresh}",
             self.address
         )
     }
@@ -225,8 +243,15 @@ impl Shared {
                 if self.fault != Fault::LogoutOfNobody {
                     self.sessions.lock().unwrap().remove(&request.cookie());
                 }
+                if self.fault != Fault::RefreshesForever
+                    && let Some(family) = self.family_of(&request.field("authorization"))
+                {
+                    self.families.lock().unwrap().remove(&family);
+                }
                 (200, None, "{}".into())
             }
+            ("POST", "/cart") => self.change(request),
+            ("POST", "/refresh") if self.has_tokens() => self.refresh(request),
             _ => (404, None, "{}".into()),
         }
     }
@@ -251,8 +276,9 @@ impl Shared {
             return (401, None, "{}".into());
         }
         if self.has_tokens() {
-            let text = self.token(user);
-            return (200, None, format!("{{\"access_token\":\"{text}\"}}"));
+            let family = self.next.fetch_add(1, Ordering::Relaxed);
+            self.families.lock().unwrap().insert(family, (user, 0));
+            return (200, None, self.tokens(family, user, 0));
         }
         let new = self.next.fetch_add(1, Ordering::Relaxed);
         let mut id = format!("{:032x}", u128::from(new).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c));
@@ -299,12 +325,64 @@ impl Shared {
         URL_SAFE_NO_PAD.encode(aws_lc_rs::hmac::sign(&key, message.as_bytes()))
     }
 
-    fn token(&self, user: u64) -> String {
+    /// Reads the session, takes its time, and writes.
+    fn change(&self, request: &Request) -> Said {
+        let Ok(Some(user)) = self.whose(request) else { return (401, None, self.refusal()) };
+        std::thread::sleep(Duration::from_millis(3));
+        if self.fault == Fault::Resurrects {
+            self.sessions.lock().unwrap().insert(request.cookie(), user);
+        }
+        (200, None, "{}".into())
+    }
+
+    fn tokens(&self, family: u64, user: u64, n: u64) -> String {
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{family}-{n}");
         let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"sub":"{user}","jti":"{id}"}}"#));
         let message = format!("{header}.{claims}");
-        format!("{message}.{}", self.mac(&message))
+        let text = format!("{message}.{}", self.mac(&message));
+        let refresh = format!("{id}-{}", self.mac(&id).replace('-', "_"));
+        format!(r#"{{"access_token":"{text}","refresh_token":"{refresh}"}}"#)
+    }
+
+    /// The family of an access token.
+    fn family_of(&self, authorization: &str) -> Option<u64> {
+        self.checked(authorization)?;
+        let claims = URL_SAFE_NO_PAD.decode(authorization.split('.').nth(1)?).ok()?;
+        let claims: Value = serde_json::from_slice(&claims).ok()?;
+        claims["jti"].as_str()?.split('-').next()?.parse().ok()
+    }
+
+    fn refresh(&self, request: &Request) -> Said {
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let token = body["token"].as_str().unwrap_or_default();
+        let answer = |body: Option<String>| match body {
+            Some(body) => (200, None, body),
+            None => (401, None, self.refusal()),
+        };
+        if self.fault == Fault::AccessRefreshes
+            && let Some(user) = self.checked(&format!("Bearer {token}"))
+        {
+            return answer(Some(self.tokens(0, user, 0)));
+        }
+        let mut families = self.families.lock().unwrap();
+        let mut shown = token.splitn(3, '-');
+        let mut part = || shown.next().unwrap_or_default();
+        let (family, n, mac) = (part(), part(), part());
+        if mac.is_empty() || mac != self.mac(&format!("{family}-{n}")).replace('-', "_") {
+            return answer(None);
+        }
+        let (family, n): (u64, u64) = (family.parse().unwrap(), n.parse().unwrap());
+        let Some((user, current)) = families.get(&family).copied() else { return answer(None) };
+        if n == current || self.fault == Fault::RefreshesAgain {
+            families.insert(family, (user, current + 1));
+            return answer(Some(self.tokens(family, user, current + 1)));
+        }
+        // The one before may be late; an older one is a thief's.
+        if n + 1 < current {
+            families.remove(&family);
+        }
+        answer(None)
     }
 
     fn checked(&self, authorization: &str) -> Option<u64> {

@@ -8,8 +8,12 @@ mod carried;
 mod claims;
 mod framing;
 mod login;
+mod logout;
+mod refresh;
 mod sealed;
+mod servers;
 mod sessions;
+mod signatures;
 mod tokens;
 
 use std::collections::BTreeMap;
@@ -20,6 +24,11 @@ use super::forge::{Edit, Form, make};
 use super::wire::{Reply, Silence};
 use crate::error::Result;
 use crate::record::CaseOutcome;
+
+/// The user whose sessions begin and end; not the one whose credential must outlive every case.
+const PASSER_BY: u64 = 2;
+/// What is expected of what a scheme may be unable to do by its nature.
+const OR_OWNED: &str = "refused, or said that it cannot be";
 
 /// A case.
 pub(super) struct Row {
@@ -131,11 +140,15 @@ pub(super) fn suite() -> Vec<Row> {
     let tables = [
         carried::rows,
         tokens::rows,
+        signatures::rows,
         claims::rows,
         sealed::rows,
         sealed::more_rows,
         sessions::rows,
         sessions::more_rows,
+        logout::rows,
+        refresh::rows,
+        servers::rows,
         framing::rows,
         login::rows,
     ];
@@ -163,6 +176,23 @@ impl Work {
             Err(why) => Finding::not_applicable(why),
         })
     }
+}
+
+/// A row of steps that depend on each other.
+fn steps(
+    id: &'static str,
+    what: &'static str,
+    expected: &'static str,
+    steps: fn(&mut Attacker<'_>) -> Result<Finding>,
+) -> Row {
+    Row { id, what, expected: Expected::Words(expected), work: Work::Steps(steps) }
+}
+
+/// Whether a credential gets anywhere, and what was found.
+fn knock(attacker: &mut Attacker<'_>, credential: &[u8]) -> Finding {
+    let fields = attacker.fields(credential);
+    let reply = attacker.ask(&fields);
+    judge(attacker, Expected::Refused, &reply, false)
 }
 
 /// The good token with one change each, made anew under the server's own key.

@@ -7,8 +7,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use serde_json::Value;
+
+use super::tokens::{claims, header_with};
 use super::{Attacker, Expected, Row, Shot, Shots, Work, edited, no_token};
-use crate::attack::forge::{Edit, Form, b64};
+use crate::attack::forge::{Edit, Form, Key, b64, make};
 
 fn row(
     id: &'static str,
@@ -71,6 +74,7 @@ pub(super) fn rows() -> Vec<Row> {
             jwe_header(a, &[Edit::Add(r#""zip":"DEF""#)])
         }),
         row("32k", "a JWE with A's header and B's content", Refused, crossed),
+        row("33a", "a JWE under a key of the attacker's, which it brings along", Refused, brought),
         row("24h", "a signed token where a JWE is due", Refused, signed_for_sealed),
     ]
 }
@@ -169,6 +173,22 @@ fn jwe_header(attacker: &Attacker<'_>, edits: &[Edit]) -> Shots {
         Shot::Credential([&[header], &parts[1..]].concat().join(".").into_bytes())
     };
     Ok(edits.iter().map(with).collect())
+}
+
+/// Sealed by somebody who has no key of the server's, with the key that opens it in `jwk`.
+fn brought(attacker: &Attacker<'_>) -> Shots {
+    jwe_parts(&attacker.a.text(), attacker.form)?;
+    let token = attacker.token.as_ref().ok_or("its claims cannot be read")?;
+    let key = Key::secret().map_err(|e| e.to_string())?;
+    let jwk: Value = serde_json::from_str(&key.jwk()).map_err(|e| e.to_string())?;
+    let seal = |members: &[(&str, Value)]| {
+        let header = header_with(token, members);
+        let sealed = make(Form::Jwe, &key, header.as_bytes(), &claims(token));
+        sealed.map(|text| Shot::Credential(text.into_bytes()))
+    };
+    let headers: [&[(&str, Value)]; 3] =
+        [&[], &[("jwk", jwk.clone())], &[("jwk", jwk), ("kid", "attacker".into())]];
+    Ok(headers.into_iter().filter_map(seal).collect())
 }
 
 fn crossed(attacker: &Attacker<'_>) -> Shots {

@@ -1,19 +1,11 @@
 //! What is done to sessions and their cookies: ids that there are not, ids that are none, planted
-//! ids, replays after a logout, attributes of the cookie, guessing.
-//!
-//! What a scheme cannot do by its nature is said as a property and not as a failure: a token that
-//! nobody keeps a list of is good until it expires, and its server says so.
+//! ids, attributes of the cookie, guessing.
 
-use super::{Attacker, Expected, Finding, Row, Shot, Shots, Work, judge};
-use crate::attack::attacker::Login;
-use crate::attack::forge::{Edit, Form, Token, alike, make};
+use super::logout::log_out;
+use super::{Attacker, Expected, Finding, PASSER_BY, Row, Shot, Shots, Work, knock, steps};
+use crate::attack::forge::{Form, alike};
 use crate::error::Result;
 use crate::record::CaseOutcome::{self, Accepted, Failed, Property, Refused};
-
-/// The user whose sessions begin and end here; not the one whose credential must outlive every
-/// case.
-const PASSER_BY: u64 = 2;
-const OR_OWNED: &str = "refused, or said that it cannot be";
 
 pub(super) fn rows() -> Vec<Row> {
     let row =
@@ -71,22 +63,6 @@ pub(super) fn rows() -> Vec<Row> {
             "a new id; the old one is dead",
             fixation,
         ),
-        steps("25a", "the same token in another text after its logout", OR_OWNED, another_text),
-        steps("38a", "the credential after its logout", OR_OWNED, replay),
-        row("30a", "a refresh token where an access token is due", |a| {
-            let body: serde_json::Value =
-                serde_json::from_slice(&a.a.reply.body).unwrap_or_default();
-            let token = body.get("refresh_token").and_then(|token| token.as_str());
-            let token = token.ok_or("the login gives no refresh token")?;
-            Ok(vec![Shot::Credential(token.into())])
-        }),
-        steps("38b", "the user's other login after a logout", "still good", other_login),
-        steps(
-            "38c",
-            "both logins after a logout everywhere",
-            "refused, B's still good",
-            everywhere,
-        ),
     ]
 }
 
@@ -113,15 +89,6 @@ pub(super) fn more_rows() -> Vec<Row> {
     ]
 }
 
-fn steps(
-    id: &'static str,
-    what: &'static str,
-    expected: &'static str,
-    steps: fn(&mut Attacker<'_>) -> Result<Finding>,
-) -> Row {
-    Row { id, what, expected: Expected::Words(expected), work: Work::Steps(steps) }
-}
-
 fn none_of(texts: &[&str]) -> Vec<String> {
     texts.iter().map(ToString::to_string).collect()
 }
@@ -132,13 +99,6 @@ fn ids(attacker: &Attacker<'_>, made: impl Fn(&str) -> Vec<String>) -> Shots {
     }
     let texts = made(&attacker.a.text());
     Ok(texts.into_iter().map(|text| Shot::Credential(text.into_bytes())).collect())
-}
-
-/// Whether a credential gets anywhere, and what was found.
-fn knock(attacker: &mut Attacker<'_>, credential: &[u8]) -> Finding {
-    let fields = attacker.fields(credential);
-    let reply = attacker.ask(&fields);
-    judge(attacker, Expected::Refused, &reply, false)
 }
 
 fn not_in_a_cookie() -> Finding {
@@ -189,129 +149,6 @@ fn fixation(attacker: &mut Attacker<'_>) -> Result<Finding> {
         finding.found = format!("another id, and {} for the old one", finding.found);
     }
     Ok(finding)
-}
-
-/// Why the credential of a logout stays good, where the answer to the logout says that it does.
-fn owned(body: &[u8]) -> Option<String> {
-    let said: serde_json::Value = serde_json::from_slice(body).ok()?;
-    match (said.get("revoked")?.as_bool()?, said.get("reason").and_then(|text| text.as_str())) {
-        (_, Some(reason)) => Some(reason.into()),
-        (false, None) => Some("it revokes nothing".into()),
-        (true, None) => None,
-    }
-}
-
-/// Logs out with this credential; `Err` is the finding where that went wrong. Why the credential
-/// stays good, where the server owns that it does, or where it carries itself and is a stranger's.
-fn log_out(
-    attacker: &mut Attacker<'_>,
-    login: &Login,
-) -> std::result::Result<Option<String>, Finding> {
-    let reply = match attacker.log_out(login) {
-        None => return Err(Finding::not_applicable("the descriptor has no logout")),
-        Some(Err(silence)) => return Err(Finding::new(Failed, silence.to_string())),
-        Some(Ok(reply)) => reply,
-    };
-    if !attacker.logged_out(&reply) {
-        return Err(Finding::new(Failed, format!("{} for the logout", reply.status)));
-    }
-    let stranger = attacker.form != Form::Id && !attacker.ours();
-    let carries_itself = || stranger.then(|| "it carries itself".to_string());
-    Ok(owned(&reply.body).or_else(carries_itself))
-}
-
-/// What cannot be done is no failure where the server says so.
-fn or_owned(finding: Finding, owned: Option<String>) -> Finding {
-    match owned {
-        Some(why) if finding.outcome == Accepted => {
-            Finding::new(Property, format!("stays good until it expires: {why}"))
-        }
-        _ => finding,
-    }
-}
-
-fn replay(attacker: &mut Attacker<'_>) -> Result<Finding> {
-    let login = attacker.log_in(PASSER_BY)?;
-    let owned = match log_out(attacker, &login) {
-        Ok(owned) => owned,
-        Err(finding) => return Ok(finding),
-    };
-    let mut finding = or_owned(knock(attacker, login.credential()), owned);
-    if finding.outcome == Refused {
-        // A second logout is a request like any other.
-        if let Some(Ok(reply)) = attacker.log_out(&login)
-            && attacker.ours()
-            && reply.status != 401
-        {
-            finding = Finding::new(Failed, format!("{} for a second logout", reply.status));
-        }
-    }
-    Ok(finding)
-}
-
-/// A list of revoked tokens that goes by their text is got round by another text.
-fn another_text(attacker: &mut Attacker<'_>) -> Result<Finding> {
-    let Some(key) = attacker.key else {
-        let why = match attacker.token {
-            Some(_) => "needs the server's key".into(),
-            None => super::no_token(attacker.form),
-        };
-        return Ok(Finding::not_applicable(why));
-    };
-    let login = attacker.log_in(PASSER_BY)?;
-    let Some(token) = Token::read(&login.text(), attacker.form, attacker.key) else {
-        return Ok(Finding::not_applicable(super::no_token(attacker.form)));
-    };
-    let (header, claims) = (&token.header, &token.claims);
-    let spaced = [b" ", Edit::None.apply(claims, 0).as_slice()].concat();
-    let Some(other) = make(attacker.form, key, &Edit::None.apply(header, 0), &spaced) else {
-        return Ok(Finding::not_applicable("no token of this form can say so"));
-    };
-    let before = knock(attacker, other.as_bytes());
-    if before.outcome != Accepted {
-        return Ok(Finding::new(Refused, format!("{}, before the logout too", before.found)));
-    }
-    let owned = match log_out(attacker, &login) {
-        Ok(owned) => owned,
-        Err(finding) => return Ok(finding),
-    };
-    Ok(or_owned(knock(attacker, other.as_bytes()), owned))
-}
-
-fn other_login(attacker: &mut Attacker<'_>) -> Result<Finding> {
-    let (one, other) = (attacker.log_in(PASSER_BY)?, attacker.log_in(PASSER_BY)?);
-    if let Err(finding) = log_out(attacker, &one) {
-        return Ok(finding);
-    }
-    Ok(match attacker.good(&other) {
-        Ok(()) => Finding::new(CaseOutcome::Allowed, "still good"),
-        Err(found) if attacker.ours() => Finding::new(Failed, found),
-        Err(found) => Finding::new(Property, format!("{found}: one logout ends them all")),
-    })
-}
-
-fn everywhere(attacker: &mut Attacker<'_>) -> Result<Finding> {
-    let (one, other) = (attacker.log_in(PASSER_BY)?, attacker.log_in(PASSER_BY)?);
-    let reply = match attacker.log_out_everywhere(&one) {
-        None => return Ok(Finding::not_applicable("the descriptor has no logout_all")),
-        Some(Err(silence)) => return Ok(Finding::new(Failed, silence.to_string())),
-        Some(Ok(reply)) => reply,
-    };
-    if !attacker.logged_out(&reply) {
-        return Ok(Finding::new(Failed, format!("{} for the logout", reply.status)));
-    }
-    let mut worst = Finding::new(Refused, "");
-    for login in [&one, &other] {
-        let finding = knock(attacker, login.credential());
-        if finding.outcome < worst.outcome || worst.found.is_empty() {
-            worst = finding;
-        }
-    }
-    let worst = or_owned(worst, owned(&reply.body));
-    if let Err(found) = attacker.good(&attacker.b.clone()) {
-        return Ok(Finding::new(Failed, format!("{found} for B, who never logged out")));
-    }
-    Ok(worst)
 }
 
 /// A cookie as a server sets it, in lower case but for its name.

@@ -149,22 +149,15 @@ pub(super) fn rows() -> Vec<Row> {
                 format!(r#"{{"protected":"{h}","payload":"{p}","signature":"{s}"}}"#)
             })
         }),
-        row("26a", "an ECDSA signature in DER", Refused, |a| ecdsa(a, |raw| vec![der(raw)])),
-        row("26b", "an ECDSA signature of 63 and of 65 bytes", Refused, |a| {
-            ecdsa(a, |raw| vec![raw[..63].to_vec(), [&[0], raw].concat(), [raw, &[0]].concat()])
-        }),
-        row("26c", "an ECDSA signature with r or s of 0, 1, n-1 or n", Refused, |a| {
-            ecdsa(a, edges)
-        }),
     ]
 }
 
-fn text(token: impl AsRef<[u8]>) -> Shot {
+pub(super) fn text(token: impl AsRef<[u8]>) -> Shot {
     Shot::Credential(token.as_ref().to_vec())
 }
 
 /// The credential, where it is a signed token.
-fn signed<'a>(attacker: &'a Attacker<'_>) -> std::result::Result<&'a Token, String> {
+pub(super) fn signed<'a>(attacker: &'a Attacker<'_>) -> std::result::Result<&'a Token, String> {
     let token = attacker.token.as_ref().filter(|_| attacker.form == Form::Jwt);
     token.ok_or_else(|| match attacker.form {
         Form::Jwe | Form::Paseto => format!("the credential is {}", attacker.form.name()),
@@ -173,7 +166,7 @@ fn signed<'a>(attacker: &'a Attacker<'_>) -> std::result::Result<&'a Token, Stri
 }
 
 /// The same with other members of the header.
-fn header_with(token: &Token, members: &[(&str, Value)]) -> String {
+pub(super) fn header_with(token: &Token, members: &[(&str, Value)]) -> String {
     let mut header = token.header.clone();
     for (name, value) in members {
         header.insert((*name).into(), value.clone());
@@ -181,7 +174,7 @@ fn header_with(token: &Token, members: &[(&str, Value)]) -> String {
     Value::Object(header).to_string()
 }
 
-fn claims(token: &Token) -> Vec<u8> {
+pub(super) fn claims(token: &Token) -> Vec<u8> {
     Edit::None.apply(&token.claims, now())
 }
 
@@ -226,7 +219,7 @@ fn signature(attacker: &Attacker<'_>, made: fn(&[u8]) -> Vec<u8>) -> Shots {
     Ok(vec![text(format!("{message}.{}", b64(made(&raw))))])
 }
 
-fn raw_signature(token: &Token) -> std::result::Result<(&str, Vec<u8>), String> {
+pub(super) fn raw_signature(token: &Token) -> std::result::Result<(&str, Vec<u8>), String> {
     use base64::Engine as _;
     let (message, signature) = token.signed();
     let raw = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(signature);
@@ -441,48 +434,4 @@ fn parts(attacker: &Attacker<'_>, made: fn(&str, &str, &str) -> String) -> Shots
         return Err("it has not three parts".into());
     };
     Ok(vec![text(made(h, p, s))])
-}
-
-fn ecdsa(attacker: &Attacker<'_>, made: fn(&[u8]) -> Vec<Vec<u8>>) -> Shots {
-    let token = signed(attacker)?;
-    let (message, raw) = raw_signature(token)?;
-    if token.algorithm() != "ES256" || raw.len() != 64 {
-        return Err("its signature is none of ES256".into());
-    }
-    Ok(made(&raw).into_iter().map(|raw| text(format!("{message}.{}", b64(raw)))).collect())
-}
-
-/// The signature as two integers of ASN.1.
-fn der(raw: &[u8]) -> Vec<u8> {
-    let integer = |half: &[u8]| {
-        let zeros = half.iter().take_while(|byte| **byte == 0).count().min(half.len() - 1);
-        let digits = &half[zeros..];
-        let sign: &[u8] = if digits[0] >= 0x80 { &[0] } else { &[] };
-        let length = (sign.len() + digits.len()) as u8;
-        [&[2, length], sign, digits].concat()
-    };
-    let (r, s) = raw.split_at(raw.len() / 2);
-    let both = [integer(r), integer(s)].concat();
-    [&[0x30, both.len() as u8][..], &both].concat()
-}
-
-/// Signatures with a half at the edge of what may be, n being the order of P-256 (SEC 2, 2.4.2).
-fn edges(raw: &[u8]) -> Vec<Vec<u8>> {
-    const N: [u8; 32] = [
-        0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-        0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63,
-        0x25, 0x51,
-    ];
-    let (zero, mut one, mut below) = ([0; 32], [0; 32], N);
-    one[31] = 1;
-    below[31] -= 1;
-    let edges = [zero, one, below, N];
-    let (r, s) = raw.split_at(32);
-    let mut all = Vec::new();
-    for edge in edges {
-        all.push([&edge, s].concat());
-        all.push([r, &edge].concat());
-        all.extend(edges.iter().map(|other| [edge, *other].concat()));
-    }
-    all
 }
