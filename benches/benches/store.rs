@@ -9,6 +9,10 @@
 //! connection of the same kind, and what lies between the two is ours. One at a time the way there
 //! and back is most of both; `get-64` has 64 under way, as a server with many users does.
 //!
+//! SQLite is measured beside its library alone on the thread that asks, which a server cannot do:
+//! a read that waits for the disk would hold up everybody. What lies between is the way to a thread
+//! that may wait, and back.
+//!
 //! PostgreSQL is measured beside its client library alone: `library/get` is the same prepared
 //! statement on one connection of tokio-postgres, and what lies between the two is the pool, the
 //! limit of time and reading the row; `library/get-in-time` has the limit of time as well, which
@@ -19,6 +23,7 @@
 #![allow(clippy::print_stderr, reason = "what is passed over is said")]
 
 use std::hint::black_box;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,6 +34,7 @@ use criterion::measurement::WallTime;
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
+use rusqlite::Connection;
 use servers::clock::Timestamp;
 use servers::stores::bounded::{Bounded, CALL_TIME_MAX};
 use servers::stores::memory::MemoryStore;
@@ -109,7 +115,8 @@ fn stores(criterion: &mut Criterion) {
         in_process(&mut group, &MutexStore::new(None), level);
         in_process(&mut group, &TowerStore::new(None), level);
         let sqlite = Arc::new(SqliteStore::open(None, None).expect("a file"));
-        drop(elsewhere(&mut group, &runtime(), &sqlite, level));
+        let ids = elsewhere(&mut group, &runtime(), &sqlite, level);
+        sqlite_library(&mut group, sqlite.path(), &ids);
         redis(&mut group, level);
         postgres(&mut group, level);
     }
@@ -165,6 +172,22 @@ fn elsewhere<S: SessionStore>(
     let left = runtime.block_on(SessionStore::stats(&**store)).expect("a store").sessions;
     assert_eq!(left, u64::from(level), "a benchmark of the store must leave its level");
     ids
+}
+
+/// The client library alone: the same statement on the same file, on the thread that asks.
+fn sqlite_library(group: &mut BenchmarkGroup<'_, WallTime>, file: &Path, ids: &[SessionId]) {
+    let connection = Connection::open(file).expect("the store's file");
+    let read = "SELECT user, name, role, cart, created, expires, last_seen FROM sessions
+                WHERE id = ?1";
+    let get = |id: SessionId| {
+        let mut statement = connection.prepare_cached(read).expect("a statement");
+        let user = statement.query_row([id.as_bytes()], |row| row.get::<_, u32>(0));
+        user.expect("a session")
+    };
+    let mut next = ids.iter().cycle();
+    group.bench_function(BenchmarkId::new("sqlite/library/get", ids.len()), |bencher| {
+        bencher.iter(|| get(black_box(*next.next().expect("an endless cycle"))));
+    });
 }
 
 fn redis(group: &mut BenchmarkGroup<'_, WallTime>, level: u32) {

@@ -29,8 +29,6 @@ pub const USERS: u32 = 1_000;
 pub const NOW: u64 = 2_000_000_000;
 /// How long every credential lives.
 pub const TTL: Duration = Duration::from_secs(15 * 60);
-/// The secret key of a library that is measured beside the arms.
-pub const KEY: &[u8; 32] = b"benchmarks have no secret at all";
 
 /// The value of a future that is ready when it is first polled.
 ///

@@ -133,6 +133,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
         plan.seed,
         &plan.hash()[..12],
     ))?;
+    output::line(&format!("\n[attacks] each arm once, about {}", minutes(plan.attacks_ms())))?;
     let names = plan.names();
     for name in &plan.experiments {
         let trials: Vec<_> = plan.trials.iter().filter(|t| t.experiment == *name).collect();
@@ -257,7 +258,7 @@ struct Bar {
 
 impl Bar {
     fn new(plan: &Plan, done: &[TrialRecord]) -> Self {
-        let total_ms = plan.expected_ms();
+        let total_ms = plan.trials_ms();
         let before_ms = done.iter().map(|record| record.trial.expected_ms()).sum();
         let bar = output::watched().then(|| {
             let bar = ProgressBar::with_draw_target(Some(total_ms), ProgressDrawTarget::stderr());

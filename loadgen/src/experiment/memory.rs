@@ -65,8 +65,8 @@ const TIMEOUT: Span = Span::from_millis(5000);
 /// expired its memory is read: two sweeps and a little.
 const SWEEP_EVERY: &str = "1s";
 const SWEPT_AFTER: Span = Span::from_millis(2500);
-/// A session that takes less is the allocator's own bookkeeping, and a share of it says nothing.
-const NOTHING_BYTES: f64 = 1.0;
+/// An id and a user take more, so less is pages and bookkeeping, and a share of it says nothing.
+const NOTHING_BYTES: f64 = 32.0;
 const GIB: f64 = 1_073_741_824.0;
 
 impl Experiment for Memory {

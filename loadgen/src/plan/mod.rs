@@ -132,6 +132,7 @@ pub struct LoadPlan {
 /// Rough costs for the time that a plan will take; they are never a measurement.
 const SERVER_START_AND_STOP_MS: u64 = 20;
 const LOGINS_PER_MS: u64 = 40;
+const ATTACKS_MS: u64 = 5_000;
 
 impl Action {
     /// About how long it takes, ms.
@@ -232,8 +233,18 @@ impl Plan {
         self.trials.iter().map(TrialPlan::connections).max().unwrap_or(0)
     }
 
-    /// About how long the whole campaign takes, ms.
+    /// About how long the whole campaign takes, the attacks on its arms included, ms.
     pub fn expected_ms(&self) -> u64 {
+        self.attacks_ms() + self.trials_ms()
+    }
+
+    /// About how long its arms are attacked, ms.
+    pub fn attacks_ms(&self) -> u64 {
+        self.arms.len() as u64 * ATTACKS_MS
+    }
+
+    /// About how long its trials take, ms.
+    pub fn trials_ms(&self) -> u64 {
         self.trials.iter().map(TrialPlan::expected_ms).sum()
     }
 

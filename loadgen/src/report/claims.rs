@@ -171,7 +171,7 @@ fn weigh(claim: Claim, analysis: &Analysis) -> ClaimResult {
         }
         (false, false) => (
             ClaimVerdict::NotMeasured,
-            "It was measured, and these data do not settle it: more blocks would.".into(),
+            "The figures that there are do not settle it: more blocks would.".into(),
         ),
     };
     ClaimResult { says: claim.says, source: claim.source, verdict, words, evidence }
