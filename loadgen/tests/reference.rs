@@ -47,3 +47,19 @@ fn committed_reports_are_those_of_their_records() {
     }
     assert!(seen > 0, "no reference campaign is committed");
 }
+
+#[test]
+fn the_readme_says_what_the_reference_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let dir = tempfile::tempdir().unwrap();
+    let (campaign, page) = (dir.path().join("standard"), dir.path().join("README.md"));
+    copy(&root.join("results/reference/standard"), &campaign);
+    fs::copy(root.join("README.md"), &page).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_authbench"))
+        .args(["report", campaign.to_str().unwrap(), "--into", page.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let same = fs::read(root.join("README.md")).unwrap() == fs::read(&page).unwrap();
+    assert!(same, "`authbench report results/reference/standard --into README.md` changes it");
+}

@@ -1,13 +1,14 @@
 //! `authbench report`: a campaign's report, rebuilt from its records.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::output;
 use crate::error::{Error, Result};
 use crate::record::Folder;
-use crate::report::{FORMATS, Format, analyse};
+use crate::report::{Analysis, FORMATS, Format, MARKS, analyse, put_into, summary};
 
 /// Flags of `authbench report`.
 #[derive(Debug, Args)]
@@ -17,12 +18,16 @@ pub(super) struct ReportArgs {
     /// Which files to write: html, md, json, csv, svg [default: all but svg]
     #[arg(long, value_delimiter = ',', value_name = "FORMATS")]
     format: Vec<String>,
+    /// Also put the short answer into this page, between the two lines that are marked for it
+    #[arg(long, value_name = "FILE.md")]
+    into: Option<PathBuf>,
 }
 
 /// Rebuilds the report.
 ///
 /// # Errors
-/// `Config` when there is no campaign or no such format, `Io` when a file cannot be written.
+/// `Config` when there is no campaign, no such format or no place in the page, `Io` when a file
+/// cannot be written.
 pub(super) fn report(args: &ReportArgs) -> Result<()> {
     let known: Vec<_> = FORMATS.iter().map(|format| format.name).collect();
     if let Some(unknown) = args.format.iter().find(|name| !known.contains(&name.as_str())) {
@@ -36,10 +41,23 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         [] => format.always,
         names => names.iter().any(|name| name == format.name),
     };
-    for file in write(&folder, wanted)? {
-        output::line(&file.display().to_string())?;
+    let analysis = analysis(&folder)?;
+    let mut written = save(&folder, &analysis, wanted)?;
+    if let Some(page) = &args.into {
+        put(&summary(&analysis), page)?;
+        written.push(page.clone());
     }
-    Ok(())
+    written.iter().try_for_each(|file| output::line(&file.display().to_string()))
+}
+
+/// Puts the short answer into a page.
+fn put(summary: &str, page: &Path) -> Result<()> {
+    let text = fs::read_to_string(page).map_err(|e| Error::io("cannot be read", page, e))?;
+    let text = put_into(&text, summary).ok_or_else(|| {
+        let (path, [begin, end]) = (page.display(), MARKS);
+        Error::Config(format!("expected {path} to have a line `{begin}` and, below, one `{end}`"))
+    })?;
+    fs::write(page, text).map_err(|e| Error::io("cannot be written", page, e))
 }
 
 /// Writes the files of the report that are wanted; their paths.
@@ -47,12 +65,23 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
 /// # Errors
 /// `Config` or `Io` when a record cannot be read or a file not written.
 pub(super) fn write(folder: &Folder, wanted: impl Fn(&Format) -> bool) -> Result<Vec<PathBuf>> {
+    save(folder, &analysis(folder)?, wanted)
+}
+
+fn analysis(folder: &Folder) -> Result<Analysis> {
     let plan = folder.plan()?;
     let attacks = folder.attacks(&plan)?;
-    let analysis = analyse(&plan, folder.host()?, &folder.records(&plan)?).with_attacks(attacks);
+    Ok(analyse(&plan, folder.host()?, &folder.records(&plan)?).with_attacks(attacks))
+}
+
+fn save(
+    folder: &Folder,
+    analysis: &Analysis,
+    wanted: impl Fn(&Format) -> bool,
+) -> Result<Vec<PathBuf>> {
     let mut written = Vec::new();
     for format in FORMATS.iter().filter(|format| wanted(format)) {
-        folder.write_text(format.file, &(format.render)(&analysis))?;
+        folder.write_text(format.file, &(format.render)(analysis))?;
         written.push(folder.root().join(format.file));
     }
     Ok(written)

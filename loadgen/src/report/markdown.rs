@@ -142,27 +142,26 @@ fn again(analysis: &Analysis) -> String {
 fn table(table: &Table) -> String {
     let mut lines: Vec<Vec<String>> = vec![table.columns.iter().map(|c| text(&c.label)).collect()];
     lines.extend(table.rows.iter().map(|row| row.cells.iter().map(cell).collect()));
+    let numeric: Vec<bool> = table.columns.iter().map(|column| column.numeric).collect();
+    aligned(lines, &numeric)
+}
+
+/// The same of lines of cells, the first of which is the head.
+pub(super) fn aligned(mut lines: Vec<Vec<String>>, numeric: &[bool]) -> String {
     let width = |i: usize| lines.iter().map(|line| line[i].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..table.columns.len()).map(|i| width(i).max(3)).collect();
-    let rule: Vec<String> = table
-        .columns
-        .iter()
-        .zip(&widths)
-        .map(|(column, width)| match column.numeric {
-            true => format!("{}:", "-".repeat(width - 1)),
-            false => "-".repeat(*width),
-        })
-        .collect();
-    lines.insert(1, rule);
+    let widths: Vec<usize> = (0..numeric.len()).map(|i| width(i).max(3)).collect();
+    let rule = numeric.iter().zip(&widths).map(|(numeric, width)| match numeric {
+        true => format!("{}:", "-".repeat(width - 1)),
+        false => "-".repeat(*width),
+    });
+    lines.insert(1, rule.collect());
     let mut out = String::new();
     for line in lines {
         let cells =
-            line.iter().zip(&widths).zip(&table.columns).map(
-                |((cell, width), column)| match column.numeric {
-                    true => format!("{cell:>width$}"),
-                    false => format!("{cell:<width$}"),
-                },
-            );
+            line.iter().zip(&widths).zip(numeric).map(|((cell, width), numeric)| match numeric {
+                true => format!("{cell:>width$}"),
+                false => format!("{cell:<width$}"),
+            });
         let _ = writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "));
     }
     out
@@ -192,7 +191,7 @@ fn cell(cell: &Cell) -> String {
 }
 
 /// Text that stays text: no markup, no cell border, no new line.
-fn text(words: &str) -> String {
+pub(super) fn text(words: &str) -> String {
     let mut out = String::with_capacity(words.len());
     for c in words.chars() {
         match c {

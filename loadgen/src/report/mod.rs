@@ -19,6 +19,7 @@ mod figure;
 mod html;
 mod json;
 mod markdown;
+mod summary;
 mod svg;
 mod table;
 mod words;
@@ -30,6 +31,7 @@ pub use compare::{ComparedAs, Comparison, Family, NoiseFloor};
 pub use doubts::DoubtSummary;
 pub use estimates::Measurement;
 pub use figure::{figure, range};
+pub use summary::{MARKS, put_into, summary};
 
 /// A format of the report: what it is called, its file, and how it is set.
 pub struct Format {

@@ -1,4 +1,4 @@
-//! `charts.svg`: the charts on one sheet, for a README or a slide.
+//! `charts.svg`: the first charts on one sheet, for a README or a slide; the page has them all.
 //!
 //! The drawings and the style sheet are those of the page, so the sheet follows the reader's light
 //! or dark too. It is no part of what a campaign leaves; `authbench report DIR --format svg` makes
@@ -11,16 +11,18 @@ use super::chart::{Chart, charts};
 use super::html::STYLE;
 
 const COLUMNS: usize = 2;
+const MOST: usize = 6;
 /// Width of a chart with the space beside it, and height with its heading.
 const CELL: (usize, usize) = (520, 350);
 const MARGIN: usize = 18;
 
-/// Sets the charts of every experiment on one sheet.
+/// Sets the first charts on one sheet.
 pub(super) fn render(analysis: &Analysis) -> String {
     let all: Vec<Chart> = analysis
         .experiments
         .iter()
         .flat_map(|experiment| charts(analysis, &experiment.name))
+        .take(MOST)
         .collect();
     let (width, height) = (COLUMNS * CELL.0, all.len().div_ceil(COLUMNS) * CELL.1);
     let sheet = html! {

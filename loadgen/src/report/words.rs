@@ -7,9 +7,9 @@ use super::analysis::Analysis;
 use super::claims::ClaimVerdict;
 use super::compare::{ComparedAs, Comparison};
 use super::doubts::DoubtSummary;
-use super::figure::{digits, figure};
+use super::figure::{digits, figure, range};
 use crate::experiment::{self, Experiment, metric};
-use crate::stats::{Cause, Verdict};
+use crate::stats::{Cause, Estimate, Verdict};
 use crate::units::grouped;
 
 /// A mark and a word for a verdict: the mark tells it apart without colour.
@@ -40,6 +40,11 @@ pub(super) const fn says(answer: Option<bool>) -> &'static str {
         Some(false) => "no",
         None => "not settled",
     }
+}
+
+/// A figure with its interval.
+pub(super) fn estimate(estimate: &Estimate, unit: &str) -> String {
+    format!("{} ({})", figure(estimate.point, unit), range(estimate, unit))
 }
 
 /// Why a comparison is inconclusive.

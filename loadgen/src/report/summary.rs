@@ -1,0 +1,114 @@
+//! The short answer, for a README: what people say, and the figures that are asked for first.
+//!
+//! It is set between two lines of a page ([`put_into`]), so that what the page says of a campaign
+//! can be written again, and is no more than its records say.
+
+use std::fmt::Write as _;
+
+use super::analysis::Analysis;
+use super::estimates::Measurement;
+use super::markdown::{aligned, text};
+use super::words;
+use crate::experiment::metric;
+
+/// The lines between which a page has the short answer.
+pub const MARKS: [&str; 2] = ["<!-- authbench: summary -->", "<!-- authbench: end -->"];
+
+/// What stands in the table, and the experiment that it is from.
+const FIGURES: &[(&str, &str)] = &[
+    ("scaling", "throughput_rps"),
+    ("scaling", "response_p99_us"),
+    ("scaling", "server_cpu_us_per_request"),
+    ("memory", "bytes_per_session"),
+    ("memory", "store_bytes_per_session"),
+    ("scaling", "request_wire_bytes"),
+];
+
+/// Sets the short answer of an analysis as Markdown.
+pub fn summary(analysis: &Analysis) -> String {
+    let mut out = String::new();
+    if let Some((heading, warning)) = words::warning(analysis) {
+        let _ = write!(out, "> **{heading}.** {}\n\n", text(&warning));
+    }
+    if !analysis.usable() {
+        return out;
+    }
+    for claim in &analysis.claims {
+        let (mark, word) = words::claim(claim.verdict);
+        let (says, answer) = (text(&claim.says), text(&claim.words));
+        let _ = writeln!(out, "- {mark} **{word}**: \"{says}\" {answer}");
+    }
+    out.push_str(&figures(analysis));
+    out
+}
+
+/// A row an arm: figures of the most users, and of a session without a cart.
+fn figures(analysis: &Analysis) -> String {
+    let of = |experiment: &str, name: &str, arm: &str| -> Option<&Measurement> {
+        let all = analysis.measurements.iter().filter(|m| m.experiment == experiment);
+        let all = all.filter(|m| m.metric == name && m.arm == arm && m.valid);
+        match experiment {
+            "scaling" => all.max_by_key(|m| m.users),
+            _ => all.min_by_key(|m| m.level),
+        }
+    };
+    let found = |(experiment, name): &&(&str, &str)| {
+        analysis.arms.iter().any(|arm| of(experiment, name, arm).is_some())
+    };
+    let columns: Vec<_> = FIGURES.iter().filter(found).collect();
+    let arms = || analysis.arms.iter();
+    let users = arms().filter_map(|arm| of("scaling", "throughput_rps", arm)?.users).max();
+    let Some(users) = users else { return String::new() };
+    let heads = columns.iter().map(|(_, name)| metric(name).label.to_owned());
+    let mut lines = vec![std::iter::once("Arm".to_owned()).chain(heads).collect::<Vec<_>>()];
+    for arm in arms() {
+        let cells = columns.iter().map(|(experiment, name)| {
+            let shown = of(experiment, name, arm).map(|m| words::estimate(&m.estimate, m.unit));
+            shown.map_or_else(|| "–".to_owned(), |shown| text(&shown))
+        });
+        lines.push(std::iter::once(text(arm)).chain(cells).collect());
+    }
+    let numeric: Vec<bool> = (0..=columns.len()).map(|i| i > 0).collect();
+    let users = crate::units::grouped(users);
+    format!(
+        "\nWith {users} concurrent users, each figure with its 95 % interval:\n\n{}",
+        aligned(lines, &numeric)
+    )
+}
+
+/// The page with this between its two [`MARKS`]; `None` where it does not have both, in this order.
+pub fn put_into(page: &str, summary: &str) -> Option<String> {
+    let (before, rest) = page.split_once(MARKS[0])?;
+    let (_, after) = rest.split_once(MARKS[1])?;
+    Some(format!("{before}{}\n\n{}\n{}{after}", MARKS[0], summary.trim(), MARKS[1]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::sample;
+
+    #[test]
+    fn every_claim_and_every_arm_is_in_it() {
+        let analysis = sample::analysis();
+        let text = summary(&analysis);
+        for claim in &analysis.claims {
+            assert!(text.contains(&claim.says), "{text}");
+        }
+        for arm in &analysis.arms {
+            assert!(text.contains(&format!("\n| {arm}")), "{text}");
+        }
+        assert!(text.contains("With 1,000 concurrent users"), "{text}");
+        assert!(!text.contains("(again)"), "{text}");
+    }
+
+    #[test]
+    fn a_page_is_changed_between_its_marks_only() {
+        let page = format!("above\n{}\nold\n{}\nbelow\n", MARKS[0], MARKS[1]);
+        let new = put_into(&page, "new\n").unwrap();
+        assert_eq!(new, format!("above\n{}\n\nnew\n{}\nbelow\n", MARKS[0], MARKS[1]));
+        assert_eq!(put_into(&new, "new\n").unwrap(), new);
+        assert_eq!(put_into("no marks", "new"), None);
+        assert_eq!(put_into(&format!("{} {}", MARKS[1], MARKS[0]), "new"), None);
+    }
+}
