@@ -17,8 +17,9 @@ use crate::stats::{Verdict, paired_ratio};
 use crate::units::grouped;
 
 const CLAIMS: &str = include_str!("../../claims.toml");
-/// How much more an arm may cost beside the baseline before its cost is said to grow.
-const GROWTH_MARGIN: f64 = 0.03;
+/// How much more an arm may cost beside the baseline with the most users before its cost is said to
+/// grow: a tenth is no problem that users become.
+const GROWTH_MARGIN: f64 = 0.10;
 
 /// A claim, and what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -162,7 +163,7 @@ fn weigh(claim: Claim, analysis: &Analysis) -> ClaimResult {
     let arms = analysis.arms.iter().filter(|arm| **arm != analysis.baseline);
     let evidence: Vec<Evidence> = arms.filter(named).filter_map(ask).collect();
     let says = |answer| evidence.iter().any(|of| of.answer == Some(answer));
-    let (verdict, words) = match (says(true), says(false)) {
+    let (verdict, mut words) = match (says(true), says(false)) {
         (true, true) => (ClaimVerdict::Depends, claim.depends),
         (true, false) => (ClaimVerdict::Supported, claim.supported),
         (false, true) => (ClaimVerdict::Refuted, claim.refuted),
@@ -174,6 +175,14 @@ fn weigh(claim: Claim, analysis: &Analysis) -> ClaimResult {
             "The figures that there are do not settle it: more blocks would.".into(),
         ),
     };
+    let names = |settled: bool| {
+        let is = evidence.iter().filter(|of| of.answer.is_some() == settled);
+        is.map(|of| of.arm.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let open = names(false);
+    if verdict != ClaimVerdict::NotMeasured && !open.is_empty() {
+        words = format!("For {}: {words} Not settled for {open}.", names(true));
+    }
     ClaimResult { says: claim.says, source: claim.source, verdict, words, evidence }
 }
 
@@ -210,7 +219,7 @@ impl Test {
                     (Verdict::Higher, Direction::Higher) | (Verdict::Lower, Direction::Lower) => {
                         Some(true)
                     }
-                    (Verdict::Inconclusive, _) => None,
+                    (Verdict::Inconclusive, is) => not_beyond(found, is, analysis.margin),
                     _ => Some(false),
                 };
                 Some((claim.of(tested), in_words(found)?))
@@ -287,6 +296,17 @@ fn at_the_top<'a>(
         c.experiment == experiment && c.metric == metric && c.arm == arm && c.against == against
     };
     analysis.comparisons.iter().filter(is).max_by_key(|c| c.users)
+}
+
+/// `Some(false)` where the interval says that an arm is not lower, or not higher, by more than the
+/// margin: that is less than a difference, and takes no correction for those that were looked for.
+fn not_beyond(found: &Comparison, is: &Direction, margin: f64) -> Option<bool> {
+    let (lo, hi) = found.ratio.as_ref()?.interval?;
+    let no = match is {
+        Direction::Higher => hi <= 1.0 + margin,
+        Direction::Lower => lo >= 1.0 - margin,
+    };
+    no.then_some(false)
 }
 
 fn in_words(found: &Comparison) -> Option<String> {
@@ -432,19 +452,37 @@ mod tests {
     #[test]
     fn comparisons_decide_by_their_verdicts() {
         let mut analysis = sample::analysis();
-        for (given, expected) in [
-            (Verdict::Higher, ClaimVerdict::Supported),
-            (Verdict::Lower, ClaimVerdict::Refuted),
-            (Verdict::Equivalent, ClaimVerdict::Refuted),
-            (Verdict::Inconclusive, ClaimVerdict::NotMeasured),
+        for (given, interval, expected) in [
+            (Verdict::Higher, (1.1, 1.2), ClaimVerdict::Supported),
+            (Verdict::Lower, (0.8, 0.9), ClaimVerdict::Refuted),
+            (Verdict::Equivalent, (0.99, 1.01), ClaimVerdict::Refuted),
+            (Verdict::Inconclusive, (0.8, 0.9), ClaimVerdict::Refuted),
+            (Verdict::Inconclusive, (0.9, 1.1), ClaimVerdict::NotMeasured),
+            (Verdict::Inconclusive, (1.1, 1.2), ClaimVerdict::NotMeasured),
         ] {
             for c in &mut analysis.comparisons {
                 if c.metric == "goodput_rps" {
                     c.verdict = given;
+                    c.ratio.as_mut().unwrap().interval = Some(interval);
                 }
             }
-            assert_eq!(verdict(&analysis, "scale better").verdict, expected, "{given:?}");
+            let found = verdict(&analysis, "scale better").verdict;
+            assert_eq!(found, expected, "{given:?} {interval:?}");
         }
+    }
+
+    #[test]
+    fn an_arm_that_settles_nothing_is_named_beside_those_that_do() {
+        let mut analysis =
+            sample::analysis_of(&sample::plan(&["none", "a", "jwt-x", "jwt-y"], 5), |_| {});
+        for c in analysis.comparisons.iter_mut().filter(|c| c.metric == "goodput_rps") {
+            let open = c.arm == "jwt-y";
+            c.verdict = if open { Verdict::Inconclusive } else { Verdict::Higher };
+        }
+        let claim = verdict(&analysis, "scale better");
+        assert_eq!(claim.verdict, ClaimVerdict::Supported);
+        let of = (claim.words.starts_with("For jwt-x: "), claim.words.ends_with(" for jwt-y."));
+        assert_eq!(of, (true, true), "{}", claim.words);
     }
 
     #[test]
