@@ -69,7 +69,7 @@ fn bounds_decide_the_exit_code() {
 
     let (found, text, complaint) = code(&["--fail-if", "server_cpu_us_per_request > +20%"]);
     assert_eq!(found, 6, "{complaint}");
-    assert!(text.contains("FAILED") && complaint.contains("3 of 9 figures"), "{text}{complaint}");
+    assert!(text.contains("FAILED") && complaint.contains("3 of 12 figures"), "{text}{complaint}");
     let kept = ["--fail-if", "server_cpu_us_per_request@none > +20%"];
     assert_eq!(code(&kept).0, 0);
     let several = [&kept[..], &["--fail-if", "server_cpu_us_per_request@jwt-hs256/100 > +1us"]];

@@ -478,6 +478,7 @@ mod tests {
         for c in analysis.comparisons.iter_mut().filter(|c| c.metric == "goodput_rps") {
             let open = c.arm == "jwt-y";
             c.verdict = if open { Verdict::Inconclusive } else { Verdict::Higher };
+            c.ratio.as_mut().unwrap().interval = Some((0.9, 1.3));
         }
         let claim = verdict(&analysis, "scale better");
         assert_eq!(claim.verdict, ClaimVerdict::Supported);

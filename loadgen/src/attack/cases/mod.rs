@@ -6,12 +6,13 @@
 
 mod carried;
 mod claims;
+mod deployment;
 mod framing;
 mod login;
 mod logout;
 mod refresh;
 mod sealed;
-mod servers;
+
 mod sessions;
 mod signatures;
 mod tokens;
@@ -148,7 +149,7 @@ pub(super) fn suite() -> Vec<Row> {
         sessions::more_rows,
         logout::rows,
         refresh::rows,
-        servers::rows,
+        deployment::rows,
         framing::rows,
         login::rows,
     ];
