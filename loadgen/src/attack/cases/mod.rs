@@ -12,7 +12,6 @@ mod login;
 mod logout;
 mod refresh;
 mod sealed;
-
 mod sessions;
 mod signatures;
 mod tokens;
