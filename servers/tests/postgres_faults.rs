@@ -338,7 +338,10 @@ async fn disk_full() {
     }
     let instance = Instance::start(&[]).await.unwrap();
     let Some(small) = Small::mount(instance.server().folder()) else {
-        eprintln!("skipped: a disk that is full, because only root may mount one");
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: a disk that is full, because only root may mount one"
+        );
         return;
     };
     let other = connect(instance.url()).await;

