@@ -13,6 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::{PATIENT, empty_redis};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -79,8 +80,8 @@ every_store! {
     mutex: MutexStore, 256, MutexStore::new;
     tower: TowerStore, 256, TowerStore::new;
     // Fewer cases, because every write of each waits for the disk.
-    sqlite: SqliteStore, 24, |idle| SqliteStore::open(None, idle).unwrap();
-    redis: RedisStore, 48, |idle| RedisStore::at(&common::empty_redis().unwrap(), idle).unwrap();
+    sqlite: SqliteStore, 24, |idle| SqliteStore::open(None, idle, PATIENT).unwrap();
+    redis: RedisStore, 48, |idle| RedisStore::at(&empty_redis().unwrap(), idle, PATIENT).unwrap();
     postgres: PostgresStore, 24, common::postgres::open;
 }
 

@@ -19,6 +19,9 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+/// Longer than anything here may take on a machine that is busy.
+const SOON: Duration = Duration::from_secs(60);
+
 struct Server {
     line: ReadyLine,
     stop: oneshot::Sender<()>,
@@ -71,11 +74,7 @@ async fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
         }
     };
     let both = async { tokio::join!(writing.write_all(bytes.as_ref()), read) };
-    tokio::time::timeout(Duration::from_secs(20), both)
-        .await
-        .expect("an answer and its end")
-        .0
-        .ok();
+    tokio::time::timeout(SOON, both).await.expect("an answer and its end").0.ok();
     String::from_utf8(text).unwrap()
 }
 
@@ -95,6 +94,11 @@ fn login(n: u32) -> String {
     post("/login", &format!("Content-Length: {}\r\n", body.len()), &body)
 }
 
+/// A server that waits for its store however busy the machine is.
+fn patient(arm: &str) -> ServeOptions {
+    ServeOptions { store_timeout: common::PATIENT.call(), ..ServeOptions::new(arm) }
+}
+
 fn status(answer: &str) -> &str {
     answer.get(9..12).unwrap_or(answer)
 }
@@ -108,7 +112,7 @@ fn with_fields(count: usize) -> String {
 #[tokio::test]
 async fn every_arm_is_driven_by_its_ready_line() {
     for info in available_arms() {
-        let server = Server::start(ServeOptions::new(info.arm)).await;
+        let server = Server::start(patient(info.arm)).await;
         let line = &server.line;
         assert_eq!((line.authbench, line.arm.as_str()), (1, info.arm));
         assert_eq!(line.pid, std::process::id());
@@ -188,7 +192,7 @@ async fn limits_and_framing_are_the_same_for_every_arm() {
         ),
     ];
     for info in available_arms() {
-        let server = Server::start(ServeOptions::new(info.arm)).await;
+        let server = Server::start(patient(info.arm)).await;
         for (what, bytes, expected) in &rows {
             let answer = server.send(bytes).await;
             assert_eq!(status(&answer), *expected, "{} {what}: {answer:.300}", info.arm);
@@ -227,7 +231,7 @@ async fn a_slow_head_is_cut_off_and_a_finished_one_is_not() {
     let begun = Instant::now();
     let answer = server.send("GET /healthz HTTP/1.1\r\nHost:").await;
     assert!(begun.elapsed() >= timeout, "{answer}");
-    assert!(begun.elapsed() < timeout * 20, "{answer}");
+    assert!(begun.elapsed() < SOON, "{answer}");
     assert_eq!(status(&server.send(get("/healthz")).await), "200");
     server.stop().await;
 }
@@ -250,7 +254,7 @@ async fn the_admin_listener_tells_what_the_public_one_does_not() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), wait).await.expect("two connections");
+    tokio::time::timeout(SOON, wait).await.expect("two connections");
     let stats = server.stats().await;
     assert_eq!(stats.authbench, 1);
     assert_eq!((stats.live_sessions, stats.store_operations), (Some(5), Some(5)));
@@ -285,7 +289,7 @@ async fn expired_sessions_are_swept_while_it_runs() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), wait).await.expect("a sweep");
+    tokio::time::timeout(SOON, wait).await.expect("a sweep");
     server.stop().await;
 }
 
@@ -322,7 +326,7 @@ async fn a_stop_does_not_wait_for_ever() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     let begun = Instant::now();
     server.stop().await;
-    assert!((200..3_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+    assert!((Duration::from_millis(200)..SOON).contains(&begun.elapsed()), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ pub fn arm(
 ) -> Result<Attacked> {
     progress("starting it");
     let fleet = Fleet::open(arm, &[])?;
-    let server = fleet.start(Kept::ALL, &[])?;
+    let server = fleet.start(Kept::ALL, &patiently())?;
     let target = &server.ready().target;
     let key = {
         let seen = Attacker::new(target, None, options, interrupt)?;
@@ -106,6 +106,12 @@ pub fn arm(
     let mut attacker = Attacker::new(target, key.as_ref(), options, interrupt)?;
     attacker.fleet = Some(&fleet);
     attack(attacker, progress)
+}
+
+/// Arguments for a server that waits for its store however busy the machine is: a 503 that comes of
+/// that would say nothing about what the server refuses.
+fn patiently() -> Vec<String> {
+    ["--store-timeout", "8s"].map(String::from).to_vec()
 }
 
 fn attack(mut attacker: Attacker<'_>, progress: Progress<'_>) -> Result<Attacked> {

@@ -56,6 +56,9 @@ pub(super) struct ServeArgs {
     /// [default: one of this server's own]
     #[arg(long, value_name = "URL")]
     store_url: Option<String>,
+    /// How long a request waits for a store before it is answered with a 503
+    #[arg(long, default_value = "400ms", value_name = "SPAN")]
+    store_timeout: Span,
     /// How long session-cached believes what it has read of a session
     #[arg(long, default_value = "1s", value_name = "SPAN")]
     cache_ttl: Span,
@@ -213,6 +216,7 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         key,
         previous_keys,
         store_url: args.store_url,
+        store_timeout: args.store_timeout.duration(),
         cache_ttl: args.cache_ttl.duration(),
         sweep_every: args.sweep_every.duration(),
         threads,

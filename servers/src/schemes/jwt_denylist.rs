@@ -88,7 +88,8 @@ pub async fn open_redis(
     options: &SchemeOptions,
 ) -> Result<RevocableTokens<SharedDenylist>, ServeError> {
     let url = options.store_url.as_deref();
-    RevocableTokens::new(SharedDenylist::open(url, options.clock.clone()).await?, options)
+    let list = SharedDenylist::open(url, options.clock.clone(), options.patience).await?;
+    RevocableTokens::new(list, options)
 }
 
 impl<D: Denials> RevocableTokens<D> {

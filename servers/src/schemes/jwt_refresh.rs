@@ -34,7 +34,6 @@ use crate::clock::Timestamp;
 use crate::contract::StoreProcess;
 use crate::error::ServeError;
 use crate::stores::bounded::Bounded;
-use crate::stores::postgres::pool::Patience;
 use crate::stores::refresh::memory::RefreshMemory;
 use crate::stores::refresh::postgres::RefreshPostgres;
 use crate::stores::refresh::redis::RefreshRedis;
@@ -109,8 +108,9 @@ pub async fn open_memory(
 pub async fn open_redis(
     options: &SchemeOptions,
 ) -> Result<RefreshedTokens<Bounded<RefreshRedis>>, ServeError> {
-    let store = RefreshRedis::open(options.store_url.as_deref(), options.clock.clone()).await?;
-    RefreshedTokens::new(Bounded::new(store), options)
+    let (url, patience) = (options.store_url.as_deref(), options.patience);
+    let store = RefreshRedis::open(url, options.clock.clone(), patience).await?;
+    RefreshedTokens::new(Bounded::new(store, patience), options)
 }
 
 /// Opens `jwt-refresh@postgres`, at the URL or in a PostgreSQL of its own.
@@ -120,8 +120,9 @@ pub async fn open_redis(
 pub async fn open_postgres(
     options: &SchemeOptions,
 ) -> Result<RefreshedTokens<Bounded<RefreshPostgres>>, ServeError> {
-    let (url, patience) = (options.store_url.as_deref(), Patience::OF_A_REQUEST);
-    RefreshedTokens::new(Bounded::new(RefreshPostgres::open(url, patience).await?), options)
+    let (url, patience) = (options.store_url.as_deref(), options.patience);
+    let store = RefreshPostgres::open(url, patience).await?;
+    RefreshedTokens::new(Bounded::new(store, patience), options)
 }
 
 /// The two numbers of a refresh token, which have the form of a session id.

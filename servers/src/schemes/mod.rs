@@ -19,6 +19,7 @@ use crate::cart::{Cart, CartError};
 use crate::clock::Clock;
 use crate::contract::{CredentialCarrier, CredentialSource, StoreProcess};
 use crate::error::ServeError;
+use crate::stores::patience::Patience;
 use crate::stores::{self, StoreError, Upkeep};
 use crate::users::User;
 
@@ -99,6 +100,8 @@ pub struct SchemeOptions {
     pub previous_keys: Vec<Vec<u8>>,
     /// Where the store is; `None`: one of this server's own.
     pub store_url: Option<String>,
+    /// How long a request waits for a store that can hang.
+    pub patience: Patience,
     /// How long an arm with a cache of sessions believes what it has read.
     pub cache_ttl: Duration,
     /// Where the time comes from.
@@ -118,6 +121,7 @@ impl Default for SchemeOptions {
             key: None,
             previous_keys: Vec::new(),
             store_url: None,
+            patience: Patience::DEFAULT,
             cache_ttl: Duration::from_secs(1),
             clock: Clock::System,
             made_key: None,

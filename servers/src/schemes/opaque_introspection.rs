@@ -34,6 +34,7 @@ pub const REDIS: ArmInfo = ArmInfo {
 pub async fn open_redis(
     options: &SchemeOptions,
 ) -> Result<Sessions<Bounded<RedisStore>, AsBearer>, ServeError> {
-    let store = RedisStore::open(options.store_url.as_deref(), options.idle).await?;
-    Ok(Sessions::carried(Bounded::new(store), options))
+    let store =
+        RedisStore::open(options.store_url.as_deref(), options.idle, options.patience).await?;
+    Ok(Sessions::carried(Bounded::new(store, options.patience), options))
 }

@@ -24,7 +24,6 @@ use crate::stores::bounded::Bounded;
 use crate::stores::memory::MemoryStore;
 use crate::stores::mutex::MutexStore;
 use crate::stores::postgres::PostgresStore;
-use crate::stores::postgres::pool::Patience;
 use crate::stores::redis::RedisStore;
 use crate::stores::sqlite::SqliteStore;
 use crate::stores::tower::TowerStore;
@@ -138,8 +137,8 @@ pub async fn open_sqlite(
     options: &SchemeOptions,
 ) -> Result<Sessions<Bounded<SqliteStore>>, ServeError> {
     let path = options.store_url.as_deref().and_then(|url| url.strip_prefix("sqlite:"));
-    let store = SqliteStore::open(path.map(Path::new), options.idle)?;
-    Ok(Sessions::new(Bounded::new(store), options))
+    let store = SqliteStore::open(path.map(Path::new), options.idle, options.patience)?;
+    Ok(Sessions::new(Bounded::new(store, options.patience), options))
 }
 
 /// Opens `session@redis`, in the Redis of the URL or in one that is started for it.
@@ -149,8 +148,9 @@ pub async fn open_sqlite(
 pub async fn open_redis(
     options: &SchemeOptions,
 ) -> Result<Sessions<Bounded<RedisStore>>, ServeError> {
-    let store = RedisStore::open(options.store_url.as_deref(), options.idle).await?;
-    Ok(Sessions::new(Bounded::new(store), options))
+    let store =
+        RedisStore::open(options.store_url.as_deref(), options.idle, options.patience).await?;
+    Ok(Sessions::new(Bounded::new(store, options.patience), options))
 }
 
 /// Opens `session@postgres`, at the URL or in a PostgreSQL of its own.
@@ -160,9 +160,9 @@ pub async fn open_redis(
 pub async fn open_postgres(
     options: &SchemeOptions,
 ) -> Result<Sessions<Bounded<PostgresStore>>, ServeError> {
-    let (url, patience) = (options.store_url.as_deref(), Patience::OF_A_REQUEST);
+    let (url, patience) = (options.store_url.as_deref(), options.patience);
     let store = PostgresStore::open(url, options.idle, patience).await?;
-    Ok(Sessions::new(Bounded::new(store), options))
+    Ok(Sessions::new(Bounded::new(store, options.patience), options))
 }
 
 impl<St: SessionStore> Sessions<St> {

@@ -34,7 +34,9 @@ pub const REDIS: ArmInfo = ArmInfo {
 pub async fn open_redis(
     options: &SchemeOptions,
 ) -> Result<Sessions<Cached<Bounded<RedisStore>>>, ServeError> {
-    let store = RedisStore::open(options.store_url.as_deref(), options.idle).await?;
-    let cached = Cached::new(Bounded::new(store), options.cache_ttl, options.idle);
+    let store =
+        RedisStore::open(options.store_url.as_deref(), options.idle, options.patience).await?;
+    let cached =
+        Cached::new(Bounded::new(store, options.patience), options.cache_ttl, options.idle);
     Ok(Sessions::new(cached, options))
 }

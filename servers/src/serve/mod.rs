@@ -24,6 +24,7 @@ use crate::contract::{
 use crate::error::ServeError;
 use crate::schemes::{CookieSecurity, SchemeOptions};
 use crate::stores::Upkeep;
+use crate::stores::patience::Patience;
 use crate::users::PasswordHash;
 
 mod accept;
@@ -62,6 +63,8 @@ pub struct ServeOptions {
     pub previous_keys: Vec<Vec<u8>>,
     /// Where the store is; `None`: one of this server's own.
     pub store_url: Option<String>,
+    /// How long a request waits for a store that can hang before it is answered with a 503.
+    pub store_timeout: Duration,
     /// How long an arm with a cache of sessions believes what it has read.
     pub cache_ttl: Duration,
     /// Pause between two sweeps of the store.
@@ -90,6 +93,7 @@ impl ServeOptions {
             key: None,
             previous_keys: Vec::new(),
             store_url: None,
+            store_timeout: scheme.patience.call(),
             cache_ttl: scheme.cache_ttl,
             sweep_every: Duration::from_secs(10),
             header_read_timeout: Duration::from_secs(30),
@@ -111,6 +115,9 @@ impl ServeOptions {
         if let Some(idle) = self.idle.filter(|idle| idle.as_millis() == 0) {
             return refuse("idle", "at least 1 ms", idle);
         }
+        if self.store_timeout.as_millis() == 0 {
+            return refuse("store_timeout", "at least 1 ms", self.store_timeout);
+        }
         if self.sweep_every.is_zero() {
             return refuse("sweep_every", "more than nothing", self.sweep_every);
         }
@@ -123,6 +130,7 @@ impl ServeOptions {
             key: self.key.clone(),
             previous_keys: self.previous_keys.clone(),
             store_url: self.store_url.clone(),
+            patience: Patience::new(self.store_timeout),
             cache_ttl: self.cache_ttl,
             clock: Clock::System,
             made_key: None,

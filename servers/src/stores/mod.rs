@@ -38,6 +38,7 @@ pub mod denylist;
 pub mod memory;
 pub mod mutex;
 pub mod own;
+pub mod patience;
 pub mod postgres;
 pub mod redis;
 pub mod refresh;

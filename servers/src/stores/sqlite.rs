@@ -30,6 +30,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 
+use super::patience::Patience;
 use super::{Session, SessionData, SessionId, SessionStore, StoreError, StoreStats, is_live};
 use crate::cart::Cart;
 use crate::clock::Timestamp;
@@ -42,8 +43,6 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 256;
 /// Most rows that one step of a sweep removes.
 const SWEEP_STEP: u32 = 256;
-/// How long to wait for a lock that another process holds: less than a request waits.
-const BUSY_TIME_MAX: Duration = Duration::from_millis(300);
 /// Least time between two writes of what was touched, in milliseconds.
 const FLUSH_EVERY_MS: u64 = 1_000;
 const READERS_MAX: usize = 4;
@@ -147,7 +146,11 @@ impl SqliteStore {
     ///
     /// # Errors
     /// Where the file cannot be made or opened, or is no such store.
-    pub fn open(path: Option<&Path>, idle: Option<Duration>) -> Result<Self, StoreError> {
+    pub fn open(
+        path: Option<&Path>,
+        idle: Option<Duration>,
+        patience: Patience,
+    ) -> Result<Self, StoreError> {
         let refused = |found: String| StoreError { store: STORE, operation: "be opened", found };
         let temporary = match path {
             Some(_) => None,
@@ -182,7 +185,7 @@ impl SqliteStore {
             path: path.clone(),
             temporary,
         };
-        let begun = store.begin(readers);
+        let begun = store.begin(readers, patience);
         begun.map(|()| store).map_err(|error| shown(error.to_string()))
     }
 
@@ -192,8 +195,8 @@ impl SqliteStore {
         &self.path
     }
 
-    fn begin(&mut self, readers: usize) -> rusqlite::Result<()> {
-        let connection = connect(&self.path)?;
+    fn begin(&mut self, readers: usize, patience: Patience) -> rusqlite::Result<()> {
+        let connection = connect(&self.path, patience)?;
         connection.execute_batch(SCHEMA)?;
         connection.execute(MEND, [self.shared.idle_millis()])?;
         let count: i64 =
@@ -209,7 +212,7 @@ impl SqliteStore {
         self.writing = Some(thread::spawn(move || write_until_closed(connection, &shared, asked)));
         self.writer = Some(asking);
         for _ in 0..readers {
-            let connection = connect(&self.path)?;
+            let connection = connect(&self.path, patience)?;
             // Whoever reads holds up everybody else on its thread, so it waits for nobody.
             connection.busy_timeout(Duration::ZERO)?;
             self.readers.push(Mutex::new(connection));
@@ -280,9 +283,9 @@ fn could_not(operation: &'static str) -> impl Fn(String) -> StoreError {
     move |found| StoreError { store: STORE, operation, found }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+fn connect(path: &Path, patience: Patience) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY_TIME_MAX)?;
+    connection.busy_timeout(patience.answer())?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -8_000)?;

@@ -26,11 +26,15 @@ use servers::clock::{Clock, Timestamp};
 use servers::contract::{CredentialCarrier, CredentialSource};
 use servers::schemes::{ArmInfo, Credential, SchemeOptions, arms};
 use servers::schemes::{jwt_eddsa, jwt_es256, jwt_rs256};
+use servers::stores::patience::Patience;
 use servers::stores::redis::OwnRedis;
 use servers::users::PasswordHash;
 
 /// A whole second, so that what counts in seconds and what counts in milliseconds agree.
 pub const START: u64 = 2_000_000_000;
+/// What is right does not depend on how busy the machine is. A test that is about the limit has one
+/// of its own.
+pub const PATIENT: Patience = Patience::new(Duration::from_secs(60));
 /// A secret key. Where an arm takes a private key, [`Arm::open`] puts one in its place.
 pub const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 /// Another.
@@ -85,6 +89,7 @@ pub fn options() -> SchemeOptions {
     SchemeOptions {
         clock: Clock::manual(Timestamp::from_seconds(START)),
         key: Some(KEY.to_vec()),
+        patience: PATIENT,
         ..SchemeOptions::default()
     }
 }

@@ -11,10 +11,11 @@
 use tokio_postgres::{Config, NoTls};
 
 use super::STORE;
-use super::pool::{Patience, config, said};
+use super::pool::{config, said};
 use crate::contract::StoreProcess;
 use crate::error::{ServeError, StoreError};
 use crate::stores::own::{Home, OwnServer, Program, free_port, password, write_secret};
+use crate::stores::patience::Patience;
 
 /// The server's program; the one that makes its folder stands beside it.
 pub const PROGRAM: Program =
@@ -65,7 +66,7 @@ impl Instance {
 
     async fn try_start(settings: &[&str]) -> Result<Self, ServeError> {
         let (server, url) = launch(settings)?;
-        let config = config(&url, Patience::OF_A_REQUEST)?;
+        let config = config(&url, Patience::DEFAULT)?;
         let version = server.ready(|| version(&config)).await?;
         Ok(Self { server, version, url })
     }

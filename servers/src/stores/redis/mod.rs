@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use redis::{Client, Script};
 
+use super::patience::Patience;
 use super::{
     Place, Session, SessionData, SessionId, SessionStore, StoreError, StoreStats, is_live,
 };
@@ -56,8 +57,12 @@ impl RedisStore {
     ///
     /// # Errors
     /// Where the URL is none, the program is missing, or Redis does not answer.
-    pub async fn open(url: Option<&str>, idle: Option<Duration>) -> Result<Self, ServeError> {
-        Ok(Self::over(Records::open(SESSIONS, url, idle).await?))
+    pub async fn open(
+        url: Option<&str>,
+        idle: Option<Duration>,
+        patience: Patience,
+    ) -> Result<Self, ServeError> {
+        Ok(Self::over(Records::open(SESSIONS, url, idle, patience).await?))
     }
 
     /// The store in the Redis of this URL, which is first asked when something is asked of the
@@ -65,8 +70,8 @@ impl RedisStore {
     ///
     /// # Errors
     /// [`ServeError::Option`] where the URL is none.
-    pub fn at(url: &str, idle: Option<Duration>) -> Result<Self, ServeError> {
-        Ok(Self::over(Records::at(SESSIONS, url, idle)?))
+    pub fn at(url: &str, idle: Option<Duration>, patience: Patience) -> Result<Self, ServeError> {
+        Ok(Self::over(Records::at(SESSIONS, url, idle, patience)?))
     }
 
     fn over(records: Records) -> Self {
