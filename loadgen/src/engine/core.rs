@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
+use std::ops::Range;
 
 use super::recorder::{Moments, Recorder};
 use super::users::Credentials;
@@ -109,6 +110,10 @@ pub(super) struct Core<'a> {
     /// Requests each closed loop has made.
     made: Vec<u32>,
     under_way: u32,
+    /// Closed loops whose next request waits for the next slice; `None` where there are no slices.
+    held: Option<Vec<u32>>,
+    /// Right answers so far, counted or not.
+    answered: u64,
 }
 
 impl<'a> Core<'a> {
@@ -169,7 +174,41 @@ impl<'a> Core<'a> {
             returning: BinaryHeap::new(),
             made: vec![0; slots as usize],
             under_way: 0,
+            held: None,
+            answered: 0,
         }
+    }
+
+    /// The same for a load that is cut into slices; each begins with [`Core::resume`].
+    pub(super) fn in_slices(
+        setup: Setup<'a>,
+        credentials: &'a Credentials,
+        plan: &LoadPlan,
+        seed: u64,
+    ) -> Self {
+        let mut core = Self::new(setup, credentials, plan, seed);
+        core.held = Some(Vec::new());
+        core.end_ns = 0;
+        core.recorder.in_slices();
+        core
+    }
+
+    /// Goes on at `now` until this window ends. The load model goes on where it stood when the last
+    /// slice ended, as if no time had passed.
+    pub(super) fn resume(&mut self, now: u64, window: Range<u64>) {
+        self.start_ns += now - self.end_ns;
+        self.end_ns = window.end;
+        self.recorder.slide(window);
+        self.arrival = self.look_at_arrival();
+        let held = self.held.as_mut().map(std::mem::take).unwrap_or_default();
+        for slot in held {
+            self.next_of_slot(slot, now);
+        }
+    }
+
+    /// Right answers so far, whether in the window or not.
+    pub(super) const fn answered(&self) -> u64 {
+        self.answered
     }
 
     /// Lets the load begin at this moment. Everything that takes time has been made before.
@@ -343,6 +382,7 @@ impl<'a> Core<'a> {
         held: Option<Vec<u8>>,
     ) {
         self.recorder.ended(due.request as usize, at, outcome);
+        self.answered += u64::from(outcome == Outcome::Ok);
         self.under_way -= 1;
         if !self.bound {
             self.idle.push_back(connection as u32);
@@ -384,6 +424,8 @@ impl<'a> Core<'a> {
             self.thinking.push(Reverse((next - self.start_ns, due.slot)));
         } else if next < self.end_ns {
             self.next_of_slot(due.slot, next);
+        } else if let Some(held) = &mut self.held {
+            held.push(due.slot);
         }
     }
 
@@ -418,6 +460,29 @@ impl<'a> Core<'a> {
         self.end_ns = now;
         let window = &mut self.recorder.window;
         *window = window.start.min(now)..now;
+    }
+
+    /// Waits for the answers that are still to come, after it has sent what was due in the slice and
+    /// found no connection.
+    pub(super) fn settle(
+        &mut self,
+        transport: &mut impl Transport,
+        drain_ns: u64,
+        timeout_ns: u64,
+    ) -> io::Result<()> {
+        let deadline = transport.now() + drain_ns;
+        while !self.queue.is_empty() {
+            let now = transport.now();
+            if now >= deadline {
+                break;
+            }
+            self.start(transport, now);
+            let until = Until { ns: deadline.min(now + INTERRUPT_CHECK_NS), due: false };
+            transport.poll(until, |ended| self.ended(&ended))?;
+            let now = transport.now();
+            self.time_out(transport, now, timeout_ns);
+        }
+        self.drain(transport, drain_ns, timeout_ns)
     }
 
     /// Waits for the answers that are still to come. What was not sent by now is dropped.

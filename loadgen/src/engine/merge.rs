@@ -102,6 +102,7 @@ pub(super) fn merge(
         client,
         generator,
         server: None,
+        slices: Vec::new(),
     }
 }
 

@@ -8,6 +8,7 @@
 mod beside;
 mod core;
 mod ends;
+mod interleave;
 mod merge;
 mod recorder;
 mod setup;
@@ -33,6 +34,7 @@ use crate::transport::{Failure, Lean, Outcome, Realistic, Tls, Transport};
 pub use crate::transport::{Pacing, TransportKind, Trust};
 pub use beside::{LoggedIn, OpenConnections, connect, fill, grow, log_out};
 pub use ends::Ends;
+pub use interleave::{Lane, Used, interleave};
 use merge::{merge, merge_logins};
 pub use recorder::{Moments, Recorder};
 use setup::{Keep, Pass, Route, SetupFault};

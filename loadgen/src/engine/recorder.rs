@@ -28,6 +28,8 @@ pub struct Moments {
 pub struct Recorder {
     /// The Measure phase; a request belongs to it when it was planned in it.
     pub(super) window: Range<u64>,
+    /// Length of the windows before it, where Measure is cut into slices, ns.
+    before_ns: u64,
     /// Index of the first step among the script's requests.
     first: usize,
     steps: Vec<StepRecord>,
@@ -55,6 +57,7 @@ impl Recorder {
             ends: Ends::new(&window),
             first,
             window,
+            before_ns: 0,
             steps: steps.collect(),
             timeline: (0..seconds).map(|_| second()).collect(),
             counts: Counts::default(),
@@ -65,6 +68,17 @@ impl Recorder {
     /// Lets the window begin so much later.
     pub(super) fn begin(&mut self, start_ns: u64) {
         self.window = self.window.start + start_ns..self.window.end + start_ns;
+    }
+
+    /// Empties the window: the slices of Measure are told one by one.
+    pub(super) fn in_slices(&mut self) {
+        self.window = 0..0;
+    }
+
+    /// Goes on with the next slice of Measure, which follows the last one as if no time lay between.
+    pub(super) fn slide(&mut self, window: Range<u64>) {
+        self.before_ns += self.window.end - self.window.start;
+        self.window = window;
     }
 
     /// Requests of the window that were sent.
@@ -115,11 +129,11 @@ impl Recorder {
     pub fn ended(&mut self, request: usize, at: Moments, outcome: Outcome) {
         let ok = outcome == Outcome::Ok;
         if self.window.contains(&at.done_ns) {
-            self.ends.mark(at.done_ns - self.window.start);
+            let after_ns = self.before_ns + at.done_ns - self.window.start;
+            self.ends.mark(after_ns);
             self.counts.ended_in_window += 1;
             self.counts.ok_in_window += u64::from(ok);
-            let second = (at.done_ns - self.window.start) / SECOND_NS;
-            let second = &mut self.timeline[second as usize];
+            let second = &mut self.timeline[(after_ns / SECOND_NS) as usize];
             second.ended += 1;
             if ok {
                 second.ok += 1;
@@ -157,7 +171,7 @@ impl Recorder {
     /// timeline, and when requests ended.
     pub fn into_parts(self) -> (Counts, Vec<StepRecord>, Vec<Second>, Ends) {
         let mut counts = self.counts;
-        counts.window_ns = self.window.end - self.window.start;
+        counts.window_ns = self.before_ns + self.window.end - self.window.start;
         for (class, count) in ERROR_CLASSES.iter().zip(self.errors) {
             if count > 0 {
                 counts.errors.insert((*class).into(), count);

@@ -171,7 +171,7 @@ impl<T: Transport> Worker<'_, T> {
 }
 
 /// Readings of the worker's thread and transport where Measure begins and ends.
-struct Edges {
+pub(super) struct Edges {
     window: Range<u64>,
     first: Option<Reading>,
     last: Option<Reading>,
@@ -186,11 +186,11 @@ struct Reading {
 }
 
 impl Edges {
-    const fn new(window: Range<u64>) -> Self {
+    pub(super) const fn new(window: Range<u64>) -> Self {
         Self { window, first: None, last: None }
     }
 
-    fn cross(&mut self, now: u64, wire: Option<Wire>) {
+    pub(super) fn cross(&mut self, now: u64, wire: Option<Wire>) {
         let begun = self.first.is_none() && now >= self.window.start;
         let over = self.last.is_none() && now >= self.window.end;
         if begun || over {
@@ -205,11 +205,11 @@ impl Edges {
         }
     }
 
-    const fn next_ns(&self) -> u64 {
+    pub(super) const fn next_ns(&self) -> u64 {
         if self.first.is_none() { self.window.start } else { self.window.end }
     }
 
-    fn wire(&self) -> Option<Wire> {
+    pub(super) fn wire(&self) -> Option<Wire> {
         let (first, last) = (self.first?.wire?, self.last?.wire?);
         Some(Wire {
             bytes_sent: last.bytes_sent - first.bytes_sent,
@@ -219,14 +219,14 @@ impl Edges {
         })
     }
 
-    fn waited_ns(&self) -> u64 {
+    pub(super) fn waited_ns(&self) -> u64 {
         let (Some(first), Some(last)) = (self.first, self.last) else { return 0 };
         last.waited_ns.saturating_sub(first.waited_ns)
     }
 
     /// CPU time of the window: the loop sees its edges a little late, so what was used between the
     /// two readings is scaled to the window's length.
-    fn cpu_ns(&self) -> u64 {
+    pub(super) fn cpu_ns(&self) -> u64 {
         let (Some(first), Some(last)) = (self.first, self.last) else { return 0 };
         let (used, elapsed) = (last.cpu_ns - first.cpu_ns, last.at_ns - first.at_ns);
         let window = self.window.end - self.window.start;

@@ -127,6 +127,7 @@ mod tests {
             timeline: seconds.iter().map(second).collect(),
             bytes_sent: None,
             bytes_received: None,
+            slices: vec![],
             closed_by_server: None,
             client: ClientUse::default(),
             generator: GeneratorUse::default(),

@@ -129,6 +129,24 @@ pub struct LoadPlan {
     pub prepare: Option<Prepare>,
 }
 
+/// How a load alternates between the servers of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slicing {
+    /// Rounds; in each of them every server has one slice.
+    pub rounds: u32,
+    /// Length of a slice, without the wait for its last answers, ns.
+    pub length_ns: u64,
+    /// How much of its beginning is not counted, ns.
+    pub cut_ns: u64,
+}
+
+impl Slicing {
+    /// Length of a server's Measure, its slices end to end, ns.
+    pub fn measured_ns(self) -> u64 {
+        u64::from(self.rounds) * (self.length_ns - self.cut_ns)
+    }
+}
+
 /// Rough costs for the time that a plan will take; they are never a measurement.
 const SERVER_START_AND_STOP_MS: u64 = 20;
 const LOGINS_PER_MS: u64 = 40;

@@ -243,6 +243,7 @@ mod tests {
             bytes_received: None,
             visits: None,
             aborted: false,
+            slices: vec![],
             closed_by_server: None,
             client: ClientUse::default(),
             generator: GeneratorUse { workers: 1, busiest: 0.5, ..GeneratorUse::default() },

@@ -245,6 +245,33 @@ pub struct LoadRecord {
     pub generator: GeneratorUse,
     /// What the server process used during Measure; `None` for a server that is not ours.
     pub server: Option<ServerUse>,
+    /// The slices of Measure, where the load alternated between several servers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<SliceRecord>,
+}
+
+/// One slice of a load that alternates between several servers, from its first request to its last
+/// answer, the beginning that is not counted elsewhere included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SliceRecord {
+    /// How long it took, ns.
+    pub ns: u64,
+    /// Right answers.
+    pub ok: u64,
+    /// CPU time of the server, ns.
+    pub server_cpu_ns: u64,
+    /// CPU time of the store's server and of what it started, ns.
+    pub store_cpu_ns: u64,
+}
+
+impl SliceRecord {
+    /// Adds what another worker did in the same slice. Only one of them reads the CPU time.
+    pub fn merge(&mut self, other: &Self) {
+        self.ns = self.ns.max(other.ns);
+        self.ok += other.ok;
+        self.server_cpu_ns += other.server_cpu_ns;
+        self.store_cpu_ns += other.store_cpu_ns;
+    }
 }
 
 /// Requests of a Measure phase. A request belongs to it when it was planned in it.

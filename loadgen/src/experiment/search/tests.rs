@@ -207,6 +207,7 @@ mod verdicts {
             bytes_received: None,
             visits: None,
             aborted: false,
+            slices: vec![],
             closed_by_server: None,
             client: ClientUse::default(),
             generator: GeneratorUse { workers: 1, spins: true, ..GeneratorUse::default() },

@@ -163,6 +163,7 @@ fn load_record(users: u32, place: f64, noise: &dyn Fn(u64) -> f64) -> LoadRecord
         bytes_received: None,
         visits: None,
         aborted: false,
+        slices: vec![],
         closed_by_server: None,
         client: ClientUse::default(),
         generator: GeneratorUse {
