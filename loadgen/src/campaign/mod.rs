@@ -9,6 +9,7 @@
 mod drill;
 mod gate;
 mod search;
+mod together;
 mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,13 +56,22 @@ pub fn run(
         gate::pass(plan, &begun.folder, spared, interrupt, progress)?;
     }
     let done: BTreeSet<u32> = records.iter().map(|record| record.trial.index).collect();
-    for trial in plan.trials.iter().filter(|trial| !done.contains(&trial.index)) {
-        progress.begins(trial);
-        let mut record = run_trial(&hash, trial, placement, interrupt)?;
-        record.origin = Some(begun.origin.clone());
-        begun.folder.write_record(&record)?;
-        progress.ended(&record);
-        records.push(record);
+    let to_do: Vec<_> =
+        plan.trials.iter().filter(|trial| !done.contains(&trial.index)).cloned().collect();
+    for trials in to_do.chunk_by(TrialPlan::is_together_with) {
+        trials.iter().for_each(|trial| progress.begins(trial));
+        let ended = match trials {
+            [trial] if trial.slices().is_none() => {
+                vec![run_trial(&hash, trial, placement, interrupt)?]
+            }
+            _ => together::run_together(&hash, trials, placement, interrupt)?,
+        };
+        for mut record in ended {
+            record.origin = Some(begun.origin.clone());
+            begun.folder.write_record(&record)?;
+            progress.ended(&record);
+            records.push(record);
+        }
     }
     records.sort_by_key(|record| record.trial.index);
     judge(&records)

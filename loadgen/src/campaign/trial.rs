@@ -31,9 +31,22 @@ pub fn run_trial(
     interrupt: &Interrupt,
 ) -> Result<TrialRecord> {
     let began = Instant::now();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let steal = Steal::start();
-    let mut record = TrialRecord {
+    let mut record = unfinished(plan_hash, trial, placement);
+    match carry_out(trial, placement, interrupt, &mut record) {
+        Ok(()) => {}
+        Err(Error::Target(cause)) => record.outcome = TrialOutcome::Failed { cause },
+        Err(other) => return Err(other),
+    }
+    record.steal = steal.share();
+    record.wall_ms = began.elapsed().as_millis() as u64;
+    Ok(record)
+}
+
+/// The record of a trial that begins now.
+pub(super) fn unfinished(plan_hash: &str, trial: &TrialPlan, placement: &Placement) -> TrialRecord {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    TrialRecord {
         schema: RECORD_SCHEMA,
         plan: plan_hash.into(),
         origin: None,
@@ -46,15 +59,18 @@ pub fn run_trial(
         timeline: Vec::new(),
         steal: 0.0,
         outcome: TrialOutcome::Complete,
-    };
-    match carry_out(trial, placement, interrupt, &mut record) {
-        Ok(()) => {}
-        Err(Error::Target(cause)) => record.outcome = TrialOutcome::Failed { cause },
-        Err(other) => return Err(other),
     }
-    record.steal = steal.share();
-    record.wall_ms = began.elapsed().as_millis() as u64;
-    Ok(record)
+}
+
+/// What a server says of itself.
+pub(super) fn facts(server: &Server) -> ServerFacts {
+    let ready = server.ready();
+    ServerFacts {
+        pid: ready.pid,
+        threads: ready.threads,
+        notes: ready.notes.clone(),
+        store: ready.store.as_ref().map(|store| store.name.clone()),
+    }
 }
 
 fn carry_out(
@@ -71,14 +87,8 @@ fn carry_out(
     let options =
         ServerOptions { cores: placement.server.clone(), arguments: trial.server.clone() };
     let mut server = Server::start(&trial.arm, &options)?;
-    let ready = server.ready();
-    record.server = Some(ServerFacts {
-        pid: ready.pid,
-        threads: ready.threads,
-        notes: ready.notes.clone(),
-        store: ready.store.as_ref().map(|store| store.name.clone()),
-    });
-    let watch = Watch::start(ready.pid, SAMPLE_EVERY);
+    record.server = Some(facts(&server));
+    let watch = Watch::start(server.ready().pid, SAMPLE_EVERY);
     let mut held = Held::default();
     let outcome = trial.actions.iter().try_for_each(|action| {
         if record.actions.last().is_some_and(refused) {
@@ -123,8 +133,8 @@ fn or_obituary(error: Error, server: &mut Server) -> Error {
 pub(super) struct Stage<'a> {
     pub(super) server: &'a Server,
     pub(super) seed: u64,
-    placement: &'a Placement,
-    interrupt: &'a Interrupt,
+    pub(super) placement: &'a Placement,
+    pub(super) interrupt: &'a Interrupt,
 }
 
 impl Stage<'_> {
@@ -174,6 +184,9 @@ impl Stage<'_> {
                 Ok(ActionRecord::Connect(record))
             }
             Action::Search(plan) => search(self, plan).map(ActionRecord::Search),
+            Action::Slices(_) => Err(Error::Bug(
+                "slices alternate with those of other trials: they stand alone in a trial".into(),
+            )),
             Action::Drill(_) => Err(Error::Bug(
                 "a drill starts servers of its own: it stands alone in a trial".into(),
             )),
@@ -189,7 +202,7 @@ fn snapshot(plan: &SnapshotPlan, server: &Server) -> Result<SnapshotRecord> {
     Ok(SnapshotRecord { sessions: plan.sessions, memory: read_memory(server)? })
 }
 
-fn read_memory(server: &Server) -> Result<MemoryUse> {
+pub(super) fn read_memory(server: &Server) -> Result<MemoryUse> {
     let outside = memory(server.ready().pid);
     let inside = server.stats()?;
     Ok(MemoryUse {
@@ -202,7 +215,7 @@ fn read_memory(server: &Server) -> Result<MemoryUse> {
 }
 
 /// The store's server, where it was started with this one.
-fn store_pid(server: &Server) -> Option<u32> {
+pub(super) fn store_pid(server: &Server) -> Option<u32> {
     server.ready().store.as_ref().map(|store| store.pid)
 }
 

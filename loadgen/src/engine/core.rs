@@ -193,12 +193,12 @@ impl<'a> Core<'a> {
         core
     }
 
-    /// Goes on at `now` until this window ends. The load model goes on where it stood when the last
+    /// Goes on at `now` until this window ends, in which requests are `counted` or not. The load model goes on where it stood when the last
     /// slice ended, as if no time had passed.
-    pub(super) fn resume(&mut self, now: u64, window: Range<u64>) {
+    pub(super) fn resume(&mut self, now: u64, window: Range<u64>, counted: bool) {
         self.start_ns += now - self.end_ns;
         self.end_ns = window.end;
-        self.recorder.slide(window);
+        self.recorder.slide(if counted { window } else { now..now });
         self.arrival = self.look_at_arrival();
         let held = self.held.as_mut().map(std::mem::take).unwrap_or_default();
         for slot in held {

@@ -29,6 +29,9 @@ use crate::random::mix;
 use crate::record::{LoadRecord, LoginRecord, SliceRecord};
 use crate::transport::{Lean, Transport, Until, Wire};
 
+/// How long after its last answer a server is at rest.
+const AT_REST_AFTER: Duration = Duration::from_micros(100);
+
 /// CPU time that a server has used so far, ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Used {
@@ -36,6 +39,8 @@ pub struct Used {
     pub server_ns: u64,
     /// Its store's processes.
     pub store_ns: u64,
+    /// Time in which the server's threads were ready to run and others had their cores.
+    pub waited_ns: u64,
 }
 
 /// One of the servers that a load alternates between.
@@ -156,7 +161,8 @@ impl Shared<'_> {
             })
             .collect();
         let mut order: Vec<usize> = (0..runs.len()).collect();
-        for round in 0..self.slicing.rounds {
+        let Slicing { warmup_rounds, rounds, .. } = self.slicing;
+        for round in 0..warmup_rounds + rounds {
             shuffle(&mut order, mix(self.lanes[0].seed, round.into()));
             for &lane in &order {
                 let stop = self.stop.load(Ordering::Relaxed) || runs[lane].setup.stopped();
@@ -164,7 +170,7 @@ impl Shared<'_> {
                     return Err(self.cut_short());
                 }
                 let meter = (worker == 0).then_some(self.lanes[lane].meter);
-                if let Err(error) = runs[lane].slice(meter) {
+                if let Err(error) = runs[lane].slice(meter, round >= warmup_rounds) {
                     self.stop.store(true, Ordering::Relaxed);
                     let text = format!("the event queue stopped working: {error}");
                     self.step.next(true);
@@ -269,14 +275,18 @@ impl<'w, T: Transport> Run<'w, T> {
         }
     }
 
-    /// Runs one slice, with nothing under way before and after it.
-    fn slice(&mut self, meter: Option<&(dyn Fn() -> Used + Sync)>) -> io::Result<()> {
+    /// Runs one slice, with nothing under way before and after it; `counted` is false in warm-up.
+    fn slice(
+        &mut self,
+        meter: Option<&(dyn Fn() -> Used + Sync)>,
+        counted: bool,
+    ) -> io::Result<()> {
         let Self { transport, setup, core, slicing, drain_ns, totals, slices, .. } = self;
-        let before = meter.map(|meter| meter());
+        let before = meter.filter(|_| counted).map(|meter| meter());
         let began = transport.now();
         let window = began + slicing.cut_ns..began + slicing.length_ns;
         let answered = core.answered();
-        core.resume(began, window.clone());
+        core.resume(began, window.clone(), counted);
         let mut edges = Edges::new(window);
         let mut check_ns = began + setup.timeout_ns;
         loop {
@@ -297,11 +307,17 @@ impl<'w, T: Transport> Run<'w, T> {
         }
         core.settle(*transport, *drain_ns, setup.timeout_ns)?;
         let ended = transport.now();
+        if !counted {
+            return Ok(());
+        }
         let used = meter.zip(before).map_or_else(Used::default, |(meter, before)| {
+            // The server has yet to see that there is nothing more to read.
+            thread::sleep(AT_REST_AFTER);
             let after = meter();
             Used {
                 server_ns: after.server_ns.saturating_sub(before.server_ns),
                 store_ns: after.store_ns.saturating_sub(before.store_ns),
+                waited_ns: after.waited_ns.saturating_sub(before.waited_ns),
             }
         });
         totals.cpu_ns += edges.cpu_ns();
@@ -312,6 +328,7 @@ impl<'w, T: Transport> Run<'w, T> {
             ok: core.answered() - answered,
             server_cpu_ns: used.server_ns,
             store_cpu_ns: used.store_ns,
+            server_waited_ns: used.waited_ns,
         });
         Ok(())
     }
@@ -352,7 +369,8 @@ mod tests {
     use crate::transport::mock::{Mock, Reply, Seen};
 
     const MS: u64 = 1_000_000;
-    const SLICING: Slicing = Slicing { rounds: 3, length_ns: 10 * MS, cut_ns: 2 * MS };
+    const SLICING: Slicing =
+        Slicing { warmup_rounds: 0, rounds: 3, length_ns: 10 * MS, cut_ns: 2 * MS };
 
     fn plan(model: LoadModel, connections: u32) -> LoadPlan {
         LoadPlan {
@@ -395,7 +413,7 @@ mod tests {
         let mut worker = Worker { transport, setup, credentials: Credentials::default() };
         let mut run = Run::new(&mut worker, &LoginRecord::default(), (plan, SLICING), 1);
         for _ in 0..SLICING.rounds {
-            run.slice(None).unwrap();
+            run.slice(None, true).unwrap();
             let until = run.transport.now() + 70 * MS;
             run.transport.poll(Until { ns: until, due: false }, |_| panic!("under way")).unwrap();
         }

@@ -309,7 +309,10 @@ fn memory(load: &LoadRecord) -> Option<&MemoryUse> {
 fn server_time(load: &LoadRecord, of: fn(&ServerUse) -> Option<u64>) -> Option<f64> {
     let server = load.server.as_ref()?;
     let cpu_ns = of(server).filter(|cpu_ns| *cpu_ns > 0)?;
-    let requests = load.counts.achieved_rps() * server.interval_ns as f64 / 1e9;
+    let requests = match load.slices.as_slice() {
+        [] => load.counts.achieved_rps() * server.interval_ns as f64 / 1e9,
+        slices => slices.iter().map(|slice| slice.ok).sum::<u64>() as f64,
+    };
     per_request(cpu_ns as f64 / 1e3, requests)
 }
 

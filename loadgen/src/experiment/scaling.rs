@@ -10,7 +10,7 @@ use super::{
 };
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, Spread, UserChoice};
-use crate::plan::{Action, LoadPlan};
+use crate::plan::{Action, LoadPlan, SlicesPlan, Slicing};
 use crate::record::{ActionRecord, Doubt, LoadRecord, TrialRecord};
 use crate::spec::Spec;
 use crate::stats::{CONFIDENCE, Estimate, Level, Resampled, UslFit, fit_levels, resampled};
@@ -36,6 +36,12 @@ struct Settings {
     measure: Span,
     #[serde(default)]
     think: Span,
+    #[serde(default = "fifteen_milliseconds")]
+    slice: Span,
+}
+
+fn fifteen_milliseconds() -> Span {
+    Span::from_millis(15)
 }
 
 fn five() -> u32 {
@@ -95,7 +101,8 @@ impl Experiment for Scaling {
     }
 
     fn expand(&self, spec: &Spec) -> Result<Cells> {
-        let Settings { users, blocks, warmup, measure, think } = spec.section::<Table>()?.scaling;
+        let Settings { users, blocks, warmup, measure, think, slice } =
+            spec.section::<Table>()?.scaling;
         let users = spec.users.clone().unwrap_or(users);
         let users = levels(spec, "scaling", "users", users, 1, 1..=USERS_MAX)?;
         if measure < Span::from_millis(100) {
@@ -107,18 +114,24 @@ impl Experiment for Scaling {
             arm: arm.clone(),
             level: users,
             server: Vec::new(),
-            actions: vec![Action::Load(LoadPlan {
-                model: LoadModel::Closed(Closed { think_ns: think.ns(), spread: Spread::Fixed }),
-                journey: "browse".into(),
-                users,
-                choice: UserChoice::InTurn,
-                connections: users,
-                warmup_ns: warmup.ns(),
-                measure_ns: measure.ns(),
-                drain_ns: DRAIN.ns(),
-                timeout_ns: TIMEOUT.ns(),
-                prepare: None,
-            })],
+            actions: vec![cut(
+                LoadPlan {
+                    model: LoadModel::Closed(Closed {
+                        think_ns: think.ns(),
+                        spread: Spread::Fixed,
+                    }),
+                    journey: "browse".into(),
+                    users,
+                    choice: UserChoice::InTurn,
+                    connections: users,
+                    warmup_ns: warmup.ns(),
+                    measure_ns: measure.ns(),
+                    drain_ns: DRAIN.ns(),
+                    timeout_ns: TIMEOUT.ns(),
+                    prepare: None,
+                },
+                slice,
+            )],
         };
         let cells = spec
             .arms
@@ -159,6 +172,16 @@ impl Experiment for Scaling {
         let fit = fit_levels(&throughputs(trials, blocks), seed);
         fit.map_or_else(Vec::new, |fit| law(&fit, connections))
     }
+}
+
+/// This load in slices of such a length, of which the first fifth is cut; 0: as a load of its own.
+fn cut(load: LoadPlan, slice: Span) -> Action {
+    if slice == Span::default() {
+        return Action::Load(load);
+    }
+    let slicing = Slicing::new(slice.ns(), slice.ns() / 5, load.warmup_ns, load.measure_ns);
+    let load = LoadPlan { measure_ns: slicing.measured_ns(), ..load };
+    Action::Slices(SlicesPlan { load, slicing })
 }
 
 /// Right answers a second by level and block; a level with too few valid trials is left out.
@@ -218,7 +241,7 @@ fn law(fit: &UslFit, connections: u32) -> Vec<Summary> {
 /// The loads of a trial beside what was planned.
 fn loads(record: &TrialRecord) -> impl Iterator<Item = (&LoadPlan, &LoadRecord)> {
     record.trial.actions.iter().zip(&record.actions).filter_map(|pair| match pair {
-        (Action::Load(plan), ActionRecord::Load(load)) => Some((plan, &**load)),
+        (plan, ActionRecord::Load(load)) => Some((plan.load()?, &**load)),
         _ => None,
     })
 }

@@ -5,7 +5,7 @@
 //! with its remedy, and the figures stay: they are those of a server on its way.
 
 use crate::load::LoadModel;
-use crate::plan::{Action, LoadPlan, TrialPlan};
+use crate::plan::{LoadPlan, TrialPlan};
 use crate::record::{Doubt, LoadRecord, Second};
 use crate::stats::{SECONDS_MIN, Series, steady_from};
 
@@ -33,7 +33,7 @@ pub struct Steadiness {
 pub fn steadiness<'a>(trials: impl Iterator<Item = &'a TrialPlan>) -> Steadiness {
     let mut found = Steadiness::default();
     for action in trials.flat_map(|trial| &trial.actions) {
-        let Action::Load(load) = action else { continue };
+        let Some(load) = action.load() else { continue };
         if can_be_judged(load) {
             found.judged += 1;
         } else {

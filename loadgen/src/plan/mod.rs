@@ -81,6 +81,9 @@ pub enum Action {
     Snapshot(SnapshotPlan),
     /// Logs users in and has them make a journey while everything is measured.
     Load(LoadPlan),
+    /// The same, in slices that alternate with those of the other trials of its level and block: their
+    /// servers are up together. It is the only action of its trial.
+    Slices(SlicesPlan),
     /// Logs out everyone whose credential a fill has kept.
     Logout(LogoutPlan),
     /// Has one user make a journey until it is refused; what follows in the trial is then left out.
@@ -129,10 +132,21 @@ pub struct LoadPlan {
     pub prepare: Option<Prepare>,
 }
 
+/// A load in slices.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SlicesPlan {
+    /// The load; its Measure is all its slices end to end.
+    pub load: LoadPlan,
+    /// How it is cut.
+    pub slicing: Slicing,
+}
+
 /// How a load alternates between the servers of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slicing {
-    /// Rounds; in each of them every server has one slice.
+    /// Rounds before those that count.
+    pub warmup_rounds: u32,
+    /// Rounds that count; in each round every server has one slice.
     pub rounds: u32,
     /// Length of a slice, without the wait for its last answers, ns.
     pub length_ns: u64,
@@ -141,6 +155,23 @@ pub struct Slicing {
 }
 
 impl Slicing {
+    /// So many slices of this length, of which this much is cut, that they are warm after `warmup_ns`
+    /// and give Measure at least `measure_ns`.
+    ///
+    /// # Panics
+    /// If nothing of a slice is left.
+    pub fn new(length_ns: u64, cut_ns: u64, warmup_ns: u64, measure_ns: u64) -> Self {
+        assert!(cut_ns < length_ns, "something of a slice must be left");
+        let rounds =
+            |ns: u64, slice_ns: u64| u32::try_from(ns.div_ceil(slice_ns)).unwrap_or(u32::MAX);
+        Self {
+            warmup_rounds: rounds(warmup_ns, length_ns),
+            rounds: rounds(measure_ns, length_ns - cut_ns),
+            length_ns,
+            cut_ns,
+        }
+    }
+
     /// Length of a server's Measure, its slices end to end, ns.
     pub fn measured_ns(self) -> u64 {
         u64::from(self.rounds) * (self.length_ns - self.cut_ns)
@@ -151,6 +182,7 @@ impl Slicing {
 const SERVER_START_AND_STOP_MS: u64 = 20;
 const LOGINS_PER_MS: u64 = 40;
 const ATTACKS_MS: u64 = 5_000;
+const SLICE_ENDS_NS: u64 = 1_000_000;
 
 impl Action {
     /// About how long it takes, ms.
@@ -163,6 +195,12 @@ impl Action {
                     + logins_ms(load.users, load.prepare.as_ref())
                     + 30
             }
+            Self::Slices(SlicesPlan { load, slicing }) => {
+                let rounds = u64::from(slicing.warmup_rounds + slicing.rounds);
+                rounds * (slicing.length_ns + SLICE_ENDS_NS) / 1_000_000
+                    + logins_ms(load.users, load.prepare.as_ref())
+                    + 30
+            }
             // As many logouts as the fills before it have kept; they are not known here.
             Self::Logout(_) => 500,
             Self::Grow(_) => 50,
@@ -172,12 +210,20 @@ impl Action {
         }
     }
 
+    /// The load that it is, whether alone or in slices.
+    pub const fn load(&self) -> Option<&LoadPlan> {
+        match self {
+            Self::Load(load) | Self::Slices(SlicesPlan { load, .. }) => Some(load),
+            _ => None,
+        }
+    }
+
     /// The connections that it opens.
     fn connections(&self) -> u32 {
         match self {
             Self::Fill(fill) => fill.connections,
             Self::Snapshot(_) => 0,
-            Self::Load(load) => load.connections,
+            Self::Load(load) | Self::Slices(SlicesPlan { load, .. }) => load.connections,
             Self::Logout(logout) => logout.connections,
             Self::Grow(_) => 1,
             Self::Connect(connect) => connect.connections,
@@ -194,6 +240,20 @@ fn logins_ms(users: u32, prepare: Option<&Prepare>) -> u64 {
 }
 
 impl TrialPlan {
+    /// The slices that it is, where its server is up together with others.
+    pub fn slices(&self) -> Option<&SlicesPlan> {
+        match self.actions.as_slice() {
+            [Action::Slices(slices)] => Some(slices),
+            _ => None,
+        }
+    }
+
+    /// Whether both alternate in the same load.
+    pub fn is_together_with(&self, other: &Self) -> bool {
+        let place = |trial: &Self| (trial.experiment.clone(), trial.block, trial.level);
+        self.slices().is_some() && self.slices() == other.slices() && place(self) == place(other)
+    }
+
     /// About how long the trial takes, ms.
     pub fn expected_ms(&self) -> u64 {
         self.actions.iter().map(Action::expected_ms).sum::<u64>() + SERVER_START_AND_STOP_MS

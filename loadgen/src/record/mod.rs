@@ -262,6 +262,8 @@ pub struct SliceRecord {
     pub server_cpu_ns: u64,
     /// CPU time of the store's server and of what it started, ns.
     pub store_cpu_ns: u64,
+    /// Time in which the server's threads were ready to run and others had their cores, ns.
+    pub server_waited_ns: u64,
 }
 
 impl SliceRecord {
@@ -271,6 +273,7 @@ impl SliceRecord {
         self.ok += other.ok;
         self.server_cpu_ns += other.server_cpu_ns;
         self.store_cpu_ns += other.store_cpu_ns;
+        self.server_waited_ns += other.server_waited_ns;
     }
 }
 

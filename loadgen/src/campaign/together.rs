@@ -1,0 +1,122 @@
+//! The trials of one level and block, whose servers are up together and share one load that
+//! alternates between them.
+//!
+//! Each trial still has a server process, a record and an outcome of its own. A server that does not
+//! start fails its own trial, and the others go on without it; what goes wrong once the load has
+//! begun fails all of them, because none has its whole load then.
+
+use std::time::{Duration, Instant};
+
+use super::trial::{Stage, facts, read_memory, store_pid, unfinished};
+use crate::engine::{self, Driver, Lane, Used, interrupted};
+use crate::error::{Error, Interrupt, Result};
+use crate::plan::{SlicesPlan, TrialPlan};
+use crate::proc::{Server, ServerOptions, Steal, Watch, cpu_and_wait_ns, family_cpu_ns};
+use crate::record::{ActionRecord, LoadRecord, Placement, ServerUse, TrialOutcome, TrialRecord};
+
+/// Runs trials that share a load.
+///
+/// # Errors
+/// As for [`super::run_trial`].
+pub(super) fn run_together(
+    plan_hash: &str,
+    trials: &[TrialPlan],
+    placement: &Placement,
+    interrupt: &Interrupt,
+) -> Result<Vec<TrialRecord>> {
+    let began = Instant::now();
+    let steal = Steal::start();
+    let mut records: Vec<_> =
+        trials.iter().map(|trial| unfinished(plan_hash, trial, placement)).collect();
+    let outcome = carry_out(trials, placement, interrupt, &mut records);
+    for record in &mut records {
+        record.steal = steal.share();
+        record.wall_ms = began.elapsed().as_millis() as u64;
+        if let (Err(Error::Target(cause)), TrialOutcome::Complete) = (&outcome, &record.outcome) {
+            record.outcome = TrialOutcome::Failed { cause: cause.clone() };
+        }
+    }
+    match outcome {
+        Ok(()) | Err(Error::Target(_)) => Ok(records),
+        Err(other) => Err(other),
+    }
+}
+
+fn carry_out(
+    trials: &[TrialPlan],
+    placement: &Placement,
+    interrupt: &Interrupt,
+    records: &mut [TrialRecord],
+) -> Result<()> {
+    let Some(SlicesPlan { load, slicing }) = trials.first().and_then(TrialPlan::slices) else {
+        return Err(Error::Bug("a trial that shares no load".into()));
+    };
+    let mut up: Vec<(usize, Server)> = Vec::new();
+    for (place, trial) in trials.iter().enumerate() {
+        let options =
+            ServerOptions { cores: placement.server.clone(), arguments: trial.server.clone() };
+        match Server::start(&trial.arm, &options) {
+            Ok(server) => {
+                records[place].server = Some(facts(&server));
+                up.push((place, server));
+            }
+            Err(Error::Target(cause)) => records[place].outcome = TrialOutcome::Failed { cause },
+            Err(other) => return Err(other),
+        }
+    }
+    let watches: Vec<_> =
+        up.iter().map(|(_, server)| Watch::start(server.ready().pid, SAMPLE_EVERY)).collect();
+    let drivers: Vec<Driver> = up
+        .iter()
+        .map(|(place, server)| {
+            let stage = Stage { server, seed: trials[*place].seed, placement, interrupt };
+            let before = load.prepare.as_ref().map(|prepare| prepare.journey.as_str());
+            stage.driver(&load.journey, before)
+        })
+        .collect::<Result<_>>()?;
+    let meters: Vec<_> = up.iter().map(|(_, server)| || used(server)).collect();
+    let lanes: Vec<_> = drivers
+        .iter()
+        .zip(&meters)
+        .zip(&up)
+        .map(|((driver, meter), (place, _))| Lane { driver, seed: trials[*place].seed, meter })
+        .collect();
+    let alive = || up.iter().all(|(_, server)| !server.has_ended());
+    let loads = engine::interleave(&lanes, load, *slicing, alive);
+    let timelines: Vec<_> = watches.into_iter().map(Watch::stop).collect();
+    if interrupt.signal().is_some() {
+        return Err(interrupted(interrupt));
+    }
+    if matches!(loads, Err(Error::Target(_)))
+        && let Some(obituary) = up.iter_mut().find_map(|(_, server)| server.obituary())
+    {
+        return Err(Error::Target(obituary));
+    }
+    for (((place, server), load), timeline) in up.iter().zip(loads?).zip(timelines) {
+        let server = Some(server_use(server, &load)?);
+        records[*place].timeline = timeline;
+        records[*place].actions.push(ActionRecord::Load(Box::new(LoadRecord { server, ..load })));
+    }
+    Ok(())
+}
+
+/// How often a server is sampled while a load runs.
+const SAMPLE_EVERY: Duration = Duration::from_millis(250);
+
+fn used(server: &Server) -> Used {
+    let (server_ns, waited_ns) = cpu_and_wait_ns(server.ready().pid);
+    Used { server_ns, waited_ns, store_ns: store_pid(server).map_or(0, family_cpu_ns) }
+}
+
+/// What a server used in all its slices.
+fn server_use(server: &Server, load: &LoadRecord) -> Result<ServerUse> {
+    let sum = |part: fn(&crate::record::SliceRecord) -> u64| load.slices.iter().map(part).sum();
+    Ok(ServerUse {
+        interval_ns: sum(|slice| slice.ns),
+        threads: server.ready().threads as u32,
+        cpu_ns: sum(|slice| slice.server_cpu_ns),
+        waited_ns: sum(|slice| slice.server_waited_ns),
+        store_cpu_ns: store_pid(server).map(|_| sum(|slice| slice.store_cpu_ns)),
+        memory: read_memory(server)?,
+    })
+}
