@@ -16,6 +16,7 @@ pub mod engine;
 pub mod error;
 pub mod experiment;
 pub mod journey;
+pub mod limits;
 pub mod load;
 pub mod plan;
 pub mod proc;
