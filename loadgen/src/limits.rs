@@ -33,7 +33,7 @@ impl Limits {
         interim: 16,
         body_bytes: 16 << 20,
         framing_bytes: 16 << 10,
-        buffered_bytes: 24 << 20,
+        buffered_bytes: 20 << 20,
     };
 }
 

@@ -262,7 +262,7 @@ fn half_read_answers_on_many_connections_share_a_limit() {
         [format!("{OK}Content-Length: 16777216\r\n\r\n").into_bytes(), vec![b'x'; 16_000_000]];
     let url = format!("http://{}/", server(Mode::Stops(half.concat())));
     // hyper has buffers of its own, 400 KiB for a connection.
-    for (transport, connections) in [("lean", "64"), ("reqwest", "32")] {
+    for (transport, connections) in [("lean", "64"), ("reqwest", "16")] {
         let flags = ["run", &url, "--connections", connections, "--transport", transport];
         let more = ["--timeout", "60s", "--duration", "2s", "--format", "json", "--allow-debug"];
         let ended = authbench(transport, &[&flags[..], &more].concat());

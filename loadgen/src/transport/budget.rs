@@ -31,14 +31,10 @@ impl Budget {
     }
 }
 
-/// How large an answer will be here, bytes.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Extent {
-    /// It has said so.
-    Announced(usize),
-    /// More would be over a limit.
-    AtMost(usize),
-}
+/// An answer that has come to so many bytes gets room for this many at once: the largest buffers
+/// are then few, and the allocator gives them back to the system as soon as they are freed.
+const LONG: usize = 512 << 10;
+const LEAP: usize = 32 << 20;
 
 /// Bytes that one answer has of the budget; dropping it gives them back.
 #[derive(Debug)]
@@ -48,7 +44,11 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Makes room for `more` bytes of an answer of this extent.
+    /// Makes room for `more` bytes of an answer that has `most` in all.
+    ///
+    /// What is claimed follows the bytes that are there, and not the room for them: room that
+    /// nothing was written to takes no memory. So the steps in which it grows can be long, and
+    /// little is copied and freed on the way.
     ///
     /// # Errors
     /// `Over(Buffered)` when the budget does not allow it; nothing has changed then.
@@ -56,27 +56,25 @@ impl Claim {
         &mut self,
         bytes: &mut Vec<u8>,
         more: usize,
-        extent: Extent,
+        most: usize,
     ) -> Result<(), Failure> {
         let needed = bytes.len() + more;
-        if needed <= bytes.capacity() {
-            return Ok(());
+        if needed > self.bytes {
+            let wanted = (needed + needed / 4).min(most).max(needed);
+            let extra = wanted - self.bytes;
+            // Nothing else is published with the count, so it needs no ordering.
+            self.budget
+                .0
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(extra))
+                .map_err(|_| Failure::Over(Limit::Buffered))?;
+            self.bytes = wanted;
         }
-        // Growing by a factor keeps copying linear, and what is announced takes no memory before a
-        // part of it has come. Steps are longer where the end is known: less is copied and freed.
-        let wanted = match extent {
-            Extent::Announced(all) => (bytes.capacity() * 4).min(all),
-            Extent::AtMost(most) => (bytes.capacity() * 2).min(most),
-        };
-        let wanted = wanted.max(needed);
-        let extra = wanted - self.bytes;
-        // Nothing else is published with the count, so it needs no ordering.
-        self.budget
-            .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(extra))
-            .map_err(|_| Failure::Over(Limit::Buffered))?;
-        self.bytes = wanted;
-        bytes.reserve_exact(wanted - bytes.len());
+        if needed > bytes.capacity() {
+            let is_long = bytes.capacity() >= LONG;
+            let grown = bytes.capacity().saturating_mul(4).max(if is_long { LEAP } else { 0 });
+            let room = grown.min(most).max(needed);
+            bytes.reserve_exact(room - bytes.len());
+        }
         Ok(())
     }
 }

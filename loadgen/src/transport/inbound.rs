@@ -6,7 +6,7 @@
 //! be measured with it. What is gathered comes out of the [`Budget`] of all answers.
 
 use super::Failure;
-use super::budget::{Budget, Claim, Extent};
+use super::budget::{Budget, Claim};
 use super::chunks::Chunks;
 use super::http1::{self, Body, Head, Heads, Length, Part, Read, Whole, examine};
 use crate::limits::{Limit, Limits};
@@ -137,21 +137,19 @@ impl Pieces {
         Ok(pieces)
     }
 
-    /// How many bytes this answer comes to here.
-    fn extent(&self, limits: &Limits) -> Extent {
+    /// The most bytes that this answer comes to here.
+    fn most(&self, limits: &Limits) -> usize {
         match &self.at {
-            At::Head { .. } => Extent::AtMost(limits.head_bytes),
-            At::Body(head, Body::Bytes(length)) => Extent::Announced(head.ends + length),
-            At::Body(head, Body::UntilClose) => Extent::AtMost(head.ends + limits.body_bytes),
-            At::Chunks(head, _) => {
-                Extent::AtMost(head.ends + limits.body_bytes + limits.framing_bytes)
-            }
+            At::Head { .. } => limits.head_bytes,
+            At::Body(head, Body::Bytes(length)) => head.ends + length,
+            At::Body(head, Body::UntilClose) => head.ends + limits.body_bytes,
+            At::Chunks(head, _) => head.ends + limits.body_bytes + limits.framing_bytes,
         }
     }
 
     fn append(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Failure> {
-        let extent = self.extent(limits);
-        self.claim.make_room(&mut self.bytes, bytes.len(), extent)?;
+        let most = self.most(limits);
+        self.claim.make_room(&mut self.bytes, bytes.len(), most)?;
         self.bytes.extend_from_slice(examine(bytes));
         Ok(())
     }
@@ -199,11 +197,11 @@ impl Pieces {
 
     /// How many bytes are behind a body of chunks, when it is whole.
     fn take_chunks(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Failure> {
-        let extent = self.extent(limits);
+        let most = self.most(limits);
         let Self { bytes: own, claim, at } = self;
         let At::Chunks(_, chunks) = at else { return Ok(None) };
         let taken =
-            chunks.take(bytes, own, limits, |own, more| claim.make_room(own, more, extent))?;
+            chunks.take(bytes, own, limits, |own, more| claim.make_room(own, more, most))?;
         Ok(taken.map(|taken| bytes.len() - taken))
     }
 

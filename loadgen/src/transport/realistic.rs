@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::AbortHandle;
 
-use super::budget::{Claim, Extent};
+use super::budget::Claim;
 use super::inbound::Reader;
 use super::{Ended, Failure, Lean, Opening, Pacing, Peer, Transport, Until, Wire};
 use crate::journey::{Answer, Request, Script, Template, Who};
@@ -315,16 +315,13 @@ async fn exchange(
     if announced > limits.body_bytes as u64 {
         return over(Limit::Body);
     }
-    let extent = match announced {
-        0 => Extent::AtMost(limits.body_bytes),
-        _ => Extent::Announced(announced as usize),
-    };
+    let most = if announced > 0 { announced as usize } else { limits.body_bytes };
     let (mut body, mut claim) = (Vec::new(), reader.budget().claim());
     while let Some(chunk) = answer.chunk().await.map_err(|e| fault_of(&e, true))? {
         if chunk.len() > limits.body_bytes - body.len() {
             return over(Limit::Body);
         }
-        claim.make_room(&mut body, chunk.len(), extent)?;
+        claim.make_room(&mut body, chunk.len(), most)?;
         body.extend_from_slice(&chunk);
     }
     let (status, version) = (answer.status().as_u16(), answer.version());

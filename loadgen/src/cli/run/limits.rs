@@ -33,8 +33,8 @@ pub(super) struct LimitArgs {
     /// Bytes of all chunk extensions and trailers of an answer that are read
     #[arg(long, value_name = "SIZE", default_value = "16KiB")]
     max_framing: Size,
-    /// Memory for all answers that are in pieces [default: half as much again as --max-body, at
-    /// least 24MiB]
+    /// Memory for all answers that are in pieces [default: a quarter more than --max-body, at
+    /// least 20MiB]
     #[arg(long, value_name = "SIZE")]
     max_buffered: Option<Size>,
     /// How long logins and the opening of connections may take before the load
@@ -58,7 +58,7 @@ impl LimitArgs {
         let head_bytes = within(Limit::Head, self.max_head, HEAD_MOST)?;
         let body_bytes = within(Limit::Body, self.max_body, BODY_MOST)?;
         let framing_bytes = within(Limit::Framing, self.max_framing, HEAD_MOST)?;
-        let default = Limits::DEFAULT.buffered_bytes.max(body_bytes / 2 * 3) as u64;
+        let default = Limits::DEFAULT.buffered_bytes.max(body_bytes / 4 * 5) as u64;
         let buffered = self.max_buffered.unwrap_or(Size(default));
         let needed = Size((head_bytes + body_bytes + framing_bytes) as u64);
         if buffered < needed {
@@ -149,7 +149,7 @@ mod tests {
             assert!(changed.0 > changed.1, "{}", limit.flag());
         }
         let both = limits(&["--max-body", "64MiB"]).unwrap();
-        assert_eq!(both.buffered_bytes, 96 << 20, "a body over the budget could not be read");
+        assert_eq!(both.buffered_bytes, 80 << 20, "a body over the budget could not be read");
     }
 
     #[test]
