@@ -16,6 +16,7 @@ const SERVERS: &[&str] =
 /// Modules of `loadgen` and what each may import, beside itself.
 const LOADGEN: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("sanitise", &[]),
     ("units", &[]),
     ("spec", &["units", "error"]),
     ("random", &[]),
@@ -23,10 +24,10 @@ const LOADGEN: &[(&str, &[&str])] = &[
     ("plan", &["random", "load"]),
     ("journey", &["error"]),
     ("transport", &["journey"]),
-    ("record", &["plan", "error"]),
+    ("record", &["plan", "error", "sanitise"]),
     ("engine", &["error", "random", "load", "plan", "journey", "transport", "record"]),
-    ("proc", &["units", "error", "plan", "record"]),
-    ("attack", &["error", "journey", "transport", "record", "proc"]),
+    ("proc", &["units", "error", "sanitise", "plan", "record"]),
+    ("attack", &["error", "sanitise", "journey", "transport", "record", "proc"]),
     ("client", &["error", "journey"]),
     ("stats", &["random"]),
     ("experiment", &["units", "error", "random", "load", "spec", "plan", "record", "stats"]),
@@ -45,12 +46,13 @@ const LOADGEN: &[(&str, &[&str])] = &[
             "experiment",
         ],
     ),
-    ("report", &["units", "plan", "record", "stats", "experiment"]),
+    ("report", &["units", "sanitise", "plan", "record", "stats", "experiment"]),
     (
         "cli",
         &[
             "units",
             "error",
+            "sanitise",
             "spec",
             "load",
             "plan",
