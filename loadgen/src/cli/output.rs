@@ -1,8 +1,8 @@
 //! The one place that writes to stdout and stderr.
 //!
 //! It takes no text as it is: lines, pages and messages are made fit for a terminal, and JSON has
-//! an escape for every character that is not seen. A reader that goes away (`authbench ... | head`) is no error, and colour appears on a terminal
-//! only, unless `NO_COLOR` is set.
+//! an escape for every character that is not seen. A reader that goes away (`authbench ... | head`)
+//! is no error, and colour appears on a terminal only, unless `NO_COLOR` is set.
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;

@@ -91,7 +91,7 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8], form: &Form) -> Result<T, 
     }
     let broken = |e: &serde_json::Error| {
         // It quotes what it does not understand.
-        let found = sanitise::fit(&e.to_string(), sanitise::NAME);
+        let found = sanitise::fit(&e.to_string(), sanitise::REMARK);
         Fault::Broken(format!("is no result of authbench: {found}"))
     };
     let mut value: Value = serde_json::from_str(text).map_err(|e| broken(&e))?;

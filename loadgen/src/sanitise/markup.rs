@@ -17,7 +17,7 @@ pub fn markdown(text: &str) -> String {
         let rest = &text[place + 1..];
         let before = place.checked_sub(1).map(|before| text[before]);
         let is_markup = match c {
-            '|' | '*' | '`' | '[' | ']' | '\\' | '~' | '$' => true,
+            '|' | '*' | '`' | '[' | ']' | '\\' | '~' => true,
             // Between letters it is no emphasis, and most names of metrics have one there.
             '_' => !(is_word(before) && is_word(rest.first().copied())),
             ':' => rest.starts_with(&['/', '/']),
@@ -27,6 +27,8 @@ pub fn markdown(text: &str) -> String {
         match c {
             '<' => out.push_str("&lt;"),
             '&' => out.push_str("&amp;"),
+            // GitHub sets what stands between two of them as mathematics, escaped or not.
+            '$' => out.push_str("&#36;"),
             // No escape keeps GitHub from linking an address of mail, a user or an issue; an empty
             // comment does.
             '@' if is_domain(rest) || (!is_word(before) && is_word(rest.first().copied())) => {

@@ -142,7 +142,7 @@ fn markdown_stays_text() {
         ("<b>&amp;", "&lt;b>&amp;amp;"),
         ("![i](x)", "!\\[i\\](x)"),
         ("_a_ b_c __d__", "\\_a\\_ b_c \\_\\_d\\_\\_"),
-        ("~~no~~ $x$", "\\~\\~no\\~\\~ \\$x\\$"),
+        ("~~no~~ $x$", "\\~\\~no\\~\\~ &#36;x&#36;"),
         ("# a", "\\# a"),
         ("  > a", "  \\> a"),
         ("- a", "\\- a"),
@@ -237,7 +237,7 @@ proptest! {
         // Every one of these stands behind a backslash of its own.
         let mut escaped = false;
         for c in plain.chars() {
-            prop_assert!(escaped || !"|*`[]~$".contains(c), "{shown}");
+            prop_assert!(escaped || !"|*`[]~".contains(c) && c != '$', "{shown}");
             escaped = c == '\\' && !escaped;
         }
         let first = plain.trim_start().chars().next();

@@ -28,7 +28,7 @@ use crate::load::{
 use crate::plan::LoadPlan;
 use crate::proc::{self, Server, ServerOptions};
 use crate::record::{LoadRecord, write_atomically};
-use crate::sanitise::{NAME, fit};
+use crate::sanitise::{NAME, REMARK, fit};
 use crate::spec::read_text;
 use crate::units::{Rate, Span, UnitError};
 
@@ -470,7 +470,7 @@ pub(super) fn url_target(url: &str) -> Result<Target> {
         credential: None,
     };
     Ok(Target {
-        name: fit(url, NAME),
+        name: fit(url, REMARK),
         base_url: format!("{}://{authority}", uri.scheme_str().ok_or_else(refuse)?),
         users: UserPattern::default(),
         login: None,
