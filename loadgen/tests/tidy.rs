@@ -175,6 +175,17 @@ fn what_must_be_pure_reads_no_clock_and_no_file() {
 }
 
 #[test]
+fn one_file_writes_to_a_terminal() {
+    // What it writes has been made fit for one; a bar on a terminal is drawn by its own library.
+    let all = [files("loadgen/src", "rs"), files("servers/src", "rs")].concat();
+    for (path, text) in all.into_iter().filter(|(path, _)| path != "loadgen/src/cli/output.rs") {
+        for stream in ["stdout().", "stdout(),", "stderr().", "stderr(),"] {
+            assert!(!code(&text).contains(stream), "{path} writes to {stream}");
+        }
+    }
+}
+
+#[test]
 fn every_file_opens_with_a_header() {
     for (path, text) in sources() {
         let header = text.lines().take_while(|line| line.starts_with("//!")).count();

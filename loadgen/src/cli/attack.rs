@@ -15,7 +15,7 @@ use crate::attack::{self, GUESSES, Options, Standard};
 use crate::engine::Trust;
 use crate::error::{Error, Result};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
-use crate::sanitise::{Page, width};
+use crate::sanitise::{NAME, Page, fit, width};
 use crate::units::grouped;
 
 /// Columns after which text goes on in the next line.
@@ -109,7 +109,7 @@ impl Spinner {
 
     pub(super) fn say(&self, what: &str) {
         if let Some(bar) = &self.0 {
-            bar.set_message(what.to_string());
+            bar.set_message(fit(what, NAME));
             bar.tick();
         }
     }

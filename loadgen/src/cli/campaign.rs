@@ -17,7 +17,7 @@ use crate::record::{
     Attacked, Begun, CaseOutcome, Claim, Folder, Mixing, TrialOutcome, TrialRecord,
 };
 use crate::report::{Analysis, ClaimVerdict, analyse};
-use crate::sanitise::Page;
+use crate::sanitise::{NAME, Page, fit};
 use crate::spec::{Overrides, Spec};
 
 /// What `campaign` and `plan` have in common.
@@ -313,8 +313,8 @@ fn label(trial: &TrialPlan) -> String {
 impl Progress for Bar {
     fn attacks(&mut self, arm: &str, case: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_prefix(format!("[attacks] {arm}"));
-            bar.set_message(case.to_string());
+            bar.set_prefix(fit(&format!("[attacks] {arm}"), NAME));
+            bar.set_message(fit(case, NAME));
         }
     }
 
@@ -339,7 +339,8 @@ impl Progress for Bar {
 
     fn begins(&mut self, trial: &TrialPlan) {
         if let Some(bar) = &self.bar {
-            bar.set_prefix(format!("[{}/{}] {}", trial.index + 1, self.trials, label(trial)));
+            let prefix = format!("[{}/{}] {}", trial.index + 1, self.trials, label(trial));
+            bar.set_prefix(fit(&prefix, NAME));
             bar.set_message(format!("{} left", self.left()));
         }
     }

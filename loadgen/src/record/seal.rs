@@ -135,6 +135,26 @@ mod tests {
     }
 
     #[test]
+    fn what_a_file_says_is_fit_to_be_shown_and_its_data_are_whole() {
+        let mut hostile = thing(2);
+        hostile.name = format!("\u{1b}[2J\n\u{202e}{}", "x".repeat(70_000));
+        let bytes = seal(&hostile).unwrap();
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        assert_eq!(sanitise::document(&text), text, "nor does the file drive a terminal");
+        let name = read::<Thing>(&bytes, &FORM).unwrap().name;
+        assert!(name.starts_with("\\u{1b}[2J\\n\\u{202e}xxx"), "{name}");
+        assert!(sanitise::width(&name) <= sanitise::REMARK && name.ends_with(" more)"), "{name}");
+
+        let mut histogram = Histogram::new();
+        let spread = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 1_000_000_000_000;
+        (0..5_000).for_each(|n| histogram.record(spread(n)));
+        let data = String::from(histogram);
+        assert!(data.len() > sanitise::REMARK);
+        let bytes = seal(&Thing { name: data.clone(), ..thing(2) }).unwrap();
+        assert_eq!(read::<Thing>(&bytes, &FORM).unwrap().name, data);
+    }
+
+    #[test]
     fn no_prefix_and_no_changed_byte_is_taken_for_the_whole() {
         let whole = seal(&thing(2)).unwrap();
         for end in 0..whole.len() {

@@ -74,8 +74,8 @@ fn is_domain(text: &[char]) -> bool {
     label > 0 && text.get(label) == Some(&'.') && is_word(text.get(label + 1).copied())
 }
 
-/// One field of CSV that holds text: quoted as RFC 4180 says, and with `'` before what a spreadsheet
-/// would take for a formula and run. Figures are written as they are, without this.
+/// One field of CSV that holds text: quoted as RFC 4180 says, and with `'` before what a
+/// spreadsheet would take for a formula and run. Figures are written as they are, without this.
 pub fn csv(text: &str) -> String {
     let text = fit(text, super::REMARK);
     let runs = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];

@@ -65,8 +65,8 @@ fn is_unseen(c: char) -> bool {
     c.is_control() || noncharacter || UNSEEN.iter().any(|range| range.contains(&c))
 }
 
-/// The text in one line, with an escape such as `\n` or `\u{1b}` in place of every character that is
-/// not seen.
+/// The text in one line, with an escape such as `\n` or `\u{1b}` in place of every character that
+/// is not seen.
 pub fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, is_unseen)
 }

@@ -1,8 +1,8 @@
 //! Text for a terminal: lines and tables for stdout, messages for stderr.
 //!
-//! A [`Page`] takes whole lines only, so a line feed in what comes from outside cannot begin another
-//! one. A message may have several lines (a quotation of a file, the last words of a child); those
-//! after the first are set in, so that none of them passes for a message of its own.
+//! A [`Page`] takes whole lines only, so a line feed in what comes from outside cannot begin
+//! another one. A message may have several lines (a quotation of a file, the last words of a
+//! child); those after the first are set in, so that none passes for a message of its own.
 
 use std::fmt;
 use std::ops::{Deref, Range};
@@ -11,7 +11,9 @@ use super::{CELL, LINE, fit, padded, right_aligned, width};
 
 /// Lines of a message; a screen has 24.
 const MESSAGE_LINES: usize = 24;
-/// Columns of the lines of a message after the first.
+/// Columns of its first line. An error may list every metric, and then say what was found.
+const FIRST_LINE: usize = 2 * LINE;
+/// Columns of its further lines.
 const FURTHER_LINE: usize = 400;
 /// How they are set in.
 const INDENT: &str = "  ";
@@ -71,7 +73,7 @@ pub fn message(text: &str) -> String {
     let lines: Vec<&str> = text.trim_end().split('\n').collect();
     let whole = lines.len() <= MESSAGE_LINES;
     let shown = if whole { lines.len() } else { MESSAGE_LINES - 1 };
-    let mut out = fit(lines[0], LINE);
+    let mut out = fit(lines[0], FIRST_LINE);
     for line in &lines[1..shown] {
         let indent = if line.is_empty() || line.starts_with(INDENT) { "" } else { INDENT };
         out.push('\n');

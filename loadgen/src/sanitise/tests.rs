@@ -223,6 +223,7 @@ proptest! {
             prop_assert!(line.is_empty() || line.starts_with("  "), "{line}");
             prop_assert!(width(line) <= LINE);
         }
+        prop_assert!(width(shown.lines().next().unwrap_or_default()) <= 2 * LINE);
         prop_assert_eq!(message(&shown), shown.clone());
     }
 
