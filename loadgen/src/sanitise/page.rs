@@ -73,11 +73,16 @@ pub fn message(text: &str) -> String {
     let lines: Vec<&str> = text.trim_end().split('\n').collect();
     let whole = lines.len() <= MESSAGE_LINES;
     let shown = if whole { lines.len() } else { MESSAGE_LINES - 1 };
+    let further = &lines[1..shown];
+    // All or none of them: a quotation points at columns of the line above.
+    let are_set_in = further.iter().all(|line| line.is_empty() || line.starts_with(INDENT));
+    let indent = if are_set_in { "" } else { INDENT };
     let mut out = fit(lines[0], FIRST_LINE);
-    for line in &lines[1..shown] {
-        let indent = if line.is_empty() || line.starts_with(INDENT) { "" } else { INDENT };
+    for line in further {
         out.push('\n');
-        out.push_str(&fit(&format!("{indent}{line}"), FURTHER_LINE));
+        if !line.is_empty() {
+            out.push_str(&fit(&format!("{indent}{line}"), FURTHER_LINE));
+        }
     }
     if !whole {
         out.push_str(&format!("\n{INDENT}… ({} more lines)", lines.len() - shown));

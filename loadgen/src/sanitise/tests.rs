@@ -129,7 +129,8 @@ fn no_cell_of_a_table_begins_a_row_or_fills_a_screen() {
 #[test]
 fn further_lines_of_a_message_are_set_in() {
     let shown = message("f.toml: no\n  |\n1 | x\nerror: forged\u{1b}[A\n\nlast\n");
-    assert_eq!(shown, "f.toml: no\n  |\n  1 | x\n  error: forged\\u{1b}[A\n\n  last");
+    assert_eq!(shown, "f.toml: no\n    |\n  1 | x\n  error: forged\\u{1b}[A\n\n  last");
+    assert_eq!(message("it ended:\n  one\n  two"), "it ended:\n  one\n  two");
     let long = message(&"line\n".repeat(100));
     assert_eq!(long.lines().count(), 24);
     assert!(long.ends_with("… (77 more lines)"), "{long}");
