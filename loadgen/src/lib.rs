@@ -22,6 +22,7 @@ pub mod proc;
 pub mod random;
 pub mod record;
 pub mod report;
+pub mod sanitise;
 pub mod spec;
 pub mod stats;
 pub mod transport;

@@ -15,6 +15,7 @@ use super::{Options, Standard};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::{Extract, FIELD_END, Mismatch, Script, Who, field};
 use crate::proc::Fleet;
+use crate::sanitise::{NAME, fit};
 
 /// Stands for the credential where a request is written before it is known.
 const MARK: &[u8] = b"authbench-credential-goes-here";
@@ -395,7 +396,7 @@ impl<'a> Attacker<'a> {
         let nobody = (self.anonymous.status == reply.status)
             .then(|| pointer.find(&self.anonymous.body))
             .flatten();
-        (nobody.as_ref() != Some(&found)).then(|| String::from_utf8_lossy(&found).into_owned())
+        (nobody.as_ref() != Some(&found)).then(|| fit(&String::from_utf8_lossy(&found), NAME))
     }
 
     /// Whether it is the right answer for A.

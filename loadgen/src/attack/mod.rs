@@ -22,6 +22,7 @@ use servers::contract::Target;
 use crate::error::{Error, Interrupt, Result};
 use crate::proc::{Fleet, Kept};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
+use crate::sanitise::{REMARK, fit};
 use crate::transport::Trust;
 use attacker::Attacker;
 use cases::{Row, suite};
@@ -141,7 +142,7 @@ fn carry_out(attacker: &mut Attacker<'_>, row: &Row) -> Result<CaseRecord> {
         id: row.id.into(),
         what: row.what.into(),
         expected: row.expected.text(attacker.options.standard).into(),
-        found: finding.found,
+        found: fit(&finding.found, REMARK),
         outcome: finding.outcome,
     })
 }

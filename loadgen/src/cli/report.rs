@@ -81,7 +81,7 @@ fn save(
 ) -> Result<Vec<PathBuf>> {
     let mut written = Vec::new();
     for format in FORMATS.iter().filter(|format| wanted(format)) {
-        folder.write_text(format.file, &(format.render)(analysis))?;
+        folder.write_text(format.file, &format.render(analysis))?;
         written.push(folder.root().join(format.file));
     }
     Ok(written)

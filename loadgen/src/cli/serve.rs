@@ -165,7 +165,7 @@ pub(super) fn share(args: &ShareArgs) -> Result<()> {
         };
         let text = serde_json::to_string(&line)
             .map_err(|e| Error::Bug(format!("the line cannot be written: {e}")))?;
-        output::line(&text)?;
+        output::json(&text)?;
         stopped().await;
         Ok(())
     })
@@ -243,7 +243,7 @@ fn announce(ready: &ReadyLine) {
     let line = serde_json::to_string(ready)
         .map_err(|e| Error::Bug(format!("the ready line cannot be written: {e}")));
     // The server serves whether or not anyone hears of it.
-    if let Err(error) = line.and_then(|line| output::line(&line)) {
+    if let Err(error) = line.and_then(|line| output::json(&line)) {
         output::error(&error.to_string());
     }
 }

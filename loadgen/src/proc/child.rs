@@ -9,6 +9,7 @@ use servers::contract::{AdminStats, CONTRACT_VERSION, ReadyLine};
 
 use super::process::Process;
 use crate::error::{Error, Result};
+use crate::sanitise::{NAME, fit};
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
 const ADMIN_WITHIN: Duration = Duration::from_secs(5);
@@ -42,7 +43,7 @@ impl Server {
         arguments.extend_from_slice(&options.arguments);
         let read = |text: &str| {
             let ready: ReadyLine = serde_json::from_str(text)
-                .map_err(|e| format!("its ready line `{text}` is none: {e}"))?;
+                .map_err(|e| format!("invalid ready line `{}`: {e}", fit(text, NAME)))?;
             if ready.authbench != CONTRACT_VERSION {
                 return Err("it speaks another version of the contract".into());
             }

@@ -16,6 +16,7 @@ use super::child::{Server, ServerOptions, on_cores};
 use super::process::Process;
 use super::usage::{family, family_cpu_ns};
 use crate::error::{Error, Result};
+use crate::sanitise::{NAME, fit};
 
 /// A store's server may have to be made before it is started.
 const SHARED_WITHIN: Duration = Duration::from_secs(30);
@@ -60,7 +61,7 @@ impl Fleet {
         arguments.extend(on_cores(cores));
         let read = |text: &str| {
             let shared: SharedLine = serde_json::from_str(text)
-                .map_err(|e| format!("its line `{text}` is none: {e}"))?;
+                .map_err(|e| format!("invalid line `{}`: {e}", fit(text, NAME)))?;
             if shared.authbench != CONTRACT_VERSION {
                 return Err("it speaks another version of the contract".into());
             }

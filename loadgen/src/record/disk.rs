@@ -17,6 +17,7 @@ use super::seal::{Fault, Form, read, seal};
 use super::{ATTACKS_SCHEMA, AttackRecord, Host, RECORD_SCHEMA, TrialRecord};
 use crate::error::{Error, Result};
 use crate::plan::{PLAN_SCHEMA, Plan};
+use crate::sanitise;
 
 /// Records and hosts: those of schema 1 had no checksum.
 const SEALED: Form = Form { known: 1..=RECORD_SCHEMA, sealed_from: 2 };
@@ -183,10 +184,9 @@ impl Folder {
 
     pub(super) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
         let path = self.root.join(name);
-        let mut bytes = serde_json::to_vec_pretty(value)
+        let text = serde_json::to_string_pretty(value)
             .map_err(|e| Error::Bug(format!("{}: {e}", path.display())))?;
-        bytes.push(b'\n');
-        write_atomically(&path, &bytes)
+        write_atomically(&path, format!("{}\n", sanitise::json(&text)).as_bytes())
     }
 
     pub(super) fn write_sealed(&self, name: &str, value: &impl Serialize) -> Result<()> {

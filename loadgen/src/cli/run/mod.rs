@@ -28,6 +28,7 @@ use crate::load::{
 use crate::plan::LoadPlan;
 use crate::proc::{self, Server, ServerOptions};
 use crate::record::{LoadRecord, write_atomically};
+use crate::sanitise::{NAME, REMARK, fit};
 use crate::spec::read_text;
 use crate::units::{Rate, Span, UnitError};
 
@@ -207,7 +208,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         let nothing = serde_json::json!({
             "target": target.name, "aborted": true, "requests": 0, "error": error.to_string(),
         });
-        output::line(&format!("{nothing:#}"))?;
+        output::json(&format!("{nothing:#}"))?;
     }
     let load = load?;
     let summary = Summary::new(&target.name, &plan, &load);
@@ -443,8 +444,11 @@ impl RunArgs {
 /// The server that a file describes.
 pub(super) fn target_file(path: &Path) -> Result<Target> {
     let text = read_text(path)?;
-    toml::from_str(&text)
-        .map_err(|e| Error::Config(format!("{}: {}", path.display(), e.to_string().trim_end())))
+    let mut target: Target = toml::from_str(&text)
+        .map_err(|e| Error::Config(format!("{}: {}", path.display(), e.to_string().trim_end())))?;
+    // The name is shown and never sent; everything else goes to the server as it is.
+    target.name = fit(&target.name, NAME);
+    Ok(target)
 }
 
 /// A target that needs no login: one path, of which the status alone is checked.
@@ -466,7 +470,7 @@ pub(super) fn url_target(url: &str) -> Result<Target> {
         credential: None,
     };
     Ok(Target {
-        name: url.into(),
+        name: fit(url, REMARK),
         base_url: format!("{}://{authority}", uri.scheme_str().ok_or_else(refuse)?),
         users: UserPattern::default(),
         login: None,
@@ -483,11 +487,11 @@ pub(super) fn url_target(url: &str) -> Result<Target> {
 
 fn print(summary: &Summary, format: Format) -> Result<()> {
     match format {
-        Format::Text => output::raw(&summary.text()),
+        Format::Text => output::page(&summary.text()),
         Format::Json => {
             let text = serde_json::to_string_pretty(summary)
                 .map_err(|e| Error::Bug(format!("the figures cannot be written: {e}")))?;
-            output::line(&text)
+            output::json(&text)
         }
     }
 }
