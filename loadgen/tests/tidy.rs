@@ -16,14 +16,15 @@ const SERVERS: &[&str] =
 /// Modules of `loadgen` and what each may import, beside itself.
 const LOADGEN: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("files", &["error"]),
     ("units", &[]),
-    ("spec", &["units", "error"]),
+    ("spec", &["units", "error", "files"]),
     ("random", &[]),
     ("load", &["random"]),
     ("plan", &["random", "load"]),
     ("journey", &["error"]),
-    ("transport", &["journey"]),
-    ("record", &["plan", "error"]),
+    ("transport", &["error", "files", "journey"]),
+    ("record", &["plan", "error", "files"]),
     ("engine", &["error", "random", "load", "plan", "journey", "transport", "record"]),
     ("proc", &["units", "error", "plan", "record"]),
     ("attack", &["error", "journey", "transport", "record", "proc"]),
@@ -51,6 +52,7 @@ const LOADGEN: &[(&str, &[&str])] = &[
         &[
             "units",
             "error",
+            "files",
             "spec",
             "load",
             "plan",

@@ -387,7 +387,7 @@ fn check_store_url(info: &ArmInfo, url: Option<&str>) -> Result<(), ServeError> 
     // Not the rest of it: a URL may hold a password, and what is no URL may be one.
     let found = match url.split_once("://") {
         Some((scheme, _)) => format!("`{scheme}://...`"),
-        None if scheme == "sqlite" => format!("`{url}`"),
+        None if scheme == "sqlite" => "`sqlite:...`".into(),
         None => "something that is no URL".into(),
     };
     Err(ServeError::Option { option: "store_url", expected, found })
