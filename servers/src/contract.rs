@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 /// Version of the ready line and of [`AdminStats`]; a reader refuses one it does not know.
 pub const CONTRACT_VERSION: u32 = 1;
 
-/// The environment variable that tells `authbench serve` where its store is. It may hold a password,
-/// so no process that is started here may inherit it.
+/// The environment variable that tells `authbench serve` where its store is. It may hold a
+/// password, so no process that is started here may inherit it.
 pub const STORE_URL_VARIABLE: &str = "AUTHBENCH_STORE_URL";
 
 /// The one line of JSON that a started server prints on stdout.

@@ -54,13 +54,15 @@ pub(super) struct ServeArgs {
     /// File with a key that was in use before, whose credentials stay good; may be repeated
     #[arg(long, value_name = "FILE")]
     previous_key_file: Vec<PathBuf>,
-    /// Use the store at this URL, without a password in it: sqlite:PATH, redis://HOST:PORT[/DATABASE]
-    /// or postgres://USER@HOST[:PORT]/DB [default: a store of this server's own]
+    /// Use the store at this URL, which holds no password: sqlite:PATH,
+    /// redis://HOST:PORT[/DATABASE] or postgres://USER@HOST[:PORT]/DB
+    /// [default: a store of this server's own]
     ///
-    /// A password does not belong on a command line, which every user of this machine can read. Put a
-    /// URL that holds one (redis://[USER]:PASSWORD@HOST:PORT, postgres://USER:PASSWORD@HOST/DB) into
-    /// a file and name it with --store-url-file, or into the environment variable
-    /// AUTHBENCH_STORE_URL, which counts where neither flag is given and the arm has such a store.
+    /// A password does not belong on a command line, which every user of this machine can read.
+    /// Put a URL that holds one (redis://[USER]:PASSWORD@HOST:PORT,
+    /// postgres://USER:PASSWORD@HOST/DB) into a file and name it with --store-url-file, or into
+    /// the environment variable AUTHBENCH_STORE_URL, which counts where neither flag is given and
+    /// the arm has such a store.
     #[arg(long, value_name = "URL", conflicts_with = "store_url_file")]
     store_url: Option<String>,
     /// Use the store whose URL, password included, is in this file; its mode should be 0600

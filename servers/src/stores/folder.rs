@@ -1,7 +1,7 @@
 //! A temporary folder that goes with its owner, or with the next run where its owner was killed.
 //!
 //! ```text
-//! authbench-XXXXXX/        0700, always this user's
+//! authbench-RANDOM/        0700, always this user's
 //!     lock                 0600, locked by everybody who uses the folder
 //!     home/                0700, handed over last where a store runs as another user
 //! ```
