@@ -15,6 +15,7 @@ pub mod client;
 pub mod engine;
 pub mod error;
 pub mod experiment;
+pub mod files;
 pub mod journey;
 pub mod load;
 pub mod plan;

@@ -17,14 +17,15 @@ const SERVERS: &[&str] =
 const LOADGEN: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("sanitise", &[]),
+    ("files", &["error"]),
     ("units", &[]),
-    ("spec", &["units", "error"]),
+    ("spec", &["units", "error", "files"]),
     ("random", &[]),
     ("load", &["random"]),
     ("plan", &["random", "load"]),
     ("journey", &["error"]),
-    ("transport", &["journey"]),
-    ("record", &["plan", "error", "sanitise"]),
+    ("transport", &["error", "files", "journey"]),
+    ("record", &["plan", "error", "files", "sanitise"]),
     ("engine", &["error", "random", "load", "plan", "journey", "transport", "record"]),
     ("proc", &["units", "error", "sanitise", "plan", "record"]),
     ("attack", &["error", "sanitise", "journey", "transport", "record", "proc"]),
@@ -53,6 +54,7 @@ const LOADGEN: &[(&str, &[&str])] = &[
             "units",
             "error",
             "sanitise",
+            "files",
             "spec",
             "load",
             "plan",
@@ -171,6 +173,19 @@ fn what_must_be_pure_reads_no_clock_and_no_file() {
                 assert!(!code(&text).contains(word), "{path} uses {word}");
             }
         }
+    }
+}
+
+/// What `proc` and `engine` open is the kernel's.
+#[test]
+fn files_are_opened_in_one_place() {
+    for (path, text) in files("loadgen/src", "rs").into_iter().filter(|(path, _)| !is_test(path)) {
+        let (module, code) = (module_of(&path), code(&text));
+        for call in ["fs::write", "File::open", "File::create", "OpenOptions", "tempfile"] {
+            assert!(module == "files" || !code.contains(call), "{path} uses {call}, not `files`");
+        }
+        let exempt = ["files", "proc", "engine"].contains(&module);
+        assert!(exempt || !code.contains("fs::read"), "{path} reads by itself, not by `files`");
     }
 }
 

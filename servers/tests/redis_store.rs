@@ -333,9 +333,11 @@ async fn a_redis_of_its_own_is_told_and_goes_with_the_store() {
     let process = open.store.clone().unwrap();
     assert!(process.name.starts_with("redis ") && open.notes[1].contains(&process.name[6..]));
     let command = std::fs::read_to_string(format!("/proc/{}/cmdline", process.pid)).unwrap();
-    let password = process.url.split([':', '@']).nth(2).unwrap();
+    let url = process.url.secret();
+    let password = url.split([':', '@']).nth(2).unwrap();
     assert!(password.len() == 32 && !command.contains(password), "{command}");
-    let wrong = process.url.replace(password, "wrong");
+    assert!(!format!("{process:?}").contains(password));
+    let wrong = url.replace(password, "wrong");
     for (url, expected) in [
         (wrong.as_str(), "authentication failed"),
         ("redis://127.0.0.1:1", "the store `redis` could not be reached"),

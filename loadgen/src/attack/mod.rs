@@ -99,8 +99,8 @@ pub fn arm(
     let target = &server.ready().target;
     let key = {
         let seen = Attacker::new(target, None, options, interrupt)?;
-        match (&seen.token, fleet.key()?) {
-            (Some(token), Some(file)) => Key::of_token(seen.form, token, &file)?,
+        match (&seen.token, fleet.key()) {
+            (Some(token), Some(key)) => Key::of_token(seen.form, token, key)?,
             _ => None,
         }
     };

@@ -72,8 +72,11 @@ fn carry_out(
         record.actions.push(ActionRecord::Drill(Box::new(did)));
         return Ok(());
     }
-    let options =
-        ServerOptions { cores: placement.server.clone(), arguments: trial.server.clone() };
+    let options = ServerOptions {
+        cores: placement.server.clone(),
+        arguments: trial.server.clone(),
+        ..ServerOptions::default()
+    };
     let mut server = Server::start(&trial.arm, &options)?;
     let ready = server.ready();
     record.server = Some(ServerFacts {

@@ -113,7 +113,7 @@ impl Driver {
     /// What connections are opened with; `None` for plain ones.
     fn tls(&self, protocols: &[&str]) -> Result<Option<Tls>> {
         let tls = || Tls::new(&self.script, &self.trust, protocols);
-        self.script.tls.then(tls).transpose().map_err(|e| Error::Config(e.to_string()))
+        Ok(self.script.tls.then(tls).transpose()?)
     }
 
     /// What makes the lean transport of a worker.

@@ -388,8 +388,13 @@ fn check_store_url(info: &ArmInfo, url: Option<&str>) -> Result<(), ServeError> 
     }
     let expected =
         place.map_or("left out for a store without a place of its own", |place| place.url);
-    // Not the rest of it: a URL may hold a password.
-    Err(ServeError::Option { option: "store_url", expected, found: format!("`{scheme}:...`") })
+    // Not the rest of it: a URL may hold a password, and what is no URL may be one.
+    let found = match url.split_once("://") {
+        Some((scheme, _)) => format!("`{scheme}://...`"),
+        None if scheme == "sqlite" => "`sqlite:...`".into(),
+        None => "something that is no URL".into(),
+    };
+    Err(ServeError::Option { option: "store_url", expected, found })
 }
 
 macro_rules! registry {
