@@ -64,7 +64,7 @@ pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     response
 }
 
-pub(super) fn error(status: StatusCode, error: &'static str) -> Response {
+pub(crate) fn error(status: StatusCode, error: &'static str) -> Response {
     json(status, &Problem { error })
 }
 

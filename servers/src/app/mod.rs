@@ -26,7 +26,7 @@ use crate::schemes::{self, Credential, Scheme, SchemeOptions, Visitor};
 use crate::stores::Upkeep;
 use crate::users::{PasswordHash, Users};
 
-mod answer;
+pub(crate) mod answer;
 mod body;
 mod handlers;
 

@@ -10,6 +10,7 @@
 
 pub mod postgres;
 pub mod redis;
+pub mod socket;
 
 use std::io::Write as _;
 use std::sync::LazyLock;
@@ -147,11 +148,13 @@ pub fn is_here(store: &str) -> bool {
     let (name, package) = (program.name, program.package);
     let required = std::env::var_os("AUTHBENCH_REQUIRE_STORES").is_some();
     assert!(!required, "{store}: no `{name}`; install {package}");
-    let _ = writeln!(
-        std::io::stderr(),
-        "skipped: the store {store}, because `{name}` is missing (package {package})"
-    );
+    skipped(&format!("the store {store}, because `{name}` is missing (package {package})"));
     false
+}
+
+/// Says past the test harness what is passed over, and why.
+pub fn skipped(what: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {what}");
 }
 
 /// Every arm that there is here, each opened anew.
