@@ -29,6 +29,7 @@ use crate::users::{PasswordHash, Users};
 pub(crate) mod answer;
 mod body;
 mod handlers;
+mod origin;
 
 pub use body::{BODY_BYTES_MAX, BODY_TIME_MAX};
 

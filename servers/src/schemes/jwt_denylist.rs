@@ -29,8 +29,8 @@ use super::claims::{Verified, token_id};
 use super::credential::bearer;
 use super::jwt::SignedTokens;
 use super::{
-    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revocation, Revoked,
-    Scheme, SchemeOptions, jwt_hs256,
+    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revoked, Scheme,
+    SchemeOptions, jwt_hs256,
 };
 use crate::cart::Cart;
 use crate::clock::Timestamp;
@@ -168,20 +168,19 @@ impl<D: Denials> Scheme for RevocableTokens<D> {
         Ok(CartAnswer { cart, reissued: Some(Issued::Token(new)) })
     }
 
-    async fn logout(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+    async fn logout(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         let (token, id) = self.verified(headers)?;
-        let revoked = Revoked::Counted(self.deny(&token, id).await?);
-        Ok(Revocation { revoked, cookie: None })
+        Ok(Revoked::Counted(self.deny(&token, id).await?))
     }
 
-    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         let (token, _) = self.verified(headers)?;
         let profile = self.tokens.profile();
         let now = self.now();
         // Issued at the end of this second by a clock that is ahead by the leeway: the last one.
         let until = now.plus(profile.ttl).plus(profile.leeway * 2);
         self.denied.deny_all(token.user.id, until, now).await?;
-        Ok(Revocation { revoked: Revoked::All, cookie: None })
+        Ok(Revoked::All)
     }
 
     fn upkeep(&self) -> Option<Arc<dyn Upkeep>> {

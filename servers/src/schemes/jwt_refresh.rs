@@ -26,8 +26,8 @@ use super::claims::{Verified, token_id};
 use super::credential::bearer;
 use super::jwt::SignedTokens;
 use super::{
-    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revocation, Revoked,
-    Scheme, SchemeOptions, Token, jwt_hs256,
+    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revoked, Scheme,
+    SchemeOptions, Token, jwt_hs256,
 };
 use crate::cart::Cart;
 use crate::clock::Timestamp;
@@ -293,16 +293,16 @@ impl<St: RefreshStore> Scheme for RefreshedTokens<St> {
         }
     }
 
-    async fn logout(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+    async fn logout(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         let (_, family) = self.verified(headers)?;
         let ended = self.families.end(family).await?.into();
-        Ok(Revocation { revoked: Revoked::RefreshSessions(ended), cookie: None })
+        Ok(Revoked::RefreshSessions(ended))
     }
 
-    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         let (token, _) = self.verified(headers)?;
         let ended = self.families.end_all_of_user(token.user.id).await?;
-        Ok(Revocation { revoked: Revoked::RefreshSessions(ended), cookie: None })
+        Ok(Revoked::RefreshSessions(ended))
     }
 
     fn upkeep(&self) -> Option<Arc<dyn Upkeep>> {
