@@ -287,9 +287,15 @@ async fn hashing_does_not_stall_the_requests_of_others() {
         assert_eq!(status(&server.send(get("/healthz")).await), "200");
         reads += 1;
     }
+    let mut done = 0;
     for login in logins {
-        assert_eq!(status(&login.await.unwrap()), "200");
+        match status(&login.await.unwrap()) {
+            "200" => done += 1,
+            // On a slow machine the last ones wait for longer than a login may.
+            other => assert_eq!(other, "503"),
+        }
     }
+    assert!(done >= 1, "nobody got in");
     assert!(reads > 8, "{reads} reads during 8 logins");
     let wrong = login(7).replace("password-7", "password-8");
     let unknown = login(7).replace("user-7", "user-x");
@@ -297,6 +303,46 @@ async fn hashing_does_not_stall_the_requests_of_others() {
     assert_eq!(status(&wrong), "401");
     assert_eq!(wrong.split("\r\n\r\n").nth(1), unknown.split("\r\n\r\n").nth(1));
     let stats = serde_json::to_value(server.stats().await).unwrap();
-    assert_eq!(stats["live_sessions"], json!(8));
+    assert_eq!(stats["live_sessions"], json!(done));
+    server.stop().await;
+}
+
+/// A flood of logins costs those who are logged in nothing, and whoever comes with it an answer and
+/// not a wait: the queue is full, so they are told to come later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_logins_is_answered_and_starves_nobody() {
+    const LOGINS: usize = 200;
+    let options = ServeOptions {
+        password_hash: servers::PasswordHash::Argon2id,
+        ..ServeOptions::new("session@memory")
+    };
+    let server = Server::start(options).await;
+    let address = server.line.address;
+    let flood: Vec<_> = (0..LOGINS).map(|_| tokio::spawn(exchange(address, login(7)))).collect();
+    let (mut reads, mut honest) = (0, Vec::new());
+    while !flood.iter().all(JoinHandle::is_finished) {
+        assert_eq!(status(&server.send(get("/healthz")).await), "200");
+        reads += 1;
+        if reads % 100 == 1 {
+            honest.push(tokio::spawn(exchange(address, login(8))));
+        }
+    }
+    let (mut done, mut later) = (0, 0);
+    for login in flood.into_iter().chain(honest) {
+        let answer = login.await.unwrap();
+        match status(&answer) {
+            "200" => done += 1,
+            "503" => {
+                assert!(answer.contains("retry-after: 1"), "{answer}");
+                assert!(answer.ends_with(r#"{"error":"unavailable"}"#), "{answer}");
+                later += 1;
+            }
+            _ => panic!("{answer}"),
+        }
+    }
+    assert!(done >= 1 && later >= 1 && reads >= 1, "{done} done, {later} later, {reads} reads");
+    assert_eq!(status(&server.send(login(8)).await), "200", "after the flood");
+    let stats = server.stats().await;
+    assert_eq!((stats.live_sessions, stats.panics), (Some(done + 1), 0));
     server.stop().await;
 }

@@ -24,7 +24,7 @@ use crate::contract::{
 use crate::error::ServeError;
 use crate::schemes::{CookieSecurity, SchemeOptions};
 use crate::stores::Upkeep;
-use crate::users::PasswordHash;
+use crate::users::{LOGIN_WAIT_MAX, LOGINS_WAITING_MAX, PasswordHash};
 
 mod accept;
 mod admin;
@@ -245,8 +245,13 @@ fn ready_line(
         PasswordHash::Derived => {
             "Passwords are checked against a digest, which is no way to store real ones.".into()
         }
-        PasswordHash::Argon2id => "Every login costs one argon2id evaluation.".into(),
+        PasswordHash::Argon2id => format!(
+            "Every login costs one argon2id evaluation; {LOGINS_WAITING_MAX} may wait for theirs, \
+             {} s at most, and others are answered with 503.",
+            LOGIN_WAIT_MAX.as_secs()
+        ),
     });
+    notes.push("How often somebody may try to log in is not limited.".into());
     ReadyLine {
         authbench: CONTRACT_VERSION,
         arm: options.arm.clone(),
