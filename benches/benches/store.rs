@@ -40,7 +40,7 @@ use servers::stores::memory::MemoryStore;
 use servers::stores::mutex::MutexStore;
 use servers::stores::postgres::PostgresStore;
 use servers::stores::postgres::pool::Patience;
-use servers::stores::redis::RedisStore;
+use servers::stores::redis::{RedisStore, Space};
 use servers::stores::sqlite::SqliteStore;
 use servers::stores::tower::TowerStore;
 use servers::stores::{SessionId, SessionStore, missing_program};
@@ -200,7 +200,9 @@ fn redis(group: &mut BenchmarkGroup<'_, WallTime>, level: u32) {
         return;
     }
     let runtime = runtime();
-    let store = runtime.block_on(RedisStore::open(None, None)).expect("a Redis of its own");
+    let store = runtime
+        .block_on(RedisStore::open(Space::Sessions, None, None))
+        .expect("a Redis of its own");
     let store = Arc::new(store);
     let ids = elsewhere(group, &runtime, &store, level);
     // The same limits of time as the store's: a timer is part of such a connection.

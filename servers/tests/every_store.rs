@@ -22,7 +22,7 @@ use servers::stores::cached::Cached;
 use servers::stores::memory::MemoryStore;
 use servers::stores::mutex::MutexStore;
 use servers::stores::postgres::PostgresStore;
-use servers::stores::redis::RedisStore;
+use servers::stores::redis::{RedisStore, Space};
 use servers::stores::sqlite::SqliteStore;
 use servers::stores::tower::TowerStore;
 use servers::stores::{Session, SessionData, SessionId, SessionStore};
@@ -80,7 +80,7 @@ every_store! {
     tower: TowerStore, 256, TowerStore::new;
     // Fewer cases, because every write of each waits for the disk.
     sqlite: SqliteStore, 24, |idle| SqliteStore::open(None, idle).unwrap();
-    redis: RedisStore, 48, |idle| RedisStore::at(&common::empty_redis().unwrap(), idle).unwrap();
+    redis: RedisStore, 48, |idle| RedisStore::at(Space::Sessions, &common::empty_redis().unwrap(), idle).unwrap();
     postgres: PostgresStore, 24, common::postgres::open;
 }
 

@@ -75,9 +75,9 @@ pub struct RevocableTokens<D> {
 /// Opens `jwt-denylist@memory`, with a random key unless one is given.
 ///
 /// # Errors
-/// [`ServeError::ShortKey`], [`ServeError::Entropy`].
+/// [`ServeError::ShortKey`], [`ServeError::Key`], [`ServeError::Entropy`].
 pub async fn open_memory(options: &SchemeOptions) -> Result<RevocableTokens<Denylist>, ServeError> {
-    RevocableTokens::new(Denylist::default(), options)
+    Ok(RevocableTokens::new(tokens(MEMORY.arm, options)?, Denylist::default()))
 }
 
 /// Opens `jwt-denylist@redis`, over the Redis of the URL or one that is started for it.
@@ -87,14 +87,19 @@ pub async fn open_memory(options: &SchemeOptions) -> Result<RevocableTokens<Deny
 pub async fn open_redis(
     options: &SchemeOptions,
 ) -> Result<RevocableTokens<SharedDenylist>, ServeError> {
+    let tokens = tokens(REDIS.arm, options)?;
     let url = options.store_url.as_deref();
-    RevocableTokens::new(SharedDenylist::open(url, options.clock.clone()).await?, options)
+    Ok(RevocableTokens::new(tokens, SharedDenylist::open(url, options.clock.clone()).await?))
+}
+
+/// The tokens of this arm. A wrong key is found before a store is opened or started.
+fn tokens(arm: &'static str, options: &SchemeOptions) -> Result<SignedTokens, ServeError> {
+    SignedTokens::open(arm, &jwt_hs256::KIND, options)
 }
 
 impl<D: Denials> RevocableTokens<D> {
-    fn new(denied: D, options: &SchemeOptions) -> Result<Self, ServeError> {
-        let tokens = SignedTokens::open(&jwt_hs256::KIND, options)?;
-        Ok(Self { tokens, denied: Arc::new(denied) })
+    fn new(tokens: SignedTokens, denied: D) -> Self {
+        Self { tokens, denied: Arc::new(denied) }
     }
 
     fn now(&self) -> Timestamp {

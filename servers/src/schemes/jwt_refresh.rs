@@ -95,33 +95,44 @@ pub struct RefreshedTokens<St> {
 /// Opens `jwt-refresh@memory`, with a random key unless one is given.
 ///
 /// # Errors
-/// [`ServeError::ShortKey`], [`ServeError::Entropy`].
+/// [`ServeError::ShortKey`], [`ServeError::Key`], [`ServeError::Entropy`].
 pub async fn open_memory(
     options: &SchemeOptions,
 ) -> Result<RefreshedTokens<RefreshMemory>, ServeError> {
-    RefreshedTokens::new(RefreshMemory::default(), options)
+    RefreshedTokens::new(MEMORY.arm, RefreshMemory::default(), options)
 }
 
 /// Opens `jwt-refresh@redis`, in the Redis of the URL or in one that is started for it.
 ///
 /// # Errors
-/// [`ServeError::ShortKey`], [`ServeError::Entropy`], and those of [`RefreshRedis::open`].
+/// [`ServeError::ShortKey`], [`ServeError::Key`], [`ServeError::Entropy`], and those of
+/// [`RefreshRedis::open`].
 pub async fn open_redis(
     options: &SchemeOptions,
 ) -> Result<RefreshedTokens<Bounded<RefreshRedis>>, ServeError> {
+    let tokens = access_tokens(REDIS.arm, options)?;
     let store = RefreshRedis::open(options.store_url.as_deref(), options.clock.clone()).await?;
-    RefreshedTokens::new(Bounded::new(store), options)
+    Ok(RefreshedTokens::over(tokens, Bounded::new(store), options))
 }
 
 /// Opens `jwt-refresh@postgres`, at the URL or in a PostgreSQL of its own.
 ///
 /// # Errors
-/// [`ServeError::ShortKey`], [`ServeError::Entropy`], and those of [`RefreshPostgres::open`].
+/// [`ServeError::ShortKey`], [`ServeError::Key`], [`ServeError::Entropy`], and those of
+/// [`RefreshPostgres::open`].
 pub async fn open_postgres(
     options: &SchemeOptions,
 ) -> Result<RefreshedTokens<Bounded<RefreshPostgres>>, ServeError> {
+    let tokens = access_tokens(POSTGRES.arm, options)?;
     let (url, patience) = (options.store_url.as_deref(), Patience::OF_A_REQUEST);
-    RefreshedTokens::new(Bounded::new(RefreshPostgres::open(url, patience).await?), options)
+    let store = RefreshPostgres::open(url, patience).await?;
+    Ok(RefreshedTokens::over(tokens, Bounded::new(store), options))
+}
+
+/// The access tokens of this arm. A wrong key is found before a store is opened or started.
+fn access_tokens(arm: &'static str, options: &SchemeOptions) -> Result<SignedTokens, ServeError> {
+    let access = SchemeOptions { ttl: options.access_ttl.min(options.ttl), ..options.clone() };
+    SignedTokens::open(arm, &jwt_hs256::KIND, &access)
 }
 
 /// The two numbers of a refresh token, which have the form of a session id.
@@ -167,15 +178,16 @@ fn family_of(token: &Verified) -> Result<SessionId, Rejection> {
 }
 
 impl<St: RefreshStore> RefreshedTokens<St> {
-    /// The scheme over this store.
+    /// The scheme of this arm over this store.
     ///
     /// # Errors
-    /// [`ServeError::ShortKey`], [`ServeError::Entropy`].
-    pub fn new(store: St, options: &SchemeOptions) -> Result<Self, ServeError> {
-        let ttl = options.ttl;
-        let access = SchemeOptions { ttl: options.access_ttl.min(ttl), ..options.clone() };
-        let tokens = SignedTokens::open(&jwt_hs256::KIND, &access)?;
-        Ok(Self { tokens, families: Arc::new(store), ttl })
+    /// [`ServeError::ShortKey`], [`ServeError::Key`], [`ServeError::Entropy`].
+    pub fn new(arm: &'static str, store: St, options: &SchemeOptions) -> Result<Self, ServeError> {
+        Ok(Self::over(access_tokens(arm, options)?, store, options))
+    }
+
+    fn over(tokens: SignedTokens, store: St, options: &SchemeOptions) -> Self {
+        Self { tokens, families: Arc::new(store), ttl: options.ttl }
     }
 
     /// The store, for tests that look behind the scheme.

@@ -26,7 +26,7 @@ use crate::stores::memory::MemoryStore;
 use crate::stores::mutex::MutexStore;
 use crate::stores::postgres::PostgresStore;
 use crate::stores::postgres::pool::Patience;
-use crate::stores::redis::RedisStore;
+use crate::stores::redis::{RedisStore, Space};
 use crate::stores::sqlite::SqliteStore;
 use crate::stores::tower::TowerStore;
 use crate::stores::{Session, SessionData, SessionId, SessionStore, Upkeep};
@@ -150,7 +150,8 @@ pub async fn open_sqlite(
 pub async fn open_redis(
     options: &SchemeOptions,
 ) -> Result<Sessions<Bounded<RedisStore>>, ServeError> {
-    let store = RedisStore::open(options.store_url.as_deref(), options.idle).await?;
+    let store =
+        RedisStore::open(Space::Sessions, options.store_url.as_deref(), options.idle).await?;
     Ok(Sessions::new(Bounded::new(store), options))
 }
 

@@ -32,10 +32,13 @@ use servers::users::PasswordHash;
 
 /// A whole second, so that what counts in seconds and what counts in milliseconds agree.
 pub const START: u64 = 2_000_000_000;
-/// A secret key. Where an arm takes a private key, [`Arm::open`] puts one in its place.
-pub const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
-/// Another.
-pub const OTHER_KEY: &[u8] = b"fedcba9876543210fedcba9876543210";
+/// A secret key (RFC 8032, 7.1, test 1). Where an arm takes a private key, [`Arm::open`] puts one in
+/// its place.
+pub const KEY: &[u8] = b"\x9d\x61\xb1\x9d\xef\xfd\x5a\x60\xba\x84\x4a\xf4\x92\xec\x2c\xc4\
+    \x44\x49\xc5\x69\x7b\x32\x69\x19\x70\x3b\xac\x03\x1c\xae\x7f\x60";
+/// Another (test 2).
+pub const OTHER_KEY: &[u8] = b"\x4c\xcd\x08\x9b\x28\xff\x96\xda\x9d\xb6\xc3\x46\xec\x11\x4e\x0f\
+    \x5b\x8a\x31\x9f\x35\xab\xa6\x24\xda\x8c\xf6\xed\x4f\xb8\xa6\xfb";
 
 static PRIVATE_KEYS: LazyLock<[[Vec<u8>; 2]; 3]> = LazyLock::new(|| {
     let two =
