@@ -23,7 +23,7 @@ use servers::stores::cached::Cached;
 use servers::stores::memory::MemoryStore;
 use servers::stores::mutex::MutexStore;
 use servers::stores::postgres::PostgresStore;
-use servers::stores::redis::RedisStore;
+use servers::stores::redis::{RedisStore, Space};
 use servers::stores::sqlite::SqliteStore;
 use servers::stores::tower::TowerStore;
 use servers::stores::{Session, SessionData, SessionId, SessionStore};
@@ -81,7 +81,9 @@ every_store! {
     tower: TowerStore, 256, TowerStore::new;
     // Fewer cases, because every write of each waits for the disk.
     sqlite: SqliteStore, 24, |idle| SqliteStore::open(None, idle, PATIENT).unwrap();
-    redis: RedisStore, 48, |idle| RedisStore::at(&empty_redis().unwrap(), idle, PATIENT).unwrap();
+    redis: RedisStore, 48, |idle| {
+        RedisStore::at(Space::Sessions, &empty_redis().unwrap(), idle, PATIENT).unwrap()
+    };
     postgres: PostgresStore, 24, common::postgres::open;
 }
 

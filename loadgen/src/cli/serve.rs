@@ -81,6 +81,10 @@ pub(super) struct ServeArgs {
     /// Pause between two sweeps of expired sessions
     #[arg(long, default_value = "10s", value_name = "SPAN")]
     sweep_every: Span,
+    /// Connections that may be open; one more is answered with a 503 and closed [default: 100,000,
+    /// or as many as the limit of open files allows]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections: Option<u32>,
     /// Threads that serve requests [default: one a core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -142,6 +146,8 @@ pub(super) fn serve(args: ServeArgs) -> Result<()> {
         return Err(Error::Config(format!("expected 1 to 1024 threads, found {threads}")));
     }
     servers::stores::folder::sweep();
+    // Before the default is taken from the limit of open files, which this raises.
+    crate::proc::allow_connections(args.max_connections.unwrap_or_default())?;
     let (listen, admin) = (args.listen, args.admin);
     let options = options(args, threads)?;
     let runtime = runtime(threads)
@@ -205,6 +211,11 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
     } else {
         Secrets { key: args.key_file.as_ref().map(read).transpose()?, store_url: store_url(&args)? }
     };
+    let defaults = ServeOptions::new(args.arm);
+    let max_connections = match args.max_connections {
+        Some(most) => usize::try_from(most).unwrap_or(usize::MAX),
+        None => defaults.max_connections,
+    };
     Ok(ServeOptions {
         ttl: args.ttl.duration(),
         access_ttl: args.access_ttl.duration(),
@@ -222,8 +233,9 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         store_timeout: args.store_timeout.duration(),
         cache_ttl: args.cache_ttl.duration(),
         sweep_every: args.sweep_every.duration(),
+        max_connections,
         threads,
-        ..ServeOptions::new(args.arm)
+        ..defaults
     })
 }
 
