@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+/// A process and the name of its program.
+type Process = (u32, String);
+
 /// Far more than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -35,7 +38,7 @@ fn parent(pid: u32) -> Option<u32> {
 }
 
 /// The processes below this one that live, with the names of their programs.
-fn below(root: u32) -> Vec<(u32, String)> {
+fn below(root: u32) -> Vec<Process> {
     let pids = fs::read_dir("/proc").unwrap().flatten();
     let all: Vec<u32> = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     let (mut found, mut left) = (Vec::new(), vec![root]);
@@ -62,7 +65,7 @@ fn stop(pid: u32) {
     });
 }
 
-fn are_gone(processes: &[(u32, String)]) -> bool {
+fn are_gone(processes: &[Process]) -> bool {
     processes.iter().all(|(pid, _)| parent(*pid).is_none())
 }
 
@@ -128,7 +131,7 @@ impl Running {
         self.0.wait().unwrap();
     }
 
-    fn below(&self) -> Vec<(u32, String)> {
+    fn below(&self) -> Vec<Process> {
         below(self.0.id())
     }
 }
@@ -166,7 +169,7 @@ fn has_setpriv() -> bool {
 }
 
 /// The keeper of a store's server, and all that is below it.
-fn keeper(server: &Running, program: &str) -> (u32, Vec<(u32, String)>) {
+fn keeper(server: &Running, program: &str) -> (u32, Vec<Process>) {
     let all = server.below();
     let (keeper, _) = all.iter().find(|(_, name)| name == "sh").unwrap();
     let kept = below(*keeper);
@@ -246,7 +249,7 @@ fn a_file_of_sessions_is_cleared_by_the_next_run_and_one_in_use_is_not() {
 }
 
 /// Kills a command, in the midst of what it does, with all that it has started but for stores.
-fn killed(place: &Place, arguments: &[&str], in_the_midst: &dyn Fn(&[(u32, String)]) -> bool) {
+fn killed(place: &Place, arguments: &[&str], in_the_midst: &dyn Fn(&[Process]) -> bool) {
     let mut command = place.authbench(arguments);
     let mut processes = Vec::new();
     until("it is in the midst", || {
@@ -266,7 +269,7 @@ fn killed(place: &Place, arguments: &[&str], in_the_midst: &dyn Fn(&[(u32, Strin
 #[test]
 fn a_killed_attack_leaves_no_key() {
     let place = Place::new();
-    let two_servers = |processes: &[(u32, String)]| processes.len() >= 2;
+    let two_servers = |processes: &[Process]| processes.len() >= 2;
     killed(&place, &["attack", "--arm", "jwt-hs256"], &two_servers);
     assert_eq!(place.folders(), [""; 0].map(PathBuf::from), "a key is in no file at all");
 }
@@ -276,7 +279,7 @@ fn what_a_killed_attack_or_campaign_leaves_is_cleared_by_the_next_run() {
     let results = tempfile::tempdir().unwrap();
     for (arm, program) in [("session@sqlite", "authbench")].into_iter().chain(with_servers()) {
         let place = Place::new();
-        let serves = |processes: &[(u32, String)]| {
+        let serves = |processes: &[Process]| {
             processes.iter().filter(|(_, name)| name == "authbench").count() >= 2
                 && processes.iter().any(|(_, name)| name == program)
         };
