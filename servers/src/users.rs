@@ -4,8 +4,8 @@
 //! facts that every arm tells about them. A million of them can log in, so a password is checked
 //! by default against a digest ([`PasswordHash::Derived`]), which is no way to store real
 //! passwords: there is nothing stored. [`PasswordHash::Argon2id`] adds the real cost of one
-//! evaluation per login. A name that does not exist takes the same path as a wrong password and must
-//! never be told from it.
+//! evaluation per login. A name that does not exist takes the same path as a wrong password and
+//! must never be told from it.
 //!
 //! Evaluations are bounded, and so is the queue before them: logins can take neither all cores from
 //! those who are logged in, nor the patience of those who log in. How often somebody may try is not

@@ -207,10 +207,20 @@ impl<'a> Attacker<'a> {
 
     /// Sends the logout with this user's credential.
     pub(super) fn log_out(&mut self, login: &Login) -> Option<Answered> {
+        self.log_out_with(login, &[])
+    }
+
+    /// The same with these fields beside its own.
+    pub(super) fn log_out_with(&mut self, login: &Login, more: &[Field]) -> Option<Answered> {
         let logout = self.script.logout?;
         let who = Who { n: login.user, credential: &login.held };
-        let bytes = written(&self.script, logout, who, &[]);
+        let bytes = written(&self.script, logout, who, more);
         Some(self.wire.ask(&bytes))
+    }
+
+    /// The answer to a right login of this user with these fields beside its own.
+    pub(super) fn try_log_in_with(&mut self, user: u64, more: &[Field]) -> Answered {
+        attempt(&self.script, &mut self.wire, user, more).map(|(reply, _)| reply)
     }
 
     /// Sends the logout everywhere with this user's credential.

@@ -42,7 +42,11 @@ pub(super) struct ServeArgs {
     /// How far the clocks of issuer and server may be apart
     #[arg(long, default_value = "2s", value_name = "SPAN")]
     leeway: Span,
-    /// How passwords are checked: derived or argon2id
+    /// Check passwords as derived or argon2id does
+    ///
+    /// With argon2id a login costs one evaluation. Half of the cores evaluate, 64 logins wait for
+    /// 5 s at most, and others are answered with 503. How often somebody may try to log in is not
+    /// limited, with either: put a limit per user and per address before real users.
     #[arg(long, default_value = "derived", value_name = "HASH")]
     password_hash: PasswordHash,
     /// Leave Secure and __Host- out of the cookie, for a browser on plain HTTP
@@ -81,8 +85,7 @@ pub(super) struct ServeArgs {
     /// Pause between two sweeps of expired sessions
     #[arg(long, default_value = "10s", value_name = "SPAN")]
     sweep_every: Span,
-    /// Connections that may be open; one more is answered with a 503 and closed [default: 100,000,
-    /// or as many as the limit of open files allows]
+    /// Limit open connections; one more is answered with 503 [default: 100,000 or `ulimit -n` - 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: Option<u32>,
     /// Threads that serve requests [default: one a core]

@@ -1,14 +1,14 @@
 //! Which site had a browser send a request: what keeps a change from being forged (CSRF).
 //!
-//! The rules are those of Go's `http.CrossOriginProtection`, which OWASP's cheat sheet on CSRF calls
-//! Fetch Metadata with a fallback: `Sec-Fetch-Site` decides where it is there, and otherwise
-//! `Origin`, which must name the `Host`. What has neither comes from no browser of these days, and
-//! no other client can be made to send a cookie. A site of the same domain is another site: it need
-//! not be ours. The scheme of the origin is not compared, because behind a proxy that ends TLS the
-//! server does not know its own.
+//! The rules are those of Go's `http.CrossOriginProtection`, which OWASP's cheat sheet on CSRF
+//! calls Fetch Metadata with a fallback: `Sec-Fetch-Site` decides where it is present, and
+//! otherwise `Origin`, which must name the `Host`. A request with neither is let through: it comes
+//! from no current browser, and no other client can be made to send a cookie. Another site of the
+//! same domain (`same-site`) is refused too: it need not be ours. The scheme of the origin is not
+//! compared, because behind a proxy that ends TLS the server does not know its own.
 //!
-//! `SameSite=Lax` keeps the cookie out of most of such requests; this refuses the rest. Nothing here
-//! may look at a credential.
+//! `SameSite=Lax` keeps the cookie out of most of such requests; this refuses the rest. Nothing
+//! here may look at a credential.
 
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue};

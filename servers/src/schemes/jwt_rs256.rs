@@ -51,8 +51,8 @@ fn generate() -> Result<Vec<u8>, ServeError> {
 }
 
 fn refused(found: &dyn ToString) -> ServeError {
-    let expected = "an RSA private key of 2,048 to 8,192 bits with an odd public exponent of at least \
-                    65,537";
+    let expected = "an RSA private key of 2,048 to 8,192 bits with an odd public exponent of at \
+                    least 65,537";
     ServeError::Key { arm: INFO.arm, expected, found: found.to_string() }
 }
 

@@ -1,5 +1,5 @@
-//! The keys of a token scheme: the current one, the previous ones, names for them, and which are too
-//! weak to be one.
+//! The keys of a token scheme: the current one, the previous ones, names for them, and which are
+//! too weak to be one.
 //!
 //! A key's name is derived from the key and the arm, so that servers of an arm which share a key
 //! agree on it with nothing configured, and those of two arms never do. Every credential names its
@@ -136,8 +136,8 @@ const HEX_CHARS_MIN: usize = 64;
 ///
 /// # Errors
 /// [`ServeError::ShortKey`] below [`SECRET_BYTES`]; [`ServeError::Key`] for a key or certificate in
-/// PEM, DER, JWK or SSH's form, which may be public, for bytes that follow a pattern, and for a text
-/// that is too short to hold 256 bits.
+/// PEM, DER, JWK or SSH's form, which may be public, for bytes that follow a pattern, and for a
+/// text that is too short to hold 256 bits.
 pub fn check_secret(arm: &'static str, key: &[u8]) -> Result<(), ServeError> {
     if key.len() < SECRET_BYTES {
         return Err(ServeError::ShortKey { arm, needed: SECRET_BYTES, found: key.len() });

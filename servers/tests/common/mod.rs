@@ -36,8 +36,8 @@ pub const START: u64 = 2_000_000_000;
 /// What is right does not depend on how busy the machine is. A test that is about the limit has one
 /// of its own.
 pub const PATIENT: Patience = Patience::new(Duration::from_secs(60));
-/// A secret key (RFC 8032, 7.1, test 1). Where an arm takes a private key, [`Arm::open`] puts one in
-/// its place.
+/// A secret key (RFC 8032, 7.1, test 1). Where an arm takes a private key, [`Arm::open`] puts one
+/// in its place.
 pub const KEY: &[u8] = b"\x9d\x61\xb1\x9d\xef\xfd\x5a\x60\xba\x84\x4a\xf4\x92\xec\x2c\xc4\
     \x44\x49\xc5\x69\x7b\x32\x69\x19\x70\x3b\xac\x03\x1c\xae\x7f\x60";
 /// Another (test 2).

@@ -72,8 +72,8 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// The store of these sessions in the Redis of this URL, or in one of its own; they also end after
-    /// `idle` without activity.
+    /// The store of these sessions in the Redis of this URL, or in one of its own; they also end
+    /// after `idle` without activity.
     ///
     /// # Errors
     /// Where the URL is none, the program is missing, or Redis does not answer.
