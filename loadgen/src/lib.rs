@@ -17,6 +17,7 @@ pub mod error;
 pub mod experiment;
 pub mod files;
 pub mod journey;
+pub mod limits;
 pub mod load;
 pub mod plan;
 pub mod proc;

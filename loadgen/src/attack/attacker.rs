@@ -5,7 +5,7 @@
 //! stranger's server is attacked by the same code as an arm of ours. A request goes out as the
 //! journey's first step does, but for what an attack changes in it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use servers::contract::{CredentialCarrier, Login as LoginRequest, Target, UserPattern};
 
@@ -58,6 +58,8 @@ pub(super) struct Attacker<'a> {
     pub(super) target: &'a Target,
     pub(super) options: &'a Options,
     pub(super) interrupt: &'a Interrupt,
+    /// When the suite has to be over.
+    pub(super) ends: Instant,
     script: Script,
     step: usize,
     wire: Wire,
@@ -96,7 +98,8 @@ impl<'a> Attacker<'a> {
         })?;
         let script = Script::new(target, &options.journey)?;
         let step = script.steps.start;
-        let mut wire = Wire::new(&script, &options.trust)?;
+        let ends = Instant::now() + options.within;
+        let mut wire = Wire::new(&script, &options.trust, ends)?;
         let mut log_in = |user| log_in(&script, &mut wire, target, user, &[]);
         let (a, b) = (log_in(0)?, log_in(1)?);
         let nobody = Reply { status: 0, headers: Vec::new(), body: Vec::new() };
@@ -107,6 +110,7 @@ impl<'a> Attacker<'a> {
             target,
             options,
             interrupt,
+            ends,
             script,
             step,
             wire,

@@ -16,10 +16,13 @@ use crate::engine::Trust;
 use crate::error::{Error, Result};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
 use crate::sanitise::{NAME, Page, fit, width};
-use crate::units::grouped;
+use crate::units::{Span, grouped};
 
 /// Columns after which text goes on in the next line.
 const WIDTH: usize = 100;
+
+/// The shortest time that a suite may take.
+const WITHIN_LEAST: Span = Span::from_millis(1000);
 
 /// Flags of `authbench attack`.
 #[derive(Debug, Args)]
@@ -37,6 +40,9 @@ pub(super) struct AttackArgs {
     /// Random credentials to try
     #[arg(long, default_value_t = GUESSES, value_name = "N")]
     guesses: u32,
+    /// How long the suite may take: a case that is not tried by then has failed
+    #[arg(long, value_name = "SPAN", default_value = "30m")]
+    within: Span,
     /// Trust the certificates in this PEM file in place of the system's, for an https:// target
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -54,6 +60,12 @@ pub(super) struct AttackArgs {
 /// `Config` when it cannot be attacked, `Target` when an attack got through or an answer was wrong,
 /// or when it does not do what its descriptor says. The cases are printed in any case.
 pub(super) fn attack(args: &AttackArgs) -> Result<()> {
+    if args.within < WITHIN_LEAST {
+        return Err(Error::Config(format!(
+            "expected --within of at least {WITHIN_LEAST}, found {}",
+            args.within
+        )));
+    }
     let interrupt = signals::listen()?;
     let bar = Spinner::new();
     let mut progress = |case: &str| bar.say(case);
@@ -90,7 +102,8 @@ impl AttackArgs {
             None if self.insecure => Trust::Anything,
             None => Trust::System,
         };
-        Options { journey: self.journey.clone(), trust, standard, guesses: self.guesses }
+        let (journey, within) = (self.journey.clone(), self.within.duration());
+        Options { journey, trust, standard, guesses: self.guesses, within }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use reqwest::Response;
 use servers::contract::{AdminStats, CONTRACT_VERSION, ReadyLine, Secrets};
 
 use super::process::Process;
@@ -13,6 +14,8 @@ use crate::sanitise::{NAME, fit};
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
 const ADMIN_WITHIN: Duration = Duration::from_secs(5);
+/// Bytes that its answer may have; it has a few hundred.
+const STATS_BYTES_MAX: usize = 64 << 10;
 
 /// What a server is started with, beside its arm.
 #[derive(Clone, Debug, Default)]
@@ -129,9 +132,19 @@ impl Admin {
         Ok(Self { runtime, client, url: format!("http://{}/stats", ready.admin) })
     }
 
-    fn stats(&self) -> reqwest::Result<AdminStats> {
+    fn stats(&self) -> Result<AdminStats, String> {
+        let words = |error: reqwest::Error| error.to_string();
         self.runtime.block_on(async {
-            self.client.get(&self.url).send().await?.error_for_status()?.json().await
+            let request = self.client.get(&self.url).send();
+            let mut answer = request.await.and_then(Response::error_for_status).map_err(words)?;
+            let mut body = Vec::new();
+            while let Some(piece) = answer.chunk().await.map_err(words)? {
+                if piece.len() > STATS_BYTES_MAX - body.len() {
+                    return Err(format!("it answers with more than {STATS_BYTES_MAX} bytes"));
+                }
+                body.extend_from_slice(&piece);
+            }
+            serde_json::from_slice(&body).map_err(|e| e.to_string())
         })
     }
 }

@@ -1,6 +1,7 @@
 //! `authbench run`: one load on a URL, an arm of ours, or the server in a target file.
 
 mod client;
+mod limits;
 mod live;
 mod summary;
 
@@ -13,6 +14,7 @@ use clap::{ArgGroup, Args};
 use servers::contract::{BodyFormat, Journey, Step, Target, UserPattern};
 
 use client::ClientArgs;
+use limits::LimitArgs;
 use live::Live;
 use summary::Summary;
 
@@ -27,7 +29,7 @@ use crate::load::{
 };
 use crate::plan::LoadPlan;
 use crate::proc::{self, Server, ServerOptions};
-use crate::record::LoadRecord;
+use crate::record::{LoadRecord, OVER_LIMIT};
 use crate::sanitise::{NAME, REMARK, fit};
 use crate::units::{Rate, Span, UnitError};
 
@@ -101,6 +103,8 @@ pub(super) struct RunArgs {
     pacing: Pacing,
     #[command(flatten)]
     client: ClientArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// Write the response times of every second as an HdrHistogram interval log, to a file or a
     /// character device such as /dev/null
     #[arg(long, value_name = "FILE")]
@@ -168,6 +172,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     refuse_debug_build(args.allow_debug, "run")?;
     let plan = args.plan()?;
     let transport = args.client.transport()?;
+    let (limits, setup_within) = (args.limits.limits()?, args.limits.setup_within()?);
     args.hdr_log.as_deref().map_or(Ok(()), check_output)?;
     proc::allow_connections(plan.connections)?;
     let interrupt = signals::listen()?;
@@ -197,6 +202,8 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     driver.pacing = args.pacing.resolved(own_core);
     driver.transport = transport;
     driver.trust = args.client.trust(&driver)?;
+    driver.limits = limits;
+    driver.setup_within = setup_within;
     let mut began = SystemTime::now();
     let load = drive(&driver, &plan, args.seed, server.as_ref(), &mut began);
     let obituary = server.as_mut().and_then(Server::obituary);
@@ -297,10 +304,17 @@ fn verdict(
     if load.counts.ok == 0 {
         let errors: Vec<_> = load.counts.errors.iter().map(|(c, n)| format!("{n} {c}")).collect();
         let found = if errors.is_empty() { "no answer at all".into() } else { errors.join(", ") };
+        let over = summary.doubts.iter().filter(|doubt| doubt.code == OVER_LIMIT);
+        let over: Vec<_> = over.map(|doubt| format!("{}; {}", doubt.what, doubt.remedy)).collect();
+        let remedy = match over.as_slice() {
+            [] => format!(
+                "check that the server runs at {} and that path, journey and headers are right",
+                summary.target
+            ),
+            over => over.join("; "),
+        };
         return Err(Error::Target(format!(
-            "no request got the right answer: found {found}; check that the server runs at {} and \
-             that path, journey and headers are right",
-            summary.target
+            "no request got the right answer: found {found}; {remedy}"
         )));
     }
     // All connections were open before Measure, so whoever refuses one now has gone.
