@@ -360,7 +360,7 @@ async fn an_opaque_token_is_kept_as_a_digest() {
     let Some(redis) = Redis::start() else { return };
     let arm = arm_at("opaque-introspection@redis", &redis, None).await;
     let token = arm.login(7).await;
-    let keys: Vec<String> = redis.ask(&["KEYS", "authbench:s:*"]);
+    let keys: Vec<String> = redis.ask(&["KEYS", "authbench:o:*"]);
     let [key] = &keys[..] else { panic!("one session: {keys:?}") };
     let stored = key.rsplit(':').next().unwrap();
     assert_ne!(stored, token);
