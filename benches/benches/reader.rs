@@ -7,6 +7,7 @@
 
 use std::hint::black_box;
 
+use benches as _;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use loadgen::limits::Limits;
 use loadgen::transport::{Arrival, Budget, Inbound, Reader};

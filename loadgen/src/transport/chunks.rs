@@ -57,6 +57,11 @@ impl Chunks {
                 if left > 0 {
                     return Ok(None);
                 }
+                // Most chunks end where they arrive.
+                if let Some(behind) = rest.strip_prefix(b"\r\n") {
+                    examine(&rest[..2]);
+                    (rest, self.next) = (behind, Next::Size);
+                }
             }
             let Some(feed) = examine_to_feed(rest) else {
                 self.keep(rest, into, limits, &mut make_room)?;
