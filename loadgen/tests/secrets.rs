@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// Far more than a command here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(400);
+/// Campaigns that are begun until one comes to its end.
+const TRIES: u32 = 10;
 /// A password of a store that nobody may be asked for.
 const PLANTED: &str = "redis://:Planted-Password@127.0.0.1:1";
 
@@ -123,21 +125,27 @@ fn heard(mut stream: impl std::io::Read + Send + 'static) -> std::thread::JoinHa
 }
 
 /// Runs a command to its end while what is below it is looked at; what was seen, and what it said.
-fn watched(temporary: &Path, arguments: &[&str]) -> (Seen, String) {
+/// `None` where a store or a server was too slow for it, as on a busy machine: exit code 4.
+fn watched(temporary: &Path, arguments: &[&str], seen: &mut Seen) -> Option<String> {
     let mut child = authbench(temporary, arguments).spawn().unwrap();
     let (out, err) = (heard(child.stdout.take().unwrap()), heard(child.stderr.take().unwrap()));
-    let (began, mut seen) = (Instant::now(), Seen::default());
+    let began = Instant::now();
     let status = loop {
         seen.look(child.id(), temporary);
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
         assert!(began.elapsed() < PATIENCE, "{arguments:?} does not end");
+        // What is looked at needs a core too.
+        std::thread::sleep(Duration::from_millis(1));
     };
     let said = out.join().unwrap() + &err.join().unwrap();
     // A figure of a debug build on a busy machine may be invalid.
-    assert!([Some(0), Some(3)].contains(&status.code()), "{arguments:?}: {status}: {said}");
-    (seen, said)
+    assert!(
+        [Some(0), Some(3), Some(4)].contains(&status.code()),
+        "{arguments:?}: {status}: {said}"
+    );
+    (status.code() != Some(4)).then_some(said)
 }
 
 /// A folder for temporary files that a store's user can reach.
@@ -221,7 +229,8 @@ fn a_secret_that_is_there_is_found() {
 fn an_attack_shows_no_secret() {
     for (arm, program) in available() {
         let folder = temporary();
-        let (seen, said) = watched(folder.path(), &["attack", "--arm", arm, "--guesses", "10"]);
+        let (mut seen, attack) = (Seen::default(), ["attack", "--arm", arm, "--guesses", "10"]);
+        let said = watched(folder.path(), &attack, &mut seen).unwrap_or_default();
         assert!(seen.programs.contains(program), "{arm}: {:?}", seen.programs);
         assert!(seen.texts.contains("share") && seen.texts.contains("serve"), "{arm}");
         assert_eq!(seen.leaks(), [""; 0], "{arm}");
@@ -241,9 +250,15 @@ fn a_campaign_with_a_drill_shows_no_secret_and_keeps_none() {
     let tables = "[revocation]\nusers = 4\nblocks = 1\nwindow = '20ms'\n\
                   [restart]\nusers = 4\nblocks = 1\n";
     fs::write(&file, format!("name = 'drill'\narms = {arms:?}\n{tables}")).unwrap();
-    let out = place.path().join("out");
-    let [file, kept] = [&file, &out].map(|path| path.to_str().unwrap());
-    let (seen, said) = watched(folder.path(), &["campaign", file, "--out", kept, "--allow-debug"]);
+    let mut seen = Seen::default();
+    let (out, said) = (0..TRIES)
+        .find_map(|attempt| {
+            let out = place.path().join(attempt.to_string());
+            let [file, kept] = [&file, &out].map(|path| path.to_str().unwrap());
+            let campaign = ["campaign", file, "--out", kept, "--allow-debug"];
+            watched(folder.path(), &campaign, &mut seen).map(|said| (out, said))
+        })
+        .expect("a campaign that comes to its end");
     assert!(available().iter().all(|(_, program)| seen.programs.contains(*program)));
     assert_eq!(seen.leaks(), [""; 0]);
     let files = ["plan.json", "host.json", "attacks.json", "report.html", "report.json"]
