@@ -487,7 +487,9 @@ fn a_server_that_hangs_makes_a_run_invalid() {
     let mut text = String::new();
     run.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     assert!(text.starts_with("INVALID"), "the reason comes first: {text}");
-    assert!(text.contains("nothing was answered for") && text.contains("unfinished"), "{text}");
+    assert!(text.contains("nothing was answered for"), "{text}");
+    // Which of the two it is depends on how long the requests have waited by the end.
+    assert!(text.contains("unfinished") || text.contains("timeout"), "{text}");
 }
 
 #[test]

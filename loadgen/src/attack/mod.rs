@@ -133,7 +133,7 @@ fn attack(mut attacker: Attacker<'_>, progress: Progress<'_>) -> Result<Attacked
         let case = match carry_out(&mut attacker, &row) {
             // A server that stops answering has failed a case, and the others are tried as well.
             Err(Error::Target(why)) => {
-                record(&attacker, &row, Finding::new(CaseOutcome::Failed, why))
+                record(&attacker, &row, &Finding::new(CaseOutcome::Failed, why))
             }
             case => case?,
         };
@@ -157,10 +157,10 @@ fn carry_out(attacker: &mut Attacker<'_>, row: &Row) -> Result<CaseRecord> {
             Err(error) => return Err(error),
         }
     }
-    Ok(record(attacker, row, finding))
+    Ok(record(attacker, row, &finding))
 }
 
-fn record(attacker: &Attacker<'_>, row: &Row, finding: Finding) -> CaseRecord {
+fn record(attacker: &Attacker<'_>, row: &Row, finding: &Finding) -> CaseRecord {
     CaseRecord {
         id: row.id.into(),
         what: row.what.into(),

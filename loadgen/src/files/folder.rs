@@ -267,7 +267,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     folder.write(name, bytes)
 }
 
-/// Finds out whether [`write`] would refuse a path, before anything costs time.
+/// Finds out whether [`write()`] would refuse a path, before anything costs time.
 ///
 /// # Errors
 /// `Io` when it would.
