@@ -260,7 +260,7 @@ fn postgres(group: &mut BenchmarkGroup<'_, WallTime>, level: u32) {
     let store = Arc::new(Bounded::new(runtime.block_on(opened).expect("a PostgreSQL of its own")));
     let ids = elsewhere(group, &runtime, &store, level);
     let url = store.process().expect("a PostgreSQL of its own").url;
-    let library = runtime.block_on(Library::connect(&url));
+    let library = runtime.block_on(Library::connect(url.secret()));
     let mut next = ids.iter().cycle();
     group.bench_function(BenchmarkId::new("postgres/library/get", level), |bencher| {
         bencher.iter(|| {
