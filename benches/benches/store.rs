@@ -35,12 +35,12 @@ use criterion::{
 };
 use rusqlite::Connection;
 use servers::clock::Timestamp;
-use servers::stores::bounded::{Bounded, CALL_TIME_MAX};
+use servers::stores::bounded::Bounded;
 use servers::stores::memory::MemoryStore;
 use servers::stores::mutex::MutexStore;
+use servers::stores::patience::Patience;
 use servers::stores::postgres::PostgresStore;
-use servers::stores::postgres::pool::Patience;
-use servers::stores::redis::RedisStore;
+use servers::stores::redis::{RedisStore, Space};
 use servers::stores::sqlite::SqliteStore;
 use servers::stores::tower::TowerStore;
 use servers::stores::{SessionId, SessionStore, missing_program};
@@ -52,6 +52,8 @@ use tokio_postgres::{Client, NoTls, Statement};
 const LEVELS: [u32; 2] = [1_000, 100_000];
 const ROUND: u32 = 256;
 const AT_ONCE: u64 = 64;
+/// A timer costs the same whatever its length, and a busy machine must not end a benchmark.
+const PATIENCE: Patience = Patience::new(Duration::from_secs(60));
 
 fn get<S: SessionStore>(
     group: &mut BenchmarkGroup<'_, WallTime>,
@@ -113,7 +115,7 @@ fn stores(criterion: &mut Criterion) {
         in_process(&mut group, &MemoryStore::new(None), level);
         in_process(&mut group, &MutexStore::new(None), level);
         in_process(&mut group, &TowerStore::new(None), level);
-        let sqlite = Arc::new(SqliteStore::open(None, None).expect("a file"));
+        let sqlite = Arc::new(SqliteStore::open(None, None, PATIENCE).expect("a file"));
         let ids = elsewhere(&mut group, &runtime(), &sqlite, level);
         sqlite_library(&mut group, sqlite.path(), &ids);
         redis(&mut group, level);
@@ -200,13 +202,14 @@ fn redis(group: &mut BenchmarkGroup<'_, WallTime>, level: u32) {
         return;
     }
     let runtime = runtime();
-    let store = runtime.block_on(RedisStore::open(None, None)).expect("a Redis of its own");
+    let opened = RedisStore::open(Space::Sessions, None, None, PATIENCE);
+    let store = runtime.block_on(opened).expect("a Redis of its own");
     let store = Arc::new(store);
     let ids = elsewhere(group, &runtime, &store, level);
     // The same limits of time as the store's: a timer is part of such a connection.
     let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(Duration::from_millis(200)))
-        .set_response_timeout(Some(Duration::from_millis(300)))
+        .set_connection_timeout(Some(PATIENCE.connect()))
+        .set_response_timeout(Some(PATIENCE.answer()))
         .set_pipeline_buffer_size(1024);
     let opened = store.client().get_multiplexed_async_connection_with_config(&config);
     let connection = runtime.block_on(opened).expect("a connection");
@@ -256,11 +259,14 @@ fn postgres(group: &mut BenchmarkGroup<'_, WallTime>, level: u32) {
         return;
     }
     let runtime = runtime();
-    let opened = PostgresStore::open(None, None, Patience::OF_A_REQUEST);
-    let store = Arc::new(Bounded::new(runtime.block_on(opened).expect("a PostgreSQL of its own")));
+    let opened = PostgresStore::open(None, None, PATIENCE);
+    let store = Arc::new(Bounded::new(
+        runtime.block_on(opened).expect("a PostgreSQL of its own"),
+        PATIENCE,
+    ));
     let ids = elsewhere(group, &runtime, &store, level);
     let url = store.process().expect("a PostgreSQL of its own").url;
-    let library = runtime.block_on(Library::connect(&url));
+    let library = runtime.block_on(Library::connect(url.secret()));
     let mut next = ids.iter().cycle();
     group.bench_function(BenchmarkId::new("postgres/library/get", level), |bencher| {
         bencher.iter(|| {
@@ -272,7 +278,7 @@ fn postgres(group: &mut BenchmarkGroup<'_, WallTime>, level: u32) {
     group.bench_function(BenchmarkId::new("postgres/library/get-in-time", level), |bencher| {
         bencher.iter(|| {
             let id = *next.next().expect("an endless cycle");
-            let in_time = async { timeout(CALL_TIME_MAX, library.get(black_box(id))).await };
+            let in_time = async { timeout(PATIENCE.call(), library.get(black_box(id))).await };
             runtime.block_on(in_time).expect("an answer in time");
         });
     });

@@ -13,6 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::{PATIENT, empty_redis};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -87,7 +88,7 @@ every_refresh_store! {
 }
 
 fn open_redis() -> RefreshRedis {
-    RefreshRedis::at(&common::empty_redis().unwrap(), Clock::manual(NOW)).unwrap()
+    RefreshRedis::at(&empty_redis().unwrap(), Clock::manual(NOW), PATIENT).unwrap()
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::{PATIENT, empty_redis};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -22,7 +23,7 @@ use servers::stores::cached::Cached;
 use servers::stores::memory::MemoryStore;
 use servers::stores::mutex::MutexStore;
 use servers::stores::postgres::PostgresStore;
-use servers::stores::redis::RedisStore;
+use servers::stores::redis::{RedisStore, Space};
 use servers::stores::sqlite::SqliteStore;
 use servers::stores::tower::TowerStore;
 use servers::stores::{Session, SessionData, SessionId, SessionStore};
@@ -33,6 +34,10 @@ const TTL: Duration = Duration::from_millis(5_000);
 const PAIRS: u32 = 1_000;
 /// Pairs that go at the same time: a store that commits in groups need not take a minute.
 const AT_ONCE: u32 = 50;
+
+fn redis_store(idle: Option<Duration>) -> RedisStore {
+    RedisStore::at(Space::Sessions, &empty_redis().unwrap(), idle, PATIENT).unwrap()
+}
 
 /// Lines of `name: type, cases of the model, opened by`. A store whose program is missing is passed
 /// over, with a word.
@@ -79,8 +84,8 @@ every_store! {
     mutex: MutexStore, 256, MutexStore::new;
     tower: TowerStore, 256, TowerStore::new;
     // Fewer cases, because every write of each waits for the disk.
-    sqlite: SqliteStore, 24, |idle| SqliteStore::open(None, idle).unwrap();
-    redis: RedisStore, 48, |idle| RedisStore::at(&common::empty_redis().unwrap(), idle).unwrap();
+    sqlite: SqliteStore, 24, |idle| SqliteStore::open(None, idle, PATIENT).unwrap();
+    redis: RedisStore, 48, redis_store;
     postgres: PostgresStore, 24, common::postgres::open;
 }
 

@@ -12,14 +12,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use common::postgres::{connect, server, url};
-use common::{Arm, is_here, options};
+use common::{Arm, PATIENT, is_here, options};
 use serde_json::{Value, json};
 use servers::app;
 use servers::clock::Timestamp;
 use servers::schemes::SchemeOptions;
 use servers::stores::postgres::PostgresStore;
 use servers::stores::postgres::own::Instance;
-use servers::stores::postgres::pool::{CONNECTIONS, Patience};
+use servers::stores::postgres::pool::CONNECTIONS;
 use servers::stores::{Session, SessionData, SessionId, SessionStore};
 use servers::users::{PasswordHash, User, UserId};
 use tokio_postgres::Client;
@@ -135,7 +135,7 @@ async fn a_session_that_was_used_is_swept_at_its_later_end() {
     let url = url();
     let open = async |idle: u64| {
         let idle = Some(Duration::from_secs(idle));
-        PostgresStore::open(Some(&url), idle, Patience::OF_A_REQUEST).await.unwrap()
+        PostgresStore::open(Some(&url), idle, PATIENT).await.unwrap()
     };
     let client = connect(&url).await;
     let ends = async || {
@@ -200,9 +200,7 @@ async fn the_table_is_made_once() {
     let url = url();
     let open = || {
         let url = url.clone();
-        tokio::spawn(async move {
-            PostgresStore::open(Some(&url), None, Patience::OF_A_REQUEST).await.unwrap()
-        })
+        tokio::spawn(async move { PostgresStore::open(Some(&url), None, PATIENT).await.unwrap() })
     };
     let opened: Vec<_> = (0..4).map(|_| open()).collect();
     for store in opened {
@@ -229,7 +227,7 @@ async fn one_of_its_own_is_no_roots_and_goes_with_its_server() {
     if !is_here("postgres") {
         return;
     }
-    let store = PostgresStore::open(None, None, Patience::OF_A_REQUEST).await.unwrap();
+    let store = PostgresStore::open(None, None, PATIENT).await.unwrap();
     let process = store.process().unwrap();
     assert!(process.name.starts_with("postgres 1"), "{}", process.name);
     let notes = store.notes().join(" ");
@@ -240,7 +238,7 @@ async fn one_of_its_own_is_no_roots_and_goes_with_its_server() {
     assert_ne!(fs::metadata(&folder).unwrap().uid(), 0);
     let data = fs::read_link(format!("{folder}/cwd")).unwrap();
     assert_eq!(fs::metadata(&data).unwrap().mode() & 0o077, 0, "nobody else may read sessions");
-    let client = connect(&process.url).await;
+    let client = connect(process.url.secret()).await;
     let setting = async |name: &str| {
         let row = client.query_one(&format!("SHOW {name}"), &[]).await.unwrap();
         row.get::<_, String>(0)
@@ -261,6 +259,6 @@ async fn a_password_is_asked_for() {
     let instance = Instance::start(&[]).await.unwrap();
     let (_, place) = instance.url().split_once('@').unwrap();
     let wrong = format!("postgres://postgres:wrong@{place}");
-    let error = PostgresStore::open(Some(&wrong), None, Patience::OF_A_REQUEST).await.unwrap_err();
+    let error = PostgresStore::open(Some(&wrong), None, PATIENT).await.unwrap_err();
     assert!(error.to_string().contains("password authentication failed"), "{error}");
 }

@@ -24,6 +24,7 @@ use servers::clock::Timestamp;
 use servers::schemes::SchemeOptions;
 use servers::schemes::jwt_refresh::{GRACE, REFRESH_TOKEN_CHARS, RefreshedTokens};
 use servers::stores::bounded::Bounded;
+use servers::stores::patience::Patience;
 use servers::stores::refresh::memory::RefreshMemory;
 use servers::stores::refresh::{Family, RefreshStore, Rotation, SecretDigest};
 use servers::stores::{SessionData, SessionId, StoreError, StoreStats};
@@ -356,7 +357,8 @@ async fn a_key_is_replaced_without_ending_a_family() {
     let store = Arc::new(RefreshMemory::default());
     let open = |key, previous_keys| {
         let options = SchemeOptions { key, previous_keys, ..options() };
-        let scheme = RefreshedTokens::new(Faulty::over(&store), &options).unwrap();
+        let scheme =
+            RefreshedTokens::new("jwt-refresh@memory", Faulty::over(&store), &options).unwrap();
         App::new(app::router(scheme, Users::new(PasswordHash::Derived)))
     };
     let before = open(key(KEY), vec![]);
@@ -504,7 +506,8 @@ async fn a_store_that_cannot_be_asked_is_a_503() {
         let store = Arc::new(RefreshMemory::default());
         let faulty = Faulty::over(&store);
         let switch = Arc::clone(&faulty.fault);
-        let scheme = RefreshedTokens::new(Bounded::new(faulty), &options()).unwrap();
+        let store_in_time = Bounded::new(faulty, Patience::DEFAULT);
+        let scheme = RefreshedTokens::new("jwt-refresh@memory", store_in_time, &options()).unwrap();
         let app = App::new(app::router(scheme, Users::new(PasswordHash::Derived)));
         let pair = Pair::of(call(&app, login_request("user-7", "password-7")).await);
         *switch.lock() = Some(fault);

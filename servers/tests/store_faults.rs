@@ -23,6 +23,7 @@ use servers::schemes::session::Sessions;
 use servers::schemes::{Credential, Scheme};
 use servers::stores::bounded::Bounded;
 use servers::stores::memory::MemoryStore;
+use servers::stores::patience::Patience;
 use servers::stores::{Session, SessionData, SessionId, SessionStore, StoreError, StoreStats};
 use servers::users::{PasswordHash, UserId, Users};
 use tokio::time::Instant;
@@ -126,7 +127,7 @@ impl Server {
         let (store, switch) = (Arc::new(MemoryStore::new(idle)), Arc::<Switch>::default());
         let faulty = Faulty { store: Arc::clone(&store), switch: Arc::clone(&switch) };
         let options = servers::schemes::SchemeOptions { idle, ..options() };
-        let scheme = Sessions::new(Bounded::new(faulty), &options);
+        let scheme = Sessions::new(Bounded::new(faulty, Patience::DEFAULT), &options);
         let credential = scheme.credential();
         let app = App::new(app::router(scheme, Users::new(PasswordHash::Derived)));
         Self { app, credential, store, switch }
@@ -249,7 +250,8 @@ async fn a_logout_that_was_not_confirmed_says_so() {
 async fn housekeeping_gives_up_as_well() {
     let server = Server::start(None);
     let switch = Arc::clone(&server.switch);
-    let store = Bounded::new(Faulty { store: Arc::clone(&server.store), switch });
+    let store =
+        Bounded::new(Faulty { store: Arc::clone(&server.store), switch }, Patience::DEFAULT);
     server.set(Some(Fault::Hangs), None);
     let begun = Instant::now();
     let error = SessionStore::stats(&store).await.unwrap_err().to_string();

@@ -24,6 +24,7 @@ use servers::contract::Target;
 use crate::error::{Error, Interrupt, Result};
 use crate::proc::{Fleet, Kept};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
+use crate::sanitise::{REMARK, fit};
 use crate::transport::Trust;
 use attacker::Attacker;
 use cases::{Finding, Row, suite};
@@ -102,18 +103,24 @@ pub fn arm(
 ) -> Result<Attacked> {
     progress("starting it");
     let fleet = Fleet::open(arm, &[])?;
-    let server = fleet.start(Kept::ALL, &[])?;
+    let server = fleet.start(Kept::ALL, &patiently())?;
     let target = &server.ready().target;
     let key = {
         let seen = Attacker::new(target, None, options, interrupt)?;
-        match (&seen.token, fleet.key()?) {
-            (Some(token), Some(file)) => Key::of_token(seen.form, token, &file)?,
+        match (&seen.token, fleet.key()) {
+            (Some(token), Some(key)) => Key::of_token(seen.form, token, key)?,
             _ => None,
         }
     };
     let mut attacker = Attacker::new(target, key.as_ref(), options, interrupt)?;
     attacker.fleet = Some(&fleet);
     attack(attacker, progress)
+}
+
+/// Arguments for a server that waits for its store however busy the machine is: a 503 that comes of
+/// that would say nothing about what the server refuses.
+fn patiently() -> Vec<String> {
+    ["--store-timeout", "8s"].map(String::from).to_vec()
 }
 
 fn attack(mut attacker: Attacker<'_>, progress: Progress<'_>) -> Result<Attacked> {
@@ -126,7 +133,7 @@ fn attack(mut attacker: Attacker<'_>, progress: Progress<'_>) -> Result<Attacked
         let case = match carry_out(&mut attacker, &row) {
             // A server that stops answering has failed a case, and the others are tried as well.
             Err(Error::Target(why)) => {
-                record(&attacker, &row, Finding::new(CaseOutcome::Failed, why))
+                record(&attacker, &row, &Finding::new(CaseOutcome::Failed, why))
             }
             case => case?,
         };
@@ -150,15 +157,15 @@ fn carry_out(attacker: &mut Attacker<'_>, row: &Row) -> Result<CaseRecord> {
             Err(error) => return Err(error),
         }
     }
-    Ok(record(attacker, row, finding))
+    Ok(record(attacker, row, &finding))
 }
 
-fn record(attacker: &Attacker<'_>, row: &Row, finding: Finding) -> CaseRecord {
+fn record(attacker: &Attacker<'_>, row: &Row, finding: &Finding) -> CaseRecord {
     CaseRecord {
         id: row.id.into(),
         what: row.what.into(),
         expected: row.expected.text(attacker.options.standard).into(),
-        found: finding.found,
+        found: fit(&finding.found, REMARK),
         outcome: finding.outcome,
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::journey::{Answer, Script};
 use crate::limits::{Limit, Limits};
 use crate::transport::{Arrival, Budget, Failure, Inbound, Reader, Tls, Trust, Whole};
@@ -203,14 +203,10 @@ impl Wire {
     /// The way to the script's server, whose certificate must be one of these, until `ends`.
     ///
     /// # Errors
-    /// `Config` when certificates cannot be checked as asked.
+    /// `Config` when certificates cannot be checked as asked, `Io` when they cannot be read.
     pub(super) fn new(script: &Script, trust: &Trust, ends: Instant) -> Result<Self> {
         let (host, port) = script.host_and_port();
-        let tls = script
-            .tls
-            .then(|| Tls::new(script, trust, &["http/1.1"]))
-            .transpose()
-            .map_err(|e| Error::Config(e.to_string()))?;
+        let tls = script.tls.then(|| Tls::new(script, trust, &["http/1.1"])).transpose()?;
         Ok(Self { host: host.into(), port, tls, ends, kept: None })
     }
 

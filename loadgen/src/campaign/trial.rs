@@ -49,7 +49,11 @@ pub fn run_trial(
     };
     match carry_out(trial, placement, interrupt, &mut record) {
         Ok(()) => {}
-        Err(Error::Target(cause)) => record.outcome = TrialOutcome::Failed { cause },
+        Err(Error::Target(cause)) => {
+            // The last lines of a child make one sentence: a record holds no line feed.
+            let cause = cause.replace(":\n  ", ": ").replace("\n  ", " | ");
+            record.outcome = TrialOutcome::Failed { cause };
+        }
         Err(other) => return Err(other),
     }
     record.steal = steal.share();
@@ -68,8 +72,11 @@ fn carry_out(
         record.actions.push(ActionRecord::Drill(Box::new(did)));
         return Ok(());
     }
-    let options =
-        ServerOptions { cores: placement.server.clone(), arguments: trial.server.clone() };
+    let options = ServerOptions {
+        cores: placement.server.clone(),
+        arguments: trial.server.clone(),
+        ..ServerOptions::default()
+    };
     let mut server = Server::start(&trial.arm, &options)?;
     let ready = server.ready();
     record.server = Some(ServerFacts {

@@ -124,7 +124,7 @@ impl Driver {
     /// What connections are opened with; `None` for plain ones.
     fn tls(&self, protocols: &[&str]) -> Result<Option<Tls>> {
         let tls = || Tls::new(&self.script, &self.trust, protocols);
-        self.script.tls.then(tls).transpose().map_err(|e| Error::Config(e.to_string()))
+        Ok(self.script.tls.then(tls).transpose()?)
     }
 
     /// The target as every worker of one load sees it, offered these protocols over TLS. They share

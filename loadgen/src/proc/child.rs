@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use reqwest::Response;
-use servers::contract::{AdminStats, CONTRACT_VERSION, ReadyLine};
+use servers::contract::{AdminStats, CONTRACT_VERSION, ReadyLine, Secrets};
 
 use super::process::Process;
 use crate::error::{Error, Result};
+use crate::sanitise::{NAME, fit};
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
 const ADMIN_WITHIN: Duration = Duration::from_secs(5);
@@ -23,6 +24,8 @@ pub struct ServerOptions {
     pub cores: Vec<usize>,
     /// Further arguments of `authbench serve`.
     pub arguments: Vec<String>,
+    /// The key and the store that it is given; without them it makes its own.
+    pub secrets: Secrets,
 }
 
 /// A running server.
@@ -43,16 +46,24 @@ impl Server {
             .to_vec();
         arguments.extend(on_cores(&options.cores));
         arguments.extend_from_slice(&options.arguments);
+        let told = (options.secrets != Secrets::default())
+            .then(|| serde_json::to_string(&options.secrets))
+            .transpose()
+            .map_err(|_| Error::Bug("the secrets of a server cannot be written".into()))?;
+        if told.is_some() {
+            arguments.push("--secrets-from-stdin".into());
+        }
         let read = |text: &str| {
             let ready: ReadyLine = serde_json::from_str(text)
-                .map_err(|e| format!("its ready line `{text}` is none: {e}"))?;
+                .map_err(|e| format!("invalid ready line `{}`: {e}", fit(text, NAME)))?;
             if ready.authbench != CONTRACT_VERSION {
                 return Err("it speaks another version of the contract".into());
             }
             Ok(ready)
         };
         let name = format!("the server `{arm}`");
-        let (process, ready) = Process::start(name, &arguments, READY_WITHIN, read)?;
+        let (process, ready) =
+            Process::start(name, &arguments, told.as_deref(), READY_WITHIN, read)?;
         let admin = Admin::new(&ready)?;
         Ok(Self { process, ready, admin })
     }

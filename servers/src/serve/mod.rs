@@ -24,13 +24,17 @@ use crate::contract::{
 use crate::error::ServeError;
 use crate::schemes::{CookieSecurity, SchemeOptions};
 use crate::stores::Upkeep;
-use crate::users::PasswordHash;
+use crate::stores::patience::Patience;
+use crate::users::{LOGIN_WAIT_MAX, LOGINS_WAITING_MAX, PasswordHash};
 
 mod accept;
 mod admin;
 mod shared;
+mod strict;
 
+pub use accept::HEAD_BYTES_MAX;
 pub use shared::{Shared, share};
+pub use strict::TARGET_BYTES_MAX;
 
 /// What a user puts into the cart: 57 bytes and the user's number, so that each has their own. An
 /// item may have 64.
@@ -38,6 +42,8 @@ const ITEM: &str = "a book with a title of so many words that it is long, no {n}
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
+/// Connections of the admin listener, which one program asks one question at a time.
+const ADMIN_CONNECTIONS_MAX: usize = 16;
 
 /// How a server is to be. Every field has a value: flags are lowered before.
 #[derive(Clone, Debug)]
@@ -62,12 +68,18 @@ pub struct ServeOptions {
     pub previous_keys: Vec<Vec<u8>>,
     /// Where the store is; `None`: one of this server's own.
     pub store_url: Option<String>,
+    /// How long a request waits for a store that can hang before it is answered with a 503.
+    pub store_timeout: Duration,
     /// How long an arm with a cache of sessions believes what it has read.
     pub cache_ttl: Duration,
     /// Pause between two sweeps of the store.
     pub sweep_every: Duration,
     /// How long a client may take for a request head, and stay idle between two requests.
     pub header_read_timeout: Duration,
+    /// How long a client may take no byte of an answer that waits for it, at least 1 ms.
+    pub write_stall: Duration,
+    /// Public connections that may be open; one more is answered with a 503 and closed.
+    pub max_connections: usize,
     /// How long open requests may take after the stop before they are cut off.
     pub drain: Duration,
     /// Threads of the runtime, for the ready line.
@@ -75,7 +87,8 @@ pub struct ServeOptions {
 }
 
 impl ServeOptions {
-    /// The defaults for this arm.
+    /// The defaults for this arm: of connections as many as the limit of open files allows, and
+    /// 100,000 at most.
     #[must_use]
     pub fn new(arm: impl Into<String>) -> Self {
         let scheme = SchemeOptions::default();
@@ -90,9 +103,12 @@ impl ServeOptions {
             key: None,
             previous_keys: Vec::new(),
             store_url: None,
+            store_timeout: scheme.patience.call(),
             cache_ttl: scheme.cache_ttl,
             sweep_every: Duration::from_secs(10),
             header_read_timeout: Duration::from_secs(30),
+            write_stall: Duration::from_secs(30),
+            max_connections: accept::connections_default(),
             drain: Duration::from_secs(5),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         }
@@ -111,8 +127,22 @@ impl ServeOptions {
         if let Some(idle) = self.idle.filter(|idle| idle.as_millis() == 0) {
             return refuse("idle", "at least 1 ms", idle);
         }
+        if self.store_timeout.as_millis() == 0 {
+            return refuse("store_timeout", "at least 1 ms", self.store_timeout);
+        }
         if self.sweep_every.is_zero() {
             return refuse("sweep_every", "more than nothing", self.sweep_every);
+        }
+        // To the kernel, 0 means no limit.
+        if self.write_stall.as_millis() == 0 {
+            return refuse("write_stall", "at least 1 ms", self.write_stall);
+        }
+        if !(1..=accept::connections_allowed()).contains(&self.max_connections) {
+            return Err(ServeError::Option {
+                option: "max_connections",
+                expected: "at least 1, and at most 64 fewer than the limit of open files",
+                found: self.max_connections.to_string(),
+            });
         }
         Ok(SchemeOptions {
             ttl: self.ttl,
@@ -123,6 +153,7 @@ impl ServeOptions {
             key: self.key.clone(),
             previous_keys: self.previous_keys.clone(),
             store_url: self.store_url.clone(),
+            patience: Patience::new(self.store_timeout),
             cache_ttl: self.cache_ttl,
             clock: Clock::System,
             made_key: None,
@@ -160,8 +191,13 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let arm = app::open(&options.arm, &options.scheme()?, options.password_hash).await?;
     let line = ready_line(&options, &arm, address(&public)?, address(&admin)?);
-    let limits =
-        accept::Limits { header_read_timeout: options.header_read_timeout, drain: options.drain };
+    let limits = accept::Limits {
+        header_read_timeout: options.header_read_timeout,
+        write_stall: options.write_stall,
+        connections: options.max_connections,
+        drain: options.drain,
+    };
+    let admin_limits = accept::Limits { connections: ADMIN_CONNECTIONS_MAX, ..limits };
     let gauges = Arc::new(accept::Gauges::default());
     let inside = admin::Inside {
         started: Instant::now(),
@@ -173,7 +209,7 @@ pub async fn serve(
     let (stopping, stopped) = watch::channel(());
     let public = tokio::spawn(accept::run(public, arm.app, limits, gauges, stopped.clone()));
     let own = Arc::default();
-    let admin = tokio::spawn(accept::run(admin, admin::app(inside), limits, own, stopped));
+    let admin = tokio::spawn(accept::run(admin, admin::app(inside), admin_limits, own, stopped));
     let sweeper = arm.upkeep.map(|store| tokio::spawn(sweep(store, options.sweep_every)));
     ready(&line);
     stop.await;
@@ -217,8 +253,13 @@ fn ready_line(
         PasswordHash::Derived => {
             "Passwords are checked against a digest, which is no way to store real ones.".into()
         }
-        PasswordHash::Argon2id => "Every login costs one argon2id evaluation.".into(),
+        PasswordHash::Argon2id => format!(
+            "Every login costs one argon2id evaluation; {LOGINS_WAITING_MAX} may wait for theirs, \
+             {} s at most, and others are answered with 503.",
+            LOGIN_WAIT_MAX.as_secs()
+        ),
     });
+    notes.push("How often somebody may try to log in is not limited.".into());
     ReadyLine {
         authbench: CONTRACT_VERSION,
         arm: options.arm.clone(),

@@ -1,7 +1,7 @@
 //! A limit of time around a store that can hang: whoever asks gets an answer, or an error in time.
 //!
 //! A store behind a socket, a disk or a queue may be slow, stopped or gone, and a request must not
-//! wait for it longer than [`CALL_TIME_MAX`]: it becomes a 503 and holds nothing any longer. What
+//! wait for it longer than its [`Patience`]: it becomes a 503 and holds nothing any longer. What
 //! was asked may still be done later, so a session can exist that nobody was given; it expires. A
 //! store in this process's own memory cannot hang and must not be wrapped: a timer costs.
 
@@ -10,30 +10,32 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::patience::Patience;
 use super::refresh::{Family, RefreshStore, Rotation, SecretDigest};
 use super::{Session, SessionData, SessionId, SessionStore, StoreError, StoreStats};
 use crate::clock::Timestamp;
 use crate::contract::StoreProcess;
 use crate::users::UserId;
 
-/// How long one call of a store may take: 400 ms, so that a 503 is out within half a second.
-pub const CALL_TIME_MAX: Duration = Duration::from_millis(400);
 /// How long one sweep may take: 60 s. The next one goes on where it was given up.
 pub const SWEEP_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// A store whose calls are given up in time.
 #[derive(Debug)]
-pub struct Bounded<S>(S);
+pub struct Bounded<S> {
+    store: S,
+    patience: Patience,
+}
 
 impl<S> Bounded<S> {
     /// This store with a limit of time.
-    pub const fn new(store: S) -> Self {
-        Self(store)
+    pub const fn new(store: S, patience: Patience) -> Self {
+        Self { store, patience }
     }
 
     /// The store itself.
     pub const fn inner(&self) -> &S {
-        &self.0
+        &self.store
     }
 }
 
@@ -50,36 +52,35 @@ pub(super) async fn within<T>(
     })
 }
 
-fn note() -> String {
-    format!(
-        "A call of the store that takes longer than {} ms is given up with a 503.",
-        CALL_TIME_MAX.as_millis()
-    )
+fn note(patience: Patience) -> String {
+    let limit = patience.call().as_millis();
+    format!("A call of the store that takes longer than {limit} ms is given up with a 503.")
 }
 
 impl<S: SessionStore> SessionStore for Bounded<S> {
     const NAME: &'static str = S::NAME;
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = self.0.notes();
-        notes.push(note());
+        let mut notes = self.store.notes();
+        notes.push(note(self.patience));
         notes
     }
 
     fn process(&self) -> Option<StoreProcess> {
-        self.0.process()
+        self.store.process()
     }
 
     async fn create(&self, id: SessionId, session: Session) -> Result<bool, StoreError> {
-        within(S::NAME, CALL_TIME_MAX, "create a session", self.0.create(id, session)).await
+        within(S::NAME, self.patience.call(), "create a session", self.store.create(id, session))
+            .await
     }
 
     async fn read(&self, id: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {
-        within(S::NAME, CALL_TIME_MAX, "read a session", self.0.read(id, now)).await
+        within(S::NAME, self.patience.call(), "read a session", self.store.read(id, now)).await
     }
 
     async fn touch(&self, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {
-        within(S::NAME, CALL_TIME_MAX, "touch a session", self.0.touch(id, now)).await
+        within(S::NAME, self.patience.call(), "touch a session", self.store.touch(id, now)).await
     }
 
     async fn read_and_touch(
@@ -87,7 +88,8 @@ impl<S: SessionStore> SessionStore for Bounded<S> {
         id: SessionId,
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
-        within(S::NAME, CALL_TIME_MAX, "read a session", self.0.read_and_touch(id, now)).await
+        within(S::NAME, self.patience.call(), "read a session", self.store.read_and_touch(id, now))
+            .await
     }
 
     async fn update(
@@ -96,24 +98,25 @@ impl<S: SessionStore> SessionStore for Bounded<S> {
         data: SessionData,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        within(S::NAME, CALL_TIME_MAX, "update a session", self.0.update(id, data, now)).await
+        within(S::NAME, self.patience.call(), "update a session", self.store.update(id, data, now))
+            .await
     }
 
     async fn delete(&self, id: SessionId) -> Result<bool, StoreError> {
-        within(S::NAME, CALL_TIME_MAX, "delete a session", self.0.delete(id)).await
+        within(S::NAME, self.patience.call(), "delete a session", self.store.delete(id)).await
     }
 
     async fn delete_all_of_user(&self, user: UserId) -> Result<u64, StoreError> {
-        let call = self.0.delete_all_of_user(user);
-        within(S::NAME, CALL_TIME_MAX, "delete a user's sessions", call).await
+        let call = self.store.delete_all_of_user(user);
+        within(S::NAME, self.patience.call(), "delete a user's sessions", call).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
-        within(S::NAME, SWEEP_TIME_MAX, "sweep", self.0.sweep(now)).await
+        within(S::NAME, SWEEP_TIME_MAX, "sweep", self.store.sweep(now)).await
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
-        within(S::NAME, CALL_TIME_MAX, "count", self.0.stats()).await
+        within(S::NAME, self.patience.call(), "count", self.store.stats()).await
     }
 }
 
@@ -121,17 +124,17 @@ impl<S: RefreshStore> RefreshStore for Bounded<S> {
     const NAME: &'static str = S::NAME;
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = self.0.notes();
-        notes.push(note());
+        let mut notes = self.store.notes();
+        notes.push(note(self.patience));
         notes
     }
 
     fn process(&self) -> Option<StoreProcess> {
-        self.0.process()
+        self.store.process()
     }
 
     async fn begin(&self, id: SessionId, family: Family) -> Result<bool, StoreError> {
-        within(S::NAME, CALL_TIME_MAX, "begin a family", self.0.begin(id, family)).await
+        within(S::NAME, self.patience.call(), "begin a family", self.store.begin(id, family)).await
     }
 
     async fn rotate(
@@ -142,8 +145,8 @@ impl<S: RefreshStore> RefreshStore for Bounded<S> {
         now: Timestamp,
         grace: Duration,
     ) -> Result<Rotation, StoreError> {
-        let call = self.0.rotate(id, shown, new, now, grace);
-        within(S::NAME, CALL_TIME_MAX, "rotate a secret", call).await
+        let call = self.store.rotate(id, shown, new, now, grace);
+        within(S::NAME, self.patience.call(), "rotate a secret", call).await
     }
 
     async fn update(
@@ -152,23 +155,24 @@ impl<S: RefreshStore> RefreshStore for Bounded<S> {
         data: SessionData,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        within(S::NAME, CALL_TIME_MAX, "update a family", self.0.update(id, data, now)).await
+        within(S::NAME, self.patience.call(), "update a family", self.store.update(id, data, now))
+            .await
     }
 
     async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
-        within(S::NAME, CALL_TIME_MAX, "end a family", self.0.end(id)).await
+        within(S::NAME, self.patience.call(), "end a family", self.store.end(id)).await
     }
 
     async fn end_all_of_user(&self, user: UserId) -> Result<u64, StoreError> {
-        let call = self.0.end_all_of_user(user);
-        within(S::NAME, CALL_TIME_MAX, "end a user's families", call).await
+        let call = self.store.end_all_of_user(user);
+        within(S::NAME, self.patience.call(), "end a user's families", call).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
-        within(S::NAME, SWEEP_TIME_MAX, "sweep", self.0.sweep(now)).await
+        within(S::NAME, SWEEP_TIME_MAX, "sweep", self.store.sweep(now)).await
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
-        within(S::NAME, CALL_TIME_MAX, "count", self.0.stats()).await
+        within(S::NAME, self.patience.call(), "count", self.store.stats()).await
     }
 }

@@ -18,6 +18,7 @@
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,10 +27,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use tempfile::TempDir;
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+};
+use rustix::fs::OFlags;
 use tokio::sync::{mpsc, oneshot};
 
+use super::folder::Folder;
+use super::patience::Patience;
 use super::{Session, SessionData, SessionId, SessionStore, StoreError, StoreStats, is_live};
 use crate::cart::Cart;
 use crate::clock::Timestamp;
@@ -42,8 +47,6 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 256;
 /// Most rows that one step of a sweep removes.
 const SWEEP_STEP: u32 = 256;
-/// How long to wait for a lock that another process holds: less than a request waits.
-const BUSY_TIME_MAX: Duration = Duration::from_millis(300);
 /// Least time between two writes of what was touched, in milliseconds.
 const FLUSH_EVERY_MS: u64 = 1_000;
 const READERS_MAX: usize = 4;
@@ -138,7 +141,7 @@ pub struct SqliteStore {
     swept: AtomicU64,
     path: PathBuf,
     /// Removed with all that is in it, after the connections are closed.
-    temporary: Option<TempDir>,
+    temporary: Option<Folder>,
 }
 
 impl SqliteStore {
@@ -147,23 +150,25 @@ impl SqliteStore {
     ///
     /// # Errors
     /// Where the file cannot be made or opened, or is no such store.
-    pub fn open(path: Option<&Path>, idle: Option<Duration>) -> Result<Self, StoreError> {
+    pub fn open(
+        path: Option<&Path>,
+        idle: Option<Duration>,
+        patience: Patience,
+    ) -> Result<Self, StoreError> {
         let refused = |found: String| StoreError { store: STORE, operation: "be opened", found };
         let temporary = match path {
             Some(_) => None,
             None => {
-                let made = tempfile::Builder::new().prefix("authbench-").tempdir();
-                Some(made.map_err(|error| refused(format!("no temporary directory: {error}")))?)
+                let made = Folder::make();
+                Some(made.map_err(|error| refused(format!("no temporary folder: {error}")))?)
             }
         };
         let path = match (path, &temporary) {
-            (None, Some(folder)) => folder.path().join("sessions.sqlite"),
+            (None, Some(folder)) => folder.home().join("sessions.sqlite"),
             (path, _) => path.unwrap_or(Path::new("sessions.sqlite")).to_path_buf(),
         };
         let shown = |found: String| refused(format!("{}: {found}", path.display()));
-        // Whoever can read the file has every session, so nobody else may.
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-        file.map_err(|error| shown(error.to_string()))?;
+        let real = own_file(&path).map_err(|error| shown(error.to_string()))?;
 
         let readers = thread::available_parallelism().map_or(1, usize::from).min(READERS_MAX);
         let shared = Arc::new(Shared {
@@ -179,10 +184,10 @@ impl SqliteStore {
             shared,
             operations: AtomicU64::new(0),
             swept: AtomicU64::new(0),
-            path: path.clone(),
+            path: real,
             temporary,
         };
-        let begun = store.begin(readers);
+        let begun = store.begin(readers, patience);
         begun.map(|()| store).map_err(|error| shown(error.to_string()))
     }
 
@@ -192,8 +197,8 @@ impl SqliteStore {
         &self.path
     }
 
-    fn begin(&mut self, readers: usize) -> rusqlite::Result<()> {
-        let connection = connect(&self.path)?;
+    fn begin(&mut self, readers: usize, patience: Patience) -> rusqlite::Result<()> {
+        let connection = connect(&self.path, patience)?;
         connection.execute_batch(SCHEMA)?;
         connection.execute(MEND, [self.shared.idle_millis()])?;
         let count: i64 =
@@ -209,7 +214,7 @@ impl SqliteStore {
         self.writing = Some(thread::spawn(move || write_until_closed(connection, &shared, asked)));
         self.writer = Some(asking);
         for _ in 0..readers {
-            let connection = connect(&self.path)?;
+            let connection = connect(&self.path, patience)?;
             // Whoever reads holds up everybody else on its thread, so it waits for nobody.
             connection.busy_timeout(Duration::ZERO)?;
             self.readers.push(Mutex::new(connection));
@@ -280,9 +285,29 @@ fn could_not(operation: &'static str) -> impl Fn(String) -> StoreError {
     move |found| StoreError { store: STORE, operation, found }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY_TIME_MAX)?;
+/// Makes the file where it is not there, and gives its path with no link in it: whoever plants a
+/// link at its name would choose what is written over. Whoever can read the file has every session,
+/// so nobody else may.
+fn own_file(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| io::Error::other("names no file"))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let real = folder.unwrap_or(Path::new(".")).canonicalize()?.join(name);
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut options = OpenOptions::new();
+    let file = options.create(true).append(true).mode(0o600).custom_flags(flags).open(&real);
+    let found = match file {
+        Ok(file) if file.metadata()?.is_file() => return Ok(real),
+        Err(error) if !real.is_symlink() => return Err(error),
+        Err(_) => "a symbolic link: name what it leads to",
+        Ok(_) => "a pipe or a device: name another file",
+    };
+    Err(io::Error::other(format!("expected a file, found {found}")))
+}
+
+fn connect(path: &Path, patience: Patience) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::default() | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(patience.answer())?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -8_000)?;

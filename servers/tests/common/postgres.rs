@@ -8,9 +8,9 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::PATIENT;
 use servers::stores::postgres::PostgresStore;
 use servers::stores::postgres::own::Instance;
-use servers::stores::postgres::pool::Patience;
 use servers::stores::refresh::postgres::RefreshPostgres;
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Client, NoTls};
@@ -23,12 +23,6 @@ struct Shared {
 /// Tests run beside each other, one of them counts statements, and none of them ends the server.
 const SETTINGS: &[&str] =
     &["max_connections=400", "shared_preload_libraries=pg_stat_statements", "fsync=off"];
-/// What is right does not depend on how busy the machine is.
-const PATIENT: Patience = Patience {
-    wait: Duration::from_secs(20),
-    create: Duration::from_secs(20),
-    statement: Duration::from_secs(20),
-};
 
 static SHARED: LazyLock<Shared> = LazyLock::new(|| {
     let start = || {

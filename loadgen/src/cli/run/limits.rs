@@ -16,28 +16,28 @@ use crate::units::{Size, Span};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits on the server's answers")]
 pub(super) struct LimitArgs {
-    /// Bytes of a body that are read
+    /// Accept a body of up to this size
     #[arg(long, value_name = "SIZE", default_value = "16MiB")]
     max_body: Size,
-    /// Bytes of a head that are read, with those of the interim answers (1xx) before it
+    /// Accept a head of up to this size, the interim answers (1xx) before it included
     #[arg(long, value_name = "SIZE", default_value = "64KiB")]
     max_head: Size,
-    /// Header fields that are read, and trailer fields
+    /// Accept up to this many header fields, and as many trailer fields
     #[arg(long, value_name = "N", default_value_t = 100,
           value_parser = clap::value_parser!(u32).range(1..=FIELDS_MOST as i64))]
     max_fields: u32,
-    /// Interim answers (1xx) that are read before the answer itself
+    /// Accept up to this many interim answers (1xx) before the final one
     #[arg(long, value_name = "N", default_value_t = 16,
           value_parser = clap::value_parser!(u32).range(0..=1000))]
     max_interim: u32,
-    /// Bytes of all chunk extensions and trailers of an answer that are read
+    /// Accept up to this many bytes of chunk extensions and trailers per answer
     #[arg(long, value_name = "SIZE", default_value = "16KiB")]
     max_framing: Size,
-    /// Memory for all answers that are in pieces [default: a quarter more than --max-body, at
-    /// least 20MiB]
+    /// Hold up to this many bytes of incomplete answers, over all connections [default: 1.25 times
+    /// --max-body, at least 20MiB]
     #[arg(long, value_name = "SIZE")]
     max_buffered: Option<Size>,
-    /// How long logins and the opening of connections may take before the load
+    /// Give up when logins and opening connections take longer than this
     #[arg(long, value_name = "SPAN", default_value = "10m")]
     setup_timeout: Span,
 }

@@ -10,10 +10,11 @@ use tokio_postgres::{Client, NoTls};
 
 use super::STORE;
 use super::own::Instance;
-use super::pool::{CONNECTIONS, Connections, Patience, config, said};
+use super::pool::{CONNECTIONS, Connections, config, said};
 use super::table::{self, Table};
 use crate::contract::StoreProcess;
 use crate::error::{ServeError, StoreError};
+use crate::stores::patience::Patience;
 
 /// How long what is done before the start may take: mending a million rows takes a while.
 const OPEN_TIME_MAX: Duration = Duration::from_secs(60);
@@ -139,8 +140,7 @@ enum Refused {
 
 /// What is done once, on a connection of its own.
 async fn prepare(url: &str, needs: Needs) -> Result<Facts, Refused> {
-    let patience = Patience { statement: OPEN_TIME_MAX, ..Patience::OF_A_REQUEST };
-    let config = config(url, patience).map_err(Refused::Url)?;
+    let config = config(url, Patience::new(OPEN_TIME_MAX)).map_err(Refused::Url)?;
     let connected = config.connect(NoTls).await.map_err(said).map_err(Refused::Found);
     let (mut client, connection) = connected?;
     let connection = tokio::spawn(connection);

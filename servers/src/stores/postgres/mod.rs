@@ -19,6 +19,7 @@ use super::{
 use crate::clock::Timestamp;
 use crate::contract::StoreProcess;
 use crate::error::ServeError;
+use crate::stores::patience::Patience;
 use crate::users::UserId;
 
 pub mod database;
@@ -28,7 +29,7 @@ pub mod row;
 pub mod table;
 
 use database::{Database, Needs};
-use pool::{Connections, Patience, said};
+use pool::{Connections, said};
 use row::{data, millis, moment, number, span, text};
 use table::Table;
 

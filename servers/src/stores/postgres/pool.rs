@@ -27,30 +27,12 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, Error, NoTls, Row};
 
 use crate::error::ServeError;
+use crate::stores::patience::Patience;
 
 /// Connections of one server. Reads gain nothing from more than one on two cores (pgbench: 37,000/s
 /// with one, 35,000 to 39,000 with 16), but logins that wait for the disk share its flushes: 290/s
 /// with one, 4,300/s with 8, 6,600/s with 16.
 pub const CONNECTIONS: usize = 16;
-/// How long a question may wait, and for what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// For a free connection.
-    pub wait: Duration,
-    /// For a new one, where one is missing.
-    pub create: Duration,
-    /// For its answer, after which PostgreSQL gives the statement up.
-    pub statement: Duration,
-}
-
-impl Patience {
-    /// That of a request, which is given up by [`super::super::bounded`] after 400 ms.
-    pub const OF_A_REQUEST: Self = Self {
-        wait: Duration::from_millis(250),
-        create: Duration::from_millis(300),
-        statement: Duration::from_millis(300),
-    };
-}
 
 /// How long one may take at the start, when nobody waits: 10 s.
 const FIRST_TIME_MAX: Duration = Duration::from_secs(10);
@@ -78,7 +60,7 @@ pub fn config(url: &str, patience: Patience) -> Result<Config, ServeError> {
         found: "one that cannot be read".into(),
     })?;
     let options = config.get_options().unwrap_or_default();
-    let statement = patience.statement.as_millis();
+    let statement = patience.answer().as_millis();
     let settings = format!("{options} {SETTINGS} -c statement_timeout={statement}ms");
     config.options(settings).connect_timeout(FIRST_TIME_MAX);
     if config.get_application_name().is_none() {
@@ -116,9 +98,9 @@ impl Connections {
             // The one that was used last: few users keep few processes of the server awake.
             .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(patience.wait))
-            .create_timeout(Some(patience.create))
-            .recycle_timeout(Some(patience.wait))
+            .wait_timeout(Some(patience.free_connection()))
+            .create_timeout(Some(patience.answer()))
+            .recycle_timeout(Some(patience.free_connection()))
             .post_create(prepare)
             .build()
             .map_err(|error| error.to_string())?;
@@ -218,9 +200,10 @@ async fn settle(client: Object) {
 fn found(error: &PoolError, patience: Patience) -> String {
     match error {
         PoolError::Timeout(TimeoutType::Wait) => {
-            format!("none of its {CONNECTIONS} connections was free within {:?}", patience.wait)
+            let limit = patience.free_connection();
+            format!("none of its {CONNECTIONS} connections was free within {limit:?}")
         }
-        PoolError::Timeout(_) => format!("no new connection within {:?}", patience.create),
+        PoolError::Timeout(_) => format!("no new connection within {:?}", patience.answer()),
         PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
             text_of(error)
         }

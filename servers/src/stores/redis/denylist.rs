@@ -5,7 +5,7 @@
 //! still hears is proved by a heartbeat: each server publishes one to itself every [`BEAT`] with
 //! the moment at which it was sent. Redis tells a listener everything in order, so whoever has
 //! heard a heartbeat has heard every entry from before it was sent. Without one that was sent in
-//! the last [`FRESH_TIME_MAX`] the copy may have missed something, and the list refuses to answer:
+//! as long as a request waits ([`Patience`]) the copy may have missed something, and the list refuses to answer:
 //! closed, and not open.
 //!
 //! After every connection the listener subscribes first and then loads the whole list, so nothing
@@ -35,15 +35,17 @@ use super::value::millis;
 use crate::clock::{Clock, Timestamp};
 use crate::contract::StoreProcess;
 use crate::error::{ServeError, StoreError};
-use crate::stores::bounded::{CALL_TIME_MAX, within};
+use crate::stores::bounded::within;
 use crate::stores::denylist::{Denials, Denied, DeniedId, Denylist};
+use crate::stores::patience::Patience;
 use crate::stores::{Boxed, StoreStats, Upkeep};
 use crate::users::UserId;
 
 /// Time between two heartbeats.
 pub const BEAT: Duration = Duration::from_millis(100);
-/// How long after a heartbeat was sent the copy may be relied on.
-pub const FRESH_TIME_MAX: Duration = Duration::from_millis(400);
+/// Least time for which the copy is relied on after a heartbeat was sent, whatever a request waits:
+/// four beats, so that one or two may be late.
+const FRESH_TIME_MIN: Duration = Duration::from_millis(400);
 /// How long the first list may take.
 const LOAD_TIME_MAX: Duration = Duration::from_secs(20);
 /// Keys that one step of loading looks at, about.
@@ -54,6 +56,7 @@ struct Shared {
     list: Denylist,
     scripts: Scripts,
     clock: Clock,
+    patience: Patience,
     /// Channels know no databases, so the database is in the name.
     channel: String,
     /// Heartbeats go to nobody else.
@@ -81,7 +84,11 @@ impl SharedDenylist {
     ///
     /// # Errors
     /// Where the URL is none, the program is missing, or Redis does not answer.
-    pub async fn open(url: Option<&str>, clock: Clock) -> Result<Self, ServeError> {
+    pub async fn open(
+        url: Option<&str>,
+        clock: Clock,
+        patience: Patience,
+    ) -> Result<Self, ServeError> {
         let own = match url {
             Some(_) => None,
             None => Some(OwnRedis::start(1).await?),
@@ -94,6 +101,7 @@ impl SharedDenylist {
             list: Denylist::default(),
             scripts: Scripts::new(),
             clock,
+            patience,
             channel: format!("authbench:denied:{database}"),
             beats: format!("authbench:beat:{:016x}", u64::from_be_bytes(name)),
             started: Instant::now(),
@@ -102,7 +110,7 @@ impl SharedDenylist {
             highest: AtomicU64::new(0),
             operations: AtomicU64::new(0),
         });
-        let link = Link::new(client.clone());
+        let link = Link::new(client.clone(), patience);
         // A wrong password is found out here, with its reason.
         link.ask::<()>("be reached", &cmd("PING")).await?;
         let listener = Some(listen(Arc::clone(&shared), client)?);
@@ -151,7 +159,7 @@ fn listen(
     let (stop, stopped) = oneshot::channel();
     let listen = move || {
         runtime.block_on(async {
-            let link = Link::new(client.clone());
+            let link = Link::new(client.clone(), shared.patience);
             tokio::select! {
                 () = shared.follow(&link, &client) => {}
                 () = shared.beat(&link) => {}
@@ -168,14 +176,20 @@ impl Shared {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
+    /// How long after a heartbeat was sent the copy may be relied on.
+    fn fresh_time(&self) -> Duration {
+        self.patience.call().max(FRESH_TIME_MIN)
+    }
+
     fn is_fresh(&self) -> bool {
         let heard = self.heard.load(Ordering::Acquire);
-        let limit = FRESH_TIME_MAX.as_micros() as u64;
+        let limit = self.fresh_time().as_micros() as u64;
         heard > 0 && self.elapsed_us() < (heard - 1).saturating_add(limit)
     }
 
     fn unheard(&self) -> StoreError {
-        let found = format!("nothing was heard of it for {} ms", FRESH_TIME_MAX.as_millis());
+        let limit = self.fresh_time().as_millis();
+        let found = format!("nothing was heard of it for {limit} ms");
         StoreError { store: STORE, operation: "say what was revoked", found }
     }
 
@@ -205,8 +219,8 @@ impl Shared {
         };
         let (telling, mut told) = mpsc::unbounded_channel();
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(link::CONNECT_TIME_MAX))
-            .set_response_timeout(Some(link::ANSWER_TIME_MAX))
+            .set_connection_timeout(Some(self.patience.connect()))
+            .set_response_timeout(Some(self.patience.answer()))
             .set_push_sender(telling);
         let info = client.get_connection_info().clone();
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
@@ -217,7 +231,7 @@ impl Shared {
             connection.subscribe(channel).await.map_err(refused)?;
         }
         self.load(link).await?;
-        while let Ok(Some(push)) = timeout(FRESH_TIME_MAX, told.recv()).await {
+        while let Ok(Some(push)) = timeout(self.fresh_time(), told.recv()).await {
             if push.kind == PushKind::Disconnection {
                 break;
             }
@@ -332,7 +346,7 @@ impl Denials for SharedDenylist {
     async fn issue(&self, _now: Timestamp) -> Result<u64, StoreError> {
         self.count();
         let issue = self.shared.issue(&self.link);
-        within(STORE, CALL_TIME_MAX, "number a token", issue).await
+        within(STORE, self.shared.patience.call(), "number a token", issue).await
     }
 
     fn refuses(&self, user: UserId, id: DeniedId) -> Result<bool, StoreError> {
@@ -356,7 +370,7 @@ impl Denials for SharedDenylist {
         script.arg(value).arg(Self::time_to_live(until, now));
         script.arg(&self.shared.channel).arg(message);
         let deny = self.link.run("deny a token", &script);
-        let new = within(STORE, CALL_TIME_MAX, "deny a token", deny).await?;
+        let new = within(STORE, self.shared.patience.call(), "deny a token", deny).await?;
         // Here at once, and not when it is heard.
         self.shared.list.add(denied);
         Ok(new)
@@ -374,7 +388,8 @@ impl Denials for SharedDenylist {
         script.arg(millis(until)).arg(Self::time_to_live(until, now));
         script.arg(&self.shared.channel).arg(format!("u:{user}"));
         let deny = self.link.run("deny a user's tokens", &script);
-        let number = within(STORE, CALL_TIME_MAX, "deny a user's tokens", deny).await?;
+        let number =
+            within(STORE, self.shared.patience.call(), "deny a user's tokens", deny).await?;
         self.shared.highest.fetch_max(number, Ordering::Relaxed);
         self.shared.list.add(Denied::User(user, number, until));
         Ok(())
@@ -389,7 +404,7 @@ impl Denials for SharedDenylist {
             ),
             None => "The list is in the Redis of --store-url and in this server's memory.".into(),
         };
-        let limit = FRESH_TIME_MAX.as_millis();
+        let limit = self.shared.fresh_time().as_millis();
         vec![
             redis,
             format!(

@@ -23,12 +23,9 @@ use redis::{
 use tokio::sync::Mutex;
 
 use crate::error::{ServeError, StoreError};
+use crate::stores::patience::Patience;
 
 pub(super) const STORE: &str = "redis";
-/// How long opening a connection may take, authentication included.
-pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_millis(200);
-/// How long an answer may take: with the time for a connection, no longer than a request waits.
-pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_millis(300);
 /// How long nobody tries again after a connection could not be opened.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// Requests that may wait to be written; further ones wait before that.
@@ -71,10 +68,10 @@ pub(super) struct Link {
 
 impl Link {
     /// A connection to this place, to be opened by whoever asks first.
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: Client, patience: Patience) -> Self {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIME_MAX))
-            .set_response_timeout(Some(ANSWER_TIME_MAX))
+            .set_connection_timeout(Some(patience.connect()))
+            .set_response_timeout(Some(patience.answer()))
             .set_pipeline_buffer_size(QUEUE);
         Self { client, config, open: RwLock::default(), opening: Mutex::default() }
     }

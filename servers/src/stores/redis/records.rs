@@ -21,6 +21,7 @@ use super::value::{encode_data, millis};
 use crate::clock::Timestamp;
 use crate::contract::StoreProcess;
 use crate::error::ServeError;
+use crate::stores::patience::Patience;
 use crate::stores::{SESSION_ID_CHARS, SessionData, SessionId, StoreError, StoreStats};
 use crate::users::UserId;
 
@@ -62,12 +63,14 @@ impl Records {
         kind: Kind,
         url: Option<&str>,
         idle: Option<Duration>,
+        patience: Patience,
     ) -> Result<Self, ServeError> {
         let own = match url {
             Some(_) => None,
             None => Some(OwnRedis::start(1).await?),
         };
-        let at = Self::at(kind, url.or(own.as_ref().map(OwnRedis::url)).unwrap_or_default(), idle)?;
+        let url = url.or(own.as_ref().map(OwnRedis::url)).unwrap_or_default();
+        let at = Self::at(kind, url, idle, patience)?;
         let records = Self { own, ..at };
         // A wrong password is found out here and not by the first request.
         records.link.ask::<()>("be reached", &cmd("PING")).await?;
@@ -82,9 +85,10 @@ impl Records {
         kind: Kind,
         url: &str,
         idle: Option<Duration>,
+        patience: Patience,
     ) -> Result<Self, ServeError> {
         Ok(Self {
-            link: Link::new(link::client(url)?),
+            link: Link::new(link::client(url)?, patience),
             scripts: Scripts::new(&kind),
             kind,
             own: None,

@@ -17,6 +17,7 @@ use super::{Family, RefreshStore, Rotation, SecretDigest};
 use crate::clock::{Clock, Timestamp};
 use crate::contract::StoreProcess;
 use crate::error::ServeError;
+use crate::stores::patience::Patience;
 use crate::stores::redis::PLACE;
 use crate::stores::redis::records::{Kind, Records, text};
 use crate::stores::redis::scripts::script;
@@ -66,8 +67,12 @@ impl RefreshRedis {
     ///
     /// # Errors
     /// Where the URL is none, the program is missing, or Redis does not answer.
-    pub async fn open(url: Option<&str>, clock: Clock) -> Result<Self, ServeError> {
-        Ok(Self::over(Records::open(FAMILIES, url, None).await?, clock))
+    pub async fn open(
+        url: Option<&str>,
+        clock: Clock,
+        patience: Patience,
+    ) -> Result<Self, ServeError> {
+        Ok(Self::over(Records::open(FAMILIES, url, None, patience).await?, clock))
     }
 
     /// The store in the Redis of this URL, which is first asked when something is asked of the
@@ -75,8 +80,8 @@ impl RefreshRedis {
     ///
     /// # Errors
     /// [`ServeError::Option`] where the URL is none.
-    pub fn at(url: &str, clock: Clock) -> Result<Self, ServeError> {
-        Ok(Self::over(Records::at(FAMILIES, url, None)?, clock))
+    pub fn at(url: &str, clock: Clock, patience: Patience) -> Result<Self, ServeError> {
+        Ok(Self::over(Records::at(FAMILIES, url, None, patience)?, clock))
     }
 
     fn over(records: Records, clock: Clock) -> Self {
