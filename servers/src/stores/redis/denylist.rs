@@ -7,6 +7,7 @@
 //! heard a heartbeat has heard every entry from before it was sent. Without one that was sent
 //! within the time that a request waits ([`Patience`]), or within 400 ms where that is longer, the
 //! copy may have missed something, and the list refuses to answer: closed, and not open.
+//!
 //! After every connection the listener subscribes first and then loads the whole list, so nothing
 //! falls between the two. What it knew and Redis does not (a Redis that was restarted has lost it)
 //! it publishes again: a token that was denied stays denied as long as one server that knows it
