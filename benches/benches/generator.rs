@@ -59,7 +59,7 @@ fn show(name: &str, bar: f64, got: f64, unit: &str) {
 /// The arm `none`, and a driver of it on the other core.
 fn none() -> (Server, Driver) {
     let placement = proc::place(&proc::usable_cores());
-    let options = ServerOptions { cores: placement.server.clone(), arguments: vec![] };
+    let options = ServerOptions { cores: placement.server.clone(), ..ServerOptions::default() };
     let server = Server::start("none", &options).expect("a server");
     let script = Script::new(&server.ready().target, "browse").expect("a script");
     let cores = placement.generator.clone();

@@ -40,7 +40,7 @@ use servers::stores::memory::MemoryStore;
 use servers::stores::mutex::MutexStore;
 use servers::stores::patience::Patience;
 use servers::stores::postgres::PostgresStore;
-use servers::stores::redis::RedisStore;
+use servers::stores::redis::{RedisStore, Space};
 use servers::stores::sqlite::SqliteStore;
 use servers::stores::tower::TowerStore;
 use servers::stores::{SessionId, SessionStore, missing_program};
@@ -202,8 +202,8 @@ fn redis(group: &mut BenchmarkGroup<'_, WallTime>, level: u32) {
         return;
     }
     let runtime = runtime();
-    let store =
-        runtime.block_on(RedisStore::open(None, None, PATIENCE)).expect("a Redis of its own");
+    let opened = RedisStore::open(Space::Sessions, None, None, PATIENCE);
+    let store = runtime.block_on(opened).expect("a Redis of its own");
     let store = Arc::new(store);
     let ids = elsewhere(group, &runtime, &store, level);
     // The same limits of time as the store's: a timer is part of such a connection.
@@ -266,7 +266,7 @@ fn postgres(group: &mut BenchmarkGroup<'_, WallTime>, level: u32) {
     ));
     let ids = elsewhere(group, &runtime, &store, level);
     let url = store.process().expect("a PostgreSQL of its own").url;
-    let library = runtime.block_on(Library::connect(&url));
+    let library = runtime.block_on(Library::connect(url.secret()));
     let mut next = ids.iter().cycle();
     group.bench_function(BenchmarkId::new("postgres/library/get", level), |bencher| {
         bencher.iter(|| {

@@ -92,8 +92,8 @@ fn library<F: Fn(&str) -> Claims>(
 }
 
 /// `jsonwebtoken::decode`.
-fn jsonwebtoken(key: &[u8], kind: &Kind) -> impl Fn(&str) -> Claims + use<> {
-    let key = (kind.read)(key).expect("a key").verifying;
+fn jsonwebtoken(arm: &'static str, key: &[u8], kind: &Kind) -> impl Fn(&str) -> Claims + use<> {
+    let key = (kind.read)(arm, key).expect("a key").verifying;
     let mut validation = Validation::new(kind.algorithm);
     validation.leeway = 2;
     validation.validate_nbf = true;
@@ -183,7 +183,7 @@ fn verify(criterion: &mut Criterion) {
         ("jwt-es256", &jwt_es256::KIND),
         ("jwt-eddsa", &jwt_eddsa::KIND),
     ] {
-        library(&mut group, arm, |key| jsonwebtoken(key, kind));
+        library(&mut group, arm, |key| jsonwebtoken(arm, key, kind));
     }
     library(&mut group, "jwe-dir", jwe);
     library(&mut group, "paseto-v4-local", paseto_local);

@@ -54,6 +54,18 @@ impl Error {
         Self::Io { what, path: path.into(), source }
     }
 
+    /// An error about a file that the user named to be read: one that is not there is a slip of the
+    /// command line.
+    pub fn unreadable(path: &Path, source: std::io::Error) -> Self {
+        let what = "cannot be read";
+        match source.kind() {
+            std::io::ErrorKind::NotFound => {
+                Self::Config(format!("{}: {what}: {source}", path.display()))
+            }
+            _ => Self::io(what, path, source),
+        }
+    }
+
     /// The exit code that tells a script who has to act.
     pub const fn exit_code(&self) -> u8 {
         match self {

@@ -4,8 +4,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use loadgen::cli::{self, Cli};
+use loadgen::cli;
 
 /// Both sides run on the same allocator, and the server can tell allocated bytes from resident
 /// ones.
@@ -13,7 +12,11 @@ use loadgen::cli::{self, Cli};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    match cli::run(Cli::parse()) {
+    let cli = match cli::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    match cli::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             cli::complain(&error);

@@ -123,6 +123,29 @@ impl fmt::Display for Rate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
+const SIZE_FORM: &str = "a size such as `512B`, `64KiB` or `16MiB`, at most `1024GiB`";
+
+impl FromStr for Size {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let refuse = || UnitError { expected: SIZE_FORM, found: text.into() };
+        let digits = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(refuse)?;
+        let (number, unit) = text.split_at(digits);
+        let number = decimal(number).ok_or_else(refuse)?;
+        let unit_bytes = match unit {
+            "B" => 1u64,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return Err(refuse()),
+        };
+        let bytes = number * unit_bytes as f64;
+        let is_whole = bytes.fract() == 0.0 && bytes <= (1u64 << 40) as f64;
+        if is_whole { Ok(Self(bytes as u64)) } else { Err(refuse()) }
+    }
+}
+
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.0 as f64;
@@ -204,6 +227,18 @@ mod tests {
         for text in ["0", "0/s", "-1/s", "NaN", "inf/s", "1e12", "1000000000000/s", "", "/s", "5/m"]
         {
             assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in
+            [("0B", 0), ("512B", 512), ("64KiB", 65_536), ("1.5MiB", 1_572_864), ("1GiB", 1 << 30)]
+        {
+            assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
+        }
+        for text in ["", "5", "5k", "5KB", "-1B", "0.5B", "NaNB", "1e3B", "5 MiB", "2000GiB"] {
+            assert!(text.parse::<Size>().is_err(), "{text}");
         }
     }
 

@@ -20,7 +20,7 @@ use servers::contract::Target;
 mod wrong_server;
 
 /// Rows of the suite.
-const CASES: usize = 216;
+const CASES: usize = 226;
 
 use wrong_server::{Fault, WrongServer};
 
@@ -153,6 +153,15 @@ fn an_arm_of_ours_is_held_to_the_byte() {
     let found = attacked(Fault::None, Standard::Ours);
     let bad = found.bad().count();
     assert!(bad > 0, "{found:#?}");
+    // What a stranger's server may choose, and ours may not.
+    let accepted = ids(&found, CaseOutcome::Accepted);
+    for id in ["45a", "45b", "45c", "47n", "47o", "47p"] {
+        assert!(accepted.contains(id), "{id}: {found:#?}");
+    }
+    assert!(ids(&found, CaseOutcome::Failed).contains("39c"), "{found:#?}");
+    let found = attacked(Fault::AnyCoding, Standard::Ours);
+    let accepted = ids(&found, CaseOutcome::Accepted);
+    assert!(accepted.contains("47q") && accepted.contains("47r"), "{found:#?}");
     let found = attacked(Fault::ManyWords, Standard::Ours);
     let oracle = found.cases.iter().find(|case| case.found.contains("told apart"));
     assert!(oracle.is_some(), "{found:#?}");
@@ -227,7 +236,8 @@ fn a_campaign_attacks_its_arms_first_and_keeps_what_came_of_it() {
     assert!([0, 3].contains(&code), "{code}: {}", stderr(&output));
     let said = stderr(&output);
     assert!(said.contains("[attacks] none: not attacked: the floor"), "{said}");
-    assert!(said.contains("[attacks] session@memory: 6"), "{said}");
+    assert!(said.contains("[attacks] session@memory: "), "{said}");
+    assert!(said.contains(" cases run, none got through"), "{said}");
 
     let text = fs::read_to_string(out.join("attacks.json")).unwrap();
     let attacks: Value = serde_json::from_str(&text).unwrap();

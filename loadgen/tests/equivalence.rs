@@ -154,7 +154,7 @@ fn cases() -> Vec<Case> {
             close("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n9\n{"),
             "truncated",
         ),
-        same("17 MB", bytes(&format!("{length}17000000\n\n")), "too_large"),
+        same("17 MB", bytes(&format!("{length}17000000\n\n")), "body_too_large"),
         same("another protocol", bytes("220 mail ready\n\n"), "malformed"),
         same("two lengths", bytes(&format!("{length}1\nContent-Length: 2\n\nxx")), "malformed"),
         // hyper does not say whether anything of the head had come.

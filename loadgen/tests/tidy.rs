@@ -16,18 +16,21 @@ const SERVERS: &[&str] =
 /// Modules of `loadgen` and what each may import, beside itself.
 const LOADGEN: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("sanitise", &[]),
+    ("files", &["error"]),
     ("units", &[]),
-    ("spec", &["units", "error"]),
+    ("spec", &["units", "error", "files"]),
     ("random", &[]),
     ("load", &["random"]),
     ("plan", &["random", "load"]),
+    ("limits", &[]),
     ("journey", &["error"]),
-    ("transport", &["journey"]),
-    ("record", &["plan", "error"]),
-    ("engine", &["error", "random", "load", "plan", "journey", "transport", "record"]),
-    ("proc", &["units", "error", "plan", "record"]),
-    ("attack", &["error", "journey", "transport", "record", "proc"]),
-    ("client", &["error", "journey"]),
+    ("transport", &["error", "files", "journey", "limits"]),
+    ("record", &["plan", "error", "files", "limits", "sanitise"]),
+    ("engine", &["error", "random", "load", "plan", "journey", "limits", "transport", "record"]),
+    ("proc", &["units", "error", "sanitise", "plan", "record"]),
+    ("attack", &["error", "sanitise", "journey", "limits", "transport", "record", "proc"]),
+    ("client", &["error", "journey", "limits"]),
     ("stats", &["random"]),
     ("experiment", &["units", "error", "random", "load", "spec", "plan", "record", "stats"]),
     (
@@ -45,16 +48,19 @@ const LOADGEN: &[(&str, &[&str])] = &[
             "experiment",
         ],
     ),
-    ("report", &["units", "plan", "record", "stats", "experiment"]),
+    ("report", &["units", "sanitise", "plan", "record", "stats", "experiment"]),
     (
         "cli",
         &[
             "units",
             "error",
+            "sanitise",
+            "files",
             "spec",
             "load",
             "plan",
             "journey",
+            "limits",
             "record",
             "engine",
             "proc",
@@ -168,6 +174,30 @@ fn what_must_be_pure_reads_no_clock_and_no_file() {
             {
                 assert!(!code(&text).contains(word), "{path} uses {word}");
             }
+        }
+    }
+}
+
+/// What `proc` and `engine` open is the kernel's.
+#[test]
+fn files_are_opened_in_one_place() {
+    for (path, text) in files("loadgen/src", "rs").into_iter().filter(|(path, _)| !is_test(path)) {
+        let (module, code) = (module_of(&path), code(&text));
+        for call in ["fs::write", "File::open", "File::create", "OpenOptions", "tempfile"] {
+            assert!(module == "files" || !code.contains(call), "{path} uses {call}, not `files`");
+        }
+        let exempt = ["files", "proc", "engine"].contains(&module);
+        assert!(exempt || !code.contains("fs::read"), "{path} reads by itself, not by `files`");
+    }
+}
+
+#[test]
+fn one_file_writes_to_a_terminal() {
+    // What it writes has been made fit for one; a bar on a terminal is drawn by its own library.
+    let all = [files("loadgen/src", "rs"), files("servers/src", "rs")].concat();
+    for (path, text) in all.into_iter().filter(|(path, _)| path != "loadgen/src/cli/output.rs") {
+        for stream in ["stdout().", "stdout(),", "stderr().", "stderr(),"] {
+            assert!(!code(&text).contains(stream), "{path} writes to {stream}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The cart: state that grows, kept in a session record or carried in a token.
 //!
 //! It is bounded, and by the same numbers for every arm, because a token that carries it must stay
-//! under the limit of a request head. A cart is a shared slice behind one pointer, eight bytes
+//! under the limit of a request head. That is why an item holds no control characters: in JSON each
+//! of them takes six bytes. A cart is a shared slice behind one pointer, eight bytes
 //! where empty: reading a session copies its record, and must not copy the cart with it.
 
 use std::sync::Arc;
@@ -19,9 +20,13 @@ pub enum CartError {
     /// The cart has [`ITEMS_MAX`] items.
     #[error("expected at most {ITEMS_MAX} items, found one more")]
     Full,
-    /// The item is empty or has more than [`ITEM_BYTES_MAX`] bytes.
-    #[error("expected an item of 1 to {ITEM_BYTES_MAX} bytes")]
+    /// The item is empty, has more than [`ITEM_BYTES_MAX`] bytes, or has a control character.
+    #[error("expected an item of 1 to {ITEM_BYTES_MAX} bytes without control characters")]
     Item,
+}
+
+fn is_item(text: &str) -> bool {
+    (1..=ITEM_BYTES_MAX).contains(&text.len()) && !text.bytes().any(|byte| byte.is_ascii_control())
 }
 
 /// Items in the order in which they were added. It serialises as an array of strings.
@@ -46,7 +51,7 @@ impl Cart {
     /// # Errors
     /// [`CartError::Full`] and [`CartError::Item`], see there.
     pub fn with(&self, item: &str) -> Result<Self, CartError> {
-        if item.is_empty() || item.len() > ITEM_BYTES_MAX {
+        if !is_item(item) {
             return Err(CartError::Item);
         }
         let old = self.items();
@@ -70,7 +75,7 @@ impl Cart {
             _ => {}
         }
         let items: Vec<Box<str>> = items.map(Into::into).collect();
-        if items.iter().any(|item| item.is_empty() || item.len() > ITEM_BYTES_MAX) {
+        if !items.iter().all(|item| is_item(item)) {
             return Err(CartError::Item);
         }
         Ok(Self(Some(Arc::new(items))))
@@ -97,6 +102,10 @@ mod tests {
         assert_eq!(cart.with("more"), Err(CartError::Full));
         assert_eq!(Cart::default().with(""), Err(CartError::Item));
         assert_eq!(Cart::default().with(&"x".repeat(65)), Err(CartError::Item));
+        for control in ["a\0", "\n", "a\u{1b}b", "\u{7f}"] {
+            assert_eq!(Cart::default().with(control), Err(CartError::Item));
+            assert_eq!(Cart::of([control].into_iter()), Err(CartError::Item));
+        }
         assert_eq!(Cart::of(cart.items().iter().map(|item| &**item)).unwrap(), cart);
     }
 }

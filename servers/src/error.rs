@@ -33,8 +33,8 @@ pub enum ServeError {
     },
     /// A key that is weak, or not one of the kind that the arm takes.
     #[error(
-        "expected the key of `{arm}` to be {expected}, found {found}: make one with a tool such \
-         as `openssl genpkey`, or give none to have one made for this run"
+        "expected the key of `{arm}` to be {expected}, found {found}: make one with \
+         `openssl rand` or `openssl genpkey`, or give none to have one made for this run"
     )]
     Key {
         /// The arm that needs it.

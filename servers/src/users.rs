@@ -4,20 +4,33 @@
 //! facts that every arm tells about them. A million of them can log in, so a password is checked
 //! by default against a digest ([`PasswordHash::Derived`]), which is no way to store real
 //! passwords: there is nothing stored. [`PasswordHash::Argon2id`] adds the real cost of one
-//! evaluation a login. A name that does not exist takes the same path as a wrong password and must
-//! never be told from it.
+//! evaluation per login. A name that does not exist takes the same path as a wrong password and
+//! must never be told from it.
+//!
+//! Evaluations are bounded, and so is the queue before them: logins can take neither all cores from
+//! those who are logged in, nor the patience of those who log in. How often somebody may try is not
+//! bounded, neither per user nor per address: a limit would be in the way of what is measured, and
+//! whoever puts such a login before real users has to add one (NIST SP 800-63B, 3.2.2).
 
 use std::fmt;
 use std::hint::black_box;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Context, Digest, SHA256};
 use serde::{Serialize, Serializer};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 /// Number of users, `user-0` to `user-99999999`.
 pub const USERS: u32 = 100_000_000;
+
+/// Logins that may wait for an argon2id evaluation; one more is told to come later.
+pub const LOGINS_WAITING_MAX: usize = 64;
+/// How long one of them waits at most: 5 s.
+pub const LOGIN_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Number of a user, below [`USERS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -204,40 +217,74 @@ impl fmt::Display for PasswordHash {
     }
 }
 
-/// The password could not be checked, which says nothing about whether it is right.
+/// The password was not checked, which says nothing about whether it is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a password to be checked, found that hashing failed or was shut down")]
-pub struct CheckFailed;
+pub enum CheckFailed {
+    /// Too many others wait, or have waited for too long.
+    #[error("expected at most {LOGINS_WAITING_MAX} logins to wait, found more: try again later")]
+    Busy,
+    /// Hashing failed.
+    #[error("expected a password to be checked, found that hashing failed or was shut down")]
+    Hashing,
+}
 
 /// The directory.
 #[derive(Debug)]
 pub struct Users {
     hash: PasswordHash,
-    hashing: Semaphore,
+    /// Evaluations that may be under way.
+    hashing: Arc<Semaphore>,
+    /// Evaluations that may be under way or waited for.
+    places: Arc<Semaphore>,
+}
+
+/// Leave to evaluate argon2id once, which ends when the evaluation does and not when whoever wanted
+/// it goes away.
+struct Leave {
+    _place: OwnedSemaphorePermit,
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Users {
     /// A directory that checks passwords in this way, with at most half of the machine's cores
     /// busy hashing at a time, so that requests that are already authenticated are not stalled by
-    /// logins.
+    /// logins, and [`LOGINS_WAITING_MAX`] logins behind those.
     #[must_use]
     pub fn new(hash: PasswordHash) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { hash, hashing: Semaphore::new((cores / 2).max(1)) }
+        let turns = (cores / 2).max(1);
+        Self {
+            hash,
+            hashing: Arc::new(Semaphore::new(turns)),
+            places: Arc::new(Semaphore::new(turns + LOGINS_WAITING_MAX)),
+        }
+    }
+
+    /// Waits for leave to hash, in the order of arrival.
+    async fn leave(&self) -> Result<Leave, CheckFailed> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| CheckFailed::Busy)?;
+        let turn = timeout(LOGIN_WAIT_MAX, Arc::clone(&self.hashing).acquire_owned()).await;
+        let turn = turn.map_err(|_| CheckFailed::Busy)?.map_err(|_| CheckFailed::Hashing)?;
+        Ok(Leave { _place: place, _turn: turn })
     }
 
     /// The user of this name and password; `None` where either is wrong, without saying which.
     ///
     /// # Errors
-    /// [`CheckFailed`] where hashing failed or the runtime is shutting down.
+    /// [`CheckFailed::Busy`] where too many wait already, [`CheckFailed::Hashing`] where hashing
+    /// failed or the runtime is shutting down.
     pub async fn check(&self, username: &str, password: &str) -> Result<Option<User>, CheckFailed> {
         if self.hash == PasswordHash::Argon2id {
-            let _permit = self.hashing.acquire().await.map_err(|_| CheckFailed)?;
+            let leave = self.leave().await?;
             let salt = digest(username, "salt");
             let password = password.as_bytes().to_vec();
-            tokio::task::spawn_blocking(move || argon2id(&password, salt.as_ref()))
-                .await
-                .map_err(|_| CheckFailed)??;
+            let evaluate = move || {
+                let evaluated = argon2id(&password, salt.as_ref());
+                drop(leave);
+                evaluated
+            };
+            let evaluated = tokio::task::spawn_blocking(evaluate).await;
+            evaluated.map_err(|_| CheckFailed::Hashing)??;
         }
         let id = username.strip_prefix("user-").and_then(|n| UserId::parse(n.as_bytes()));
         // A name that does not exist is compared with somebody's password all the same.
@@ -262,13 +309,15 @@ fn argon2id(password: &[u8], salt: &[u8]) -> Result<(), CheckFailed> {
     // The defaults of argon2 0.6 are the OWASP minimum: argon2id, m=19456 KiB, t=2, p=1.
     argon2::Argon2::default()
         .hash_password_into(password, salt, &mut out)
-        .map_err(|_| CheckFailed)?;
+        .map_err(|_| CheckFailed::Hashing)?;
     black_box(out);
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::JoinHandle;
+
     use super::*;
 
     #[test]
@@ -309,6 +358,78 @@ mod tests {
                 assert_eq!(users.check(name, password).await, Ok(None), "{name} {password}");
             }
         }
+    }
+
+    /// What becomes of so many logins that begin at once, each begun before the next.
+    fn begin(users: &Arc<Users>, logins: usize) -> Vec<JoinHandle<Result<(), CheckFailed>>> {
+        let log_in = |users: Arc<Users>| async move {
+            users.check("user-7", "password-7").await.map(|user| assert!(user.is_some()))
+        };
+        (0..logins).map(|_| tokio::spawn(log_in(Arc::clone(users)))).collect()
+    }
+
+    #[tokio::test]
+    async fn a_login_beyond_the_queue_is_refused_at_once_and_the_others_get_in_or_are_told() {
+        let users = Arc::new(Users::new(PasswordHash::Argon2id));
+        let places = users.places.available_permits();
+        let first = begin(&users, places);
+        // All of them have a place before this one is polled: this runtime has one thread.
+        let beyond = begin(&users, 20);
+        for login in beyond {
+            assert_eq!(login.await.unwrap(), Err(CheckFailed::Busy));
+        }
+        let mut done = 0;
+        for login in first {
+            match login.await.unwrap() {
+                Ok(()) => done += 1,
+                Err(error) => assert_eq!(error, CheckFailed::Busy),
+            }
+        }
+        assert!(done >= 1, "nobody got in");
+        assert_eq!(users.places.available_permits(), places);
+        assert!(users.check("user-7", "password-7").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_login_does_not_wait_for_ever() {
+        let users = Arc::new(Users::new(PasswordHash::Argon2id));
+        let turns = users.hashing.available_permits();
+        let hold = Arc::clone(&users.hashing).acquire_many_owned(turns as u32).await.unwrap();
+        tokio::time::pause();
+        let begun = tokio::time::Instant::now();
+        for login in begin(&users, 3) {
+            assert_eq!(login.await.unwrap(), Err(CheckFailed::Busy));
+        }
+        assert_eq!(begun.elapsed().as_secs(), LOGIN_WAIT_MAX.as_secs());
+        drop(hold);
+        tokio::time::resume();
+        assert!(users.check("user-7", "password-7").await.is_ok());
+    }
+
+    /// Otherwise as many evaluations could be begun at once as there are clients who hang up.
+    #[test]
+    fn a_login_that_was_given_up_keeps_its_turn_until_it_is_evaluated() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        // The one thread that could evaluate is taken.
+        let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        runtime.block_on(async {
+            let taken = tokio::task::spawn_blocking(move || wait.recv());
+            let users = Arc::new(Users::new(PasswordHash::Argon2id));
+            let turns = users.hashing.available_permits();
+            let given_up = begin(&users, turns);
+            while users.hashing.available_permits() > 0 {
+                tokio::task::yield_now().await;
+            }
+            given_up.iter().for_each(JoinHandle::abort);
+            for login in given_up {
+                assert!(login.await.unwrap_err().is_cancelled());
+            }
+            assert_eq!(users.hashing.available_permits(), 0);
+            go_on.send(()).unwrap();
+            taken.await.unwrap().unwrap();
+            assert!(users.check("user-7", "password-7").await.is_ok());
+        });
     }
 
     #[test]

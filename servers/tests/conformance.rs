@@ -483,6 +483,29 @@ fn in_a_cookie(arm: &Arm) -> bool {
     !arm.info.stateful && matches!(arm.open.credential.source, CredentialSource::Cookie(_))
 }
 
+/// Whatever a user may put into a cart, the credential that carries it can be sent.
+#[tokio::test]
+async fn the_longest_credential_fits_into_a_head() {
+    // In JSON each of them is two characters, the most that an item can be made to take.
+    let item = json!({ "item": "\"".repeat(servers::cart::ITEM_BYTES_MAX) });
+    for arm in every_arm().await {
+        let mut credential = arm.login(99_999_999).await;
+        for _ in 0..servers::cart::ITEMS_MAX {
+            let answer = arm.post("/cart", &credential, &item).await;
+            if answer.status == 409 && in_a_cookie(&arm) {
+                break;
+            }
+            let answer = answer.expect(200);
+            credential = reissued(&answer, &arm.open.credential).unwrap_or(credential);
+        }
+        let (name, value) = carried(&arm.open.credential.carrier, &credential);
+        let head = name.len() + value.len() + 1024;
+        assert!(head < servers::serve::HEAD_BYTES_MAX, "{}: {head} bytes", arm.info.arm);
+        let control = json!({ "item": "a\u{1}" });
+        arm.post("/cart", &credential, &control).await.expect(400);
+    }
+}
+
 /// A body of which nothing comes.
 struct Silence;
 

@@ -23,7 +23,7 @@ use servers::stores::cached::Cached;
 use servers::stores::memory::MemoryStore;
 use servers::stores::mutex::MutexStore;
 use servers::stores::postgres::PostgresStore;
-use servers::stores::redis::RedisStore;
+use servers::stores::redis::{RedisStore, Space};
 use servers::stores::sqlite::SqliteStore;
 use servers::stores::tower::TowerStore;
 use servers::stores::{Session, SessionData, SessionId, SessionStore};
@@ -34,6 +34,10 @@ const TTL: Duration = Duration::from_millis(5_000);
 const PAIRS: u32 = 1_000;
 /// Pairs that go at the same time: a store that commits in groups need not take a minute.
 const AT_ONCE: u32 = 50;
+
+fn redis_store(idle: Option<Duration>) -> RedisStore {
+    RedisStore::at(Space::Sessions, &empty_redis().unwrap(), idle, PATIENT).unwrap()
+}
 
 /// Lines of `name: type, cases of the model, opened by`. A store whose program is missing is passed
 /// over, with a word.
@@ -81,7 +85,7 @@ every_store! {
     tower: TowerStore, 256, TowerStore::new;
     // Fewer cases, because every write of each waits for the disk.
     sqlite: SqliteStore, 24, |idle| SqliteStore::open(None, idle, PATIENT).unwrap();
-    redis: RedisStore, 48, |idle| RedisStore::at(&empty_redis().unwrap(), idle, PATIENT).unwrap();
+    redis: RedisStore, 48, redis_store;
     postgres: PostgresStore, 24, common::postgres::open;
 }
 

@@ -21,7 +21,7 @@ use servers::schemes::{Reason, Rejection, SchemeOptions, jwt_hs256};
 use servers::users::{User, UserId};
 use servers::{ServeError, cart::Cart};
 
-const HEADER: &str = r#"{"typ":"at+jwt","alg":"HS256","kid":"sj5lQTQFaoo"}"#;
+const HEADER: &str = r#"{"typ":"at+jwt","alg":"HS256","kid":"t_xPDK7NVpc"}"#;
 
 fn claims() -> String {
     format!(
@@ -98,7 +98,7 @@ async fn what_we_forge_here_is_what_the_server_issues() {
     let issued = tokens.sign(user, &Cart::default(), None).unwrap();
     let parts: Vec<_> = issued.access_token.split('.').collect();
     assert_eq!(parts[0], b64(HEADER));
-    assert!(HEADER.contains(&KeyId::of(KEY).to_string()));
+    assert!(HEADER.contains(&KeyId::of("jwt-hs256", KEY).to_string()));
     let decoded = String::from_utf8(URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
     let jti = decoded.split(r#""jti":""#).nth(1).unwrap().split('"').next().unwrap();
     assert_eq!(decoded, claims().replace("AAAAAAAAAAAAAAAAAAAAAA", jti));
@@ -110,11 +110,11 @@ async fn what_we_forge_here_is_what_the_server_issues() {
 async fn the_same_header_in_other_words_is_accepted() {
     let tokens = verifier().await;
     for header in [
-        r#"{"kid":"sj5lQTQFaoo","alg":"HS256","typ":"at+jwt"}"#,
-        r#" { "typ" : "AT+JWT" , "alg" : "HS256" , "kid" : "sj5lQTQFaoo" } "#,
-        r#"{"typ":"application/at+jwt","alg":"HS256","kid":"sj5lQTQFaoo"}"#,
-        r#"{"typ":"Application/At+Jwt","alg":"HS256","kid":"sj5lQTQFaoo"}"#,
-        r#"{"typ":"at+jwt","alg":"\u0048S256","kid":"sj5lQTQFaoo"}"#,
+        r#"{"kid":"t_xPDK7NVpc","alg":"HS256","typ":"at+jwt"}"#,
+        r#" { "typ" : "AT+JWT" , "alg" : "HS256" , "kid" : "t_xPDK7NVpc" } "#,
+        r#"{"typ":"application/at+jwt","alg":"HS256","kid":"t_xPDK7NVpc"}"#,
+        r#"{"typ":"Application/At+Jwt","alg":"HS256","kid":"t_xPDK7NVpc"}"#,
+        r#"{"typ":"at+jwt","alg":"\u0048S256","kid":"t_xPDK7NVpc"}"#,
     ] {
         tokens.verify(token(header, claims()).as_bytes()).unwrap();
     }
@@ -128,16 +128,16 @@ async fn headers() {
         ["none", "None", "NONE", "nOnE", "hs256", "HS384", "HS512", "RS256", "ES256", "EdDSA"]
     {
         rows.push(header(
-            &format!(r#"{{"typ":"at+jwt","alg":"{alg}","kid":"sj5lQTQFaoo"}}"#),
+            &format!(r#"{{"typ":"at+jwt","alg":"{alg}","kid":"t_xPDK7NVpc"}}"#),
             Reason::Algorithm,
         ));
-        let text = format!(r#"{{"typ":"at+jwt","alg":"{alg}","kid":"sj5lQTQFaoo"}}"#);
+        let text = format!(r#"{{"typ":"at+jwt","alg":"{alg}","kid":"t_xPDK7NVpc"}}"#);
         let unsigned = format!("{}.{}.", b64(text), b64(claims()));
         rows.push((format!("{alg} without a signature"), unsigned, Reason::Algorithm));
     }
     for typ in ["JWT", "rt+jwt", "id+jwt", "jwt", "", "at+jwt ", "application/JWT", "text/at+jwt"] {
         rows.push(header(
-            &format!(r#"{{"typ":"{typ}","alg":"HS256","kid":"sj5lQTQFaoo"}}"#),
+            &format!(r#"{{"typ":"{typ}","alg":"HS256","kid":"t_xPDK7NVpc"}}"#),
             Reason::Type,
         ));
     }
@@ -148,7 +148,7 @@ async fn headers() {
         r#""crit":"exp""#,
         r#""crit":["absent"]"#,
         r#""cty":"JWT""#,
-        r#""kid":"sj5lQTQFaoo""#,
+        r#""kid":"t_xPDK7NVpc""#,
         r#""kid":"../../dev/null""#,
         r#""jwk":{"kty":"oct","k":"AAAA"}"#,
         r#""jku":"http://127.0.0.1:9/keys""#,
@@ -162,33 +162,33 @@ async fn headers() {
         r#""unknown":1"#,
         r#""\u0061lg":"none""#,
     ] {
-        let text = format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":"sj5lQTQFaoo",{more}}}"#);
+        let text = format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":"t_xPDK7NVpc",{more}}}"#);
         rows.push(header(&text, Reason::Header));
     }
-    let deep = format!(r#"{{"typ":{},"alg":"HS256","kid":"sj5lQTQFaoo"}}"#, "[".repeat(10_000));
+    let deep = format!(r#"{{"typ":{},"alg":"HS256","kid":"t_xPDK7NVpc"}}"#, "[".repeat(10_000));
     for text in [
-        r#"{"alg":"HS256","kid":"sj5lQTQFaoo"}"#,
-        r#"{"typ":"at+jwt","kid":"sj5lQTQFaoo"}"#,
+        r#"{"alg":"HS256","kid":"t_xPDK7NVpc"}"#,
+        r#"{"typ":"at+jwt","kid":"t_xPDK7NVpc"}"#,
         "{}",
         "",
         "null",
         "[]",
         "x",
         r#"["at+jwt","HS256"]"#,
-        r#"{"typ":"at+jwt","alg":["HS256"],"kid":"sj5lQTQFaoo"}"#,
-        r#"{"typ":"at+jwt","alg":null,"kid":"sj5lQTQFaoo"}"#,
-        r#"{"typ":null,"alg":"HS256","kid":"sj5lQTQFaoo"}"#,
-        r#"{"typ":"at+jwt","alg":"HS256","kid":"sj5lQTQFaoo"}{}"#,
-        r#"{"typ":"at+jwt","alg":"HS256","kid":"sj5lQTQFaoo",}"#,
-        r#"{"typ":"at+jwt","alg":NaN,"kid":"sj5lQTQFaoo"}"#,
-        r#"{"typ":"at+jwt","alg":"\ud800","kid":"sj5lQTQFaoo"}"#,
+        r#"{"typ":"at+jwt","alg":["HS256"],"kid":"t_xPDK7NVpc"}"#,
+        r#"{"typ":"at+jwt","alg":null,"kid":"t_xPDK7NVpc"}"#,
+        r#"{"typ":null,"alg":"HS256","kid":"t_xPDK7NVpc"}"#,
+        r#"{"typ":"at+jwt","alg":"HS256","kid":"t_xPDK7NVpc"}{}"#,
+        r#"{"typ":"at+jwt","alg":"HS256","kid":"t_xPDK7NVpc",}"#,
+        r#"{"typ":"at+jwt","alg":NaN,"kid":"t_xPDK7NVpc"}"#,
+        r#"{"typ":"at+jwt","alg":"\ud800","kid":"t_xPDK7NVpc"}"#,
         &deep,
-        "\u{feff}{\"typ\":\"at+jwt\",\"alg\":\"HS256\",\"kid\":\"sj5lQTQFaoo\"}",
+        "\u{feff}{\"typ\":\"at+jwt\",\"alg\":\"HS256\",\"kid\":\"t_xPDK7NVpc\"}",
     ] {
         rows.push(header(text, Reason::Header));
     }
     rows.push(header(r#"{"typ":"at+jwt","alg":"HS256"}"#, Reason::Header));
-    for kid in ["null", "7", "[]", "{}", r#"["sj5lQTQFaoo"]"#] {
+    for kid in ["null", "7", "[]", "{}", r#"["t_xPDK7NVpc"]"#] {
         let text = format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":{kid}}}"#);
         rows.push(header(&text, Reason::Header));
     }
@@ -200,15 +200,15 @@ async fn headers() {
         "|sleep 10",
         "x' UNION SELECT '1';--",
         "http://127.0.0.1:9/key",
-        "sj5lQTQFaoo ",
-        "sj5lQTQFaoo\\u0000",
+        "t_xPDK7NVpc ",
+        "t_xPDK7NVpc\\u0000",
         "a\\u0000b",
         &"k".repeat(10_000),
     ] {
         let text = format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":"{kid}"}}"#);
         rows.push(header(&text, Reason::Key));
     }
-    let invalid = b"{\"typ\":\"at+jwt\",\"alg\":\"HS\xff\",\"kid\":\"sj5lQTQFaoo\"}";
+    let invalid = b"{\"typ\":\"at+jwt\",\"alg\":\"HS\xff\",\"kid\":\"t_xPDK7NVpc\"}";
     rows.push(("invalid UTF-8".into(), token(invalid, claims()), Reason::Header));
     run(rows).await;
 }
@@ -477,6 +477,5 @@ async fn a_short_key_is_refused_at_the_start() {
             _ => panic!("a key of {length} bytes was taken"),
         }
     }
-    let options = SchemeOptions { key: Some(vec![7; 32]), ..options() };
-    assert!(jwt_hs256::open(&options).await.is_ok());
+    assert!(jwt_hs256::open(&options()).await.is_ok());
 }

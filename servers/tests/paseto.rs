@@ -30,7 +30,7 @@ const CLAIMS: &str = concat!(
 );
 
 fn footer() -> String {
-    format!(r#"{{"kid":"{}"}}"#, KeyId::of(KEY))
+    format!(r#"{{"kid":"{}"}}"#, KeyId::of("paseto-v4-local", KEY))
 }
 
 fn forged(claims: &str, footer: Option<&str>, implicit: Option<&[u8]>) -> String {
@@ -59,7 +59,7 @@ async fn versions_purposes_footers_and_claims() {
         assert!(CLAIMS.contains(old));
         forged(&CLAIMS.replacen(old, new, 1), Some(&footer()), None)
     };
-    let other = KeyId::of(b"another");
+    let other = KeyId::of("paseto-v4-local", b"another");
     let rows = [
         ("a signed token", signed.clone(), Reason::Type),
         ("called a signed one", format!("v4.public.{body}"), Reason::Type),
@@ -163,7 +163,7 @@ fn the_paseto_vectors() {
         let (footer, implicit) = (text("footer").as_bytes(), text("implicit-assertion").as_bytes());
         let opened = match case["key"].as_str() {
             Some(key) => {
-                let (_, key) = LocalKey::read(&hex(key)).unwrap();
+                let (_, key) = LocalKey::prepare(&hex(key).try_into().unwrap()).unwrap();
                 open(&key, token, footer, implicit)
             }
             None => {

@@ -42,8 +42,8 @@ async fn start(settings: &[&str]) -> (Instance, Arm) {
     (instance, arm)
 }
 
-/// A second server over the same PostgreSQL, which gives up as soon as a server does. Of it only a 503
-/// can be expected: it may give up on a PostgreSQL that is well where the machine is busy.
+/// A second server over the same PostgreSQL, which gives up as soon as a server does. Of it only a
+/// 503 can be expected: where the machine is busy it may give up on a PostgreSQL that is well.
 async fn hasty(instance: &Instance) -> Arm {
     Arm::named(ARM, SchemeOptions { patience: Patience::DEFAULT, ..at(instance.url()) }).await
 }

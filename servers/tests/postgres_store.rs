@@ -238,7 +238,7 @@ async fn one_of_its_own_is_no_roots_and_goes_with_its_server() {
     assert_ne!(fs::metadata(&folder).unwrap().uid(), 0);
     let data = fs::read_link(format!("{folder}/cwd")).unwrap();
     assert_eq!(fs::metadata(&data).unwrap().mode() & 0o077, 0, "nobody else may read sessions");
-    let client = connect(&process.url).await;
+    let client = connect(process.url.secret()).await;
     let setting = async |name: &str| {
         let row = client.query_one(&format!("SHOW {name}"), &[]).await.unwrap();
         row.get::<_, String>(0)

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use servers::schemes::SchemeOptions;
 use servers::stores::patience::Patience;
 
-/// How long a copy of the list is relied on where a test waits for its end: many heartbeats, so that
-/// a busy machine does not end it.
+/// How long a copy of the list is relied on where a test waits for its end: many heartbeats, so
+/// that a busy machine does not end it.
 const FRESH_TIME: Duration = Duration::from_secs(3);
 /// Longer than anything that a test waits for may take on a machine that is busy.
 const SOON: Duration = Duration::from_secs(60);

@@ -16,7 +16,7 @@ use servers::app;
 use servers::clock::Timestamp;
 use servers::schemes::SchemeOptions;
 use servers::stores::patience::Patience;
-use servers::stores::redis::RedisStore;
+use servers::stores::redis::{RedisStore, Space};
 use servers::stores::{Session, SessionData, SessionId, SessionStore};
 use servers::users::{PasswordHash, User, UserId};
 
@@ -242,7 +242,8 @@ async fn sessions_have_a_time_to_live_and_indexes_are_trimmed() {
     let now = Timestamp::from_seconds(START);
     let user = User::of(UserId::new(7).unwrap());
     let data = SessionData { user, cart: servers::cart::Cart::default() };
-    let store = RedisStore::at(&redis.url(), Some(seconds(100)), PATIENT).unwrap();
+    let idle = Some(seconds(100));
+    let store = RedisStore::at(Space::Sessions, &redis.url(), idle, PATIENT).unwrap();
     let begin = |after, ttl| Session::begin(data.clone(), now.plus(seconds(after)), seconds(ttl));
     let keys: u64 = redis.ask(&["DBSIZE"]);
     assert_eq!(keys, 0);
@@ -278,7 +279,7 @@ async fn a_sweep_ends_and_the_next_one_goes_on() {
         pipe.cmd("ZADD").arg(format!("authbench:u:{n}")).arg(1).arg("gone").ignore();
     }
     pipe.exec(&mut redis.connection()).unwrap();
-    let store = RedisStore::at(&redis.url(), None, PATIENT).unwrap();
+    let store = RedisStore::at(Space::Sessions, &redis.url(), None, PATIENT).unwrap();
     let now = Timestamp::from_seconds(START);
     assert_eq!(SessionStore::sweep(&store, now).await, Ok(0));
     let left: u64 = redis.ask(&["DBSIZE"]);
@@ -333,9 +334,11 @@ async fn a_redis_of_its_own_is_told_and_goes_with_the_store() {
     let process = open.store.clone().unwrap();
     assert!(process.name.starts_with("redis ") && open.notes[1].contains(&process.name[6..]));
     let command = std::fs::read_to_string(format!("/proc/{}/cmdline", process.pid)).unwrap();
-    let password = process.url.split([':', '@']).nth(2).unwrap();
+    let url = process.url.secret();
+    let password = url.split([':', '@']).nth(2).unwrap();
     assert!(password.len() == 32 && !command.contains(password), "{command}");
-    let wrong = process.url.replace(password, "wrong");
+    assert!(!format!("{process:?}").contains(password));
+    let wrong = url.replace(password, "wrong");
     for (url, expected) in [
         (wrong.as_str(), "authentication failed"),
         ("redis://127.0.0.1:1", "the store `redis` could not be reached"),
@@ -357,7 +360,7 @@ async fn an_opaque_token_is_kept_as_a_digest() {
     let Some(redis) = Redis::start() else { return };
     let arm = arm_at("opaque-introspection@redis", &redis, None).await;
     let token = arm.login(7).await;
-    let keys: Vec<String> = redis.ask(&["KEYS", "authbench:s:*"]);
+    let keys: Vec<String> = redis.ask(&["KEYS", "authbench:o:*"]);
     let [key] = &keys[..] else { panic!("one session: {keys:?}") };
     let stored = key.rsplit(':').next().unwrap();
     assert_ne!(stored, token);

@@ -357,7 +357,8 @@ async fn a_key_is_replaced_without_ending_a_family() {
     let store = Arc::new(RefreshMemory::default());
     let open = |key, previous_keys| {
         let options = SchemeOptions { key, previous_keys, ..options() };
-        let scheme = RefreshedTokens::new(Faulty::over(&store), &options).unwrap();
+        let scheme =
+            RefreshedTokens::new("jwt-refresh@memory", Faulty::over(&store), &options).unwrap();
         App::new(app::router(scheme, Users::new(PasswordHash::Derived)))
     };
     let before = open(key(KEY), vec![]);
@@ -505,8 +506,8 @@ async fn a_store_that_cannot_be_asked_is_a_503() {
         let store = Arc::new(RefreshMemory::default());
         let faulty = Faulty::over(&store);
         let switch = Arc::clone(&faulty.fault);
-        let scheme =
-            RefreshedTokens::new(Bounded::new(faulty, Patience::DEFAULT), &options()).unwrap();
+        let store_in_time = Bounded::new(faulty, Patience::DEFAULT);
+        let scheme = RefreshedTokens::new("jwt-refresh@memory", store_in_time, &options()).unwrap();
         let app = App::new(app::router(scheme, Users::new(PasswordHash::Derived)));
         let pair = Pair::of(call(&app, login_request("user-7", "password-7")).await);
         *switch.lock() = Some(fault);

@@ -88,7 +88,7 @@ const TO: u64 = FROM + 900_000;
 #[tokio::test]
 async fn a_cookie_is_what_we_forge_here_and_nothing_beside_it() {
     let cookies = cookies().await;
-    let id = KeyId::of(KEY);
+    let id = KeyId::of("cookie-sealed", KEY);
     let good = content(FROM, TO, 7, 0, &["User 7"]);
     let forged = cookie(KEY, "__Host-session", 1, id, &good);
     assert_eq!(cookies.unseal(forged.as_bytes()).unwrap(), session());
@@ -100,7 +100,7 @@ async fn a_cookie_is_what_we_forge_here_and_nothing_beside_it() {
         ("another key", cookie(OTHER_KEY, "__Host-session", 1, id, &good), Reason::Signature),
         (
             "another key, named",
-            cookie(OTHER_KEY, "__Host-session", 1, KeyId::of(OTHER_KEY), &good),
+            cookie(OTHER_KEY, "__Host-session", 1, KeyId::of("cookie-sealed", OTHER_KEY), &good),
             Reason::Key,
         ),
         ("expired", sealed(&content(FROM - 902_000, FROM - 2_000, 7, 0, &["U"])), Reason::Expired),
@@ -215,7 +215,10 @@ async fn tokens() -> EncryptedTokens {
 }
 
 fn header() -> String {
-    format!(r#"{{"typ":"at+jwt","alg":"dir","enc":"A256GCM","kid":"{}"}}"#, KeyId::of(KEY))
+    format!(
+        r#"{{"typ":"at+jwt","alg":"dir","enc":"A256GCM","kid":"{}"}}"#,
+        KeyId::of("jwe-dir", KEY)
+    )
 }
 
 /// The five parts of a token, encrypted with the server's key.
@@ -272,7 +275,7 @@ async fn jwe_headers() {
         rows.push((header().replace("at+jwt", typ), Reason::Type));
     }
     for kid in ["", "../../dev/null", "AAAAAAAAAAA"] {
-        rows.push((header().replace(&KeyId::of(KEY).to_string(), kid), Reason::Key));
+        rows.push((header().replace(&KeyId::of("jwe-dir", KEY).to_string(), kid), Reason::Key));
     }
     rows.push((header().replace("\"enc\":\"A256GCM\",", ""), Reason::Header));
     rows.push(("{}".into(), Reason::Header));
@@ -349,7 +352,8 @@ async fn every_flipped_bit_of_an_encrypted_token_is_found() {
 #[tokio::test]
 async fn a_key_is_of_256_bits() {
     for length in [0, 31, 33, 64] {
-        let options = SchemeOptions { key: Some(vec![7; length]), ..options() };
+        let key = [KEY, OTHER_KEY].concat()[..length].to_vec();
+        let options = SchemeOptions { key: Some(key), ..options() };
         let errors =
             [jwe_dir::open(&options).await.err(), cookie_sealed::open(&options).await.err()];
         for error in errors {

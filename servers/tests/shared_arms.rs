@@ -29,16 +29,15 @@ const WAIT: Duration = Duration::from_millis(20);
 
 /// Whether what is looked up at each request is in the memory of one server.
 fn keeps_to_itself(info: &ArmInfo, shared: &Shared) -> bool {
-    info.stateful && !info.refreshes && shared.store_url.is_none()
+    info.stateful && !info.refreshes && shared.secrets.store_url.is_none()
 }
 
 #[tokio::test]
 async fn servers_with_the_shared_key_and_store_know_each_others_users() {
     let mut crossed = 0;
     for info in available_arms() {
-        let folder = tempfile::tempdir().unwrap();
-        let shared = share(info.arm, folder.path()).await.unwrap();
-        let give = || server(info, shared.key.clone(), shared.store_url.clone());
+        let shared = share(info.arm).await.unwrap();
+        let give = || server(info, shared.secrets.key.clone(), shared.secrets.store_url.clone());
         let (one, other) = (give().await, give().await);
         let credential = one.login(7).await;
         one.me(&credential).await.expect(200);
@@ -61,12 +60,11 @@ async fn servers_with_the_shared_key_and_store_know_each_others_users() {
 async fn a_logout_holds_at_the_other_server_where_the_store_is_shared() {
     let mut held = 0;
     for info in available_arms().into_iter().filter(|info| info.revokes) {
-        let folder = tempfile::tempdir().unwrap();
-        let shared = share(info.arm, folder.path()).await.unwrap();
-        if shared.store_url.is_none() {
+        let shared = share(info.arm).await.unwrap();
+        if shared.secrets.store_url.is_none() {
             continue;
         }
-        let give = || server(info, shared.key.clone(), shared.store_url.clone());
+        let give = || server(info, shared.secrets.key.clone(), shared.secrets.store_url.clone());
         let (one, other) = (give().await, give().await);
         let credential = one.login(7).await;
         other.me(&credential).await.expect(200);
@@ -92,14 +90,13 @@ async fn a_logout_holds_at_the_other_server_where_the_store_is_shared() {
 #[tokio::test]
 async fn a_key_is_made_where_an_arm_has_one() {
     for info in available_arms() {
-        let folder = tempfile::tempdir().unwrap();
-        let shared = share(info.arm, folder.path()).await.unwrap();
+        let shared = share(info.arm).await.unwrap();
         let ids = ["none", "session", "session-cached", "opaque-introspection"];
         let has_key = !ids.contains(&info.scheme);
-        assert_eq!(shared.key.is_some(), has_key, "{}", info.arm);
-        if let Some(key) = &shared.key {
-            let again = share(info.arm, tempfile::tempdir().unwrap().path()).await.unwrap();
-            assert_ne!(again.key.as_ref(), Some(key), "{}", info.arm);
+        assert_eq!(shared.secrets.key.is_some(), has_key, "{}", info.arm);
+        if let Some(key) = &shared.secrets.key {
+            let again = share(info.arm).await.unwrap();
+            assert_ne!(again.secrets.key.as_ref(), Some(key), "{}", info.arm);
         }
     }
 }

@@ -40,7 +40,7 @@ struct Signed {
 fn signed(info: ArmInfo, kind: &'static Kind) -> Signed {
     let key = key_for(&info, common::KEY);
     let options = SchemeOptions { key: Some(key.clone()), ..options() };
-    Signed { info, kind, key, tokens: SignedTokens::open(kind, &options).unwrap() }
+    Signed { info, kind, key, tokens: SignedTokens::open(info.arm, kind, &options).unwrap() }
 }
 
 fn with_public_keys() -> [Signed; 3] {
@@ -57,7 +57,7 @@ fn b64(bytes: impl AsRef<[u8]>) -> String {
 
 impl Signed {
     fn kid(&self) -> String {
-        (self.kind.read)(&self.key).unwrap().id.to_string()
+        (self.kind.read)(self.info.arm, &self.key).unwrap().id.to_string()
     }
 
     fn header(&self, alg: &str) -> String {
@@ -73,7 +73,7 @@ impl Signed {
     fn token(&self, header: &str) -> String {
         let good = self.good();
         let message = format!("{}.{}", b64(header), good.split('.').nth(1).unwrap());
-        let pair = (self.kind.read)(&self.key).unwrap();
+        let pair = (self.kind.read)(self.info.arm, &self.key).unwrap();
         let signature = crypto::sign(message.as_bytes(), &pair.signing, self.kind.algorithm);
         format!("{message}.{}", signature.unwrap())
     }
@@ -251,7 +251,7 @@ async fn each_arm_takes_its_own_kind_of_key_only_in_pem_too() {
             body.as_bytes().chunks(64).map(|l| str::from_utf8(l).unwrap()).collect();
         let label = "PRIVATE KEY-----";
         let pem = format!("-----BEGIN {label}\n{}\n-----END {label}\n", lines.join("\n"));
-        let same = (arm.kind.read)(pem.as_bytes()).unwrap();
+        let same = (arm.kind.read)(arm.info.arm, pem.as_bytes()).unwrap();
         assert_eq!(same.id.to_string(), arm.kid());
         let app = Arm::named(arm.info.arm, options()).await;
         app.me(&app.login(7).await).await.expect(200);
@@ -266,11 +266,11 @@ async fn each_arm_takes_its_own_kind_of_key_only_in_pem_too() {
     }
 }
 
-fn refuses(kind: &'static Kind, key: &[u8], names: &str) {
+fn refuses(kind: &'static Kind, key: &[u8], arm: &'static str) {
     let options = SchemeOptions { key: Some(key.to_vec()), ..options() };
-    let error = SignedTokens::open(kind, &options).err().expect("a refusal");
+    let error = SignedTokens::open(arm, kind, &options).err().expect("a refusal");
     assert!(matches!(error, ServeError::Key { .. }), "{error}");
-    assert!(error.to_string().contains(names), "{error}");
+    assert!(error.to_string().contains(arm), "{error}");
 }
 
 /// DER of a tag and a length of two bytes, as every piece of an RSA key of 2,048 bits may have.
@@ -314,7 +314,10 @@ fn a_weak_rsa_key_is_refused_at_the_start() {
         rest = after;
     }
     assert_eq!(numbers.len(), 9);
-    assert!((jwt_rs256::KIND.read)(&pkcs8_of(&numbers)).is_ok(), "taken apart and put together");
+    assert!(
+        (jwt_rs256::KIND.read)("jwt-rs256", &pkcs8_of(&numbers)).is_ok(),
+        "taken apart and put together"
+    );
     let mut one = numbers.clone();
     for place in [2, 3, 6, 7] {
         one[place] = vec![1];
@@ -325,6 +328,8 @@ fn a_weak_rsa_key_is_refused_at_the_start() {
     refuses(&jwt_rs256::KIND, &pkcs8_of(&even), "jwt-rs256");
     let small = STANDARD.decode(RSA_1024).unwrap();
     refuses(&jwt_rs256::KIND, &small, "jwt-rs256");
+    let three = STANDARD.decode(RSA_EXPONENT_3).unwrap();
+    refuses(&jwt_rs256::KIND, &three, "jwt-rs256");
 }
 
 /// A key of 1,024 bits that protects nothing, made with `openssl genrsa 1024`.
@@ -339,6 +344,30 @@ const RSA_1024: &str = concat!(
     "EUBwQ/GPkURYciP/rwJAN1pSI51ZQ/IwHPWHSULUkbqA6jPbw2YHTfstQCHICqQc+t0W8kezCNK2iFVhXZ6SPC+M",
     "2Ljf/KOhBj6dQObjcQJAWvxV2xl+uENFqMXjP/p0pVFj8gdXCq1NA6XQR1VaB7hcKGW6YVNWwBvdJRoBogilfApW",
     "JLPh+dYvnoRvbZpycg==",
+);
+
+/// A key of 2,048 bits that protects nothing, whose public exponent is 3; made with
+/// `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_pubexp:3`.
+const RSA_EXPONENT_3: &str = concat!(
+    "MIIEowIBAAKCAQEAnEcw68y9eTjq1OTUL1EVvscXRwOBJsS8V3fCpIZ3s+pQ7lWpO3K8MnHe8GDAt5ih6xsBYEql",
+    "T9RC3eqXcIWqY/juy/1LVjcls5Y1O6pfdhd3LAt7Q6MWVIrDbkTgaB422m6tmp8GBT4uvFnB284reaeZ1f0CbhCa",
+    "lefsxZUAoa1BJWwUaeCUgHsAWazjA/qHsTE0q9rJmIwrPMzvKPg5TtZj4ehZmQiaAa/L6XjSXSMhlzkPiqp8bxjN",
+    "EGfpN45TKNfq7IMER3BjXrQ1lXSvpdjtEJQynytw7exAf/yxrT4O7cYJrGe2N4db57iZs4UWEYqyUARDU2XAN+uP",
+    "/mWSQwIBAwKCAQBoL3XyiH5Q0JyN7eLKNg5/L2TaAlYZ2H2PpSxtrvp38YtJjnDSTH129pSgQIB6ZcFHZ1ZAMcOK",
+    "jYHpRw+gWRxCpfSH/jI5ehkiZCN9HD+kD6TIB6eCbLmNsdee2JWavs88SckRv1lY1B8oO9aSiXJRGmaOqKxJYGcO",
+    "mp3ZDgBrx8tX4nnzTXW6JOaaHYSMgF24Kej4kYxrhK+Dl1/ydlDOPOXTIVi1aM+xUq77xCf37A/60hhvBUdtTeq/",
+    "K1GvGD+LpRkDBmpeXUr8VPVGX47bt6oyukHwHqjoFxP2TnJVVqb9kWz9WXaTugGZalVkdQxGRJeklxPIEl9lBP9f",
+    "/OLLAoGBAMxua3etB1WpPT2YNIHG635f00X2ADpOqhPqlkLGdjtwVNkmfD8s6s2nafSpTV6mSj/qBcWkoHQw6WlJ",
+    "jaVlbKIaTiz3u1M39SpvdhGpZ9xaUANZ1WkyRefHJ7jFaohM9URgWPQ6gbTEhSXwCeDL30iBe/roYf6p1C9vlwC7",
+    "ppp5AoGBAMOzLOXP5Q5ABmjaTBpqTny9HxFBADyomxAM05x20ISpJjH+uhVcAJTQSdDGhTfC9sm0+CU/gh0aOoOo",
+    "GUlLfVG9EhhwPhGB70h0vrQCfX0B9Wpqp2aEt4vKoenJHH3gRtAREvH138+VazORjzjQ9jsmp9Pwv6b9dgGwzRAy",
+    "w6ObAoGBAIhJnPpzWjkbfikQIwEvR6mVN4P5VXw0cWKcZCyETtJK4ztu/X9zRzPE8U3GM5Ru3CqcA9kYavggm5uG",
+    "Xm5DncFm3silJ4zP+Mb0+WEbmpLm4AI745t22UUvb9CDnFrd+NhAO018VniDA26gBpXdP4Wrp/ya6/8b4spKZKsn",
+    "xGb7AoGBAIJ3c0Pf7gmABEXm3Wbxiah+FLYrVX3FvLVd4mhPNa3GGXap0WOSqw3gMTXZriUspIZ4pW4qVr4RfFfF",
+    "ZjDc/jZ+DBBK1Aur9Nr4fyKsU6ir+PGcb5mtz7KHFpvbaFPq2eALYfaj6opjnM0LtNCLTtIZxTf11Rn+TqvLM2Ah",
+    "18JnAoGBAKUJLZoEgI7nqKUwDsN5vBga60qmpHPZ9zGZ7b6SBnR+PrO5QLU3olEHUBg1MpqnO71gbVcHtauP4C0q",
+    "zGoTtGho3fLKEBxBrtkc+WK8G/1WpTAU6NntWn7VLmjga7n09JpzYk8AWpNdwG5d8IYgcpyVaXZ+YQILIyRBNTgW",
+    "nVaA",
 );
 
 /// Cases that this verifier decides otherwise than the file says, or cannot decide.

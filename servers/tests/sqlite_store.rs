@@ -116,14 +116,23 @@ async fn a_place_that_cannot_be_is_refused_with_what_to_do() {
     let other = Connection::open(&stranger).unwrap();
     other.execute_batch("CREATE TABLE sessions (id TEXT)").unwrap();
     std::fs::write(&text, "this is no database, and is long enough to be seen as none").unwrap();
+    let [linked, dangling, fifo] =
+        ["link", "dangling", "fifo"].map(|name| folder.path().join(name));
+    std::os::unix::fs::symlink(&text, &linked).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("made"), &dangling).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let url = |path: &std::path::Path| format!("sqlite:{}", path.display());
     for (arm, url, expected) in [
+        ("session@sqlite", url(&linked), "expected a file, found a symbolic link"),
+        ("session@sqlite", url(&dangling), "expected a file, found a symbolic link"),
+        ("session@sqlite", url(&fifo), "fifo"),
         ("session@sqlite", "sqlite:/nowhere/s.sqlite".to_owned(), "/nowhere/s.sqlite"),
         ("session@sqlite", url(&stranger), "other.sqlite: "),
         ("session@sqlite", url(&text), "not a database"),
         ("session@sqlite", "redis://:secret@host".into(), "expected store_url to be sqlite:PATH"),
         ("session@sqlite", "sqlite:".into(), "expected store_url to be sqlite:PATH"),
         ("session@sqlite", "s.sqlite".into(), "expected store_url to be sqlite:PATH"),
+        ("session@sqlite", "secret:x".into(), "expected store_url to be sqlite:PATH"),
         ("session@memory", url(&text), "expected store_url to be left out"),
         ("none", url(&text), "expected store_url to be left out"),
     ] {
@@ -132,4 +141,5 @@ async fn a_place_that_cannot_be_is_refused_with_what_to_do() {
         let error = opened.err().expect("a refusal").to_string();
         assert!(error.contains(expected) && !error.contains("secret"), "{error}");
     }
+    assert!(!folder.path().join("made").exists(), "no link is followed");
 }

@@ -5,7 +5,7 @@
 //! stranger's server is attacked by the same code as an arm of ours. A request goes out as the
 //! journey's first step does, but for what an attack changes in it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use servers::contract::{CredentialCarrier, Login as LoginRequest, Target, UserPattern};
 
@@ -15,6 +15,7 @@ use super::{Options, Standard};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::{Extract, FIELD_END, Mismatch, Script, Who, field};
 use crate::proc::Fleet;
+use crate::sanitise::{NAME, fit};
 
 /// Stands for the credential where a request is written before it is known.
 const MARK: &[u8] = b"authbench-credential-goes-here";
@@ -57,6 +58,8 @@ pub(super) struct Attacker<'a> {
     pub(super) target: &'a Target,
     pub(super) options: &'a Options,
     pub(super) interrupt: &'a Interrupt,
+    /// When the suite has to be over.
+    pub(super) ends: Instant,
     script: Script,
     step: usize,
     wire: Wire,
@@ -95,7 +98,8 @@ impl<'a> Attacker<'a> {
         })?;
         let script = Script::new(target, &options.journey)?;
         let step = script.steps.start;
-        let mut wire = Wire::new(&script, &options.trust)?;
+        let ends = Instant::now() + options.within;
+        let mut wire = Wire::new(&script, &options.trust, ends)?;
         let mut log_in = |user| log_in(&script, &mut wire, target, user, &[]);
         let (a, b) = (log_in(0)?, log_in(1)?);
         let nobody = Reply { status: 0, headers: Vec::new(), body: Vec::new() };
@@ -106,6 +110,7 @@ impl<'a> Attacker<'a> {
             target,
             options,
             interrupt,
+            ends,
             script,
             step,
             wire,
@@ -206,10 +211,20 @@ impl<'a> Attacker<'a> {
 
     /// Sends the logout with this user's credential.
     pub(super) fn log_out(&mut self, login: &Login) -> Option<Answered> {
+        self.log_out_with(login, &[])
+    }
+
+    /// The same with these fields beside its own.
+    pub(super) fn log_out_with(&mut self, login: &Login, more: &[Field]) -> Option<Answered> {
         let logout = self.script.logout?;
         let who = Who { n: login.user, credential: &login.held };
-        let bytes = written(&self.script, logout, who, &[]);
+        let bytes = written(&self.script, logout, who, more);
         Some(self.wire.ask(&bytes))
+    }
+
+    /// The answer to a right login of this user with these fields beside its own.
+    pub(super) fn try_log_in_with(&mut self, user: u64, more: &[Field]) -> Answered {
+        attempt(&self.script, &mut self.wire, user, more).map(|(reply, _)| reply)
     }
 
     /// Sends the logout everywhere with this user's credential.
@@ -395,7 +410,7 @@ impl<'a> Attacker<'a> {
         let nobody = (self.anonymous.status == reply.status)
             .then(|| pointer.find(&self.anonymous.body))
             .flatten();
-        (nobody.as_ref() != Some(&found)).then(|| String::from_utf8_lossy(&found).into_owned())
+        (nobody.as_ref() != Some(&found)).then(|| fit(&String::from_utf8_lossy(&found), NAME))
     }
 
     /// Whether it is the right answer for A.

@@ -17,14 +17,17 @@ mod listener;
 mod race;
 mod wire;
 
+use std::time::Duration;
+
 use servers::contract::Target;
 
 use crate::error::{Error, Interrupt, Result};
 use crate::proc::{Fleet, Kept};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
+use crate::sanitise::{REMARK, fit};
 use crate::transport::Trust;
 use attacker::Attacker;
-use cases::{Row, suite};
+use cases::{Finding, Row, suite};
 use forge::Key;
 
 /// Random credentials that a server is asked for.
@@ -50,7 +53,12 @@ pub struct Options {
     pub standard: Standard,
     /// How many random credentials are tried.
     pub guesses: u32,
+    /// How long the suite may take; a case that is not tried by then has failed.
+    pub within: Duration,
 }
+
+/// How long the suite may take unless somebody says otherwise.
+pub const WITHIN: Duration = Duration::from_secs(30 * 60);
 
 impl Options {
     /// What an arm of ours is attacked with.
@@ -60,6 +68,7 @@ impl Options {
             trust: Trust::System,
             standard: Standard::Ours,
             guesses: GUESSES,
+            within: WITHIN,
         }
     }
 }
@@ -98,8 +107,8 @@ pub fn arm(
     let target = &server.ready().target;
     let key = {
         let seen = Attacker::new(target, None, options, interrupt)?;
-        match (&seen.token, fleet.key()?) {
-            (Some(token), Some(file)) => Key::of_token(seen.form, token, &file)?,
+        match (&seen.token, fleet.key()) {
+            (Some(token), Some(key)) => Key::of_token(seen.form, token, key)?,
             _ => None,
         }
     };
@@ -121,7 +130,14 @@ fn attack(mut attacker: Attacker<'_>, progress: Progress<'_>) -> Result<Attacked
             return Err(interrupted(attacker.interrupt));
         }
         progress(&format!("{} {}", row.id, row.what));
-        cases.push(carry_out(&mut attacker, &row)?);
+        let case = match carry_out(&mut attacker, &row) {
+            // A server that stops answering has failed a case, and the others are tried as well.
+            Err(Error::Target(why)) => {
+                record(&attacker, &row, &Finding::new(CaseOutcome::Failed, why))
+            }
+            case => case?,
+        };
+        cases.push(case);
     }
     Ok(Attacked { target: attacker.target.name.clone(), spared: None, cases })
 }
@@ -135,15 +151,23 @@ fn carry_out(attacker: &mut Attacker<'_>, row: &Row) -> Result<CaseRecord> {
         finding.outcome = finding.outcome.min(CaseOutcome::Failed);
         finding.found.push_str(&format!("; the good credential stopped working: {found}"));
         // The cases that follow are not to suffer for this one.
-        attacker.a = attacker.log_in(0)?;
+        match attacker.log_in(0) {
+            Ok(login) => attacker.a = login,
+            Err(Error::Target(why)) => finding.found.push_str(&format!("; {why}")),
+            Err(error) => return Err(error),
+        }
     }
-    Ok(CaseRecord {
+    Ok(record(attacker, row, &finding))
+}
+
+fn record(attacker: &Attacker<'_>, row: &Row, finding: &Finding) -> CaseRecord {
+    CaseRecord {
         id: row.id.into(),
         what: row.what.into(),
         expected: row.expected.text(attacker.options.standard).into(),
-        found: finding.found,
+        found: fit(&finding.found, REMARK),
         outcome: finding.outcome,
-    })
+    }
 }
 
 fn interrupted(interrupt: &Interrupt) -> Error {

@@ -32,7 +32,8 @@ impl Race {
             return Ok(Err("the descriptor has no logout".into()));
         };
         let trust = &attacker.options.trust;
-        let mut lanes = [Wire::new(&script, trust)?, Wire::new(&script, trust)?];
+        let ends = attacker.ends;
+        let mut lanes = [Wire::new(&script, trust, ends)?, Wire::new(&script, trust, ends)?];
         let bare = attacker.request("", &attacker.bare());
         // What comes back is nothing to us, as long as the connection is there.
         lanes.iter_mut().for_each(|lane| drop(lane.ask(&bare)));

@@ -1,25 +1,32 @@
 //! HTTP/1.1 as bytes on a socket: what no client library would send has to be sent here.
 //!
-//! Blocking sockets with a limit of time on every exchange. A request that may be well formed goes
-//! over a kept connection; one that may not be has a connection of its own, which is read to its
-//! end. Answers are parsed strictly, because an answer that is none is a finding too. Nothing here
-//! knows what an attack is.
+//! Blocking sockets with a limit of time on every exchange, and on all of them together. A request
+//! that may be well formed goes over a kept connection; one that may not be has a connection of its
+//! own, which is read to its end. Answers are read by the load generator's reader, strictly and
+//! within limits, because an answer that is none is a finding too. Nothing here knows what an
+//! attack is.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::journey::{Answer, Script};
-use crate::transport::{Tls, Trust};
+use crate::limits::{Limit, Limits};
+use crate::transport::{Arrival, Budget, Failure, Inbound, Reader, Tls, Trust, Whole};
 
-/// How long an exchange may take, and how long a connection may take to open.
+/// How long a connection may take to open, a request to be written, and an answer to come.
 const EXCHANGE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a server that has answered on a connection of its own may keep it open.
 const QUIET: Duration = Duration::from_millis(500);
-/// Most bytes of an answer; a longer one is none.
-const ANSWER_BYTES_MAX: usize = 4 << 20;
-const HEADERS_MAX: usize = 128;
+/// What is read of an answer. Bodies may be smaller than a load's: several answers are kept.
+const LIMITS: Limits = Limits { body_bytes: 4 << 20, ..Limits::DEFAULT };
+/// Answers that are read on one connection.
+const REPLIES_MAX: usize = 8;
+/// Bytes that are read at a time.
+const PIECE: usize = 16 << 10;
+/// The shortest time that the operating system takes for a limit.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +58,9 @@ impl Reply {
         judge(&Answer { status: self.status, headers: &headers, body: &self.body })
     }
 
-    fn closes(&self) -> bool {
-        self.all("connection").any(|value| value.eq_ignore_ascii_case(b"close"))
+    fn new(whole: &Whole<'_, '_>) -> Self {
+        let headers = whole.headers.iter().map(|h| (h.name.to_string(), h.value.to_vec()));
+        Self { status: whole.status, headers: headers.collect(), body: whole.body.to_vec() }
     }
 }
 
@@ -65,6 +73,10 @@ pub(super) enum Silence {
     Late,
     /// What came is no HTTP.
     Malformed,
+    /// The answer exceeds this limit.
+    Over(Limit),
+    /// The time for all of the suite was over.
+    TimeUp,
     /// No connection could be opened.
     Unreachable(String),
 }
@@ -75,22 +87,80 @@ impl std::fmt::Display for Silence {
             Self::Closed => f.write_str("closed without an answer"),
             Self::Late => write!(f, "no answer within {} s", EXCHANGE_WITHIN.as_secs()),
             Self::Malformed => f.write_str("an answer that is no HTTP"),
+            Self::Over(limit) => write!(f, "an answer with {}", limit.exceeded()),
+            Self::TimeUp => f.write_str("not asked: the time for the suite (--within) was over"),
             Self::Unreachable(why) => write!(f, "no connection: {why}"),
         }
     }
 }
 
+impl From<Failure> for Silence {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Closed | Failure::Reset => Self::Closed,
+            Failure::Timeout => Self::Late,
+            Failure::Over(limit) => Self::Over(limit),
+            _ => Self::Malformed,
+        }
+    }
+}
+
+/// A socket that waits until a moment and no longer, whatever it is used for: a limit of time on
+/// each call would let a server that drips hold us for ever.
+struct Timed {
+    socket: TcpStream,
+    until: Instant,
+}
+
+impl Timed {
+    /// The time that is left.
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(self.left()?)?;
+        self.socket.read(into)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(self.left()?)?;
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
 enum Stream {
-    Plain(TcpStream),
-    Tls(Box<rustls::StreamOwned<rustls::ClientConnection, TcpStream>>),
+    Plain(Timed),
+    Tls(Box<rustls::StreamOwned<rustls::ClientConnection, Timed>>),
 }
 
 impl Stream {
-    const fn socket(&self) -> &TcpStream {
+    const fn timed(&mut self) -> &mut Timed {
         match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(stream) => &stream.sock,
+            Self::Plain(timed) => timed,
+            Self::Tls(stream) => &mut stream.sock,
         }
+    }
+
+    /// Whether nothing has come since the last answer, neither an end nor an answer that nobody
+    /// asked for, which would be taken for the next one.
+    fn is_quiet(&self) -> bool {
+        let socket = match self {
+            Self::Plain(timed) => &timed.socket,
+            Self::Tls(stream) => &stream.sock.socket,
+        };
+        let peeked = socket.set_nonblocking(true).and_then(|()| socket.peek(&mut [0]));
+        let is_blocking = socket.set_nonblocking(false).is_ok();
+        is_blocking && peeked.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
@@ -124,87 +194,110 @@ pub(super) struct Wire {
     host: String,
     port: u16,
     tls: Option<Tls>,
+    /// When nothing more is asked.
+    ends: Instant,
     kept: Option<Stream>,
 }
 
 impl Wire {
-    /// The way to the script's server, whose certificate must be one of these.
+    /// The way to the script's server, whose certificate must be one of these, until `ends`.
     ///
     /// # Errors
-    /// `Config` when certificates cannot be checked as asked.
-    pub(super) fn new(script: &Script, trust: &Trust) -> Result<Self> {
+    /// `Config` when certificates cannot be checked as asked, `Io` when they cannot be read.
+    pub(super) fn new(script: &Script, trust: &Trust, ends: Instant) -> Result<Self> {
         let (host, port) = script.host_and_port();
-        let tls = script
-            .tls
-            .then(|| Tls::new(script, trust, &["http/1.1"]))
-            .transpose()
-            .map_err(|e| Error::Config(e.to_string()))?;
-        Ok(Self { host: host.into(), port, tls, kept: None })
+        let tls = script.tls.then(|| Tls::new(script, trust, &["http/1.1"])).transpose()?;
+        Ok(Self { host: host.into(), port, tls, ends, kept: None })
     }
 
     /// The answer to a request that leaves its connection usable.
     pub(super) fn ask(&mut self, request: &[u8]) -> std::result::Result<Reply, Silence> {
+        self.time_left()?;
         // An idle connection may have been closed while nobody looked, which says nothing.
-        if let Some(mut stream) = self.kept.take()
-            && let Ok(reply) = exchange(&mut stream, request)
-        {
-            self.kept = (!reply.closes()).then_some(stream);
-            return Ok(reply);
+        if let Some(mut stream) = self.kept.take().filter(Stream::is_quiet) {
+            match exchange(&mut stream, request, self.ends) {
+                Ok((reply, is_usable)) => {
+                    self.kept = is_usable.then_some(stream);
+                    return Ok(reply);
+                }
+                Err(Silence::Closed) => {}
+                Err(silence) => return Err(silence),
+            }
         }
         let mut stream = self.open()?;
-        let reply = exchange(&mut stream, request)?;
-        self.kept = (!reply.closes()).then_some(stream);
+        let (reply, is_usable) = exchange(&mut stream, request, self.ends)?;
+        self.kept = is_usable.then_some(stream);
         Ok(reply)
     }
 
     /// Every answer to these bytes, on a connection of their own, until its end.
     pub(super) fn raw(&self, bytes: &[u8]) -> std::result::Result<Vec<Reply>, Silence> {
+        self.time_left()?;
         let mut stream = self.open()?;
         // A server that refuses early closes while we still write: its answer is there all the
         // same.
         let _ = stream.write_all(bytes).and_then(|()| stream.flush());
-        let mut reader = Reader::new(&mut stream);
-        let mut replies = vec![reader.reply()?];
-        reader.until = Instant::now() + QUIET;
-        while replies.len() < 8 && !reader.at_end {
-            match reader.reply() {
-                Ok(reply) => replies.push(reply),
-                Err(Silence::Malformed) => return Err(Silence::Malformed),
+        stream.timed().until = exchange_ends(self.ends);
+        let mut answers = Answers::new(&mut stream, bytes);
+        let mut replies = vec![answers.next()?.0];
+        answers.stream.timed().until = self.ends.min(Instant::now() + QUIET);
+        while replies.len() < REPLIES_MAX && !answers.at_end {
+            match answers.next() {
+                Ok((reply, _)) => replies.push(reply),
+                Err(silence @ (Silence::Malformed | Silence::Over(_))) => return Err(silence),
                 Err(_) => break,
             }
         }
         Ok(replies)
     }
 
+    fn time_left(&self) -> std::result::Result<(), Silence> {
+        if Instant::now() >= self.ends { Err(Silence::TimeUp) } else { Ok(()) }
+    }
+
     fn open(&self) -> std::result::Result<Stream, Silence> {
         let unreachable = |e: io::Error| Silence::Unreachable(e.to_string());
         let addresses = (self.host.as_str(), self.port).to_socket_addrs().map_err(unreachable)?;
+        let until = exchange_ends(self.ends);
         let mut last = io::Error::other("the name has no address");
         for address in addresses {
-            match TcpStream::connect_timeout(&address, EXCHANGE_WITHIN) {
-                Ok(socket) => return self.wrap(socket).map_err(unreachable),
+            let left = until.saturating_duration_since(Instant::now()).max(SHORTEST);
+            match TcpStream::connect_timeout(&address, left) {
+                Ok(socket) => return self.wrap(socket, until).map_err(unreachable),
                 Err(e) => last = e,
             }
         }
         Err(unreachable(last))
     }
 
-    fn wrap(&self, socket: TcpStream) -> io::Result<Stream> {
+    fn wrap(&self, socket: TcpStream, until: Instant) -> io::Result<Stream> {
         socket.set_nodelay(true)?;
-        socket.set_write_timeout(Some(EXCHANGE_WITHIN))?;
-        socket.set_read_timeout(Some(EXCHANGE_WITHIN))?;
-        let Some(tls) = &self.tls else { return Ok(Stream::Plain(socket)) };
+        let timed = Timed { socket, until };
+        let Some(tls) = &self.tls else { return Ok(Stream::Plain(timed)) };
         let session = tls.session().map_err(io::Error::other)?;
-        Ok(Stream::Tls(Box::new(rustls::StreamOwned::new(session, socket))))
+        Ok(Stream::Tls(Box::new(rustls::StreamOwned::new(session, timed))))
     }
 }
 
-fn exchange(stream: &mut Stream, request: &[u8]) -> std::result::Result<Reply, Silence> {
+/// When what begins now has to be over.
+fn exchange_ends(ends: Instant) -> Instant {
+    ends.min(Instant::now() + EXCHANGE_WITHIN)
+}
+
+/// The answer to a request, and whether its connection can carry another one.
+fn exchange(
+    stream: &mut Stream,
+    request: &[u8],
+    ends: Instant,
+) -> std::result::Result<(Reply, bool), Silence> {
+    stream.timed().until = exchange_ends(ends);
     // A server that refuses early closes while we still write: its answer is there all the same.
     let written = stream.write_all(request).and_then(|()| stream.flush());
-    match (Reader::new(stream).reply(), written) {
+    let is_written = written.is_ok();
+    stream.timed().until = exchange_ends(ends);
+    match (Answers::new(stream, request).next(), written) {
         (Err(Silence::Closed), Err(error)) => Err(silence(&error)),
-        (reply, _) => reply,
+        (answered, _) => answered.map(|(reply, is_usable)| (reply, is_usable && is_written)),
     }
 }
 
@@ -215,143 +308,53 @@ fn silence(error: &io::Error) -> Silence {
     }
 }
 
-/// Reads answers off one connection.
-struct Reader<'a> {
+/// The answers on one connection, which are within the limits all together.
+struct Answers<'a> {
     stream: &'a mut Stream,
-    bytes: Vec<u8>,
-    until: Instant,
+    to_head: bool,
+    /// What came behind the answer before.
+    behind: Vec<u8>,
+    body_bytes_left: usize,
     at_end: bool,
 }
 
-impl<'a> Reader<'a> {
-    fn new(stream: &'a mut Stream) -> Self {
-        let until = Instant::now() + EXCHANGE_WITHIN;
-        Self { stream, bytes: Vec::new(), until, at_end: false }
+impl<'a> Answers<'a> {
+    fn new(stream: &'a mut Stream, request: &[u8]) -> Self {
+        let to_head = request.starts_with(b"HEAD ");
+        let body_bytes_left = LIMITS.body_bytes;
+        Self { stream, to_head, behind: Vec::new(), body_bytes_left, at_end: false }
     }
 
-    /// Reads more; `false` at the end of the connection.
-    fn more(&mut self) -> std::result::Result<bool, Silence> {
-        if self.at_end {
-            return Ok(false);
-        }
-        if self.bytes.len() > ANSWER_BYTES_MAX {
-            return Err(Silence::Malformed);
-        }
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Silence::Late);
-        }
-        self.stream.socket().set_read_timeout(Some(left)).map_err(|e| silence(&e))?;
-        let mut piece = [0; 16 * 1024];
-        match self.stream.read(&mut piece) {
-            Ok(0) => self.at_end = true,
-            Ok(n) => self.bytes.extend_from_slice(&piece[..n]),
+    /// Reads more into `piece`; nothing at the end of the connection.
+    fn more(&mut self, piece: &mut Vec<u8>) -> std::result::Result<(), Silence> {
+        piece.resize(PIECE, 0);
+        let read = match self.stream.read(piece) {
+            Ok(read) => read,
             // A reset after the last byte is an end like any other.
-            Err(e) if silence(&e) == Silence::Closed => self.at_end = true,
+            Err(e) if silence(&e) == Silence::Closed => 0,
             Err(e) => return Err(silence(&e)),
-        }
-        Ok(!self.at_end)
-    }
-
-    fn reply(&mut self) -> std::result::Result<Reply, Silence> {
-        loop {
-            let reply = self.one()?;
-            if !(100..200).contains(&reply.status) {
-                return Ok(reply);
-            }
-        }
-    }
-
-    fn one(&mut self) -> std::result::Result<Reply, Silence> {
-        let (mut reply, head) = loop {
-            if let Some(found) = parse_head(&self.bytes)? {
-                break found;
-            }
-            if !self.more()? {
-                let nothing = self.bytes.is_empty();
-                return Err(if nothing { Silence::Closed } else { Silence::Malformed });
-            }
         };
-        self.bytes.drain(..head);
-        let length = reply.header("content-length").and_then(|text| text.parse::<usize>().ok());
-        let chunked = reply.all("transfer-encoding").any(|v| v.eq_ignore_ascii_case(b"chunked"));
-        reply.body = match (reply.status, chunked, length) {
-            (100..200 | 204 | 304, ..) => Vec::new(),
-            (_, true, _) => self.chunks()?,
-            (_, false, Some(length)) => self.take(length)?,
-            (_, false, None) => {
-                while self.more()? {}
-                std::mem::take(&mut self.bytes)
-            }
-        };
-        Ok(reply)
+        piece.truncate(read);
+        self.at_end = read == 0;
+        Ok(())
     }
 
-    fn take(&mut self, length: usize) -> std::result::Result<Vec<u8>, Silence> {
-        if length > ANSWER_BYTES_MAX {
-            return Err(Silence::Malformed);
-        }
-        while self.bytes.len() < length {
-            if !self.more()? {
-                return Err(Silence::Malformed);
-            }
-        }
-        Ok(self.bytes.drain(..length).collect())
-    }
-
-    fn line(&mut self) -> std::result::Result<Vec<u8>, Silence> {
+    /// The next answer, and whether its connection can carry another request.
+    fn next(&mut self) -> std::result::Result<(Reply, bool), Silence> {
+        let limits = Limits { body_bytes: self.body_bytes_left, ..LIMITS };
+        let reader = Reader::new(limits, Budget::new(limits.buffered_bytes));
+        let (mut inbound, mut piece) = (Inbound::default(), std::mem::take(&mut self.behind));
         loop {
-            if let Some(end) = self.bytes.windows(2).position(|pair| pair == b"\r\n") {
-                let mut line = self.take(end + 2)?;
-                line.truncate(end);
-                return Ok(line);
+            let arrival = Arrival { bytes: &piece, to_head: self.to_head, ended: self.at_end };
+            let taken = reader.take(&mut inbound, arrival, |whole| {
+                (Reply::new(&whole), whole.behind, whole.keep_alive)
+            })?;
+            if let Some((reply, behind, keep_alive)) = taken {
+                self.behind = piece.split_off(piece.len() - behind);
+                self.body_bytes_left -= reply.body.len();
+                return Ok((reply, keep_alive && behind == 0));
             }
-            if !self.more()? {
-                return Err(Silence::Malformed);
-            }
+            self.more(&mut piece)?;
         }
-    }
-
-    fn chunks(&mut self) -> std::result::Result<Vec<u8>, Silence> {
-        let mut body = Vec::new();
-        loop {
-            let (line, length) = loop {
-                match httparse::parse_chunk_size(&self.bytes) {
-                    Ok(httparse::Status::Complete(found)) => break found,
-                    Ok(httparse::Status::Partial) if self.more()? => {}
-                    _ => return Err(Silence::Malformed),
-                }
-            };
-            self.take(line)?;
-            let length = usize::try_from(length).map_err(|_| Silence::Malformed)?;
-            body.extend(self.take(length)?);
-            if body.len() > ANSWER_BYTES_MAX {
-                return Err(Silence::Malformed);
-            }
-            // A chunk ends with an empty line, and the last one with as many trailers as it likes.
-            while !self.line()?.is_empty() {
-                if length > 0 {
-                    return Err(Silence::Malformed);
-                }
-            }
-            if length == 0 {
-                return Ok(body);
-            }
-        }
-    }
-}
-
-/// The head of an answer and its length, once it is there.
-fn parse_head(bytes: &[u8]) -> std::result::Result<Option<(Reply, usize)>, Silence> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut parsed = httparse::Response::new(&mut headers);
-    match parsed.parse(bytes) {
-        Ok(httparse::Status::Complete(head)) => {
-            let headers = parsed.headers.iter().map(|h| (h.name.to_string(), h.value.to_vec()));
-            let status = parsed.code.unwrap_or_default();
-            Ok(Some((Reply { status, headers: headers.collect(), body: Vec::new() }, head)))
-        }
-        Ok(httparse::Status::Partial) => Ok(None),
-        Err(_) => Err(Silence::Malformed),
     }
 }

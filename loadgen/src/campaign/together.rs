@@ -1,18 +1,23 @@
 //! The trials of one level and block, whose servers are up together and share one load that
 //! alternates between them.
 //!
-//! Each trial still has a server process, a record and an outcome of its own. A server that does not
-//! start fails its own trial, and the others go on without it; what goes wrong once the load has
-//! begun fails all of them, because none has its whole load then.
+//! Each trial still has a server process, a record and an outcome of its own. A server that does
+//! not start fails its own trial, and the others go on without it; what goes wrong once the load
+//! has begun fails all of them, because none has its whole load then.
 
 use std::time::{Duration, Instant};
 
-use super::trial::{Stage, facts, read_memory, store_pid, unfinished};
+use super::trial::{Stage, facts, failed, read_memory, store_pid, unfinished};
 use crate::engine::{self, Driver, Lane, Used, interrupted};
 use crate::error::{Error, Interrupt, Result};
 use crate::plan::{SlicesPlan, TrialPlan};
 use crate::proc::{Server, ServerOptions, Steal, Watch, cpu_and_wait_ns, family_cpu_ns};
-use crate::record::{ActionRecord, LoadRecord, Placement, ServerUse, TrialOutcome, TrialRecord};
+use crate::record::{
+    ActionRecord, LoadRecord, Placement, ServerUse, SliceRecord, TrialOutcome, TrialRecord,
+};
+
+/// How often a server is sampled while a load runs.
+const SAMPLE_EVERY: Duration = Duration::from_millis(250);
 
 /// Runs trials that share a load.
 ///
@@ -33,7 +38,7 @@ pub(super) fn run_together(
         record.steal = steal.share();
         record.wall_ms = began.elapsed().as_millis() as u64;
         if let (Err(Error::Target(cause)), TrialOutcome::Complete) = (&outcome, &record.outcome) {
-            record.outcome = TrialOutcome::Failed { cause: cause.clone() };
+            record.outcome = failed(cause);
         }
     }
     match outcome {
@@ -53,14 +58,17 @@ fn carry_out(
     };
     let mut up: Vec<(usize, Server)> = Vec::new();
     for (place, trial) in trials.iter().enumerate() {
-        let options =
-            ServerOptions { cores: placement.server.clone(), arguments: trial.server.clone() };
+        let options = ServerOptions {
+            cores: placement.server.clone(),
+            arguments: trial.server.clone(),
+            ..ServerOptions::default()
+        };
         match Server::start(&trial.arm, &options) {
             Ok(server) => {
                 records[place].server = Some(facts(&server));
                 up.push((place, server));
             }
-            Err(Error::Target(cause)) => records[place].outcome = TrialOutcome::Failed { cause },
+            Err(Error::Target(cause)) => records[place].outcome = failed(&cause),
             Err(other) => return Err(other),
         }
     }
@@ -100,9 +108,6 @@ fn carry_out(
     Ok(())
 }
 
-/// How often a server is sampled while a load runs.
-const SAMPLE_EVERY: Duration = Duration::from_millis(250);
-
 fn used(server: &Server) -> Used {
     let (server_ns, waited_ns) = cpu_and_wait_ns(server.ready().pid);
     Used { server_ns, waited_ns, store_ns: store_pid(server).map_or(0, family_cpu_ns) }
@@ -110,7 +115,7 @@ fn used(server: &Server) -> Used {
 
 /// What a server used in all its slices.
 fn server_use(server: &Server, load: &LoadRecord) -> Result<ServerUse> {
-    let sum = |part: fn(&crate::record::SliceRecord) -> u64| load.slices.iter().map(part).sum();
+    let sum = |part: fn(&SliceRecord) -> u64| load.slices.iter().map(part).sum();
     Ok(ServerUse {
         interval_ns: sum(|slice| slice.ns),
         threads: server.ready().threads as u32,

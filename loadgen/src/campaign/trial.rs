@@ -35,12 +35,18 @@ pub fn run_trial(
     let mut record = unfinished(plan_hash, trial, placement);
     match carry_out(trial, placement, interrupt, &mut record) {
         Ok(()) => {}
-        Err(Error::Target(cause)) => record.outcome = TrialOutcome::Failed { cause },
+        Err(Error::Target(cause)) => record.outcome = failed(&cause),
         Err(other) => return Err(other),
     }
     record.steal = steal.share();
     record.wall_ms = began.elapsed().as_millis() as u64;
     Ok(record)
+}
+
+/// The outcome of a trial that ended early. The last lines of a child make one sentence: a record
+/// holds no line feed.
+pub(super) fn failed(cause: &str) -> TrialOutcome {
+    TrialOutcome::Failed { cause: cause.replace(":\n  ", ": ").replace("\n  ", " | ") }
 }
 
 /// The record of a trial that begins now.
@@ -84,8 +90,11 @@ fn carry_out(
         record.actions.push(ActionRecord::Drill(Box::new(did)));
         return Ok(());
     }
-    let options =
-        ServerOptions { cores: placement.server.clone(), arguments: trial.server.clone() };
+    let options = ServerOptions {
+        cores: placement.server.clone(),
+        arguments: trial.server.clone(),
+        ..ServerOptions::default()
+    };
     let mut server = Server::start(&trial.arm, &options)?;
     record.server = Some(facts(&server));
     let watch = Watch::start(server.ready().pid, SAMPLE_EVERY);

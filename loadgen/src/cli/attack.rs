@@ -3,7 +3,6 @@
 //! What is wrong stands first, then what was tried, then what does not apply, gathered by why.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
@@ -16,10 +15,14 @@ use crate::attack::{self, GUESSES, Options, Standard};
 use crate::engine::Trust;
 use crate::error::{Error, Result};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
-use crate::units::grouped;
+use crate::sanitise::{NAME, Page, fit, width};
+use crate::units::{Span, grouped};
 
 /// Columns after which text goes on in the next line.
 const WIDTH: usize = 100;
+
+/// The shortest time that a suite may take.
+const WITHIN_LEAST: Span = Span::from_millis(1000);
 
 /// Flags of `authbench attack`.
 #[derive(Debug, Args)]
@@ -37,6 +40,9 @@ pub(super) struct AttackArgs {
     /// Random credentials to try
     #[arg(long, default_value_t = GUESSES, value_name = "N")]
     guesses: u32,
+    /// How long the suite may take: a case that is not tried by then has failed
+    #[arg(long, value_name = "SPAN", default_value = "30m")]
+    within: Span,
     /// Trust the certificates in this PEM file in place of the system's, for an https:// target
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -54,6 +60,12 @@ pub(super) struct AttackArgs {
 /// `Config` when it cannot be attacked, `Target` when an attack got through or an answer was wrong,
 /// or when it does not do what its descriptor says. The cases are printed in any case.
 pub(super) fn attack(args: &AttackArgs) -> Result<()> {
+    if args.within < WITHIN_LEAST {
+        return Err(Error::Config(format!(
+            "expected --within of at least {WITHIN_LEAST}, found {}",
+            args.within
+        )));
+    }
     let interrupt = signals::listen()?;
     let bar = Spinner::new();
     let mut progress = |case: &str| bar.say(case);
@@ -77,8 +89,8 @@ pub(super) fn attack(args: &AttackArgs) -> Result<()> {
     };
     drop(bar);
     match args.format {
-        Format::Json => output::line(&json(&attacked)?)?,
-        Format::Text => output::raw(&text(&attacked))?,
+        Format::Json => output::json(&json(&attacked)?)?,
+        Format::Text => output::page(&text(&attacked))?,
     }
     attack::judge(&attacked)
 }
@@ -90,7 +102,8 @@ impl AttackArgs {
             None if self.insecure => Trust::Anything,
             None => Trust::System,
         };
-        Options { journey: self.journey.clone(), trust, standard, guesses: self.guesses }
+        let (journey, within) = (self.journey.clone(), self.within.duration());
+        Options { journey, trust, standard, guesses: self.guesses, within }
     }
 }
 
@@ -109,7 +122,7 @@ impl Spinner {
 
     pub(super) fn say(&self, what: &str) {
         if let Some(bar) = &self.0 {
-            bar.set_message(what.to_string());
+            bar.set_message(fit(what, NAME));
             bar.tick();
         }
     }
@@ -145,21 +158,23 @@ fn json(attacked: &Attacked) -> Result<String> {
         .map_err(|e| Error::Bug(format!("the cases cannot be written: {e}")))
 }
 
-fn text(attacked: &Attacked) -> String {
+fn text(attacked: &Attacked) -> Page {
+    let mut page = Page::default();
     if let Some(why) = &attacked.spared {
-        return format!("{}: not attacked: {why}\n", attacked.target);
+        page.line(&format!("{}: not attacked: {why}", attacked.target));
+        return page;
     }
     let (apply, not): (Vec<_>, Vec<_>) =
         attacked.cases.iter().partition(|case| case.outcome != CaseOutcome::NotApplicable);
     let (bad, good): (Vec<_>, Vec<_>) = apply.into_iter().partition(|case| case.outcome.is_bad());
-    let mut out = String::new();
-    let rows: Vec<&CaseRecord> = bad.into_iter().chain(good).collect();
-    table(&rows, &mut out);
-    reasons(&not, &mut out);
+    let head = ["id", "what", "expected", "found", "ok"].map(String::from);
+    let rows: Vec<_> = std::iter::once(head).chain(bad.into_iter().chain(good).map(row)).collect();
+    page.table("", &rows, &(0..0));
+    reasons(&not, &mut page);
     let count = |outcome| attacked.count(outcome);
-    let _ = writeln!(
-        out,
-        "\n{}: {} cases run: {} refused, {} allowed, {} properties, {} failed, {} accepted; {} not \
+    page.line("");
+    page.line(&format!(
+        "{}: {} cases run: {} refused, {} allowed, {} properties, {} failed, {} accepted; {} not \
          applicable",
         attacked.target,
         attacked.run(),
@@ -169,32 +184,20 @@ fn text(attacked: &Attacked) -> String {
         count(CaseOutcome::Failed),
         count(CaseOutcome::Accepted),
         count(CaseOutcome::NotApplicable),
-    );
-    out
+    ));
+    page
 }
 
-/// The rows, their columns as wide as the widest cell.
-fn table(rows: &[&CaseRecord], out: &mut String) {
-    let head = ["id", "what", "expected", "found", "ok"];
-    let cells = |case: &CaseRecord| {
-        let ok = match case.outcome {
-            CaseOutcome::Refused | CaseOutcome::Allowed => "yes".to_string(),
-            other => other.word().into(),
-        };
-        [case.id.clone(), case.what.clone(), case.expected.clone(), case.found.clone(), ok]
+fn row(case: &CaseRecord) -> [String; 5] {
+    let ok = match case.outcome {
+        CaseOutcome::Refused | CaseOutcome::Allowed => "yes",
+        other => other.word(),
     };
-    let mut lines = vec![head.map(ToString::to_string)];
-    lines.extend(rows.iter().map(|case| cells(case)));
-    let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
-    let widths = [0, 1, 2, 3].map(width);
-    for [id, what, expected, found, ok] in &lines {
-        let [a, b, c, d] = widths;
-        let _ = writeln!(out, "{id:<a$}  {what:<b$}  {expected:<c$}  {found:<d$}  {ok}");
-    }
+    [&case.id, &case.what, &case.expected, &case.found, ok].map(String::from)
 }
 
 /// What does not apply, by why.
-fn reasons(cases: &[&CaseRecord], out: &mut String) {
+fn reasons(cases: &[&CaseRecord], page: &mut Page) {
     let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
     for case in cases {
         match by_reason.iter_mut().find(|(why, _)| *why == case.found) {
@@ -203,18 +206,19 @@ fn reasons(cases: &[&CaseRecord], out: &mut String) {
         }
     }
     if !by_reason.is_empty() {
-        out.push_str("\nNot applicable:\n");
+        page.line("");
+        page.line("Not applicable:");
     }
     for (why, ids) in by_reason {
         let mut line = format!("  {why} ({}):", grouped(ids.len() as u64));
         for id in ids {
-            if line.chars().count() + id.len() + 1 > WIDTH {
-                let _ = writeln!(out, "{line}");
+            if width(&line) + id.len() + 1 > WIDTH {
+                page.line(&line);
                 line = "   ".into();
             }
-            let _ = write!(line, " {id}");
+            line.push_str(&format!(" {id}"));
         }
-        let _ = writeln!(out, "{line}");
+        page.line(&line);
     }
 }
 

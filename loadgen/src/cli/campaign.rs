@@ -17,6 +17,7 @@ use crate::record::{
     Attacked, Begun, CaseOutcome, Claim, Folder, Mixing, TrialOutcome, TrialRecord,
 };
 use crate::report::{Analysis, ClaimVerdict, analyse};
+use crate::sanitise::{NAME, Page, fit};
 use crate::spec::{Overrides, Spec};
 
 /// What `campaign` and `plan` have in common.
@@ -119,31 +120,35 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
     if args.format == Format::Json {
         let text = serde_json::to_string_pretty(&plan)
             .map_err(|e| Error::Bug(format!("the plan cannot be written: {e}")))?;
-        output::line(&text)?;
-        return Ok(());
+        return output::json(&text);
     }
-    output::line(&format!(
-        "{}: {} trials, about {}\narms: {} (baseline {}, reference {})\nseed: {}   plan: {}",
+    let mut page = Page::default();
+    page.line(&format!(
+        "{}: {} trials, about {}",
         plan.name,
         plan.trials.len(),
-        minutes(plan.expected_ms()),
+        minutes(plan.expected_ms())
+    ));
+    page.line(&format!(
+        "arms: {} (baseline {}, reference {})",
         plan.arms.join(", "),
         plan.baseline,
-        plan.reference,
-        plan.seed,
-        &plan.hash()[..12],
-    ))?;
-    output::line(&format!("\n[attacks] each arm once, about {}", minutes(plan.attacks_ms())))?;
+        plan.reference
+    ));
+    page.line(&format!("seed: {}   plan: {}", plan.seed, &plan.hash()[..12]));
+    page.line("");
+    page.line(&format!("[attacks] each arm once, about {}", minutes(plan.attacks_ms())));
     let names = plan.names();
     for name in &plan.experiments {
         let trials: Vec<_> = plan.trials.iter().filter(|t| t.experiment == *name).collect();
         let expected = trials.iter().map(|trial| trial.expected_ms()).sum();
         let blocks = trials.iter().map(|trial| trial.block + 1).max().unwrap_or(0);
-        output::line(&format!(
-            "\n[{name}] {} trials in {blocks} blocks, about {}",
+        page.line("");
+        page.line(&format!(
+            "[{name}] {} trials in {blocks} blocks, about {}",
             trials.len(),
             minutes(expected)
-        ))?;
+        ));
         let mut cells: BTreeMap<u32, Vec<String>> = BTreeMap::new();
         for trial in trials.iter().filter(|trial| trial.block == 0) {
             cells.entry(trial.level).or_default().push(trial.name());
@@ -152,10 +157,10 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
             arms.sort_unstable_by_key(|arm| names.iter().position(|known| known == arm));
             // An arm may have several trials at a level, of different kinds.
             arms.dedup();
-            output::line(&format!("  {}: {}", named(name, level), arms.join(", ")))?;
+            page.line(&format!("  {}: {}", named(name, level), arms.join(", ")));
         }
     }
-    Ok(())
+    output::page(&page)
 }
 
 /// Runs a campaign.
@@ -211,30 +216,33 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
     }
     outcome?;
     let attacks = folder.attacks(&plan)?;
-    summarise(&analyse(&plan, folder.host()?, &records).with_attacks(attacks))?;
-    output::line(&format!("\nReport: {show}"))?;
-    Ok(())
+    let mut page = summary(&analyse(&plan, folder.host()?, &records).with_attacks(attacks));
+    page.line("");
+    page.line(&format!("Report: {show}"));
+    output::page(&page)
 }
 
-/// Prints the answer.
-fn summarise(analysis: &Analysis) -> Result<()> {
+/// The answer.
+fn summary(analysis: &Analysis) -> Page {
+    let mut page = Page::default();
     // What is invalid has ended the command before; a build that may not measure has not.
     let claims = if analysis.usable() { analysis.claims.as_slice() } else { &[] };
     for claim in claims.iter().filter(|claim| claim.verdict != ClaimVerdict::NotMeasured) {
-        output::line(&format!("{:<10} \"{}\" {}", claim.verdict.word(), claim.says, claim.words))?;
+        page.line(&format!("{:<10} \"{}\" {}", claim.verdict.word(), claim.says, claim.words));
     }
     if !claims.is_empty() {
-        output::line("")?;
+        page.line("");
     }
     let sentences = if analysis.usable() { analysis.answer.as_slice() } else { &[] };
     for sentence in sentences {
-        output::line(&format!("- {}", sentence.text))?;
+        page.line(&format!("- {}", sentence.text));
     }
     let doubts: Vec<_> = analysis.doubts.iter().map(|d| d.doubt.what.as_str()).collect();
     if !doubts.is_empty() {
-        output::line(&format!("\nDoubts: {}.", doubts.join("; ")))?;
+        page.line("");
+        page.line(&format!("Doubts: {}.", doubts.join("; ")));
     }
-    Ok(())
+    page
 }
 
 fn minutes(ms: u64) -> String {
@@ -305,8 +313,8 @@ fn label(trial: &TrialPlan) -> String {
 impl Progress for Bar {
     fn attacks(&mut self, arm: &str, case: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_prefix(format!("[attacks] {arm}"));
-            bar.set_message(case.to_string());
+            bar.set_prefix(fit(&format!("[attacks] {arm}"), NAME));
+            bar.set_message(fit(case, NAME));
         }
     }
 
@@ -331,7 +339,8 @@ impl Progress for Bar {
 
     fn begins(&mut self, trial: &TrialPlan) {
         if let Some(bar) = &self.bar {
-            bar.set_prefix(format!("[{}/{}] {}", trial.index + 1, self.trials, label(trial)));
+            let prefix = format!("[{}/{}] {}", trial.index + 1, self.trials, label(trial));
+            bar.set_prefix(fit(&prefix, NAME));
             bar.set_message(format!("{} left", self.left()));
         }
     }

@@ -64,12 +64,12 @@ pub(super) fn compare(args: &CompareArgs) -> Result<()> {
         .map(|bound| bound.judge(&changes).map_err(Error::Config))
         .collect::<Result<_>>()?;
     match args.format {
-        Format::Text => output::raw(&changes.text(&judgements))?,
+        Format::Text => output::page(&changes.text(&judgements))?,
         Format::Json => {
             let page = Page { changes: &changes, bounds: &judgements };
             let text = serde_json::to_string_pretty(&page)
                 .map_err(|e| Error::Bug(format!("the comparison cannot be written: {e}")))?;
-            output::line(&text)?;
+            output::json(&text)?;
         }
     }
     verdict(&judgements, args.strict)

@@ -14,6 +14,9 @@ mod schemes;
 mod serve;
 mod signals;
 
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::error::{Error, Result};
@@ -52,6 +55,26 @@ enum Verb {
     Schemes(schemes::SchemesArgs),
     /// Say whether this machine is fit to measure, and what it lacks
     Doctor(doctor::DoctorArgs),
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// The exit code, once help, the version or what is wrong with an argument is printed.
+pub fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|answer| {
+        match answer.kind() {
+            // These quote no argument, so they may keep clap's colours.
+            ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => drop(answer.print()),
+            _ => {
+                let text = answer.render().to_string();
+                output::error(text.strip_prefix("error: ").unwrap_or(&text));
+            }
+        }
+        ExitCode::from(if answer.use_stderr() { 2 } else { 0 })
+    })
 }
 
 /// Runs the verb.

@@ -1,26 +1,42 @@
 //! The one place that writes to stdout and stderr.
 //!
-//! A reader that goes away (`authbench ... | head`) is no error, and colour appears on a terminal
-//! only, unless `NO_COLOR` is set.
+//! It takes no text as it is: lines, pages and messages are made fit for a terminal, and JSON has
+//! an escape for every character that is not seen. A reader that goes away (`authbench ... | head`)
+//! is no error, and colour appears on a terminal only, unless `NO_COLOR` is set.
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::sanitise::{self, Page, message};
 
 /// Writes a line of data.
 ///
 /// # Errors
 /// `Io` when stdout does not take it; a reader that went away is none.
 pub(super) fn line(text: &str) -> Result<()> {
-    raw(&format!("{text}\n"))
+    let mut one = Page::default();
+    one.line(text);
+    page(&one)
 }
 
-/// Writes data as it stands.
+/// Writes lines of data.
+///
+/// # Errors
+/// `Io` when stdout does not take them; a reader that went away is none.
+pub(super) fn page(page: &Page) -> Result<()> {
+    raw(page)
+}
+
+/// Writes a JSON value, whole whatever its length.
 ///
 /// # Errors
 /// `Io` when stdout does not take it; a reader that went away is none.
-pub(super) fn raw(text: &str) -> Result<()> {
+pub(super) fn json(text: &str) -> Result<()> {
+    raw(&format!("{}\n", sanitise::json(text)))
+}
+
+fn raw(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => {
@@ -32,13 +48,13 @@ pub(super) fn raw(text: &str) -> Result<()> {
 
 /// Writes a remark on stderr.
 pub(super) fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", message(text));
 }
 
 /// Writes an error on stderr.
 pub(super) fn error(text: &str) {
     let mark = if colour() { "\u{1b}[31;1merror:\u{1b}[0m" } else { "error:" };
-    note(&format!("{mark} {text}"));
+    let _ = writeln!(std::io::stderr().lock(), "{mark} {}", message(text));
 }
 
 /// Whether a person watches stderr.

@@ -1,12 +1,12 @@
 //! `authbench report`: a campaign's report, rebuilt from its records.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::output;
 use crate::error::{Error, Result};
+use crate::files::{self, Kind, read_text};
 use crate::record::Folder;
 use crate::report::{Analysis, FORMATS, Format, MARKS, analyse, put_into, summary};
 
@@ -52,12 +52,12 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
 
 /// Puts the short answer into a page.
 fn put(summary: &str, page: &Path) -> Result<()> {
-    let text = fs::read_to_string(page).map_err(|e| Error::io("cannot be read", page, e))?;
+    let text = read_text(page, Kind::Page)?;
     let text = put_into(&text, summary).ok_or_else(|| {
         let (path, [begin, end]) = (page.display(), MARKS);
         Error::Config(format!("expected {path} to have a line `{begin}` and, below, one `{end}`"))
     })?;
-    fs::write(page, text).map_err(|e| Error::io("cannot be written", page, e))
+    files::write(page, text.as_bytes())
 }
 
 /// Writes the files of the report that are wanted; their paths.
@@ -81,7 +81,7 @@ fn save(
 ) -> Result<Vec<PathBuf>> {
     let mut written = Vec::new();
     for format in FORMATS.iter().filter(|format| wanted(format)) {
-        folder.write_text(format.file, &(format.render)(analysis))?;
+        folder.write_text(format.file, &format.render(analysis))?;
         written.push(folder.root().join(format.file));
     }
     Ok(written)

@@ -21,8 +21,7 @@ pub(super) fn schemes(args: &SchemesArgs) -> Result<()> {
     if args.format == Format::Json {
         let text = serde_json::to_string_pretty(serve::arms())
             .map_err(|e| Error::Bug(format!("the arms cannot be written: {e}")))?;
-        output::line(&text)?;
-        return Ok(());
+        return output::json(&text);
     }
     for arm in serve::arms() {
         let yes = |able: bool, what: &'static str| if able { what } else { "" };
@@ -35,7 +34,8 @@ pub(super) fn schemes(args: &SchemesArgs) -> Result<()> {
         .into_iter()
         .filter(|text| !text.is_empty())
         .collect();
-        output::line(&format!("{}\n    {}", arm.arm, arm.summary))?;
+        output::line(arm.arm)?;
+        output::line(&format!("    {}", arm.summary))?;
         if !able.is_empty() {
             output::line(&format!("    {}", able.join(", ")))?;
         }

@@ -1,20 +1,23 @@
 //! `authbench serve`, and everything else that has to know the servers beyond their contract.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, Read as _};
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use servers::contract::{CONTRACT_VERSION, ReadyLine, SharedLine};
+use servers::contract::{CONTRACT_VERSION, ReadyLine, STORE_URL_VARIABLE, Secrets, SharedLine};
 use servers::schemes::CookieSecurity;
 use servers::{ArmInfo, PasswordHash, ServeError, ServeOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::output;
 use crate::error::{Error, Result};
+use crate::files::{self, Kind, read_text};
 use crate::units::Span;
+
+/// The longest line of secrets that is read, in bytes: a key of 64 KiB would fit.
+const SECRETS_MAX: u64 = 1 << 20;
 
 /// Flags of `authbench serve`.
 #[derive(Debug, Args)]
@@ -39,7 +42,11 @@ pub(super) struct ServeArgs {
     /// How far the clocks of issuer and server may be apart
     #[arg(long, default_value = "2s", value_name = "SPAN")]
     leeway: Span,
-    /// How passwords are checked: derived or argon2id
+    /// Check passwords as derived or argon2id does
+    ///
+    /// With argon2id a login costs one evaluation. Half of the cores evaluate, 64 logins wait for
+    /// 5 s at most, and others are answered with 503. How often somebody may try to log in is not
+    /// limited, with either: put a limit per user and per address before real users.
     #[arg(long, default_value = "derived", value_name = "HASH")]
     password_hash: PasswordHash,
     /// Leave Secure and __Host- out of the cookie, for a browser on plain HTTP
@@ -51,12 +58,25 @@ pub(super) struct ServeArgs {
     /// File with a key that was in use before, whose credentials stay good; may be repeated
     #[arg(long, value_name = "FILE")]
     previous_key_file: Vec<PathBuf>,
-    /// Where the store is: sqlite:PATH, redis://[[USER]:PASSWORD@]HOST:PORT[/DATABASE] or
-    /// postgres://[USER:PASSWORD@]HOST[:PORT]/DB
-    /// [default: one of this server's own]
-    #[arg(long, value_name = "URL")]
+    /// Use the store at this URL, which holds no password: sqlite:PATH,
+    /// redis://HOST:PORT[/DATABASE] or postgres://USER@HOST[:PORT]/DB
+    /// [default: a store of this server's own]
+    ///
+    /// A password does not belong on a command line, which every user of this machine can read.
+    /// Put a URL that holds one (redis://[USER]:PASSWORD@HOST:PORT,
+    /// postgres://USER:PASSWORD@HOST/DB) into a file and name it with --store-url-file, or into
+    /// the environment variable AUTHBENCH_STORE_URL, which counts where neither flag is given and
+    /// the arm has such a store.
+    #[arg(long, value_name = "URL", conflicts_with = "store_url_file")]
     store_url: Option<String>,
-    /// How long a request waits for a store before it is answered with a 503
+    /// Use the store whose URL, password included, is in this file; its mode should be 0600
+    #[arg(long, value_name = "FILE")]
+    store_url_file: Option<PathBuf>,
+    /// Read key and store URL from a line of JSON on standard input
+    #[arg(long, hide = true,
+          conflicts_with_all = ["key_file", "previous_key_file", "store_url", "store_url_file"])]
+    secrets_from_stdin: bool,
+    /// Answer a request with a 503 when its store has not answered it for so long
     #[arg(long, default_value = "400ms", value_name = "SPAN")]
     store_timeout: Span,
     /// How long session-cached believes what it has read of a session
@@ -65,6 +85,9 @@ pub(super) struct ServeArgs {
     /// Pause between two sweeps of expired sessions
     #[arg(long, default_value = "10s", value_name = "SPAN")]
     sweep_every: Span,
+    /// Limit open connections; one more is answered with 503 [default: 100,000 or `ulimit -n` - 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections: Option<u32>,
     /// Threads that serve requests [default: one a core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -78,9 +101,6 @@ pub(super) struct ServeArgs {
 pub(super) struct ShareArgs {
     /// The arm whose servers share something
     arm: String,
-    /// Folder for the key and for a store without a server
-    #[arg(long, value_name = "DIR")]
-    folder: PathBuf,
     /// Cores to run on [default: all that are allowed]
     #[arg(long, value_delimiter = ',', value_name = "N,N")]
     cores: Vec<usize>,
@@ -128,6 +148,9 @@ pub(super) fn serve(args: ServeArgs) -> Result<()> {
     if !(1..=1024).contains(&threads) {
         return Err(Error::Config(format!("expected 1 to 1024 threads, found {threads}")));
     }
+    servers::stores::folder::sweep();
+    // Before the default is taken from the limit of open files, which this raises.
+    crate::proc::allow_connections(args.max_connections.unwrap_or_default())?;
     let (listen, admin) = (args.listen, args.admin);
     let options = options(args, threads)?;
     let runtime = runtime(threads)
@@ -142,44 +165,32 @@ pub(super) fn serve(args: ServeArgs) -> Result<()> {
     outcome.map_err(|error| refused(&error))
 }
 
-/// Makes what the servers of an arm share, says where it is, and keeps it until stdin closes or a
-/// signal comes.
+/// Makes what the servers of an arm share, says what it is, and keeps it until stdin closes or a
+/// signal comes. The line is for the pipe of a parent: it holds the key.
 ///
 /// # Errors
-/// `Config` when the arm or its store cannot be opened, `Io` when the key cannot be written.
+/// `Config` when the arm or its store cannot be opened.
 pub(super) fn share(args: &ShareArgs) -> Result<()> {
     require_arm(&args.arm)?;
     pin(&args.cores)?;
+    servers::stores::folder::sweep();
     let runtime = runtime(1)
         .enable_all()
         .build()
         .map_err(|e| Error::Config(format!("no event queue for the store: {e}")))?;
     runtime.block_on(async {
-        let shared = servers::share(&args.arm, &args.folder).await.map_err(|e| refused(&e))?;
-        let write = |key: &Vec<u8>| write_key(&args.folder.join("key"), key);
+        let shared = servers::share(&args.arm).await.map_err(|e| refused(&e))?;
         let line = SharedLine {
             authbench: CONTRACT_VERSION,
-            key_file: shared.key.as_ref().map(write).transpose()?,
-            store_url: shared.store_url.clone(),
+            secrets: shared.secrets.clone(),
             store: shared.store().cloned(),
         };
         let text = serde_json::to_string(&line)
             .map_err(|e| Error::Bug(format!("the line cannot be written: {e}")))?;
-        output::line(&text)?;
+        output::json(&text)?;
         stopped().await;
         Ok(())
     })
-}
-
-/// Writes a key that only this user may read.
-fn write_key(path: &Path, key: &[u8]) -> Result<PathBuf> {
-    let write = || {
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(key)
-    };
-    write().map_err(|e| Error::io("write a key to", path, e))?;
-    Ok(path.into())
 }
 
 /// One thread gets the runtime for one thread. The one for many, on one, keeps 256 tasks in its own
@@ -195,13 +206,19 @@ fn runtime(threads: usize) -> tokio::runtime::Builder {
 }
 
 fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
-    let read = |flag: &str, path: &PathBuf| {
-        std::fs::read(path)
-            .map_err(|e| Error::Config(format!("{flag} {}: cannot be read: {e}", path.display())))
+    let read =
+        |path: &PathBuf| files::read(path, Kind::Key).map_err(|e| Error::unreadable(path, e));
+    let previous_keys = args.previous_key_file.iter().map(read).collect::<Result<_>>()?;
+    let Secrets { key, store_url } = if args.secrets_from_stdin {
+        secrets()?
+    } else {
+        Secrets { key: args.key_file.as_ref().map(read).transpose()?, store_url: store_url(&args)? }
     };
-    let key = args.key_file.as_ref().map(|path| read("--key-file", path)).transpose()?;
-    let previous = args.previous_key_file.iter().map(|path| read("--previous-key-file", path));
-    let previous_keys = previous.collect::<Result<_>>()?;
+    let defaults = ServeOptions::new(args.arm);
+    let max_connections = match args.max_connections {
+        Some(most) => usize::try_from(most).unwrap_or(usize::MAX),
+        None => defaults.max_connections,
+    };
     Ok(ServeOptions {
         ttl: args.ttl.duration(),
         access_ttl: args.access_ttl.duration(),
@@ -215,13 +232,61 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         },
         key,
         previous_keys,
-        store_url: args.store_url,
+        store_url,
         store_timeout: args.store_timeout.duration(),
         cache_ttl: args.cache_ttl.duration(),
         sweep_every: args.sweep_every.duration(),
+        max_connections,
         threads,
-        ..ServeOptions::new(args.arm)
+        ..defaults
     })
+}
+
+/// The secrets that a parent tells on standard input.
+fn secrets() -> Result<Secrets> {
+    let mut line = Vec::new();
+    let read = std::io::stdin().lock().take(SECRETS_MAX).read_until(b'\n', &mut line);
+    let secrets = read.ok().and_then(|_| serde_json::from_slice(&line).ok());
+    // What is wrong with it is not said: it may be a secret.
+    secrets.ok_or_else(|| {
+        Error::Config("--secrets-from-stdin expected a line of JSON, found none".into())
+    })
+}
+
+/// Where the store is, as the flags or the environment say.
+fn store_url(args: &ServeArgs) -> Result<Option<String>> {
+    if args.store_url.is_some() {
+        return Ok(args.store_url.clone());
+    }
+    let (origin, text) = match &args.store_url_file {
+        Some(path) => (path.display().to_string(), read_text(path, Kind::StoreUrl)?),
+        // The environment is for many commands: an arm without such a store is not meant.
+        None if !has_place(&args.arm) => return Ok(None),
+        None => match std::env::var(STORE_URL_VARIABLE) {
+            Ok(text) => (STORE_URL_VARIABLE.into(), text),
+            Err(std::env::VarError::NotPresent) => return Ok(None),
+            Err(_) => return Err(no_url(STORE_URL_VARIABLE)),
+        },
+    };
+    match text.trim() {
+        "" => Err(no_url(&origin)),
+        url if url.contains(char::is_whitespace) => Err(no_url(&origin)),
+        url => Ok(Some(url.into())),
+    }
+}
+
+/// Whether the arm has a store that a URL can lead to.
+fn has_place(arm: &str) -> bool {
+    let info = arms().iter().find(|info| info.arm == arm);
+    info.and_then(|info| servers::stores::place(info.store?)).is_some()
+}
+
+/// Without what was found: it may hold a password.
+fn no_url(origin: &str) -> Error {
+    Error::Config(format!(
+        "{origin}: expected the URL of a store on one line, found something else; write one such \
+         as redis://:PASSWORD@HOST:PORT"
+    ))
 }
 
 /// Keeps this process on the named cores.
@@ -243,7 +308,7 @@ fn announce(ready: &ReadyLine) {
     let line = serde_json::to_string(ready)
         .map_err(|e| Error::Bug(format!("the ready line cannot be written: {e}")));
     // The server serves whether or not anyone hears of it.
-    if let Err(error) = line.and_then(|line| output::line(&line)) {
+    if let Err(error) = line.and_then(|line| output::json(&line)) {
         output::error(&error.to_string());
     }
 }

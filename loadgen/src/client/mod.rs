@@ -13,6 +13,10 @@ use servers::contract::{Login, Refresh, Target};
 
 use crate::error::{Error, Result};
 use crate::journey::{Answer, Script, Who, field};
+use crate::limits::{Limit, Limits};
+
+/// What is read of an answer. Bodies may be smaller than a load's: hundreds are under way at once.
+const LIMITS: Limits = Limits { body_bytes: 256 << 10, ..Limits::DEFAULT };
 
 /// Statuses that say that a credential is not good (RFC 9110, 15.5.2 and 15.5.4).
 const REFUSALS: [u16; 2] = [401, 403];
@@ -107,6 +111,7 @@ impl Client {
             .referer(false)
             .tcp_nodelay(true)
             .pool_idle_timeout(None)
+            .http1_max_headers(LIMITS.fields)
             .timeout(timeout)
             // Plain HTTP to our own servers: reading the system's roots would be work for nothing.
             .tls_certs_only([])
@@ -252,9 +257,15 @@ impl Endpoint {
 
 /// Sends a request and reads its answer to the end.
 async fn whole(request: reqwest::RequestBuilder) -> Result<Whole, String> {
-    let answer = request.send().await.map_err(|e| e.to_string())?;
+    let mut answer = request.send().await.map_err(|e| e.to_string())?;
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-    let body = answer.bytes().await.map_err(|e| e.to_string())?.to_vec();
+    let mut body = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(|e| e.to_string())? {
+        if piece.len() > LIMITS.body_bytes - body.len() {
+            return Err(format!("an answer with {}", Limit::Body.exceeded()));
+        }
+        body.extend_from_slice(&piece);
+    }
     Ok(Whole { status, headers, body })
 }
 

@@ -1,9 +1,9 @@
 //! A load that alternates between several servers, in slices of milliseconds.
 //!
-//! On a virtual machine the same load is twice as fast in one second as in the next, so servers that
-//! are measured one after the other are measured on different machines. Here all of them are up, and
-//! each has a *lane*: its own connections, users and recorder. In every round each lane has one
-//! slice, in an order drawn for the round. A slice begins with nothing under way, is not counted
+//! On a virtual machine the same load is twice as fast in one second as in the next, so servers
+//! that are measured one after the other are measured on different machines. Here all of them are
+//! up, and each has a *lane*: its own connections, users and recorder. In every round each lane has
+//! one slice, in an order drawn for the round. A slice begins with nothing under way, is not counted
 //! until the first moments are over (caches, and the queue that a closed load fills), and ends when
 //! its last answer has come. Between its slices a lane's load model stands still.
 //!
@@ -406,6 +406,7 @@ mod tests {
             part: Part { worker: 0, workers: 1 },
             connections: plan.connections,
             timeout_ns: plan.timeout_ns,
+            ready_by_ns: u64::MAX,
             interrupt: &interrupt,
             stop: &stop,
         };

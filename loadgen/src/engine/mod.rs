@@ -26,10 +26,11 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
+use crate::limits::Limits;
 use crate::load::LoadModel;
 use crate::plan::LoadPlan;
 use crate::record::{ClientUse, LoadRecord, LoginRecord};
-use crate::transport::{Failure, Lean, Outcome, Realistic, Tls, Transport};
+use crate::transport::{Budget, Failure, Lean, Outcome, Peer, Reader, Realistic, Tls, Transport};
 
 pub use crate::transport::{Pacing, TransportKind, Trust};
 pub use beside::{LoggedIn, OpenConnections, connect, fill, grow, log_out};
@@ -73,9 +74,17 @@ pub struct Driver {
     pub transport: TransportKind,
     /// Which certificates an `https://` target may show.
     pub trust: Trust,
+    /// How much of an answer is read.
+    pub limits: Limits,
+    /// How long everything before a load may take: logins, and the opening of connections.
+    pub setup_within: Duration,
     /// Ends a load early.
     pub interrupt: Interrupt,
 }
+
+/// How long Setup may take unless somebody says otherwise: a million logins at a few hundred per
+/// second.
+const SETUP_WITHIN: Duration = Duration::from_secs(3600);
 
 /// How long after the last worker is ready the load starts: all must have seen the start by then.
 const START_AFTER: Duration = Duration::from_millis(2);
@@ -103,6 +112,8 @@ impl Driver {
             pacing: Pacing::default(),
             transport: TransportKind::default(),
             trust: Trust::default(),
+            limits: Limits::default(),
+            setup_within: SETUP_WITHIN,
             interrupt,
         })
     }
@@ -115,26 +126,34 @@ impl Driver {
     /// What connections are opened with; `None` for plain ones.
     fn tls(&self, protocols: &[&str]) -> Result<Option<Tls>> {
         let tls = || Tls::new(&self.script, &self.trust, protocols);
-        self.script.tls.then(tls).transpose().map_err(|e| Error::Config(e.to_string()))
+        Ok(self.script.tls.then(tls).transpose()?)
+    }
+
+    /// The target as every worker of one load sees it, offered these protocols over TLS. They share
+    /// the memory for answers in pieces, and no session.
+    fn peers(&self, protocols: &[&str]) -> Result<impl Fn() -> Peer> {
+        let reader = Reader::new(self.limits, Budget::new(self.limits.buffered_bytes));
+        let (tls, address) = (self.tls(protocols)?, self.address);
+        Ok(move || {
+            let (tls, reader) = (tls.as_ref().map(Tls::for_one_worker), reader.clone());
+            Peer { address, tls, reader }
+        })
     }
 
     /// What makes the lean transport of a worker.
     fn lean(&self) -> Result<impl Fn(usize, Instant) -> Result<Lean>> {
-        let tls = self.tls(&["http/1.1"])?;
+        let peer = self.peers(&["http/1.1"])?;
         Ok(move |connections, epoch| {
-            let tls = tls.as_ref().map(Tls::for_one_worker);
-            Lean::new(&self.script, self.address, tls, connections, epoch, self.pacing)
+            Lean::new(&self.script, peer(), connections, epoch, self.pacing)
                 .map_err(|e| Error::Config(format!("no event queue for the generator: {e}")))
         })
     }
 
     /// What makes the realistic transport of a worker.
     fn realistic(&self, http2_only: bool) -> Result<impl Fn(usize, Instant) -> Result<Realistic>> {
-        let tls = self.tls(if http2_only { &["h2"] } else { &["h2", "http/1.1"] })?;
+        let peer = self.peers(if http2_only { &["h2"] } else { &["h2", "http/1.1"] })?;
         Ok(move |connections, epoch| {
-            let tls = tls.as_ref().map(Tls::for_one_worker);
-            let (script, pacing) = (&self.script, self.pacing);
-            Realistic::new(script, self.address, tls, http2_only, connections, epoch, pacing)
+            Realistic::new(&self.script, peer(), http2_only, connections, epoch, self.pacing)
                 .map_err(|e| Error::Config(format!("no client for the generator: {e}")))
         })
     }
@@ -158,6 +177,7 @@ impl Driver {
             part,
             connections,
             timeout_ns,
+            ready_by_ns: nanos(self.setup_within),
             interrupt: &self.interrupt,
             stop,
         };
@@ -196,6 +216,13 @@ impl Driver {
                 no_tls()
             }
             SetupFault::Interrupted => interrupted(&self.interrupt),
+            SetupFault::Late { done, users } => Error::Target(format!(
+                "{} was not ready for the load within {} s: {done} of {users} users had done what \
+                 comes before it; make its logins faster, have fewer users, or give it longer with \
+                 --setup-timeout",
+                self.script.authority,
+                self.setup_within.as_secs_f64()
+            )),
             SetupFault::Transport(error) => {
                 Error::Bug(format!("the event queue stopped working: {error}"))
             }

@@ -20,6 +20,8 @@ pub(super) enum SetupFault {
     Refused(Box<Refused>),
     /// So many connections could be opened, and the next one ended so.
     Unopened { opened: usize, failure: Failure },
+    /// The time for it was over when so many of this worker's users had done their part.
+    Late { done: u32, users: u32 },
     /// A signal came.
     Interrupted,
     /// The transport no longer works.
@@ -81,7 +83,7 @@ impl<T: Transport> Worker<'_, T> {
     pub(super) fn pass(&mut self, pass: Pass) -> Result<LoginRecord, SetupFault> {
         let mut record = LoginRecord::default();
         let Self { transport, credentials, setup } = self;
-        let Setup { script, part, timeout_ns, .. } = *setup;
+        let Setup { script, part, timeout_ns, ready_by_ns, .. } = *setup;
         let Pass { first, users, route } = pass;
         let Some((begin, timed)) = route.requests(script) else { return Ok(record) };
         let mine = part.of(users);
@@ -98,6 +100,9 @@ impl<T: Transport> Worker<'_, T> {
                 return Err(SetupFault::Interrupted);
             }
             let now = transport.now();
+            if now >= ready_by_ns {
+                return Err(SetupFault::Late { done, users: mine });
+            }
             while next < mine
                 && let Some(&connection) = idle.last()
                 && (used[connection] || opening < OPENING_MAX)
@@ -205,7 +210,7 @@ impl<T: Transport> Worker<'_, T> {
             match failed {
                 Some(failure) => return Err(SetupFault::Unopened { opened, failure }),
                 None if opened >= wanted => return Ok(()),
-                None if now >= deadline => {
+                None if now >= deadline.min(setup.ready_by_ns) => {
                     return Err(SetupFault::Unopened { opened, failure: Failure::Timeout });
                 }
                 None => {}
@@ -250,7 +255,7 @@ impl Attempt {
             .map_err(|mismatch| {
                 let missing = match mismatch {
                     Mismatch::Missing(capture) => Some(capture),
-                    _ => None,
+                    Mismatch::Status(_) | Mismatch::WrongUser | Mismatch::TooLong(_) => None,
                 };
                 self.refused(outcome_of(mismatch), missing, answer.body)
             })?;

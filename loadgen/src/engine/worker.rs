@@ -53,6 +53,8 @@ pub(super) struct Setup<'a> {
     /// Connections of this worker.
     pub(super) connections: u32,
     pub(super) timeout_ns: u64,
+    /// When everything before a load has to be done, ns.
+    pub(super) ready_by_ns: u64,
     pub(super) interrupt: &'a Interrupt,
     /// Set when there is no point in going on: the server has ended.
     pub(super) stop: &'a AtomicBool,
@@ -77,6 +79,7 @@ pub(super) const fn outcome_of(mismatch: Mismatch) -> Outcome {
         Mismatch::Status(status) => Outcome::Status(status),
         Mismatch::WrongUser => Outcome::WrongUser,
         Mismatch::Missing(_) => Outcome::NoCredential,
+        Mismatch::TooLong(_) => Outcome::LongCredential,
     }
 }
 

@@ -43,6 +43,8 @@ impl Default for Settings {
 }
 
 const CONNECTIONS_MAX: u32 = 1024;
+/// Logins that a server of ours lets wait for argon2id; more would be told to come later.
+const ARGON2ID_CONNECTIONS_MAX: u32 = 64;
 const USERS_MAX: u32 = 10_000_000;
 /// Logins before, from which the size of a credential is known.
 const SAMPLE: u32 = 64;
@@ -96,6 +98,13 @@ impl Experiment for Login {
         };
         if !(1..=CONNECTIONS_MAX).contains(&connections) {
             return Err(refuse("connections", CONNECTIONS_MAX, connections));
+        }
+        if argon2id && connections > ARGON2ID_CONNECTIONS_MAX {
+            return Err(spec.refuse(format!(
+                "[login] connections: expected 1 to {ARGON2ID_CONNECTIONS_MAX} with argon2id, \
+                 because a server lets no more logins wait, found {connections}; use fewer, or \
+                 `argon2id = false`"
+            )));
         }
         if !(connections..=USERS_MAX).contains(&users) {
             return Err(spec.refuse(format!(
@@ -201,6 +210,15 @@ mod tests {
         assert_eq!((load.journey.as_str(), load.users), ("login", 10_000));
         let one = super::super::tests::plan("[login]\nblocks=1\nargon2id=false\n").unwrap();
         assert_eq!(one.trials.len(), 2);
+    }
+
+    #[test]
+    fn no_more_logins_are_sent_at_once_than_a_server_lets_wait() {
+        let logins = |text: &str| plan(&format!("[login]\nblocks=1\n{text}\n"));
+        assert!(logins("connections=64").is_ok());
+        assert!(logins("connections=1024\nargon2id=false").is_ok());
+        let refused = logins("connections=65").unwrap_err().to_string();
+        assert!(refused.contains("1 to 64 with argon2id"), "{refused}");
     }
 
     #[test]

@@ -36,12 +36,8 @@ struct Settings {
     measure: Span,
     #[serde(default)]
     think: Span,
-    #[serde(default = "fifteen_milliseconds")]
+    #[serde(default)]
     slice: Span,
-}
-
-fn fifteen_milliseconds() -> Span {
-    Span::from_millis(15)
 }
 
 fn five() -> u32 {
@@ -58,6 +54,9 @@ fn three_seconds() -> Span {
 
 /// Each user holds a connection, and one process may have so many.
 const USERS_MAX: u32 = 16_000;
+/// A slice has to be longer than what is cut of it, and shorter than the machine's moods.
+const SLICE_MIN: Span = Span::from_millis(5);
+const SLICE_MAX: Span = Span::from_millis(1000);
 const TIMEOUT: Span = Span::from_millis(5000);
 const DRAIN: Span = Span::from_millis(2000);
 
@@ -109,6 +108,11 @@ impl Experiment for Scaling {
             return Err(
                 spec.refuse(format!("[scaling] measure: expected at least 100ms, found {measure}"))
             );
+        }
+        if slice != Span::default() && !(SLICE_MIN..=SLICE_MAX).contains(&slice) {
+            return Err(spec.refuse(format!(
+                "[scaling] slice: expected 0ms (none) or {SLICE_MIN} to {SLICE_MAX}, found {slice}"
+            )));
         }
         let cell = |arm: &String, users: u32| Cell {
             arm: arm.clone(),

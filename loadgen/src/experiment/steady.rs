@@ -90,6 +90,7 @@ fn series(seconds: &[Second]) -> Vec<Series> {
 mod tests {
     use super::*;
     use crate::load::{Closed, Spread, UserChoice};
+    use crate::plan::Action;
     use crate::record::{ClientUse, Counts, GeneratorUse, Histogram};
 
     fn plan(measure_s: u64) -> LoadPlan {

@@ -87,7 +87,13 @@ pub enum Mismatch {
     WrongUser,
     /// It lacks this one of the request's captures.
     Missing(u8),
+    /// This one of its captures is longer than [`CREDENTIAL_BYTES_MAX`].
+    TooLong(u8),
 }
+
+/// The longest value that is taken out of an answer, bytes: no server reads a request with a longer
+/// one, and every user holds theirs.
+pub const CREDENTIAL_BYTES_MAX: usize = 64 << 10;
 
 impl Script {
     /// Lowers a descriptor and one of its journeys.
@@ -146,7 +152,7 @@ impl Script {
     ///
     /// # Errors
     /// `Missing` when a value is not where the descriptor says, is empty, or has a control
-    /// character in it.
+    /// character in it; `TooLong` when one is too long.
     pub fn capture(
         &self,
         request: usize,
@@ -157,6 +163,9 @@ impl Script {
         for (index, capture) in self.requests[request].captures.iter().enumerate() {
             let index = index as u8;
             let value = capture.value(before, answer).ok_or(Mismatch::Missing(index))?;
+            if value.len() > CREDENTIAL_BYTES_MAX {
+                return Err(Mismatch::TooLong(index));
+            }
             if index > 0 {
                 held.push(FIELD_END);
             }

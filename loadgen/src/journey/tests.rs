@@ -140,6 +140,10 @@ fn a_login_without_a_token_holds_the_credential_and_nothing_else() {
     assert_eq!(credential(&[set("a=b"), set("sid=abc; Path=/")]).as_deref(), Ok(&b"abc"[..]));
     assert_eq!(credential(&[set("a=b")]), Err(Mismatch::Missing(0)));
     assert_eq!(credential(&[set("sid=a\tb")]), Err(Mismatch::Missing(0)));
+    let long = |length| format!("sid={}", "x".repeat(length));
+    assert!(credential(&[set(&long(CREDENTIAL_BYTES_MAX))]).is_ok());
+    let longer = long(CREDENTIAL_BYTES_MAX + 1);
+    assert_eq!(credential(&[set(&longer)]), Err(Mismatch::TooLong(0)));
 }
 
 /// As Django has it: the token is a cookie, the login sets it anew, and what writes brings it in a

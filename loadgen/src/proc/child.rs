@@ -5,13 +5,17 @@
 
 use std::time::Duration;
 
-use servers::contract::{AdminStats, CONTRACT_VERSION, ReadyLine};
+use reqwest::Response;
+use servers::contract::{AdminStats, CONTRACT_VERSION, ReadyLine, Secrets};
 
 use super::process::Process;
 use crate::error::{Error, Result};
+use crate::sanitise::{NAME, fit};
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
 const ADMIN_WITHIN: Duration = Duration::from_secs(5);
+/// Bytes that its answer may have; it has a few hundred.
+const STATS_BYTES_MAX: usize = 64 << 10;
 
 /// What a server is started with, beside its arm.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +24,8 @@ pub struct ServerOptions {
     pub cores: Vec<usize>,
     /// Further arguments of `authbench serve`.
     pub arguments: Vec<String>,
+    /// The key and the store that it is given; without them it makes its own.
+    pub secrets: Secrets,
 }
 
 /// A running server.
@@ -40,16 +46,24 @@ impl Server {
             .to_vec();
         arguments.extend(on_cores(&options.cores));
         arguments.extend_from_slice(&options.arguments);
+        let told = (options.secrets != Secrets::default())
+            .then(|| serde_json::to_string(&options.secrets))
+            .transpose()
+            .map_err(|_| Error::Bug("the secrets of a server cannot be written".into()))?;
+        if told.is_some() {
+            arguments.push("--secrets-from-stdin".into());
+        }
         let read = |text: &str| {
             let ready: ReadyLine = serde_json::from_str(text)
-                .map_err(|e| format!("its ready line `{text}` is none: {e}"))?;
+                .map_err(|e| format!("invalid ready line `{}`: {e}", fit(text, NAME)))?;
             if ready.authbench != CONTRACT_VERSION {
                 return Err("it speaks another version of the contract".into());
             }
             Ok(ready)
         };
         let name = format!("the server `{arm}`");
-        let (process, ready) = Process::start(name, &arguments, READY_WITHIN, read)?;
+        let (process, ready) =
+            Process::start(name, &arguments, told.as_deref(), READY_WITHIN, read)?;
         let admin = Admin::new(&ready)?;
         Ok(Self { process, ready, admin })
     }
@@ -118,9 +132,19 @@ impl Admin {
         Ok(Self { runtime, client, url: format!("http://{}/stats", ready.admin) })
     }
 
-    fn stats(&self) -> reqwest::Result<AdminStats> {
+    fn stats(&self) -> Result<AdminStats, String> {
+        let words = |error: reqwest::Error| error.to_string();
         self.runtime.block_on(async {
-            self.client.get(&self.url).send().await?.error_for_status()?.json().await
+            let request = self.client.get(&self.url).send();
+            let mut answer = request.await.and_then(Response::error_for_status).map_err(words)?;
+            let mut body = Vec::new();
+            while let Some(piece) = answer.chunk().await.map_err(words)? {
+                if piece.len() > STATS_BYTES_MAX - body.len() {
+                    return Err(format!("it answers with more than {STATS_BYTES_MAX} bytes"));
+                }
+                body.extend_from_slice(&piece);
+            }
+            serde_json::from_slice(&body).map_err(|e| e.to_string())
         })
     }
 }

@@ -1,21 +1,21 @@
-//! Several servers of one arm, and what they share: a key in a file, a store that outlives them.
+//! Several servers of one arm, and what they share: a key, and a store that outlives them.
 //!
 //! A fleet's store and key are kept by a child of their own (`authbench share ARM`), so that any
 //! server can be stopped and replaced while they stay, as a deployment does it. What stays is asked
 //! for server by server ([`Kept`]): one that is started without the key makes a new one, one
 //! without the store begins an empty one. A store in a server's memory is in no fleet's keeping.
+//!
+//! Key and store are told through pipes: a command line and an environment can be read by others.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use servers::contract::{CONTRACT_VERSION, SharedLine};
-use tempfile::TempDir;
+use servers::contract::{CONTRACT_VERSION, Secrets, SharedLine};
 
 use super::child::{Server, ServerOptions, on_cores};
 use super::process::Process;
 use super::usage::{family, family_cpu_ns};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A store's server may have to be made before it is started.
 const SHARED_WITHIN: Duration = Duration::from_secs(30);
@@ -39,9 +39,7 @@ pub struct Fleet {
     arm: String,
     cores: Vec<usize>,
     shared: SharedLine,
-    /// Ends before the folder goes.
     _keeper: Process,
-    _folder: TempDir,
 }
 
 impl Fleet {
@@ -50,26 +48,20 @@ impl Fleet {
     /// # Errors
     /// `Config` where the machine lacks the store's program, `Target` where it does not start.
     pub fn open(arm: &str, cores: &[usize]) -> Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("authbench-")
-            .tempdir()
-            .map_err(|e| Error::io("make a folder for a key in", &std::env::temp_dir(), e))?;
-        let path = folder.path().display().to_string();
-        let mut arguments: Vec<String> =
-            ["share", arm, "--folder", &path].map(String::from).to_vec();
+        let mut arguments = ["share", arm].map(String::from).to_vec();
         arguments.extend(on_cores(cores));
         let read = |text: &str| {
-            let shared: SharedLine = serde_json::from_str(text)
-                .map_err(|e| format!("its line `{text}` is none: {e}"))?;
+            // Neither the line nor what is wrong with it: it holds the key.
+            let shared: SharedLine =
+                serde_json::from_str(text).map_err(|_| "its line is not what it has to be")?;
             if shared.authbench != CONTRACT_VERSION {
                 return Err("it speaks another version of the contract".into());
             }
             Ok(shared)
         };
         let name = format!("what servers of `{arm}` share");
-        let (keeper, shared) = Process::start(name, &arguments, SHARED_WITHIN, read)?;
-        let (arm, cores) = (arm.into(), cores.to_vec());
-        Ok(Self { arm, cores, shared, _keeper: keeper, _folder: folder })
+        let (keeper, shared) = Process::start(name, &arguments, None, SHARED_WITHIN, read)?;
+        Ok(Self { arm: arm.into(), cores: cores.into(), shared, _keeper: keeper })
     }
 
     /// Starts a server with what it is to keep, and with these further arguments.
@@ -77,35 +69,29 @@ impl Fleet {
     /// # Errors
     /// See [`Server::start`].
     pub fn start(&self, kept: Kept, further: &[String]) -> Result<Server> {
-        let mut arguments = further.to_vec();
-        if let Some(file) = self.shared.key_file.as_ref().filter(|_| kept.key) {
-            arguments.extend(["--key-file".into(), file.display().to_string()]);
-        }
-        if let Some(url) = self.shared.store_url.as_ref().filter(|_| kept.store) {
-            arguments.extend(["--store-url".into(), url.clone()]);
-        }
-        Server::start(&self.arm, &ServerOptions { cores: self.cores.clone(), arguments })
+        let Secrets { key, store_url } = &self.shared.secrets;
+        let secrets = Secrets {
+            key: key.clone().filter(|_| kept.key),
+            store_url: store_url.clone().filter(|_| kept.store),
+        };
+        let (cores, arguments) = (self.cores.clone(), further.to_vec());
+        Server::start(&self.arm, &ServerOptions { cores, arguments, secrets })
     }
 
-    /// The key that its servers share, as its file has it; `None` where the arm has none.
-    ///
-    /// # Errors
-    /// `Io` where the file cannot be read.
-    pub fn key(&self) -> Result<Option<Vec<u8>>> {
-        let read = |file: &PathBuf| {
-            std::fs::read(file).map_err(|e| Error::io("read the key that servers share,", file, e))
-        };
-        self.shared.key_file.as_ref().map(read).transpose()
+    /// The key that its servers share, as a file for `--key-file` would have it; `None` where the
+    /// arm has none.
+    pub fn key(&self) -> Option<&[u8]> {
+        self.shared.secrets.key.as_deref()
     }
 
     /// Whether its servers share a key.
     pub const fn has_key(&self) -> bool {
-        self.shared.key_file.is_some()
+        self.shared.secrets.key.is_some()
     }
 
     /// Whether its servers share a store.
     pub const fn has_store(&self) -> bool {
-        self.shared.store_url.is_some()
+        self.shared.secrets.store_url.is_some()
     }
 
     /// Name and version of the store's server, where there is one.

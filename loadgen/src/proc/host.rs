@@ -71,7 +71,7 @@ fn machine_id() -> Option<String> {
 }
 
 fn binary_hash() -> String {
-    sha256_hex(&std::env::current_exe().and_then(fs::read).unwrap_or_default())
+    sha256_hex(&fs::read("/proc/self/exe").unwrap_or_default())
 }
 
 #[cfg(test)]

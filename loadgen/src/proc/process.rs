@@ -5,12 +5,14 @@
 //! best explanation of an end that nobody asked for.
 
 use std::collections::VecDeque;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use servers::contract::STORE_URL_VARIABLE;
 
 use crate::error::{Error, Result};
 
@@ -28,14 +30,16 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `authbench` with these arguments and waits, for so long, until it has said a line
-    /// that `read` understands; what was read.
+    /// Starts `authbench` with these arguments, tells it a line on its standard input where there
+    /// is one to tell, and waits, for so long, until it has said a line that `read` understands;
+    /// what was read. What is secret goes through these lines and is in no message.
     ///
     /// # Errors
     /// `Config` when it refuses its options, `Target` when it does not become ready.
     pub(super) fn start<T>(
         name: String,
         arguments: &[String],
+        told: Option<&str>,
         within: Duration,
         read: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<(Self, T)> {
@@ -45,10 +49,15 @@ impl Process {
         command.args(arguments);
         // A group of its own: Ctrl-C is for us, and we stop the child when our figures are safe.
         command.process_group(0);
+        command.env_remove(STORE_URL_VARIABLE);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child =
             command.spawn().map_err(|e| Error::Target(format!("{name} cannot be started: {e}")))?;
-        let stdin = child.stdin.take();
+        let mut stdin = child.stdin.take();
+        if let (Some(stdin), Some(line)) = (&mut stdin, told) {
+            // Where it has ended already, its first line does not come, and that is told.
+            let _ = writeln!(stdin, "{line}");
+        }
         let stderr = Arc::new(Mutex::new(VecDeque::new()));
         let (line, first_line) = mpsc::channel();
         if let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) {

@@ -5,13 +5,13 @@
 //! file holds the number of the process, for the message to whoever comes second. Its holder
 //! removes it, and whoever has locked a file that lost its name meanwhile looks for the new one.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::files::{Dir, Kind};
 
 const FILE: &str = "campaign.lock";
 /// Between taking the lock and writing its number a holder is nameless, for so long at most.
@@ -20,7 +20,7 @@ const NAMELESS: Duration = Duration::from_millis(100);
 /// The right to write trials into a folder; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Claim {
-    root: PathBuf,
+    root: Dir,
     /// Open as long as the lock is to hold.
     file: File,
 }
@@ -31,27 +31,18 @@ impl Claim {
     /// # Errors
     /// `Config` when another process has it, `Io` when the folder cannot be written.
     pub fn take(root: &Path) -> Result<Self> {
-        fs::create_dir_all(root).map_err(|e| Error::io("cannot be made", root, e))?;
         let path = root.join(FILE);
+        let root = Dir::make(root)?;
         let fail = |e| Error::io("cannot be written", &path, e);
         loop {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path)
-                .map_err(fail)?;
+            let file = root.open_lock(FILE).map_err(fail)?;
             match file.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(taken(root, &path)),
+                Err(TryLockError::WouldBlock) => return Err(taken(&root)),
                 Err(TryLockError::Error(e)) => return Err(Error::io("cannot be locked", &path, e)),
             }
-            let locked = file.metadata().map_err(fail)?;
-            let named = path.metadata().ok();
-            if named.is_some_and(|named| (named.dev(), named.ino()) == (locked.dev(), locked.ino()))
-            {
-                let claim = Self { root: root.into(), file };
+            if root.is_named(FILE, &file) {
+                let claim = Self { root, file };
                 // Where this fails, the drop of the claim removes the file again.
                 let written = claim.file.set_len(0).and_then(|()| {
                     writeln!(&claim.file, "{}", std::process::id())?;
@@ -63,7 +54,7 @@ impl Claim {
     }
 
     /// The folder.
-    pub fn root(&self) -> &Path {
+    pub const fn root(&self) -> &Dir {
         &self.root
     }
 }
@@ -71,17 +62,17 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         // Still locked: nobody else can have taken the file that loses its name here.
-        let _ = fs::remove_file(self.root.join(FILE));
+        let _ = self.root.remove(FILE);
     }
 }
 
-fn taken(root: &Path, path: &Path) -> Error {
+fn taken(root: &Dir) -> Error {
     let step = Duration::from_millis(5);
     let mut waited = Duration::ZERO;
     let number = loop {
         // Where the file is gone, so is its holder.
-        let Ok(text) = fs::read_to_string(path) else { break None };
-        let number = text.trim().parse::<u32>().ok();
+        let Ok(bytes) = root.read(FILE, Kind::Lock) else { break None };
+        let number = String::from_utf8_lossy(&bytes).trim().parse::<u32>().ok();
         if number.is_some() || waited >= NAMELESS {
             break number;
         }
@@ -92,12 +83,13 @@ fn taken(root: &Path, path: &Path) -> Error {
     Error::Config(format!(
         "{}: a campaign is running in this folder ({holder}); wait for its end, or name another \
          folder with --out",
-        root.display()
+        root.path().display()
     ))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -118,6 +110,30 @@ mod tests {
         // What a killed campaign leaves.
         fs::write(root.join(FILE), "4194304\n").unwrap();
         drop(Claim::take(&root).unwrap());
+    }
+
+    /// The file that a planted name leads to is neither emptied nor removed.
+    #[test]
+    fn a_planted_lock_is_refused_and_its_victim_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let victim = dir.path().join("victim");
+        fs::write(&victim, "old").unwrap();
+        let root = dir.path().join("out");
+        fs::create_dir(&root).unwrap();
+        let lock = root.join(FILE);
+        let plants: [(&str, &dyn Fn()); 3] = [
+            ("a symbolic link", &|| std::os::unix::fs::symlink(&victim, &lock).unwrap()),
+            ("a hard link", &|| fs::hard_link(&victim, &lock).unwrap()),
+            ("a folder", &|| fs::create_dir(&lock).unwrap()),
+        ];
+        for (found, plant) in plants {
+            plant();
+            let error = Claim::take(&root).unwrap_err();
+            assert_eq!(error.exit_code(), 5, "{error}");
+            assert!(error.to_string().contains(found), "{error}");
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "old");
+            let _ = fs::remove_file(&lock);
+        }
     }
 
     #[test]

@@ -1,14 +1,13 @@
 //! A campaign's folder: `plan.json`, `host.json`, `attacks.json`, `trials/NNNN-ARM.json` and the
 //! report.
 //!
-//! A file is written once and whole: to a temporary file beside it, flushed to the disk, renamed
-//! over the name, and the folder flushed. Whatever ends the program, a file that has its name is
-//! complete. Records and the host carry a checksum; the plan's hash is in every record. A reader
-//! refuses what a newer program wrote, and names the file that it cannot read.
+//! A file is written once and whole ([`Dir::write`]): whatever ends the program, a file that has
+//! its name is complete. Records and the host carry a checksum; the plan's hash is in every record.
+//! A reader refuses what a newer program wrote, and names the file that it cannot read. The folder
+//! may be reached over a link; nothing in it may be one.
 
-use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +15,9 @@ use serde::de::DeserializeOwned;
 use super::seal::{Fault, Form, read, seal};
 use super::{ATTACKS_SCHEMA, AttackRecord, Host, RECORD_SCHEMA, TrialRecord};
 use crate::error::{Error, Result};
+use crate::files::{Dir, Kind, is_temporary};
 use crate::plan::{PLAN_SCHEMA, Plan};
+use crate::sanitise;
 
 /// Records and hosts: those of schema 1 had no checksum.
 const SEALED: Form = Form { known: 1..=RECORD_SCHEMA, sealed_from: 2 };
@@ -26,13 +27,15 @@ const ATTACKED: Form = Form { known: 1..=ATTACKS_SCHEMA, sealed_from: 1 };
 /// The file with the attacks on the arms.
 const ATTACKS: &str = "attacks.json";
 
-/// How temporary files begin and end.
-const TEMPORARY: (&str, &str) = (".authbench-", ".tmp");
+/// The plan, without which there is no campaign.
+pub(super) const PLAN: &str = "plan.json";
+/// The folder with the records.
+const TRIALS: &str = "trials";
 
 /// The folder of one campaign.
 #[derive(Clone, Debug)]
 pub struct Folder {
-    pub(super) root: PathBuf,
+    pub(super) root: Dir,
 }
 
 /// What was found in the place of a record.
@@ -49,22 +52,31 @@ impl Folder {
     /// # Errors
     /// `Config` when no campaign is there.
     pub fn open(root: &Path) -> Result<Self> {
-        if root.join("plan.json").is_file() {
-            return Ok(Self { root: root.into() });
+        match Dir::open(root) {
+            Ok(folder) if folder.has(PLAN) => Ok(Self { root: folder }),
+            _ => Err(Error::Config(format!(
+                "expected a campaign's folder with a {PLAN} in it, found none in {}",
+                root.display()
+            ))),
         }
-        Err(Error::Config(format!(
-            "expected a campaign's folder with a plan.json in it, found none in {}",
-            root.display()
-        )))
     }
 
     /// Where it is.
     pub fn root(&self) -> &Path {
-        &self.root
+        self.root.path()
     }
 
-    pub(super) fn trials(&self) -> PathBuf {
-        self.root.join("trials")
+    /// The folder of the records.
+    ///
+    /// # Errors
+    /// `Io` when it is not there, or a link is in its place.
+    pub(super) fn trials(&self) -> Result<Dir> {
+        self.root.inner(TRIALS)
+    }
+
+    /// The same, made where it is not there.
+    pub(super) fn make_trials(&self) -> Result<Dir> {
+        self.root.make_inner(TRIALS)
     }
 
     /// The plan.
@@ -72,7 +84,7 @@ impl Folder {
     /// # Errors
     /// `Io` or `Config` when it cannot be read.
     pub fn plan(&self) -> Result<Plan> {
-        read_file(&self.root.join("plan.json"), &PLANS)
+        self.read_as(PLAN, &PLANS)
     }
 
     /// The machine it ran on.
@@ -89,14 +101,15 @@ impl Folder {
     /// `Io` or `Config` when one cannot be read, is not of this plan, or has lost a request.
     pub fn records(&self, plan: &Plan) -> Result<Vec<TrialRecord>> {
         let mut records = Vec::new();
-        for path in self.record_files()? {
-            match self.read_record(&path, plan)? {
+        let trials = self.trials()?;
+        for name in record_files(&trials)? {
+            match read_record(&trials, &name, plan)? {
                 Read::Record(record) => records.push(*record),
                 Read::Unusable(why) => {
                     return Err(Error::Config(format!(
                         "{}: {why}; `authbench campaign ... --resume` sets it aside and runs its \
                          trial again",
-                        path.display()
+                        trials.path().join(name).display()
                     )));
                 }
             }
@@ -110,16 +123,13 @@ impl Folder {
     /// # Errors
     /// `Io` or `Config` when they cannot be read or are not of this plan.
     pub fn attacks(&self, plan: &Plan) -> Result<Option<AttackRecord>> {
-        let path = self.root.join(ATTACKS);
-        if !path.exists() {
+        if !self.root.has(ATTACKS) {
             return Ok(None);
         }
-        let attacks = read_file::<AttackRecord>(&path, &ATTACKED)?;
+        let attacks: AttackRecord = self.read_as(ATTACKS, &ATTACKED)?;
         if attacks.plan != plan.hash() {
-            return Err(Error::Config(format!(
-                "{}: is no record of the plan beside it",
-                path.display()
-            )));
+            let path = self.root().join(ATTACKS);
+            return Err(refuse(&path, "is no record of the plan beside it"));
         }
         Ok(Some(attacks))
     }
@@ -132,45 +142,16 @@ impl Folder {
         self.write_sealed(ATTACKS, attacks)
     }
 
-    /// The files in which records stand, in the order of their names.
-    pub(super) fn record_files(&self) -> Result<Vec<PathBuf>> {
-        let mut files = entries(&self.trials())?;
-        files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
-        Ok(files)
-    }
-
-    /// Reads what should be the record of a trial of this plan.
-    ///
-    /// # Errors
-    /// `Io` when it cannot be read, `Config` when a newer authbench wrote it.
-    pub(super) fn read_record(&self, path: &Path, plan: &Plan) -> Result<Read> {
-        let bytes = fs::read(path).map_err(|e| Error::io("cannot be read", path, e))?;
-        let unusable = |why: &str| Ok(Read::Unusable(why.into()));
-        let record: TrialRecord = match read(&bytes, &SEALED) {
-            Ok(record) => record,
-            Err(Fault::Broken(why)) => return Ok(Read::Unusable(why)),
-            Err(Fault::Unknown(why)) => return Err(refuse(path, &why)),
-        };
-        let planned = plan.trials.get(record.trial.index as usize);
-        if record.plan != plan.hash() || planned != Some(&record.trial) {
-            return unusable("is no record of the plan beside it");
-        }
-        let stem = record.trial.file_stem();
-        if path.file_stem().is_none_or(|found| found != stem.as_str()) {
-            return unusable("has not the name of its trial");
-        }
-        if !record.loads().all(|load| load.counts.balanced()) {
-            return unusable("is not what was written: its counts do not add up");
-        }
-        Ok(Read::Record(Box::new(record)))
-    }
-
     /// Writes the record of a trial.
     ///
     /// # Errors
     /// `Io` when it cannot be written.
     pub fn write_record(&self, record: &TrialRecord) -> Result<()> {
-        self.write_sealed(&format!("trials/{}.json", record.trial.file_stem()), record)
+        let trials = self.trials()?;
+        let name = format!("{}.json", record.trial.file_stem());
+        let bytes = seal(record)
+            .map_err(|e| Error::Bug(format!("{}: {e}", trials.path().join(&name).display())))?;
+        trials.write(name, &bytes)
     }
 
     /// Writes a file of the report.
@@ -178,89 +159,78 @@ impl Folder {
     /// # Errors
     /// `Io` when it cannot be written.
     pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
-        write_atomically(&self.root.join(name), text.as_bytes())
+        self.root.write(name, text.as_bytes())
     }
 
     pub(super) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
-        let path = self.root.join(name);
-        let mut bytes = serde_json::to_vec_pretty(value)
-            .map_err(|e| Error::Bug(format!("{}: {e}", path.display())))?;
-        bytes.push(b'\n');
-        write_atomically(&path, &bytes)
+        let text = serde_json::to_string_pretty(value)
+            .map_err(|e| Error::Bug(format!("{}: {e}", self.root().join(name).display())))?;
+        self.root.write(name, format!("{}\n", sanitise::json(&text)).as_bytes())
     }
 
     pub(super) fn write_sealed(&self, name: &str, value: &impl Serialize) -> Result<()> {
-        let path = self.root.join(name);
-        let bytes = seal(value).map_err(|e| Error::Bug(format!("{}: {e}", path.display())))?;
-        write_atomically(&path, &bytes)
+        let bytes = seal(value)
+            .map_err(|e| Error::Bug(format!("{}: {e}", self.root().join(name).display())))?;
+        self.root.write(name, &bytes)
     }
 
     pub(super) fn read_sealed<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
-        read_file(&self.root.join(name), &SEALED)
+        self.read_as(name, &SEALED)
+    }
+
+    fn read_as<T: DeserializeOwned>(&self, name: &str, form: &Form) -> Result<T> {
+        let path = self.root().join(name);
+        let bytes = self.root.read(name, Kind::Record);
+        let bytes = bytes.map_err(|e| Error::io("cannot be read", &path, e))?;
+        read(&bytes, form).map_err(|fault| match fault {
+            Fault::Broken(why) | Fault::Unknown(why) => refuse(&path, &why),
+        })
     }
 
     /// Removes what a killed campaign was writing. Only who has claimed the folder may do so.
     pub(super) fn sweep(&self) -> Result<()> {
-        let (first, last) = TEMPORARY;
-        for path in [entries(&self.root)?, entries(&self.trials())?].concat() {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with(first) && name.ends_with(last) {
-                fs::remove_file(&path).map_err(|e| Error::io("cannot be removed", &path, e))?;
+        for folder in [&self.root, &self.trials()?] {
+            for name in folder.names()?.iter().filter(|name| is_temporary(name)) {
+                folder.remove(name)?;
             }
         }
         Ok(())
     }
 }
 
-/// What stands in a folder, in the order of the names.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let fail = |e| Error::io("cannot be read", folder, e);
-    let entries = fs::read_dir(folder).map_err(fail)?;
-    let mut paths: Vec<PathBuf> = entries
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<std::io::Result<_>>()
-        .map_err(fail)?;
-    paths.sort();
-    Ok(paths)
+/// The files in which records stand, in the order of their names.
+pub(super) fn record_files(trials: &Dir) -> Result<Vec<OsString>> {
+    let mut names = trials.names()?;
+    names.retain(|name| Path::new(name).extension().is_some_and(|end| end == "json"));
+    Ok(names)
 }
 
-/// Writes a file whole or not at all: temporary file, flush, rename, flush of the folder.
+/// Reads what should be the record of a trial of this plan.
 ///
 /// # Errors
-/// `Io` when one of the steps fails; what was there before is then untouched.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let fail = |e| Error::io("cannot be written", path, e);
-    // What a link leads to is written; a pipe or a device takes the bytes and stays what it is.
-    let target = path.canonicalize().unwrap_or_else(|_| path.into());
-    if target.metadata().is_ok_and(|found| !found.is_file()) {
-        let mut file = fs::OpenOptions::new().write(true).open(&target).map_err(fail)?;
-        return file.write_all(bytes).map_err(fail);
+/// `Io` when it cannot be read, `Config` when a newer authbench wrote it.
+pub(super) fn read_record(trials: &Dir, name: &OsStr, plan: &Plan) -> Result<Read> {
+    let path = trials.path().join(name);
+    let bytes = trials.read(name, Kind::Record);
+    let bytes = bytes.map_err(|e| Error::io("cannot be read", &path, e))?;
+    let unusable = |why: &str| Ok(Read::Unusable(why.into()));
+    let record: TrialRecord = match read(&bytes, &SEALED) {
+        Ok(record) => record,
+        Err(Fault::Broken(why)) => return Ok(Read::Unusable(why)),
+        Err(Fault::Unknown(why)) => return Err(refuse(&path, &why)),
+    };
+    let planned = plan.trials.get(record.trial.index as usize);
+    if record.plan != plan.hash() || planned != Some(&record.trial) {
+        return unusable("is no record of the plan beside it");
     }
-    let path = target.as_path();
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(TEMPORARY.0)
-        .suffix(TEMPORARY.1)
-        .tempfile_in(folder)
-        .map_err(fail)?;
-    file.write_all(bytes).map_err(fail)?;
-    file.as_file().sync_all().map_err(fail)?;
-    make_readable(file.as_file()).map_err(fail)?;
-    file.persist(path).map_err(|e| fail(e.error))?;
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)
-}
-
-/// Temporary files are private to their owner; a result is for everyone to read.
-fn make_readable(file: &fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
-}
-
-fn read_file<T: DeserializeOwned>(path: &Path, form: &Form) -> Result<T> {
-    let bytes = fs::read(path).map_err(|e| Error::io("cannot be read", path, e))?;
-    read(&bytes, form).map_err(|fault| match fault {
-        Fault::Broken(why) | Fault::Unknown(why) => refuse(path, &why),
-    })
+    let stem = record.trial.file_stem();
+    if path.file_stem().is_none_or(|found| found != stem.as_str()) {
+        return unusable("has not the name of its trial");
+    }
+    if !record.loads().all(|load| load.counts.balanced()) {
+        return unusable("is not what was written: its counts do not add up");
+    }
+    Ok(Read::Record(Box::new(record)))
 }
 
 fn refuse(path: &Path, why: &str) -> Error {
@@ -269,6 +239,8 @@ fn refuse(path: &Path, why: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::record::Claim;
 
@@ -284,20 +256,6 @@ mod tests {
             experiments: vec![],
             trials: vec![],
         }
-    }
-
-    #[test]
-    fn a_link_is_followed_and_what_is_no_file_stays_what_it_is() {
-        use std::os::unix::fs::FileTypeExt as _;
-        let dir = tempfile::tempdir().unwrap();
-        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
-        fs::write(&real, "old").unwrap();
-        std::os::unix::fs::symlink(&real, &link).unwrap();
-        write_atomically(&link, b"new").unwrap();
-        assert_eq!(fs::read_to_string(&real).unwrap(), "new");
-        assert!(link.is_symlink());
-        write_atomically(Path::new("/dev/null"), b"gone").unwrap();
-        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
     }
 
     #[test]
@@ -350,12 +308,56 @@ mod tests {
         assert!(folder.plan().unwrap_err().to_string().contains("schema 2"));
     }
 
+    /// Whatever somebody plants in a campaign's folder, nothing outside of it is touched.
     #[test]
-    fn a_file_that_cannot_be_written_is_named() {
+    fn no_link_in_the_folder_is_followed() {
+        use std::os::unix::fs::symlink;
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let victim = elsewhere.path().join("victim");
+        fs::write(&victim, "old").unwrap();
+        symlink(elsewhere.path(), dir.path().join("trials")).unwrap();
+        let claim = Claim::take(dir.path()).unwrap();
+        let refused = |error: Error| {
+            let text = error.to_string();
+            assert!(error.exit_code() == 5 && text.contains("found a symbolic link"), "{text}");
+        };
+        refused(Folder::create(&claim, &plan(), &Host::default()).unwrap_err());
+        fs::remove_file(dir.path().join("trials")).unwrap();
+        let folder = Folder::create(&claim, &plan(), &Host::default()).unwrap().folder;
+        let attacks = AttackRecord { schema: ATTACKS_SCHEMA, plan: plan().hash(), arms: vec![] };
+        for name in ["report.md", ATTACKS, "host.json"] {
+            let _ = fs::remove_file(dir.path().join(name));
+            symlink(&victim, dir.path().join(name)).unwrap();
+        }
+        refused(folder.write_text("report.md", "new").unwrap_err());
+        refused(folder.write_attacks(&attacks).unwrap_err());
+        refused(folder.write_sealed("host.json", &Host::default()).unwrap_err());
+        symlink(&victim, dir.path().join(".authbench-1-0.tmp")).unwrap();
+        folder.sweep().unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "old");
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
         let dir = tempfile::tempdir().unwrap();
-        let missing = dir.path().join("missing/report.md");
-        let error = write_atomically(&missing, b"x").unwrap_err();
-        assert_eq!(error.exit_code(), 5);
-        assert!(error.to_string().contains("missing/report.md"));
+        let claim = Claim::take(dir.path()).unwrap();
+        let folder = Folder::create(&claim, &plan(), &Host::default()).unwrap().folder;
+        let pipe = |path: &Path| {
+            let _ = fs::remove_file(path);
+            let mode = rustix::fs::Mode::RWXU;
+            rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0)
+                .unwrap();
+        };
+        let refused = |error: Error| {
+            let text = error.to_string();
+            assert!(error.exit_code() == 5 && text.contains("found a pipe"), "{text}");
+        };
+        pipe(&dir.path().join("trials/0000-none.json"));
+        refused(folder.records(&plan()).unwrap_err());
+        pipe(&dir.path().join("host.json"));
+        refused(folder.host().unwrap_err());
+        pipe(&dir.path().join(PLAN));
+        refused(folder.plan().unwrap_err());
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{LoadRecord, ServerUse};
+use crate::limits::Limit;
 
 /// A reason to distrust a figure, with its remedy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ const ABSENT_INVALID_NS: u64 = 100_000_000;
 /// doubtful, beyond the second they are another program's.
 const WAITED_MAX: f64 = 0.03;
 const WAITED_INVALID: f64 = 0.15;
+/// The code of the doubt about answers that exceeded a limit.
+pub const OVER_LIMIT: &str = "over_limit";
 /// A percentile with fewer samples beyond it is a guess.
 pub const SAMPLES_BEYOND: u64 = 100;
 
@@ -53,6 +56,7 @@ impl LoadRecord {
     pub fn doubts(&self, open: bool) -> Vec<Doubt> {
         let mut found = Found::default();
         self.doubt_answers(&mut found);
+        self.doubt_limits(&mut found);
         self.doubt_generator(&mut found);
         self.doubt_cores(&mut found);
         found.0.extend(self.client.doubt());
@@ -108,6 +112,20 @@ impl LoadRecord {
                 format!("nothing was answered for {} ms", counts.longest_silence_ns / 1_000_000),
                 "the server, this program or the machine stood still: find out which, and repeat",
             );
+        }
+    }
+
+    /// What was not read may have been right.
+    fn doubt_limits(&self, found: &mut Found) {
+        for limit in Limit::ALL {
+            if let Some(count) = self.counts.errors.get(limit.class()) {
+                found.add(
+                    false,
+                    OVER_LIMIT,
+                    format!("{count} answers had {}", limit.exceeded()),
+                    &format!("where the server is meant to answer so, raise {}", limit.flag()),
+                );
+            }
         }
     }
 
@@ -290,6 +308,10 @@ mod tests {
         assert_eq!(doubted(&unchecked, false), one("certificate_unchecked", false));
         assert_eq!(doubted(&error("reset", 1), false), one("errors", false));
         assert_eq!(doubted(&error("reset", 1000), false), one("errors", true));
+        for limit in Limit::ALL {
+            let both = [one("errors", false), one(OVER_LIMIT, false)].concat();
+            assert_eq!(doubted(&error(limit.class(), 1), false), both);
+        }
         let unfinished = |n| {
             move |l: &mut LoadRecord| {
                 (l.counts.unfinished, l.counts.sent) = (n, l.counts.sent + n);

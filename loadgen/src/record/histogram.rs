@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 /// The longest duration that is told apart, ns: one hour.
 const LONGEST_NS: u64 = 3_600_000_000_000;
 const DIGITS: u8 = 3;
+/// How the compressed form begins in base64: its cookie.
+const BASE64_HEAD: &str = "HISTF";
 const COARSE_DIGITS: u8 = 2;
 
 /// A count of durations, ns.
@@ -44,6 +46,11 @@ impl Histogram {
     pub fn coarse() -> Self {
         let hdr = Hdr::new_with_bounds(1, LONGEST_NS, COARSE_DIGITS);
         Self(hdr.expect("constant bounds are valid"))
+    }
+
+    /// Whether a string in a record is one, which may be long and is never shown.
+    pub(super) fn is_one(text: &str) -> bool {
+        text.starts_with(BASE64_HEAD) && Self::try_from(text.to_owned()).is_ok()
     }
 
     /// Counts one duration.

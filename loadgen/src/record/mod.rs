@@ -26,8 +26,8 @@ use serde::{Deserialize, Serialize};
 pub use attack::{ATTACKS_SCHEMA, AttackRecord, Attacked, CaseOutcome, CaseRecord};
 pub use claim::Claim;
 pub use client::ClientUse;
-pub use disk::{Folder, write_atomically};
-pub use doubt::{Doubt, SAMPLES_BEYOND};
+pub use disk::Folder;
+pub use doubt::{Doubt, OVER_LIMIT, SAMPLES_BEYOND};
 pub use drill::{
     Asked, Beside, DrillRecord, ExpiryRecord, Lifetimes, Renewals, Replacement, ReplicasRecord,
     ReplicasStep, RestartRecord, RevocationRecord, ServerShare, Watched,

@@ -5,12 +5,13 @@
 //! again, and a file that cannot be used is set aside and never deleted. What must not be mixed is
 //! refused before anything in the folder is touched.
 
-use std::fs;
+use std::ffi::OsStr;
 use std::path::Path;
 
-use super::disk::Read;
+use super::disk::{PLAN, Read, read_record, record_files};
 use super::{Claim, Folder, Host, Origin, TrialOutcome, TrialRecord};
 use crate::error::{Error, Result};
+use crate::files::Dir;
 use crate::plan::Plan;
 
 /// Whether trials of several machines or programs may stand in one campaign.
@@ -38,7 +39,7 @@ pub struct Begun {
 impl Folder {
     /// Whether a campaign has begun there.
     pub fn has_campaign(root: &Path) -> bool {
-        root.join("plan.json").exists()
+        root.join(PLAN).exists()
     }
 
     /// Begins a campaign: a folder with the plan and the host in it.
@@ -46,18 +47,16 @@ impl Folder {
     /// # Errors
     /// `Config` when a campaign is there already, `Io` when it cannot be written.
     pub fn create(claim: &Claim, plan: &Plan, host: &Host) -> Result<Begun> {
-        let folder = Self { root: claim.root().into() };
-        let root = folder.root.display();
-        if Self::has_campaign(&folder.root) {
+        let folder = Self { root: claim.root().clone() };
+        let root = folder.root().display();
+        if folder.root.has(PLAN) {
             return Err(Error::Config(format!(
                 "{root} holds a campaign already; go on with it with --resume, name another folder \
                  with --out, or delete it"
             )));
         }
-        let trials = folder.trials();
-        fs::create_dir_all(&trials).map_err(|e| Error::io("cannot be made", &trials, e))?;
         // A campaign that was killed before its plan was there has no record.
-        if !folder.record_files()?.is_empty() {
+        if !record_files(&folder.make_trials()?)?.is_empty() {
             return Err(Error::Config(format!(
                 "{root} holds records without the plan.json that they belong to; put it back, or \
                  name another folder with --out"
@@ -65,7 +64,7 @@ impl Folder {
         }
         folder.sweep()?;
         folder.write_sealed("host.json", host)?;
-        folder.write_json("plan.json", plan)?;
+        folder.write_json(PLAN, plan)?;
         Ok(Begun { folder, origin: host.origin(1), done: vec![], remarks: vec![] })
     }
 
@@ -75,8 +74,8 @@ impl Folder {
     /// `Config` when it is another campaign, or its trials are from another machine or program and
     /// mixing is refused; `Io` when the folder cannot be read or written.
     pub fn resume(claim: &Claim, plan: &Plan, host: &Host, mixing: Mixing) -> Result<Begun> {
-        let folder = Self::open(claim.root())?;
-        let root = folder.root.display();
+        let folder = Self { root: claim.root().clone() };
+        let root = folder.root().display();
         let stored = folder.plan()?;
         let other = plan.differences(&stored);
         if !other.is_empty() {
@@ -88,10 +87,11 @@ impl Folder {
         }
         let mut unusable = Vec::new();
         let mut readable = Vec::new();
-        for path in folder.record_files()? {
-            match folder.read_record(&path, plan)? {
+        let trials = folder.trials()?;
+        for name in record_files(&trials)? {
+            match read_record(&trials, &name, plan)? {
                 Read::Record(record) => readable.push(*record),
-                Read::Unusable(why) => unusable.push((path, why)),
+                Read::Unusable(why) => unusable.push((name, why)),
             }
         }
         let start = readable.iter().map(start_of).max().unwrap_or(0) + 1;
@@ -103,11 +103,11 @@ impl Folder {
         folder.require_unmixed(&done, &first, host, mixing)?;
 
         let mut remarks = Vec::new();
-        for (path, why) in unusable {
-            let aside = set_aside(&path)?;
+        for (name, why) in unusable {
+            let aside = set_aside(&trials, &name)?;
             remarks.push(format!(
                 "{}: {why}; it is kept as {aside}, and its trial is run again",
-                path.display()
+                trials.path().join(name).display()
             ));
         }
         folder.sweep()?;
@@ -157,7 +157,7 @@ impl Folder {
         Err(Error::Config(format!(
             "{}: {} of its {} complete trials are from another machine or program ({what}); \
              {remedy}",
-            self.root.display(),
+            self.root().display(),
             foreign.len(),
             done.len(),
         )))
@@ -177,15 +177,17 @@ fn listed(differences: &[(&'static str, String, String)]) -> String {
 }
 
 /// Takes a file out of the records without losing it; its new name.
-fn set_aside(path: &Path) -> Result<String> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+fn set_aside(trials: &Dir, name: &OsStr) -> Result<String> {
+    let shown = name.to_string_lossy();
     for count in 1.. {
         let number = if count == 1 { String::new() } else { format!("-{count}") };
-        let aside = format!("{name}.unusable{number}");
-        let target = path.with_file_name(&aside);
-        if !target.exists() {
-            fs::rename(path, target).map_err(|e| Error::io("cannot be set aside", path, e))?;
-            return Ok(aside);
+        let aside = format!("{shown}.unusable{number}");
+        if !trials.has(&aside) {
+            let set_aside = trials.rename(name, &aside);
+            let path = trials.path().join(name);
+            return set_aside
+                .map(|()| aside)
+                .map_err(|e| Error::io("cannot be set aside", &path, e));
         }
     }
     Err(Error::Bug("all numbers are used up".into()))

@@ -9,8 +9,11 @@ use std::ops::RangeInclusive;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::Histogram;
 use crate::plan::sha256_hex;
+use crate::sanitise;
 
 /// How a sealed file begins.
 const HEAD: &str = "{\n  \"checksum\": \"";
@@ -46,8 +49,8 @@ struct Sealed<'a, T> {
 /// # Errors
 /// When the value has no form in JSON.
 pub(super) fn seal(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(&Sealed { checksum: "", value })?;
-    bytes.push(b'\n');
+    let text = serde_json::to_string_pretty(&Sealed { checksum: "", value })?;
+    let mut bytes = format!("{}\n", sanitise::json(&text)).into_bytes();
     let checksum = sha256_hex(&bytes);
     bytes.splice(HEAD.len()..HEAD.len(), checksum.bytes());
     Ok(bytes)
@@ -86,7 +89,16 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8], form: &Form) -> Result<T, 
         let why = "is not what was written: its checksum is not where it belongs";
         return Err(broken(why.into()));
     }
-    serde_json::from_str(text).map_err(|e| broken(format!("is no result of authbench: {e}")))
+    let broken = |e: &serde_json::Error| {
+        // It quotes what it does not understand.
+        let found = sanitise::fit(&e.to_string(), sanitise::REMARK);
+        Fault::Broken(format!("is no result of authbench: {found}"))
+    };
+    let mut value: Value = serde_json::from_str(text).map_err(|e| broken(&e))?;
+    // Whoever can write the file can write a checksum too: what it says is from outside.
+    let is_data = |text: &str| text.len() > sanitise::REMARK && Histogram::is_one(text);
+    sanitise::statements(&mut value, &is_data);
+    serde_json::from_value(value).map_err(|e| broken(&e))
 }
 
 fn versions(known: &RangeInclusive<u32>) -> String {
@@ -120,6 +132,26 @@ mod tests {
         let line = text.lines().nth(1).unwrap();
         let checksum = line.split('"').nth(3).unwrap();
         assert_eq!(sha256_hex(text.replacen(checksum, "", 1).as_bytes()), checksum);
+    }
+
+    #[test]
+    fn what_a_file_says_is_fit_to_be_shown_and_its_data_are_whole() {
+        let mut hostile = thing(2);
+        hostile.name = format!("\u{1b}[2J\n\u{202e}{}", "x".repeat(70_000));
+        let bytes = seal(&hostile).unwrap();
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        assert_eq!(sanitise::document(&text), text, "nor does the file drive a terminal");
+        let name = read::<Thing>(&bytes, &FORM).unwrap().name;
+        assert!(name.starts_with("\\u{1b}[2J\\n\\u{202e}xxx"), "{name}");
+        assert!(sanitise::width(&name) <= sanitise::REMARK && name.ends_with(" more)"), "{name}");
+
+        let mut histogram = Histogram::new();
+        let spread = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 1_000_000_000_000;
+        (0..5_000).for_each(|n| histogram.record(spread(n)));
+        let data = String::from(histogram);
+        assert!(data.len() > sanitise::REMARK);
+        let bytes = seal(&Thing { name: data.clone(), ..thing(2) }).unwrap();
+        assert_eq!(read::<Thing>(&bytes, &FORM).unwrap().name, data);
     }
 
     #[test]

@@ -163,7 +163,7 @@ mod tests {
             }
         }
         for format in FORMATS {
-            let page = (format.render)(&without);
+            let page = format.render(&without);
             assert!(!page.to_lowercase().contains("attack"), "{}", format.file);
         }
     }

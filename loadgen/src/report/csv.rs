@@ -2,6 +2,7 @@
 
 use super::analysis::Analysis;
 use super::estimates::Measurement;
+use crate::sanitise::csv as text;
 
 /// The columns; they are part of the output contract.
 const HEADER: &str = "experiment,arm,users,connections,rate,metric,unit,point,lo,hi,n,valid,level";
@@ -20,8 +21,8 @@ pub(super) fn render(analysis: &Analysis) -> String {
 fn row(m: &Measurement) -> String {
     let (lo, hi) = m.estimate.interval.unzip();
     [
-        quoted(&m.experiment),
-        quoted(&m.arm),
+        text(&m.experiment),
+        text(&m.arm),
         m.users.map(|users| users.to_string()).unwrap_or_default(),
         m.connections.to_string(),
         optional(m.rate),
@@ -51,15 +52,6 @@ fn number(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
 }
 
-/// RFC 4180: quoted where a comma, a quote or a line break would be misread.
-fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.into()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,11 +68,5 @@ mod tests {
         ] {
             assert_eq!(number(value), text);
         }
-    }
-
-    #[test]
-    fn names_are_quoted_where_they_must() {
-        assert_eq!(quoted("session@memory"), "session@memory");
-        assert_eq!(quoted("a,\"b\""), "\"a,\"\"b\"\"\"");
     }
 }

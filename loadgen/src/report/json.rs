@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::analysis::Analysis;
+use crate::sanitise;
 
 /// Version of the form of `report.json`.
 const REPORT_SCHEMA: u32 = 1;
@@ -19,7 +20,6 @@ pub(super) fn render(analysis: &Analysis) -> String {
         analysis: &'a Analysis,
     }
     let page = Page { schema: REPORT_SCHEMA, analysis };
-    let mut text = serde_json::to_string_pretty(&page).expect("an analysis is plain data");
-    text.push('\n');
-    text
+    let text = serde_json::to_string_pretty(&page).expect("an analysis is plain data");
+    format!("{}\n", sanitise::json(&text))
 }

@@ -9,6 +9,7 @@ use super::analysis::Analysis;
 use super::attacks;
 use super::table::{Cell, Table, key_tables};
 use super::words;
+use crate::sanitise::{markdown as text, padded, right_aligned, visible, width};
 
 /// Sets an analysis as Markdown.
 pub(super) fn render(analysis: &Analysis) -> String {
@@ -124,7 +125,7 @@ fn again(analysis: &Analysis) -> String {
     let mut out = String::from("\n## How to run it again\n\n```sh\n");
     for (what, command) in words::commands(analysis) {
         // A line of its own for each, whatever the campaign is called.
-        let _ = write!(out, "# {what}\n{}\n", command.replace(['\n', '\r', '`'], " "));
+        let _ = write!(out, "# {what}\n{}\n", visible(&command).replace('`', " "));
     }
     out.push_str("```\n\n");
     for (name, fact) in words::identity(analysis) {
@@ -148,8 +149,8 @@ fn table(table: &Table) -> String {
 
 /// The same of lines of cells, the first of which is the head.
 pub(super) fn aligned(mut lines: Vec<Vec<String>>, numeric: &[bool]) -> String {
-    let width = |i: usize| lines.iter().map(|line| line[i].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..numeric.len()).map(|i| width(i).max(3)).collect();
+    let widest = |i: usize| lines.iter().map(|line| width(&line[i])).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..numeric.len()).map(|i| widest(i).max(3)).collect();
     let rule = numeric.iter().zip(&widths).map(|(numeric, width)| match numeric {
         true => format!("{}:", "-".repeat(width - 1)),
         false => "-".repeat(*width),
@@ -159,8 +160,8 @@ pub(super) fn aligned(mut lines: Vec<Vec<String>>, numeric: &[bool]) -> String {
     for line in lines {
         let cells =
             line.iter().zip(&widths).zip(numeric).map(|((cell, width), numeric)| match numeric {
-                true => format!("{cell:>width$}"),
-                false => format!("{cell:<width$}"),
+                true => right_aligned(cell, *width),
+                false => padded(cell, *width),
             });
         let _ = writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "));
     }
@@ -188,21 +189,6 @@ fn cell(cell: &Cell) -> String {
             if *valid { out } else { format!("INVALID {out}") }
         }
     }
-}
-
-/// Text that stays text: no markup, no cell border, no new line.
-pub(super) fn text(words: &str) -> String {
-    let mut out = String::with_capacity(words.len());
-    for c in words.chars() {
-        match c {
-            '|' | '*' | '`' | '[' | ']' | '\\' => out.extend(['\\', c]),
-            '<' => out.push_str("&lt;"),
-            '&' => out.push_str("&amp;"),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -238,7 +224,7 @@ mod tests {
                 assert_eq!(borders(line), borders(lines[0]), "{line}");
             }
         }
-        assert!(page.contains("x\\|y&lt;b>\\` \\*"));
+        assert!(page.contains("x\\|y&lt;b>\\`\\\\n\\*"));
         let (before, code) = page.split_once("```sh").unwrap();
         let (_, after) = code.split_once("```\n").unwrap();
         assert!(!before.contains("<b>") && !after.contains("<b>"));

@@ -24,6 +24,8 @@ mod svg;
 mod table;
 mod words;
 
+use crate::sanitise;
+
 pub use analysis::{Analysis, ExperimentSummary, analyse};
 pub use changes::{Bound, Changes, Judgement, Outcome, Side, changes};
 pub use claims::{ClaimResult, ClaimVerdict, Evidence};
@@ -41,17 +43,23 @@ pub struct Format {
     pub file: &'static str,
     /// Whether every campaign leaves it, or only who asks for it gets it.
     pub always: bool,
-    /// Sets an analysis in type.
-    pub render: fn(&Analysis) -> String,
+    set: fn(&Analysis) -> String,
+}
+
+impl Format {
+    /// Sets an analysis in type. What comes out has no control character but the line feed.
+    pub fn render(&self, analysis: &Analysis) -> String {
+        sanitise::document(&(self.set)(analysis)).into_owned()
+    }
 }
 
 /// Every format there is.
 pub const FORMATS: &[Format] = &[
-    Format { name: "html", file: "report.html", always: true, render: html::render },
-    Format { name: "md", file: "report.md", always: true, render: markdown::render },
-    Format { name: "json", file: "report.json", always: true, render: json::render },
-    Format { name: "csv", file: "measurements.csv", always: true, render: csv::render },
-    Format { name: "svg", file: "charts.svg", always: false, render: svg::render },
+    Format { name: "html", file: "report.html", always: true, set: html::render },
+    Format { name: "md", file: "report.md", always: true, set: markdown::render },
+    Format { name: "json", file: "report.json", always: true, set: json::render },
+    Format { name: "csv", file: "measurements.csv", always: true, set: csv::render },
+    Format { name: "svg", file: "charts.svg", always: false, set: svg::render },
 ];
 
 #[cfg(test)]

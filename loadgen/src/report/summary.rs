@@ -7,9 +7,10 @@ use std::fmt::Write as _;
 
 use super::analysis::Analysis;
 use super::estimates::Measurement;
-use super::markdown::{aligned, text};
+use super::markdown::aligned;
 use super::words;
 use crate::experiment::metric;
+use crate::sanitise::markdown as text;
 
 /// The lines between which a page has the short answer.
 pub const MARKS: [&str; 2] = ["<!-- authbench: summary -->", "<!-- authbench: end -->"];

@@ -11,9 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
-
-/// The largest campaign file that is read, in bytes.
-const FILE_MAX: u64 = 1 << 20;
+use crate::files::{Kind, read_text};
 
 /// The presets, by name.
 pub const PRESETS: &[(&str, &str)] = &[
@@ -81,7 +79,8 @@ impl Spec {
     /// Reads a preset by its name, or a campaign file by its path.
     ///
     /// # Errors
-    /// `Config` when it is neither, cannot be read, is malformed, or has nothing to run.
+    /// `Config` when it is neither, is malformed, or has nothing to run; `Io` when it cannot be
+    /// read.
     pub fn load(preset_or_file: &str, overrides: Overrides) -> Result<Self> {
         if let Some((name, text)) = PRESETS.iter().find(|(name, _)| *name == preset_or_file) {
             return Self::parse(name, text, overrides);
@@ -94,7 +93,7 @@ impl Spec {
                 presets.join(", "),
             )));
         }
-        Self::parse(preset_or_file, &read_text(path)?, overrides)
+        Self::parse(preset_or_file, &read_text(path, Kind::Description)?, overrides)
     }
 
     /// Reads the text of a campaign; `origin` is named in messages.
@@ -170,22 +169,6 @@ impl Spec {
     pub fn refuse(&self, what: impl std::fmt::Display) -> Error {
         Error::Config(format!("{}: {what}", self.origin))
     }
-}
-
-/// Reads a small text file that a user named.
-///
-/// # Errors
-/// `Config` when it cannot be read, is not UTF-8 or is too large.
-pub fn read_text(path: &Path) -> Result<String> {
-    let refuse = |why: String| Error::Config(format!("{}: {why}", path.display()));
-    let meta = std::fs::metadata(path).map_err(|e| refuse(format!("cannot be read: {e}")))?;
-    if meta.len() > FILE_MAX {
-        return Err(refuse(format!(
-            "expected a file of at most {FILE_MAX} bytes, found {}",
-            meta.len()
-        )));
-    }
-    std::fs::read_to_string(path).map_err(|e| refuse(format!("cannot be read: {e}")))
 }
 
 fn malformed(origin: &str, error: &toml::de::Error) -> Error {

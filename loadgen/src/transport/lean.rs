@@ -7,16 +7,16 @@
 //! never sends a request twice.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::http1::{self, ANSWER_MAX, Read, Whole};
+use super::http1::Whole;
+use super::inbound::{Arrival, Inbound, Reader};
 use super::queue::{Queue, Ready};
 use super::socket::Dialer;
 use super::stream::{Got, Stream};
 use super::tls::Tls;
-use super::{Ended, Failure, Opening, Pacing, Transport, Until, Wire};
+use super::{Ended, Failure, Opening, Pacing, Peer, Transport, Until, Wire};
 use crate::journey::{Answer, Request, Script, Template, Who};
 
 const READ_BUFFER: usize = 64 << 10;
@@ -29,6 +29,7 @@ pub struct Lean {
     dialer: Dialer,
     tls: Option<Tls>,
     pacing: Pacing,
+    reader: Reader,
     requests: Vec<WireRequest>,
     queue: Queue,
     connections: Vec<Connection>,
@@ -62,10 +63,8 @@ struct Connection {
     sent_ns: u64,
     /// What of the request is still to be written.
     unsent: Vec<u8>,
-    /// What of the answer has come, while it is in pieces.
-    pieces: Vec<u8>,
-    /// Bytes without which the answer cannot be whole.
-    at_least: usize,
+    /// What of the answer has come.
+    inbound: Inbound,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -77,24 +76,24 @@ enum State {
 }
 
 impl Lean {
-    /// Connections to `address`, none open yet; over TLS where `tls` says with what. `epoch` is the
-    /// zero of the workers' common time.
+    /// Connections to `peer`, none open yet. `epoch` is the zero of the workers' common time.
     ///
     /// # Errors
     /// When the operating system gives no event queue.
     pub fn new(
         script: &Arc<Script>,
-        address: SocketAddr,
-        tls: Option<Tls>,
+        peer: Peer,
         connections: usize,
         epoch: Instant,
         pacing: Pacing,
     ) -> io::Result<Self> {
+        let Peer { address, tls, reader } = peer;
         Ok(Self {
             epoch,
             dialer: Dialer::new(address),
             tls,
             pacing,
+            reader,
             requests: script.requests.iter().map(|r| WireRequest::new(script, r)).collect(),
             queue: Queue::new()?,
             connections: (0..connections).map(|_| Connection::default()).collect(),
@@ -169,8 +168,7 @@ impl Lean {
         connection.stream = None;
         connection.state = State::Idle;
         connection.unsent = Vec::new();
-        connection.pieces = Vec::new();
-        connection.at_least = 0;
+        connection.inbound = Inbound::default();
     }
 
     /// Takes events for so long at most; how many there were.
@@ -249,7 +247,7 @@ impl Lean {
                 return Ok(());
             }
             if cut {
-                let begun = !connection.pieces.is_empty();
+                let begun = connection.inbound.has_begun();
                 return Err(if begun { Failure::Truncated } else { Failure::Closed });
             }
             // The end that came with the same event would not be told a second time.
@@ -271,47 +269,26 @@ impl Lean {
     ) -> Result<(), Failure> {
         let done_ns = self.elapsed();
         let connection = &mut self.connections[index];
-        let to_head = self.requests[connection.request].to_head;
-        let in_pieces = !connection.pieces.is_empty();
-        if in_pieces {
-            connection.pieces.extend_from_slice(&self.inbox[..read]);
-            if connection.pieces.len() < connection.at_least && !closed {
-                return Ok(());
-            }
-        }
-        let bytes = if in_pieces { connection.pieces.as_slice() } else { &self.inbox[..read] };
-        if bytes.len() > ANSWER_MAX {
-            return Err(Failure::TooLarge);
-        }
-        let mut room = http1::room();
-        let keep_alive = match http1::read(bytes, to_head, closed, &mut room)? {
-            Read::Part { at_least } => {
-                if !in_pieces {
-                    connection.pieces.extend_from_slice(&self.inbox[..read]);
-                }
-                connection.at_least = at_least;
-                return Ok(());
-            }
-            Read::Whole(Whole { status, headers, body, length, keep_alive }) => {
-                // More than was asked for: whatever it is, it is no answer to a request of ours.
-                if length < bytes.len() {
-                    return Err(Failure::Malformed);
-                }
-                let answer = Answer { status, headers, body: &body };
-                connection.state = State::Idle;
-                ended(Ended {
-                    connection: index,
-                    sent_ns: connection.sent_ns,
-                    done_ns,
-                    result: Ok(answer),
-                });
-                keep_alive && !connection.has_unsent()
-            }
+        let arrival = Arrival {
+            bytes: &self.inbox[..read],
+            to_head: self.requests[connection.request].to_head,
+            ended: closed,
         };
-        if in_pieces {
-            connection.pieces = Vec::new();
-            connection.at_least = 0;
-        }
+        let sent_ns = connection.sent_ns;
+        let state = &mut connection.state;
+        let taken = self.reader.take(&mut connection.inbound, arrival, |whole| {
+            let Whole { status, headers, body, behind, keep_alive } = whole;
+            // More than was asked for: whatever it is, it is no answer to a request of ours.
+            if behind > 0 {
+                return Err(Failure::Malformed);
+            }
+            let answer = Answer { status, headers, body: &body };
+            *state = State::Idle;
+            ended(Ended { connection: index, sent_ns, done_ns, result: Ok(answer) });
+            Ok(keep_alive)
+        })?;
+        let Some(keep_alive) = taken else { return Ok(()) };
+        let keep_alive = keep_alive? && !connection.has_unsent();
         if !keep_alive || closed {
             self.wire.closed_by_server += u64::from(!closed);
             self.close(index);

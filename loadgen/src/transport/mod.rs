@@ -5,7 +5,10 @@
 //! transport too, so that a mock with a clock set by hand makes the engine's tests exact. A
 //! transport must never send a request twice: a retry nobody asked for is a wrong figure.
 
+mod budget;
+mod chunks;
 mod http1;
+mod inbound;
 mod lean;
 #[cfg(test)]
 pub mod mock;
@@ -17,13 +20,18 @@ mod stream;
 mod tls;
 
 use std::fmt;
+use std::net::SocketAddr;
 
+pub use budget::Budget;
+pub use http1::Whole;
+pub use inbound::{Arrival, Inbound, Reader};
 pub use lean::{Lean, OPENING_MAX};
 pub use pacing::Pacing;
 pub use realistic::Realistic;
 pub use tls::{Tls, TlsError, Trust};
 
-use crate::journey::{Answer, Who};
+use crate::journey::{Answer, CREDENTIAL_BYTES_MAX, Who};
+use crate::limits::Limit;
 
 /// Connections of one worker, and their time.
 pub trait Transport {
@@ -84,6 +92,17 @@ impl fmt::Display for TransportKind {
             Self::Reqwest { .. } => "reqwest",
         })
     }
+}
+
+/// The server that connections lead to.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// What TLS needs; `None` for plain connections.
+    pub tls: Option<Tls>,
+    /// How its answers are read.
+    pub reader: Reader,
 }
 
 /// How far connections have been opened ahead.
@@ -162,8 +181,8 @@ pub enum Failure {
     Truncated,
     /// The answer is not HTTP/1.1.
     Malformed,
-    /// The answer is larger than what is read.
-    TooLarge,
+    /// The answer exceeds this limit.
+    Over(Limit),
     /// There was no answer in time.
     Timeout,
     /// TLS failed: the server's certificate was not accepted, or what came was no TLS.
@@ -183,10 +202,12 @@ pub enum Outcome {
     WrongUser,
     /// A login was answered without a credential.
     NoCredential,
+    /// A login was answered with a credential longer than [`CREDENTIAL_BYTES_MAX`].
+    LongCredential,
 }
 
 /// Names of the classes of errors, at their indices.
-pub const ERROR_CLASSES: [&str; 18] = [
+pub const ERROR_CLASSES: [&str; 24] = [
     "connect_refused",
     "connect",
     "no_descriptors",
@@ -195,11 +216,17 @@ pub const ERROR_CLASSES: [&str; 18] = [
     "closed",
     "truncated",
     "malformed",
-    "too_large",
     "timeout",
     "tls",
     "wrong_user",
     "no_credential",
+    "long_credential",
+    "head_too_large",
+    "too_many_fields",
+    "too_many_interim",
+    "body_too_large",
+    "framing_too_large",
+    "buffer_full",
     "status_401",
     "status_2xx",
     "status_3xx",
@@ -212,15 +239,35 @@ impl Outcome {
     pub const fn error_class(self) -> Option<usize> {
         Some(match self {
             Self::Ok => return None,
-            Self::Failed(failure) => failure as usize,
-            Self::WrongUser => 11,
-            Self::NoCredential => 12,
-            Self::Status(401) => 13,
-            Self::Status(100..=299) => 14,
-            Self::Status(300..=399) => 15,
-            Self::Status(400..=499) => 16,
-            Self::Status(_) => 17,
+            Self::Failed(failure) => failure.class(),
+            Self::WrongUser => 10,
+            Self::NoCredential => 11,
+            Self::LongCredential => 12,
+            Self::Status(401) => 19,
+            Self::Status(100..=299) => 20,
+            Self::Status(300..=399) => 21,
+            Self::Status(400..=499) => 22,
+            Self::Status(_) => 23,
         })
+    }
+}
+
+impl Failure {
+    /// Index into [`ERROR_CLASSES`].
+    const fn class(self) -> usize {
+        match self {
+            Self::ConnectRefused => 0,
+            Self::Connect => 1,
+            Self::NoDescriptors => 2,
+            Self::NoPorts => 3,
+            Self::Reset => 4,
+            Self::Closed => 5,
+            Self::Truncated => 6,
+            Self::Malformed => 7,
+            Self::Timeout => 8,
+            Self::Tls => 9,
+            Self::Over(limit) => 13 + limit as usize,
+        }
     }
 }
 
@@ -236,12 +283,18 @@ impl fmt::Display for Outcome {
             Self::Failed(Failure::Closed) => f.write_str("connection closed without an answer"),
             Self::Failed(Failure::Truncated) => f.write_str("connection closed within the answer"),
             Self::Failed(Failure::Malformed) => f.write_str("an answer that is not HTTP/1.1"),
-            Self::Failed(Failure::TooLarge) => f.write_str("an answer too large to read"),
+            Self::Failed(Failure::Over(limit)) => {
+                write!(f, "an answer with {}, which {} raises", limit.exceeded(), limit.flag())
+            }
             Self::Failed(Failure::Timeout) => f.write_str("no answer in time"),
             Self::Failed(Failure::Tls) => f.write_str("TLS failed"),
             Self::Status(status) => write!(f, "status {status}"),
             Self::WrongUser => f.write_str("an answer that does not name the user who asked"),
             Self::NoCredential => f.write_str("an answer without a credential"),
+            Self::LongCredential => {
+                let most = CREDENTIAL_BYTES_MAX >> 10;
+                write!(f, "an answer with a credential of more than {most} KiB")
+            }
         }
     }
 }
@@ -263,13 +316,16 @@ mod tests {
             (Failure::Closed, "closed"),
             (Failure::Truncated, "truncated"),
             (Failure::Malformed, "malformed"),
-            (Failure::TooLarge, "too_large"),
             (Failure::Timeout, "timeout"),
             (Failure::Tls, "tls"),
         ] {
             assert_eq!(name(Outcome::Failed(failure)), Some(class));
         }
+        for limit in Limit::ALL {
+            assert_eq!(name(Outcome::Failed(Failure::Over(limit))), Some(limit.class()));
+        }
         for (outcome, class) in [
+            (Outcome::LongCredential, "long_credential"),
             (Outcome::WrongUser, "wrong_user"),
             (Outcome::NoCredential, "no_credential"),
             (Outcome::Status(401), "status_401"),

@@ -19,10 +19,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::AbortHandle;
 
-use super::http1::ANSWER_MAX;
-use super::tls::Tls;
-use super::{Ended, Failure, Lean, Opening, Pacing, Transport, Until, Wire};
+use super::budget::Claim;
+use super::inbound::Reader;
+use super::{Ended, Failure, Lean, Opening, Pacing, Peer, Transport, Until, Wire};
 use crate::journey::{Answer, Request, Script, Template, Who};
+use crate::limits::Limit;
 use failure::{Fault, fault_of};
 
 /// The runtime's timers go by milliseconds, so a sleep towards a due moment ends that much earlier
@@ -35,6 +36,7 @@ pub struct Realistic {
     pacing: Pacing,
     runtime: Runtime,
     client: Client,
+    reader: Reader,
     origin: String,
     requests: Vec<Prepared>,
     flights: Vec<Flight>,
@@ -77,18 +79,19 @@ struct Whole {
     version: Version,
     headers: HeaderMap,
     body: Vec<u8>,
+    /// What the body has of the memory of all answers.
+    _claim: Claim,
 }
 
 impl Realistic {
-    /// Up to `connections` requests at a time to `address`, over TLS where `tls` says with what;
-    /// `http2_only` speaks HTTP/2 without asking. `epoch` is the zero of the workers' common time.
+    /// Up to `connections` requests at a time to `peer`; `http2_only` speaks HTTP/2 without asking.
+    /// `epoch` is the zero of the workers' common time.
     ///
     /// # Errors
     /// When the operating system gives no event queue, or the script has what reqwest cannot send.
     pub fn new(
         script: &Arc<Script>,
-        address: SocketAddr,
-        tls: Option<Tls>,
+        peer: Peer,
         http2_only: bool,
         connections: usize,
         epoch: Instant,
@@ -104,8 +107,10 @@ impl Realistic {
             .tcp_nodelay(true)
             .pool_max_idle_per_host(connections)
             .pool_idle_timeout(None)
-            .resolve(host, SocketAddr::new(address.ip(), port));
-        builder = match &tls {
+            .http1_max_headers(peer.reader.limits().fields)
+            .http2_max_header_list_size(peer.reader.limits().head_bytes as u32)
+            .resolve(host, SocketAddr::new(peer.address.ip(), port));
+        builder = match &peer.tls {
             Some(tls) => {
                 builder.tls_backend_preconfigured(rustls::ClientConfig::clone(&tls.config))
             }
@@ -122,12 +127,13 @@ impl Realistic {
             pacing,
             runtime,
             client: builder.build().map_err(io::Error::other)?,
+            reader: peer.reader.clone(),
             origin: script.origin(),
             requests,
             flights: (0..connections).map(|_| Flight::default()).collect(),
             tell,
             ends,
-            scout: Some(Lean::new(script, address, tls, 1, epoch, Pacing::Sleep)?),
+            scout: Some(Lean::new(script, peer, 1, epoch, Pacing::Sleep)?),
             reason: None,
             http1: false,
             http2: false,
@@ -207,7 +213,7 @@ impl Transport for Realistic {
 
     fn start(&mut self, connection: usize, request: usize, who: Who<'_>) {
         let (client, tell, epoch) = (self.client.clone(), self.tell.clone(), self.epoch);
-        let request = self.request(request, who);
+        let (request, reader) = (self.request(request, who), self.reader.clone());
         let flight = &mut self.flights[connection];
         debug_assert!(flight.task.is_none(), "a connection carries one request at a time");
         flight.number += 1;
@@ -215,7 +221,7 @@ impl Transport for Realistic {
         let sent_ns = nanos(epoch);
         let task = self.runtime.spawn(async move {
             let result = match request {
-                Some(request) => exchange(&client, request).await,
+                Some(request) => exchange(&client, request, &reader).await,
                 // A script is checked so that this does not happen.
                 None => Err(Fault::from(Failure::Connect)),
             };
@@ -288,22 +294,39 @@ impl Prepared {
     }
 }
 
-/// Sends a request, once, and reads its answer to the end.
-async fn exchange(client: &Client, request: reqwest::Request) -> Result<Whole, Fault> {
+/// Sends a request, once, and reads its answer to the end, as far as the limits allow.
+async fn exchange(
+    client: &Client,
+    request: reqwest::Request,
+    reader: &Reader,
+) -> Result<Whole, Fault> {
+    let over = |limit| Err(Failure::Over(limit).into());
+    let limits = reader.limits();
     let mut answer = client.execute(request).await.map_err(|e| fault_of(&e, false))?;
-    let too_large = |bytes: usize| bytes > ANSWER_MAX;
-    if answer.content_length().is_some_and(|length| length > ANSWER_MAX as u64) {
-        return Err(Failure::TooLarge.into());
+    // The library's own limits are others, and it knows no limit for a body.
+    let headers = answer.headers();
+    let head_bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    if headers.len() > limits.fields {
+        return over(Limit::Fields);
+    } else if head_bytes.sum::<usize>() > limits.head_bytes {
+        return over(Limit::Head);
     }
-    let mut body = Vec::new();
+    let announced = answer.content_length().unwrap_or(0);
+    if announced > limits.body_bytes as u64 {
+        return over(Limit::Body);
+    }
+    let most = if announced > 0 { announced as usize } else { limits.body_bytes };
+    let (mut body, mut claim) = (Vec::new(), reader.budget().claim());
     while let Some(chunk) = answer.chunk().await.map_err(|e| fault_of(&e, true))? {
-        if too_large(body.len() + chunk.len()) {
-            return Err(Failure::TooLarge.into());
+        if chunk.len() > limits.body_bytes - body.len() {
+            return over(Limit::Body);
         }
+        claim.make_room(&mut body, chunk.len(), most)?;
         body.extend_from_slice(&chunk);
     }
     let (status, version) = (answer.status().as_u16(), answer.version());
-    Ok(Whole { status, version, headers: std::mem::take(answer.headers_mut()), body })
+    let headers = std::mem::take(answer.headers_mut());
+    Ok(Whole { status, version, headers, body, _claim: claim })
 }
 
 fn nanos(epoch: Instant) -> u64 {

@@ -38,6 +38,9 @@ pub(super) enum Got {
     Cut,
 }
 
+/// Reads in a row that may bring messages of TLS itself and no bytes of an answer.
+const MESSAGES_MAX: usize = 1024;
+
 /// A TLS session and its socket.
 pub(super) struct Session {
     socket: TcpStream,
@@ -174,7 +177,7 @@ impl Session {
     }
 
     fn read(&mut self, into: &mut [u8], wire: &mut Wire) -> Result<Got, Failure> {
-        loop {
+        for _ in 0..MESSAGES_MAX {
             match self.tls.reader().read(into) {
                 Ok(0) => return Ok(Got::End),
                 Ok(read) => return Ok(Got::Bytes(read)),
@@ -190,6 +193,9 @@ impl Session {
                 self.flush(wire)?;
             }
         }
+        // Tickets without end, for example: who sends nothing else is not to hold the worker.
+        self.fault = Some(format!("the server sent {MESSAGES_MAX} pieces of TLS and no answer"));
+        Err(Failure::Tls)
     }
 
     /// Reads from the socket once, and decrypts.

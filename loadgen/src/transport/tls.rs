@@ -15,6 +15,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use crate::error::Error;
+use crate::files::{self, Kind};
 use crate::journey::Script;
 
 /// Servers whose sessions a worker can resume; it drives one.
@@ -66,6 +68,15 @@ pub enum TlsError {
     /// The library refuses what it was given.
     #[error("TLS cannot be set up: {0}")]
     Setup(rustls::Error),
+}
+
+impl From<TlsError> for Error {
+    fn from(error: TlsError) -> Self {
+        match error {
+            TlsError::Unreadable { path, source } => Self::unreadable(&path, source),
+            error => Self::Config(error.to_string()),
+        }
+    }
 }
 
 /// What a connection over TLS is opened with.
@@ -141,8 +152,8 @@ fn system_roots() -> Result<RootCertStore, TlsError> {
 }
 
 fn roots_in(path: &Path) -> Result<RootCertStore, TlsError> {
-    let bytes =
-        std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.into(), source })?;
+    let bytes = files::read(path, Kind::Certificates)
+        .map_err(|source| TlsError::Unreadable { path: path.into(), source })?;
     let refuse = |found: String| TlsError::NoCertificates { path: path.into(), found };
     let mut roots = RootCertStore::empty();
     for (index, found) in CertificateDer::pem_slice_iter(&bytes).enumerate() {

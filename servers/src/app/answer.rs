@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::cart::{Cart, CartError};
-use crate::schemes::{Challenge, Issued, Rejection, Revocation, Revoked, Token};
+use crate::schemes::{Challenge, Issued, Rejection, Revoked, Scheme, Token};
 use crate::users::User;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -64,7 +64,7 @@ pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     response
 }
 
-pub(super) fn error(status: StatusCode, error: &'static str) -> Response {
+pub(crate) fn error(status: StatusCode, error: &'static str) -> Response {
     json(status, &Problem { error })
 }
 
@@ -101,8 +101,8 @@ pub(super) fn cart(items: &Cart, reissued: Option<&Issued>) -> Response {
     response
 }
 
-pub(super) fn revocation(done: Revocation) -> Response {
-    let (revoked, credentials, reason) = match done.revoked {
+pub(super) fn revocation<S: Scheme>(revoked: Revoked, scheme: &S) -> Response {
+    let (revoked, credentials, reason) = match revoked {
         Revoked::Nothing => {
             (false, Some(0), Some("this scheme cannot revoke a credential before it expires"))
         }
@@ -113,8 +113,12 @@ pub(super) fn revocation(done: Revocation) -> Response {
         Revoked::All => (true, None, None),
     };
     let body = RevocationBody { revoked, credentials, reason };
-    let mut response = json(StatusCode::OK, &body);
-    if let Some(cookie) = done.cookie {
+    removing(json(StatusCode::OK, &body), scheme)
+}
+
+/// The same answer, which has the client forget a credential that is in a cookie.
+fn removing<S: Scheme>(mut response: Response, scheme: &S) -> Response {
+    if let Some(cookie) = scheme.removal() {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
     response
@@ -124,10 +128,12 @@ pub(super) fn wrong_password(challenge: Challenge) -> Response {
     challenged("invalid_credentials", challenge.missing)
 }
 
-pub(super) fn rejection(rejection: &Rejection, challenge: Challenge) -> Response {
+/// The refusal of a request. Where a cookie was shown that is not valid, it is removed, whatever is
+/// wrong with it: a removal of some of them would tell which.
+pub(super) fn rejection<S: Scheme>(rejection: &Rejection, scheme: &S) -> Response {
     match rejection {
-        Rejection::Missing => challenged("unauthorized", challenge.missing),
-        Rejection::Invalid(_) => challenged("unauthorized", challenge.invalid),
+        Rejection::Missing => challenged("unauthorized", S::CHALLENGE.missing),
+        Rejection::Invalid(_) => removing(challenged("unauthorized", S::CHALLENGE.invalid), scheme),
         Rejection::Ambiguous => error(StatusCode::BAD_REQUEST, "invalid_request"),
         Rejection::NotSupported => error(StatusCode::NOT_FOUND, "not_supported"),
         Rejection::Cart(CartError::Full) => error(StatusCode::CONFLICT, "cart_full"),

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
+use super::origin::is_cross_origin;
 use super::{Shell, answer, body};
 use crate::schemes::{Rejection, Scheme};
 
@@ -31,8 +32,20 @@ struct RefreshBody {
     refresh_token: String,
 }
 
+/// The refusal of a change that another site had a browser ask for, where the credential is in a
+/// cookie. No other credential is sent unless a script of ours sends it.
+fn foreign<S: Scheme>(headers: &HeaderMap) -> Option<Response> {
+    (S::IN_COOKIE && is_cross_origin(headers))
+        .then(|| answer::error(StatusCode::FORBIDDEN, "cross_origin"))
+}
+
 pub(super) async fn login<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
     let (parts, sent) = request.into_parts();
+    // Before a login too, which carries no cookie yet: another site could log its visitor in as
+    // somebody else.
+    if let Some(refusal) = foreign::<S>(&parts.headers) {
+        return refusal;
+    }
     let login: LoginBody = match body::read(&parts.headers, sent).await {
         Ok(login) => login,
         Err(refusal) => return refusal,
@@ -44,40 +57,43 @@ pub(super) async fn login<S: Scheme>(State(shell): Shared<S>, request: Request) 
     };
     match shell.scheme.issue(user, &parts.headers).await {
         Ok(issued) => answer::issued(&user, issued),
-        Err(rejection) => answer::rejection(&rejection, S::CHALLENGE),
+        Err(rejection) => answer::rejection(&rejection, &shell.scheme),
     }
 }
 
 pub(super) async fn me<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
     match shell.scheme.authenticate(request.headers()).await {
         Ok(user) => answer::user(&user),
-        Err(rejection) => answer::rejection(&rejection, S::CHALLENGE),
+        Err(rejection) => answer::rejection(&rejection, &shell.scheme),
     }
 }
 
 pub(super) async fn cart<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
     match shell.scheme.cart(request.headers()).await {
         Ok(cart) => answer::cart(&cart, None),
-        Err(rejection) => answer::rejection(&rejection, S::CHALLENGE),
+        Err(rejection) => answer::rejection(&rejection, &shell.scheme),
     }
 }
 
 pub(super) async fn add_to_cart<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
     let (parts, sent) = request.into_parts();
+    if let Some(refusal) = foreign::<S>(&parts.headers) {
+        return refusal;
+    }
     let add: ItemBody = match body::read(&parts.headers, sent).await {
         Ok(add) => add,
         Err(refusal) => return refusal,
     };
     match shell.scheme.add_to_cart(&parts.headers, &add.item).await {
         Ok(done) => answer::cart(&done.cart, done.reissued.as_ref()),
-        Err(rejection) => answer::rejection(&rejection, S::CHALLENGE),
+        Err(rejection) => answer::rejection(&rejection, &shell.scheme),
     }
 }
 
 pub(super) async fn refresh<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
     // Whatever was sent: there is nothing here that could take it.
     if !S::REFRESHES {
-        return answer::rejection(&Rejection::NotSupported, S::CHALLENGE);
+        return answer::rejection(&Rejection::NotSupported, &shell.scheme);
     }
     let (parts, sent) = request.into_parts();
     let refresh: RefreshBody = match body::read(&parts.headers, sent).await {
@@ -86,21 +102,27 @@ pub(super) async fn refresh<S: Scheme>(State(shell): Shared<S>, request: Request
     };
     match shell.scheme.refresh(&refresh.refresh_token).await {
         Ok(token) => answer::token(&token),
-        Err(rejection) => answer::rejection(&rejection, S::CHALLENGE),
+        Err(rejection) => answer::rejection(&rejection, &shell.scheme),
     }
 }
 
 pub(super) async fn logout<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
+    if let Some(refusal) = foreign::<S>(request.headers()) {
+        return refusal;
+    }
     match shell.scheme.logout(request.headers()).await {
-        Ok(done) => answer::revocation(done),
-        Err(rejection) => answer::rejection(&rejection, S::CHALLENGE),
+        Ok(done) => answer::revocation(done, &shell.scheme),
+        Err(rejection) => answer::rejection(&rejection, &shell.scheme),
     }
 }
 
 pub(super) async fn logout_all<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
+    if let Some(refusal) = foreign::<S>(request.headers()) {
+        return refusal;
+    }
     match shell.scheme.logout_all(request.headers()).await {
-        Ok(done) => answer::revocation(done),
-        Err(rejection) => answer::rejection(&rejection, S::CHALLENGE),
+        Ok(done) => answer::revocation(done, &shell.scheme),
+        Err(rejection) => answer::rejection(&rejection, &shell.scheme),
     }
 }
 

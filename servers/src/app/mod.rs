@@ -26,9 +26,10 @@ use crate::schemes::{self, Credential, Scheme, SchemeOptions, Visitor};
 use crate::stores::Upkeep;
 use crate::users::{PasswordHash, Users};
 
-mod answer;
+pub(crate) mod answer;
 mod body;
 mod handlers;
+mod origin;
 
 pub use body::{BODY_BYTES_MAX, BODY_TIME_MAX};
 

@@ -8,7 +8,7 @@ use http::HeaderMap;
 
 use super::claims::Verified;
 use super::credential::bearer;
-use super::{CartAnswer, Challenge, Credential, Issued, Rejection, Revocation, Scheme, Token};
+use super::{CartAnswer, Challenge, Credential, Issued, Rejection, Revoked, Scheme, Token};
 use crate::cart::Cart;
 use crate::contract::{CredentialCarrier, CredentialSource};
 use crate::users::User;
@@ -79,12 +79,12 @@ impl<T: Tokens> Scheme for T {
         Ok(CartAnswer { cart, reissued: Some(Issued::Token(token)) })
     }
 
-    async fn logout(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+    async fn logout(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         self.verify(bearer(headers)?)?;
-        Ok(Revocation::IMPOSSIBLE)
+        Ok(Revoked::Nothing)
     }
 
-    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         Scheme::logout(self, headers).await
     }
 }

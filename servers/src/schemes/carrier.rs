@@ -19,6 +19,9 @@ pub trait Carrier: Send + Sync + 'static {
     /// The challenges of a 401.
     const CHALLENGE: Challenge;
 
+    /// Whether it is in a cookie.
+    const IN_COOKIE: bool;
+
     /// The carrier that these options ask for.
     fn new(options: &SchemeOptions) -> Self;
 
@@ -43,11 +46,8 @@ pub trait Carrier: Send + Sync + 'static {
     /// [`Rejection::Issue`].
     fn issue(&self, credential: SessionId) -> Result<Issued, Rejection>;
 
-    /// The cookie that removes the credential from the client, where that is to be done.
-    ///
-    /// # Errors
-    /// [`Rejection::Issue`].
-    fn removal(&self) -> Result<Option<HeaderValue>, Rejection>;
+    /// The `Set-Cookie` that removes the credential from the client, where it is in a cookie.
+    fn removal(&self) -> Option<HeaderValue>;
 }
 
 /// In the session cookie; the store keeps the session under the id itself.
@@ -59,6 +59,7 @@ impl Carrier for InCookie {
         missing: "Session realm=\"authbench\"",
         invalid: "Session realm=\"authbench\"",
     };
+    const IN_COOKIE: bool = true;
 
     fn new(options: &SchemeOptions) -> Self {
         Self(SessionCookie::new(options.cookie))
@@ -88,8 +89,8 @@ impl Carrier for InCookie {
         Ok(Issued::Cookie(cookie))
     }
 
-    fn removal(&self) -> Result<Option<HeaderValue>, Rejection> {
-        self.0.remove().map(Some)
+    fn removal(&self) -> Option<HeaderValue> {
+        Some(self.0.remove())
     }
 }
 
@@ -102,6 +103,7 @@ pub struct AsBearer {
 
 impl Carrier for AsBearer {
     const CHALLENGE: Challenge = bearer::CHALLENGE;
+    const IN_COOKIE: bool = false;
 
     fn new(options: &SchemeOptions) -> Self {
         Self { expires_in: options.ttl.as_secs() }
@@ -132,8 +134,8 @@ impl Carrier for AsBearer {
         Ok(Issued::Token(Token { access_token, expires_in: self.expires_in, refresh_token: None }))
     }
 
-    fn removal(&self) -> Result<Option<HeaderValue>, Rejection> {
-        Ok(None)
+    fn removal(&self) -> Option<HeaderValue> {
+        None
     }
 }
 

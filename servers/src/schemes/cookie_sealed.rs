@@ -17,8 +17,8 @@ use super::credential::{SessionCookie, cookie};
 use super::keys::{Ring, random_secret};
 use super::sealing::{NONCE_BYTES, Seal, TAG_BYTES, nonce};
 use super::{
-    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revocation, Revoked,
-    Scheme, SchemeOptions,
+    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revoked, Scheme,
+    SchemeOptions,
 };
 use crate::cart::Cart;
 use crate::clock::{Clock, Timestamp};
@@ -206,12 +206,17 @@ impl Scheme for SealedCookies {
         missing: "Session realm=\"authbench\"",
         invalid: "Session realm=\"authbench\"",
     };
+    const IN_COOKIE: bool = true;
 
     fn credential(&self) -> Credential {
         Credential {
             source: CredentialSource::Cookie(self.cookie.name.into()),
             carrier: CredentialCarrier::Cookie(self.cookie.name.into()),
         }
+    }
+
+    fn removal(&self) -> Option<HeaderValue> {
+        Some(self.cookie.remove())
     }
 
     fn notes(&self) -> Vec<String> {
@@ -251,13 +256,13 @@ impl Scheme for SealedCookies {
         Ok(CartAnswer { cart, reissued: Some(Issued::Cookie(cookie)) })
     }
 
-    async fn logout(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+    async fn logout(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         self.presented(headers)?;
         // An honest client forgets its cookie. Whoever has copied it has not lost it.
-        Ok(Revocation { revoked: Revoked::Nothing, cookie: Some(self.cookie.remove()?) })
+        Ok(Revoked::Nothing)
     }
 
-    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         self.logout(headers).await
     }
 }

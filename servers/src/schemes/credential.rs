@@ -23,17 +23,23 @@ const BEARER: &[u8] = b"bearer ";
 pub(super) struct SessionCookie {
     pub(super) name: &'static str,
     attributes: &'static str,
+    /// The header that removes it, which has the same attributes.
+    removal: &'static str,
 }
 
 impl SessionCookie {
     pub(super) const fn new(security: CookieSecurity) -> Self {
         match security {
-            CookieSecurity::Secure => {
-                Self { name: COOKIE_SECURE, attributes: "; Path=/; Secure; HttpOnly; SameSite=Lax" }
-            }
-            CookieSecurity::Insecure => {
-                Self { name: COOKIE_INSECURE, attributes: "; Path=/; HttpOnly; SameSite=Lax" }
-            }
+            CookieSecurity::Secure => Self {
+                name: COOKIE_SECURE,
+                attributes: "; Path=/; Secure; HttpOnly; SameSite=Lax",
+                removal: "__Host-session=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0",
+            },
+            CookieSecurity::Insecure => Self {
+                name: COOKIE_INSECURE,
+                attributes: "; Path=/; HttpOnly; SameSite=Lax",
+                removal: "session=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0",
+            },
         }
     }
 
@@ -57,9 +63,8 @@ impl SessionCookie {
     }
 
     /// The header that removes it.
-    pub(super) fn remove(self) -> Result<HeaderValue, Rejection> {
-        let text = format!("{}={}; Max-Age=0", self.name, self.attributes);
-        HeaderValue::try_from(text).map_err(|_| Rejection::Issue)
+    pub(super) const fn remove(self) -> HeaderValue {
+        HeaderValue::from_static(self.removal)
     }
 
     /// What a reader of figures should know of it.

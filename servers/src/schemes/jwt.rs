@@ -50,15 +50,15 @@ pub struct Kind {
     pub name: &'static str,
     /// Makes a key for one run, in the form of a key file.
     pub generate: fn() -> Result<Vec<u8>, ServeError>,
-    /// Reads a key file, and refuses a weak key.
-    pub read: fn(&[u8]) -> Result<KeyPair, ServeError>,
+    /// Reads a key file for this arm, and refuses a weak key.
+    pub read: fn(&'static str, &[u8]) -> Result<KeyPair, ServeError>,
     /// What a reader of figures should know about it.
     pub note: Option<&'static str>,
 }
 
 /// A key as jsonwebtoken wants it, prepared once.
 pub struct KeyPair {
-    /// Its name.
+    /// Its name at its arm.
     pub id: KeyId,
     /// The signing half.
     pub signing: EncodingKey,
@@ -81,13 +81,17 @@ pub struct SignedTokens {
 }
 
 impl SignedTokens {
-    /// The scheme with the keys that the options give.
+    /// The scheme of this arm with the keys that the options give.
     ///
     /// # Errors
     /// Where a key is weak or none of this kind, or none could be made.
-    pub fn open(kind: &'static Kind, options: &SchemeOptions) -> Result<Self, ServeError> {
+    pub fn open(
+        arm: &'static str,
+        kind: &'static Kind,
+        options: &SchemeOptions,
+    ) -> Result<Self, ServeError> {
         let prepare = |key: &[u8]| {
-            let pair = (kind.read)(key)?;
+            let pair = (kind.read)(arm, key)?;
             let kid = pair.id.to_string();
             let json = format!(r#"{{"typ":"{TYPE}","alg":"{}","kid":"{kid}"}}"#, kind.name);
             let mut header = URL_SAFE_NO_PAD.encode(json);

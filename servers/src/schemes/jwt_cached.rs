@@ -68,10 +68,10 @@ pub struct CachedTokens {
 /// Opens the arm, with a random key unless one is given.
 ///
 /// # Errors
-/// [`ServeError::ShortKey`], [`ServeError::Entropy`].
+/// [`ServeError::ShortKey`], [`ServeError::Key`], [`ServeError::Entropy`].
 pub async fn open(options: &SchemeOptions) -> Result<CachedTokens, ServeError> {
     Ok(CachedTokens {
-        tokens: SignedTokens::open(&jwt_hs256::KIND, options)?,
+        tokens: SignedTokens::open(INFO.arm, &jwt_hs256::KIND, options)?,
         hasher: DefaultHashBuilder::default(),
         sets: (0..SETS).map(|_| Mutex::default()).collect(),
     })

@@ -29,8 +29,8 @@ use super::claims::{Verified, token_id};
 use super::credential::bearer;
 use super::jwt::SignedTokens;
 use super::{
-    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revocation, Revoked,
-    Scheme, SchemeOptions, jwt_hs256,
+    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revoked, Scheme,
+    SchemeOptions, jwt_hs256,
 };
 use crate::cart::Cart;
 use crate::clock::Timestamp;
@@ -75,9 +75,9 @@ pub struct RevocableTokens<D> {
 /// Opens `jwt-denylist@memory`, with a random key unless one is given.
 ///
 /// # Errors
-/// [`ServeError::ShortKey`], [`ServeError::Entropy`].
+/// [`ServeError::ShortKey`], [`ServeError::Key`], [`ServeError::Entropy`].
 pub async fn open_memory(options: &SchemeOptions) -> Result<RevocableTokens<Denylist>, ServeError> {
-    RevocableTokens::new(Denylist::default(), options)
+    Ok(RevocableTokens::new(tokens(MEMORY.arm, options)?, Denylist::default()))
 }
 
 /// Opens `jwt-denylist@redis`, over the Redis of the URL or one that is started for it.
@@ -87,15 +87,20 @@ pub async fn open_memory(options: &SchemeOptions) -> Result<RevocableTokens<Deny
 pub async fn open_redis(
     options: &SchemeOptions,
 ) -> Result<RevocableTokens<SharedDenylist>, ServeError> {
+    let tokens = tokens(REDIS.arm, options)?;
     let url = options.store_url.as_deref();
     let list = SharedDenylist::open(url, options.clock.clone(), options.patience).await?;
-    RevocableTokens::new(list, options)
+    Ok(RevocableTokens::new(tokens, list))
+}
+
+/// The tokens of this arm. A wrong key is found before a store is opened or started.
+fn tokens(arm: &'static str, options: &SchemeOptions) -> Result<SignedTokens, ServeError> {
+    SignedTokens::open(arm, &jwt_hs256::KIND, options)
 }
 
 impl<D: Denials> RevocableTokens<D> {
-    fn new(denied: D, options: &SchemeOptions) -> Result<Self, ServeError> {
-        let tokens = SignedTokens::open(&jwt_hs256::KIND, options)?;
-        Ok(Self { tokens, denied: Arc::new(denied) })
+    fn new(tokens: SignedTokens, denied: D) -> Self {
+        Self { tokens, denied: Arc::new(denied) }
     }
 
     fn now(&self) -> Timestamp {
@@ -169,20 +174,19 @@ impl<D: Denials> Scheme for RevocableTokens<D> {
         Ok(CartAnswer { cart, reissued: Some(Issued::Token(new)) })
     }
 
-    async fn logout(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+    async fn logout(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         let (token, id) = self.verified(headers)?;
-        let revoked = Revoked::Counted(self.deny(&token, id).await?);
-        Ok(Revocation { revoked, cookie: None })
+        Ok(Revoked::Counted(self.deny(&token, id).await?))
     }
 
-    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         let (token, _) = self.verified(headers)?;
         let profile = self.tokens.profile();
         let now = self.now();
         // Issued at the end of this second by a clock that is ahead by the leeway: the last one.
         let until = now.plus(profile.ttl).plus(profile.leeway * 2);
         self.denied.deny_all(token.user.id, until, now).await?;
-        Ok(Revocation { revoked: Revoked::All, cookie: None })
+        Ok(Revoked::All)
     }
 
     fn upkeep(&self) -> Option<Arc<dyn Upkeep>> {

@@ -36,16 +36,16 @@ fn generate() -> Result<Vec<u8>, ServeError> {
     Ok(der.as_ref().to_vec())
 }
 
-fn read(key: &[u8]) -> Result<KeyPair, ServeError> {
-    let der = pkcs8(INFO.arm, key)?;
+fn read(arm: &'static str, key: &[u8]) -> Result<KeyPair, ServeError> {
+    let der = pkcs8(arm, key)?;
     let parsed = Ed25519KeyPair::from_pkcs8(&der).map_err(|why| ServeError::Key {
-        arm: INFO.arm,
+        arm,
         expected: "an Ed25519 private key",
         found: format!("`{why}`"),
     })?;
     let public = parsed.public_key().as_ref();
     Ok(KeyPair {
-        id: KeyId::of(public),
+        id: KeyId::of(arm, public),
         signing: EncodingKey::from_ed_der(&der),
         verifying: DecodingKey::from_ed_der(public),
     })
@@ -56,5 +56,5 @@ fn read(key: &[u8]) -> Result<KeyPair, ServeError> {
 /// # Errors
 /// [`ServeError::Key`] where the key is none of Ed25519, [`ServeError::NoKey`].
 pub async fn open(options: &SchemeOptions) -> Result<SignedTokens, ServeError> {
-    SignedTokens::open(&KIND, options)
+    SignedTokens::open(INFO.arm, &KIND, options)
 }

@@ -36,17 +36,17 @@ fn generate() -> Result<Vec<u8>, ServeError> {
     Ok(der.as_ref().to_vec())
 }
 
-fn read(key: &[u8]) -> Result<KeyPair, ServeError> {
-    let der = pkcs8(INFO.arm, key)?;
+fn read(arm: &'static str, key: &[u8]) -> Result<KeyPair, ServeError> {
+    let der = pkcs8(arm, key)?;
     let parsed = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der);
     let parsed = parsed.map_err(|why| ServeError::Key {
-        arm: INFO.arm,
+        arm,
         expected: "a private key on the curve P-256",
         found: format!("`{why}`"),
     })?;
     let public = parsed.public_key().as_ref();
     Ok(KeyPair {
-        id: KeyId::of(public),
+        id: KeyId::of(arm, public),
         signing: EncodingKey::from_ec_der(&der),
         verifying: DecodingKey::from_ec_der(public),
     })
@@ -57,5 +57,5 @@ fn read(key: &[u8]) -> Result<KeyPair, ServeError> {
 /// # Errors
 /// [`ServeError::Key`] where the key is none of P-256, [`ServeError::NoKey`].
 pub async fn open(options: &SchemeOptions) -> Result<SignedTokens, ServeError> {
-    SignedTokens::open(&KIND, options)
+    SignedTokens::open(INFO.arm, &KIND, options)
 }

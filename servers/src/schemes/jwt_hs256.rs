@@ -2,12 +2,12 @@
 //!
 //! One key signs and verifies, so whoever can check a token can make one. It must have as many
 //! bits as the hash (RFC 7518, 3.2), which jsonwebtoken does not see to: a shorter one is refused
-//! at the start.
+//! at the start, and so is one that others may know or guess ([`check_secret`]).
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
 use super::jwt::{KeyPair, Kind, SignedTokens};
-use super::keys::{KeyId, SECRET_BYTES, random_secret};
+use super::keys::{KeyId, check_secret, random_secret};
 use super::{ArmInfo, SchemeOptions};
 use crate::error::ServeError;
 
@@ -29,13 +29,10 @@ pub const INFO: ArmInfo = ArmInfo {
 pub const KIND: Kind =
     Kind { algorithm: Algorithm::HS256, name: "HS256", generate: random_secret, read, note: None };
 
-fn read(key: &[u8]) -> Result<KeyPair, ServeError> {
-    if key.len() < SECRET_BYTES {
-        let (needed, found) = (SECRET_BYTES, key.len());
-        return Err(ServeError::ShortKey { arm: INFO.arm, needed, found });
-    }
+fn read(arm: &'static str, key: &[u8]) -> Result<KeyPair, ServeError> {
+    check_secret(arm, key)?;
     Ok(KeyPair {
-        id: KeyId::of(key),
+        id: KeyId::of(arm, key),
         signing: EncodingKey::from_secret(key),
         verifying: DecodingKey::from_secret(key),
     })
@@ -44,7 +41,7 @@ fn read(key: &[u8]) -> Result<KeyPair, ServeError> {
 /// Opens the arm, with a random key unless one is given.
 ///
 /// # Errors
-/// [`ServeError::ShortKey`], [`ServeError::Entropy`].
+/// [`ServeError::ShortKey`], [`ServeError::Key`], [`ServeError::Entropy`].
 pub async fn open(options: &SchemeOptions) -> Result<SignedTokens, ServeError> {
-    SignedTokens::open(&KIND, options)
+    SignedTokens::open(INFO.arm, &KIND, options)
 }

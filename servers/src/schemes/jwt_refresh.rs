@@ -26,8 +26,8 @@ use super::claims::{Verified, token_id};
 use super::credential::bearer;
 use super::jwt::SignedTokens;
 use super::{
-    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revocation, Revoked,
-    Scheme, SchemeOptions, Token, jwt_hs256,
+    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revoked, Scheme,
+    SchemeOptions, Token, jwt_hs256,
 };
 use crate::cart::Cart;
 use crate::clock::Timestamp;
@@ -94,35 +94,45 @@ pub struct RefreshedTokens<St> {
 /// Opens `jwt-refresh@memory`, with a random key unless one is given.
 ///
 /// # Errors
-/// [`ServeError::ShortKey`], [`ServeError::Entropy`].
+/// [`ServeError::ShortKey`], [`ServeError::Key`], [`ServeError::Entropy`].
 pub async fn open_memory(
     options: &SchemeOptions,
 ) -> Result<RefreshedTokens<RefreshMemory>, ServeError> {
-    RefreshedTokens::new(RefreshMemory::default(), options)
+    RefreshedTokens::new(MEMORY.arm, RefreshMemory::default(), options)
 }
 
 /// Opens `jwt-refresh@redis`, in the Redis of the URL or in one that is started for it.
 ///
 /// # Errors
-/// [`ServeError::ShortKey`], [`ServeError::Entropy`], and those of [`RefreshRedis::open`].
+/// [`ServeError::ShortKey`], [`ServeError::Key`], [`ServeError::Entropy`], and those of
+/// [`RefreshRedis::open`].
 pub async fn open_redis(
     options: &SchemeOptions,
 ) -> Result<RefreshedTokens<Bounded<RefreshRedis>>, ServeError> {
+    let tokens = access_tokens(REDIS.arm, options)?;
     let (url, patience) = (options.store_url.as_deref(), options.patience);
     let store = RefreshRedis::open(url, options.clock.clone(), patience).await?;
-    RefreshedTokens::new(Bounded::new(store, patience), options)
+    Ok(RefreshedTokens::over(tokens, Bounded::new(store, patience), options))
 }
 
 /// Opens `jwt-refresh@postgres`, at the URL or in a PostgreSQL of its own.
 ///
 /// # Errors
-/// [`ServeError::ShortKey`], [`ServeError::Entropy`], and those of [`RefreshPostgres::open`].
+/// [`ServeError::ShortKey`], [`ServeError::Key`], [`ServeError::Entropy`], and those of
+/// [`RefreshPostgres::open`].
 pub async fn open_postgres(
     options: &SchemeOptions,
 ) -> Result<RefreshedTokens<Bounded<RefreshPostgres>>, ServeError> {
+    let tokens = access_tokens(POSTGRES.arm, options)?;
     let (url, patience) = (options.store_url.as_deref(), options.patience);
     let store = RefreshPostgres::open(url, patience).await?;
-    RefreshedTokens::new(Bounded::new(store, patience), options)
+    Ok(RefreshedTokens::over(tokens, Bounded::new(store, patience), options))
+}
+
+/// The access tokens of this arm. A wrong key is found before a store is opened or started.
+fn access_tokens(arm: &'static str, options: &SchemeOptions) -> Result<SignedTokens, ServeError> {
+    let access = SchemeOptions { ttl: options.access_ttl.min(options.ttl), ..options.clone() };
+    SignedTokens::open(arm, &jwt_hs256::KIND, &access)
 }
 
 /// The two numbers of a refresh token, which have the form of a session id.
@@ -168,15 +178,16 @@ fn family_of(token: &Verified) -> Result<SessionId, Rejection> {
 }
 
 impl<St: RefreshStore> RefreshedTokens<St> {
-    /// The scheme over this store.
+    /// The scheme of this arm over this store.
     ///
     /// # Errors
-    /// [`ServeError::ShortKey`], [`ServeError::Entropy`].
-    pub fn new(store: St, options: &SchemeOptions) -> Result<Self, ServeError> {
-        let ttl = options.ttl;
-        let access = SchemeOptions { ttl: options.access_ttl.min(ttl), ..options.clone() };
-        let tokens = SignedTokens::open(&jwt_hs256::KIND, &access)?;
-        Ok(Self { tokens, families: Arc::new(store), ttl })
+    /// [`ServeError::ShortKey`], [`ServeError::Key`], [`ServeError::Entropy`].
+    pub fn new(arm: &'static str, store: St, options: &SchemeOptions) -> Result<Self, ServeError> {
+        Ok(Self::over(access_tokens(arm, options)?, store, options))
+    }
+
+    fn over(tokens: SignedTokens, store: St, options: &SchemeOptions) -> Self {
+        Self { tokens, families: Arc::new(store), ttl: options.ttl }
     }
 
     /// The store, for tests that look behind the scheme.
@@ -294,16 +305,16 @@ impl<St: RefreshStore> Scheme for RefreshedTokens<St> {
         }
     }
 
-    async fn logout(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+    async fn logout(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         let (_, family) = self.verified(headers)?;
         let ended = self.families.end(family).await?.into();
-        Ok(Revocation { revoked: Revoked::RefreshSessions(ended), cookie: None })
+        Ok(Revoked::RefreshSessions(ended))
     }
 
-    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         let (token, _) = self.verified(headers)?;
         let ended = self.families.end_all_of_user(token.user.id).await?;
-        Ok(Revocation { revoked: Revoked::RefreshSessions(ended), cookie: None })
+        Ok(Revoked::RefreshSessions(ended))
     }
 
     fn upkeep(&self) -> Option<Arc<dyn Upkeep>> {

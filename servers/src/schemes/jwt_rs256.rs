@@ -1,8 +1,8 @@
 //! `jwt-rs256`: access tokens under RSA (PKCS#1 v1.5, SHA-256).
 //!
 //! The private key makes tokens and the public one checks them, so a service that only checks
-//! cannot forge. A key of fewer than 2,048 bits, or with a public exponent that is even or below 3
-//! (e = 1 makes every message its own signature), is refused at the start.
+//! cannot forge. A key of fewer than 2,048 bits, or with a public exponent that is even or below
+//! 65,537 (FIPS 186-5; e = 1 makes every message its own signature), is refused at the start.
 
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::KeySize;
@@ -51,12 +51,13 @@ fn generate() -> Result<Vec<u8>, ServeError> {
 }
 
 fn refused(found: &dyn ToString) -> ServeError {
-    let expected = "an RSA private key of 2,048 to 8,192 bits with an odd public exponent above 1";
+    let expected = "an RSA private key of 2,048 to 8,192 bits with an odd public exponent of at \
+                    least 65,537";
     ServeError::Key { arm: INFO.arm, expected, found: found.to_string() }
 }
 
-fn read(key: &[u8]) -> Result<KeyPair, ServeError> {
-    let der = pkcs8(INFO.arm, key)?;
+fn read(arm: &'static str, key: &[u8]) -> Result<KeyPair, ServeError> {
+    let der = pkcs8(arm, key)?;
     let parsed = RsaKeyPair::from_pkcs8(&der).map_err(|why| refused(&format!("`{why}`")))?;
     let public = parsed.public_key();
     let (modulus, exponent) = (public.modulus(), public.exponent());
@@ -66,7 +67,8 @@ fn read(key: &[u8]) -> Result<KeyPair, ServeError> {
         return Err(refused(&format!("a modulus of {} bytes", modulus.len())));
     }
     let exponent = exponent.big_endian_without_leading_zero();
-    if matches!(exponent, [] | [0..=2]) || exponent.last().is_some_and(|low| low % 2 == 0) {
+    // Two bytes or fewer are below 65,536.
+    if exponent.len() <= 2 || exponent.last().is_some_and(|low| low % 2 == 0) {
         return Err(refused(&format!("a public exponent of {exponent:?}")));
     }
     // jsonwebtoken unwraps PKCS#8 in the PEM form only.
@@ -75,7 +77,7 @@ fn read(key: &[u8]) -> Result<KeyPair, ServeError> {
         STANDARD.encode(&der)
     );
     Ok(KeyPair {
-        id: KeyId::of(public.as_ref()),
+        id: KeyId::of(arm, public.as_ref()),
         signing: EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|why| refused(&why))?,
         verifying: DecodingKey::from_rsa_der(public.as_ref()),
     })
@@ -86,5 +88,5 @@ fn read(key: &[u8]) -> Result<KeyPair, ServeError> {
 /// # Errors
 /// [`ServeError::Key`] where the key is weak or none, [`ServeError::NoKey`].
 pub async fn open(options: &SchemeOptions) -> Result<SignedTokens, ServeError> {
-    SignedTokens::open(&KIND, options)
+    SignedTokens::open(INFO.arm, &KIND, options)
 }

@@ -1,7 +1,13 @@
-//! The keys of a token scheme: the current one, the previous ones, and names for them.
+//! The keys of a token scheme: the current one, the previous ones, names for them, and which are
+//! too weak to be one.
 //!
-//! A key's name is derived from the key, so that servers which share a key agree on it with
-//! nothing configured. New tokens are made with the current key; a token that names a previous one
+//! A key's name is derived from the key and the arm, so that servers of an arm which share a key
+//! agree on it with nothing configured, and those of two arms never do. Every credential names its
+//! key in a part that is signed or sealed with the rest, so one that was made for another arm under
+//! the same key is refused, and cannot be renamed without that key: a token that `jwt-denylist` has
+//! revoked does not come back by way of `jwt-hs256`.
+//!
+//!  New tokens are made with the current key; a token that names a previous one
 //! is still good, so that a change of keys logs nobody out, and one that names none of them is
 //! refused before any cryptography. A name is looked up in this list and nowhere else: it is never
 //! a path, a query or an address. Keys are read, judged and prepared at the start, and never again.
@@ -28,11 +34,12 @@ pub const SECRET_BYTES: usize = 32;
 pub struct KeyId([u8; 8]);
 
 impl KeyId {
-    /// The name of the key with these bytes, the public ones where there are two sorts.
+    /// The name that the key with these bytes, the public ones where there are two sorts, has at
+    /// this arm.
     #[must_use]
-    pub fn of(key: &[u8]) -> Self {
+    pub fn of(arm: &str, key: &[u8]) -> Self {
         // A prefix of its own, so that no other digest of the same key can be its name.
-        let whole = digest(&SHA256, &[b"authbench key id\0", key].concat());
+        let whole = digest(&SHA256, &[b"authbench key id\0", arm.as_bytes(), b"\0", key].concat());
         let mut first = [0; 8];
         first.copy_from_slice(&whole.as_ref()[..8]);
         Self(first)
@@ -117,20 +124,99 @@ pub fn random_secret() -> Result<Vec<u8>, ServeError> {
     Ok(key)
 }
 
+/// Fewest different bytes of a secret key. Of 32 random bytes some 30 differ, and of 64 hexadecimal
+/// digits some 15: fewer than 10 are found in neither once in 10^11 keys.
+const DIFFERENT_BYTES_MIN: usize = 10;
+/// Fewest characters of a secret key that is text, as many as base64 needs for 32 bytes; ...
+const TEXT_CHARS_MIN: usize = 43;
+/// ... and where it has hexadecimal digits only.
+const HEX_CHARS_MIN: usize = 64;
+
+/// Refuses a secret key that may be known to others or can be guessed.
+///
+/// # Errors
+/// [`ServeError::ShortKey`] below [`SECRET_BYTES`]; [`ServeError::Key`] for a key or certificate in
+/// PEM, DER, JWK or SSH's form, which may be public, for bytes that follow a pattern, and for a
+/// text that is too short to hold 256 bits.
+pub fn check_secret(arm: &'static str, key: &[u8]) -> Result<(), ServeError> {
+    if key.len() < SECRET_BYTES {
+        return Err(ServeError::ShortKey { arm, needed: SECRET_BYTES, found: key.len() });
+    }
+    let refuse = |found: &str| {
+        let expected = "32 random bytes or more, or as many as text";
+        Err(ServeError::Key { arm, expected, found: found.into() })
+    };
+    if is_public_form(key) {
+        return refuse("a key or certificate of public-key cryptography, which others may know");
+    }
+    if is_pattern(key) {
+        return refuse("bytes that follow a pattern or hardly differ");
+    }
+    let text = key.trim_ascii_end();
+    let needed =
+        if text.iter().all(u8::is_ascii_hexdigit) { HEX_CHARS_MIN } else { TEXT_CHARS_MIN };
+    if text.iter().all(|byte| matches!(byte, b' '..=b'~')) && text.len() < needed {
+        let found = format!("a text of {} characters, where {needed} are needed", text.len());
+        return refuse(&found);
+    }
+    Ok(())
+}
+
+/// Whether this is a key pair, a public key or a certificate, in a form in which those are handed
+/// around.
+fn is_public_form(key: &[u8]) -> bool {
+    let text = key.trim_ascii();
+    let is_text = text.starts_with(b"-----BEGIN ")
+        || text.starts_with(b"ssh-")
+        || text.starts_with(b"ecdsa-sha2-")
+        || text.starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
+    is_text || is_der(key)
+}
+
+/// Whether this is one DER sequence whose first part is a sequence or a number, as every key and
+/// certificate is. The shortest has 44 bytes; of random keys of that length, which 32 bytes are
+/// not, fewer than one in a million looks so.
+fn is_der(key: &[u8]) -> bool {
+    const KEY_BYTES_MIN: usize = 40;
+    let inside = |bytes: &[u8]| match *bytes {
+        [_, length @ ..=0x7f, ..] => Some((2, usize::from(length))),
+        [_, 0x81, length, ..] => Some((3, usize::from(length))),
+        [_, 0x82, high, low, ..] => Some((4, usize::from(u16::from_be_bytes([high, low])))),
+        _ => None,
+    };
+    if key.len() < KEY_BYTES_MIN || key[0] != 0x30 {
+        return false;
+    }
+    let Some((start, length)) = inside(key) else { return false };
+    let first = key.get(start..).unwrap_or_default();
+    start + length == key.len()
+        && matches!(first.first(), Some(0x30 | 0x02))
+        && inside(first).is_some_and(|(start, length)| start + length <= first.len())
+}
+
+/// Whether few bytes differ, each is as far from the one before, or the same piece comes again and
+/// again.
+fn is_pattern(key: &[u8]) -> bool {
+    let mut seen = [false; 256];
+    key.iter().for_each(|&byte| seen[usize::from(byte)] = true);
+    let different = seen.iter().filter(|seen| **seen).count();
+    let step = |pair: &[u8]| pair[1].wrapping_sub(pair[0]);
+    let is_count = key.windows(2).map(step).all(|by| by == key[1].wrapping_sub(key[0]));
+    let repeats = |period: usize| key[period..] == key[..key.len() - period];
+    different < DIFFERENT_BYTES_MIN || is_count || (1..=key.len() / 2).any(repeats)
+}
+
 /// This key as one of exactly 256 bits.
 ///
 /// # Errors
-/// [`ServeError::ShortKey`]; [`ServeError::Key`] where it is longer, because to use a part of it
+/// Those of [`check_secret`]; [`ServeError::Key`] where it is longer, because to use a part of it
 /// would be to pass over the rest in silence.
 pub fn secret_256(arm: &'static str, key: &[u8]) -> Result<[u8; SECRET_BYTES], ServeError> {
-    let found = key.len();
-    if found < SECRET_BYTES {
-        return Err(ServeError::ShortKey { arm, needed: SECRET_BYTES, found });
-    }
+    check_secret(arm, key)?;
     key.try_into().map_err(|_| ServeError::Key {
         arm,
         expected: "exactly 32 bytes",
-        found: format!("{found} bytes"),
+        found: format!("{} bytes", key.len()),
     })
 }
 

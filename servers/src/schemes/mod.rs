@@ -196,7 +196,7 @@ pub struct CartAnswer {
     pub reissued: Option<Issued>,
 }
 
-/// What is refused after a logout and was not before.
+/// What a logout achieved: what is refused after it and was not before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revoked {
     /// Nothing: the scheme cannot revoke.
@@ -207,20 +207,6 @@ pub enum Revoked {
     RefreshSessions(u64),
     /// Every credential of the user, however many there are.
     All,
-}
-
-/// What a logout achieved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revocation {
-    /// Credentials that are refused from now on.
-    pub revoked: Revoked,
-    /// Cookie that removes the credential from the client.
-    pub cookie: Option<HeaderValue>,
-}
-
-impl Revocation {
-    /// Nothing was revoked, because nothing could be.
-    pub const IMPOSSIBLE: Self = Self { revoked: Revoked::Nothing, cookie: None };
 }
 
 /// Why a request is refused.
@@ -305,11 +291,21 @@ pub trait Scheme: Send + Sync + 'static {
     /// Whether [`Scheme::refresh`] does something, as the arm's [`ArmInfo`] says.
     const REFRESHES: bool = false;
 
+    /// Whether the credential is in a cookie, which a browser sends by itself, whichever site made
+    /// it send the request.
+    const IN_COOKIE: bool = false;
+
     /// Where the credential is and how it is sent.
     fn credential(&self) -> Credential;
 
     /// What a reader of figures should know about how this scheme was set up, one sentence each.
     fn notes(&self) -> Vec<String>;
+
+    /// The `Set-Cookie` that removes the credential from the client, where it is in a cookie: the
+    /// answer to a logout, and to every cookie that is not valid.
+    fn removal(&self) -> Option<HeaderValue> {
+        None
+    }
 
     /// A new credential for a user whose password was right. `headers` are those of the login
     /// request: a valid credential in it is ended, not reused.
@@ -348,13 +344,13 @@ pub trait Scheme: Send + Sync + 'static {
     fn logout(
         &self,
         headers: &HeaderMap,
-    ) -> impl Future<Output = Result<Revocation, Rejection>> + Send;
+    ) -> impl Future<Output = Result<Revoked, Rejection>> + Send;
 
     /// Ends every credential of the user.
     fn logout_all(
         &self,
         headers: &HeaderMap,
-    ) -> impl Future<Output = Result<Revocation, Rejection>> + Send;
+    ) -> impl Future<Output = Result<Revoked, Rejection>> + Send;
 
     /// The store's housekeeping, where there is a store.
     fn upkeep(&self) -> Option<Arc<dyn Upkeep>> {
@@ -388,8 +384,13 @@ fn check_store_url(info: &ArmInfo, url: Option<&str>) -> Result<(), ServeError> 
     }
     let expected =
         place.map_or("left out for a store without a place of its own", |place| place.url);
-    // Not the rest of it: a URL may hold a password.
-    Err(ServeError::Option { option: "store_url", expected, found: format!("`{scheme}:...`") })
+    // Not the rest of it: a URL may hold a password, and what is no URL may be one.
+    let found = match url.split_once("://") {
+        Some((scheme, _)) => format!("`{scheme}://...`"),
+        None if scheme == "sqlite" => "`sqlite:...`".into(),
+        None => "something that is no URL".into(),
+    };
+    Err(ServeError::Option { option: "store_url", expected, found })
 }
 
 macro_rules! registry {

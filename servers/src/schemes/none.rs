@@ -7,7 +7,7 @@
 use http::HeaderMap;
 
 use super::{
-    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revocation, Scheme,
+    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revoked, Scheme,
     SchemeOptions,
 };
 use crate::cart::Cart;
@@ -91,12 +91,12 @@ impl Scheme for NoAuthentication {
         Ok(CartAnswer { cart: Cart::default().with(item)?, reissued: None })
     }
 
-    async fn logout(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+    async fn logout(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         believe(headers)?;
-        Ok(Revocation::IMPOSSIBLE)
+        Ok(Revoked::Nothing)
     }
 
-    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         self.logout(headers).await
     }
 }

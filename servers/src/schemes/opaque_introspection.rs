@@ -9,7 +9,7 @@ use super::session::Sessions;
 use super::{ArmInfo, SchemeOptions};
 use crate::error::ServeError;
 use crate::stores::bounded::Bounded;
-use crate::stores::redis::RedisStore;
+use crate::stores::redis::{RedisStore, Space};
 
 /// The arm `opaque-introspection@redis`.
 pub const REDIS: ArmInfo = ArmInfo {
@@ -34,7 +34,7 @@ pub const REDIS: ArmInfo = ArmInfo {
 pub async fn open_redis(
     options: &SchemeOptions,
 ) -> Result<Sessions<Bounded<RedisStore>, AsBearer>, ServeError> {
-    let store =
-        RedisStore::open(options.store_url.as_deref(), options.idle, options.patience).await?;
-    Ok(Sessions::carried(Bounded::new(store, options.patience), options))
+    let (url, patience) = (options.store_url.as_deref(), options.patience);
+    let store = RedisStore::open(Space::Opaque, url, options.idle, patience).await?;
+    Ok(Sessions::carried(Bounded::new(store, patience), options))
 }

@@ -7,7 +7,7 @@ use pasetors::keys::SymmetricKey;
 use pasetors::token::{Local, TrustedToken, UntrustedToken};
 use pasetors::version4::{LocalToken, V4};
 
-use super::keys::{KeyId, random_secret, secret_256};
+use super::keys::{KeyId, SECRET_BYTES, random_secret, secret_256};
 use super::paseto::{Key, Pasetos};
 use super::{ArmInfo, Reason, SchemeOptions};
 use crate::error::ServeError;
@@ -29,13 +29,23 @@ pub const INFO: ArmInfo = ArmInfo {
 /// A key of 256 bits.
 pub struct LocalKey(SymmetricKey<V4>);
 
+impl LocalKey {
+    /// The key of these bytes and its name, whether or not it is a good one: those of the public
+    /// vectors are not.
+    ///
+    /// # Errors
+    /// [`ServeError::NoKey`] where the library takes none.
+    pub fn prepare(bytes: &[u8; SECRET_BYTES]) -> Result<(KeyId, Self), ServeError> {
+        let key = SymmetricKey::from(bytes).map_err(|_| ServeError::NoKey(INFO.arm))?;
+        Ok((KeyId::of(INFO.arm, bytes), Self(key)))
+    }
+}
+
 impl Key for LocalKey {
     const HEADER: &'static str = LocalToken::HEADER;
 
     fn read(key: &[u8]) -> Result<(KeyId, Self), ServeError> {
-        let bytes = secret_256(INFO.arm, key)?;
-        let key = SymmetricKey::from(&bytes).map_err(|_| ServeError::NoKey(INFO.arm))?;
-        Ok((KeyId::of(&bytes), Self(key)))
+        Self::prepare(&secret_256(INFO.arm, key)?)
     }
 
     fn make(&self, claims: &[u8], footer: &[u8]) -> Option<String> {

@@ -53,7 +53,7 @@ impl Key for PublicKey {
         // What PASETO calls a secret key is the seed with the public key after it.
         let secret = AsymmetricSecretKey::from(&[seed.as_ref(), public].concat());
         let secret = secret.map_err(|_| unusable())?;
-        let id = KeyId::of(public);
+        let id = KeyId::of(INFO.arm, public);
         let public = AsymmetricPublicKey::from(public).map_err(|_| unusable())?;
         Ok((id, Self { secret, public }))
     }

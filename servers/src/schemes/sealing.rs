@@ -26,7 +26,7 @@ impl Seal {
     pub(super) fn prepare(arm: &'static str, key: &[u8]) -> Result<Self, ServeError> {
         let bytes = secret_256(arm, key)?;
         let unbound = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| ServeError::NoKey(arm))?;
-        Ok(Self { id: KeyId::of(&bytes), key: LessSafeKey::new(unbound) })
+        Ok(Self { id: KeyId::of(arm, &bytes), key: LessSafeKey::new(unbound) })
     }
 
     /// Encrypts in place; the tag comes back.

@@ -2,19 +2,20 @@
 //!
 //! An id that is not one in form is refused before the store is asked. Login always makes a new id
 //! and ends the session of a valid presented cookie, so that a planted id is worth nothing. Every
-//! refusal looks the same and none sets a cookie: an unknown, an ended and an expired id are not
-//! told apart. The cookie has no `Max-Age`: the server decides when a session is over.
+//! refusal of a cookie looks the same and removes it: an unknown, an ended, an expired and a
+//! malformed id are not told apart. The cookie has no `Max-Age`: the server decides when a session
+//! is over.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use super::carrier::{Carrier, InCookie};
 use super::{
-    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revocation, Revoked,
-    Scheme, SchemeOptions,
+    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revoked, Scheme,
+    SchemeOptions,
 };
 use crate::cart::Cart;
 use crate::clock::{Clock, Timestamp};
@@ -24,7 +25,7 @@ use crate::stores::bounded::Bounded;
 use crate::stores::memory::MemoryStore;
 use crate::stores::mutex::MutexStore;
 use crate::stores::postgres::PostgresStore;
-use crate::stores::redis::RedisStore;
+use crate::stores::redis::{RedisStore, Space};
 use crate::stores::sqlite::SqliteStore;
 use crate::stores::tower::TowerStore;
 use crate::stores::{Session, SessionData, SessionId, SessionStore, Upkeep};
@@ -148,9 +149,9 @@ pub async fn open_sqlite(
 pub async fn open_redis(
     options: &SchemeOptions,
 ) -> Result<Sessions<Bounded<RedisStore>>, ServeError> {
-    let store =
-        RedisStore::open(options.store_url.as_deref(), options.idle, options.patience).await?;
-    Ok(Sessions::new(Bounded::new(store, options.patience), options))
+    let (url, patience) = (options.store_url.as_deref(), options.patience);
+    let store = RedisStore::open(Space::Sessions, url, options.idle, patience).await?;
+    Ok(Sessions::new(Bounded::new(store, patience), options))
 }
 
 /// Opens `session@postgres`, at the URL or in a PostgreSQL of its own.
@@ -211,9 +212,14 @@ impl<St: SessionStore, C: Carrier> Sessions<St, C> {
 
 impl<St: SessionStore, C: Carrier> Scheme for Sessions<St, C> {
     const CHALLENGE: Challenge = C::CHALLENGE;
+    const IN_COOKIE: bool = C::IN_COOKIE;
 
     fn credential(&self) -> Credential {
         self.carrier.credential()
+    }
+
+    fn removal(&self) -> Option<HeaderValue> {
+        self.carrier.removal()
     }
 
     fn notes(&self) -> Vec<String> {
@@ -262,17 +268,15 @@ impl<St: SessionStore, C: Carrier> Scheme for Sessions<St, C> {
         Ok(CartAnswer { cart, reissued: None })
     }
 
-    async fn logout(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+    async fn logout(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         let (id, ..) = self.find(headers).await?;
-        let revoked = Revoked::Counted(self.store.delete(id).await?.into());
-        Ok(Revocation { revoked, cookie: self.carrier.removal()? })
+        Ok(Revoked::Counted(self.store.delete(id).await?.into()))
     }
 
-    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revocation, Rejection> {
+    async fn logout_all(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         let (_, session, _) = self.find(headers).await?;
         let revoked = self.store.delete_all_of_user(session.data.user.id).await?;
-        let revoked = Revoked::Counted(revoked);
-        Ok(Revocation { revoked, cookie: self.carrier.removal()? })
+        Ok(Revoked::Counted(revoked))
     }
 
     fn upkeep(&self) -> Option<Arc<dyn Upkeep>> {

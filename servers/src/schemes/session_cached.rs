@@ -9,7 +9,7 @@ use super::{ArmInfo, SchemeOptions};
 use crate::error::ServeError;
 use crate::stores::bounded::Bounded;
 use crate::stores::cached::Cached;
-use crate::stores::redis::RedisStore;
+use crate::stores::redis::{RedisStore, Space};
 
 /// The arm `session-cached@redis`.
 pub const REDIS: ArmInfo = ArmInfo {
@@ -34,9 +34,8 @@ pub const REDIS: ArmInfo = ArmInfo {
 pub async fn open_redis(
     options: &SchemeOptions,
 ) -> Result<Sessions<Cached<Bounded<RedisStore>>>, ServeError> {
-    let store =
-        RedisStore::open(options.store_url.as_deref(), options.idle, options.patience).await?;
-    let cached =
-        Cached::new(Bounded::new(store, options.patience), options.cache_ttl, options.idle);
+    let (url, patience) = (options.store_url.as_deref(), options.patience);
+    let store = RedisStore::open(Space::Cached, url, options.idle, patience).await?;
+    let cached = Cached::new(Bounded::new(store, patience), options.cache_ttl, options.idle);
     Ok(Sessions::new(cached, options))
 }

@@ -2,12 +2,17 @@
 //!
 //! It exists because `axum::serve` sets no header timeout and no TCP_NODELAY, sleeps a second when
 //! descriptors run out, and polls a shared signal with every request. Here each connection has a
-//! stop signal of its own, so that connections share nothing but the app. Only what happens once a
-//! connection may be counted in this file, never what happens once a request.
+//! stop signal of its own, so that connections share nothing but the app. Only what happens once
+//! per connection may be counted in this file, never what happens once per request.
+//!
+//! What strangers can make the server hold is bounded: connections by [`Limits::connections`], a
+//! head that never ends by [`HEAD_BYTES_MAX`] and a timeout, an answer that is never read by
+//! [`Limits::write_stall`]. Half-sent heads hold at most 16 KiB per connection: 1.6 GB where all
+//! 100,000 connections of the default limit send one.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,26 +24,54 @@ use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt::set_tcp_user_timeout;
+use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use super::strict;
 use crate::app::App;
 
-/// Most bytes of a request head; more is a 431. Above hyper's limit for a URI, which is a 414.
-const HEAD_BYTES_MAX: usize = 128 * 1024;
+/// Most bytes of a request head, from its first byte to the empty line at its end; one more is a
+/// 431. The longest token with a full cart has 12 kB.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// Most connections unless told otherwise, where the limit of open files allows as many.
+const CONNECTIONS_MAX: usize = 100_000;
+/// Descriptors for everything that is not a public connection: listeners, stores, the admin's
+/// connections.
+const OTHER_DESCRIPTORS: u64 = 64;
+/// The answer to a connection beyond the limit.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n\
+    Content-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: 23\r\n\r\n\
+    {\"error\":\"unavailable\"}";
 
 /// Limits of a listener.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) header_read_timeout: Duration,
+    /// How long a client may take no byte of an answer that waits for it.
+    pub(super) write_stall: Duration,
+    /// Connections that may be open.
+    pub(super) connections: usize,
     pub(super) drain: Duration,
 }
 
-/// What a listener counts, once a connection.
+/// Most connections that the limit of open files leaves room for.
+pub(super) fn connections_allowed() -> usize {
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX)
+}
+
+/// Connections that may be open unless told otherwise.
+pub(super) fn connections_default() -> usize {
+    connections_allowed().clamp(1, CONNECTIONS_MAX)
+}
+
+/// What a listener counts, once per connection.
 #[derive(Debug, Default)]
 pub(super) struct Gauges {
     /// Connections that are open.
@@ -58,8 +91,9 @@ pub(super) async fn run(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
+        .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(HEAD_BYTES_MAX);
-    let mut connections = JoinSet::new();
+    let mut connections: JoinSet<()> = JoinSet::new();
     let mut stops: HashMap<Id, oneshot::Sender<()>> = HashMap::new();
     loop {
         tokio::select! {
@@ -70,6 +104,17 @@ pub(super) async fn run(
             }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
+                    // One that has ended is no longer open, whether or not it was joined above.
+                    while connections.len() >= limits.connections
+                        && let Some(ended) = connections.try_join_next_with_id()
+                    {
+                        stops.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
+                    }
+                    if connections.len() >= limits.connections {
+                        turn_away(stream);
+                        continue;
+                    }
+                    bound(&stream, limits.write_stall);
                     let (stop, stopping) = oneshot::channel();
                     let connection = connection(stream, app.clone(), http.clone(), stopping);
                     stops.insert(connections.spawn(connection).id(), stop);
@@ -103,6 +148,26 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
+/// Tells a client that there is no room, as far as that takes no waiting.
+fn turn_away(stream: TcpStream) {
+    let Ok(mut stream) = stream.into_std() else { return };
+    // Whoever cannot be told is closed all the same. What has come already is read, because a
+    // close with unread bytes is a reset, which can overtake the answer.
+    let _ = stream.write(FULL);
+    let _ = stream.read(&mut [0; 4096]);
+}
+
+/// Sets what the kernel does for a connection, so that no request pays for it: if the socket
+/// cannot be told, its connection is gone and serving it will find out.
+fn bound(stream: &TcpStream, write_stall: Duration) {
+    // A small answer must not wait for the acknowledgement of the one before.
+    drop(stream.set_nodelay(true));
+    // A client that takes no byte for so long is cut off; each byte that it takes begins the time
+    // anew (tcp(7), TCP_USER_TIMEOUT).
+    let millis = u32::try_from(write_stall.as_millis()).unwrap_or(u32::MAX);
+    let _ = set_tcp_user_timeout(stream, millis);
+}
+
 /// Serves one connection until it ends, or until it is idle after `stopping`'s sender is dropped.
 async fn connection(
     stream: TcpStream,
@@ -110,12 +175,14 @@ async fn connection(
     http: http1::Builder,
     stopping: oneshot::Receiver<()>,
 ) {
-    // A small answer must not wait for the acknowledgement of the one before. If the socket cannot
-    // be told, its connection is gone and serving it will find out.
-    drop(stream.set_nodelay(true));
     let service = service_fn(move |request: Request<Incoming>| {
         let app = app.clone();
-        async move { Ok::<_, Infallible>(app.call(request.map(without_box)).await) }
+        async move {
+            Ok::<_, Infallible>(match strict::refusal(&request) {
+                None => app.call(request.map(without_box)).await,
+                Some(refusal) => refusal,
+            })
+        }
     });
     let mut serving = pin!(http.serve_connection(TokioIo::new(stream), service));
     // How a connection ends, by an error or not, is the client's affair: there is no one to tell.

@@ -25,13 +25,16 @@ use crate::error::ServeError;
 use crate::schemes::{CookieSecurity, SchemeOptions};
 use crate::stores::Upkeep;
 use crate::stores::patience::Patience;
-use crate::users::PasswordHash;
+use crate::users::{LOGIN_WAIT_MAX, LOGINS_WAITING_MAX, PasswordHash};
 
 mod accept;
 mod admin;
 mod shared;
+mod strict;
 
+pub use accept::HEAD_BYTES_MAX;
 pub use shared::{Shared, share};
+pub use strict::TARGET_BYTES_MAX;
 
 /// What a user puts into the cart: 57 bytes and the user's number, so that each has their own. An
 /// item may have 64.
@@ -39,6 +42,8 @@ const ITEM: &str = "a book with a title of so many words that it is long, no {n}
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
+/// Connections of the admin listener, which one program asks one question at a time.
+const ADMIN_CONNECTIONS_MAX: usize = 16;
 
 /// How a server is to be. Every field has a value: flags are lowered before.
 #[derive(Clone, Debug)]
@@ -71,6 +76,10 @@ pub struct ServeOptions {
     pub sweep_every: Duration,
     /// How long a client may take for a request head, and stay idle between two requests.
     pub header_read_timeout: Duration,
+    /// How long a client may take no byte of an answer that waits for it, at least 1 ms.
+    pub write_stall: Duration,
+    /// Public connections that may be open; one more is answered with a 503 and closed.
+    pub max_connections: usize,
     /// How long open requests may take after the stop before they are cut off.
     pub drain: Duration,
     /// Threads of the runtime, for the ready line.
@@ -78,7 +87,8 @@ pub struct ServeOptions {
 }
 
 impl ServeOptions {
-    /// The defaults for this arm.
+    /// The defaults for this arm: of connections as many as the limit of open files allows, and
+    /// 100,000 at most.
     #[must_use]
     pub fn new(arm: impl Into<String>) -> Self {
         let scheme = SchemeOptions::default();
@@ -97,6 +107,8 @@ impl ServeOptions {
             cache_ttl: scheme.cache_ttl,
             sweep_every: Duration::from_secs(10),
             header_read_timeout: Duration::from_secs(30),
+            write_stall: Duration::from_secs(30),
+            max_connections: accept::connections_default(),
             drain: Duration::from_secs(5),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         }
@@ -120,6 +132,17 @@ impl ServeOptions {
         }
         if self.sweep_every.is_zero() {
             return refuse("sweep_every", "more than nothing", self.sweep_every);
+        }
+        // To the kernel, 0 means no limit.
+        if self.write_stall.as_millis() == 0 {
+            return refuse("write_stall", "at least 1 ms", self.write_stall);
+        }
+        if !(1..=accept::connections_allowed()).contains(&self.max_connections) {
+            return Err(ServeError::Option {
+                option: "max_connections",
+                expected: "at least 1, and at most 64 fewer than the limit of open files",
+                found: self.max_connections.to_string(),
+            });
         }
         Ok(SchemeOptions {
             ttl: self.ttl,
@@ -168,8 +191,13 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let arm = app::open(&options.arm, &options.scheme()?, options.password_hash).await?;
     let line = ready_line(&options, &arm, address(&public)?, address(&admin)?);
-    let limits =
-        accept::Limits { header_read_timeout: options.header_read_timeout, drain: options.drain };
+    let limits = accept::Limits {
+        header_read_timeout: options.header_read_timeout,
+        write_stall: options.write_stall,
+        connections: options.max_connections,
+        drain: options.drain,
+    };
+    let admin_limits = accept::Limits { connections: ADMIN_CONNECTIONS_MAX, ..limits };
     let gauges = Arc::new(accept::Gauges::default());
     let inside = admin::Inside {
         started: Instant::now(),
@@ -181,7 +209,7 @@ pub async fn serve(
     let (stopping, stopped) = watch::channel(());
     let public = tokio::spawn(accept::run(public, arm.app, limits, gauges, stopped.clone()));
     let own = Arc::default();
-    let admin = tokio::spawn(accept::run(admin, admin::app(inside), limits, own, stopped));
+    let admin = tokio::spawn(accept::run(admin, admin::app(inside), admin_limits, own, stopped));
     let sweeper = arm.upkeep.map(|store| tokio::spawn(sweep(store, options.sweep_every)));
     ready(&line);
     stop.await;
@@ -225,8 +253,13 @@ fn ready_line(
         PasswordHash::Derived => {
             "Passwords are checked against a digest, which is no way to store real ones.".into()
         }
-        PasswordHash::Argon2id => "Every login costs one argon2id evaluation.".into(),
+        PasswordHash::Argon2id => format!(
+            "Every login costs one argon2id evaluation; {LOGINS_WAITING_MAX} may wait for theirs, \
+             {} s at most, and others are answered with 503.",
+            LOGIN_WAIT_MAX.as_secs()
+        ),
     });
+    notes.push("How often somebody may try to log in is not limited.".into());
     ReadyLine {
         authbench: CONTRACT_VERSION,
         arm: options.arm.clone(),

@@ -1,29 +1,29 @@
 //! What several servers of one arm share: the key that credentials are made with, and a store.
 //!
 //! A service is more than one process, and each is replaced now and then. Whether that logs anybody
-//! out depends on what outlives a process: a key in a file, a store with a server or a file of its
+//! out depends on what outlives a process: a key, a store with a server or a file of its
 //! own. Both are made here by opening the arm once, as a server would, and keeping it open. A store
 //! in a server's memory cannot be shared, and nothing here pretends that it can.
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use crate::app::{self, OpenArm};
-use crate::contract::StoreProcess;
-use crate::error::ServeError;
+use crate::contract::{Secrets, StoreProcess};
+use crate::error::{ServeError, StoreError};
 use crate::schemes::{SchemeOptions, arms};
 use crate::stores;
+use crate::stores::folder::Folder;
 use crate::users::PasswordHash;
 
 /// What the servers of an arm share. A store's server that was started for it ends when this is
-/// dropped.
+/// dropped, and a file goes.
 pub struct Shared {
-    /// The key of a token scheme, as `--key-file` takes it; `None` where the arm has none.
-    pub key: Option<Vec<u8>>,
-    /// Where the store is; `None` where each server has its own.
-    pub store_url: Option<String>,
+    /// The key of a token scheme and where the store is, as far as the arm has them.
+    pub secrets: Secrets,
     /// While it is open, its store's server lives.
     arm: OpenArm,
+    /// Goes after the arm has been closed.
+    _folder: Option<Folder>,
 }
 
 impl Shared {
@@ -34,19 +34,28 @@ impl Shared {
     }
 }
 
-/// Makes what the servers of this arm share; a store without a server is a file in `folder`.
+/// Makes what the servers of this arm share; a store without a server is a file in a temporary
+/// folder.
 ///
 /// # Errors
 /// Where the arm is unknown, or its store cannot be opened.
-pub async fn share(arm: &str, folder: &Path) -> Result<Shared, ServeError> {
+pub async fn share(arm: &str) -> Result<Shared, ServeError> {
     let place = arms()
         .iter()
         .find(|info| info.arm == arm)
         .and_then(|info| info.store)
-        .and_then(stores::place);
-    let file = place.filter(|place| place.program.is_none()).map(|place| {
-        let path = folder.join(place.store);
-        place.url.replace("PATH", &path.display().to_string())
+        .and_then(stores::place)
+        .filter(|place| place.program.is_none());
+    let refused = |store, error: std::io::Error| StoreError {
+        store,
+        operation: "be given a temporary folder",
+        found: error.to_string(),
+    };
+    let folder = place
+        .map(|place| Folder::make().map_err(|error| refused(place.store, error)))
+        .transpose()?;
+    let file = place.zip(folder.as_ref()).map(|(place, folder)| {
+        place.url.replace("PATH", &folder.home().join(place.store).display().to_string())
     });
     let made_key = Arc::new(OnceLock::new());
     let options = SchemeOptions {
@@ -55,6 +64,7 @@ pub async fn share(arm: &str, folder: &Path) -> Result<Shared, ServeError> {
         ..SchemeOptions::default()
     };
     let arm = app::open(arm, &options, PasswordHash::default()).await?;
-    let store_url = file.or_else(|| arm.store.as_ref().map(|store| store.url.clone()));
-    Ok(Shared { key: made_key.get().cloned(), store_url, arm })
+    let store_url = file.or_else(|| Some(arm.store.as_ref()?.url.secret().to_owned()));
+    let secrets = Secrets { key: made_key.get().cloned(), store_url };
+    Ok(Shared { secrets, arm, _folder: folder })
 }

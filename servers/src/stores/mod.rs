@@ -35,6 +35,7 @@ use crate::users::{User, UserId};
 pub mod bounded;
 pub mod cached;
 pub mod denylist;
+pub mod folder;
 pub mod memory;
 pub mod mutex;
 pub mod own;

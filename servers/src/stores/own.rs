@@ -4,22 +4,28 @@
 //! machine's binaries, in a temporary folder, on a free port of the loopback address, behind a
 //! password made for the run. It must never outlive who started it, however that ends, so it is
 //! the child of a small shell that waits for the end of a pipe: the pipe ends with us, even where
-//! we are killed. No thread has to stay for it, as one would for a parent-death signal.
+//! we are killed. The shell may be killed too, and then the kernel ends the store, which `setpriv`
+//! (util-linux) asks it to. Where that program is missing, a store whose keeper was killed ends
+//! with us, and lives on only where both were killed.
 //!
-//! It runs on the cores of the server that uses it, whose cost it is part of.
+//! It runs on the cores of the server that uses it, whose cost it is part of. No password of it may
+//! be in a command line or an environment, and nothing is read or written by name in a folder that
+//! belongs to the store's user ([`super::folder`]).
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead as _, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, geteuid, kill_process_group, waitid};
 
+use super::folder::{Folder, Owner};
+use crate::contract::STORE_URL_VARIABLE;
 use crate::error::{ServeError, StoreError};
 
 /// How long a store's server may take until it answers: 20 s, most of it on a machine that is busy.
@@ -27,16 +33,24 @@ pub const READY_TIME_MAX: Duration = Duration::from_secs(20);
 /// How long it may take to stop before it is killed.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Starts what follows, says its process id, and ends it when standard input ends, with the folder.
+/// How much of what a store said of itself is read for a message, in bytes.
+const LOG_READ_MAX: u64 = 16 << 10;
+
+/// Starts what follows, says its process id, and ends it when standard input ends, with its folder.
+/// The kernel ends it when this shell is killed, unless that was before it was asked to: then the
+/// parent of the new process is another one already, and it does not begin.
 const KEEPER: &str = r#"
 folder=$1 signal=$2; shift 2
-"$@" </dev/null >"$folder/log" 2>&1 & child=$!
+if setpriv --pdeathsig "$signal" true; then
+    set -- setpriv --pdeathsig "$signal" /bin/sh -c '[ "$PPID" = "$0" ] && exec "$@"' "$$" "$@"
+fi 2>/dev/null
+"$@" </dev/null >&2 & child=$!
 echo "$child"
 exec >/dev/null
 cat >/dev/null
 kill -CONT "$child"; kill -s "$signal" "$child"
 wait "$child"
-rm -rf "$folder""#;
+rm -rf "$folder/home"; rm -rf "$folder""#;
 
 /// A program that a store needs, and where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,62 +94,58 @@ fn is_program(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// A user that a program runs as which refuses to be started by root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Unprivileged {
-    uid: u32,
-    gid: u32,
-}
-
-impl Unprivileged {
-    /// The first of these users that there is, where we are root; else nobody: we are no root.
-    fn find(names: &[&str]) -> Option<Self> {
-        if !fs::metadata("/proc/self")
-            .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
-        {
-            return None;
-        }
-        let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        names.iter().find_map(|name| {
-            let line = users.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-            let mut fields = line.split(':').skip(1);
-            Some(Self { uid: fields.next()?.parse().ok()?, gid: fields.next()?.parse().ok()? })
-        })
+/// The first of these users that there is, where we are root: some programs refuse to be started by
+/// root. `None` where we are not, and so nobody but ourselves.
+fn unprivileged(names: &[&str]) -> Option<Owner> {
+    if !geteuid().is_root() {
+        return None;
     }
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    names.iter().find_map(|name| {
+        let line = users.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        let mut fields = line.split(':').skip(1);
+        Some(Owner { uid: fields.next()?.parse().ok()?, gid: fields.next()?.parse().ok()? })
+    })
 }
 
 /// A temporary folder for a store's server, and who it runs as.
 #[derive(Debug)]
 pub struct Home {
     store: &'static str,
-    folder: TempDir,
-    user: Option<Unprivileged>,
+    folder: Folder,
+    path: PathBuf,
+    user: Option<Owner>,
 }
 
 impl Home {
-    /// A folder of its own, only for this user; where we are root and `users` names some, for the
-    /// first of them that there is.
+    /// A folder with these files in it, each a name and a text, that only the store's user may
+    /// read. That is ourselves; where we are root and `users` names some, the first of them that
+    /// there is.
     ///
     /// # Errors
     /// Where it cannot be made.
-    pub fn make(store: &'static str, users: &[&str]) -> Result<Self, StoreError> {
-        let refused = |error: io::Error| StoreError {
+    pub fn make(
+        store: &'static str,
+        users: &[&str],
+        secrets: &[(&str, &str)],
+    ) -> Result<Self, StoreError> {
+        let make = || {
+            let (folder, user) = (Folder::make()?, unprivileged(users));
+            secrets.iter().try_for_each(|(name, text)| folder.write_secret(name, text, user))?;
+            user.map_or(Ok(()), |user| folder.hand_over(user))?;
+            Ok(Self { store, path: folder.home(), folder, user })
+        };
+        make().map_err(|error: io::Error| StoreError {
             store,
             operation: "be given a temporary folder",
             found: error.to_string(),
-        };
-        let folder = tempfile::Builder::new().prefix("authbench-").tempdir().map_err(refused)?;
-        let user = Unprivileged::find(users);
-        if let Some(user) = user {
-            chown(folder.path(), Some(user.uid), Some(user.gid)).map_err(refused)?;
-        }
-        Ok(Self { store, folder, user })
+        })
     }
 
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        &self.path
     }
 
     /// Runs a program to its end, as the user of this home.
@@ -145,9 +155,8 @@ impl Home {
     pub fn run(&self, program: &Path, arguments: &[&str]) -> Result<(), StoreError> {
         let refused =
             |found: String| StoreError { store: self.store, operation: "be set up", found };
-        let mut command = Command::new(program);
-        command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
-        self.as_user(&mut command);
+        let mut command = self.command(program);
+        command.args(arguments).stdin(Stdio::null());
         let done = command.output().map_err(|e| refused(format!("{}: {e}", program.display())))?;
         if done.status.success() {
             return Ok(());
@@ -159,10 +168,13 @@ impl Home {
         )))
     }
 
-    fn as_user(&self, command: &mut Command) {
-        if let Some(user) = self.user {
-            command.uid(user.uid).gid(user.gid);
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.path()).env_remove(STORE_URL_VARIABLE);
+        if let Some(Owner { uid, gid }) = self.user {
+            command.uid(uid).gid(gid);
         }
+        command
     }
 }
 
@@ -189,13 +201,13 @@ impl OwnServer {
     ) -> Result<Self, StoreError> {
         let store = home.store;
         let refused = |found: String| StoreError { store, operation: "be started", found };
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", KEEPER, "keeper"]).arg(home.path()).arg(signal);
-        command.arg(program).args(arguments).current_dir(home.path());
+        let log = home.folder.log().map_err(|error| refused(error.to_string()))?;
+        let mut command = home.command(Path::new("/bin/sh"));
+        command.args(["-c", KEEPER, "keeper"]).arg(home.folder.path()).arg(signal);
+        command.arg(program).args(arguments);
         // A group of its own: Ctrl-C on a terminal is for us, and it ends when we do.
         command.process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        home.as_user(&mut command);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         let mut keeper = command.spawn().map_err(|error| refused(error.to_string()))?;
         let mut line = String::new();
         let said = keeper.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
@@ -237,7 +249,7 @@ impl OwnServer {
                 Err(error) => error.to_string(),
             };
             if Instant::now() > deadline || !self.is_running() {
-                let log = fs::read_to_string(self.folder().join("log")).unwrap_or_default();
+                let log = self.home.folder.logged(LOG_READ_MAX).unwrap_or_default();
                 let found = format!("{found}; it said: {}", tail(&log));
                 return Err(StoreError { store: self.home.store, operation: "be started", found });
             }
@@ -254,20 +266,30 @@ impl OwnServer {
     }
 }
 
+impl OwnServer {
+    /// Whether its keeper has ended; the keeper's number stays taken.
+    fn keeper_has_ended(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let keeper = Pid::from_child(&self.keeper);
+        !matches!(waitid(WaitId::Pid(keeper), options), Ok(None))
+    }
+}
+
 impl Drop for OwnServer {
     fn drop(&mut self) {
         drop(self.alive.take());
-        let deadline = Instant::now() + STOP_TIME_MAX;
-        while matches!(self.keeper.try_wait(), Ok(None)) {
-            if Instant::now() > deadline {
-                // Its shell is gone after this, and what it kept is killed with its group.
-                let group = format!("-{}", self.keeper.id());
-                drop(Command::new("kill").args(["-KILL", "--", &group]).status());
-                drop(self.keeper.wait());
-                return;
+        let wait_until = |over: &dyn Fn() -> bool| {
+            let deadline = Instant::now() + STOP_TIME_MAX;
+            while !over() && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(2));
             }
-            thread::sleep(Duration::from_millis(2));
-        }
+        };
+        wait_until(&|| self.keeper_has_ended());
+        // A keeper that was killed has not ended its store; one that hangs never will. Its group is
+        // nobody else's as long as the keeper is not waited for.
+        let _ = kill_process_group(Pid::from_child(&self.keeper), Signal::KILL);
+        wait_until(&|| !self.is_running());
+        drop(self.keeper.wait());
     }
 }
 
@@ -290,28 +312,6 @@ pub fn password() -> Result<String, ServeError> {
     Ok(format!("{:032x}", u128::from_be_bytes(bits)))
 }
 
-/// Writes a file that only the home's user may read.
-///
-/// # Errors
-/// Where it cannot be written.
-pub fn write_secret(home: &Home, name: &str, text: &str) -> Result<PathBuf, StoreError> {
-    let path = home.path().join(name);
-    let write = || {
-        let file = File::create(&path)?;
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
-        io::Write::write_all(&mut &file, text.as_bytes())?;
-        match home.user {
-            Some(user) => chown(&path, Some(user.uid), Some(user.gid)),
-            None => Ok(()),
-        }
-    };
-    write().map(|()| path.clone()).map_err(|error: io::Error| StoreError {
-        store: home.store,
-        operation: "be set up",
-        found: format!("{}: {error}", path.display()),
-    })
-}
-
 /// The last lines of a text, on one line.
 fn tail(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -326,17 +326,17 @@ mod tests {
     const SLEEP: Program = Program { name: "sleep", package: "coreutils", versions: None };
 
     fn sleeping() -> OwnServer {
-        let home = Home::make("test", &[]).unwrap();
+        let home = Home::make("test", &[], &[]).unwrap();
         OwnServer::start(home, &SLEEP.find().unwrap(), &["600"], "TERM").unwrap()
     }
 
     #[test]
     fn a_server_and_its_folder_go_with_its_owner() {
         let server = sleeping();
-        let (pid, folder) = (server.pid(), server.folder().to_path_buf());
-        assert!(server.is_running() && folder.is_dir());
+        let (pid, folder) = (server.pid(), server.home.folder.path().to_path_buf());
+        assert!(server.is_running() && server.folder().is_dir());
         drop(server);
-        assert!(!Path::new(&format!("/proc/{pid}")).exists());
+        assert!(!is_there(pid));
         assert!(!folder.exists());
     }
 
@@ -351,12 +351,88 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_ends_early_is_told_with_what_it_said() {
-        let home = Home::make("test", &[]).unwrap();
+        let home = Home::make("test", &[], &[]).unwrap();
         let sh = Program { name: "sh", package: "dash", versions: None }.find().unwrap();
         let server = OwnServer::start(home, &sh, &["-c", "echo no luck; exit 1"], "TERM").unwrap();
         let never = async || Err::<(), _>("nothing answers");
         let error = server.ready(never).await.unwrap_err().to_string();
         assert!(error.contains("nothing answers") && error.contains("no luck"), "{error}");
+    }
+
+    fn is_there(pid: u32) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    }
+
+    fn wait_until(what: &str, over: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !over() {
+            assert!(Instant::now() < deadline, "not within a minute: {what}");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn has_setpriv() -> bool {
+        let setpriv = Command::new("setpriv").args(["--pdeathsig", "TERM", "true"]).output();
+        let has = setpriv.is_ok_and(|output| output.status.success());
+        if !has {
+            drop(io::Write::write_all(&mut io::stderr(), b"skipped: `setpriv` is missing\n"));
+        }
+        has
+    }
+
+    #[test]
+    fn one_whose_keeper_is_killed_is_ended_by_the_kernel() {
+        if !has_setpriv() {
+            return;
+        }
+        let mut server = sleeping();
+        let pid = server.pid();
+        server.keeper.kill().unwrap();
+        wait_until("the store has ended", || !is_there(pid));
+        server.keeper.wait().unwrap();
+    }
+
+    #[test]
+    fn one_whose_keeper_was_killed_goes_with_its_owner() {
+        let server = sleeping();
+        let (pid, folder) = (server.pid(), server.home.folder.path().to_path_buf());
+        kill_process_group(Pid::from_child(&server.keeper), Signal::STOP).unwrap();
+        rustix::process::kill_process(Pid::from_child(&server.keeper), Signal::KILL).unwrap();
+        drop(server);
+        assert!(!is_there(pid) && !folder.exists());
+    }
+
+    /// What a store does to its folder is no trap for who reads what it said.
+    #[tokio::test]
+    async fn what_a_store_plants_at_the_name_of_a_log_is_not_read() {
+        let users = ["nobody"];
+        let plant =
+            "rm -f log ../lock; mkfifo log; ln -s /etc/passwd ../lock; echo planted; exit 1";
+        let home = Home::make("test", &users, &[("secret", "x")]).unwrap();
+        let sh = Program { name: "sh", package: "dash", versions: None }.find().unwrap();
+        let server = OwnServer::start(home, &sh, &["-c", plant], "TERM").unwrap();
+        let never = async || Err::<(), _>("nothing answers");
+        let error = server.ready(never).await.unwrap_err().to_string();
+        assert!(error.contains("planted") && !error.contains("root:"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_is_the_stores_users_only_after_its_secret_is_in_it() {
+        use std::os::unix::fs::MetadataExt as _;
+        let home = Home::make("test", &["nobody"], &[("secret", "x")]).unwrap();
+        let [outer, inner, secret] = [home.folder.path(), home.path(), &home.path().join("secret")]
+            .map(|path| fs::symlink_metadata(path).unwrap());
+        assert_eq!(outer.uid(), geteuid().as_raw(), "nobody else may put anything beside it");
+        assert_eq!(outer.mode() & 0o067, 0);
+        assert_eq!((inner.mode() & 0o777, secret.mode() & 0o777), (0o700, 0o600));
+        let user = home.user.map_or(geteuid().as_raw(), |user| user.uid);
+        assert_eq!((inner.uid(), secret.uid()), (user, user));
+        if geteuid().is_root() {
+            home.run(Path::new("/bin/cat"), &["secret"]).unwrap();
+            let plant = ["-s", "/etc/passwd", "../planted"];
+            home.run(Path::new("/bin/ln"), &plant).unwrap_err();
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,10 +27,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use tempfile::TempDir;
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+};
+use rustix::fs::OFlags;
 use tokio::sync::{mpsc, oneshot};
 
+use super::folder::Folder;
 use super::patience::Patience;
 use super::{Session, SessionData, SessionId, SessionStore, StoreError, StoreStats, is_live};
 use crate::cart::Cart;
@@ -137,7 +141,7 @@ pub struct SqliteStore {
     swept: AtomicU64,
     path: PathBuf,
     /// Removed with all that is in it, after the connections are closed.
-    temporary: Option<TempDir>,
+    temporary: Option<Folder>,
 }
 
 impl SqliteStore {
@@ -155,18 +159,16 @@ impl SqliteStore {
         let temporary = match path {
             Some(_) => None,
             None => {
-                let made = tempfile::Builder::new().prefix("authbench-").tempdir();
-                Some(made.map_err(|error| refused(format!("no temporary directory: {error}")))?)
+                let made = Folder::make();
+                Some(made.map_err(|error| refused(format!("no temporary folder: {error}")))?)
             }
         };
         let path = match (path, &temporary) {
-            (None, Some(folder)) => folder.path().join("sessions.sqlite"),
+            (None, Some(folder)) => folder.home().join("sessions.sqlite"),
             (path, _) => path.unwrap_or(Path::new("sessions.sqlite")).to_path_buf(),
         };
         let shown = |found: String| refused(format!("{}: {found}", path.display()));
-        // Whoever can read the file has every session, so nobody else may.
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-        file.map_err(|error| shown(error.to_string()))?;
+        let real = own_file(&path).map_err(|error| shown(error.to_string()))?;
 
         let readers = thread::available_parallelism().map_or(1, usize::from).min(READERS_MAX);
         let shared = Arc::new(Shared {
@@ -182,7 +184,7 @@ impl SqliteStore {
             shared,
             operations: AtomicU64::new(0),
             swept: AtomicU64::new(0),
-            path: path.clone(),
+            path: real,
             temporary,
         };
         let begun = store.begin(readers, patience);
@@ -283,8 +285,28 @@ fn could_not(operation: &'static str) -> impl Fn(String) -> StoreError {
     move |found| StoreError { store: STORE, operation, found }
 }
 
+/// Makes the file where it is not there, and gives its path with no link in it: whoever plants a
+/// link at its name would choose what is written over. Whoever can read the file has every session,
+/// so nobody else may.
+fn own_file(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| io::Error::other("names no file"))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let real = folder.unwrap_or(Path::new(".")).canonicalize()?.join(name);
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut options = OpenOptions::new();
+    let file = options.create(true).append(true).mode(0o600).custom_flags(flags).open(&real);
+    let found = match file {
+        Ok(file) if file.metadata()?.is_file() => return Ok(real),
+        Err(error) if !real.is_symlink() => return Err(error),
+        Err(_) => "a symbolic link: name what it leads to",
+        Ok(_) => "a pipe or a device: name another file",
+    };
+    Err(io::Error::other(format!("expected a file, found {found}")))
+}
+
 fn connect(path: &Path, patience: Patience) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
+    let flags = OpenFlags::default() | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(patience.answer())?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;

@@ -10,6 +10,7 @@
 
 pub mod postgres;
 pub mod redis;
+pub mod socket;
 
 use std::io::Write as _;
 use std::sync::LazyLock;
@@ -35,10 +36,13 @@ pub const START: u64 = 2_000_000_000;
 /// What is right does not depend on how busy the machine is. A test that is about the limit has one
 /// of its own.
 pub const PATIENT: Patience = Patience::new(Duration::from_secs(60));
-/// A secret key. Where an arm takes a private key, [`Arm::open`] puts one in its place.
-pub const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
-/// Another.
-pub const OTHER_KEY: &[u8] = b"fedcba9876543210fedcba9876543210";
+/// A secret key (RFC 8032, 7.1, test 1). Where an arm takes a private key, [`Arm::open`] puts one
+/// in its place.
+pub const KEY: &[u8] = b"\x9d\x61\xb1\x9d\xef\xfd\x5a\x60\xba\x84\x4a\xf4\x92\xec\x2c\xc4\
+    \x44\x49\xc5\x69\x7b\x32\x69\x19\x70\x3b\xac\x03\x1c\xae\x7f\x60";
+/// Another (test 2).
+pub const OTHER_KEY: &[u8] = b"\x4c\xcd\x08\x9b\x28\xff\x96\xda\x9d\xb6\xc3\x46\xec\x11\x4e\x0f\
+    \x5b\x8a\x31\x9f\x35\xab\xa6\x24\xda\x8c\xf6\xed\x4f\xb8\xa6\xfb";
 
 static PRIVATE_KEYS: LazyLock<[[Vec<u8>; 2]; 3]> = LazyLock::new(|| {
     let two =
@@ -134,7 +138,8 @@ impl Answer {
     pub fn expect_refused(self) -> Self {
         let answer = self.expect(401);
         assert_eq!(answer.text, r#"{"error":"unauthorized"}"#);
-        assert!(!answer.headers.contains_key(header::SET_COOKIE));
+        let cookie = answer.headers.get(header::SET_COOKIE);
+        assert!(cookie.is_none_or(|cookie| cookie.as_bytes().ends_with(b"; Max-Age=0")));
         assert!(answer.header("www-authenticate").contains(r#"realm="authbench""#));
         answer
     }
@@ -152,11 +157,13 @@ pub fn is_here(store: &str) -> bool {
     let (name, package) = (program.name, program.package);
     let required = std::env::var_os("AUTHBENCH_REQUIRE_STORES").is_some();
     assert!(!required, "{store}: no `{name}`; install {package}");
-    let _ = writeln!(
-        std::io::stderr(),
-        "skipped: the store {store}, because `{name}` is missing (package {package})"
-    );
+    skipped(&format!("the store {store}, because `{name}` is missing (package {package})"));
     false
+}
+
+/// Says past the test harness what is passed over, and why.
+pub fn skipped(what: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {what}");
 }
 
 /// Every arm that there is here, each opened anew.

@@ -80,7 +80,7 @@ const CLAIMS: &[(&str, &str, &[Edit])] = &[
     ("20a", "`sub` missing", &[Without("sub")]),
     ("20b", "`sub` empty", &[Set("sub", r#""""#)]),
     ("20c", "`sub` null, or a number", &[Set("sub", "null"), Set("sub", "0"), Set("sub", "1")]),
-    ("20d", "`sub` of 60 kB", &[Long("sub", 60_000)]),
+    ("20d", "`sub` of 8 kB", &[Long("sub", 8_000)]),
     ("20e", "`sub` with a NUL", &[Set("sub", r#""{sub}\u0000""#)]),
     ("20f", "`sub` of a user there is not", &[Set("sub", r#""999999999999""#)]),
     ("20g", "`sub` in another form", &[Set("sub", r#""0{sub}""#), Set("sub", r#"" {sub}""#)]),

@@ -20,8 +20,8 @@ use crate::record::CaseOutcome::{Accepted, Failed, Property, Refused};
 const BEHIND_MAX: Duration = Duration::from_secs(3);
 /// Pause before a credential that was let in is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
-/// How soon after its store a server has to be back: ten times what ours take, on a machine that may
-/// be busy.
+/// How soon after its store a server has to be back: ten times what ours take, because the machine
+/// may be busy.
 const BACK_WITHIN: Duration = Duration::from_secs(20);
 /// How long a session may be idle in the row about that, and how long a credential lives in the
 /// row about that: tokens count in seconds.

@@ -19,7 +19,7 @@ pub(super) fn rows() -> Vec<Row> {
         row("47b", "a head of 420 kB", Limit(&[431]), |a| {
             step(a, "", &format!("X: {}\r\n", "x".repeat(420_000)))
         }),
-        row("47c", "a path of 70 kB", Limit(&[414]), |a| {
+        row("47c", "a path of 70 kB", Limit(&[414, 431]), |a| {
             step(a, &format!("?x={}", "x".repeat(70_000)), "")
         }),
         row("47d", "a login of 2 MB", Limit(&[413]), |a| {
@@ -59,7 +59,33 @@ pub(super) fn rows() -> Vec<Row> {
             expected: Expected::Words("refused, or one answer and the end"),
             work: Work::Steps(both),
         },
+        row("47n", "no host", Limit(&[400]), |a| hosts(a, |_| String::new())),
+        row("47o", "two hosts", Limit(&[400]), |a| {
+            hosts(a, |host| format!("Host: {host}\r\nHost: attacker.example\r\n"))
+        }),
+        row("47p", "a host that is none", Limit(&[400]), |a| {
+            hosts(a, |host| format!("Host: attacker.example/{host}\r\n"))
+        }),
+        row("47q", "chunks in another coding", Limit(&[400, 501]), |a| {
+            login(a, "HTTP/1.1", |body| {
+                ("Transfer-Encoding: gzip, chunked\r\n".into(), chunked(body))
+            })
+        }),
+        row("47r", "chunks twice over", Limit(&[400, 501]), |a| {
+            login(a, "HTTP/1.1", |body| {
+                ("Transfer-Encoding: chunked, chunked\r\n".into(), chunked(body))
+            })
+        }),
     ]
+}
+
+/// The step with A's credential, and with these lines in the place of its host.
+fn hosts(attacker: &Attacker<'_>, lines: fn(&str) -> String) -> Shots {
+    let host = attacker.authority();
+    let text = String::from_utf8(step_bytes(attacker, "", ""));
+    let text = text.map_err(|_| "the credential is no text")?;
+    let own = format!("Host: {host}\r\n");
+    Ok(vec![Shot::Raw(text.replacen(&own, &lines(host), 1).into_bytes())])
 }
 
 fn chunked(body: &[u8]) -> Vec<u8> {

@@ -2,7 +2,7 @@
 //! ids, attributes of the cookie, guessing.
 
 use super::logout::log_out;
-use super::{Attacker, Expected, Finding, PASSER_BY, Row, Shot, Shots, Work, knock, steps};
+use super::{Attacker, Expected, Finding, PASSER_BY, Reply, Row, Shot, Shots, Work, knock, steps};
 use crate::attack::forge::{Form, alike};
 use crate::error::Result;
 use crate::record::CaseOutcome::{self, Accepted, Failed, Property, Refused};
@@ -85,6 +85,7 @@ pub(super) fn more_rows() -> Vec<Row> {
             })
         }),
         steps("42e", "the cookie at the logout", "removed with the same attributes", removal),
+        steps("39c", "a cookie that is refused", "removed with the same attributes", refused),
         steps("49a", "random credentials of the right form", "no hit", guesses),
     ]
 }
@@ -204,14 +205,32 @@ fn removal(attacker: &mut Attacker<'_>) -> Result<Finding> {
         return Ok(Finding::not_applicable("the credential is not in a cookie"));
     };
     let login = attacker.log_in(PASSER_BY)?;
-    let reply = match attacker.log_out(&login) {
-        None => return Ok(Finding::not_applicable("the descriptor has no logout")),
-        Some(Err(silence)) => return Ok(Finding::new(Failed, silence.to_string())),
-        Some(Ok(reply)) => reply,
+    Ok(match attacker.log_out(&login) {
+        None => Finding::not_applicable("the descriptor has no logout"),
+        Some(Err(silence)) => Finding::new(Failed, silence.to_string()),
+        Some(Ok(reply)) => removes(attacker, name, &login.reply, &reply),
+    })
+}
+
+/// What the answer to a cookie that is not valid does to it: a client that keeps it would send it
+/// again and again.
+fn refused(attacker: &mut Attacker<'_>) -> Result<Finding> {
+    let Some(name) = attacker.cookie() else {
+        return Ok(Finding::not_applicable("the credential is not in a cookie"));
     };
-    let set = set_cookie(login.reply.all("set-cookie"), name);
+    let dead = alike(&attacker.a.text(), 39, 1);
+    let fields = attacker.fields(dead.as_bytes());
+    Ok(match attacker.ask(&fields) {
+        Err(silence) => Finding::new(Failed, silence.to_string()),
+        Ok(reply) => removes(attacker, name, &attacker.a.reply, &reply),
+    })
+}
+
+/// Whether an answer removes the cookie of this name as a login set it.
+fn removes(attacker: &Attacker<'_>, name: &str, login: &Reply, reply: &Reply) -> Finding {
+    let set = set_cookie(login.all("set-cookie"), name);
     let bad = if attacker.ours() { Failed } else { Property };
-    Ok(match (set, set_cookie(reply.all("set-cookie"), name)) {
+    match (set, set_cookie(reply.all("set-cookie"), name)) {
         (_, None) => Finding::new(bad, "not removed"),
         (Some(set), Some(removed)) if set.kept_by() != removed.kept_by() => {
             Finding::new(bad, format!("removed with {}", removed.kept_by().join("; ")))
@@ -220,7 +239,7 @@ fn removal(attacker: &mut Attacker<'_>) -> Result<Finding> {
             Finding::new(bad, "set anew, and not removed")
         }
         _ => Finding::new(CaseOutcome::Allowed, "removed"),
-    })
+    }
 }
 
 fn ends_at_once(attribute: &str) -> bool {

@@ -70,7 +70,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<()> {
             let page = serde_json::json!({
                 "host": host, "findings": findings, "calibration": calibration,
             });
-            output::line(&format!("{page:#}"))?;
+            output::json(&format!("{page:#}"))?;
         }
     }
     match findings.iter().find(|finding| finding.state == State::Unfit) {

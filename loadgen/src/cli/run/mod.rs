@@ -1,11 +1,11 @@
 //! `authbench run`: one load on a URL, an arm of ours, or the server in a target file.
 
 mod client;
+mod limits;
 mod live;
 mod summary;
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::SystemTime;
@@ -14,6 +14,7 @@ use clap::{ArgGroup, Args};
 use servers::contract::{BodyFormat, Journey, Step, Target, UserPattern};
 
 use client::ClientArgs;
+use limits::LimitArgs;
 use live::Live;
 use summary::Summary;
 
@@ -21,14 +22,15 @@ use super::{Format, output, refuse_debug_build, serve, signals};
 use crate::campaign::Probe;
 use crate::engine::{self, Driver, Pacing, Phase, Progress, Watcher, interrupted};
 use crate::error::{Error, Interrupt, Result};
+use crate::files::{self, Kind, check_output, read_text};
 use crate::journey::Script;
 use crate::load::{
     Closed, Constant, LoadModel, Poisson, Spread, Stage, Stages, UserChoice, Visits,
 };
 use crate::plan::LoadPlan;
 use crate::proc::{self, Server, ServerOptions};
-use crate::record::{LoadRecord, write_atomically};
-use crate::spec::read_text;
+use crate::record::{LoadRecord, OVER_LIMIT};
+use crate::sanitise::{NAME, REMARK, fit};
 use crate::units::{Rate, Span, UnitError};
 
 /// Flags of `authbench run`.
@@ -101,7 +103,10 @@ pub(super) struct RunArgs {
     pacing: Pacing,
     #[command(flatten)]
     client: ClientArgs,
-    /// Write the response times of every second as an HdrHistogram interval log
+    #[command(flatten)]
+    limits: LimitArgs,
+    /// Write the response times of every second as an HdrHistogram interval log, to a file or a
+    /// character device such as /dev/null
     #[arg(long, value_name = "FILE")]
     hdr_log: Option<PathBuf>,
     /// How to print
@@ -167,14 +172,16 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     refuse_debug_build(args.allow_debug, "run")?;
     let plan = args.plan()?;
     let transport = args.client.transport()?;
-    args.hdr_log.as_deref().map_or(Ok(()), check_log)?;
+    let (limits, setup_within) = (args.limits.limits()?, args.limits.setup_within()?);
+    args.hdr_log.as_deref().map_or(Ok(()), check_output)?;
     proc::allow_connections(plan.connections)?;
     let interrupt = signals::listen()?;
     let placement = proc::place(&proc::usable_cores());
     let mut server = match &args.arm {
         Some(arm) => {
             serve::require_arm(arm)?;
-            let options = ServerOptions { cores: placement.server.clone(), arguments: vec![] };
+            let cores = placement.server.clone();
+            let options = ServerOptions { cores, ..ServerOptions::default() };
             Some(Server::start(arm, &options)?)
         }
         None => None,
@@ -195,6 +202,8 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     driver.pacing = args.pacing.resolved(own_core);
     driver.transport = transport;
     driver.trust = args.client.trust(&driver)?;
+    driver.limits = limits;
+    driver.setup_within = setup_within;
     let mut began = SystemTime::now();
     let load = drive(&driver, &plan, args.seed, server.as_ref(), &mut began);
     let obituary = server.as_mut().and_then(Server::obituary);
@@ -207,14 +216,14 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         let nothing = serde_json::json!({
             "target": target.name, "aborted": true, "requests": 0, "error": error.to_string(),
         });
-        output::line(&format!("{nothing:#}"))?;
+        output::json(&format!("{nothing:#}"))?;
     }
     let load = load?;
     let summary = Summary::new(&target.name, &plan, &load);
     print(&summary, args.format)?;
     let written = match &args.hdr_log {
         Some(path) => {
-            load.hdr_log(began).map_err(Error::Bug).and_then(|log| write_atomically(path, &log))
+            load.hdr_log(began).map_err(Error::Bug).and_then(|log| files::write(path, &log))
         }
         None => Ok(()),
     };
@@ -223,17 +232,6 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         Some(obituary) => Err(Error::Target(obituary)),
         None => verdict(&summary, &load, &plan, &interrupt).and(written),
     }
-}
-
-/// Finds out before a load whether its log could be written at all.
-fn check_log(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let found = match () {
-        () if path.is_dir() => ErrorKind::IsADirectory,
-        () if !folder.is_dir() => ErrorKind::NotFound,
-        () => return Ok(()),
-    };
-    Err(Error::io("--hdr-log cannot be written there", path, found.into()))
 }
 
 /// Runs the load; `began` becomes the moment at which Measure began.
@@ -306,10 +304,17 @@ fn verdict(
     if load.counts.ok == 0 {
         let errors: Vec<_> = load.counts.errors.iter().map(|(c, n)| format!("{n} {c}")).collect();
         let found = if errors.is_empty() { "no answer at all".into() } else { errors.join(", ") };
+        let over = summary.doubts.iter().filter(|doubt| doubt.code == OVER_LIMIT);
+        let over: Vec<_> = over.map(|doubt| format!("{}; {}", doubt.what, doubt.remedy)).collect();
+        let remedy = match over.as_slice() {
+            [] => format!(
+                "check that the server runs at {} and that path, journey and headers are right",
+                summary.target
+            ),
+            over => over.join("; "),
+        };
         return Err(Error::Target(format!(
-            "no request got the right answer: found {found}; check that the server runs at {} and \
-             that path, journey and headers are right",
-            summary.target
+            "no request got the right answer: found {found}; {remedy}"
         )));
     }
     // All connections were open before Measure, so whoever refuses one now has gone.
@@ -442,9 +447,12 @@ impl RunArgs {
 
 /// The server that a file describes.
 pub(super) fn target_file(path: &Path) -> Result<Target> {
-    let text = read_text(path)?;
-    toml::from_str(&text)
-        .map_err(|e| Error::Config(format!("{}: {}", path.display(), e.to_string().trim_end())))
+    let text = read_text(path, Kind::Description)?;
+    let mut target: Target = toml::from_str(&text)
+        .map_err(|e| Error::Config(format!("{}: {}", path.display(), e.to_string().trim_end())))?;
+    // The name is shown and never sent; everything else goes to the server as it is.
+    target.name = fit(&target.name, NAME);
+    Ok(target)
 }
 
 /// A target that needs no login: one path, of which the status alone is checked.
@@ -466,7 +474,7 @@ pub(super) fn url_target(url: &str) -> Result<Target> {
         credential: None,
     };
     Ok(Target {
-        name: url.into(),
+        name: fit(url, REMARK),
         base_url: format!("{}://{authority}", uri.scheme_str().ok_or_else(refuse)?),
         users: UserPattern::default(),
         login: None,
@@ -483,11 +491,11 @@ pub(super) fn url_target(url: &str) -> Result<Target> {
 
 fn print(summary: &Summary, format: Format) -> Result<()> {
     match format {
-        Format::Text => output::raw(&summary.text()),
+        Format::Text => output::page(&summary.text()),
         Format::Json => {
             let text = serde_json::to_string_pretty(summary)
                 .map_err(|e| Error::Bug(format!("the figures cannot be written: {e}")))?;
-            output::line(&text)
+            output::json(&text)
         }
     }
 }

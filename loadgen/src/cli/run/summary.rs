@@ -9,7 +9,11 @@ use crate::record::{
     Counts, Doubt, Histogram, LoadRecord, SAMPLES_BEYOND, StepRecord, VisitCounts,
 };
 use crate::report::figure;
+use crate::sanitise::{Page, fit, padded};
 use crate::units::grouped;
+
+/// Columns for the name of a step before its figures.
+const STEP_NAME: usize = 10;
 
 /// What `--format json` prints; the names are part of the output contract.
 #[derive(Debug, Serialize)]
@@ -230,12 +234,9 @@ impl Summary {
     }
 
     /// The summary for people. An invalid one says so before any figure.
-    pub(super) fn text(&self) -> String {
-        let mut out = String::new();
-        let mut line = |text: String| {
-            out.push_str(&text);
-            out.push('\n');
-        };
+    pub(super) fn text(&self) -> Page {
+        let mut page = Page::default();
+        let mut line = |text: String| page.line(&text);
         for doubt in self.doubts.iter().filter(|doubt| doubt.invalidates) {
             line(format!("INVALID: {}; {}", doubt.what, doubt.remedy));
         }
@@ -290,8 +291,8 @@ impl Summary {
         }
         // A journey of one step has said it all.
         for step in self.steps.iter().filter(|_| self.steps.len() > 1) {
-            let name: String = step.name.chars().take(10).collect();
-            line(format!("  {name:<10} {}", step.response_us.cells()));
+            let name = padded(&fit(&step.name, STEP_NAME), STEP_NAME);
+            line(format!("  {name} {}", step.response_us.cells()));
         }
         let lag = &self.schedule_lag_us;
         line(format!(
@@ -319,6 +320,6 @@ impl Summary {
         for doubt in self.doubts.iter().filter(|doubt| !doubt.invalidates) {
             line(format!("  doubt        {}; {}", doubt.what, doubt.remedy));
         }
-        out
+        page
     }
 }

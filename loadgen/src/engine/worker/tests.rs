@@ -94,6 +94,7 @@ fn run(plan: &LoadPlan, mut server: impl FnMut(&Seen) -> Reply) -> Run {
         part,
         connections: plan.connections,
         timeout_ns: plan.timeout_ns,
+        ready_by_ns: u64::MAX,
         interrupt: &interrupt,
         stop: &AtomicBool::new(false),
     };
@@ -264,6 +265,7 @@ fn the_same_seed_asks_the_same() {
             part: Part { worker: 0, workers: 1 },
             connections: 8,
             timeout_ns: S,
+            ready_by_ns: u64::MAX,
             interrupt: &interrupt,
             stop: &AtomicBool::new(false),
         };
@@ -286,6 +288,7 @@ fn a_refused_login_ends_setup_and_names_the_user() {
             part: Part { worker: 0, workers: 1 },
             connections: 3,
             timeout_ns: S,
+            ready_by_ns: u64::MAX,
             interrupt: &interrupt,
             stop: &AtomicBool::new(false),
         };
@@ -334,7 +337,15 @@ fn a_login_that_needs_a_token_is_two_requests_on_one_connection() {
         let (script, interrupt) = (&script, &interrupt);
         static NEVER: AtomicBool = AtomicBool::new(false);
         let stop = &NEVER;
-        let setup = Setup { script, part, connections: 2, timeout_ns: S, interrupt, stop };
+        let setup = Setup {
+            script,
+            part,
+            connections: 2,
+            timeout_ns: S,
+            ready_by_ns: u64::MAX,
+            interrupt,
+            stop,
+        };
         Worker { transport: Mock::new(server), setup, credentials: Credentials::default() }
     };
     let mut logins = worker(answers);
@@ -402,6 +413,7 @@ fn users_prepare_one_request_after_the_other_with_the_credential_of_the_answer_b
             part: Part { worker: 0, workers: 1 },
             connections: 2,
             timeout_ns: S,
+            ready_by_ns: u64::MAX,
             interrupt: &interrupt,
             stop: &AtomicBool::new(false),
         };
@@ -458,6 +470,7 @@ fn an_interrupt_ends_the_load_and_what_was_measured_counts() {
         part: Part { worker: 0, workers: 1 },
         connections: 1,
         timeout_ns: S,
+        ready_by_ns: u64::MAX,
         interrupt: &interrupt,
         stop: &AtomicBool::new(false),
     };
@@ -482,6 +495,7 @@ fn seen_by_server(plan: &LoadPlan, workers: u32) -> Vec<(u64, u64)> {
             part,
             connections: part.of(plan.connections),
             timeout_ns: S,
+            ready_by_ns: u64::MAX,
             interrupt: &interrupt,
             stop: &AtomicBool::new(false),
         };
@@ -518,6 +532,7 @@ fn visitors_log_in_ask_log_out_and_leave() {
         part: Part { worker: 0, workers: 1 },
         connections: 8,
         timeout_ns: S,
+        ready_by_ns: u64::MAX,
         interrupt: &interrupt,
         stop: &AtomicBool::new(false),
     };
@@ -565,6 +580,7 @@ fn a_load_that_is_stopped_counts_what_was_measured_until_then() {
         part: Part { worker: 0, workers: 1 },
         connections: 1,
         timeout_ns: S,
+        ready_by_ns: u64::MAX,
         interrupt: &interrupt,
         stop: &stop,
     };
@@ -586,6 +602,7 @@ fn every_second_is_reported_to_whoever_wants_it() {
         part: Part { worker: 0, workers: 1 },
         connections: 4,
         timeout_ns: S,
+        ready_by_ns: u64::MAX,
         interrupt: &interrupt,
         stop: &AtomicBool::new(false),
     };

@@ -9,6 +9,7 @@ use super::{Change, Changes, Judgement, Outcome, Side, at};
 use crate::experiment::{Better, metric};
 use crate::report::figure::{figure, signed, signed_range};
 use crate::report::words::{self, swept};
+use crate::sanitise::Page;
 use crate::stats::{Estimate, Verdict};
 use crate::units::grouped;
 
@@ -20,46 +21,42 @@ are corrected for the number of comparisons in each family (Holm); intervals and
 
 impl Changes {
     /// The tables.
-    pub fn text(&self, judgements: &[Judgement]) -> String {
-        let mut out = String::new();
-        let mut line = |text: &str| {
-            out.push_str(text.trim_end());
-            out.push('\n');
-        };
+    pub fn text(&self, judgements: &[Judgement]) -> Page {
+        let mut page = Page::default();
         for (letter, side) in [("A", &self.a), ("B", &self.b)] {
-            line(&format!("{letter}  {}", describe(side)));
+            page.line(&format!("{letter}  {}", describe(side)));
         }
         for difference in &self.differences {
             let (what, a, b) = (difference.what, &difference.a, &difference.b);
-            line(&format!("differs: {what}: {a} in A, {b} in B"));
+            page.line(&format!("differs: {what}: {a} in A, {b} in B"));
         }
         for (letter, side, other) in [("A", &self.a, &self.b), ("B", &self.b, &self.a)] {
             // What is doubtful in both alike makes neither the other's better.
             let own = side.doubts.iter().filter(|doubt| !other.doubts.contains(doubt));
-            own.for_each(|doubt| line(&format!("doubt in {letter}: {doubt}")));
+            own.for_each(|doubt| page.line(&format!("doubt in {letter}: {doubt}")));
             if !side.usable {
-                line(&format!("{letter} has no figure that may be used: nothing is compared"));
+                page.line(&format!("{letter} has no figure that may be used: nothing is compared"));
             }
         }
         for (letter, only) in [("A", &self.only_in_a), ("B", &self.only_in_b)] {
             if !only.is_empty() {
-                line(&format!("only in {letter}: {}", only.join("; ")));
+                page.line(&format!("only in {letter}: {}", only.join("; ")));
             }
         }
         for group in self.groups() {
-            line("");
-            line(&heading(group[0]));
-            table(&group).iter().for_each(|row| line(row));
+            page.line("");
+            page.line(&heading(group[0]));
+            table(&group, &mut page);
         }
-        line("");
-        line(&self.totals());
-        self.changed().iter().for_each(|row| line(row));
-        NOTE.lines().for_each(&mut line);
+        page.line("");
+        page.line(&self.totals());
+        self.changed().iter().for_each(|row| page.line(row));
+        NOTE.lines().for_each(|row| page.line(row));
         for judgement in judgements {
-            line("");
-            self.judged(judgement).iter().for_each(|row| line(row));
+            page.line("");
+            self.judged(judgement).iter().for_each(|row| page.line(row));
         }
-        out
+        page
     }
 
     /// Figures of one experiment and level, which make a table.
@@ -174,24 +171,12 @@ fn heading(change: &Change) -> String {
     format!("[{}]{level}{swept}, {connections} connections{rate}", change.experiment)
 }
 
-fn table(group: &[&Change]) -> Vec<String> {
+fn table(group: &[&Change], page: &mut Page) {
     let head = ["metric", "arm", "A", "B", "change", "interval", "verdict"].map(String::from);
     let rows: Vec<[String; 7]> =
         std::iter::once(head).chain(group.iter().map(|change| row(change))).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..7).map(|column| width(column).unwrap_or(0)).collect();
-    let set = |row: &[String; 7]| {
-        let mut line = String::from(" ");
-        for (column, cell) in row.iter().enumerate() {
-            let room = " ".repeat(widths[column] - cell.chars().count());
-            // Figures stand under each other by their last digits, words by their first letters.
-            let (before, after) =
-                if (2..5).contains(&column) { (&*room, "") } else { ("", &*room) };
-            line.push_str(&format!(" {before}{cell}{after} "));
-        }
-        line
-    };
-    rows.iter().map(set).collect()
+    // Figures stand under each other by their last digits, words by their first letters.
+    page.table("  ", &rows, &(2..5));
 }
 
 fn row(change: &Change) -> [String; 7] {

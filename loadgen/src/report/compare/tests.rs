@@ -110,7 +110,7 @@ fn an_inconclusive_comparison_says_what_it_could_have_seen() {
     let open = |c: &&Comparison| c.verdict == Verdict::Inconclusive && c.ratio.is_some();
     let comparison = analysis.comparisons.iter().find(open).unwrap();
     assert!(comparison.smallest_effect.unwrap() > 0.0);
-    let page = (crate::report::FORMATS[1].render)(&analysis);
+    let page = crate::report::FORMATS[1].render(&analysis);
     assert!(page.contains("? inconclusive from "), "{page}");
     assert!(page.contains("would have been found four times in five"), "{page}");
     assert!(page.contains("### Noise floor: session@memory beside itself"));
@@ -134,7 +134,7 @@ fn six_levels_have_a_law_and_five_have_none() {
         let arms: Vec<String> =
             analysis.measurements.iter().filter(has).map(|m| m.arm.clone()).collect();
         let said = analysis.answer.iter().filter(|s| s.topic == "Scaling").count();
-        let page = (crate::report::FORMATS[1].render)(&analysis);
+        let page = crate::report::FORMATS[1].render(&analysis);
         (arms, said, page.contains("### How the arms scale"))
     };
     let (arms, said, table) = law(&[1, 4, 16, 64, 256, 1000]);

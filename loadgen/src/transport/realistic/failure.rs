@@ -1,12 +1,14 @@
 //! What class a failure of reqwest has: its error and all the errors it stems from tell.
 //!
 //! hyper does not say how much of a head had come when a connection ended, so an end within the
-//! head is `closed` here and `truncated` with `Lean`. What nobody knows is put down to the phase it
+//! head is `closed` here and `truncated` with `Lean`, and too many header fields are a head that is
+//! too large. What nobody knows is put down to the phase it
 //! happened in; it must never be a panic or a success.
 
 use std::error::Error as StdError;
 use std::io;
 
+use crate::limits::Limit;
 use crate::transport::Failure;
 use crate::transport::lean::connect_failure;
 use crate::transport::tls::in_words;
@@ -36,7 +38,7 @@ pub(super) fn fault_of(error: &reqwest::Error, in_body: bool) -> Fault {
         }
         if let Some(http) = error.downcast_ref::<hyper::Error>() {
             if http.is_parse_too_large() {
-                return Failure::TooLarge.into();
+                return Failure::Over(Limit::Head).into();
             } else if http.is_parse() {
                 return Failure::Malformed.into();
             } else if http.is_incomplete_message() {

@@ -12,9 +12,9 @@ use tokio_postgres::{Config, NoTls};
 
 use super::STORE;
 use super::pool::{config, said};
-use crate::contract::StoreProcess;
+use crate::contract::{StoreProcess, StoreUrl};
 use crate::error::{ServeError, StoreError};
-use crate::stores::own::{Home, OwnServer, Program, free_port, password, write_secret};
+use crate::stores::own::{Home, OwnServer, Program, free_port, password};
 use crate::stores::patience::Patience;
 
 /// The server's program; the one that makes its folder stands beside it.
@@ -23,6 +23,8 @@ pub const PROGRAM: Program =
 
 /// Users that it may run as where we are root.
 const USERS: [&str; 2] = ["postgres", "nobody"];
+/// Its password, in its folder, in which the program that makes it is started.
+const PASSWORD_FILE: &str = "password";
 /// Ports that are tried: somebody else may take one before PostgreSQL does.
 const PORT_TRIES: u32 = 3;
 /// Connections that it takes: those of several of our servers, and some for who looks on.
@@ -89,7 +91,7 @@ impl Instance {
         StoreProcess {
             name: format!("{STORE} {}", self.version),
             pid: self.server.pid(),
-            url: self.url.clone(),
+            url: StoreUrl::new(&self.url),
         }
     }
 }
@@ -98,11 +100,9 @@ impl Instance {
 fn launch(settings: &[&str]) -> Result<(OwnServer, String), ServeError> {
     let program = PROGRAM.require()?;
     let secret = password()?;
-    let home = Home::make(STORE, &USERS)?;
-    let file = write_secret(&home, "password", &secret)?;
-    let (data, file) = (home.path().join("data"), file.display().to_string());
-    let data = data.display().to_string();
-    let make = ["-D", &data, "-U", STORE, "-A", "scram-sha-256", "--pwfile", &file];
+    let home = Home::make(STORE, &USERS, &[(PASSWORD_FILE, &secret)])?;
+    let data = home.path().join("data").display().to_string();
+    let make = ["-D", &data, "-U", STORE, "-A", "scram-sha-256", "--pwfile", PASSWORD_FILE];
     let quick = ["-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"];
     let make: Vec<_> = make.into_iter().chain(quick).collect();
     home.run(&program.with_file_name("initdb"), &make)?;

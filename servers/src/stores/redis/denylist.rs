@@ -4,9 +4,9 @@
 //! published in one script, and a logout is answered after that; every server listens. That it
 //! still hears is proved by a heartbeat: each server publishes one to itself every [`BEAT`] with
 //! the moment at which it was sent. Redis tells a listener everything in order, so whoever has
-//! heard a heartbeat has heard every entry from before it was sent. Without one that was sent in
-//! as long as a request waits ([`Patience`]) the copy may have missed something, and the list refuses to answer:
-//! closed, and not open.
+//! heard a heartbeat has heard every entry from before it was sent. Without one that was sent
+//! within the time that a request waits ([`Patience`]), or within 400 ms where that is longer, the
+//! copy may have missed something, and the list refuses to answer: closed, and not open.
 //!
 //! After every connection the listener subscribes first and then loads the whole list, so nothing
 //! falls between the two. What it knew and Redis does not (a Redis that was restarted has lost it)

@@ -42,8 +42,28 @@ pub const URL: &str = "redis://[[USER]:PASSWORD@]HOST:PORT[/DATABASE]";
 /// Where it is.
 pub const PLACE: Place = Place { store: STORE, url: URL, program: Some(PROGRAM) };
 
-const SESSIONS: Kind =
-    Kind { key: "authbench:s:", index: "authbench:u:", head: value::TIMES_BYTES };
+/// Whose sessions they are. Each scheme has keys of its own, so that an id which opens a session of
+/// one opens nothing of another in the same Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// Of `session`.
+    Sessions,
+    /// Of `session-cached`.
+    Cached,
+    /// Of `opaque-introspection`.
+    Opaque,
+}
+
+impl Space {
+    const fn kind(self) -> Kind {
+        let (key, index) = match self {
+            Self::Sessions => ("authbench:s:", "authbench:u:"),
+            Self::Cached => ("authbench:c:", "authbench:cu:"),
+            Self::Opaque => ("authbench:o:", "authbench:ou:"),
+        };
+        Kind { key, index, head: value::TIMES_BYTES }
+    }
+}
 
 /// The store.
 pub struct RedisStore {
@@ -52,30 +72,36 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// The store in the Redis of this URL, or in one of its own; its sessions also end after `idle`
-    /// without activity.
+    /// The store of these sessions in the Redis of this URL, or in one of its own; they also end
+    /// after `idle` without activity.
     ///
     /// # Errors
     /// Where the URL is none, the program is missing, or Redis does not answer.
     pub async fn open(
+        space: Space,
         url: Option<&str>,
         idle: Option<Duration>,
         patience: Patience,
     ) -> Result<Self, ServeError> {
-        Ok(Self::over(Records::open(SESSIONS, url, idle, patience).await?))
+        Ok(Self::over(space, Records::open(space.kind(), url, idle, patience).await?))
     }
 
-    /// The store in the Redis of this URL, which is first asked when something is asked of the
-    /// store.
+    /// The store of these sessions in the Redis of this URL, which is first asked when something is
+    /// asked of the store.
     ///
     /// # Errors
     /// [`ServeError::Option`] where the URL is none.
-    pub fn at(url: &str, idle: Option<Duration>, patience: Patience) -> Result<Self, ServeError> {
-        Ok(Self::over(Records::at(SESSIONS, url, idle, patience)?))
+    pub fn at(
+        space: Space,
+        url: &str,
+        idle: Option<Duration>,
+        patience: Patience,
+    ) -> Result<Self, ServeError> {
+        Ok(Self::over(space, Records::at(space.kind(), url, idle, patience)?))
     }
 
-    fn over(records: Records) -> Self {
-        Self { records, touch: scripts::script(&SESSIONS, scripts::TOUCH) }
+    fn over(space: Space, records: Records) -> Self {
+        Self { records, touch: scripts::script(&space.kind(), scripts::TOUCH) }
     }
 
     /// Where it is, for those who read beside it.

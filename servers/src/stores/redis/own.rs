@@ -12,13 +12,15 @@ use std::time::Duration;
 use redis::{AsyncConnectionConfig, Client, RedisResult};
 
 use super::link;
-use crate::contract::StoreProcess;
+use crate::contract::{StoreProcess, StoreUrl};
 use crate::error::{ServeError, StoreError};
-use crate::stores::own::{Home, OwnServer, Program, free_port, password, write_secret};
+use crate::stores::own::{Home, OwnServer, Program, free_port, password};
 
 /// What it is started from.
 pub const PROGRAM: Program =
     Program { name: "redis-server", package: "redis-server", versions: None };
+/// Its settings, in its folder, in which it is started.
+const FILE: &str = "redis.conf";
 /// Ports that are tried: somebody else may take one before Redis does.
 const TRIES: u32 = 5;
 /// How long one question to it may take while it starts.
@@ -56,9 +58,9 @@ impl OwnRedis {
             found: error.to_string(),
         })?;
         let password = password()?;
-        let home = Home::make(link::STORE, &["redis", "nobody"])?;
-        let file = write_secret(&home, "redis.conf", &settings(port, databases, &password))?;
-        let server = OwnServer::start(home, program, &[&file.display().to_string()], "KILL")?;
+        let settings = settings(port, databases, &password);
+        let home = Home::make(link::STORE, &["redis", "nobody"], &[(FILE, &settings)])?;
+        let server = OwnServer::start(home, program, &[FILE], "KILL")?;
         let url = format!("redis://:{password}@127.0.0.1:{port}");
         let client = link::client(&url)?;
         let version = server.ready(|| version(&client)).await?;
@@ -83,7 +85,7 @@ impl OwnRedis {
         StoreProcess {
             name: format!("redis {}", self.version),
             pid: self.server.pid(),
-            url: self.url.clone(),
+            url: StoreUrl::new(&self.url),
         }
     }
 }
