@@ -3,9 +3,9 @@
 //! On a virtual machine the same load is twice as fast in one second as in the next, so servers
 //! that are measured one after the other are measured on different machines. Here all of them are
 //! up, and each has a *lane*: its own connections, users and recorder. In every round each lane has
-//! one slice, in an order drawn for the round. A slice begins with nothing under way, is not counted
-//! until the first moments are over (caches, and the queue that a closed load fills), and ends when
-//! its last answer has come. Between its slices a lane's load model stands still.
+//! one slice, in an order drawn for the round. A slice begins with nothing under way, is not
+//! counted until the first moments are over (caches, and the queue that a closed load fills), and
+//! ends when its last answer has come. Between its slices a lane's load model stands still.
 //!
 //! What a lane brings home is what a load of its own brings home: a [`LoadRecord`] whose Measure is
 //! all its slices end to end, and the slices one by one ([`SliceRecord`]). No request may span two
