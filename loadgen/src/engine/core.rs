@@ -193,8 +193,8 @@ impl<'a> Core<'a> {
         core
     }
 
-    /// Goes on at `now` until this window ends, in which requests are `counted` or not. The load model
-    /// stands where it stood when the last slice ended, as if no time had passed.
+    /// Goes on at `now` until this window ends, in which requests are `counted` or not. The load
+    /// model stands where it stood when the last slice ended, as if no time had passed.
     pub(super) fn resume(&mut self, now: u64, window: Range<u64>, counted: bool) {
         self.start_ns += now - self.end_ns;
         self.end_ns = window.end;
