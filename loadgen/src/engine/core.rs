@@ -462,7 +462,7 @@ impl<'a> Core<'a> {
         *window = window.start.min(now)..now;
     }
 
-    /// Waits for the answers that are still to come, after it has sent what was due in the slice and
+    /// Waits for the answers that are still to come, after sending what was due in the slice and
     /// found no connection.
     pub(super) fn settle(
         &mut self,

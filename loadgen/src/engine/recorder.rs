@@ -75,7 +75,7 @@ impl Recorder {
         self.window = 0..0;
     }
 
-    /// Goes on with the next slice of Measure, which follows the last one as if no time lay between.
+    /// Goes on with the next slice of Measure, which follows the last one as if without a pause.
     pub(super) fn slide(&mut self, window: Range<u64>) {
         self.before_ns += self.window.end - self.window.start;
         self.window = window;
