@@ -81,8 +81,8 @@ pub enum Action {
     Snapshot(SnapshotPlan),
     /// Logs users in and has them make a journey while everything is measured.
     Load(LoadPlan),
-    /// The same, in slices that alternate with those of the other trials of its level and block: their
-    /// servers are up together. It is the only action of its trial.
+    /// The same, in slices that alternate with those of the other trials of its level and block:
+    /// their servers are up together. It is the only action of its trial.
     Slices(SlicesPlan),
     /// Logs out everyone whose credential a fill has kept.
     Logout(LogoutPlan),
@@ -155,8 +155,8 @@ pub struct Slicing {
 }
 
 impl Slicing {
-    /// So many slices of this length, of which this much is cut, that they are warm after `warmup_ns`
-    /// and give Measure at least `measure_ns`.
+    /// Slices of this length, of which this much is cut: as many as `warmup_ns` takes, and as many
+    /// more as give Measure at least `measure_ns`.
     ///
     /// # Panics
     /// If nothing of a slice is left.
