@@ -231,6 +231,30 @@ fn a_store_ends_when_both_are_killed_and_the_next_run_clears_its_folder() {
     }
 }
 
+/// A store that is stopped does not hear that anybody has ended.
+#[test]
+fn a_store_that_hangs_ends_with_its_server_whether_its_keeper_lives_or_not() {
+    for (arm, program) in with_servers() {
+        for keeper_first in [true, false] {
+            if keeper_first && !has_setpriv() {
+                continue;
+            }
+            let place = Place::new();
+            let server = place.serve(arm);
+            let (keeper, kept) = keeper(&server, program);
+            let stores: Vec<_> = kept.into_iter().filter(|(_, name)| name == program).collect();
+            for (pid, _) in &stores {
+                stop(*pid);
+            }
+            if keeper_first {
+                kill(keeper);
+            }
+            server.stop();
+            until("the store has ended", || are_gone(&stores));
+        }
+    }
+}
+
 #[test]
 fn a_file_of_sessions_is_cleared_by_the_next_run_and_one_in_use_is_not() {
     let place = Place::new();

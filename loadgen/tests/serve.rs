@@ -46,6 +46,17 @@ fn a_weak_key_is_refused_in_either_flag() {
 }
 
 #[test]
+fn a_password_on_the_command_line_is_refused_and_not_repeated() {
+    for url in ["redis://:hunter2@127.0.0.1:1", "postgres://me@127.0.0.1/db?password=hunter2"] {
+        let store = url.split(':').next().unwrap();
+        let output = authbench(&["serve", &format!("session@{store}"), "--store-url", url]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("--store-url-file") && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
 fn connections_that_cannot_be_open_are_refused() {
     refused(&["serve", "none", "--max-connections", "0"], "--max-connections");
     refused(&["serve", "none", "--max-connections", "4000000000"], "ulimit -n");

@@ -68,6 +68,15 @@ impl StoreUrl {
         Self(text.into())
     }
 
+    /// Whether a password is in it, before the host or among the parameters.
+    #[must_use]
+    pub fn holds_password(&self) -> bool {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let user = rest.rsplit_once('@').map_or("", |(user, _)| user);
+        let before_host = user.split_once(':').is_some_and(|(_, password)| !password.is_empty());
+        before_host || self.0.to_ascii_lowercase().contains("password=")
+    }
+
     /// All of it, with the password.
     #[must_use]
     pub fn secret(&self) -> &str {
@@ -556,6 +565,8 @@ mod tests {
         ] {
             let stored = StoreUrl::new(url);
             assert_eq!(stored.to_string(), shown);
+            let hidden = url.contains("hunter2") && url.contains("://");
+            assert_eq!(stored.holds_password(), hidden, "{url}");
             assert_eq!(stored.secret(), url);
             assert_eq!(serde_json::to_string(&stored).unwrap(), format!("\"{shown}\""));
             let secrets = Secrets { key: Some(b"hunter2".to_vec()), store_url: Some(url.into()) };

@@ -43,6 +43,14 @@ fn public_forms() -> Vec<(&'static str, Vec<u8>)> {
         ("the same in PKCS#1", rsa.public_key().as_ref().to_vec()),
         ("an Ed25519 public key in PEM", pem("PUBLIC KEY", ed_spki.as_ref())),
         ("an Ed25519 public key in DER", ed_spki.as_ref().to_vec()),
+        ("a PEM with a mark of its encoding", {
+            [b"\xef\xbb\xbf".to_vec(), pem("PUBLIC KEY", spki.as_ref())].concat()
+        }),
+        ("a PEM in UTF-16", {
+            pem("PUBLIC KEY", spki.as_ref()).into_iter().flat_map(|byte| [byte, 0]).collect()
+        }),
+        ("a PEM without its lines", STANDARD.encode(spki.as_ref()).into()),
+        ("a PEM in base64", STANDARD.encode(pem("PUBLIC KEY", spki.as_ref())).into()),
         ("a certificate", pem("CERTIFICATE", spki.as_ref())),
         ("a private key in DER", rsa_file.clone()),
         ("a private key in PEM", pem("PRIVATE KEY", &rsa_file)),

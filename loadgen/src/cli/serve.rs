@@ -6,7 +6,9 @@ use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use servers::contract::{CONTRACT_VERSION, ReadyLine, STORE_URL_VARIABLE, Secrets, SharedLine};
+use servers::contract::{
+    CONTRACT_VERSION, ReadyLine, STORE_URL_VARIABLE, Secrets, SharedLine, StoreUrl,
+};
 use servers::schemes::CookieSecurity;
 use servers::{ArmInfo, PasswordHash, ServeError, ServeOptions};
 use tokio::signal::unix::{SignalKind, signal};
@@ -255,8 +257,16 @@ fn secrets() -> Result<Secrets> {
 
 /// Where the store is, as the flags or the environment say.
 fn store_url(args: &ServeArgs) -> Result<Option<String>> {
-    if args.store_url.is_some() {
-        return Ok(args.store_url.clone());
+    if let Some(url) = &args.store_url {
+        if StoreUrl::new(url.as_str()).holds_password() {
+            return Err(Error::Config(
+                "--store-url: expected a URL without a password, found one with a password, which \
+                 every user of this machine can read by now: change it, and put the URL into a \
+                 file for --store-url-file"
+                    .into(),
+            ));
+        }
+        return Ok(Some(url.clone()));
     }
     let (origin, text) = match &args.store_url_file {
         Some(path) => (path.display().to_string(), read_text(path, Kind::StoreUrl)?),

@@ -291,7 +291,13 @@ fn output(path: &Path) -> Result<(Dir, &OsStr)> {
     let fail = |e| Error::io("cannot be written", path, e);
     let name = path.file_name().ok_or_else(|| fail(no_file("a folder")))?;
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok((Dir::open(folder).map_err(fail)?, name))
+    let folder = Dir::open(folder).map_err(fail)?;
+    // A name that is mistyped there would become a file in the place of a device.
+    let is_device = path.parent() == Some(Path::new("/dev"));
+    if is_device && matches!(folder.stat(name), Err(Errno::NOENT)) {
+        return Err(fail(no_file("no device of that name")));
+    }
+    Ok((folder, name))
 }
 
 #[cfg(test)]
@@ -357,6 +363,8 @@ mod tests {
         check_output(Path::new("/dev/null")).unwrap();
         write(Path::new("/dev/null"), b"gone").unwrap();
         assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+        let mistyped = check_output(Path::new("/dev/nul")).unwrap_err().to_string();
+        assert!(mistyped.contains("no device of that name"), "{mistyped}");
     }
 
     #[test]

@@ -163,14 +163,26 @@ pub fn check_secret(arm: &'static str, key: &[u8]) -> Result<(), ServeError> {
 }
 
 /// Whether this is a key pair, a public key or a certificate, in a form in which those are handed
-/// around.
+/// around, or in base64 once more.
 fn is_public_form(key: &[u8]) -> bool {
+    // Without the zeros of UTF-16 and the spaces of base64 in lines.
+    let bare: Vec<u8> =
+        key.iter().copied().filter(|byte| *byte != 0 && !byte.is_ascii_whitespace()).collect();
+    let decoded = STANDARD.decode(&bare).unwrap_or_default();
+    is_bare_form(key) || is_bare_form(&decoded) || holds(&bare, b"-----BEGIN")
+}
+
+fn is_bare_form(key: &[u8]) -> bool {
     let text = key.trim_ascii();
-    let is_text = text.starts_with(b"-----BEGIN ")
+    let is_text = holds(text, b"-----BEGIN ")
         || text.starts_with(b"ssh-")
         || text.starts_with(b"ecdsa-sha2-")
         || text.starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
     is_text || is_der(key)
+}
+
+fn holds(text: &[u8], piece: &[u8]) -> bool {
+    text.windows(piece.len()).any(|window| window == piece)
 }
 
 /// Whether this is one DER sequence whose first part is a sequence or a number, as every key and

@@ -22,7 +22,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, geteuid, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, geteuid, getpgid, kill_process, kill_process_group, waitid,
+};
 
 use super::folder::{Folder, Owner};
 use crate::contract::STORE_URL_VARIABLE;
@@ -38,7 +40,8 @@ const LOG_READ_MAX: u64 = 16 << 10;
 
 /// Starts what follows, says its process id, and ends it when standard input ends, with its folder.
 /// The kernel ends it when this shell is killed, unless that was before it was asked to: then the
-/// parent of the new process is another one already, and it does not begin.
+/// parent of the new process is another one already, and it does not begin. Whoever hangs a store
+/// stops all of its processes, and one that is stopped does not hear that its parent has ended.
 const KEEPER: &str = r#"
 folder=$1 signal=$2; shift 2
 if setpriv --pdeathsig "$signal" true; then
@@ -48,7 +51,8 @@ fi 2>/dev/null
 echo "$child"
 exec >/dev/null
 cat >/dev/null
-kill -CONT "$child"; kill -s "$signal" "$child"
+kill -CONT "$child" $(cat "/proc/$child/task/$child/children")
+kill -s "$signal" "$child"
 wait "$child"
 rm -rf "$folder/home"; rm -rf "$folder""#;
 
@@ -267,6 +271,18 @@ impl OwnServer {
 }
 
 impl OwnServer {
+    /// What the store's process has started, as long as that is one of the keeper's group: what is
+    /// stopped among them would stay so for ever.
+    fn children(&self) -> Vec<Pid> {
+        let pid = Pid::from_raw(self.pid.cast_signed());
+        if getpgid(pid).ok() != Some(Pid::from_child(&self.keeper)) {
+            return Vec::new();
+        }
+        let list = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid));
+        let list = list.unwrap_or_default();
+        list.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+    }
+
     /// Whether its keeper has ended; the keeper's number stays taken.
     fn keeper_has_ended(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -287,6 +303,9 @@ impl Drop for OwnServer {
         wait_until(&|| self.keeper_has_ended());
         // A keeper that was killed has not ended its store; one that hangs never will. Its group is
         // nobody else's as long as the keeper is not waited for.
+        for child in self.children() {
+            let _ = kill_process(child, Signal::KILL);
+        }
         let _ = kill_process_group(Pid::from_child(&self.keeper), Signal::KILL);
         wait_until(&|| !self.is_running());
         drop(self.keeper.wait());
@@ -398,7 +417,7 @@ mod tests {
         let server = sleeping();
         let (pid, folder) = (server.pid(), server.home.folder.path().to_path_buf());
         kill_process_group(Pid::from_child(&server.keeper), Signal::STOP).unwrap();
-        rustix::process::kill_process(Pid::from_child(&server.keeper), Signal::KILL).unwrap();
+        kill_process(Pid::from_child(&server.keeper), Signal::KILL).unwrap();
         drop(server);
         assert!(!is_there(pid) && !folder.exists());
     }
