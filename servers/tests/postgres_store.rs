@@ -42,8 +42,8 @@ fn in_database(name: &str) -> String {
 /// Statements that PostgreSQL has carried out in this database, by its own account.
 async fn statements(database: &str) -> Vec<(String, i64)> {
     let client = connect(&server()).await;
-    let make = "SELECT pg_advisory_lock(1); CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
-                SELECT pg_advisory_unlock(1)";
+    // The lock lasts until the commit: let go before, another test would not see what was made.
+    let make = "SELECT pg_advisory_xact_lock(1); CREATE EXTENSION IF NOT EXISTS pg_stat_statements";
     client.batch_execute(make).await.unwrap();
     let asked = "SELECT query, calls FROM pg_stat_statements JOIN pg_database ON oid = dbid
                  WHERE datname = $1 AND query NOT LIKE 'SELECT count(*)%' ORDER BY query";
