@@ -78,7 +78,7 @@ fn soon<T>(ends: Instant, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
         match attempt() {
             Err(_) if since.elapsed() < BACK_WITHIN && Instant::now() < ends => {
-                std::thread::sleep(AGAIN)
+                std::thread::sleep(AGAIN);
             }
             outcome => return outcome,
         }
