@@ -8,11 +8,14 @@
 #[path = "hostile/server.rs"]
 mod server;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use server::{Mode, server};
@@ -21,6 +24,9 @@ use server::{Mode, server};
 const MEMORY_MAX: u64 = 100 << 20;
 /// The longest that any of these commands may take: each needs a tenth of it at most.
 const TIME_MAX: Duration = Duration::from_secs(300);
+
+/// How much longer than `--within` a suite may take on a busy machine.
+const GRACE: Duration = Duration::from_secs(5);
 
 const OK: &str = "HTTP/1.1 200 OK\r\n";
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -311,10 +317,15 @@ fn an_attack_takes_no_answer_for_the_one_to_the_next_request() {
 
 /// A target file of a server with a login; removed when it is dropped.
 fn target(mode: Mode) -> tempfile::NamedTempFile {
+    target_sending("cookie:sid", mode)
+}
+
+/// The same, with the credential sent so.
+fn target_sending(send: &str, mode: Mode) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     let text = format!(
         "name = 't'\nbase_url = 'http://{}'\n[login]\npath = '/login'\n\
-         fields = {{ username = '{{username}}' }}\ncredential = 'cookie:sid'\nsend = 'cookie:sid'\n\
+         fields = {{ username = '{{username}}' }}\ncredential = 'cookie:sid'\nsend = '{send}'\n\
          [journeys.browse]\nsteps = [{{ name = 'me', path = '/me', \
          check = {{ json = '/user', equals = '{{n}}' }} }}]\n",
         server(mode)
@@ -388,5 +399,106 @@ fn a_suite_goes_on_after_an_answer_over_a_limit_and_ends_in_its_time() {
         let texts: Vec<_> = failed.map(|case| case["found"].as_str().unwrap()).collect();
         assert!(cases.len() > 150, "{found}: {} cases", cases.len());
         assert!(texts.iter().filter(|text| text.contains(found)).count() > 5, "{found}: {texts:?}");
+    }
+}
+
+/// Attacks a server that refuses everything but these long credentials; the cases by their ids.
+fn attack_long(name: &str, credentials: [String; 2], within: u64) -> BTreeMap<String, String> {
+    let refused = "HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n".into();
+    let mode = Mode::Gives(credentials, Box::new(Mode::Answers(refused)));
+    let file = match name.starts_with("an id") {
+        true => target_sending("header:X-Token: {credential}", mode),
+        false => target(mode),
+    };
+    let path = file.path().to_str().unwrap();
+    let span = format!("{within}s");
+    let flags = ["attack", "--target", path, "--guesses", "10", "--format", "json", "--within"];
+    let began = Instant::now();
+    let ended = authbench(name, &[&flags[..], &[&span]].concat());
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(within) + GRACE, "{name}: {took:?} of {span}");
+    assert_eq!(ended.code, Some(4), "{name}: {}", ended.stderr);
+    let page: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let cases = page["cases"].as_array().unwrap().iter();
+    cases.map(|case| (text(&case["id"]), text(&case["found"]))).collect()
+}
+
+/// Long credentials, and rows that try a sample of their places.
+fn long_credentials() -> Vec<(&'static str, [String; 2], &'static [&'static str])> {
+    let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let both = |make: &dyn Fn(u8) -> String| [make(b'0'), make(b'1')];
+    let jwt = |header: &str, claims: &str, signature: &[u8]| {
+        format!("{}.{}.{}", b64(header.as_bytes()), b64(claims.as_bytes()), b64(signature))
+    };
+    let (plain, long) = (r#"{"alg":"HS256"}"#, "x".repeat(30_000));
+    let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(5000), "]".repeat(5000));
+    let wide = format!(r#"{{"a":[{}0]}}"#, r#"{"":0},"#.repeat(4000));
+    let grows = format!(r#"{{"alg":"{}","b":"{}"}}"#, "{b}".repeat(4000), "x".repeat(10_000));
+    let dir = b64(br#"{"alg":"dir"}"#);
+    let (v4, bytes) = ("v4.local.", [7; 30_000]);
+    vec![
+        ("an id", both(&|user| char::from(user).to_string().repeat(60_000)), &["43a", "43b"]),
+        ("an id that is no ASCII", both(&|user| format!("{}é", char::from(user))), &[]),
+        ("a cookie", both(&|user| char::from(user).to_string().repeat(60_000)), &["43a", "43b"]),
+        (
+            "a long claim",
+            both(&|user| jwt(plain, &format!(r#"{{"sub":"{user}{long}"}}"#), &[user; 32])),
+            &["43a", "43b"],
+        ),
+        (
+            "a long signature",
+            both(&|user| jwt(plain, "{}", &[user; 30_000])),
+            &["5f", "43a", "43b"],
+        ),
+        ("a deep claim", both(&|user| jwt(plain, &deep, &[user; 32])), &["43a", "43b"]),
+        ("a wide claim", both(&|user| jwt(plain, &wide, &[user; 32])), &["43a", "43b"]),
+        ("values that grow", both(&|user| jwt(&grows, "{}", &[user; 32])), &["43a", "43b"]),
+        (
+            "a PASETO",
+            both(&|user| format!("{v4}{}", b64(&[&bytes[..], &[user]].concat()))),
+            &["34e", "43a", "43b"],
+        ),
+        (
+            "a JWE with a long tag",
+            both(&|user| format!("{dir}..{}.AA.{}", b64(&[user; 12]), b64(&[user; 20_000]))),
+            &["32b", "32c"],
+        ),
+        (
+            "a JWE with a long IV",
+            both(&|user| format!("{dir}..{}.AA.{}", b64(&[user; 20_000]), b64(&[user; 16]))),
+            &["32e"],
+        ),
+        ("a JWE without an IV", both(&|user| format!("{dir}...{}.AA", b64(&[user; 16]))), &[]),
+    ]
+}
+
+#[test]
+fn a_long_credential_is_attacked_at_a_sample_of_its_places() {
+    let all = long_credentials();
+    thread::scope(|scope| {
+        for part in all.chunks(all.len().div_ceil(3)) {
+            scope.spawn(move || {
+                for (name, credentials, sampled) in part {
+                    let found = attack_long(name, credentials.clone(), 60);
+                    for row in *sampled {
+                        let text = &found[*row];
+                        assert!(text.contains("a sample of its"), "{name}: {row}: {text}");
+                    }
+                    let not_asked = found.values().any(|text| text.contains("--within"));
+                    assert!(!not_asked, "{name}: {found:?}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_suite_makes_nothing_more_when_its_time_is_over() {
+    for (name, credentials, _) in long_credentials() {
+        if ["an id", "a long signature"].contains(&name) {
+            let found = attack_long(name, credentials, 1);
+            assert!(found["43b"].contains("--within"), "{name}: {}", found["43b"]);
+        }
     }
 }

@@ -7,9 +7,10 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::rand::fill;
 use servers::contract::{CredentialCarrier, Login as LoginRequest, Target, UserPattern};
 
-use super::forge::{Form, Key, Token};
+use super::forge::{Form, Key, Token, b64};
 use super::wire::{Reply, Silence, Wire};
 use super::{Options, Standard};
 use crate::error::{Error, Interrupt, Result};
@@ -17,8 +18,8 @@ use crate::journey::{Extract, FIELD_END, Mismatch, Script, Who, field};
 use crate::proc::Fleet;
 use crate::sanitise::{NAME, fit};
 
-/// Stands for the credential where a request is written before it is known.
-const MARK: &[u8] = b"authbench-credential-goes-here";
+/// Random bytes of a mark.
+const MARK_BYTES: usize = 16;
 
 /// An answer, or why there is none.
 pub(super) type Answered = std::result::Result<Reply, Silence>;
@@ -63,6 +64,9 @@ pub(super) struct Attacker<'a> {
     script: Script,
     step: usize,
     wire: Wire,
+    /// Stands for the credential where a request is written before it is known. It is random, so
+    /// that nothing that a server gives can have it too and be replaced by credentials.
+    mark: Vec<u8>,
     pub(super) form: Form,
     pub(super) key: Option<&'a Key>,
     /// What starts further servers of the same arm, where it is one of ours.
@@ -78,7 +82,8 @@ pub(super) struct Attacker<'a> {
 }
 
 impl<'a> Attacker<'a> {
-    /// Logs two users in and sees that both are known and that nobody else is.
+    /// Logs two users in and sees that both are known and that nobody else is. Nothing is sent
+    /// after `ends`.
     ///
     /// # Errors
     /// `Config` where the descriptor cannot be attacked, `Target` where the server does not do what
@@ -88,6 +93,7 @@ impl<'a> Attacker<'a> {
         key: Option<&'a Key>,
         options: &'a Options,
         interrupt: &'a Interrupt,
+        ends: Instant,
     ) -> Result<Self> {
         let login = target.login.as_ref().ok_or_else(|| {
             Error::Config(format!(
@@ -98,7 +104,6 @@ impl<'a> Attacker<'a> {
         })?;
         let script = Script::new(target, &options.journey)?;
         let step = script.steps.start;
-        let ends = Instant::now() + options.within;
         let mut wire = Wire::new(&script, &options.trust, ends)?;
         let mut log_in = |user| log_in(&script, &mut wire, target, user, &[]);
         let (a, b) = (log_in(0)?, log_in(1)?);
@@ -114,6 +119,7 @@ impl<'a> Attacker<'a> {
             script,
             step,
             wire,
+            mark: mark()?,
             form,
             key,
             fleet: None,
@@ -138,6 +144,11 @@ impl<'a> Attacker<'a> {
             )));
         }
         Ok(this)
+    }
+
+    /// Whether the time for the suite is over.
+    pub(super) fn is_time_up(&self) -> bool {
+        Instant::now() >= self.ends
     }
 
     pub(super) fn ours(&self) -> bool {
@@ -272,14 +283,14 @@ impl<'a> Attacker<'a> {
 
     /// The step's fields for this user, with another credential.
     fn fields_of(&self, login: &Login, credential: &[u8]) -> Vec<Field> {
-        let mut held = MARK.to_vec();
+        let mut held = self.mark.clone();
         if let Some(end) = login.held.iter().position(|byte| *byte == FIELD_END) {
             held.extend_from_slice(&login.held[end..]);
         }
         let who = Who { n: login.user, credential: &held };
         rendered(&self.script, self.step, who)
             .into_iter()
-            .map(|(name, value)| (name, replaced(&value, MARK, credential)))
+            .map(|(name, value)| (name, replaced(&value, &self.mark, credential)))
             .collect()
     }
 
@@ -290,8 +301,9 @@ impl<'a> Attacker<'a> {
 
     /// A's step without what carries the credential.
     pub(super) fn bare(&self) -> Vec<Field> {
-        let marked = |value: &[u8]| value.windows(MARK.len()).any(|window| window == MARK);
-        let mut fields = self.fields(MARK);
+        let marked =
+            |value: &[u8]| value.windows(self.mark.len()).any(|window| window == self.mark);
+        let mut fields = self.fields(&self.mark);
         for (name, value) in &mut fields {
             if name.eq_ignore_ascii_case("cookie") && marked(value) {
                 let rest: Vec<_> =
@@ -418,6 +430,12 @@ impl<'a> Attacker<'a> {
         let who = Who { n: self.a.user, credential: &self.a.held };
         reply.with(|answer| self.script.judge(self.step, who, answer)).is_ok()
     }
+}
+
+fn mark() -> Result<Vec<u8>> {
+    let mut bytes = [0; MARK_BYTES];
+    fill(&mut bytes).map_err(|_| Error::Bug("no random bytes for a mark".into()))?;
+    Ok(b64(bytes).into_bytes())
 }
 
 /// Seconds since 1970.

@@ -155,23 +155,44 @@ fn text_of((name, value): (&String, &Value)) -> String {
 
 /// The text with its moments and the good token's values filled in.
 fn filled(text: &str, object: &Map<String, Value>, now: u64) -> String {
-    let mut out = text.to_string();
-    for (name, value) in object {
-        out = out.replace(&format!("{{{name}}}"), value.as_str().unwrap_or_default());
-    }
-    // A token says its moments in seconds, or in texts.
     let in_words = object.get("exp").is_some_and(Value::is_string);
-    for (mark, seconds) in [
-        ("{now-3600}", now.saturating_sub(3600)),
-        ("{now-4}", now.saturating_sub(4)),
-        ("{now+60}", now + 60),
-        ("{now+3600}", now + 3600),
-        ("{now+864000}", now + 864_000),
-    ] {
-        let moment = if in_words { format!("\"{}\"", utc(seconds)) } else { seconds.to_string() };
-        out = out.replace(mark, &moment);
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    // Values come from the server and may have such names in them: what was filled in is not read
+    // again, or values that name each other would grow without end.
+    while let Some((before, behind)) = rest.split_once('{') {
+        out.push_str(before);
+        let named = behind.split_once('}').and_then(|(name, behind)| {
+            let value = moment(name, in_words, now).or_else(|| {
+                object.get(name).map(|value| value.as_str().unwrap_or_default().to_owned())
+            });
+            Some((value?, behind))
+        });
+        match named {
+            Some((value, behind)) => {
+                out.push_str(&value);
+                rest = behind;
+            }
+            None => {
+                out.push('{');
+                rest = behind;
+            }
+        }
     }
-    out
+    out + rest
+}
+
+/// The moment of this name as JSON: a token says its moments in seconds, or in texts.
+fn moment(name: &str, in_words: bool, now: u64) -> Option<String> {
+    let seconds = match name {
+        "now-3600" => now.saturating_sub(3600),
+        "now-4" => now.saturating_sub(4),
+        "now+60" => now + 60,
+        "now+3600" => now + 3600,
+        "now+864000" => now + 864_000,
+        _ => return None,
+    };
+    Some(if in_words { format!("\"{}\"", utc(seconds)) } else { seconds.to_string() })
 }
 
 /// A moment as RFC 3339 has it (days to a date: Howard Hinnant, "chrono-compatible low-level date
@@ -562,6 +583,9 @@ mod tests {
         ] {
             assert_eq!(String::from_utf8(edit.apply(&object, 1000)).unwrap(), expected);
         }
+        let grows = serde_json::from_str(r#"{"a":"{b}{b}","b":"{c}{c}","c":"{a}"}"#).unwrap();
+        let text = Edit::Set("new", r#"["{a}", {}, "{d}"]"#).apply(&grows, 1000);
+        assert!(text.ends_with(br#","new":["{b}{b}", {}, "{d}"]}"#));
         let texts = serde_json::from_str(r#"{"exp":"2027-01-01T00:00:00+00:00"}"#).unwrap();
         let text = Edit::Set("exp", "{now+60}").apply(&texts, 951_782_340);
         assert_eq!(text, br#"{"exp":"2000-02-29T00:00:00+00:00"}"#);

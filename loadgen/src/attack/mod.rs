@@ -17,7 +17,7 @@ mod listener;
 mod race;
 mod wire;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use servers::contract::Target;
 
@@ -87,7 +87,8 @@ pub fn target(
     interrupt: &Interrupt,
     progress: Progress<'_>,
 ) -> Result<Attacked> {
-    attack(Attacker::new(target, None, options, interrupt)?, progress)
+    let ends = Instant::now() + options.within;
+    attack(Attacker::new(target, None, options, interrupt, ends)?, progress)
 }
 
 /// Starts a server of this arm, attacks it and stops it. What only who has its key could send is
@@ -105,14 +106,15 @@ pub fn arm(
     let fleet = Fleet::open(arm, &[])?;
     let server = fleet.start(Kept::ALL, &patiently())?;
     let target = &server.ready().target;
+    let ends = Instant::now() + options.within;
     let key = {
-        let seen = Attacker::new(target, None, options, interrupt)?;
+        let seen = Attacker::new(target, None, options, interrupt, ends)?;
         match (&seen.token, fleet.key()) {
             (Some(token), Some(key)) => Key::of_token(seen.form, token, key)?,
             _ => None,
         }
     };
-    let mut attacker = Attacker::new(target, key.as_ref(), options, interrupt)?;
+    let mut attacker = Attacker::new(target, key.as_ref(), options, interrupt, ends)?;
     attacker.fleet = Some(&fleet);
     attack(attacker, progress)
 }

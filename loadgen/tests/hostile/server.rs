@@ -31,6 +31,8 @@ pub(super) enum Mode {
     AnswersUnasked(String),
     /// Logs users in soundly and answers them, and does to everybody else what this mode says.
     Sound(Box<Mode>),
+    /// The same, with these credentials of the two users.
+    Gives([String; 2], Box<Mode>),
     /// Does what the first mode says where a request has no credential, and else what the second.
     Bare(Box<Mode>, Box<Mode>),
     /// Gives every answer of this mode twice.
@@ -105,7 +107,7 @@ fn answer(socket: &mut TcpStream, mode: &Mode, request: &str) -> std::io::Result
             reset(socket).map(|()| false)
         }
         Mode::Closes(text) => socket.write_all(text.as_bytes()).map(|()| false),
-        Mode::Sound(otherwise) => answer(socket, otherwise, request),
+        Mode::Sound(otherwise) | Mode::Gives(_, otherwise) => answer(socket, otherwise, request),
         Mode::Bare(bare, otherwise) => {
             let mode = if request.contains("sid=") { otherwise } else { bare };
             answer(socket, mode, request)
@@ -118,20 +120,27 @@ fn answer(socket: &mut TcpStream, mode: &Mode, request: &str) -> std::io::Result
 fn whole(mode: &Mode, request: &str) -> Option<String> {
     match mode {
         Mode::Answers(text) => Some(text.clone()),
-        Mode::Sound(otherwise) => sound(request).or_else(|| whole(otherwise, request)),
+        Mode::Sound(otherwise) => {
+            let credentials = ["0", "1"].map(|user| format!("session-of-user-{user}"));
+            sound(&credentials, request).or_else(|| whole(otherwise, request))
+        }
+        Mode::Gives(credentials, otherwise) => {
+            sound(credentials, request).or_else(|| whole(otherwise, request))
+        }
         Mode::Twice(mode) => whole(mode, request).map(|text| text.repeat(2)),
         _ => None,
     }
 }
 
 /// What a sound server answers a right login, and a user whom it knows.
-fn sound(request: &str) -> Option<String> {
-    let user = ["0", "1"].into_iter().find(|user| {
-        let credential = format!("Cookie: sid=session-of-user-{user}\r\n");
-        request.contains(&credential) || request.contains(&format!("\"user-{user}\""))
+fn sound(credentials: &[String; 2], request: &str) -> Option<String> {
+    let (user, credential) = credentials.iter().enumerate().find(|(user, credential)| {
+        let shown = request.contains(&format!("Cookie: sid={credential}\r\n"))
+            || request.contains(&format!("X-Token: {credential}\r\n"));
+        shown || request.contains(&format!("\"user-{user}\""))
     })?;
     let set = match request.starts_with("POST /login ") {
-        true => format!("Set-Cookie: sid=session-of-user-{user}\r\n"),
+        true => format!("Set-Cookie: sid={credential}\r\n"),
         false => String::new(),
     };
     let body = format!("{{\"user\":\"{user}\"}}");

@@ -3,7 +3,8 @@
 //! Whichever of two a server chose, an attacker could have planted it; and what a proxy may add
 //! says nothing of who asks.
 
-use super::{Attacker, Expected, Finding, Row, Shot, Shots, Work};
+use super::shots::{Shot, Shots, listed};
+use super::{Attacker, Expected, Finding, Row, Work};
 use crate::attack::attacker::Field;
 use crate::attack::forge::Token;
 use crate::error::Result;
@@ -14,7 +15,7 @@ pub(super) fn rows() -> Vec<Row> {
     let row = |id, what, expected, shots| Row { id, what, expected, work: Work::Shots(shots) };
     vec![
         row("0a", "the credential of A, as it is", Allowed, |a| {
-            Ok(vec![Shot::Credential(a.a.credential().to_vec())])
+            listed(vec![Shot::Credential(a.a.credential().to_vec())])
         }),
         Row {
             id: "0c",
@@ -103,7 +104,7 @@ fn read_without_key(attacker: &mut Attacker<'_>) -> Result<Finding> {
 
 /// Something made of the good credential in its place.
 fn in_place(attacker: &Attacker<'_>, made: fn(&str) -> String) -> Shots {
-    Ok(vec![Shot::Credential(made(&attacker.a.text()).into_bytes())])
+    listed(vec![Shot::Credential(made(&attacker.a.text()).into_bytes())])
 }
 
 /// A value made of the good credential, in the header that carries it.
@@ -114,14 +115,14 @@ fn header(attacker: &Attacker<'_>, made: fn(&str) -> String) -> Shots {
     }
     let mut fields = attacker.bare();
     fields.push((name.into(), made(&attacker.a.text()).into_bytes()));
-    Ok(vec![Shot::Fields(fields)])
+    listed(vec![Shot::Fields(fields)])
 }
 
 fn twice(attacker: &Attacker<'_>, other: &[u8]) -> Shots {
     let mut fields = attacker.bare();
     fields.push(attacker.carrier(attacker.a.credential()));
     fields.push(attacker.carrier(other));
-    Ok(vec![Shot::Fields(fields)])
+    listed(vec![Shot::Fields(fields)])
 }
 
 fn header_and_cookie(attacker: &Attacker<'_>) -> Shots {
@@ -140,7 +141,7 @@ fn header_and_cookie(attacker: &Attacker<'_>) -> Shots {
             with(("Cookie".into(), format!("{name}={credential}").into_bytes()));
         }
     }
-    Ok(all)
+    listed(all)
 }
 
 fn cookies(attacker: &Attacker<'_>, made: fn(&str, &str, &str) -> String) -> Shots {
@@ -151,7 +152,7 @@ fn cookies(attacker: &Attacker<'_>, made: fn(&str, &str, &str) -> String) -> Sho
         Some((_, others)) => others.extend_from_slice(format!("; {value}").as_bytes()),
         None => fields.push(("Cookie".into(), value.into_bytes())),
     }
-    Ok(vec![Shot::Fields(fields)])
+    listed(vec![Shot::Fields(fields)])
 }
 
 /// The other case for every letter.
@@ -172,19 +173,17 @@ fn forwarded(_: &Attacker<'_>, mut fields: Vec<Field>) -> Shots {
     ] {
         fields.push((name.into(), value.into()));
     }
-    Ok(vec![Shot::Fields(fields)])
+    listed(vec![Shot::Fields(fields)])
 }
 
 fn proxied_user(attacker: &Attacker<'_>) -> Shots {
     let names = ["X-User-Id", "X-User", "X-Remote-User", "Remote-User", "X-Forwarded-User"];
-    Ok(names
-        .into_iter()
-        .map(|name| {
-            let mut fields = attacker.bare();
-            fields.push((name.into(), b"1".to_vec()));
-            Shot::Fields(fields)
-        })
-        .collect())
+    let named = |name: &str| {
+        let mut fields = attacker.bare();
+        fields.push((name.into(), b"1".to_vec()));
+        Shot::Fields(fields)
+    };
+    listed(names.map(named).into())
 }
 
 fn query(attacker: &Attacker<'_>) -> Shots {
@@ -195,7 +194,7 @@ fn query(attacker: &Attacker<'_>) -> Shots {
     }
     let own = attacker.cookie().unwrap_or("authorization");
     let names = ["access_token", "token", "jwt", "sid", "session", own];
-    Ok(names.into_iter().map(|name| Shot::Query(format!("{name}={credential}"))).collect())
+    listed(names.into_iter().map(|name| Shot::Query(format!("{name}={credential}"))).collect())
 }
 
 /// What everything else is judged by, so it is judged here by itself.

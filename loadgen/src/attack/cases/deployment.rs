@@ -68,15 +68,18 @@ fn start(fleet: &Fleet, arguments: &[&str]) -> Result<Server> {
 
 /// The same attacker at another server.
 fn over<'a>(attacker: &Attacker<'a>, server: &'a Server) -> Result<Attacker<'a>> {
-    Attacker::new(&server.ready().target, attacker.key, attacker.options, attacker.interrupt)
+    let Attacker { key, options, interrupt, ends, .. } = *attacker;
+    Attacker::new(&server.ready().target, key, options, interrupt, ends)
 }
 
-/// What succeeds within [`BACK_WITHIN`], or its last error.
-fn soon<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+/// What succeeds within [`BACK_WITHIN`] and before this moment, or its last error.
+fn soon<T>(ends: Instant, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let since = Instant::now();
     loop {
         match attempt() {
-            Err(_) if since.elapsed() < BACK_WITHIN => std::thread::sleep(AGAIN),
+            Err(_) if since.elapsed() < BACK_WITHIN && Instant::now() < ends => {
+                std::thread::sleep(AGAIN);
+            }
             outcome => return outcome,
         }
     }
@@ -163,14 +166,14 @@ fn while_hung(
     }
     // A server as it is shipped, which gives up soon.
     let server = fleet.start(Kept::ALL, &[])?;
-    let mut there = soon(|| over(attacker, &server))?;
+    let mut there = soon(attacker.ends, || over(attacker, &server))?;
     let hung = fleet.hang_store();
     let found = attack(&mut there, owned.as_deref());
     drop(hung);
     let since = Instant::now();
     while let Err(wrong) = there.good(&there.a.clone()) {
-        if since.elapsed() > BACK_WITHIN {
-            let seconds = BACK_WITHIN.as_secs();
+        if since.elapsed() > BACK_WITHIN || there.is_time_up() {
+            let seconds = since.elapsed().as_secs();
             let found =
                 format!("{}; {wrong} for {seconds} s after the store was back", found.found);
             return Ok(Finding::new(Failed, found));

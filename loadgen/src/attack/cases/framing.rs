@@ -5,7 +5,8 @@
 //! connection of its own. A stranger's server may have other limits; what could make two servers
 //! disagree on where a request ends is held against it all the same.
 
-use super::{Attacker, Expected, Finding, Row, Shot, Shots, Work};
+use super::shots::{Shot, Shots, listed};
+use super::{Attacker, Expected, Finding, Row, Work};
 use crate::error::Result;
 use crate::record::CaseOutcome;
 
@@ -51,7 +52,7 @@ pub(super) fn rows() -> Vec<Row> {
         row("47j", "a NUL in a header", Status(&[400]), |a| step(a, "", "X: a\0b\r\n")),
         row("47k", "a space in a header's name", Status(&[400]), |a| step(a, "", "X y: z\r\n")),
         row("47l", "no HTTP at all", Status(&[400]), |_| {
-            Ok(vec![Shot::Raw(b"hello\r\n\r\n".to_vec())])
+            listed(vec![Shot::Raw(b"hello\r\n\r\n".to_vec())])
         }),
         Row {
             id: "47m",
@@ -85,7 +86,7 @@ fn hosts(attacker: &Attacker<'_>, lines: fn(&str) -> String) -> Shots {
     let text = String::from_utf8(step_bytes(attacker, "", ""));
     let text = text.map_err(|_| "the credential is no text")?;
     let own = format!("Host: {host}\r\n");
-    Ok(vec![Shot::Raw(text.replacen(&own, &lines(host), 1).into_bytes())])
+    listed(vec![Shot::Raw(text.replacen(&own, &lines(host), 1).into_bytes())])
 }
 
 fn chunked(body: &[u8]) -> Vec<u8> {
@@ -115,7 +116,7 @@ fn step(attacker: &Attacker<'_>, query: &str, more: &str) -> Shots {
     if !query.is_empty() && attacker.line().contains('?') {
         return Err("the first step's path has a query of its own".into());
     }
-    Ok(vec![Shot::Raw(step_bytes(attacker, query, more))])
+    listed(vec![Shot::Raw(step_bytes(attacker, query, more))])
 }
 
 /// A right login, its length or coding and its body made from the right body.
@@ -135,7 +136,7 @@ fn login_bytes(
 }
 
 fn login(attacker: &Attacker<'_>, version: &str, framed: fn(&[u8]) -> (String, Vec<u8>)) -> Shots {
-    Ok(vec![Shot::RawLogin(login_bytes(attacker, version, framed)?)])
+    listed(vec![Shot::RawLogin(login_bytes(attacker, version, framed)?)])
 }
 
 /// hyper drops a length that comes with chunks, as RFC 9112, 6.3, allows, and closes. What must not

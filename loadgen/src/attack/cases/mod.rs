@@ -14,17 +14,19 @@ mod logout;
 mod refresh;
 mod sealed;
 mod sessions;
+mod shots;
 mod signatures;
 mod tokens;
 
 use std::collections::BTreeMap;
 
-use super::Standard;
 use super::attacker::{Attacker, Field, now};
 use super::forge::{Edit, Form, make};
 use super::wire::{Reply, Silence};
+use super::{Standard, interrupted};
 use crate::error::Result;
 use crate::record::CaseOutcome;
+use shots::{Shot, Shots, Volley, listed};
 
 /// The user whose sessions begin and end; not the one whose credential must outlive every case.
 const PASSER_BY: u64 = 2;
@@ -108,23 +110,6 @@ impl Finding {
     }
 }
 
-/// One thing that is sent.
-pub(super) enum Shot {
-    /// This in the place of the credential.
-    Credential(Vec<u8>),
-    /// The step with these fields.
-    Fields(Vec<Field>),
-    /// The step without a credential and with this in its query.
-    Query(String),
-    /// These bytes, which ask for the step, on a connection of their own.
-    Raw(Vec<u8>),
-    /// These bytes, which ask for a login, on a connection of their own.
-    RawLogin(Vec<u8>),
-}
-
-/// What is sent, or why nothing can be.
-pub(super) type Shots = std::result::Result<Vec<Shot>, String>;
-
 /// How a case is made.
 pub(super) enum Work {
     /// The good token with these changes of its header, each under the server's own key.
@@ -175,7 +160,7 @@ impl Work {
             Self::Claims(edits) => edited(attacker, &[], edits),
         };
         Ok(match shots {
-            Ok(shots) => fire(attacker, row.expected, &shots),
+            Ok(volley) => fire(attacker, row.expected, volley)?,
             Err(why) => Finding::not_applicable(why),
         })
     }
@@ -221,7 +206,7 @@ fn edited(attacker: &Attacker<'_>, headers: &[Edit], claims: &[Edit]) -> Shots {
         .collect();
     match shots.as_slice() {
         [] => Err("no token of this form can say so".into()),
-        _ => Ok(shots),
+        _ => listed(shots),
     }
 }
 
@@ -229,19 +214,31 @@ fn no_token(form: Form) -> String {
     format!("the credential is {}, not a token", form.name())
 }
 
-/// Sends everything and says what was found: the first thing that is wrong, or how often what was
-/// right.
-fn fire(attacker: &mut Attacker<'_>, expected: Expected, shots: &[Shot]) -> Finding {
+/// Makes and sends everything and says what was found: the first thing that is wrong, or how often
+/// what was right.
+///
+/// # Errors
+/// `Interrupted` when a signal comes.
+fn fire(attacker: &mut Attacker<'_>, expected: Expected, volley: Volley) -> Result<Finding> {
+    let Volley { mut shots, count, sampled_of } = volley;
     let mut seen: BTreeMap<(CaseOutcome, String), usize> = BTreeMap::new();
-    for (at, shot) in shots.iter().enumerate() {
-        let reply = send(attacker, shot);
-        let login = matches!(shot, Shot::RawLogin(_));
-        let mut finding = judge(attacker, expected, &reply, login);
+    for at in 1..=count {
+        if attacker.interrupt.signal().is_some() {
+            return Err(interrupted(attacker.interrupt));
+        }
+        // Asked before a shot is made: making many takes longer than refusing to send them.
+        let mut finding = if attacker.is_time_up() {
+            Finding::new(CaseOutcome::Failed, Silence::TimeUp.to_string())
+        } else {
+            let Some(shot) = shots.next() else { break };
+            let reply = send(attacker, &shot);
+            judge(attacker, expected, &reply, matches!(shot, Shot::RawLogin(_)))
+        };
         if finding.outcome.is_bad() {
-            if shots.len() > 1 {
-                finding.found.push_str(&format!(" ({} of {})", at + 1, shots.len()));
+            if count > 1 {
+                finding.found.push_str(&format!(" ({at} of {count})"));
             }
-            return finding;
+            return Ok(finding);
         }
         *seen.entry((finding.outcome, finding.found)).or_default() += 1;
     }
@@ -249,14 +246,17 @@ fn fire(attacker: &mut Attacker<'_>, expected: Expected, shots: &[Shot]) -> Find
         .into_iter()
         .find(|outcome| seen.keys().any(|(found, _)| found == outcome))
         .unwrap_or(CaseOutcome::Refused);
-    let texts: Vec<_> = seen
+    let mut texts: Vec<_> = seen
         .iter()
         .map(|((_, found), times)| match times {
             1 => found.clone(),
             times => format!("{found}, {times} times"),
         })
         .collect();
-    Finding::new(outcome, texts.join("; "))
+    if let Some(places) = sampled_of {
+        texts.push(format!("a sample of its {places} places"));
+    }
+    Ok(Finding::new(outcome, texts.join("; ")))
 }
 
 fn send(attacker: &mut Attacker<'_>, shot: &Shot) -> std::result::Result<Reply, Silence> {

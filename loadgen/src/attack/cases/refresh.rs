@@ -6,7 +6,8 @@
 //! refresh at once are no thieves.
 
 use super::logout::log_out;
-use super::{Attacker, Expected, Finding, PASSER_BY, Row, Shot, Work, steps};
+use super::shots::{Shot, listed};
+use super::{Attacker, Expected, Finding, PASSER_BY, Row, Work, steps};
 use crate::attack::attacker::Login;
 use crate::attack::wire::Reply;
 use crate::error::Result;
@@ -34,7 +35,7 @@ pub(super) fn rows() -> Vec<Row> {
             expected: Expected::Refused,
             work: Work::Shots(|a| {
                 let token = a.refresh_token(&a.a.reply).ok_or(NONE)?;
-                Ok(vec![Shot::Credential(token.into_bytes())])
+                listed(vec![Shot::Credential(token.into_bytes())])
             }),
         },
         steps("30b", "an access token where a refresh token is due", "refused", |a| {

@@ -9,9 +9,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use serde_json::Value;
 
+use super::shots::{Places, Shot, Shots, flipped, listed};
 use super::tokens::{claims, header_with};
-use super::{Attacker, Expected, Row, Shot, Shots, Work, edited, no_token};
+use super::{Attacker, Expected, Row, Work, edited, no_token};
 use crate::attack::forge::{Edit, Form, Key, b64, make};
+
+const JWE_PARTS: usize = 5;
 
 fn row(
     id: &'static str,
@@ -28,19 +31,19 @@ pub(super) fn rows() -> Vec<Row> {
     vec![
         row("32a", "a JWE without its tag", Refused, |a| jwe(a, 4, |_| vec![Vec::new()])),
         row("32b", "a JWE with its tag cut, at every length", Refused, |a| {
-            jwe(a, 4, |tag| (1..tag.len()).map(|end| tag[..end].to_vec()).collect())
+            jwe_places(a, 4, 1, |tag, end| tag[..end].to_vec())
         }),
         row("32c", "a JWE with a bit of its tag flipped, in every byte", Refused, |a| {
-            jwe(a, 4, flips)
+            jwe_places(a, 4, 0, flipped)
         }),
         row("32d", "a JWE with an IV of 0, 8, 11, 13 and 16 bytes", Refused, |a| {
             jwe(a, 2, |iv| {
-                let long = [iv, iv].concat();
-                [0, 8, 11, 13, 16].iter().map(|&length| long[..length].to_vec()).collect()
+                let long = |length| iv.iter().copied().cycle().take(length).collect();
+                [0, 8, 11, 13, 16].map(long).into()
             })
         }),
         row("32e", "a JWE with a bit of its IV flipped, in every byte", Refused, |a| {
-            jwe(a, 2, flips)
+            jwe_places(a, 2, 0, flipped)
         }),
         row("32f", "a JWE with something for an encrypted key", Refused, |a| {
             jwe(a, 1, |_| vec![vec![0; 32], vec![7; 256]])
@@ -110,40 +113,29 @@ pub(super) fn more_rows() -> Vec<Row> {
                 footers.into_iter().map(with).collect()
             })
         }),
-        row("34e", "a PASETO cut short, at every length", Refused, |a| {
-            paseto(a, |version, purpose, rest| {
-                let (body, footer) = rest.split_once('.').unwrap_or((rest, ""));
-                let cut = |end: usize| format!("{version}.{purpose}.{}.{footer}", &body[..end]);
-                (0..body.len()).step_by(3).map(cut).collect()
-            })
-        }),
+        row("34e", "a PASETO cut short, at every length", Refused, cut_paseto),
         row("43a", "the credential with one character changed, at every place", Refused, changed),
         row("43b", "the credential cut short, at every length", Refused, |a| {
-            let all = a.a.credential();
-            Ok((1..all.len()).map(|end| Shot::Credential(all[..end].to_vec())).collect())
+            let all = a.a.credential().to_vec();
+            Places::new(1..all.len(), all.len())
+                .shots(move |end| Shot::Credential(all[..end].to_vec()))
         }),
         row("43c", "the credential with something behind it", Refused, |a| {
             let all = a.a.credential();
             let longer = |more: &[u8]| Shot::Credential([all, more].concat());
-            Ok([b"A".as_slice(), b"AAAA", b"0", b"%00", b".", b"-"].map(longer).into())
+            listed([b"A".as_slice(), b"AAAA", b"0", b"%00", b".", b"-"].map(longer).into())
         }),
         row("43d", "one half of A's credential and one of B's", Refused, halves),
         row("43e", "the last character changed, where it holds spare bits", RefusedHere, spare),
     ]
 }
 
-fn flips(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let flip = |at: usize| {
-        let mut flipped = bytes.to_vec();
-        flipped[at] ^= 1 << (at % 8);
-        flipped
-    };
-    (0..bytes.len()).map(flip).collect()
-}
-
 fn jwe_parts(text: &str, form: Form) -> Result<Vec<String>, String> {
     match form {
-        Form::Jwe => Ok(text.split('.').map(str::to_owned).collect()),
+        Form::Jwe if text.split('.').count() == JWE_PARTS => {
+            Ok(text.split('.').map(str::to_owned).collect())
+        }
+        Form::Jwe => Err(format!("one of the credentials has not {JWE_PARTS} parts")),
         Form::Jwt | Form::Paseto => Err(format!("the credential is {}", form.name())),
         form => Err(no_token(form)),
     }
@@ -151,14 +143,34 @@ fn jwe_parts(text: &str, form: Form) -> Result<Vec<String>, String> {
 
 /// The JWE with one of its five parts in other forms.
 fn jwe(attacker: &Attacker<'_>, at: usize, made: fn(&[u8]) -> Vec<Vec<u8>>) -> Shots {
+    let (parts, raw) = jwe_part(attacker, at)?;
+    let with = |part| with_part(&parts, at, part);
+    listed(made(&raw).into_iter().map(with).collect())
+}
+
+/// The JWE with one of its five parts in another form for each of the part's bytes from `first` on.
+fn jwe_places(
+    attacker: &Attacker<'_>,
+    at: usize,
+    first: usize,
+    made: fn(&[u8], usize) -> Vec<u8>,
+) -> Shots {
+    let (parts, raw) = jwe_part(attacker, at)?;
+    Places::new(first..raw.len(), attacker.a.credential().len())
+        .shots(move |place| with_part(&parts, at, made(&raw, place)))
+}
+
+/// The parts of the JWE, and the bytes of one of them.
+fn jwe_part(attacker: &Attacker<'_>, at: usize) -> Result<(Vec<String>, Vec<u8>), String> {
     let parts = jwe_parts(&attacker.a.text(), attacker.form)?;
     let raw = URL_SAFE_NO_PAD.decode(&parts[at]).map_err(|_| "a part of it is no base64url")?;
-    let with = |part: Vec<u8>| {
-        let mut parts = parts.clone();
-        parts[at] = b64(part);
-        Shot::Credential(parts.join(".").into_bytes())
-    };
-    Ok(made(&raw).into_iter().map(with).collect())
+    Ok((parts, raw))
+}
+
+fn with_part(parts: &[String], at: usize, part: Vec<u8>) -> Shot {
+    let mut parts = parts.to_vec();
+    parts[at] = b64(part);
+    Shot::Credential(parts.join(".").into_bytes())
 }
 
 /// The JWE under another header: sealed anew where the key is known, else as it was.
@@ -172,7 +184,7 @@ fn jwe_header(attacker: &Attacker<'_>, edits: &[Edit]) -> Shots {
         let header = b64(edit.apply(&token.header, 0));
         Shot::Credential([&[header], &parts[1..]].concat().join(".").into_bytes())
     };
-    Ok(edits.iter().map(with).collect())
+    listed(edits.iter().map(with).collect())
 }
 
 /// Sealed by somebody who has no key of the server's, with the key that opens it in `jwk`.
@@ -188,7 +200,7 @@ fn brought(attacker: &Attacker<'_>) -> Shots {
     };
     let headers: [&[(&str, Value)]; 3] =
         [&[], &[("jwk", jwk.clone())], &[("jwk", jwk), ("kid", "attacker".into())]];
-    Ok(headers.into_iter().filter_map(seal).collect())
+    listed(headers.into_iter().filter_map(seal).collect())
 }
 
 fn crossed(attacker: &Attacker<'_>) -> Shots {
@@ -198,7 +210,7 @@ fn crossed(attacker: &Attacker<'_>) -> Shots {
         let part = |at: usize| if from(at) { other[at].clone() } else { one[at].clone() };
         Shot::Credential((0..5).map(part).collect::<Vec<_>>().join(".").into_bytes())
     };
-    Ok(vec![
+    listed(vec![
         mix(&|at| at == 3),
         mix(&|at| at == 4),
         mix(&|at| at == 2),
@@ -211,17 +223,17 @@ fn signed_for_sealed(attacker: &Attacker<'_>) -> Shots {
     let payload = b64(r#"{"sub":"1"}"#);
     let signed = b64(r#"{"alg":"HS256","typ":"at+jwt"}"#);
     let unsigned = b64(r#"{"alg":"none"}"#);
-    Ok([
+    let texts = [
         format!("{}.{}.{}", parts[0], parts[3], parts[4]),
         format!("{signed}.{payload}.{}", parts[4]),
         format!("{unsigned}.{payload}."),
         format!("{}.{}", parts[0], parts[3]),
-    ]
-    .map(|text| Shot::Credential(text.into_bytes()))
-    .into())
+    ];
+    listed(texts.map(|text| Shot::Credential(text.into_bytes())).into())
 }
 
-fn paseto(attacker: &Attacker<'_>, made: fn(&str, &str, &str) -> Vec<String>) -> Shots {
+/// The version, the purpose, and the rest of the PASETO.
+fn paseto_parts(attacker: &Attacker<'_>) -> Result<[String; 3], String> {
     if attacker.form != Form::Paseto {
         return Err(match attacker.form {
             Form::Jwt | Form::Jwe => format!("the credential is {}", attacker.form.name()),
@@ -229,13 +241,23 @@ fn paseto(attacker: &Attacker<'_>, made: fn(&str, &str, &str) -> Vec<String>) ->
         });
     }
     let text = attacker.a.text();
-    let mut parts = text.splitn(3, '.');
-    let (Some(version), Some(purpose), Some(rest)) = (parts.next(), parts.next(), parts.next())
-    else {
-        return Err("it has not three parts".into());
-    };
-    let texts = made(version, purpose, rest);
-    Ok(texts.into_iter().map(|text| Shot::Credential(text.into_bytes())).collect())
+    let parts: Vec<_> = text.splitn(3, '.').map(str::to_owned).collect();
+    parts.try_into().map_err(|_| "it has not three parts".into())
+}
+
+fn cut_paseto(attacker: &Attacker<'_>) -> Shots {
+    let [version, purpose, rest] = paseto_parts(attacker)?;
+    let (body, footer) = rest.split_once('.').unwrap_or((&rest, ""));
+    let (before, body) = (format!("{version}.{purpose}.").into_bytes(), body.as_bytes().to_vec());
+    let behind = format!(".{footer}").into_bytes();
+    Places::new(0..body.len().div_ceil(3), attacker.a.credential().len())
+        .shots(move |third| Shot::Credential([&before, &body[..3 * third], &behind].concat()))
+}
+
+fn paseto(attacker: &Attacker<'_>, made: fn(&str, &str, &str) -> Vec<String>) -> Shots {
+    let [version, purpose, rest] = paseto_parts(attacker)?;
+    let texts = made(&version, &purpose, &rest);
+    listed(texts.into_iter().map(|text| Shot::Credential(text.into_bytes())).collect())
 }
 
 /// Places whose character may hold bits that base64 has no use for: the last one of every part.
@@ -251,13 +273,13 @@ fn other_character(byte: u8) -> u8 {
 }
 
 fn changed(attacker: &Attacker<'_>) -> Shots {
-    let all = attacker.a.credential();
-    let change = |at: usize| {
-        let mut changed = all.to_vec();
+    let all = attacker.a.credential().to_vec();
+    let places = Places::new(0..all.len(), all.len()).filter(|at| !may_be_spare(&all, at));
+    places.shots(move |at| {
+        let mut changed = all.clone();
         changed[at] = other_character(changed[at]);
         Shot::Credential(changed)
-    };
-    Ok((0..all.len()).filter(|at| !may_be_spare(all, *at)).map(change).collect())
+    })
 }
 
 fn spare(attacker: &Attacker<'_>) -> Shots {
@@ -265,7 +287,7 @@ fn spare(attacker: &Attacker<'_>) -> Shots {
     let last = *all.last().ok_or("the credential is empty")?;
     let others = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let change = |other: &u8| Shot::Credential([&all[..all.len() - 1], &[*other]].concat());
-    Ok(others.iter().filter(|other| **other != last).map(change).collect())
+    listed(others.iter().filter(|other| **other != last).map(change).collect())
 }
 
 fn halves(attacker: &Attacker<'_>) -> Shots {
@@ -278,9 +300,9 @@ fn halves(attacker: &Attacker<'_>) -> Shots {
         if mixed == one || mixed == other {
             return Err("the two have a half in common".into());
         }
-        return Ok(vec![Shot::Credential(mixed)]);
+        return listed(vec![Shot::Credential(mixed)]);
     }
-    Ok(vec![
+    listed(vec![
         Shot::Credential([&one[..middle], &other[middle..]].concat()),
         Shot::Credential([&other[..middle], &one[middle..]].concat()),
     ])

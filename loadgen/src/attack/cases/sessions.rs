@@ -2,7 +2,8 @@
 //! ids, attributes of the cookie, guessing.
 
 use super::logout::log_out;
-use super::{Attacker, Expected, Finding, PASSER_BY, Reply, Row, Shot, Shots, Work, knock, steps};
+use super::shots::{Shot, Shots, listed};
+use super::{Attacker, Expected, Finding, PASSER_BY, Reply, Row, Silence, Work, knock, steps};
 use crate::attack::forge::{Form, alike};
 use crate::error::Result;
 use crate::record::CaseOutcome::{self, Accepted, Failed, Property, Refused};
@@ -21,7 +22,12 @@ pub(super) fn rows() -> Vec<Row> {
             planted,
         ),
         row("36a", "an id one character shorter, and one longer", |a| {
-            ids(a, |id| vec![id[..id.len() - 1].into(), id[1..].into(), format!("{id}A")])
+            ids(a, |id| {
+                let (mut shorter, mut rest) = (id.to_owned(), id.chars());
+                shorter.pop();
+                rest.next();
+                vec![shorter, rest.as_str().into(), format!("{id}A")]
+            })
         }),
         row("36b", "ids of other characters", |a| {
             ids(a, |id| "!~*?+/=%$@ |&^".chars().map(|c| c.to_string().repeat(id.len())).collect())
@@ -39,14 +45,18 @@ pub(super) fn rows() -> Vec<Row> {
             work: Work::Shots(|a| ids(a, |id| vec![format!("{id}\0"), format!("\0{id}")])),
         },
         row("36e", "an id that is no ASCII", |a| {
-            ids(a, |id| vec!["é".repeat(id.len() / 2), format!("{}\u{fffd}", &id[1..])])
+            ids(a, |id| {
+                let rest: String = id.chars().skip(1).collect();
+                vec!["é".repeat(id.len() / 2), format!("{rest}\u{fffd}")]
+            })
         }),
         row("36f", "an id that is a query", |a| {
             ids(a, |_| ["' OR '1'='1", "' OR 1=1 --", "x' UNION SELECT '1"].map(Into::into).into())
         }),
         row("36g", "an id that is a pattern or a command of a store", |a| {
             ids(a, |id| {
-                let prefix = format!("{}*", &id[..id.len() / 2]);
+                let half = id.chars().take(id.chars().count() / 2);
+                let prefix: String = half.chain(['*']).collect();
                 [prefix.as_str(), "*", "?", "[a-z]*", "session:*", "%"].map(Into::into).into()
             })
         }),
@@ -99,7 +109,7 @@ fn ids(attacker: &Attacker<'_>, made: impl Fn(&str) -> Vec<String>) -> Shots {
         return Err(format!("the credential is {}, not an id", attacker.form.name()));
     }
     let texts = made(&attacker.a.text());
-    Ok(texts.into_iter().map(|text| Shot::Credential(text.into_bytes())).collect())
+    listed(texts.into_iter().map(|text| Shot::Credential(text.into_bytes())).collect())
 }
 
 fn not_in_a_cookie() -> Finding {
@@ -267,6 +277,10 @@ fn guesses(attacker: &mut Attacker<'_>) -> Result<Finding> {
     for n in 0..attacker.options.guesses {
         if attacker.interrupt.signal().is_some() {
             break;
+        }
+        if attacker.is_time_up() {
+            let found = format!("{} ({n} guesses were)", Silence::TimeUp);
+            return Ok(Finding::new(Failed, found));
         }
         let guess = format!("{known}{}{footer}", alike(secret, seed, n.into()));
         if guess == good {

@@ -1,7 +1,8 @@
 //! What is done to the signature of one algorithm: ECDSA and RSA.
 
+use super::shots::{Shots, listed};
 use super::tokens::{raw_signature, signed, text};
-use super::{Attacker, Expected, Row, Shots, Work};
+use super::{Attacker, Expected, Row, Work};
 use crate::attack::ecdsa as shapes;
 use crate::attack::forge::b64;
 
@@ -25,7 +26,7 @@ fn ecdsa(attacker: &Attacker<'_>, made: fn(&[u8]) -> Vec<Vec<u8>>) -> Shots {
     if token.algorithm() != "ES256" || raw.len() != 64 {
         return Err("its signature is none of ES256".into());
     }
-    Ok(made(&raw).into_iter().map(|raw| text(format!("{message}.{}", b64(raw)))).collect())
+    listed(made(&raw).into_iter().map(|raw| text(format!("{message}.{}", b64(raw)))).collect())
 }
 
 /// The server's own key and the token's signature, where that is one of RSA.
@@ -47,7 +48,7 @@ fn rsa_edges(attacker: &Attacker<'_>) -> Shots {
     below[raw.len() - 1] -= 1;
     let lengths = [raw[1..].to_vec(), [&[0], &raw[..]].concat(), [&raw[..], &[0]].concat()];
     let all = [zero, one, below, modulus].into_iter().chain(lengths);
-    Ok(all.map(|raw| text(format!("{message}.{}", b64(raw)))).collect())
+    listed(all.map(|raw| text(format!("{message}.{}", b64(raw)))).collect())
 }
 
 /// What the server's own key signs, but not as the header says.
@@ -58,5 +59,5 @@ fn rsa_paddings(attacker: &Attacker<'_>) -> Shots {
         .into_iter()
         .filter_map(|other| key.sign_as(other, message.as_bytes()))
         .map(|raw| text(format!("{message}.{}", b64(raw))));
-    Ok(shots.collect())
+    listed(shots.collect())
 }

@@ -7,7 +7,8 @@
 use aws_lc_rs::hmac;
 use serde_json::{Map, Value};
 
-use super::{Attacker, Expected, Finding, Row, Shot, Shots, Work, no_token};
+use super::shots::{Places, Shot, Shots, flipped, listed};
+use super::{Attacker, Expected, Finding, Row, Work, no_token};
 use crate::attack::attacker::now;
 use crate::attack::forge::{Edit, Form, Key, Token, b64, jwt, mac};
 use crate::attack::listener::Listener;
@@ -83,7 +84,7 @@ pub(super) fn rows() -> Vec<Row> {
             signature(a, |raw| raw[..raw.len() - 1].to_vec())
         }),
         row("5c", "a signature without its last four characters", Refused, |a| {
-            Ok(vec![text(&signed(a)?.text[..a.a.text().len() - 4])])
+            listed(vec![text(cut(&signed(a)?.text, 4)?)])
         }),
         row("5d", "a signature with a byte behind it", Refused, |a| {
             signature(a, |raw| [raw, &[0]].concat())
@@ -124,10 +125,10 @@ pub(super) fn rows() -> Vec<Row> {
             kid(a, &kids, b"1")
         }),
         row("23a", "`=` behind the token", RefusedHere, |a| {
-            Ok(vec![text(format!("{}=", signed(a)?.text))])
+            listed(vec![text(format!("{}=", signed(a)?.text))])
         }),
         row("23b", "`?` behind the token", RefusedHere, |a| {
-            Ok(vec![text(format!("{}?", signed(a)?.text))])
+            listed(vec![text(format!("{}?", signed(a)?.text))])
         }),
         row("23c", "bits left over behind the signature", RefusedHere, left_over),
         row("23d", "the other alphabet of base64, `+` and `/`", RefusedHere, other_alphabet),
@@ -154,6 +155,12 @@ pub(super) fn rows() -> Vec<Row> {
 
 pub(super) fn text(token: impl AsRef<[u8]>) -> Shot {
     Shot::Credential(token.as_ref().to_vec())
+}
+
+/// The text without its last bytes.
+fn cut(text: &str, bytes: usize) -> std::result::Result<&str, String> {
+    let end = text.len().checked_sub(bytes);
+    end.and_then(|end| text.get(..end)).ok_or_else(|| "it is no ASCII".into())
 }
 
 /// The credential, where it is a signed token.
@@ -184,7 +191,7 @@ fn unsigned(attacker: &Attacker<'_>, algorithm: &str) -> Shots {
     let bare = Value::Object(Map::from_iter([("alg".to_string(), algorithm.into())])).to_string();
     let message = |header: &str| format!("{}.{}", b64(header), b64(claims(token)));
     let (_, signature) = token.signed();
-    Ok(vec![
+    listed(vec![
         text(format!("{}.", message(&header))),
         text(message(&header)),
         text(format!("{}.{signature}", message(&header))),
@@ -210,13 +217,13 @@ fn no_algorithm(attacker: &Attacker<'_>) -> Shots {
         };
         text(format!("{message}.{signature}"))
     };
-    Ok(edits.into_iter().flat_map(|edit| [shot(edit, ""), shot(edit, signature)]).collect())
+    listed(edits.into_iter().flat_map(|edit| [shot(edit, ""), shot(edit, signature)]).collect())
 }
 
 /// The token with another signature.
 fn signature(attacker: &Attacker<'_>, made: fn(&[u8]) -> Vec<u8>) -> Shots {
     let (message, raw) = raw_signature(signed(attacker)?)?;
-    Ok(vec![text(format!("{message}.{}", b64(made(&raw))))])
+    listed(vec![text(format!("{message}.{}", b64(made(&raw))))])
 }
 
 pub(super) fn raw_signature(token: &Token) -> std::result::Result<(&str, Vec<u8>), String> {
@@ -231,19 +238,16 @@ pub(super) fn raw_signature(token: &Token) -> std::result::Result<(&str, Vec<u8>
 
 fn flipped_bits(attacker: &Attacker<'_>) -> Shots {
     let (message, raw) = raw_signature(signed(attacker)?)?;
-    let flip = |at: usize| {
-        let mut raw = raw.clone();
-        raw[at] ^= 1 << (at % 8);
-        text(format!("{message}.{}", b64(raw)))
-    };
-    Ok((0..raw.len()).map(flip).collect())
+    let message = message.to_owned();
+    Places::new(0..raw.len(), attacker.a.credential().len())
+        .shots(move |at| text(format!("{message}.{}", b64(flipped(&raw, at)))))
 }
 
 fn spliced(attacker: &Attacker<'_>) -> Shots {
     let (_, signature) = signed(attacker)?.signed();
     let other = attacker.b.text();
     let (message, _) = other.rsplit_once('.').ok_or("B's credential is no token")?;
-    Ok(vec![text(format!("{message}.{signature}"))])
+    listed(vec![text(format!("{message}.{signature}"))])
 }
 
 fn hs256(attacker: &Attacker<'_>, secrets: &[&[u8]]) -> Shots {
@@ -252,7 +256,7 @@ fn hs256(attacker: &Attacker<'_>, secrets: &[&[u8]]) -> Shots {
     let shot = |secret: &&[u8]| {
         text(jwt(&header, claims(token), |message| mac(hmac::HMAC_SHA256, secret, message)))
     };
-    Ok(secrets.iter().map(shot).collect())
+    listed(secrets.iter().map(shot).collect())
 }
 
 fn public_key(attacker: &Attacker<'_>) -> Shots {
@@ -280,7 +284,7 @@ fn other_signatures(attacker: &Attacker<'_>) -> Shots {
     if shots.is_empty() {
         return Err("there is one algorithm for its key".into());
     }
-    Ok(shots)
+    listed(shots)
 }
 
 fn other_names(attacker: &Attacker<'_>) -> Shots {
@@ -294,7 +298,7 @@ fn other_names(attacker: &Attacker<'_>) -> Shots {
         let header = header_with(token, &[("alg", name.into())]);
         text(jwt(header, claims(token), |message| key.sign(message)))
     };
-    Ok(names.into_iter().filter(|name| *name != token.algorithm()).map(shot).collect())
+    listed(names.into_iter().filter(|name| *name != token.algorithm()).map(shot).collect())
 }
 
 /// A token under this key, which it brings along.
@@ -311,7 +315,7 @@ fn embedded(attacker: &Attacker<'_>, key: &Key) -> Shots {
     without_kid.header.remove("kid");
     let mut named = jwk.clone();
     named["kid"] = token.header.get("kid").cloned().unwrap_or_default();
-    Ok(vec![
+    listed(vec![
         text(brought(token, key, &[("jwk", jwk.clone())])),
         text(brought(token, key, &[("jwk", named)])),
         text(brought(&without_kid, key, &[("jwk", jwk)])),
@@ -331,7 +335,10 @@ fn addresses(attacker: &mut Attacker<'_>) -> Result<Finding> {
             shots.push(text(brought(&token, key, &[(name, listener.url(path).into())])));
         }
     }
-    let mut finding = super::fire(attacker, Expected::Refused, &shots);
+    let mut finding = match listed(shots) {
+        Ok(volley) => super::fire(attacker, Expected::Refused, volley)?,
+        Err(why) => Finding::not_applicable(why),
+    };
     let came = listener.connections();
     if came > 0 {
         finding.outcome = CaseOutcome::Accepted;
@@ -355,7 +362,7 @@ fn certificate(attacker: &Attacker<'_>) -> Shots {
     };
     let (key, chain) = made().map_err(|e| e.to_string())?;
     let chain = Value::Array(vec![chain.into()]);
-    Ok(vec![text(brought(token, &key, &[("x5c", chain)]))])
+    listed(vec![text(brought(token, &key, &[("x5c", chain)]))])
 }
 
 /// The token with these key names, under the server's key where it is known and under this secret.
@@ -372,7 +379,7 @@ fn kid(attacker: &Attacker<'_>, kids: &[&str], secret: &[u8]) -> Shots {
             shots.push(text(jwt(header, claims(token), |message| key.sign(message))));
         }
     }
-    Ok(shots)
+    listed(shots)
 }
 
 const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -386,10 +393,11 @@ fn left_over(attacker: &Attacker<'_>) -> Shots {
         3 => 4,
         _ => return Err("its signature leaves no bits over".into()),
     };
-    let (rest, last) = token.text.split_at(token.text.len() - 1);
+    let rest = cut(&token.text, 1)?;
+    let last = &token.text[rest.len()..];
     let at = ALPHABET.find(last).ok_or("its signature is no base64url")?;
     let others = (1..spare).filter_map(|bits| ALPHABET.get(at + bits..=at + bits));
-    Ok(others.map(|last| text(format!("{rest}{last}"))).collect())
+    listed(others.map(|last| text(format!("{rest}{last}"))).collect())
 }
 
 fn other_alphabet(attacker: &Attacker<'_>) -> Shots {
@@ -397,7 +405,7 @@ fn other_alphabet(attacker: &Attacker<'_>) -> Shots {
     let (message, signature) = token.signed();
     if signature.contains(['-', '_']) {
         let signature = signature.replace('-', "+").replace('_', "/");
-        return Ok(vec![text(format!("{message}.{signature}"))]);
+        return listed(vec![text(format!("{message}.{signature}"))]);
     }
     let key = attacker.key.ok_or("its signature has neither `-` nor `_`")?;
     // Letters that base64 writes with the two that its alphabets differ in.
@@ -405,7 +413,7 @@ fn other_alphabet(attacker: &Attacker<'_>) -> Shots {
     let message = format!("{}.{}", b64(header), b64(claims(token)));
     let message = message.replace('-', "+").replace('_', "/");
     let signature = b64(key.sign(message.as_bytes())).replace('-', "+").replace('_', "/");
-    Ok(vec![text(format!("{message}.{signature}"))])
+    listed(vec![text(format!("{message}.{signature}"))])
 }
 
 fn padded(attacker: &Attacker<'_>) -> Shots {
@@ -417,7 +425,7 @@ fn padded(attacker: &Attacker<'_>) -> Shots {
         let signature = b64(key.sign(message.as_bytes()));
         text(format!("{message}.{signature}"))
     };
-    Ok(vec![
+    listed(vec![
         resigned(format!("{header}=.{payload}")),
         resigned(format!("{header}.{payload}=")),
         resigned(format!("{header}.{payload}==")),
@@ -433,5 +441,5 @@ fn parts(attacker: &Attacker<'_>, made: fn(&str, &str, &str) -> String) -> Shots
     let (Some(h), Some(p), Some(s)) = (parts.next(), parts.next(), parts.next()) else {
         return Err("it has not three parts".into());
     };
-    Ok(vec![text(made(h, p, s))])
+    listed(vec![text(made(h, p, s))])
 }
