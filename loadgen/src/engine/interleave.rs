@@ -25,7 +25,7 @@ use super::{Driver, interrupted, panicked};
 use crate::error::{Error, Result};
 use crate::load::LoadModel;
 use crate::plan::{LoadPlan, Slicing};
-use crate::random::mix;
+use crate::random::{mix, shuffle};
 use crate::record::{LoadRecord, LoginRecord, SliceRecord};
 use crate::transport::{Lean, Transport, Until, Wire};
 
@@ -347,13 +347,6 @@ impl<'w, T: Transport> Run<'w, T> {
             recorder: core.recorder,
         };
         Haul { login, harvest, slices }
-    }
-}
-
-/// Puts the lanes into the order of a round.
-fn shuffle(order: &mut [usize], seed: u64) {
-    for last in (1..order.len()).rev() {
-        order.swap(last, (mix(seed, last as u64) % (last as u64 + 1)) as usize);
     }
 }
 
