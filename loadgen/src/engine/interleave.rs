@@ -96,8 +96,14 @@ pub fn interleave(
             }
             thread::sleep(Duration::from_nanos(INTERRUPT_CHECK_NS));
         }
-        let hauls = handles.into_iter().map(|handle| handle.join().map_err(panicked)?);
-        hauls.collect::<Result<Vec<Vec<Haul>>>>()
+        let mut ends: Vec<Result<Vec<Haul>>> =
+            handles.into_iter().map(|handle| handle.join().map_err(panicked)?).collect();
+        // A worker whose load was cut short knows less of why than the one that cut it.
+        let is_cause = |end: &Result<_>| !matches!(end, Ok(_) | Err(Error::Interrupted(..)));
+        match ends.iter().position(is_cause) {
+            Some(cause) => ends.swap_remove(cause).map(|haul| vec![haul]),
+            None => ends.into_iter().collect::<Result<Vec<Vec<Haul>>>>(),
+        }
     })?;
     Ok(shared.records(hauls))
 }
