@@ -5,9 +5,10 @@
 //! not start fails its own trial, and the others go on without it; what goes wrong once the load
 //! has begun fails all of them, because none has its whole load then.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::trial::{Stage, facts, failed, read_memory, store_pid, unfinished};
+use super::trial::{Stage, facts, failed, read_memory, relay_cpu_ns, store_pid, unfinished};
 use crate::engine::{self, Driver, Lane, Used, interrupted};
 use crate::error::{Error, Interrupt, Result};
 use crate::plan::{SlicesPlan, TrialPlan};
@@ -82,7 +83,18 @@ fn carry_out(
             stage.driver(&load.journey, before)
         })
         .collect::<Result<_>>()?;
-    let meters: Vec<_> = up.iter().map(|(_, server)| || used(server)).collect();
+    let before: Vec<OnceLock<Option<u64>>> = up.iter().map(|_| OnceLock::new()).collect();
+    let meters: Vec<_> = up
+        .iter()
+        .zip(&before)
+        .map(|((_, server), before)| {
+            move || {
+                // The meter is first read where the first slice that counts begins.
+                before.get_or_init(|| store_writes(server));
+                used(server)
+            }
+        })
+        .collect();
     let lanes: Vec<_> = drivers
         .iter()
         .zip(&meters)
@@ -100,8 +112,10 @@ fn carry_out(
     {
         return Err(Error::Target(obituary));
     }
-    for (((place, server), load), timeline) in up.iter().zip(loads?).zip(timelines) {
-        let server = Some(server_use(server, &load)?);
+    let lanes = up.iter().zip(&before).zip(loads?).zip(timelines);
+    for ((((place, server), before), load), timeline) in lanes {
+        let before = before.get().copied().flatten();
+        let server = Some(server_use(server, &load, before)?);
         records[*place].timeline = timeline;
         records[*place].actions.push(ActionRecord::Load(Box::new(LoadRecord { server, ..load })));
     }
@@ -110,11 +124,22 @@ fn carry_out(
 
 fn used(server: &Server) -> Used {
     let (server_ns, waited_ns) = cpu_and_wait_ns(server.ready().pid);
-    Used { server_ns, waited_ns, store_ns: store_pid(server).map_or(0, family_cpu_ns) }
+    Used {
+        server_ns,
+        waited_ns,
+        store_ns: store_pid(server).map_or(0, family_cpu_ns),
+        relay_ns: relay_cpu_ns(server).unwrap_or(0),
+    }
 }
 
-/// What a server used in all its slices.
-fn server_use(server: &Server, load: &LoadRecord) -> Result<ServerUse> {
+/// Sessions that the store has written so far, where it counts them.
+fn store_writes(server: &Server) -> Option<u64> {
+    server.stats().ok()?.store_writes
+}
+
+/// What a server used in all its slices, before which its store had written so much.
+fn server_use(server: &Server, load: &LoadRecord, before: Option<u64>) -> Result<ServerUse> {
+    let written = before.and_then(|before| Some(store_writes(server)?.saturating_sub(before)));
     let sum = |part: fn(&SliceRecord) -> u64| load.slices.iter().map(part).sum();
     Ok(ServerUse {
         interval_ns: sum(|slice| slice.ns),
@@ -122,6 +147,8 @@ fn server_use(server: &Server, load: &LoadRecord) -> Result<ServerUse> {
         cpu_ns: sum(|slice| slice.server_cpu_ns),
         waited_ns: sum(|slice| slice.server_waited_ns),
         store_cpu_ns: store_pid(server).map(|_| sum(|slice| slice.store_cpu_ns)),
+        relay_cpu_ns: server.ready().relay.map(|_| sum(|slice| slice.relay_cpu_ns)),
+        store_writes: written,
         memory: read_memory(server)?,
     })
 }

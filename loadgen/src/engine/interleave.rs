@@ -39,6 +39,8 @@ pub struct Used {
     pub server_ns: u64,
     /// Its store's processes.
     pub store_ns: u64,
+    /// The relay between the two, where there is one.
+    pub relay_ns: u64,
     /// Time in which the server's threads were ready to run and others had their cores.
     pub waited_ns: u64,
 }
@@ -323,6 +325,7 @@ impl<'w, T: Transport> Run<'w, T> {
             Used {
                 server_ns: after.server_ns.saturating_sub(before.server_ns),
                 store_ns: after.store_ns.saturating_sub(before.store_ns),
+                relay_ns: after.relay_ns.saturating_sub(before.relay_ns),
                 waited_ns: after.waited_ns.saturating_sub(before.waited_ns),
             }
         });
@@ -334,6 +337,7 @@ impl<'w, T: Transport> Run<'w, T> {
             ok: core.answered() - answered,
             server_cpu_ns: used.server_ns,
             store_cpu_ns: used.store_ns,
+            relay_cpu_ns: used.relay_ns,
             server_waited_ns: used.waited_ns,
         });
         Ok(())
