@@ -313,9 +313,11 @@ fn touch(text: &str) -> std::result::Result<Touch, String> {
     match text {
         "always" => Ok(Touch::Always),
         "never" => Ok(Touch::Never),
-        span => span.parse::<Span>().map(|span| Touch::AtMostEvery(span.duration())).map_err(|_| {
-            format!("expected `always`, `never` or a duration such as `1m`, found `{span}`")
-        }),
+        span => {
+            span.parse::<Span>().map(|span| Touch::AtMostEvery(span.duration())).map_err(|_| {
+                format!("expected `always`, `never` or a duration such as `1m`, found `{span}`")
+            })
+        }
     }
 }
 

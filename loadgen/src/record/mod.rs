@@ -267,6 +267,12 @@ pub struct SliceRecord {
     pub relay_cpu_ns: u64,
     /// Time in which the server's threads were ready to run and others had their cores, ns.
     pub server_waited_ns: u64,
+    /// Time since this server's slice before, ns.
+    #[serde(default)]
+    pub idle_ns: u64,
+    /// CPU time of the server and of its store in that time, in which others were measured, ns.
+    #[serde(default)]
+    pub idle_cpu_ns: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -283,6 +289,8 @@ impl SliceRecord {
         self.store_cpu_ns += other.store_cpu_ns;
         self.relay_cpu_ns += other.relay_cpu_ns;
         self.server_waited_ns += other.server_waited_ns;
+        self.idle_ns = self.idle_ns.max(other.idle_ns);
+        self.idle_cpu_ns += other.idle_cpu_ns;
     }
 }
 
@@ -479,7 +487,7 @@ impl ServerUse {
     /// has the same cores: what these two used is nobody else's.
     pub fn waited_for_strangers(&self) -> f64 {
         let interval = self.interval_ns.max(1);
-        let own = self.cpu_ns + self.store_cpu_ns.unwrap_or(0);
+        let own = self.cpu_ns + self.store_cpu_ns.unwrap_or(0) + self.relay_cpu_ns.unwrap_or(0);
         let others = (interval * u64::from(self.threads.max(1))).saturating_sub(own);
         self.waited_ns.min(others) as f64 / interval as f64
     }

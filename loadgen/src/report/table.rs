@@ -5,8 +5,8 @@
 //! supplies punctuation only: HTML and Markdown cannot disagree. No figure is computed here.
 
 use super::analysis::Analysis;
-use super::context;
 use super::compare::{ComparedAs, Comparison};
+use super::context;
 use super::estimates::{Measurement, Place};
 use super::figure::{figure, range, signed, signed_range, times, times_range};
 use super::words;

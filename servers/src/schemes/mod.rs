@@ -399,9 +399,8 @@ fn check_store_url(info: &ArmInfo, url: Option<&str>) -> Result<(), ServeError> 
 
 /// Refuses a rule for idle timeouts where there is none, or one that would log out who is active.
 fn check_touch(info: &ArmInfo, options: &SchemeOptions) -> Result<(), ServeError> {
-    let refuse = |expected, found: String| {
-        Err(ServeError::Option { option: "touch", expected, found })
-    };
+    let refuse =
+        |expected, found: String| Err(ServeError::Option { option: "touch", expected, found });
     let Some(touch) = options.touch else { return Ok(()) };
     if !session::SCHEMES.contains(&info.scheme) {
         return refuse("left out for an arm without sessions", format!("`{}`", info.arm));

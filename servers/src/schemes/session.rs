@@ -210,7 +210,9 @@ impl<St: SessionStore, C: Carrier> Sessions<St, C> {
         let found = match (self.idle, self.touch) {
             (None, _) | (Some(_), Touch::Never) => self.store.read(id, now).await?,
             (Some(_), Touch::Always) => self.store.read_and_touch(id, now).await?,
-            (Some(_), Touch::AtMostEvery(span)) => self.read_and_seldom_touch(id, now, span).await?,
+            (Some(_), Touch::AtMostEvery(span)) => {
+                self.read_and_seldom_touch(id, now, span).await?
+            }
         };
         Ok((id, found.ok_or(Rejection::Invalid(Reason::Unknown))?, now))
     }

@@ -23,9 +23,9 @@ use crate::contract::{
 };
 use crate::error::ServeError;
 use crate::schemes::{CookieSecurity, SchemeOptions, arms};
-use crate::stores::{Touch, Upkeep};
 use crate::stores::patience::Patience;
 use crate::stores::relay::{Distance, Relay};
+use crate::stores::{Touch, Upkeep};
 use crate::users::{LOGIN_WAIT_MAX, LOGINS_WAITING_MAX, PasswordHash};
 
 mod accept;
@@ -213,8 +213,7 @@ pub async fn serve(
     if let Some(relay) = &relay {
         scheme.store_url = Some(relay.url().to_owned());
     }
-    let arm =
-        app::open_working(&options.arm, &scheme, options.password_hash, options.work).await?;
+    let arm = app::open_working(&options.arm, &scheme, options.password_hash, options.work).await?;
     let line = ready_line(&options, &arm, relay.as_ref(), [address(&public)?, address(&admin)?]);
     let limits = accept::Limits {
         header_read_timeout: options.header_read_timeout,

@@ -120,7 +120,9 @@ struct Timer(AsyncFd<OwnedFd>);
 impl Timer {
     fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        AsyncFd::register(timerfd_create(TimerfdClockId::Monotonic, flags)?).map(Self)
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        #[expect(deprecated, reason = "its successor is unsafe; the timer owns its descriptor")]
+        AsyncFd::new(timer).map(Self)
     }
 
     async fn wait_until(&mut self, due: Instant) -> io::Result<()> {

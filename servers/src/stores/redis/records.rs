@@ -125,11 +125,9 @@ impl Records {
                  server's cores: no snapshot, no log, no eviction; the sessions go with it.",
                 own.version()
             ),
-            None => {
-                "Redis is reached by a URL and set up as it is; every key that expires in its \
+            None => "Redis is reached by a URL and set up as it is; every key that expires in its \
                      database is counted as a session."
-                    .into()
-            }
+                .into(),
         };
         let connection = format!(
             "All requests share one connection; Redis removes a session by itself {} s after its \
