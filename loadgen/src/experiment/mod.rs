@@ -17,6 +17,7 @@ mod metric;
 mod replicas;
 mod restart;
 mod revocation;
+mod rounds;
 mod scaling;
 pub mod search;
 mod sliding;
@@ -24,6 +25,7 @@ mod steady;
 
 pub use family::{SCALABILITY, family};
 pub use metric::{Better, METRICS, Metric, metric};
+pub use rounds::{PACED, paces};
 pub use steady::{Steadiness, steadiness};
 
 use crate::error::{Error, Result};
