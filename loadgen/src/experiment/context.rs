@@ -139,9 +139,10 @@ impl Experiment for Context {
 
     fn method(&self) -> &'static str {
         "Closed load of GET /me without think time, a connection per user, in slices that \
-         alternate between the servers of a point. Every handler of every arm burns the same CPU time and \
-         waits for the same time once the user is let in. A relay puts the stores behind a socket \
-         farther away; its CPU time is billed apart, and arms without such a store run unchanged."
+         alternate between the servers of a point. Every handler of every arm burns the same CPU \
+         time and waits for the same time once the user is let in. A relay puts the stores behind \
+         a socket farther away; its CPU time is billed apart, and arms without such a store run \
+         unchanged."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
