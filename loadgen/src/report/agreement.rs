@@ -2,9 +2,10 @@
 //!
 //! Throughput is compared as a ratio with its interval, from rounds in which both took their turn.
 //! Arrivals are compared with the plan one by one: a request reaches the server after it was sent
-//! and before it was answered, so at every quantile the witness's lateness lies between the lateness
-//! that we own up to and the response time that we report. That holds on a machine however busy,
-//! and fails for a generator that plans again when it is late. No figure is measured here.
+//! and before it was answered, so at every quantile the lateness that the witness saw lies between
+//! the lateness that we own up to and the response time that we report. That holds on a machine
+//! however busy, and fails for a generator that plans again when it is late. No figure is measured
+//! here.
 
 use serde::Serialize;
 
@@ -231,7 +232,7 @@ mod tests {
             assert_eq!((seen.missing, seen.surplus, seen.arrived), (0, 0, 1000));
             assert!((seen.arrived_rps - RATE).abs() < 1.0, "{}", seen.arrived_rps);
             let largest = seen.lateness[2].arrived_us;
-            assert!((largest - stall as f64 / 1e3).abs() <= 0.01 * largest, "{largest}");
+            assert!((largest - stall as f64 / 1e3).abs() <= 0.01 * largest + 0.01, "{largest}");
         }
     }
 
