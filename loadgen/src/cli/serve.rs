@@ -10,7 +10,9 @@ use servers::contract::{
     CONTRACT_VERSION, ReadyLine, STORE_URL_VARIABLE, Secrets, SharedLine, StoreUrl,
 };
 use servers::schemes::CookieSecurity;
-use servers::{ArmInfo, PasswordHash, ServeError, ServeOptions};
+use servers::stores::Touch;
+use servers::stores::relay::{self, Distance};
+use servers::{ArmInfo, PasswordHash, ServeError, ServeOptions, Work};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::output;
@@ -42,6 +44,13 @@ pub(super) struct ServeArgs {
     /// How long a session lives without use [default: as long as --ttl]
     #[arg(long, value_name = "SPAN")]
     idle: Option<Span>,
+    /// Put the idle timeout off on every use, at most once in a span, or never
+    /// (`always`, `1m`, `never`) [default: always]
+    ///
+    /// What puts it off is written to the store. With a span a session may end as much earlier
+    /// after its last use, and never later; with `never` it ends --idle after the login.
+    #[arg(long, value_name = "WHEN", value_parser = touch, requires = "idle")]
+    touch: Option<Touch>,
     /// How far the clocks of issuer and server may be apart
     #[arg(long, default_value = "2s", value_name = "SPAN")]
     leeway: Span,
@@ -79,12 +88,25 @@ pub(super) struct ServeArgs {
     #[arg(long, hide = true,
           conflicts_with_all = ["key_file", "previous_key_file", "store_url", "store_url_file"])]
     secrets_from_stdin: bool,
+    /// Put a store behind a socket farther away: a round trip takes so much longer, at most 1s
+    ///
+    /// A relay, a process of its own, holds back what passes in each direction for half of it.
+    #[arg(long, value_name = "SPAN")]
+    store_delay: Option<Span>,
     /// Answer a request with a 503 when its store has not answered it for so long
     #[arg(long, default_value = "400ms", value_name = "SPAN")]
     store_timeout: Span,
     /// How long session-cached believes what it has read of a session
     #[arg(long, default_value = "1s", value_name = "SPAN")]
     cache_ttl: Span,
+    /// Burn so much CPU time in every protected handler, once the user is let in; at most 1s
+    ///
+    /// It is measured by the CPU clock of the thread, so a busy machine does not change it.
+    #[arg(long, default_value = "0s", value_name = "SPAN")]
+    handler_cpu: Span,
+    /// Wait so long in every protected handler after that; whole milliseconds, at most 60s
+    #[arg(long, default_value = "0s", value_name = "SPAN")]
+    handler_wait: Span,
     /// Pause between two sweeps of expired sessions
     #[arg(long, default_value = "10s", value_name = "SPAN")]
     sweep_every: Span,
@@ -97,6 +119,17 @@ pub(super) struct ServeArgs {
     /// Cores to run on [default: all that are allowed]
     #[arg(long, value_delimiter = ',', value_name = "N,N")]
     cores: Vec<usize>,
+}
+
+/// Flags of `authbench relay`, which a server with a store that is far away starts.
+#[derive(Debug, Args)]
+pub(super) struct RelayArgs {
+    /// Address of the store
+    #[arg(long, value_name = "ADDR")]
+    to: String,
+    /// What a round trip takes longer
+    #[arg(long, value_name = "SPAN")]
+    delay: Span,
 }
 
 /// Flags of `authbench share`, which campaigns start for trials of several servers.
@@ -254,6 +287,28 @@ pub(super) fn share(args: &ShareArgs) -> Result<()> {
     })
 }
 
+/// Relays to a store until stdin closes or a signal comes, and says on which address.
+///
+/// # Errors
+/// `Config` when there is no port or no runtime.
+pub(super) fn relay(args: &RelayArgs) -> Result<()> {
+    let runtime = runtime(1)
+        .enable_all()
+        .build()
+        .map_err(|e| Error::Config(format!("cannot start the async runtime of a relay: {e}")))?;
+    runtime.block_on(async {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = servers::bind(any).map_err(|e| refused(&e))?;
+        let address = listener.local_addr().map_err(|e| Error::Config(e.to_string()))?;
+        output::json(&address.to_string())?;
+        tokio::select! {
+            () = relay::relay(listener, &args.to, args.delay.duration() / 2) => {}
+            () = stopped() => {}
+        }
+        Ok(())
+    })
+}
+
 /// One thread gets the runtime for one thread. The one for many, on one, keeps 256 tasks in its own
 /// queue and looks for the others only now and then: of 1,000 connections a few wait 100 times as
 /// long as the rest, which says nothing of any scheme.
@@ -275,6 +330,12 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
     } else {
         Secrets { key: args.key_file.as_ref().map(read).transpose()?, store_url: store_url(&args)? }
     };
+    let away = |round_trip: Span| {
+        let program = std::env::current_exe()
+            .map_err(|e| Error::Config(format!("the path of this program is not known: {e}")))?;
+        Ok::<_, Error>(Distance { round_trip: round_trip.duration(), program })
+    };
+    let store_distance = args.store_delay.map(away).transpose()?;
     let defaults = ServeOptions::new(args.arm);
     let max_connections = match args.max_connections {
         Some(most) => usize::try_from(most).unwrap_or(usize::MAX),
@@ -284,6 +345,7 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         ttl: args.ttl.duration(),
         access_ttl: args.access_ttl.duration(),
         idle: args.idle.map(Span::duration),
+        touch: args.touch,
         leeway: args.leeway.duration(),
         password_hash: args.password_hash,
         cookie: if args.insecure_cookie {
@@ -294,13 +356,28 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         key,
         previous_keys,
         store_url,
+        store_distance,
         store_timeout: args.store_timeout.duration(),
         cache_ttl: args.cache_ttl.duration(),
+        work: Work { cpu: args.handler_cpu.duration(), wait: args.handler_wait.duration() },
         sweep_every: args.sweep_every.duration(),
         max_connections,
         threads,
         ..defaults
     })
+}
+
+/// When the use of a session is written.
+fn touch(text: &str) -> std::result::Result<Touch, String> {
+    match text {
+        "always" => Ok(Touch::Always),
+        "never" => Ok(Touch::Never),
+        span => {
+            span.parse::<Span>().map(|span| Touch::AtMostEvery(span.duration())).map_err(|_| {
+                format!("expected `always`, `never` or a duration such as `1m`, found `{span}`")
+            })
+        }
+    }
 }
 
 /// The secrets that a parent tells on standard input.

@@ -13,6 +13,7 @@ mod changes;
 mod chart;
 mod claims;
 mod compare;
+mod context;
 mod csv;
 mod doubts;
 mod estimates;
