@@ -57,6 +57,42 @@ fn a_variant_is_an_arm_with_other_flags_wherever_an_arm_is_named() {
     assert!(measured(variant) > 0 && measured(variant) == measured("session@memory"));
 }
 
+/// What a campaign says that an arm's requests cost more than those of `none`, us of CPU time: the
+/// interval.
+fn added_cpu_us(arm: &str) -> (f64, f64) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("seeded.toml");
+    let text = format!(
+        "name = 'seeded'\narms = ['none', '{arm}']\n\
+         [scaling]\nusers = [8]\nblocks = 5\nwarmup = '100ms'\nmeasure = '400ms'\n"
+    );
+    fs::write(&file, text).unwrap();
+    let out = dir.path().join("out");
+    let (file, folder) = (file.to_str().unwrap(), out.to_str().unwrap());
+    let run = authbench(&["campaign", file, "--out", folder, "--allow-debug"]);
+    assert!(matches!(run.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&run.stderr));
+    let report: Value =
+        serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
+    let compared = report["comparisons"].as_array().unwrap().iter().find(|c| {
+        c["metric"] == "server_cpu_us_per_request" && c["arm"] == arm && c["against"] == "none"
+    });
+    // Without valid trials there is no comparison: nothing was found.
+    let end = |n: usize| compared.and_then(|c| c["difference"]["interval"][n].as_f64());
+    (end(0).unwrap_or(f64::NEG_INFINITY), end(1).unwrap_or(f64::INFINITY))
+}
+
+#[test]
+fn an_effect_of_50_us_is_found_with_an_interval_that_covers_it() {
+    let mut seen = Vec::new();
+    // CPU time is exact, and yet a request costs more of it where neighbours empty the caches.
+    let found = (0..3).any(|_| {
+        let (lo, hi) = added_cpu_us("none+handler-cpu=50us");
+        seen.push((lo, hi));
+        lo > 0.0 && lo <= 60.0 && hi >= 45.0 && hi - lo < 50.0
+    });
+    assert!(found, "expected an interval that covers 50 us, found {seen:?}");
+}
+
 #[test]
 fn a_variant_that_no_server_can_be_is_refused_before_anything_is_started() {
     for (arm, says) in [
