@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, FromArgMatches as _};
 use servers::contract::{
     CONTRACT_VERSION, ReadyLine, STORE_URL_VARIABLE, Secrets, SharedLine, StoreUrl,
 };
@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::output;
 use crate::error::{Error, Result};
 use crate::files::{self, Kind, read_text};
+use crate::plan::Variant;
 use crate::units::Span;
 
 /// The longest line of secrets that is read, in bytes: a key of 64 KiB would fit.
@@ -141,33 +142,91 @@ pub(super) struct ShareArgs {
     cores: Vec<usize>,
 }
 
+/// Flags of a server that are not a matter of how an arm is set up: where it runs and listens, and
+/// what it is told in secret.
+const NOT_IN_A_VARIANT: &[&str] = &[
+    "admin",
+    "cores",
+    "help",
+    "key-file",
+    "listen",
+    "previous-key-file",
+    "secrets-from-stdin",
+    "store-url",
+    "store-url-file",
+];
+
 /// Everything a server can be, for `authbench schemes`.
 pub(super) fn arms() -> &'static [ArmInfo] {
     servers::arms()
 }
 
-/// Refuses a name that is no arm.
+fn info(name: &str) -> Option<&'static ArmInfo> {
+    let arm = Variant::of(name).arm;
+    arms().iter().find(|info| info.arm == arm)
+}
+
+/// Refuses a variant, whose flags are given as such where one server is started.
+fn require_one(arm: &str) -> Result<()> {
+    require_arm(arm)?;
+    match Variant::of(arm).flags.as_slice() {
+        [] => Ok(()),
+        _ => Err(Error::Config(format!(
+            "expected an arm and its flags one by one, found the variant `{arm}`"
+        ))),
+    }
+}
+
+/// Refuses a name that is neither an arm nor a variant of one.
 ///
 /// # Errors
-/// `Config`, with the arms there are.
+/// `Config`, with the arms there are, or with what is wrong with a variant's flags.
 pub(super) fn require_arm(name: &str) -> Result<()> {
-    if arms().iter().any(|info| info.arm == name) {
-        return Ok(());
+    if info(name).is_none() {
+        let known: Vec<_> = arms().iter().map(|info| info.arm).collect();
+        let known = known.join(", ");
+        return Err(Error::Config(format!("expected an arm among {known}, found `{name}`")));
     }
-    let known: Vec<_> = arms().iter().map(|info| info.arm).collect();
-    Err(Error::Config(format!("expected an arm among {}, found `{name}`", known.join(", "))))
+    let variant = Variant::of(name);
+    let refuse =
+        |what: &str| Err(Error::Config(format!("expected a variant ARM+FLAG=VALUE, {what}")));
+    let plain = |text: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || ".:_-".contains(c);
+        !text.is_empty() && text.chars().all(fits)
+    };
+    for (flag, value) in &variant.flags {
+        if !plain(flag) || !value.is_none_or(plain) {
+            return refuse(&format!("of letters, digits and `.:_-`, found `{name}`"));
+        }
+        if NOT_IN_A_VARIANT.contains(flag) {
+            return refuse(&format!("found `{name}`: a campaign sets --{flag} by itself"));
+        }
+    }
+    let words = ["serve".into(), variant.arm.to_string()];
+    let read = ServeArgs::augment_args(clap::Command::new("serve").disable_help_flag(true))
+        .try_get_matches_from(words.into_iter().chain(variant.arguments(&[])))
+        .and_then(|matches| ServeArgs::from_arg_matches(&matches));
+    match read {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            let first = first.strip_prefix("error: ").unwrap_or(first);
+            refuse(&format!("found `{name}`: {first} (see authbench serve --help)"))
+        }
+    }
 }
 
 /// The program that this arm needs and this machine does not have, and the package that has it.
 pub(super) fn missing_program(arm: &str) -> Option<(&'static str, &'static str)> {
-    let info = arms().iter().find(|info| info.arm == arm)?;
+    let info = info(arm)?;
     let program = servers::stores::missing_program(info.store?)?;
     Some((program.name, program.package))
 }
 
 /// Why an arm is not attacked; `None` where it is.
 pub(super) fn spared(name: &str) -> Option<&'static str> {
-    let info = arms().iter().find(|info| info.arm == name)?;
+    let info = info(name)?;
     (!info.authenticates).then_some("the floor authenticates nobody")
 }
 
@@ -176,7 +235,7 @@ pub(super) fn spared(name: &str) -> Option<&'static str> {
 /// # Errors
 /// `Config` when the options are at fault, `Target` when the server fails.
 pub(super) fn serve(args: ServeArgs) -> Result<()> {
-    require_arm(&args.arm)?;
+    require_one(&args.arm)?;
     pin(&args.cores)?;
     let threads =
         args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
@@ -206,7 +265,7 @@ pub(super) fn serve(args: ServeArgs) -> Result<()> {
 /// # Errors
 /// `Config` when the arm or its store cannot be opened.
 pub(super) fn share(args: &ShareArgs) -> Result<()> {
-    require_arm(&args.arm)?;
+    require_one(&args.arm)?;
     pin(&args.cores)?;
     servers::stores::folder::sweep();
     let runtime = runtime(1)

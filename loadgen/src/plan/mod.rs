@@ -8,12 +8,14 @@
 mod drill;
 mod search;
 mod users;
+mod variant;
 
 use serde::{Deserialize, Serialize};
 
 pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
 pub use search::SearchPlan;
 pub use users::{ConnectPlan, FillPlan, GrowPlan, LogoutPlan, Prepare};
+pub use variant::Variant;
 
 use crate::load::{LoadModel, UserChoice};
 use crate::random::mix;
@@ -51,7 +53,7 @@ pub struct TrialPlan {
     pub index: u32,
     /// The experiment it belongs to.
     pub experiment: String,
-    /// The arm that is served.
+    /// The arm that is served, or a [`Variant`] of one.
     pub arm: String,
     /// Whether this is the reference's second trial of the block: the A/A pair, which shows how
     /// much an arm differs from itself.

@@ -13,6 +13,7 @@ mod drill;
 mod hdr_log;
 mod histogram;
 mod host;
+mod instructions;
 mod origin;
 mod resume;
 mod seal;
@@ -34,6 +35,7 @@ pub use drill::{
 };
 pub use histogram::Histogram;
 pub use host::Host;
+pub use instructions::{InstructionCount, Instructions, Operation};
 pub use origin::Origin;
 pub use resume::{Begun, Mixing};
 pub use search::{ProbeRecord, ProbeVerdict, SearchRecord};
