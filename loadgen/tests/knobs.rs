@@ -255,6 +255,27 @@ fn what_a_session_writes_is_counted_per_request() {
     }
 }
 
+/// The experiments know arms by their names alone, and must know the same ones as the servers.
+#[test]
+fn experiments_turn_the_knobs_that_an_arm_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.toml");
+    let said = |arm: &str, table: &str| {
+        fs::write(&file, format!("name='c'\narms=['none','{arm}']\n{table}\n")).unwrap();
+        let output = authbench(&["plan", file.to_str().unwrap()]).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for info in servers::arms().iter().filter(|info| info.arm != "none") {
+        let sessions = servers::schemes::session::SCHEMES.contains(&info.scheme);
+        let refused = said(info.arm, "[sliding]").contains("expected an arm with sessions");
+        assert_eq!(sessions, !refused, "{}", info.arm);
+        let place = info.store.and_then(servers::stores::place);
+        let socket = place.is_some_and(|place| place.program.is_some());
+        let refused = said(info.arm, "[context]").contains("behind a socket");
+        assert_eq!(socket, !refused, "{}", info.arm);
+    }
+}
+
 #[test]
 fn the_campaign_of_contexts_can_be_planned() {
     for campaign in ["context", concat!(env!("CARGO_MANIFEST_DIR"), "/presets/context.toml")] {

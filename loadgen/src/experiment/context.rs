@@ -120,6 +120,11 @@ impl Default for Settings {
     }
 }
 
+/// Answers that a connection has in a slice, about; the first of them is not counted.
+const ANSWERS: u64 = 5;
+/// What a request takes of a core without work, about, us.
+const REQUEST_US: u32 = 10;
+
 /// Stores that are reached over a socket, and so can be farther away.
 pub const STORES: &[&str] = &["redis", "postgres"];
 
@@ -210,7 +215,7 @@ impl Experiment for Context {
                     timeout_ns: TIMEOUT.ns(),
                     prepare: None,
                 },
-                long_enough(slice, point),
+                long_enough(slice, point, users),
             )],
         };
         let cells = spec
@@ -254,11 +259,14 @@ fn flags(arm: &str, point: Point) -> Vec<String> {
     .collect()
 }
 
-/// A slice in which a connection has several answers, however long each takes. The slices of a
-/// point are the same for all arms.
-fn long_enough(slice: Span, point: Point) -> Span {
-    let Point { distance_us, cpu_us: _, wait_ms } = point;
-    Span::from_micros(slice.ns() / 1_000 + 4 * u64::from(distance_us + 1_000 * wait_ms))
+/// A slice in which every connection has about five answers, however long each takes: one core
+/// does the work of all of them, one after the other. The slices of a point are the same for all
+/// arms.
+fn long_enough(slice: Span, point: Point, users: u32) -> Span {
+    let Point { distance_us, cpu_us, wait_ms } = point;
+    let work_us = u64::from(users) * u64::from(REQUEST_US + cpu_us);
+    let away_us = u64::from(distance_us + 1_000 * wait_ms);
+    Span::from_micros((slice.ns() / 1_000).max(ANSWERS * work_us) + ANSWERS * away_us)
 }
 
 /// Values of one dimension in whole units of so many nanoseconds, ascending.
@@ -332,8 +340,12 @@ mod tests {
             assert!(together.windows(2).all(|pair| pair[0].is_together_with(pair[1])));
             let slice_ms = together[0].slices().unwrap().slicing.length_ns / 1_000_000;
             let Point { wait_ms, .. } = Point::of_level(level);
-            assert!(slice_ms >= 15 + 4 * u64::from(wait_ms), "{slice_ms}");
+            assert!(slice_ms >= 15 + 5 * u64::from(wait_ms), "{slice_ms}");
         }
+        // 32 users whose requests take 1.01 ms each have five answers each.
+        let busy = Point { cpu_us: 1_000, ..Point::default() };
+        let slice = Span::from_millis(15);
+        assert_eq!(long_enough(slice, busy, 32), Span::from_micros(5 * 32 * 1_010));
     }
 
     #[test]

@@ -378,7 +378,8 @@ fn build(
         all.insert(0, text("Users", true));
     }
     if let Some(axis) = axis {
-        all.insert(0, text(axis.label, true));
+        // A level without a noun of its own is words and no number.
+        all.insert(0, text(axis.label, !axis.noun.is_empty()));
     }
     let row = |(opens_group, place, name, cells, n): (bool, Place, &String, Vec<Cell>, _)| {
         let count = |of: Option<u64>| of.map_or(Cell::Empty, |of| Cell::Text(grouped(of)));
