@@ -8,9 +8,9 @@
 //!
 //! One thread, a clock that stands, and an allocator that does nothing by the clock: what is left
 //! to chance are ids, keys and nonces, over which a round of many operations is a mean. Where a
-//! store is a process or a thread of its own only this process is counted, and how often it asks the
-//! kernel for an answer that is under way is up to the machine: the least and the most of the rounds
-//! say how much.
+//! store is a process or a thread of its own only this process is counted, and how often it asks
+//! the kernel for an answer that is under way is up to the machine: the least and the most of the
+//! rounds say how much.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its figures")]
 

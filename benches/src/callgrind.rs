@@ -104,8 +104,8 @@ fn total(text: &str) -> Option<u64> {
 }
 
 /// Where counts are not as they were committed, a sentence each: those that have grown by more than
-/// 2 %, beyond what their rounds differ by, and those that are there on one side only. `skipped` says
-/// of an arm whether it could not be counted here.
+/// 2 %, beyond what their rounds differ by, and those that are there on one side only. `skipped`
+/// says of an arm whether it could not be counted here.
 #[must_use]
 pub fn departures(
     committed: &Instructions,
