@@ -286,7 +286,7 @@ pub struct Counts {
     pub planned: u64,
     /// Requests that were sent.
     pub sent: u64,
-    /// Requests that could not be sent before the phase ended.
+    /// Requests that could not be sent before Drain was over.
     pub dropped: u64,
     /// Right answers.
     pub ok: u64,

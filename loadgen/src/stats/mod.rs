@@ -8,6 +8,7 @@
 //! every test the origin of its numbers.
 
 mod bootstrap;
+mod censored;
 mod compare;
 mod holm;
 mod independent;
@@ -22,6 +23,7 @@ mod usl;
 use serde::{Deserialize, Serialize};
 
 pub use bootstrap::{REPLICATES, Resampled, draws};
+pub use censored::{Bounds, between};
 pub use compare::Moments;
 pub use holm::holm;
 pub use independent::{
