@@ -88,6 +88,7 @@ pub(super) fn merge(
     let request_wire_bytes = bytes_sent.and_then(|b| b.checked_div(wire_requests)).unwrap_or(0);
     LoadRecord {
         model: plan.model.label(),
+        offered_rps: plan.model.offered_rps(),
         login: driver.script.login.filter(|_| visits.is_none()).map(|_| login),
         connections,
         usable_connections,

@@ -28,7 +28,9 @@ pub fn range(estimate: &Estimate, unit: &str) -> String {
 
 /// The two ends of an interval; a unit that both have is said once.
 fn between(estimate: &Estimate, write: impl Fn(f64) -> String) -> String {
-    let Some((lo, hi)) = estimate.interval else { return "one trial, no interval".into() };
+    let Some((lo, hi)) = estimate.interval else {
+        return if estimate.n > 1 { "no interval" } else { "one trial, no interval" }.into();
+    };
     let (lo, hi) = (write(lo), write(hi));
     match (lo.split_once(' '), hi.split_once(' ')) {
         (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} to {hi}"),

@@ -14,7 +14,7 @@ mod holm;
 mod independent;
 mod interval;
 mod judge;
-mod order;
+mod lack;
 mod power;
 mod slope;
 mod steady;
@@ -34,7 +34,7 @@ pub use interval::{
     resampled_ratio,
 };
 pub use judge::{Cause, Floor, Question, Ruling, Tests, judge};
-pub use order::percentile_ranks;
+pub use lack::LackOfFit;
 pub use power::POWER;
 pub use slope::{slope_over_trials, theil_sen};
 pub use steady::{SECONDS_MIN, Series, steady_from};

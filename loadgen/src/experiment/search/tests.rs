@@ -197,6 +197,7 @@ mod verdicts {
         let lag = Histogram::new();
         LoadRecord {
             model: String::new(),
+            offered_rps: None,
             login: None,
             connections: 8,
             usable_connections: 8,
