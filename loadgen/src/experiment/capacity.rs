@@ -78,15 +78,15 @@ impl Experiment for Capacity {
          rate that does not wait for the answers (Poisson arrivals, because users come \
          independently of each other). On one server the rate is doubled until it no longer holds, \
          bisected, and what was found is confirmed by a longer load; where that fails, the search \
-         steps back and closes the gap with longer loads. A rate holds while the p99 response time, \
-         counted from when a request was due, is within the limit of the campaign file (10 ms \
-         unless it says otherwise) and less than 0.1 % of the requests go without a right answer; \
-         requests that wait when a load ends are still sent and count. A rate is given up after \
-         failing twice. So the capacity of a trial lies between the highest rate that was confirmed \
-         and the lowest that failed, and the estimate over trials takes it as that (interval \
-         censoring); single trials are compared by the middle of their bracket. Where the \
-         generator could offer no more, a doubt says so, and the capacity is only known to be more \
-         than what held."
+         steps back and closes the gap with longer loads. A rate holds while the p99 response \
+         time, counted from when a request was due, is within the limit of the campaign file \
+         (10 ms unless it says otherwise) and less than 0.1 % of the requests go without a right \
+         answer; requests that wait when a load ends are still sent and count. A rate is given up \
+         after failing twice. So the capacity of a trial lies between the highest rate that was \
+         confirmed and the lowest that failed, and the estimate over trials takes it as that \
+         (interval censoring); single trials are compared by the middle of their bracket. Where \
+         the generator could offer no more, a doubt says so, and the capacity is only known to be \
+         more than what held."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
@@ -269,7 +269,7 @@ fn at_least(trials: &[Bounds]) -> Option<Estimate> {
         point: least.iter().copied().reduce(f64::min)?,
         interval: None,
         n: least.len() as u32,
-        method: "at least: the lowest of the rates that held, of trials in which none failed".into(),
+        method: "at least: the lowest rate that held, where none failed in any trial".into(),
     })
 }
 

@@ -185,13 +185,14 @@ impl Experiment for Cores {
 
     fn conclusions(&self, trials: &[&TrialRecord], blocks: u32, seed: u64) -> Vec<String> {
         let fit = fit_levels(&throughputs(trials, blocks), seed);
+        let three = |p: f64| format!("{p:.3}");
         let misfit = |fit: UslFit| {
             let (missed, pure) = fit.lack.freedom;
             format!(
                 "does not follow the Universal Scalability Law over these cores (lack of fit \
-                 F({missed}, {pure}) = {:.1}, p = {}), so no contention, coherency or peak is given",
+                 F({missed}, {pure}) = {:.1}, p = {}), so it has no contention, coherency or peak",
                 fit.lack.f,
-                if fit.lack.p < 0.001 { "below 0.001".into() } else { format!("{:.3}", fit.lack.p) },
+                if fit.lack.p < 0.001 { "below 0.001".into() } else { three(fit.lack.p) },
             )
         };
         fit.filter(|fit| !fit.lack.fits()).map(misfit).into_iter().collect()
@@ -207,7 +208,7 @@ impl Experiment for Cores {
                 false,
                 "too_few_cores",
                 "a server shared cores with the generator, or had fewer than its level says".into(),
-                "use a machine with a core more than the largest level; here throughput cannot grow",
+                "use a machine with one core more than the largest level has",
             ));
         }
         doubts
@@ -250,7 +251,7 @@ fn efficiency(trials: &[&TrialRecord], blocks: u32, seed: u64) -> Vec<Summary> {
     let summary = |(cores, values): &Level| {
         let pairs = values.iter().zip(at_fewest);
         let logs: Vec<f64> = pairs
-            .filter_map(|(value, first)| Some((value.as_ref()? * fewest) / (first.as_ref()? * cores)))
+            .filter_map(|(value, first)| Some((*value)? * fewest / ((*first)? * cores)))
             .map(f64::ln)
             .collect();
         let of = resampled_mean(&logs, seed)?;
@@ -265,7 +266,7 @@ fn efficiency(trials: &[&TrialRecord], blocks: u32, seed: u64) -> Vec<Summary> {
                 point: point.exp(),
                 interval: interval.map(|(lo, hi)| (lo.exp(), hi.exp())),
                 n,
-                method: "paired by block with the fewest cores, bootstrap over blocks on logs".into(),
+                method: "paired by block with the fewest cores, bootstrap on logs".into(),
             },
             resampled: Some(of),
         })

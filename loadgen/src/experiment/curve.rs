@@ -77,13 +77,13 @@ impl Experiment for Curve {
 
     fn method(&self) -> &'static str {
         "Users read GET /me over a fixed number of connections at a rate that does not wait for \
-         answers (Poisson arrivals). The rates are shares of what the baseline answers in a closed, \
-         saturating load, the pilot, with which each block begins, or of the rate that the campaign \
-         file gives; every arm gets the same ones. Loads up to 70 % may alternate between the \
-         servers in slices, because a queue settles within one; beyond that each is a window of its \
-         own. An arm that answers less than 98 % of the requests while they are due does not hold \
-         the rate. That is an outcome and stays in: its CPU time per request holds, its response \
-         times are those of a growing queue and depend on how long the load lasts."
+         answers (Poisson arrivals). The rates are shares of what the baseline answers in a \
+         closed, saturating load, the pilot, with which each block begins, or of the rate that the \
+         campaign file gives; every arm gets the same ones. Loads up to 70 % may alternate between \
+         the servers in slices, because a queue settles within one; beyond that each is a window \
+         of its own. An arm that answers less than 98 % of the requests while they are due does \
+         not hold the rate. That is an outcome and stays in: its CPU time per request holds, its \
+         response times are those of a growing queue and depend on how long the load lasts."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {

@@ -1,6 +1,6 @@
-//! The open model whose rate is not known when the plan is made: a share of what a pilot of the same
-//! block finds. So one plan is right on a fast machine and on a slow one, and still says everything
-//! but a number that is measured, recorded, and the same for every arm.
+//! The open model whose rate is not known when the plan is made: a share of what a pilot of the
+//! same block finds. So one plan is right on a fast machine and on a slow one, and still says
+//! everything but a number that is measured, recorded, and the same for every arm.
 
 use serde::{Deserialize, Serialize};
 

@@ -132,8 +132,10 @@ fn a_law_is_over_cores_and_has_to_fit() {
         let plan = sample::plan_over_cores(cores, &ARMS, 4);
         let mut records = sample::records(&plan);
         for record in &mut records {
-            let (cores, seed) = (f64::from(record.trial.level), record.trial.seed);
-            let noise = 1.0 + 0.02 * (seed as f64 / u64::MAX as f64 - 0.5);
+            // As much above as below the law at every level and in every block.
+            let is_above = (record.trial.level.trailing_zeros() + record.trial.block) % 2 == 0;
+            let noise = if is_above { 1.01 } else { 1.0 / 1.01 };
+            let cores = f64::from(record.trial.level);
             for action in &mut record.actions {
                 if let ActionRecord::Load(load) = action {
                     load.counts.ok_in_window = 1_000_000;

@@ -101,7 +101,7 @@ fn a_core_that_idles_with_one_user_has_no_law() {
     let means = [17_280.0, 118_160.0, 119_500.0, 118_900.0, 117_200.0, 112_400.0];
     let users = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0];
     let noisy = |n: f64, mean: f64| -> Level {
-        let value = |block| Some(mean * (0.024 * normal(17, block * 7 + n as u64)).exp());
+        let value = |block: u64| Some(mean * (0.024 * normal(17, block * 2048 + n as u64)).exp());
         (n, (0..6).map(value).collect())
     };
     let levels: Vec<Level> = users.into_iter().zip(means).map(|(n, mean)| noisy(n, mean)).collect();
