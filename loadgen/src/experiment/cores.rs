@@ -46,7 +46,7 @@ impl Default for Settings {
             blocks: 5,
             warmup: Span::from_millis(500),
             measure: Span::from_millis(2000),
-            slice: Span::default(),
+            slice: Span::from_millis(15),
         }
     }
 }
@@ -67,7 +67,8 @@ impl Experiment for Cores {
         "The same server gets one, two and more cores and as many threads, its store the same \
          cores, and the generator the rest of the machine. A closed load without think time \
          saturates it: for each core of the server a number of users, each with a connection of \
-         their own. Scaling efficiency is the requests per second and core, divided by the same at \
+         their own. The servers of a level take turns unless the campaign file says otherwise. \
+         Scaling efficiency is the requests per second and core, divided by the same at \
          the fewest cores in the same block: 100 % where throughput grows as cores do. With six \
          levels or more the Universal Scalability Law is fitted to the right answers per second; \
          it is tested for lack of fit against the scatter of the blocks, and where it fails \
@@ -323,4 +324,71 @@ fn law(fit: &UslFit, connections: u32) -> Vec<Summary> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{load as answered, plan, record};
+    use super::*;
+    use crate::record::Placement;
+
+    /// The trials of `a`, which answers so many requests per second on a number of cores.
+    fn trials(rps: impl Fn(u32, u32) -> u64) -> Vec<TrialRecord> {
+        let plan = plan("[cores]\ncores = [1, 2, 4]\nblocks = 3\n").unwrap();
+        let of_a = plan.trials.iter().filter(|trial| trial.arm == "a");
+        let carried_out = |trial: &crate::plan::TrialPlan| {
+            let cores = (0..trial.level as usize).collect();
+            let placement = Placement { server: cores, generator: vec![9] };
+            let load = answered(rps(trial.level, trial.block));
+            let did =
+                vec![ActionRecord::Place(placement.clone()), ActionRecord::Load(Box::new(load))];
+            TrialRecord { placement, ..record(trial, did) }
+        };
+        of_a.map(carried_out).collect()
+    }
+
+    #[test]
+    fn each_server_gets_its_cores_its_threads_and_its_users() {
+        for trial in trials(|cores, _| 10_000 * u64::from(cores)) {
+            let cores = trial.trial.level;
+            assert_eq!(trial.trial.place().unwrap().server_cores, cores);
+            assert_eq!(trial.trial.server, ["--threads".to_string(), cores.to_string()]);
+            let seen = Cores.observe(&trial);
+            let per_core = seen.iter().find(|o| o.metric == "rps_per_core").unwrap();
+            assert_eq!((per_core.value, per_core.users), (10_000.0, Some(64 * u64::from(cores))));
+            assert!(Cores.doubts(&trial).iter().all(|doubt| doubt.code != "too_few_cores"));
+        }
+    }
+
+    #[test]
+    fn efficiency_is_paired_by_block_with_the_fewest_cores() {
+        // Blocks differ twofold, and every one of them loses a fifth from one core to two.
+        let rps = |cores: u32, block: u32| match cores {
+            1 => 10_000 << block,
+            2 => 16_000 << block,
+            _ => 24_000 << block,
+        };
+        let trials = trials(rps);
+        let all: Vec<_> = trials.iter().collect();
+        let found = Cores.summarise(&all, 3, 1);
+        let at = |level| found.iter().find(|s| s.level == Some(level)).map(|s| &s.estimate);
+        assert!(at(1).is_none(), "the fewest are the yardstick");
+        for (level, share) in [(2, 0.8), (4, 0.6)] {
+            let Estimate { point, interval, n, .. } = at(level).unwrap();
+            let (lo, hi) = interval.unwrap();
+            assert!((point - share).abs() < 1e-9 && *n == 3, "{level}: {point}");
+            assert!(hi - lo < 1e-6, "what blocks have in common is in no interval");
+        }
+        assert!(found.iter().all(|s| s.metric == "scaling_efficiency"), "three levels have no law");
+    }
+
+    #[test]
+    fn a_server_that_had_too_few_cores_is_doubted() {
+        let mut trials = trials(|_, _| 10_000);
+        let trial = trials.iter_mut().find(|trial| trial.trial.level == 4).unwrap();
+        trial.placement = Placement { server: vec![0, 1], generator: vec![0, 1] };
+        let doubts = Cores.doubts(trial);
+        let found = doubts.iter().find(|doubt| doubt.code == "too_few_cores").unwrap();
+        assert!(!found.invalidates);
+    }
 }

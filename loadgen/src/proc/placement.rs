@@ -76,6 +76,25 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_that_needs_more_cores_is_refused_with_their_number() {
+        use crate::experiment::expand;
+        use crate::spec::{Overrides, Spec};
+        let plan = |allow_shared| {
+            let text = "name = 't'\narms = ['none']\n[cores]\ncores = [1, 2, 4]\n";
+            let overrides = Overrides { allow_shared, ..Overrides::default() };
+            expand(&Spec::parse("t.toml", text, overrides).unwrap()).unwrap()
+        };
+        let error = require_cores(&plan(false), &[0, 1, 2, 3]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(text.contains("at least 5 cores for [cores]") && text.contains("found 4"), "{text}");
+        require_cores(&plan(false), &[0, 1, 2, 3, 4]).unwrap();
+        require_cores(&plan(true), &[0]).unwrap();
+        assert!(plan(true).again.contains(&"--allow-shared".to_string()));
+        assert_ne!(plan(true).hash(), plan(false).hash());
+    }
+
+    #[test]
     fn a_server_gets_the_cores_of_its_plan_and_the_generator_the_rest() {
         let of = |server_cores, cores: &[usize]| {
             let plan = PlacePlan { server_cores, shared: false };

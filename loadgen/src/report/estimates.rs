@@ -141,6 +141,7 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Me
     let mut cells: BTreeMap<Key, Values> = BTreeMap::new();
     let mut rates: BTreeMap<(usize, Place), Vec<f64>> = BTreeMap::new();
     let mut at_fault: BTreeSet<(usize, usize, u32)> = BTreeSet::new();
+    let paces = experiment::paces(complete);
     for record in complete {
         let Some(experiment) = experiment::find(&record.trial.experiment) else { continue };
         let doubts = experiment::doubts(record);
@@ -155,7 +156,9 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Me
             let cell = cells.entry(key).or_default();
             cell.level = record.trial.level;
             let values = if valid { &mut cell.usable } else { &mut cell.doubtful };
-            values.insert(record.trial.block, observation.value);
+            let paced = experiment::PACED.contains(&observation.metric);
+            let pace = paces.get(&record.trial.index).filter(|_| paced).unwrap_or(&1.0);
+            values.insert(record.trial.block, observation.value * pace);
         }
     }
     let measurement = |(key, Values { usable, doubtful, level: of_trials }): (Key, Values)| {
@@ -215,4 +218,47 @@ fn key(
         // A level stands for its rate, which a pilot makes another one in every block.
         observation.rate.filter(|_| axis.is_none()).map(|rate| (rate * 1e6) as u64),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::record::{ActionRecord, TrialRecord};
+    use crate::report::tests::sample;
+
+    fn spoilt(record: &mut TrialRecord, spoil: impl Fn(&mut crate::record::LoadRecord)) {
+        let here = (record.trial.arm.as_str(), record.trial.level, record.trial.block);
+        if here == ("jwt-hs256", 100, 2) {
+            for action in &mut record.actions {
+                if let ActionRecord::Load(load) = action {
+                    spoil(load);
+                }
+            }
+        }
+    }
+
+    /// Whether the cell of one trial in five is valid, and how many trials are in its figure.
+    fn cell(spoil: impl Fn(&mut crate::record::LoadRecord) + Copy) -> (bool, u32) {
+        let plan = sample::plan(&["none", "session@memory", "jwt-hs256"], 5);
+        let analysis = sample::analysis_of(&plan, |record| spoilt(record, spoil));
+        let found = analysis.measurements.iter().find(|m| {
+            (m.arm.as_str(), m.users, m.metric) == ("jwt-hs256", Some(100), "throughput_rps")
+        });
+        found.map(|m| (m.valid, m.estimate.n)).unwrap()
+    }
+
+    #[test]
+    fn what_the_measurement_spoilt_is_left_out_and_what_the_server_did_is_not() {
+        assert_eq!(cell(|_| {}), (true, 5));
+        assert_eq!(cell(|load| load.generator.absent_ns = 200_000_000), (true, 4));
+        // The four good days of a server that failed on the fifth are not its figure.
+        let failed = |load: &mut crate::record::LoadRecord| {
+            load.counts.errors.insert("status_5xx".into(), 1000);
+        };
+        assert_eq!(cell(failed), (false, 5));
+        // A server that paused by itself is measured with its pause.
+        let paused = |load: &mut crate::record::LoadRecord| {
+            load.counts.longest_silence_ns = 150_000_000;
+        };
+        assert_eq!(cell(paused), (true, 5));
+    }
 }

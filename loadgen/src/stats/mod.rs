@@ -16,6 +16,7 @@ mod interval;
 mod judge;
 mod lack;
 mod power;
+mod rounds;
 mod slope;
 mod steady;
 mod usl;
@@ -36,6 +37,7 @@ pub use interval::{
 pub use judge::{Cause, Floor, Question, Ruling, Tests, judge};
 pub use lack::LackOfFit;
 pub use power::POWER;
+pub use rounds::lane_effects;
 pub use slope::{slope_over_trials, theil_sen};
 pub use steady::{SECONDS_MIN, Series, steady_from};
 pub use usl::{LEVELS_MIN, Level, Usl, UslFit, fit_levels};
