@@ -57,8 +57,7 @@ mod tests {
 
     /// The record of a pilot that answered so many requests per second.
     fn pilot(trial: &TrialPlan, per_s: u64) -> TrialRecord {
-        let counts =
-            Counts { window_ns: 1_000_000_000, ok_in_window: per_s, ..Counts::default() };
+        let counts = Counts { window_ns: 1_000_000_000, ok_in_window: per_s, ..Counts::default() };
         let load: LoadRecord = serde_json::from_value(serde_json::json!({
             "model": "", "login": null, "connections": 1, "request_wire_bytes": 1,
             "counts": counts, "steps": [], "timeline": [], "bytes_sent": null,

@@ -14,9 +14,7 @@ use crate::load::{Closed, LoadModel, Spread, UserChoice};
 use crate::plan::{Action, LoadPlan, PlacePlan};
 use crate::record::{ActionRecord, Doubt, LoadRecord, TrialRecord};
 use crate::spec::Spec;
-use crate::stats::{
-    CONFIDENCE, Estimate, Level, Resampled, UslFit, draws, fit_levels, resampled,
-};
+use crate::stats::{CONFIDENCE, Estimate, Level, Resampled, UslFit, draws, fit_levels, resampled};
 use crate::units::Span;
 
 /// A closed, saturating load on one, two and more cores of the server.
@@ -230,8 +228,7 @@ fn throughputs(trials: &[&TrialRecord], blocks: u32) -> Vec<Level> {
     for trial in trials {
         let Some((_, load)) = load(trial) else { continue };
         let rate = load.counts.goodput_rps();
-        let values =
-            levels.entry(trial.trial.level).or_insert_with(|| vec![None; blocks as usize]);
+        let values = levels.entry(trial.trial.level).or_insert_with(|| vec![None; blocks as usize]);
         if let Some(value) = values.get_mut(trial.trial.block as usize) {
             *value = (rate > 0.0).then_some(rate);
         }

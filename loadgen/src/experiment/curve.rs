@@ -125,8 +125,9 @@ impl Experiment for Curve {
         }
         for (field, span) in [("measure", settings.measure), ("pilot", settings.pilot)] {
             if span < Span::from_millis(100) {
-                return Err(spec
-                    .refuse(format!("[curve] {field}: expected at least 100ms, found {span}")));
+                return Err(
+                    spec.refuse(format!("[curve] {field}: expected at least 100ms, found {span}"))
+                );
             }
         }
         let capacity = settings.capacity.as_ref().map(|text| {
@@ -220,7 +221,8 @@ impl Experiment for Curve {
     fn conclusions(&self, trials: &[&TrialRecord], _: u32, _: u64) -> Vec<String> {
         let pilots = trials.iter().flat_map(|trial| trial.pilots());
         let rates: Vec<f64> = pilots.map(|load| load.counts.goodput_rps()).collect();
-        let (least, most) = (rates.iter().copied().reduce(f64::min), rates.into_iter().reduce(f64::max));
+        let (least, most) =
+            (rates.iter().copied().reduce(f64::min), rates.into_iter().reduce(f64::max));
         let Some((least, most)) = least.zip(most) else { return Vec::new() };
         vec![format!(
             "answered {} to {} requests per second in the pilots, of which the loads are shares",
@@ -285,7 +287,8 @@ mod tests {
         (load.counts.planned, load.counts.sent, load.counts.dropped) = (100_000, 99_000, 1000);
         load.counts.unfinished = 60;
         let record = record(&trial, vec![ActionRecord::Load(Box::new(load))]);
-        let codes: Vec<_> = Curve.doubts(&record).into_iter().map(|d| (d.code, d.invalidates)).collect();
+        let codes: Vec<_> =
+            Curve.doubts(&record).into_iter().map(|d| (d.code, d.invalidates)).collect();
         assert!(codes.contains(&("did_not_hold".into(), false)), "{codes:?}");
         assert!(codes.iter().all(|(_, invalidates)| !invalidates), "{codes:?}");
         assert_eq!(Curve.remarks(&record), ["did not hold 95 % of what the baseline can do"]);

@@ -302,9 +302,7 @@ fn ordered<'a>(spec: &Spec, name: &str, block: u32, cells: &'a [Cell]) -> Vec<Pl
     levels.dedup();
     shuffle(&mut levels, trial_seed(seed, name, "levels", 0, block));
     // What others take their rate from comes first.
-    levels.sort_by_key(|level| {
-        !cells.iter().any(|cell| cell.level == *level && is_pilot(cell))
-    });
+    levels.sort_by_key(|level| !cells.iter().any(|cell| cell.level == *level && is_pilot(cell)));
     let of_level = |level: u32| {
         let of_level = || cells.iter().filter(|cell| cell.level == level);
         let mut arms: Vec<Place> = of_level().map(|cell| Place { cell, twin: false }).collect();

@@ -103,9 +103,7 @@ pub fn next(plan: &SearchPlan, seed: u64, probes: &[ProbeRecord]) -> Next {
         return match known.failed {
             _ if known.ceiling => done(End::NotOffered),
             None => done(End::Limit),
-            Some(failed) if over || is_narrow(plan, confirmed, failed) => {
-                done(End::Bracketed)
-            }
+            Some(failed) if over || is_narrow(plan, confirmed, failed) => done(End::Bracketed),
             Some(_) if known.again => probe(probes[probes.len() - 1].rate_rps, true),
             // A step back has left a gap; what closes it has to hold for as long.
             Some(failed) => probe((confirmed * failed).sqrt(), true),

@@ -87,7 +87,10 @@ mod tests {
         let error = require_cores(&plan(false), &[0, 1, 2, 3]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         let text = error.to_string();
-        assert!(text.contains("at least 5 cores for [cores]") && text.contains("found 4"), "{text}");
+        assert!(
+            text.contains("at least 5 cores for [cores]") && text.contains("found 4"),
+            "{text}"
+        );
         require_cores(&plan(false), &[0, 1, 2, 3, 4]).unwrap();
         require_cores(&plan(true), &[0]).unwrap();
         assert!(plan(true).again.contains(&"--allow-shared".to_string()));

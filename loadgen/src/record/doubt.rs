@@ -150,9 +150,10 @@ impl LoadRecord {
     /// longest silence. A silence without that is the server's own.
     fn is_stopped_from_outside(&self) -> bool {
         let generator_ns = (self.generator.waited * self.counts.window_ns as f64) as u64;
-        let server_ns = self.server.as_ref().map_or(0, |server| {
-            (server.waited_for_strangers() * server.interval_ns as f64) as u64
-        });
+        let server_ns = self
+            .server
+            .as_ref()
+            .map_or(0, |server| (server.waited_for_strangers() * server.interval_ns as f64) as u64);
         let longest = self.generator.absent_ns.max(generator_ns).max(server_ns);
         longest * 2 >= self.counts.longest_silence_ns
     }

@@ -167,8 +167,8 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Me
         // fastest. With too many gone, those that are left no longer stand for the cell; and where
         // the server itself failed in one, they would be its good days.
         let trials = usable.len() + doubtful.len();
-        let valid = enough_valid(usable.len(), trials)
-            && !at_fault.contains(&(experiment, arm, of_trials));
+        let valid =
+            enough_valid(usable.len(), trials) && !at_fault.contains(&(experiment, arm, of_trials));
         let mut by_block = usable;
         if !valid {
             by_block.extend(doubtful);

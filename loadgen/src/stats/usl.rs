@@ -71,7 +71,9 @@ pub struct UslFit {
 pub fn fit_levels(levels: &[Level], seed: u64) -> Option<UslFit> {
     let blocks = levels.iter().map(|(_, values)| values.len()).max()?;
     let whole: Vec<usize> = (0..blocks)
-        .filter(|block| levels.iter().all(|(_, values)| values.get(*block).is_some_and(Option::is_some)))
+        .filter(|block| {
+            levels.iter().all(|(_, values)| values.get(*block).is_some_and(Option::is_some))
+        })
         .collect();
     if levels.len() < LEVELS_MIN || whole.len() < 2 {
         return None;

@@ -132,8 +132,8 @@ async fn watch_one(
     tries(first, ask, logout.done, watch).await
 }
 
-/// What becomes of a credential that was first tried at once after `zero`, and is then tried at even
-/// intervals.
+/// What becomes of a credential that was first tried at once after `zero`, and is then tried at
+/// even intervals.
 async fn tries<A: Future<Output = Timed>>(
     first: Timed,
     ask: impl Fn() -> A,
