@@ -442,15 +442,15 @@ mod tests {
             change(&mut load);
             codes(&load, false)
         };
-        let own = ("stall".to_string(), false);
+        let own = [("stall".to_string(), false)];
         let machine = ("stall".to_string(), true);
-        assert_eq!(silent(&|_| {}), [own.clone()], "a server that pauses by itself stays in");
+        assert_eq!(silent(&|_| {}), own, "a server that pauses by itself stays in");
         let used = |waited_ns, cpu_ns| {
             let interval_ns = 1000 * MS;
             Some(ServerUse { interval_ns, threads: 1, waited_ns, cpu_ns, ..ServerUse::default() })
         };
-        assert_eq!(silent(&|l| l.server = used(0, 500 * MS)), [own.clone()]);
-        assert_eq!(silent(&|l| l.server = used(20 * MS, 500 * MS)), [own]);
+        assert_eq!(silent(&|l| l.server = used(0, 500 * MS)), own);
+        assert_eq!(silent(&|l| l.server = used(20 * MS, 500 * MS)), own);
         let stopped = silent(&|l| l.server = used(140 * MS, 500 * MS));
         assert!(stopped.contains(&machine), "ready to run and without a core: {stopped:?}");
         let absent = silent(&|l| l.generator.absent_ns = 90 * MS);
