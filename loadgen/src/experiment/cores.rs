@@ -81,7 +81,7 @@ impl Experiment for Cores {
         const CHARTS: &[ChartPlan] = &[
             chart("throughput_rps", "Throughput"),
             chart("rps_per_core", "Requests per second and core"),
-            chart("server_cpu_us_per_request", "Server CPU per request"),
+            chart("cpu_us_per_request", "CPU per request, server and store"),
         ];
         CHARTS
     }
@@ -95,8 +95,7 @@ impl Experiment for Cores {
                 "throughput_rps",
                 "rps_per_core",
                 "scaling_efficiency",
-                "server_cpu_us_per_request",
-                "store_cpu_us_per_request",
+                "cpu_us_per_request",
             ],
         }];
         TABLES

@@ -94,8 +94,7 @@ impl Experiment for Curve {
         const CHARTS: &[ChartPlan] = &[
             chart("response_p50_us", "Response time, p50", true),
             chart("response_p99_us", "Response time, p99", true),
-            chart("server_cpu_us_per_request", "Server CPU per request", false),
-            chart("store_cpu_us_per_request", "Store CPU per request", false),
+            chart("cpu_us_per_request", "CPU per request, server and store", false),
         ];
         CHARTS
     }
