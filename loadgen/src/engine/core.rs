@@ -480,13 +480,14 @@ impl<'a> Core<'a> {
     }
 
     /// Sends what was due before the end and has not been sent, and waits for all answers, for
-    /// `drain_ns` at most. Whoever dropped a queue at the end would leave the longest waits out of
-    /// every percentile. What is still unsent after that is dropped.
+    /// `drain_ns` at most: without the queue the longest waits would be in no percentile. What is
+    /// unsent after that, or when the load is `stopped`, is dropped.
     pub(super) fn drain(
         &mut self,
         transport: &mut impl Transport,
         drain_ns: u64,
         timeout_ns: u64,
+        stopped: impl Fn() -> bool,
     ) -> io::Result<()> {
         // A worker that was late at the end still gives the answers their time.
         let deadline = transport.now().max(self.end_ns) + drain_ns;
@@ -498,6 +499,11 @@ impl<'a> Core<'a> {
             }
             if now >= check_ns {
                 check_ns = self.time_out(transport, now, timeout_ns);
+            }
+            if stopped() {
+                // Nothing more is sent; what is under way may still be answered.
+                self.arrival = None;
+                self.drop_queue();
             }
             self.plan(now);
             self.start(transport, now);

@@ -323,7 +323,7 @@ impl<'w, T: Transport> Run<'w, T> {
             transport.poll(until, |ended| core.ended(&ended))?;
             totals.absent_ns = totals.absent_ns.max(transport.now().saturating_sub(until.ns));
         }
-        core.drain(*transport, *drain_ns, setup.timeout_ns)?;
+        core.drain(*transport, *drain_ns, setup.timeout_ns, || setup.stopped())?;
         let ended = transport.now();
         if !counted {
             return Ok(());

@@ -158,7 +158,7 @@ impl<T: Transport> Worker<'_, T> {
             transport.poll(until, |ended| core.ended(&ended))?;
             absent_ns = absent_ns.max(transport.now().saturating_sub(until.ns));
         }
-        core.drain(transport, plan.drain_ns, setup.timeout_ns)?;
+        core.drain(transport, plan.drain_ns, setup.timeout_ns, || setup.stopped())?;
         let (connections, visits) = (core.connections_used(), core.visit_counts());
         let usable = core.connections_usable();
         Ok(Some(Harvest {

@@ -505,6 +505,35 @@ fn an_interrupt_ends_the_load_and_what_was_measured_counts() {
     assert!((30..=32).contains(&counts.ok), "{counts:?}");
 }
 
+#[test]
+fn an_interrupt_in_drain_sends_nothing_more() {
+    let script = script();
+    let interrupt = Interrupt::default();
+    let flag = interrupt.flag().clone();
+    // Twice what the server does, so that a thousand wait when the second is over.
+    let transport = Mock::new(move |seen: &Seen| {
+        if seen.sent_ns >= 1100 * MS {
+            flag.store(crate::error::SIGINT, Ordering::Relaxed);
+        }
+        right(seen, MS)
+    });
+    let setup = Setup {
+        script: &script,
+        part: Part { worker: 0, workers: 1 },
+        connections: 1,
+        timeout_ns: S,
+        ready_by_ns: u64::MAX,
+        interrupt: &interrupt,
+        stop: &AtomicBool::new(false),
+    };
+    let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+    let harvest = worker.load(&plan(open(2000.0), 1, 1, S), 1, None, || Some(0)).unwrap().unwrap();
+    let (counts, ..) = harvest.recorder.into_parts();
+    assert!(counts.balanced() && !harvest.aborted, "{counts:?}");
+    assert_eq!((counts.planned, counts.unfinished), (2000, 0));
+    assert!((1100..=1102).contains(&counts.ok), "{counts:?}");
+}
+
 /// What the server sees of this load when so many workers carry it: who asked, and when.
 fn seen_by_server(plan: &LoadPlan, workers: u32) -> Vec<(u64, u64)> {
     let script = script();
