@@ -8,6 +8,7 @@
 
 mod capacity;
 mod cart;
+pub mod context;
 mod cores;
 mod curve;
 mod expiry;
@@ -21,6 +22,7 @@ mod revocation;
 mod rounds;
 mod scaling;
 pub mod search;
+mod sliding;
 mod steady;
 
 pub use family::{SCALABILITY, family};
@@ -49,6 +51,8 @@ pub const EXPERIMENTS: &[&dyn Experiment] = &[
     &restart::Restart,
     &replicas::Replicas,
     &cores::Cores,
+    &context::Context,
+    &sliding::Sliding,
 ];
 
 /// A question, how it is asked, and what an answer says.
@@ -114,6 +118,11 @@ pub trait Experiment: Sync {
             users => format!("{} users", grouped(u64::from(users))),
         }
     }
+
+    /// What stands for a level in the column of its axis.
+    fn level_cell(&self, level: u32) -> String {
+        grouped(level.into())
+    }
 }
 
 /// A sweep of something else than users.
@@ -121,7 +130,7 @@ pub trait Experiment: Sync {
 pub struct Axis {
     /// Head of its column.
     pub label: &'static str,
-    /// What follows its number in a sentence.
+    /// What follows its number in a sentence; empty where [`Experiment::level`] says it all.
     pub noun: &'static str,
     /// What is said in place of the number 0; empty where that is the ordinary case.
     pub at_zero: &'static str,
