@@ -6,12 +6,14 @@
 //! the same spec and seed give the same plan, byte for byte.
 
 mod drill;
+mod prices;
 mod search;
 mod users;
 
 use serde::{Deserialize, Serialize};
 
 pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
+pub use prices::Prices;
 pub use search::SearchPlan;
 pub use users::{ConnectPlan, FillPlan, GrowPlan, LogoutPlan, Prepare};
 
@@ -40,6 +42,9 @@ pub struct Plan {
     pub reference: String,
     /// The experiments, in order.
     pub experiments: Vec<String>,
+    /// Prices that the campaign file gives; `None`: those that the report has by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Prices>,
     /// The trials, in the order in which they run.
     pub trials: Vec<TrialPlan>,
 }

@@ -37,7 +37,11 @@ pub fn summary(analysis: &Analysis) -> String {
     for claim in &analysis.claims {
         let (mark, word) = words::claim(claim.verdict);
         let (says, answer) = (text(&claim.says), text(&claim.words));
-        let _ = writeln!(out, "- {mark} **{word}**: \"{says}\" {answer}");
+        let _ = write!(out, "- {mark} **{word}**: \"{says}\" {answer}");
+        let _ = match claim.in_short.as_str() {
+            "" => writeln!(out),
+            line => writeln!(out, " *{}.*", text(line)),
+        };
     }
     out.push_str(&figures(analysis));
     out
