@@ -150,8 +150,9 @@ fn a_matrix_reads_alike_in_every_format() {
     assert!(short.contains("± **depends**: \"A server answers more requests"), "{short}");
     assert!(short.contains(line), "{short}");
     let found = "✓ yes: 1.36 × (1.3";
+    assert!(page("html").contains(line));
     for name in ["md", "html"] {
-        assert!(page(name).contains(found) && page(name).contains(line), "{name}");
+        assert!(page(name).contains(found), "{name}");
         assert!(page(name).contains("against session@redis"), "{name}");
     }
     let json: serde_json::Value = serde_json::from_str(&page("json")).unwrap();
@@ -194,8 +195,8 @@ fn a_difference_within_the_margin_is_a_no() {
 
 #[test]
 fn many_cells_ask_for_more_and_a_cell_says_that_it_was_the_correction() {
-    // t = 3.6 at five degrees of freedom: one-sided p = 0.008, and too much among twelve.
-    let faster = [1.115, 0.975, 1.06, 1.11, 0.99, 1.06].map(|ratio| ratio * 100e3);
+    // One-sided p = 0.01 at five degrees of freedom, and too much among twelve.
+    let faster = [1.10, 1.0, 1.06, 1.10, 1.01, 1.06].map(|ratio| ratio * 100e3);
     let of = |tokens: &[&str]| {
         let mut arms = vec!["none", "session@memory"];
         arms.extend(tokens);
@@ -250,7 +251,7 @@ fn users_at_once_are_no_users_logged_in() {
 #[test]
 fn growth_is_that_of_the_difference_and_not_of_the_ratio() {
     // The ratio to the floor grows by 1.87 with postgres; what is added by 2.1 us of 38.4.
-    let claim = result(&costs("population", &FALLING_FLOOR, 0.06), PROBLEM);
+    let claim = result(&costs("population", &FALLING_FLOOR, 0.12), PROBLEM);
     let postgres = cell(&claim, "session@postgres", "none");
     assert_eq!(postgres.answer, Answer::NotSettled, "{}", postgres.found);
     assert_eq!(cell(&claim, "session@redis", "none").answer, Answer::No);
