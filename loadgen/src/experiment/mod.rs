@@ -282,12 +282,14 @@ fn prices(spec: &Spec) -> Result<Option<Prices>> {
     }
     let prices = spec.section::<Only>()?.prices;
     if let Some(Prices { memory_gib_hour, cpu_hour, traffic_gb, .. }) = &prices {
-        let all =
-            [("memory_gib_hour", memory_gib_hour), ("cpu_hour", cpu_hour), ("traffic_gb", traffic_gb)];
+        let all = [
+            ("memory_gib_hour", memory_gib_hour),
+            ("cpu_hour", cpu_hour),
+            ("traffic_gb", traffic_gb),
+        ];
         if let Some((field, price)) = all.iter().find(|(_, p)| !(p.is_finite() && **p >= 0.0)) {
-            return Err(spec.refuse(format!(
-                "[prices] {field}: expected a price, 0 or more; found {price}"
-            )));
+            return Err(spec
+                .refuse(format!("[prices] {field}: expected a price, 0 or more; found {price}")));
         }
     }
     Ok(prices)

@@ -116,10 +116,10 @@ impl Seen<'_> {
             By::Growth { experiment, metric, is, scale } => {
                 let places = self.places(experiment, metric, &[arm]);
                 let (few, many) = ends(&places)?;
-                let [own, other] =
-                    [many, few].map(|place| self.at(experiment, metric, place, arm));
+                let [own, other] = [many, few].map(|place| self.at(experiment, metric, place, arm));
                 let size = mean(other?);
-                let tested = contrast(&joined(own?, other?), *scale, *is, size, self.margin(metric));
+                let tested =
+                    contrast(&joined(own?, other?), *scale, *is, size, self.margin(metric));
                 Some((between(experiment, few, many), tested))
             }
             By::Gate {} => self.gate(arm),
@@ -150,8 +150,7 @@ impl Seen<'_> {
                 let places = self.places(experiment, metric, &[arm, against]);
                 let (few, many) = ends(&places)?;
                 let at = |place, arm| self.at(experiment, metric, place, arm);
-                let change =
-                    |arm| Some(ratio_or_difference(*scale, at(many, arm)?, at(few, arm)?));
+                let change = |arm| Some(ratio_or_difference(*scale, at(many, arm)?, at(few, arm)?));
                 let pairs = joined(&change(arm)?, &change(against)?);
                 let size = mean(at(few, arm)?);
                 let tested = contrast(&pairs, *scale, *is, size, self.margin(metric));
@@ -429,7 +428,8 @@ pub(super) fn with_interval(
 fn beyond(found: &[&Measurement], bound: f64) -> Said {
     let moments: Vec<Option<Moments>> = found.iter().map(|m| moments_of(m)).collect();
     let above = moments.iter().flatten().map(|m| m.p_above(bound));
-    let below: Option<Vec<f64>> = moments.iter().map(|m| Some(m.as_ref()?.p_below(bound))).collect();
+    let below: Option<Vec<f64>> =
+        moments.iter().map(|m| Some(m.as_ref()?.p_below(bound))).collect();
     let described = |(m, moments): (&&Measurement, &Option<Moments>)| {
         let estimate = moments.map(|moments| shown(moments, "mean of trials, Student's t", |v| v));
         let label = words::in_a_sentence(m.metric);

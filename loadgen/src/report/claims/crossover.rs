@@ -39,18 +39,11 @@ pub(super) fn ask(
         });
         Some((users, joined(&of(arm)?, &of(against)?)))
     })?;
-    let less = |pairs: &[(f64, f64)]| {
-        Moments::of(&pairs.iter().map(|(a, b)| a - b).collect::<Vec<_>>())
-    };
+    let less =
+        |pairs: &[(f64, f64)]| Moments::of(&pairs.iter().map(|(a, b)| a - b).collect::<Vec<_>>());
     let said = match (less(&memory), less(&request)) {
         (Some(memory), Some(request)) => meet(memory, request, arm, against),
-        _ => Tested {
-            yes: None,
-            no: None,
-            found: "one block".into(),
-            estimate: None,
-            unit: UNIT,
-        },
+        _ => Tested { yes: None, no: None, found: "one block".into(), estimate: None, unit: UNIT },
     };
     Some((at + &priced(prices), Said::Tested(said)))
 }

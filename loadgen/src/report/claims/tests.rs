@@ -181,10 +181,9 @@ fn noise_settles_nothing_and_is_not_taken_for_no_figure() {
 #[test]
 fn a_difference_within_the_margin_is_a_no() {
     let mut analysis = campaign(&["none", "session@memory", "jwt-hs256"]);
-    for (arm, values) in [
-        ("session@memory", about(100e3, 0.002)),
-        ("jwt-hs256", around(101.5e3, 0.002)),
-    ] {
+    for (arm, values) in
+        [("session@memory", about(100e3, 0.002)), ("jwt-hs256", around(101.5e3, 0.002))]
+    {
         add(&mut analysis, "scaling", "throughput_rps", arm, users(10), &values);
     }
     let claim = result(&analysis, MORE);
