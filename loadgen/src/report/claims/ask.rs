@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::crossover;
-use super::file::{By, Compared, Direction, File, Test, Where};
+use super::file::{By, Compared, Direction, File, Test, Traffic, Where};
 use crate::experiment::metric;
 use crate::record::CaseOutcome;
 use crate::report::analysis::Analysis;
@@ -65,7 +65,7 @@ impl Said {
 pub(super) type Blocks = BTreeMap<u32, f64>;
 
 /// What a cell says and where; `None` where it was not measured, or not validly.
-type Cell = Option<(String, Said)>;
+pub(super) type Cell = Option<(String, Said)>;
 
 /// The cells of a test that were measured, row by row.
 pub(super) fn ask(file: &File, test: &Test, analysis: &Analysis) -> Vec<Asked> {
@@ -156,14 +156,20 @@ impl Seen<'_> {
                 let tested = contrast(&pairs, *scale, *is, size, self.margin(metric));
                 Some((between(experiment, few, many), tested))
             }
-            By::Crossover { experiments } => crossover::ask(self, experiments, arm, against),
+            By::Crossover { experiments, traffic } => {
+                let mut prices = self.analysis.prices.clone();
+                if *traffic == Traffic::Free {
+                    prices.traffic_gb = 0.0;
+                }
+                crossover::ask(self, &prices, experiments, arm, against)
+            }
             By::Work { experiment, metric } => self.work(experiment, metric, arm, against),
             By::Distance { experiment, metric } => self.distance(experiment, metric, arm, against),
             By::Figure { .. } | By::Gate {} | By::Property { .. } => None,
         }
     }
 
-    fn margin(&self, metric: &str) -> Margin {
+    pub(super) fn margin(&self, metric: &str) -> Margin {
         Margin { share: self.analysis.margin, unit: unit(metric) }
     }
 
@@ -209,80 +215,10 @@ impl Seen<'_> {
         };
         Some((String::new(), Said::Fact { yes: bad == 0, found }))
     }
-
-    /// Whether two arms differ by less than the margin at the most handler work, and from how much
-    /// work on they should, by what they cost without any.
-    fn work(&self, experiment: &str, metric: &str, arm: &str, against: &str) -> Cell {
-        let mut places = self.places(experiment, metric, &[arm, against]);
-        let nearest = places.iter().map(|place| point(*place).distance_us).min()?;
-        places.retain(|place| {
-            let Point { distance_us, wait_ms, .. } = point(*place);
-            distance_us == nearest && wait_ms == 0
-        });
-        let (none, most) = ends(&places)?;
-        let at = |place, arm| self.at(experiment, metric, place, arm);
-        let (own, other) = (at(most, arm)?, at(most, against)?);
-        let pairs = joined(own, other);
-        let ratio = log_ratios(&pairs).and_then(|logs| Moments::of(&logs));
-        let bound = self.analysis.margin.ln_1p();
-        let beyond = |m: Moments| m.p_above(bound).min(m.p_below(-bound));
-        let mut tested = Tested::ratio(ratio, &pairs);
-        tested.yes = ratio.map(|ratio| ratio.p_equivalence(bound));
-        tested.no = ratio.map(beyond);
-        let enough = |(a, b): (f64, f64)| (a - b).abs() / self.analysis.margin - a.min(b);
-        let enough: Vec<f64> =
-            joined(at(none, arm)?, at(none, against)?).into_iter().map(enough).collect();
-        if let Some(work) = Moments::of(&enough) {
-            let work = shown(work, "mean of blocks, Student's t", |us| us.max(0.0));
-            let percent = self.analysis.margin * 100.0;
-            let from = with_interval(&figure(work.point, "us"), &work, |of| range(of, "us"));
-            tested.found.push_str(&format!("; {percent:.0} % from {from} of work on"));
-        }
-        let at = format!("at {} of handler work", figure(f64::from(point(most).work_us), "us"));
-        Some((at, Said::Tested(tested)))
-    }
-
-    /// Whether the ratio of two arms grows with the distance of the store. An arm that has none was
-    /// measured at one distance, which stands for all.
-    fn distance(&self, experiment: &str, metric: &str, arm: &str, against: &str) -> Cell {
-        let idle = |arm: &str| {
-            let mut places = self.places(experiment, metric, &[arm]);
-            places.retain(|place| point(*place).work_us == 0 && point(*place).wait_ms == 0);
-            places
-        };
-        let (own, other) = (idle(arm), idle(against));
-        let (near, far) = ends(&own).or_else(|| ends(&other))?;
-        let at = |places: &[Place], arm, wanted| {
-            let place = if places.len() > 1 { wanted } else { *places.first()? };
-            self.at(experiment, metric, place, arm)
-        };
-        let change = |places: &[Place], arm| {
-            let (far, near) = (at(places, arm, far)?, at(places, arm, near)?);
-            Some(ratio_or_difference(Compared::Ratio, far, near))
-        };
-        let pairs = joined(&change(&own, arm)?, &change(&other, against)?);
-        let margin = self.margin(metric);
-        let tested = contrast(&pairs, Compared::Ratio, Direction::Higher, 1.0, margin);
-        let [near, far] = [near, far].map(|place| figure(point(place).distance_us.into(), "us"));
-        Some((format!("from {near} to {far} away"), tested))
-    }
-}
-
-/// A point of the experiment `context`.
-struct Point {
-    distance_us: u32,
-    work_us: u32,
-    wait_ms: u32,
-}
-
-/// The point that a level of `context` stands for.
-fn point((level, _): Place) -> Point {
-    let level = level.unwrap_or(0);
-    Point { distance_us: level / 100_000, work_us: level / 10 % 10_000, wait_ms: level % 10 }
 }
 
 /// The first place and the last, where they are two.
-fn ends(places: &[Place]) -> Option<(Place, Place)> {
+pub(super) fn ends(places: &[Place]) -> Option<(Place, Place)> {
     let (few, many) = (*places.first()?, *places.last()?);
     (few != many).then_some((few, many))
 }
@@ -315,7 +251,7 @@ pub(super) fn joined(own: &Blocks, other: &Blocks) -> Vec<(f64, f64)> {
     own.iter().filter_map(|(block, a)| Some((*a, *other.get(block)?))).collect()
 }
 
-fn ratio_or_difference(scale: Compared, own: &Blocks, other: &Blocks) -> Blocks {
+pub(super) fn ratio_or_difference(scale: Compared, own: &Blocks, other: &Blocks) -> Blocks {
     let change = |(block, a): (&u32, &f64)| {
         let b = other.get(block)?;
         let change = match scale {
@@ -332,7 +268,8 @@ fn mean(values: &Blocks) -> f64 {
 }
 
 /// What counts as no difference: this share of a figure in this unit.
-struct Margin {
+#[derive(Clone, Copy)]
+pub(super) struct Margin {
     share: f64,
     unit: &'static str,
 }
@@ -344,7 +281,7 @@ fn unit(name: &str) -> &'static str {
 /// Whether the first of pairs is higher, or lower, than the second: yes where any difference is
 /// shown, no where it is shown to be no larger than the margin, which for a difference is that
 /// share of `size`.
-fn contrast(
+pub(super) fn contrast(
     pairs: &[(f64, f64)],
     scale: Compared,
     is: Direction,
@@ -374,7 +311,7 @@ fn contrast(
 }
 
 impl Tested {
-    fn ratio(moments: Option<Moments>, pairs: &[(f64, f64)]) -> Self {
+    pub(super) fn ratio(moments: Option<Moments>, pairs: &[(f64, f64)]) -> Self {
         let method = "paired by block, Student's t on log ratios";
         let estimate = moments.map(|moments| shown(moments, method, f64::exp));
         let found = match (&estimate, pairs) {

@@ -7,10 +7,10 @@
 //! numerator and denominator are independent, each paired by block. The interval of their quotient
 //! is Fieller's, which stays right where the denominator is near 0 and tells when there is none.
 
-use super::ask::{Blocks, Said, Seen, Tested, joined, with_interval};
+use super::ask::{Blocks, Said, Seen, Tested, joined};
 use crate::plan::Prices;
 use crate::report::estimates::Place;
-use crate::report::figure::{digits, range};
+use crate::report::figure::digits;
 use crate::stats::{Moments, quotient};
 use crate::units::grouped;
 
@@ -23,11 +23,11 @@ const UNIT: &str = "requests per user and hour";
 /// shown to cost less at any.
 pub(super) fn ask(
     seen: &Seen<'_>,
+    prices: &Prices,
     experiments: &[String],
     arm: &str,
     against: &str,
 ) -> Option<(String, Said)> {
-    let prices = &seen.analysis.prices;
     let memory = joined(&login(seen, prices, against)?, &login(seen, prices, arm)?);
     let (at, request) = experiments.iter().find_map(|experiment| {
         let cpu = seen.places(experiment, "cpu_us_per_request", &[arm, against]);
@@ -96,13 +96,10 @@ fn meet(saved: Moments, added: Moments, arm: &str, against: &str) -> Tested {
     let estimate = quotient(saved, added).filter(|_| yes < no);
     let found = match &estimate {
         Some(rate) => {
-            let number = digits(rate.point);
-            let found = with_interval(&number, rate, |rate| range(rate, UNIT));
             let below = if crosses < crosses_back { arm } else { against };
-            match rate.interval {
-                Some(_) => format!("{found}; below it {below} costs less"),
-                None => format!("{found} {UNIT}; below it {below} costs less"),
-            }
+            let interval = rate.interval.map(|(lo, hi)| (digits(lo), digits(hi)));
+            let interval = interval.map_or_else(String::new, |(lo, hi)| format!(" ({lo} to {hi})"));
+            format!("{}{interval}; below it {below} costs less", digits(rate.point))
         }
         None if no < yes => {
             let least = if cheaper < dearer { arm } else { against };

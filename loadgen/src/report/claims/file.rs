@@ -86,6 +86,15 @@ pub(super) enum Compared {
     Difference,
 }
 
+/// Whether bytes on the wire are on the bill.
+#[derive(Clone, Copy, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Traffic {
+    #[default]
+    Billed,
+    Free,
+}
+
 /// At which of the places that both arms have.
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
@@ -122,6 +131,8 @@ pub(super) enum By {
     },
     Crossover {
         experiments: Vec<String>,
+        #[serde(default)]
+        traffic: Traffic,
     },
     Work {
         experiment: String,

@@ -8,6 +8,7 @@
 //! these data do not settle are told apart from a no.
 
 mod ask;
+mod context;
 mod crossover;
 mod file;
 mod set;
@@ -263,10 +264,10 @@ fn words(
     if open && matches!(verdict, ClaimVerdict::Supported | ClaimVerdict::Refuted) {
         said = format!("Where it is settled: {said}");
     }
-    if let Some(missing) = &claim.missing {
-        if !cells().any(|cell| file.names(&missing.arms, &cell.arm, baseline)) {
-            said.push_str(&format!(" {}", missing.words));
-        }
+    if let Some(missing) = &claim.missing
+        && !cells().any(|cell| file.names(&missing.arms, &cell.arm, baseline))
+    {
+        said.push_str(&format!(" {}", missing.words));
     }
     let asked = |asks: &str| matrices.iter().any(|of| of.asks == asks);
     let left: Vec<_> = claim.test.iter().filter(|test| !asked(&test.asks)).collect();

@@ -353,7 +353,7 @@ fn a_mixture_is_asked_for_each_advantage() {
     assert_eq!(cell(&claim, list, "session@memory").answer, Answer::No);
     assert_eq!(cell(&claim, list, "jwt-hs256").answer, Answer::Yes);
     assert_eq!(claim.matrices.len(), 3);
-    let lists = result(&analysis, "Lists of revoked tokens");
+    let lists = result(&analysis, "list of revoked tokens grow");
     assert_eq!(lists.verdict, ClaimVerdict::Supported);
 }
 
@@ -400,6 +400,16 @@ fn a_campaigns_prices_move_the_rate() {
         cell(&claim, "jwt-hs256", "session@memory").estimate.clone().unwrap().point
     };
     assert!((rate(&dear) / rate(&bill(2.0)) - 10.0).abs() < 1e-9);
+}
+
+#[test]
+fn free_traffic_leaves_cpu_time_and_memory() {
+    let claim = result(&bill(-2.0), CROSSOVER);
+    assert_eq!(claim.verdict, ClaimVerdict::Depends);
+    let answers: Vec<_> = claim.matrices.iter().map(|of| of.cells[0].answer).collect();
+    assert_eq!(answers, [Answer::Yes, Answer::No]);
+    assert_eq!(claim.matrices[1].cells[0].found, "jwt-hs256 costs less at any rate");
+    assert!(claim.matrices[1].at.contains("0 per GB"), "{}", claim.matrices[1].at);
 }
 
 #[test]
@@ -493,7 +503,7 @@ fn attacks_decide_what_only_they_can() {
     let held = attacked(&[("jwt-hs256", signed)], CaseOutcome::Refused);
     let encrypted = result(&held, "encrypted");
     assert_eq!(encrypted.verdict, ClaimVerdict::Refuted);
-    let missing = "No encrypted token (JWE, PASETO `local`) was measured here.";
+    let missing = "No encrypted token (JWE, PASETO local) was measured here.";
     assert!(encrypted.words.ends_with(missing), "{}", encrypted.words);
     assert_eq!(result(&held, "tampered").verdict, ClaimVerdict::Supported);
     let fell = attacked(&[("jwt-hs256", signed), ("jwe-dir", sealed)], CaseOutcome::Accepted);
