@@ -7,6 +7,7 @@
 //! numerator and denominator are independent, each paired by block. The interval of their quotient
 //! is Fieller's, which stays right where the denominator is near 0 and tells when there is none.
 
+use super::ClaimCell;
 use super::ask::{Blocks, Said, Seen, Tested, joined};
 use crate::plan::Prices;
 use crate::report::estimates::Place;
@@ -50,9 +51,10 @@ pub(super) fn ask(
 
 fn priced(prices: &Prices) -> String {
     let Prices { memory_gib_hour, cpu_hour, traffic_gb, source } = prices;
+    let traffic = if *traffic_gb > 0.0 { traffic_gb.to_string() } else { "nothing".to_owned() };
     format!(
-        "at {memory_gib_hour} per GiB-hour of memory, {cpu_hour} per CPU hour and {traffic_gb} per \
-         GB on the wire ({source})"
+        "at {memory_gib_hour} per GiB-hour of memory, {cpu_hour} per CPU hour and {traffic} per GB \
+         on the wire ({source})"
     )
 }
 
@@ -83,6 +85,15 @@ fn request(
         Some((*block, cpu_us / US_PER_HOUR * prices.cpu_hour + bytes / GB * prices.traffic_gb))
     };
     Some(cpu.iter().filter_map(of).collect())
+}
+
+/// The rate at which two arms cost the same, for a line: an interval that spans more than twofold
+/// stands for its point. `None` where a cell has no such rate.
+pub(super) fn in_short(cell: &ClaimCell) -> Option<String> {
+    let rate = cell.estimate.as_ref().filter(|_| cell.unit == UNIT)?;
+    let (lo, hi) = rate.interval.unwrap_or((rate.point, rate.point));
+    let wide = hi > 2.0 * lo;
+    Some(if wide { format!("{} to {}", digits(lo), digits(hi)) } else { digits(rate.point) })
 }
 
 /// From what `arm` saves per login and what it adds per request.

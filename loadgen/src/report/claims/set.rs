@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, ClaimCell, ClaimResult, Matrix};
+use super::{Answer, ClaimCell, ClaimResult, Matrix, crossover};
 use crate::report::table::{Cell, Column, Row, Table};
 use crate::report::words;
 
@@ -35,7 +35,11 @@ fn rows(cells: &[&ClaimCell], baseline: &str) -> String {
     let mut rows: Vec<(Vec<&str>, String)> = Vec::new();
     for arm in named(cells.iter().map(|cell| cell.arm.as_str())) {
         let own: Vec<&ClaimCell> = cells.iter().filter(|cell| cell.arm == arm).copied().collect();
-        let said = answers(&own, "against", |cell| cell.against.clone().unwrap_or_default());
+        let said = answers(&own, "against", |cell| {
+            let rate = crossover::in_short(cell).filter(|_| cell.answer == Answer::Yes);
+            let rate = rate.map_or_else(String::new, |rate| format!(" ({rate})"));
+            cell.against.clone().unwrap_or_default() + &rate
+        });
         match rows.iter_mut().find(|(_, same)| *same == said) {
             Some((arms, _)) => arms.push(arm),
             None => rows.push((vec![arm], said)),

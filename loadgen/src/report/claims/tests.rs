@@ -5,6 +5,7 @@ use super::*;
 use crate::experiment::metric;
 use crate::record::{AttackRecord, Attacked, CaseOutcome, CaseRecord};
 use crate::report::estimates::Measurement;
+use crate::report::figure::digits;
 use crate::report::tests::sample;
 use crate::stats::{Scale, estimate};
 
@@ -389,6 +390,16 @@ fn two_arms_cost_the_same_at_a_rate_that_follows_from_the_prices() {
     assert!(lo < expected && expected < hi && lo > 0.9 * expected, "{lo} {hi}");
     assert!(both.found.ends_with("below it jwt-hs256 costs less"), "{}", both.found);
     assert!(claim.matrices[0].at.contains("0.04048 per CPU hour"), "{}", claim.matrices[0].at);
+    let line = format!("jwt-hs256: yes against session@memory ({})", digits(rate.point));
+    assert!(claim.in_short.contains(&line), "{}", claim.in_short);
+    // What spans more than twofold has no point that could be quoted.
+    let wide = result(&bill(0.05), CROSSOVER);
+    let free = &wide.matrices[1].cells[0];
+    assert_eq!(free.answer, Answer::Yes, "{}", free.found);
+    let (lo, hi) = free.estimate.as_ref().unwrap().interval.unwrap();
+    assert!(hi > 2.0 * lo, "{}", free.found);
+    let range = format!("session@memory ({} to {})", digits(lo), digits(hi));
+    assert!(wide.in_short.contains(&range), "{}", wide.in_short);
 }
 
 #[test]
@@ -409,7 +420,7 @@ fn free_traffic_leaves_cpu_time_and_memory() {
     let answers: Vec<_> = claim.matrices.iter().map(|of| of.cells[0].answer).collect();
     assert_eq!(answers, [Answer::Yes, Answer::No]);
     assert_eq!(claim.matrices[1].cells[0].found, "jwt-hs256 costs less at any rate");
-    assert!(claim.matrices[1].at.contains("0 per GB"), "{}", claim.matrices[1].at);
+    assert!(claim.matrices[1].at.contains("nothing per GB"), "{}", claim.matrices[1].at);
 }
 
 #[test]
