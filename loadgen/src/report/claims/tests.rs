@@ -393,7 +393,7 @@ fn two_arms_cost_the_same_at_a_rate_that_follows_from_the_prices() {
     let line = format!("jwt-hs256: yes against session@memory ({})", digits(rate.point));
     assert!(claim.in_short.contains(&line), "{}", claim.in_short);
     // What spans more than twofold has no point that could be quoted.
-    let wide = result(&bill(0.05), CROSSOVER);
+    let wide = result(&bill(0.1), CROSSOVER);
     let free = &wide.matrices[1].cells[0];
     assert_eq!(free.answer, Answer::Yes, "{}", free.found);
     let (lo, hi) = free.estimate.as_ref().unwrap().interval.unwrap();
