@@ -1,5 +1,5 @@
-//! What the experiment `context` says of two arms: how much handler work hides their difference, and
-//! what the distance of a store adds to it.
+//! What the experiment `context` says of two arms: how much handler work hides their difference,
+//! and what the distance of a store adds to it.
 
 use super::ask::{
     Cell, Said, Seen, Tested, contrast, ends, joined, ratio_or_difference, shown, with_interval,

@@ -4,8 +4,8 @@
 //! of it that they cover, and the words for each outcome. A test is asked of arms, or of pairs of
 //! them (`ask`), and what they say becomes a matrix of answers. A cell that rests on trials is
 //! decided by its own interval, after Holm's correction over all cells of the claim, and by no
-//! other comparison of the report. No verdict is written before the data; what was not measured and what
-//! these data do not settle are told apart from a no.
+//! other comparison of the report. No verdict is written before the data; what was not measured
+//! and what these data do not settle are told apart from a no.
 
 mod ask;
 mod context;
