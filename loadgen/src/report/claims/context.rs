@@ -5,6 +5,7 @@ use super::ask::{
     Cell, Said, Seen, Tested, contrast, ends, joined, ratio_or_difference, shown, with_interval,
 };
 use super::file::{Compared, Direction};
+use crate::experiment::context::Point;
 use crate::report::estimates::Place;
 use crate::report::figure::{figure, range};
 use crate::stats::{Moments, log_ratios};
@@ -38,7 +39,7 @@ impl Seen<'_> {
             let from = with_interval(&figure(work.point, "us"), &work, |of| range(of, "us"));
             tested.found.push_str(&format!("; {percent:.0} % from {from} of work on"));
         }
-        let at = format!("at {} of handler work", figure(f64::from(point(most).work_us), "us"));
+        let at = format!("at {} of handler work", figure(f64::from(point(most).cpu_us), "us"));
         Some((at, Said::Tested(tested)))
     }
 
@@ -53,7 +54,7 @@ impl Seen<'_> {
     ) -> Cell {
         let idle = |arm: &str| {
             let mut places = self.places(experiment, metric, &[arm]);
-            places.retain(|place| point(*place).work_us == 0 && point(*place).wait_ms == 0);
+            places.retain(|place| point(*place).cpu_us == 0 && point(*place).wait_ms == 0);
             places
         };
         let (own, other) = (idle(arm), idle(against));
@@ -74,15 +75,7 @@ impl Seen<'_> {
     }
 }
 
-/// A point of the experiment `context`.
-struct Point {
-    distance_us: u32,
-    work_us: u32,
-    wait_ms: u32,
-}
-
-/// The point that a level of `context` stands for.
+/// The point that a place of `context` stands for.
 fn point((level, _): Place) -> Point {
-    let level = level.unwrap_or(0);
-    Point { distance_us: level / 100_000, work_us: level / 10 % 10_000, wait_ms: level % 10 }
+    Point::of_level(level.unwrap_or(0))
 }

@@ -2,6 +2,7 @@
 
 use super::file::{By, read};
 use super::*;
+use crate::experiment::context::Point;
 use crate::experiment::metric;
 use crate::record::{AttackRecord, Attacked, CaseOutcome, CaseRecord};
 use crate::report::estimates::Measurement;
@@ -440,8 +441,8 @@ fn an_arm_that_costs_less_per_login_and_per_request_is_cheaper_at_any_rate() {
 }
 
 /// A point of `context`.
-fn point(distance_us: u32, work_us: u32) -> At {
-    (Some(distance_us * 100_000 + work_us * 10), Some(64))
+fn point(distance_us: u32, cpu_us: u32) -> At {
+    (Some(Point { distance_us, cpu_us, wait_ms: 0 }.level()), Some(64))
 }
 
 #[test]
