@@ -7,6 +7,7 @@
 
 mod drill;
 mod place;
+mod prices;
 mod search;
 mod users;
 mod variant;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
 pub use place::PlacePlan;
+pub use prices::Prices;
 pub use search::SearchPlan;
 pub use users::{ConnectPlan, FillPlan, GrowPlan, LogoutPlan, Prepare};
 pub use variant::Variant;
@@ -44,6 +46,9 @@ pub struct Plan {
     pub reference: String,
     /// The experiments, in order.
     pub experiments: Vec<String>,
+    /// Prices that the campaign file gives; `None`: those that the report has by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Prices>,
     /// The trials, in the order in which they run.
     pub trials: Vec<TrialPlan>,
 }

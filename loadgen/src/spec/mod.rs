@@ -82,7 +82,7 @@ fn default_baseline() -> String {
     "none".into()
 }
 
-const HEAD_FIELDS: [&str; 5] = ["name", "seed", "arms", "baseline", "reference"];
+const HEAD_FIELDS: [&str; 6] = ["name", "seed", "arms", "baseline", "reference", "prices"];
 
 impl Spec {
     /// Reads a preset by its name, or a campaign file by its path.
