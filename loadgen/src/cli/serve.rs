@@ -96,6 +96,9 @@ pub(super) struct ServeArgs {
     /// Cores to run on [default: all that are allowed]
     #[arg(long, value_delimiter = ',', value_name = "N,N")]
     cores: Vec<usize>,
+    /// Log users in without a password where POST /populate asks the admin listener, for campaigns
+    #[arg(long, hide = true)]
+    admin_fill: bool,
 }
 
 /// Flags of `authbench share`, which campaigns start for trials of several servers.
@@ -240,6 +243,7 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         sweep_every: args.sweep_every.duration(),
         max_connections,
         threads,
+        admin_fill: args.admin_fill,
         ..defaults
     })
 }

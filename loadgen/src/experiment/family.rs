@@ -17,7 +17,14 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("CPU per request", &["server_cpu_us_per_request", "store_cpu_us_per_request"]),
     (
         "memory",
-        &["server_rss_bytes", "server_pss_bytes", "server_allocated_bytes", "store_memory_bytes"],
+        &[
+            "server_rss_bytes",
+            "server_pss_bytes",
+            "server_allocated_bytes",
+            "store_memory_bytes",
+            "store_used_bytes",
+            "store_disk_bytes",
+        ],
     ),
     (
         "memory per session",
@@ -25,6 +32,8 @@ const GROUPS: &[(&str, &[&str])] = &[
             "bytes_per_session",
             "resident_bytes_per_session",
             "store_bytes_per_session",
+            "store_used_bytes_per_session",
+            "store_disk_bytes_per_session",
             "users_per_gib",
         ],
     ),

@@ -86,6 +86,12 @@ pub const METRICS: &[Metric] = &[
     row("store_memory_bytes", "bytes", "Store memory", Lower, Log, |l| {
         memory(l)?.store_bytes.map(|bytes| bytes as f64)
     }),
+    row("store_used_bytes", "bytes", "Store, its own count", Lower, Log, |l| {
+        memory(l)?.store_used_bytes.map(|bytes| bytes as f64)
+    }),
+    row("store_disk_bytes", "bytes", "Store, on disk", Lower, Log, |l| {
+        memory(l)?.store_disk_bytes.map(|bytes| bytes as f64)
+    }),
     row("credential_bytes", "bytes", "Credential", Lower, Log, |l| {
         let login = l.login.as_ref()?;
         per_request(login.credential_bytes as f64, f64::from(login.users))
@@ -101,6 +107,22 @@ pub const METRICS: &[Metric] = &[
     row("bytes_per_session", "bytes", "Allocated memory per session", Lower, Linear, no_load),
     row("resident_bytes_per_session", "bytes", "Memory per session (PSS)", Lower, Linear, no_load),
     row("store_bytes_per_session", "bytes", "Store memory per session", Lower, Linear, no_load),
+    row(
+        "store_used_bytes_per_session",
+        "bytes",
+        "Store per session, its own count",
+        Lower,
+        Linear,
+        no_load,
+    ),
+    row(
+        "store_disk_bytes_per_session",
+        "bytes",
+        "Store per session, on disk",
+        Lower,
+        Linear,
+        no_load,
+    ),
     row("usl_contention", "coefficient", "Contention (USL)", Lower, Linear, no_load),
     row("usl_coherency", "coefficient", "Coherency (USL)", Lower, Linear, no_load),
     row("usl_peak_users", "users", "Users at the peak (USL)", Higher, Log, no_load),

@@ -13,6 +13,7 @@ mod family;
 mod login;
 mod memory;
 mod metric;
+mod population;
 mod replicas;
 mod restart;
 mod revocation;
@@ -37,6 +38,7 @@ pub const EXPERIMENTS: &[&dyn Experiment] = &[
     &scaling::Scaling,
     &capacity::Capacity,
     &memory::Memory,
+    &population::Population,
     &login::Login,
     &cart::Cart,
     &revocation::Revocation,

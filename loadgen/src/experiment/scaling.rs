@@ -109,11 +109,7 @@ impl Experiment for Scaling {
                 spec.refuse(format!("[scaling] measure: expected at least 100ms, found {measure}"))
             );
         }
-        if slice != Span::default() && !(SLICE_MIN..=SLICE_MAX).contains(&slice) {
-            return Err(spec.refuse(format!(
-                "[scaling] slice: expected 0ms (none) or {SLICE_MIN} to {SLICE_MAX}, found {slice}"
-            )));
-        }
+        check_slice(spec, "scaling", slice)?;
         let cell = |arm: &String, users: u32| Cell {
             arm: arm.clone(),
             level: users,
@@ -178,8 +174,18 @@ impl Experiment for Scaling {
     }
 }
 
+/// Refuses slices of a length that cannot be measured.
+pub(super) fn check_slice(spec: &Spec, table: &str, slice: Span) -> Result<()> {
+    if slice == Span::default() || (SLICE_MIN..=SLICE_MAX).contains(&slice) {
+        return Ok(());
+    }
+    Err(spec.refuse(format!(
+        "[{table}] slice: expected 0ms (none) or {SLICE_MIN} to {SLICE_MAX}, found {slice}"
+    )))
+}
+
 /// This load in slices of such a length, of which the first fifth is cut; 0: as a load of its own.
-fn cut(load: LoadPlan, slice: Span) -> Action {
+pub(super) fn cut(load: LoadPlan, slice: Span) -> Action {
     if slice == Span::default() {
         return Action::Load(load);
     }
@@ -243,7 +249,7 @@ fn law(fit: &UslFit, connections: u32) -> Vec<Summary> {
 }
 
 /// The loads of a trial beside what was planned.
-fn loads(record: &TrialRecord) -> impl Iterator<Item = (&LoadPlan, &LoadRecord)> {
+pub(super) fn loads(record: &TrialRecord) -> impl Iterator<Item = (&LoadPlan, &LoadRecord)> {
     record.trial.actions.iter().zip(&record.actions).filter_map(|pair| match pair {
         (plan, ActionRecord::Load(load)) => Some((plan.load()?, &**load)),
         _ => None,

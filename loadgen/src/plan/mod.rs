@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 
 pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
 pub use search::SearchPlan;
-pub use users::{ConnectPlan, FillPlan, GrowPlan, LogoutPlan, Prepare};
+pub use users::{
+    ADMIN_FILL, ConnectPlan, FillPlan, GrowPlan, LogoutPlan, PopulatePlan, Prepare,
+};
 
 use crate::load::{LoadModel, UserChoice};
 use crate::random::mix;
@@ -77,6 +79,8 @@ pub struct TrialPlan {
 pub enum Action {
     /// Logs in as many new users, each once, over a few connections, and forgets them.
     Fill(FillPlan),
+    /// Has the server log users in by itself, without a request for each.
+    Populate(PopulatePlan),
     /// Waits, and then reads the server's memory.
     Snapshot(SnapshotPlan),
     /// Logs users in and has them make a journey while everything is measured.
@@ -181,6 +185,7 @@ impl Slicing {
 /// Rough costs for the time that a plan will take; they are never a measurement.
 const SERVER_START_AND_STOP_MS: u64 = 20;
 const LOGINS_PER_MS: u64 = 40;
+const POPULATED_PER_MS: u64 = 100;
 const ATTACKS_MS: u64 = 5_000;
 const SLICE_ENDS_NS: u64 = 1_000_000;
 
@@ -189,6 +194,7 @@ impl Action {
     pub fn expected_ms(&self) -> u64 {
         match self {
             Self::Fill(fill) => logins_ms(fill.users, fill.prepare.as_ref()) + 5,
+            Self::Populate(populate) => u64::from(populate.users) / POPULATED_PER_MS + 5,
             Self::Snapshot(snapshot) => snapshot.settle_ns / 1_000_000 + 5,
             Self::Load(load) => {
                 (load.warmup_ns + load.measure_ns) / 1_000_000
@@ -222,7 +228,7 @@ impl Action {
     fn connections(&self) -> u32 {
         match self {
             Self::Fill(fill) => fill.connections,
-            Self::Snapshot(_) => 0,
+            Self::Populate(_) | Self::Snapshot(_) => 0,
             Self::Load(load) | Self::Slices(SlicesPlan { load, .. }) => load.connections,
             Self::Logout(logout) => logout.connections,
             Self::Grow(_) => 1,

@@ -28,10 +28,26 @@ pub struct FillPlan {
     /// What each does after that; `None`: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepare: Option<Prepare>,
-    /// Whether their credentials are kept, so that they can log out later.
+    /// Whether their credentials are kept: a load after it has these users, or they log out later.
     #[serde(default, skip_serializing_if = "super::is_false")]
     pub keep: bool,
 }
+
+/// Users whom the server logs in by itself, all at once, on its admin listener: the same
+/// credentials and the same sessions as after as many logins, without the logins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PopulatePlan {
+    /// Number of the first user.
+    pub first_user: u32,
+    /// How many are logged in.
+    pub users: u32,
+    /// Whether their credentials are kept: a load after it has these users, or they log out later.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub keep: bool,
+}
+
+/// The argument of `authbench serve` without which a server logs nobody in by itself.
+pub const ADMIN_FILL: &str = "--admin-fill";
 
 /// Everyone whose credential was kept logs out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

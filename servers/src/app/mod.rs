@@ -7,6 +7,7 @@
 //! nobody else anything.
 
 use std::future::poll_fn;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,8 +24,8 @@ use tower::Service;
 use crate::contract::StoreProcess;
 use crate::error::ServeError;
 use crate::schemes::{self, Credential, Scheme, SchemeOptions, Visitor};
-use crate::stores::Upkeep;
-use crate::users::{PasswordHash, Users};
+use crate::stores::{Boxed, Upkeep};
+use crate::users::{PasswordHash, User, UserId, Users};
 
 pub(crate) mod answer;
 mod body;
@@ -94,6 +95,26 @@ pub struct OpenArm {
     pub store: Option<StoreProcess>,
     /// Whether a credential can be replaced without a login.
     pub refreshes: bool,
+    /// What logs users in without asking for a password.
+    pub populate: Arc<dyn Populate>,
+}
+
+/// Logs users in many at a time, whatever the type of the scheme.
+pub trait Populate: Send + Sync {
+    /// The credentials of these users in the order of their numbers, or what was found where they
+    /// could not be had. They and what the store keeps are those of as many logins.
+    fn log_in(&self, users: Range<u32>) -> Boxed<'_, Result<Vec<String>, String>>;
+}
+
+impl<S: Scheme> Populate for Shell<S> {
+    fn log_in(&self, users: Range<u32>) -> Boxed<'_, Result<Vec<String>, String>> {
+        Box::pin(async move {
+            let users: Vec<User> = users.filter_map(UserId::new).map(User::of).collect();
+            let issued = self.scheme.issue_many(users.clone()).await;
+            let issued = issued.map_err(|rejection| rejection.to_string())?;
+            Ok(users.iter().zip(issued).map(|(user, issued)| issued.credential(user)).collect())
+        })
+    }
 }
 
 struct Assemble(Users);
@@ -102,13 +123,15 @@ impl Visitor for Assemble {
     type Output = OpenArm;
 
     fn visit<S: Scheme>(self, scheme: S) -> OpenArm {
+        let shell = Arc::new(Shell { scheme, users: self.0 });
         OpenArm {
-            credential: scheme.credential(),
-            notes: scheme.notes(),
-            upkeep: scheme.upkeep(),
-            store: scheme.store_process(),
+            credential: shell.scheme.credential(),
+            notes: shell.scheme.notes(),
+            upkeep: shell.scheme.upkeep(),
+            store: shell.scheme.store_process(),
             refreshes: S::REFRESHES,
-            app: App::new(router(scheme, self.0)),
+            app: App::new(routes(Arc::clone(&shell))),
+            populate: shell,
         }
     }
 }
@@ -127,6 +150,10 @@ pub async fn open(
 
 /// The routes of every arm over this scheme.
 pub fn router<S: Scheme>(scheme: S, users: Users) -> Router {
+    routes(Arc::new(Shell { scheme, users }))
+}
+
+fn routes<S: Scheme>(shell: Arc<Shell<S>>) -> Router {
     Router::new()
         .route("/login", post(handlers::login::<S>))
         .route("/me", get(handlers::me::<S>))
@@ -137,5 +164,5 @@ pub fn router<S: Scheme>(scheme: S, users: Users) -> Router {
         .route("/healthz", get(handlers::healthz))
         .fallback(handlers::not_found)
         .method_not_allowed_fallback(handlers::method_not_allowed)
-        .with_state(Arc::new(Shell { scheme, users }))
+        .with_state(shell)
 }

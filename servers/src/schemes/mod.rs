@@ -12,6 +12,7 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 
@@ -168,6 +169,22 @@ pub enum Issued {
     Token(Token),
 }
 
+impl Issued {
+    /// The credential as later requests of this user carry it.
+    #[must_use]
+    pub fn credential(&self, user: &User) -> String {
+        match self {
+            Self::Facts => user.id.to_string(),
+            Self::Cookie(cookie) => {
+                let text = cookie.to_str().unwrap_or_default();
+                let pair = text.split(';').next().unwrap_or_default();
+                pair.split_once('=').map_or("", |(_, value)| value).to_owned()
+            }
+            Self::Token(token) => token.access_token.clone(),
+        }
+    }
+}
+
 /// A bearer token as the answer to a login or to a change of what it carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
@@ -314,6 +331,19 @@ pub trait Scheme: Send + Sync + 'static {
         user: User,
         headers: &HeaderMap,
     ) -> impl Future<Output = Result<Issued, Rejection>> + Send;
+
+    /// New credentials for these users, in their order. Each is what [`Scheme::issue`] gives at a
+    /// login without a credential, and leaves the same in the store; a store with a bulk form of
+    /// its create is asked in bulk.
+    fn issue_many(
+        &self,
+        users: Vec<User>,
+    ) -> impl Future<Output = Result<Vec<Issued>, Rejection>> + Send {
+        async move {
+            let no_headers = HeaderMap::new();
+            try_join_all(users.into_iter().map(|user| self.issue(user, &no_headers))).await
+        }
+    }
 
     /// Whose request this is.
     fn authenticate(

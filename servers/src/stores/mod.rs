@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::try_join_all;
 
 use crate::cart::Cart;
 use crate::clock::Timestamp;
@@ -182,6 +183,11 @@ pub struct StoreStats {
     pub operations: u64,
     /// Sessions removed by `sweep` since the start.
     pub swept: u64,
+    /// Bytes that the sessions take by the store's own count, indexes included; `None` where it
+    /// has none beside the allocator's.
+    pub used_bytes: Option<u64>,
+    /// Bytes that the store takes on the disk; `None` where it is not on one.
+    pub disk_bytes: Option<u64>,
 }
 
 /// A place for sessions. The module's documentation says what an implementation promises.
@@ -207,6 +213,19 @@ pub trait SessionStore: Send + Sync + 'static {
         id: SessionId,
         session: Session,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Creates each of these sessions as [`SessionStore::create`] does; how many. A store that can
+    /// be given many at a time should take them so, and leave what single creations leave.
+    fn create_many(
+        &self,
+        sessions: Vec<(SessionId, Session)>,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        async move {
+            let creations = sessions.into_iter().map(|(id, session)| self.create(id, session));
+            let created = try_join_all(creations).await?;
+            Ok(created.into_iter().map(u64::from).sum())
+        }
+    }
 
     /// The live session of this id.
     fn read(

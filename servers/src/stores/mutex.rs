@@ -166,6 +166,7 @@ impl SessionStore for MutexStore {
             sessions: self.lock().len() as u64,
             operations: self.operations.load(Ordering::Relaxed),
             swept: self.swept.load(Ordering::Relaxed),
+            ..StoreStats::default()
         })
     }
 }

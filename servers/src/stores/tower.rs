@@ -276,6 +276,7 @@ impl SessionStore for TowerStore {
             sessions: self.index.lock().await.len() as u64,
             operations: self.operations.load(Ordering::Relaxed),
             swept: self.swept.load(Ordering::Relaxed),
+            ..StoreStats::default()
         })
     }
 }
