@@ -205,13 +205,16 @@ pub const FAULT_MARK: u8 = b'!';
 
 /// Users to be logged in at once, without a password and without a request each. The answer has
 /// the credential of each on a line of its own, in the order of their numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Population {
     /// Number of the first user.
     pub first: u32,
     /// How many there are.
     pub users: u32,
+    /// Whether each logs out again, with that credential: what logouts leave is left then.
+    #[serde(default)]
+    pub leave: bool,
 }
 
 /// How to drive a server.

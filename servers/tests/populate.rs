@@ -196,6 +196,10 @@ async fn a_user_may_be_logged_in_again_and_more_of_them_than_fit_a_batch() {
     assert_eq!(arm.sessions().await, 2);
 }
 
+const fn some(first: u32, users: u32) -> Population {
+    Population { first, users, leave: false }
+}
+
 fn populate(users: Population) -> String {
     let body = serde_json::to_string(&users).unwrap();
     post("/populate", &format!("Content-Length: {}\r\n", body.len()), &body)
@@ -218,7 +222,7 @@ fn lines(answer: &str) -> Vec<String> {
 async fn credentials_come_back_in_bulk_and_in_order() {
     let fills = ServeOptions { admin_fill: true, ..ServeOptions::new("session@memory") };
     let server = Server::start(fills).await;
-    let answer = exchange(server.line.admin, populate(Population { first: 10, users: 3_000 })).await;
+    let answer = exchange(server.line.admin, populate(some(10, 3_000))).await;
     assert_eq!(status(&answer), "200");
     let credentials = lines(&answer);
     assert_eq!(credentials.len(), 3_000);
@@ -232,13 +236,13 @@ async fn credentials_come_back_in_bulk_and_in_order() {
         let answer = server.send(me).await;
         assert!(answer.contains(&format!(r#""user_id":{user},"#)), "{answer}");
     }
-    for beyond in [Population { first: u32::MAX, users: 2 }, Population { first: 0, users: u32::MAX }]
+    for beyond in [some(u32::MAX, 2), some(0, u32::MAX)]
     {
         let answer = exchange(server.line.admin, populate(beyond)).await;
         assert_eq!(status(&answer), "400", "{answer}");
         assert!(answer.contains("no_such_users"), "{answer}");
     }
-    let public = server.send(populate(Population { first: 0, users: 1 })).await;
+    let public = server.send(populate(some(0, 1))).await;
     assert_eq!(status(&public), "404", "not on the listener of users");
     server.stop().await;
 }
@@ -246,7 +250,7 @@ async fn credentials_come_back_in_bulk_and_in_order() {
 #[tokio::test]
 async fn only_a_server_that_was_started_for_it_logs_users_in_without_a_password() {
     let server = Server::start(ServeOptions::new("session@memory")).await;
-    let answer = exchange(server.line.admin, populate(Population { first: 0, users: 1 })).await;
+    let answer = exchange(server.line.admin, populate(some(0, 1))).await;
     assert_eq!(status(&answer), "404", "{answer}");
     assert_eq!(server.stats().await.live_sessions, Some(0));
     server.stop().await;
@@ -270,8 +274,29 @@ async fn a_store_that_fails_is_told_in_the_last_line() {
     };
     let server = Server::start(fills).await;
     redis.kill();
-    let answer = exchange(server.line.admin, populate(Population { first: 0, users: 10 })).await;
+    let answer = exchange(server.line.admin, populate(some(0, 10))).await;
     let lines = lines(&answer);
     assert!(lines.len() == 1 && lines[0].starts_with("!the store `redis` could not"), "{lines:?}");
     server.stop().await;
+}
+
+/// A logout by the server is a logout: what it leaves is what one over HTTP leaves.
+#[tokio::test]
+async fn users_who_log_out_again_leave_what_logouts_leave() {
+    for info in available_arms() {
+        let (here, there) = (Place::of(info), Place::of(info));
+        let (by_login, by_server) = (open(info, &here).await, open(info, &there).await);
+        for n in 0..USERS {
+            let credential = by_login.login(n).await;
+            by_login.post("/logout", &credential, &Value::Null).await.expect(200);
+        }
+        let credentials = by_server.open.populate.log_in(0..USERS).await.unwrap();
+        by_server.open.populate.log_out(&credentials).await.unwrap();
+        assert_eq!(there.dump().await, here.dump().await, "{}", info.arm);
+        assert_eq!(by_server.sessions().await, by_login.sessions().await, "{}", info.arm);
+        for credential in &credentials {
+            let answer = by_server.me(credential).await;
+            assert_eq!(answer.status == 401, info.revokes, "{}: {answer:?}", info.arm);
+        }
+    }
 }

@@ -227,11 +227,11 @@ impl Stage<'_> {
     /// Has the server log users in by itself.
     fn populate(&self, plan: &PopulatePlan) -> Result<(LoginRecord, Option<Arc<LoggedIn>>)> {
         let began = Instant::now();
-        let PopulatePlan { first_user: first, users, keep } = *plan;
+        let PopulatePlan { first_user: first, users, leave, keep } = *plan;
         let driver = self.driver(BROWSE, None)?;
         let mut logged_in = LoggedIn::nobody(first.into(), &driver);
         let mut credential_bytes = 0;
-        self.server.populate(Population { first, users }, self.interrupt, |credential| {
+        self.server.populate(Population { first, users, leave }, self.interrupt, |credential| {
             credential_bytes += credential.len() as u64;
             if keep { logged_in.add(credential) } else { Ok(()) }
         })?;

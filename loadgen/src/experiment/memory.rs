@@ -290,7 +290,12 @@ impl Settings {
         if level > over_http {
             let users = level - over_http;
             let keep = self.logout;
-            actions.push(Action::Populate(PopulatePlan { first_user: over_http, users, keep }));
+            actions.push(Action::Populate(PopulatePlan {
+                first_user: over_http,
+                users,
+                leave: false,
+                keep,
+            }));
         }
         actions
     }

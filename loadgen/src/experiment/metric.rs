@@ -154,6 +154,8 @@ pub const METRICS: &[Metric] = &[
         no_load,
     ),
     row("bytes_per_logout", "bytes", "Allocated memory per logout", Lower, Linear, no_load),
+    row("store_bytes_per_logout", "bytes", "Store memory per logout", Lower, Linear, no_load),
+    row("false_refusals", "share", "Good tokens refused", Lower, Linear, no_load),
     row("returned_after_expiry", "share", "Allocated, back after expiry", Higher, Linear, no_load),
     row(
         "resident_returned_after_expiry",

@@ -8,6 +8,7 @@
 
 mod capacity;
 mod cart;
+mod denylist;
 mod expiry;
 mod family;
 mod login;
@@ -39,6 +40,7 @@ pub const EXPERIMENTS: &[&dyn Experiment] = &[
     &capacity::Capacity,
     &memory::Memory,
     &population::Population,
+    &denylist::Denylist,
     &login::Login,
     &cart::Cart,
     &revocation::Revocation,

@@ -160,7 +160,7 @@ impl Experiment for Population {
             level: users,
             server: server.clone(),
             actions: vec![
-                Action::Populate(PopulatePlan { first_user: 0, users, keep: true }),
+                Action::Populate(PopulatePlan { first_user: 0, users, leave: false, keep: true }),
                 cut(
                     LoadPlan {
                         model: LoadModel::Poisson(Poisson { rate_per_s: rate.per_second() }),
@@ -225,7 +225,7 @@ mod tests {
             else {
                 panic!("{:?}", trial.actions)
             };
-            assert_eq!(*populate, PopulatePlan { first_user: 0, users: trial.level, keep: true });
+            assert_eq!(*populate, PopulatePlan { first_user: 0, users: trial.level, leave: false, keep: true });
             assert_eq!((load.users, load.connections), (trial.level, 64));
             assert_eq!(load.model.offered_rps(), Some(5000.0), "the same at every level");
             assert_eq!(load.choice, UserChoice::Uniform);

@@ -41,6 +41,9 @@ pub struct PopulatePlan {
     pub first_user: u32,
     /// How many are logged in.
     pub users: u32,
+    /// Whether each logs out again at once, so that what logouts leave is left.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub leave: bool,
     /// Whether their credentials are kept: a load after it has these users, or they log out later.
     #[serde(default, skip_serializing_if = "super::is_false")]
     pub keep: bool,

@@ -18,10 +18,12 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::{get, post};
-use http::StatusCode;
+use futures_util::future::try_join_all;
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tower::Service;
 
-use crate::contract::StoreProcess;
+use crate::contract::{CredentialCarrier, StoreProcess};
 use crate::error::ServeError;
 use crate::schemes::{self, Credential, Scheme, SchemeOptions, Visitor};
 use crate::stores::{Boxed, Upkeep};
@@ -104,6 +106,10 @@ pub trait Populate: Send + Sync {
     /// The credentials of these users in the order of their numbers, or what was found where they
     /// could not be had. They and what the store keeps are those of as many logins.
     fn log_in(&self, users: Range<u32>) -> Boxed<'_, Result<Vec<String>, String>>;
+
+    /// Ends each of these credentials as a logout with it does, or what was found where one of them
+    /// could not be ended.
+    fn log_out<'a>(&'a self, credentials: &'a [String]) -> Boxed<'a, Result<(), String>>;
 }
 
 impl<S: Scheme> Populate for Shell<S> {
@@ -115,6 +121,27 @@ impl<S: Scheme> Populate for Shell<S> {
             Ok(users.iter().zip(issued).map(|(user, issued)| issued.credential(user)).collect())
         })
     }
+
+    fn log_out<'a>(&'a self, credentials: &'a [String]) -> Boxed<'a, Result<(), String>> {
+        Box::pin(async move {
+            let carrier = self.scheme.credential().carrier;
+            let headers = credentials.iter().map(|credential| headers(&carrier, credential));
+            let headers = headers.collect::<Option<Vec<_>>>().ok_or("an odd credential")?;
+            let logouts = headers.iter().map(|headers| self.scheme.logout(headers));
+            try_join_all(logouts).await.map(drop).map_err(|rejection| rejection.to_string())
+        })
+    }
+}
+
+/// The headers of a request with this credential.
+fn headers(carrier: &CredentialCarrier, credential: &str) -> Option<HeaderMap> {
+    let (name, value) = match carrier {
+        CredentialCarrier::Cookie(name) => (COOKIE, format!("{name}={credential}")),
+        CredentialCarrier::Header { name, template } => {
+            (name.parse().ok()?, template.replace("{credential}", credential))
+        }
+    };
+    Some(HeaderMap::from_iter([(name, HeaderValue::try_from(value).ok()?)]))
 }
 
 struct Assemble(Users);

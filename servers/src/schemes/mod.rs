@@ -472,6 +472,7 @@ registry! {
     paseto_v4_public::INFO => paseto_v4_public::open,
     jwt_cached::INFO => jwt_cached::open,
     jwt_denylist::MEMORY => jwt_denylist::open_memory,
+    jwt_denylist::FILTER => jwt_denylist::open_filter,
     jwt_denylist::REDIS => jwt_denylist::open_redis,
     jwt_refresh::MEMORY => jwt_refresh::open_memory,
     jwt_refresh::REDIS => jwt_refresh::open_redis,

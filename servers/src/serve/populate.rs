@@ -7,6 +7,7 @@
 //! on a listener that strangers can reach.
 
 use std::convert::Infallible;
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -23,7 +24,8 @@ use crate::users::UserId;
 const BATCH: u32 = 1024;
 
 /// The credentials of these users; a 400 where some of them do not exist.
-pub(super) fn answer(arm: Arc<dyn Populate>, Population { first, users }: Population) -> Response {
+pub(super) fn answer(arm: Arc<dyn Populate>, population: Population) -> Response {
+    let Population { first, users, leave } = population;
     let Some(end) = first.checked_add(users) else {
         return error(StatusCode::BAD_REQUEST, "no_such_users");
     };
@@ -37,7 +39,7 @@ pub(super) fn answer(arm: Arc<dyn Populate>, Population { first, users }: Popula
         // A store in memory never waits, and others on this thread must have their turn.
         tokio::task::yield_now().await;
         let to = end.min(next + BATCH);
-        let (lines, next) = match arm.log_in(next..to).await {
+        let (lines, next) = match batch(&*arm, next..to, leave).await {
             Ok(credentials) => (text(&credentials), to),
             // A line feed within it would be taken for its end.
             Err(found) => (format!("{}{}\n", FAULT_MARK as char, found.replace('\n', " ")), end),
@@ -45,6 +47,18 @@ pub(super) fn answer(arm: Arc<dyn Populate>, Population { first, users }: Popula
         Some((Ok::<_, Infallible>(lines), (arm, next)))
     });
     Response::new(Body::from_stream(lines))
+}
+
+async fn batch(
+    arm: &dyn Populate,
+    users: Range<u32>,
+    leave: bool,
+) -> Result<Vec<String>, String> {
+    let credentials = arm.log_in(users).await?;
+    if leave {
+        arm.log_out(&credentials).await?;
+    }
+    Ok(credentials)
 }
 
 fn text(credentials: &[String]) -> String {

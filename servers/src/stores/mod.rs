@@ -36,6 +36,7 @@ use crate::users::{User, UserId};
 pub mod bounded;
 pub mod cached;
 pub mod denylist;
+pub mod filter;
 pub mod folder;
 pub mod memory;
 pub mod mutex;
