@@ -86,7 +86,7 @@ pub enum Action {
     /// Logs users in and has them make a journey while everything is measured.
     Load(LoadPlan),
     /// The same, in slices that alternate with those of the other trials of its level and block:
-    /// their servers are up together. It is the only action of its trial.
+    /// their servers are up together. It is the last action of its trial.
     Slices(SlicesPlan),
     /// Logs out everyone whose credential a fill has kept.
     Logout(LogoutPlan),
@@ -246,10 +246,15 @@ fn logins_ms(users: u32, prepare: Option<&Prepare>) -> u64 {
 }
 
 impl TrialPlan {
-    /// The slices that it is, where its server is up together with others.
+    /// The slices that it ends with, where its server is up together with others.
     pub fn slices(&self) -> Option<&SlicesPlan> {
+        self.before_slices().map(|(slices, _)| slices)
+    }
+
+    /// The slices that it ends with, and what is done to its server alone before.
+    pub fn before_slices(&self) -> Option<(&SlicesPlan, &[Action])> {
         match self.actions.as_slice() {
-            [Action::Slices(slices)] => Some(slices),
+            [before @ .., Action::Slices(slices)] => Some((slices, before)),
             _ => None,
         }
     }
