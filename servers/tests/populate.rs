@@ -67,8 +67,10 @@ fn redis_dump(url: &str) -> Vec<String> {
         let value = match kind.as_str() {
             "zset" => {
                 let members: Vec<(String, f64)> = redis.zrange_withscores(key, 0, -1).unwrap();
-                let members: Vec<_> =
-                    members.iter().map(|(id, score)| format!("{} bytes at {score}", id.len())).collect();
+                let members: Vec<_> = members
+                    .iter()
+                    .map(|(id, score)| format!("{} bytes at {score}", id.len()))
+                    .collect();
                 members.join(",")
             }
             // The number of the last issue is a time.
@@ -104,13 +106,13 @@ async fn postgres_dump(url: &str) -> Vec<String> {
     let client = postgres::connect(url).await;
     let mut all = Vec::new();
     for table in ["authbench_sessions", "authbench_families"] {
-        let there = client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await.unwrap();
+        let there =
+            client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await.unwrap();
         if !there.get::<_, bool>(0) {
             continue;
         }
-        let rows = format!(
-            "SELECT (to_jsonb(t) - 'id' - 'secret')::text || length(id) FROM {table} t"
-        );
+        let rows =
+            format!("SELECT (to_jsonb(t) - 'id' - 'secret')::text || length(id) FROM {table} t");
         let rows = client.query(&rows, &[]).await.unwrap();
         all.extend(rows.iter().map(|row| format!("{table} {}", row.get::<_, String>(0))));
     }
@@ -236,8 +238,7 @@ async fn credentials_come_back_in_bulk_and_in_order() {
         let answer = server.send(me).await;
         assert!(answer.contains(&format!(r#""user_id":{user},"#)), "{answer}");
     }
-    for beyond in [some(u32::MAX, 2), some(0, u32::MAX)]
-    {
+    for beyond in [some(u32::MAX, 2), some(0, u32::MAX)] {
         let answer = exchange(server.line.admin, populate(beyond)).await;
         assert_eq!(status(&answer), "400", "{answer}");
         assert!(answer.contains("no_such_users"), "{answer}");

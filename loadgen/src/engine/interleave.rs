@@ -12,8 +12,8 @@
 //! slices, and no two lanes may ever have requests under way at the same time.
 
 use std::io;
-use std::sync::{Arc, Barrier};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 

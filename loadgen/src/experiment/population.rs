@@ -3,7 +3,9 @@
 use serde::Deserialize;
 
 use super::scaling::{Scaling, check_slice, cut, loads};
-use super::{Cell, Cells, ChartPlan, Experiment, Observation, Over, TablePlan, doubt, levels, within};
+use super::{
+    Cell, Cells, ChartPlan, Experiment, Observation, Over, TablePlan, doubt, levels, within,
+};
 use crate::error::Result;
 use crate::load::{LoadModel, Poisson, UserChoice};
 use crate::plan::{ADMIN_FILL, Action, LoadPlan, PopulatePlan};
@@ -225,7 +227,10 @@ mod tests {
             else {
                 panic!("{:?}", trial.actions)
             };
-            assert_eq!(*populate, PopulatePlan { first_user: 0, users: trial.level, leave: false, keep: true });
+            assert_eq!(
+                *populate,
+                PopulatePlan { first_user: 0, users: trial.level, leave: false, keep: true }
+            );
             assert_eq!((load.users, load.connections), (trial.level, 64));
             assert_eq!(load.model.offered_rps(), Some(5000.0), "the same at every level");
             assert_eq!(load.choice, UserChoice::Uniform);

@@ -13,9 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
 pub use search::SearchPlan;
-pub use users::{
-    ADMIN_FILL, ConnectPlan, FillPlan, GrowPlan, LogoutPlan, PopulatePlan, Prepare,
-};
+pub use users::{ADMIN_FILL, ConnectPlan, FillPlan, GrowPlan, LogoutPlan, PopulatePlan, Prepare};
 
 use crate::load::{LoadModel, UserChoice};
 use crate::random::mix;

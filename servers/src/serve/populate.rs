@@ -49,11 +49,7 @@ pub(super) fn answer(arm: Arc<dyn Populate>, population: Population) -> Response
     Response::new(Body::from_stream(lines))
 }
 
-async fn batch(
-    arm: &dyn Populate,
-    users: Range<u32>,
-    leave: bool,
-) -> Result<Vec<String>, String> {
+async fn batch(arm: &dyn Populate, users: Range<u32>, leave: bool) -> Result<Vec<String>, String> {
     let credentials = arm.log_in(users).await?;
     if leave {
         arm.log_out(&credentials).await?;

@@ -217,7 +217,10 @@ fn the_server_logs_users_in_by_itself_but_for_the_first_and_those_with_a_cart() 
 
     let million = "[memory]\nsessions=[200000,400000,600000,800000,1000000]\nblocks=1\n";
     let million = &trials_of(million, Kind::Sessions)[0];
-    assert_eq!(steps(million)[..3], [("login", 0, 32), ("admin", 32, 199_968), ("read", 200_000, 0)]);
+    assert_eq!(
+        steps(million)[..3],
+        [("login", 0, 32), ("admin", 32, 199_968), ("read", 200_000, 0)]
+    );
     assert_eq!(steps(million)[9], ("read", 1_000_000, 0));
 }
 

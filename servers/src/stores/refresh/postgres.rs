@@ -154,15 +154,7 @@ impl RefreshStore for RefreshPostgres {
             .connections()
             .changed(
                 BEGIN_MANY,
-                &[
-                    &who.ids,
-                    &who.users,
-                    &who.names,
-                    &who.roles,
-                    &who.carts,
-                    &secrets,
-                    &expires,
-                ],
+                &[&who.ids, &who.users, &who.names, &who.roles, &who.carts, &secrets, &expires],
             )
             .await;
         begun.map_err(could_not("begin refresh sessions"))
