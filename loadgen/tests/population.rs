@@ -63,7 +63,7 @@ fn check(record: &Value) {
 }
 
 const ARMS: &str = "'none', 'session@memory', 'session@sqlite', 'session@redis', \
-                    'session@postgres', 'jwt-hs256', 'jwt-refresh@memory'";
+                    'session@postgres', 'jwt-hs256'";
 
 #[test]
 fn users_who_were_logged_in_by_the_server_are_who_a_load_has() {
