@@ -37,9 +37,12 @@ pub(super) fn run_together(
     let steal = Steal::start();
     let mut records: Vec<_> =
         trials.iter().map(|trial| unfinished(plan_hash, trial, placement)).collect();
+    let started_unix_ms = records.first().map_or(0, |record| record.started_unix_ms);
     let outcome = carry_out(trials, placement, interrupt, &mut records);
     for record in &mut records {
         record.steal = steal.share();
+        // All began at the same moment, which says that they ran together.
+        record.started_unix_ms = started_unix_ms;
         record.wall_ms = began.elapsed().as_millis() as u64;
         if let (Err(Error::Target(cause)), TrialOutcome::Complete) = (&outcome, &record.outcome) {
             record.outcome = failed(cause);

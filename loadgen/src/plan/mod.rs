@@ -186,6 +186,8 @@ const LOGINS_PER_MS: u64 = 40;
 const POPULATED_PER_MS: u64 = 100;
 const ATTACKS_MS: u64 = 5_000;
 const SLICE_ENDS_NS: u64 = 1_000_000;
+/// A slice ends with an answer on each connection that has one under way.
+const ANSWER_NS: u64 = 12_000;
 
 impl Action {
     /// About how long it takes, ms.
@@ -201,7 +203,8 @@ impl Action {
             }
             Self::Slices(SlicesPlan { load, slicing }) => {
                 let rounds = u64::from(slicing.warmup_rounds + slicing.rounds);
-                rounds * (slicing.length_ns + SLICE_ENDS_NS) / 1_000_000
+                let awaited_ns = u64::from(load.connections) * ANSWER_NS;
+                rounds * (slicing.length_ns + awaited_ns + SLICE_ENDS_NS) / 1_000_000
                     + logins_ms(load.users, load.prepare.as_ref())
                     + 30
             }
