@@ -18,7 +18,6 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::{get, post};
-use futures_util::future::try_join_all;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tower::Service;
@@ -26,7 +25,7 @@ use tower::Service;
 use crate::contract::{CredentialCarrier, StoreProcess};
 use crate::error::ServeError;
 use crate::schemes::{self, Credential, Scheme, SchemeOptions, Visitor};
-use crate::stores::{Boxed, Upkeep};
+use crate::stores::{Boxed, Upkeep, in_flight};
 use crate::users::{PasswordHash, User, UserId, Users};
 
 pub(crate) mod answer;
@@ -127,8 +126,10 @@ impl<S: Scheme> Populate for Shell<S> {
             let carrier = self.scheme.credential().carrier;
             let headers = credentials.iter().map(|credential| headers(&carrier, credential));
             let headers = headers.collect::<Option<Vec<_>>>().ok_or("an odd credential")?;
-            let logouts = headers.iter().map(|headers| self.scheme.logout(headers));
-            try_join_all(logouts).await.map(drop).map_err(|rejection| rejection.to_string())
+            let logouts: Vec<_> =
+                headers.iter().map(|headers| self.scheme.logout(headers)).collect();
+            let ended = in_flight(logouts.into_iter()).await;
+            ended.map(drop).map_err(|rejection| rejection.to_string())
         })
     }
 }

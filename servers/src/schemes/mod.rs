@@ -12,7 +12,6 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 
@@ -21,7 +20,7 @@ use crate::clock::Clock;
 use crate::contract::{CredentialCarrier, CredentialSource, StoreProcess};
 use crate::error::ServeError;
 use crate::stores::patience::Patience;
-use crate::stores::{self, StoreError, Upkeep};
+use crate::stores::{self, StoreError, Upkeep, in_flight};
 use crate::users::User;
 
 pub mod bearer;
@@ -341,7 +340,7 @@ pub trait Scheme: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Issued>, Rejection>> + Send {
         async move {
             let no_headers = HeaderMap::new();
-            try_join_all(users.into_iter().map(|user| self.issue(user, &no_headers))).await
+            in_flight(users.into_iter().map(|user| self.issue(user, &no_headers))).await
         }
     }
 

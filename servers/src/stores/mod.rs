@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::cart::Cart;
 use crate::clock::Timestamp;
@@ -223,7 +223,7 @@ pub trait SessionStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<u64, StoreError>> + Send {
         async move {
             let creations = sessions.into_iter().map(|(id, session)| self.create(id, session));
-            let created = try_join_all(creations).await?;
+            let created = in_flight(creations).await?;
             Ok(created.into_iter().map(u64::from).sum())
         }
     }
@@ -279,6 +279,17 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Figures about the store.
     fn stats(&self) -> impl Future<Output = Result<StoreStats, StoreError>> + Send;
+}
+
+/// Calls of a store that are under way at a time where it is asked for many: enough that it never
+/// waits for the next one, and so few that the last of them is answered well within its time.
+const IN_FLIGHT: usize = 128;
+
+/// The answers to many calls in their order, or the first error.
+pub(crate) async fn in_flight<T, E>(
+    calls: impl Iterator<Item: Future<Output = Result<T, E>>>,
+) -> Result<Vec<T>, E> {
+    stream::iter(calls).buffered(IN_FLIGHT).try_collect().await
 }
 
 /// A future in a box, for what happens a few times a second and not a few times a request.

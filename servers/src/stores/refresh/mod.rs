@@ -22,9 +22,8 @@ use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
-use futures_util::future::try_join_all;
 
-use super::{Boxed, SessionData, SessionId, StoreError, StoreStats, Upkeep};
+use super::{Boxed, SessionData, SessionId, StoreError, StoreStats, Upkeep, in_flight};
 use crate::clock::Timestamp;
 use crate::contract::StoreProcess;
 use crate::users::UserId;
@@ -140,7 +139,7 @@ pub trait RefreshStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<u64, StoreError>> + Send {
         async move {
             let beginnings = families.into_iter().map(|(id, family)| self.begin(id, family));
-            let begun = try_join_all(beginnings).await?;
+            let begun = in_flight(beginnings).await?;
             Ok(begun.into_iter().map(u64::from).sum())
         }
     }
