@@ -160,8 +160,7 @@ impl Experiment for Denylist {
                 spec.arms.join(", ")
             )));
         }
-        let server: Vec<String> =
-            [ADMIN_FILL].iter().chain(&LIFE).map(ToString::to_string).collect();
+        let server: Vec<String> = ADMIN_FILL.iter().chain(&LIFE).map(ToString::to_string).collect();
         let cell = |arm: &str, revoked: u32| Cell {
             arm: arm.into(),
             level: revoked,

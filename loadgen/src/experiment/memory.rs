@@ -303,7 +303,7 @@ impl Settings {
     /// Further arguments of the servers of a trial with these actions.
     fn server(actions: &[Action]) -> Vec<String> {
         let populates = actions.iter().any(|action| matches!(action, Action::Populate(_)));
-        if populates { vec![ADMIN_FILL.into()] } else { Vec::new() }
+        if populates { ADMIN_FILL.map(String::from).to_vec() } else { Vec::new() }
     }
 
     fn snapshot(&self, sessions: u32) -> Action {

@@ -155,8 +155,7 @@ impl Experiment for Population {
             )));
         }
         check_slice(spec, "population", slice)?;
-        let server: Vec<String> =
-            [ADMIN_FILL].iter().chain(&LIFE).map(ToString::to_string).collect();
+        let server: Vec<String> = ADMIN_FILL.iter().chain(&LIFE).map(ToString::to_string).collect();
         let cell = |arm: &String, users: u32| Cell {
             arm: arm.clone(),
             level: users,
@@ -235,7 +234,7 @@ mod tests {
             assert_eq!(load.model.offered_rps(), Some(5000.0), "the same at every level");
             assert_eq!(load.choice, UserChoice::Uniform);
             assert_eq!(slicing.length_ns, 15_000_000);
-            assert_eq!(trial.server[0], ADMIN_FILL);
+            assert_eq!(trial.server[..3], ADMIN_FILL);
         }
         let (none, a) = (&plan.trials[0], &plan.trials[1]);
         assert_eq!((none.level, &none.actions), (a.level, &a.actions), "what can be subtracted");
