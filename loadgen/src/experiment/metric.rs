@@ -71,6 +71,14 @@ pub const METRICS: &[Metric] = &[
     row("store_cpu_us_per_request", "us", "Store CPU per request", Lower, Log, |l| {
         server_time(l, |server| server.store_cpu_ns)
     }),
+    row("relay_cpu_us_per_request", "us", "Relay CPU per request", Neither, Log, |l| {
+        server_time(l, |server| server.relay_cpu_ns)
+    }),
+    row("store_writes_per_request", "writes", "Store writes per request", Lower, Linear, |l| {
+        let written = l.server.as_ref()?.store_writes?;
+        let answers = l.slices.iter().map(|slice| slice.ok).sum::<u64>();
+        per_request(written as f64, answers as f64)
+    }),
     row("cpu_us_per_request", "us", "CPU per request, store included", Lower, Log, |l| {
         server_time(l, |server| Some(server.cpu_ns + server.store_cpu_ns.unwrap_or(0)))
     }),
@@ -128,7 +136,7 @@ pub const METRICS: &[Metric] = &[
     ),
     row("usl_contention", "coefficient", "Contention (USL)", Lower, Linear, no_load),
     row("usl_coherency", "coefficient", "Coherency (USL)", Lower, Linear, no_load),
-    row("usl_peak_users", "users", "Users at the peak (USL)", Higher, Log, no_load),
+    row("usl_peak_cores", "cores", "Cores at the peak (USL)", Higher, Log, no_load),
     row("users_per_gib", "users", "Logged-in users per GiB", Higher, Log, no_load),
     row("bytes_per_connection", "bytes", "Allocated memory per connection", Lower, Linear, no_load),
     row(
@@ -295,7 +303,8 @@ pub const METRICS: &[Metric] = &[
     ),
     row("lost_after_death_share", "share", "Logged out when one dies", Lower, Linear, no_load),
     row("requests_per_cpu_s", "requests/s", "Requests per CPU second", Higher, Log, no_load),
-    row("scaling_efficiency", "share", "Scaling efficiency (CPU)", Higher, Log, no_load),
+    row("rps_per_core", "requests/s", "Requests per second and core", Higher, Log, no_load),
+    row("scaling_efficiency", "share", "Scaling efficiency", Higher, Log, no_load),
 ];
 
 /// The row of this name.

@@ -8,6 +8,9 @@
 
 mod capacity;
 mod cart;
+pub mod context;
+mod cores;
+mod curve;
 mod denylist;
 mod expiry;
 mod family;
@@ -21,6 +24,7 @@ mod revocation;
 mod rounds;
 mod scaling;
 pub mod search;
+mod sliding;
 mod steady;
 
 pub use family::{SCALABILITY, family};
@@ -39,6 +43,7 @@ use crate::units::grouped;
 /// Every experiment there is.
 pub const EXPERIMENTS: &[&dyn Experiment] = &[
     &scaling::Scaling,
+    &curve::Curve,
     &capacity::Capacity,
     &memory::Memory,
     &population::Population,
@@ -49,6 +54,9 @@ pub const EXPERIMENTS: &[&dyn Experiment] = &[
     &expiry::Expiry,
     &restart::Restart,
     &replicas::Replicas,
+    &cores::Cores,
+    &context::Context,
+    &sliding::Sliding,
 ];
 
 /// A question, how it is asked, and what an answer says.
@@ -95,6 +103,12 @@ pub trait Experiment: Sync {
         Vec::new()
     }
 
+    /// What the valid trials of one arm say together that is no figure: clauses as in `remarks`,
+    /// such as that a law does not hold. Its arguments are those of `summarise`.
+    fn conclusions(&self, _trials: &[&TrialRecord], _blocks: u32, _seed: u64) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What its figures are kept apart by beside users, which is the level of their trials; `None`
     /// where the level is the number of users, or nothing.
     fn axis(&self) -> Option<Axis> {
@@ -108,6 +122,11 @@ pub trait Experiment: Sync {
             users => format!("{} users", grouped(u64::from(users))),
         }
     }
+
+    /// What stands for a level in the column of its axis.
+    fn level_cell(&self, level: u32) -> String {
+        grouped(level.into())
+    }
 }
 
 /// A sweep of something else than users.
@@ -115,7 +134,7 @@ pub trait Experiment: Sync {
 pub struct Axis {
     /// Head of its column.
     pub label: &'static str,
-    /// What follows its number in a sentence.
+    /// What follows its number in a sentence; empty where [`Experiment::level`] says it all.
     pub noun: &'static str,
     /// What is said in place of the number 0; empty where that is the ordinary case.
     pub at_zero: &'static str,
@@ -218,6 +237,13 @@ pub const fn enough_valid(valid: usize, trials: usize) -> bool {
     valid > 0 && valid * 3 >= trials * 2
 }
 
+/// What makes a trial's figures doubtful, by its experiment and by what its host took away; nothing
+/// where the experiment is unknown.
+pub fn doubts(record: &TrialRecord) -> Vec<Doubt> {
+    let own = find(&record.trial.experiment).map_or_else(Vec::new, |e| e.doubts(record));
+    record.with_steal(own)
+}
+
 /// The experiment of this name.
 pub fn find(name: &str) -> Option<&'static dyn Experiment> {
     EXPERIMENTS.iter().copied().find(|experiment| experiment.name() == name)
@@ -288,11 +314,14 @@ fn ordered<'a>(spec: &Spec, name: &str, block: u32, cells: &'a [Cell]) -> Vec<Pl
     levels.sort_unstable();
     levels.dedup();
     shuffle(&mut levels, trial_seed(seed, name, "levels", 0, block));
+    // What others take their rate from comes first.
+    levels.sort_by_key(|level| !cells.iter().any(|cell| cell.level == *level && is_pilot(cell)));
     let of_level = |level: u32| {
         let of_level = || cells.iter().filter(|cell| cell.level == level);
         let mut arms: Vec<Place> = of_level().map(|cell| Place { cell, twin: false }).collect();
         if spec.arms.len() > 1 {
-            let reference = of_level().filter(|cell| cell.arm == spec.reference);
+            let is_reference = |cell: &&Cell| cell.arm == spec.reference && !is_pilot(cell);
+            let reference = of_level().filter(is_reference);
             arms.extend(reference.map(|cell| Place { cell, twin: true }));
         }
         shuffle(&mut arms, trial_seed(seed, name, "arms", level, block));
@@ -301,12 +330,22 @@ fn ordered<'a>(spec: &Spec, name: &str, block: u32, cells: &'a [Cell]) -> Vec<Pl
     levels.into_iter().flat_map(of_level).collect()
 }
 
+/// Whether other trials of the block take their rate from it.
+fn is_pilot(cell: &Cell) -> bool {
+    cell.actions.iter().any(|action| matches!(action, Action::Pilot(_)))
+}
+
 /// Arguments that make the same plan of the same campaign file.
 fn again(spec: &Spec) -> Vec<String> {
     let mut arguments = vec![spec.origin.clone(), "--arms".into(), spec.arms.join(",")];
-    if let Some(users) = &spec.users {
-        let users: Vec<_> = users.iter().map(ToString::to_string).collect();
-        arguments.extend(["--users".into(), users.join(",")]);
+    for (flag, levels) in [("--users", &spec.users), ("--cores", &spec.cores)] {
+        let levels = levels.iter().flatten().map(ToString::to_string).collect::<Vec<_>>();
+        if !levels.is_empty() {
+            arguments.extend([flag.into(), levels.join(",")]);
+        }
+    }
+    if spec.allow_shared {
+        arguments.push("--allow-shared".into());
     }
     arguments.extend(["--seed".into(), spec.seed.to_string()]);
     arguments
@@ -411,6 +450,7 @@ mod tests {
     pub(super) fn load(ok: u64) -> LoadRecord {
         LoadRecord {
             model: String::new(),
+            offered_rps: None,
             login: None,
             connections: 8,
             usable_connections: 8,

@@ -6,14 +6,18 @@
 //! the same spec and seed give the same plan, byte for byte.
 
 mod drill;
+mod place;
 mod search;
 mod users;
+mod variant;
 
 use serde::{Deserialize, Serialize};
 
 pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
+pub use place::PlacePlan;
 pub use search::SearchPlan;
 pub use users::{ADMIN_FILL, ConnectPlan, FillPlan, GrowPlan, LogoutPlan, PopulatePlan, Prepare};
+pub use variant::Variant;
 
 use crate::load::{LoadModel, UserChoice};
 use crate::random::mix;
@@ -51,7 +55,7 @@ pub struct TrialPlan {
     pub index: u32,
     /// The experiment it belongs to.
     pub experiment: String,
-    /// The arm that is served.
+    /// The arm that is served, or a [`Variant`] of one.
     pub arm: String,
     /// Whether this is the reference's second trial of the block: the A/A pair, which shows how
     /// much an arm differs from itself.
@@ -81,8 +85,14 @@ pub enum Action {
     Populate(PopulatePlan),
     /// Waits, and then reads the server's memory.
     Snapshot(SnapshotPlan),
+    /// Gives the server so many cores and the generator the others; it is the first action of its
+    /// trial, and holds for the whole of it.
+    Place(PlacePlan),
     /// Logs users in and has them make a journey while everything is measured.
     Load(LoadPlan),
+    /// The same, to find the rate that other trials of its block take shares of
+    /// ([`LoadModel::PilotShare`]).
+    Pilot(LoadPlan),
     /// The same, in slices that alternate with those of the other trials of its level and block:
     /// their servers are up together. It is the last action of its trial.
     Slices(SlicesPlan),
@@ -196,7 +206,8 @@ impl Action {
             Self::Fill(fill) => logins_ms(fill.users, fill.prepare.as_ref()) + 5,
             Self::Populate(populate) => u64::from(populate.users) / POPULATED_PER_MS + 5,
             Self::Snapshot(snapshot) => snapshot.settle_ns / 1_000_000 + 5,
-            Self::Load(load) => {
+            Self::Place(_) => 0,
+            Self::Load(load) | Self::Pilot(load) => {
                 (load.warmup_ns + load.measure_ns) / 1_000_000
                     + logins_ms(load.users, load.prepare.as_ref())
                     + 30
@@ -217,10 +228,22 @@ impl Action {
         }
     }
 
+    /// The load that it is, likewise.
+    pub const fn load_mut(&mut self) -> Option<&mut LoadPlan> {
+        match self {
+            Self::Load(load) | Self::Pilot(load) | Self::Slices(SlicesPlan { load, .. }) => {
+                Some(load)
+            }
+            _ => None,
+        }
+    }
+
     /// The load that it is, whether alone or in slices.
     pub const fn load(&self) -> Option<&LoadPlan> {
         match self {
-            Self::Load(load) | Self::Slices(SlicesPlan { load, .. }) => Some(load),
+            Self::Load(load) | Self::Pilot(load) | Self::Slices(SlicesPlan { load, .. }) => {
+                Some(load)
+            }
             _ => None,
         }
     }
@@ -229,8 +252,10 @@ impl Action {
     fn connections(&self) -> u32 {
         match self {
             Self::Fill(fill) => fill.connections,
-            Self::Populate(_) | Self::Snapshot(_) => 0,
-            Self::Load(load) | Self::Slices(SlicesPlan { load, .. }) => load.connections,
+            Self::Populate(_) | Self::Snapshot(_) | Self::Place(_) => 0,
+            Self::Load(load) | Self::Pilot(load) | Self::Slices(SlicesPlan { load, .. }) => {
+                load.connections
+            }
             Self::Logout(logout) => logout.connections,
             Self::Grow(_) => 1,
             Self::Connect(connect) => connect.connections,
@@ -247,6 +272,14 @@ fn logins_ms(users: u32, prepare: Option<&Prepare>) -> u64 {
 }
 
 impl TrialPlan {
+    /// How its server is placed, where it says so.
+    pub fn place(&self) -> Option<&PlacePlan> {
+        self.actions.iter().find_map(|action| match action {
+            Action::Place(place) => Some(place),
+            _ => None,
+        })
+    }
+
     /// The slices that it ends with, where its server is up together with others.
     pub fn slices(&self) -> Option<&SlicesPlan> {
         self.before_slices().map(|(slices, _)| slices)

@@ -13,6 +13,7 @@ mod drill;
 mod hdr_log;
 mod histogram;
 mod host;
+mod instructions;
 mod origin;
 mod resume;
 mod seal;
@@ -34,12 +35,13 @@ pub use drill::{
 };
 pub use histogram::Histogram;
 pub use host::Host;
+pub use instructions::{InstructionCount, Instructions, Operation};
 pub use origin::Origin;
 pub use resume::{Begun, Mixing};
 pub use search::{ProbeRecord, ProbeVerdict, SearchRecord};
 pub use users::{GrowRecord, Refusal};
 
-use crate::plan::TrialPlan;
+use crate::plan::{Action, TrialPlan};
 
 /// Version of the records' form on disk. The first had no checksum and no origin; it can still be
 /// read.
@@ -81,6 +83,14 @@ impl TrialRecord {
     pub fn loads(&self) -> impl Iterator<Item = &LoadRecord> {
         self.actions.iter().filter_map(|did| match did {
             ActionRecord::Load(load) => Some(&**load),
+            _ => None,
+        })
+    }
+
+    /// What came of the pilots among the actions.
+    pub fn pilots(&self) -> impl Iterator<Item = &LoadRecord> {
+        self.trial.actions.iter().zip(&self.actions).filter_map(|pair| match pair {
+            (Action::Pilot(_), ActionRecord::Load(load)) => Some(&**load),
             _ => None,
         })
     }
@@ -149,6 +159,8 @@ pub enum ActionRecord {
     Populate(LoginRecord),
     /// The server's memory was read.
     Snapshot(SnapshotRecord),
+    /// The server was given these cores.
+    Place(Placement),
     /// Users made a journey.
     Load(Box<LoadRecord>),
     /// Users logged out.
@@ -219,6 +231,9 @@ pub struct MemoryUse {
 pub struct LoadRecord {
     /// The load model, in words.
     pub model: String,
+    /// The mean rate that was asked for, requests per second; `None` where that depends on answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered_rps: Option<f64>,
     /// The logins before it; `None` where the target needs none.
     pub login: Option<LoginRecord>,
     /// Connections that carried at least one request.
@@ -274,6 +289,9 @@ pub struct SliceRecord {
     pub server_cpu_ns: u64,
     /// CPU time of the store's server and of what it started, ns.
     pub store_cpu_ns: u64,
+    /// CPU time of the relay between the two, ns.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub relay_cpu_ns: u64,
     /// Time in which the server's threads were ready to run and others had their cores, ns.
     pub server_waited_ns: u64,
     /// Time since this server's slice before, ns.
@@ -284,6 +302,11 @@ pub struct SliceRecord {
     pub idle_cpu_ns: u64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
 impl SliceRecord {
     /// Adds what another worker did in the same slice. Only one of them reads the CPU time.
     pub fn merge(&mut self, other: &Self) {
@@ -292,6 +315,7 @@ impl SliceRecord {
         self.ok_in_window += other.ok_in_window;
         self.server_cpu_ns += other.server_cpu_ns;
         self.store_cpu_ns += other.store_cpu_ns;
+        self.relay_cpu_ns += other.relay_cpu_ns;
         self.server_waited_ns += other.server_waited_ns;
         self.idle_ns = self.idle_ns.max(other.idle_ns);
         self.idle_cpu_ns += other.idle_cpu_ns;
@@ -307,7 +331,7 @@ pub struct Counts {
     pub planned: u64,
     /// Requests that were sent.
     pub sent: u64,
-    /// Requests that could not be sent before the phase ended.
+    /// Requests that could not be sent before Drain was over.
     pub dropped: u64,
     /// Right answers.
     pub ok: u64,
@@ -468,6 +492,13 @@ pub struct ServerUse {
     /// started with this server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_cpu_ns: Option<u64>,
+    /// CPU time of the relay that puts the store farther away, ns; it is on no other bill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay_cpu_ns: Option<u64>,
+    /// Sessions that the store has written, all its slices together: created, changed, put off or
+    /// removed. `None` where they are not counted, and for a load that alternates with no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_writes: Option<u64>,
     /// Its memory when Measure ended.
     pub memory: MemoryUse,
 }
@@ -484,7 +515,7 @@ impl ServerUse {
     /// has the same cores: what these two used is nobody else's.
     pub fn waited_for_strangers(&self) -> f64 {
         let interval = self.interval_ns.max(1);
-        let own = self.cpu_ns + self.store_cpu_ns.unwrap_or(0);
+        let own = self.cpu_ns + self.store_cpu_ns.unwrap_or(0) + self.relay_cpu_ns.unwrap_or(0);
         let others = (interval * u64::from(self.threads.max(1))).saturating_sub(own);
         self.waited_ns.min(others) as f64 / interval as f64
     }

@@ -45,7 +45,6 @@ pub(super) fn answer(
         sentences.extend(throughput(against, comparisons, rival));
         sentences.extend(cpu(plan, against, measurements, comparisons, rival));
         sentences.extend(tail(against, comparisons, rival));
-        sentences.extend(scalability(against, measurements, comparisons, rival));
     }
     for arm in plan.arms.iter().filter(|arm| **arm != plan.baseline) {
         sentences.extend(memory(measurements, arm));
@@ -186,61 +185,6 @@ fn tail(against: &str, comparisons: &[Comparison], arm: &str) -> Option<Sentence
         limits(c)
     );
     Some(Sentence { topic: "Tail latency".into(), text, verdict: c.verdict })
-}
-
-/// Whether two arms scale differently, as opposed to cost more per request.
-fn scalability(
-    against: &str,
-    measurements: &[Measurement],
-    comparisons: &[Comparison],
-    arm: &str,
-) -> Option<Sentence> {
-    let of = |name: &str| at_the_top(comparisons, name, arm, against);
-    let (contention, coherency) = (of("usl_contention")?, of("usl_coherency")?);
-    let found = |name: &str, arm: &str| {
-        let m = measurements.iter().find(|m| m.valid && m.metric == name && m.arm == arm)?;
-        let (lo, _) = m.estimate.interval?;
-        let text = format!("{} ({})", figure(m.estimate.point, m.unit), range(&m.estimate, m.unit));
-        Some((text, lo))
-    };
-    let (own, _) = found("usl_contention", arm)?;
-    let (other, _) = found("usl_contention", against)?;
-    let (own_pairs, own_lo) = found("usl_coherency", arm)?;
-    let (other_pairs, other_lo) = found("usl_coherency", against)?;
-    let worse = |c: &Comparison| match c.verdict {
-        Verdict::Higher => Some("worse"),
-        Verdict::Lower => Some("better"),
-        Verdict::Equivalent | Verdict::Inconclusive => None,
-    };
-    let which = |c: &Comparison, what: &str| worse(c).map(|worse| format!("{worse} by {what}"));
-    let said: Vec<String> = [which(contention, "contention"), which(coherency, "coherency")]
-        .into_iter()
-        .flatten()
-        .collect();
-    let verdict = match (coherency.verdict, contention.verdict) {
-        (Verdict::Inconclusive | Verdict::Equivalent, of) => of,
-        (of, _) => of,
-    };
-    let conclusion = if said.is_empty() {
-        format!(
-            "Whether {arm} scales otherwise than {against}, beyond what a request costs, these \
-             data do not settle"
-        )
-    } else {
-        format!("Beyond what a request costs, {arm} scales {} than {against}", said.join(" and "))
-    };
-    let no_peak = match (own_lo > 0.0, other_lo > 0.0) {
-        (true, true) => "",
-        _ => {
-            "; where coherency may be 0, throughput may never fall, and nothing is said beyond the \
-              levels measured"
-        }
-    };
-    let text = format!(
-        "{conclusion}: contention {own} against {other}, coherency {own_pairs} against \
-         {other_pairs}{no_peak}."
-    );
-    Some(Sentence { topic: "Scaling".into(), text, verdict })
 }
 
 fn memory(measurements: &[Measurement], arm: &str) -> Option<Sentence> {

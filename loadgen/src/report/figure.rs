@@ -28,7 +28,9 @@ pub fn range(estimate: &Estimate, unit: &str) -> String {
 
 /// The two ends of an interval; a unit that both have is said once.
 fn between(estimate: &Estimate, write: impl Fn(f64) -> String) -> String {
-    let Some((lo, hi)) = estimate.interval else { return "one trial, no interval".into() };
+    let Some((lo, hi)) = estimate.interval else {
+        return if estimate.n > 1 { "no interval" } else { "one trial, no interval" }.into();
+    };
     let (lo, hi) = (write(lo), write(hi));
     match (lo.split_once(' '), hi.split_once(' ')) {
         (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} to {hi}"),
@@ -104,7 +106,9 @@ mod tests {
         assert_eq!(range(&of(Some((900.0, 1100.0))), "us"), "900 µs to 1.10 ms");
         assert_eq!(signed_range(&of(Some((-1.0, 2.0))), "us"), "-1.00 to +2.00 µs");
         assert_eq!(times_range(&of(Some((0.8, 0.84)))), "0.80 to 0.84 ×");
-        assert_eq!(times_range(&of(None)), "one trial, no interval");
+        assert_eq!(times_range(&of(None)), "no interval");
+        let one = Estimate { n: 1, ..of(None) };
+        assert_eq!(times_range(&one), "one trial, no interval");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub const PRESETS: &[(&str, &str)] = &[
     ("quick", include_str!("../../presets/quick.toml")),
     ("standard", include_str!("../../presets/standard.toml")),
     ("full", include_str!("../../presets/full.toml")),
+    ("context", include_str!("../../presets/context.toml")),
 ];
 
 /// A campaign as written, with what the flags changed.
@@ -41,6 +42,10 @@ pub struct Spec {
     pub experiments: Vec<String>,
     /// `--users`: replaces the levels of every experiment that sweeps users.
     pub users: Option<Vec<u32>>,
+    /// `--cores`: replaces the levels of every experiment that sweeps cores of the server.
+    pub cores: Option<Vec<u32>>,
+    /// `--allow-shared`: measure although a server shares cores with the generator.
+    pub allow_shared: bool,
 }
 
 /// What the flags of a campaign may change.
@@ -50,6 +55,10 @@ pub struct Overrides {
     pub arms: Option<Vec<String>>,
     /// Replaces the levels of every experiment that sweeps users.
     pub users: Option<Vec<u32>>,
+    /// Replaces the levels of every experiment that sweeps cores of the server.
+    pub cores: Option<Vec<u32>>,
+    /// Measures although a server shares cores with the generator.
+    pub allow_shared: bool,
     /// Replaces the seed.
     pub seed: Option<u64>,
 }
@@ -153,6 +162,8 @@ impl Spec {
             reference,
             experiments,
             users: overrides.users,
+            cores: overrides.cores,
+            allow_shared: overrides.allow_shared,
         })
     }
 
@@ -199,6 +210,7 @@ mod tests {
             arms: Some(vec!["none".into(), "c".into()]),
             users: Some(vec![7]),
             seed: Some(9),
+            ..Overrides::default()
         };
         let spec = Spec::parse("t", SMALL, overrides).unwrap();
         assert_eq!((spec.seed, spec.reference.as_str()), (9, "c"));

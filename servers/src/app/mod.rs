@@ -32,13 +32,25 @@ pub(crate) mod answer;
 mod body;
 mod handlers;
 mod origin;
+mod work;
 
 pub use body::{BODY_BYTES_MAX, BODY_TIME_MAX};
+pub use work::{CPU_MAX, WAIT_MAX, Work};
 
 /// What the handlers share.
 struct Shell<S> {
     scheme: S,
     users: Users,
+    work: Option<work::Calibrated>,
+}
+
+impl<S> Shell<S> {
+    /// What a protected handler does once it knows whose request it is.
+    async fn work(&self) {
+        if let Some(work) = &self.work {
+            work.carry_out().await;
+        }
+    }
 }
 
 /// Every route, its scheme chosen.
@@ -145,13 +157,17 @@ fn headers(carrier: &CredentialCarrier, credential: &str) -> Option<HeaderMap> {
     Some(HeaderMap::from_iter([(name, HeaderValue::try_from(value).ok()?)]))
 }
 
-struct Assemble(Users);
+struct Assemble {
+    users: Users,
+    work: Work,
+}
 
 impl Visitor for Assemble {
     type Output = OpenArm;
 
     fn visit<S: Scheme>(self, scheme: S) -> OpenArm {
-        let shell = Arc::new(Shell { scheme, users: self.0 });
+        let work = work::Calibrated::new(self.work);
+        let shell = Arc::new(Shell { scheme, users: self.users, work });
         OpenArm {
             credential: shell.scheme.credential(),
             notes: shell.scheme.notes(),
@@ -173,12 +189,25 @@ pub async fn open(
     options: &SchemeOptions,
     hash: PasswordHash,
 ) -> Result<OpenArm, ServeError> {
-    schemes::open(arm, options, Assemble(Users::new(hash))).await
+    open_working(arm, options, hash, Work::default()).await
+}
+
+/// Opens an arm by its name, whose protected handlers do this work.
+///
+/// # Errors
+/// See [`schemes::open`].
+pub async fn open_working(
+    arm: &str,
+    options: &SchemeOptions,
+    hash: PasswordHash,
+    work: Work,
+) -> Result<OpenArm, ServeError> {
+    schemes::open(arm, options, Assemble { users: Users::new(hash), work }).await
 }
 
 /// The routes of every arm over this scheme.
 pub fn router<S: Scheme>(scheme: S, users: Users) -> Router {
-    routes(Arc::new(Shell { scheme, users }))
+    routes(Arc::new(Shell { scheme, users, work: work::Calibrated::new(Work::default()) }))
 }
 
 fn routes<S: Scheme>(shell: Arc<Shell<S>>) -> Router {

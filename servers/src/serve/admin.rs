@@ -82,6 +82,7 @@ async fn answer_stats(State(inside): State<Arc<Inside>>) -> Json<AdminStats> {
         answer.swept_sessions = Some(store.swept);
         answer.store_used_bytes = store.used_bytes;
         answer.store_disk_bytes = store.disk_bytes;
+        answer.store_writes = store.writes;
     }
     let lag = inside.upkeep.as_ref().and_then(|store| store.lag());
     answer.store_lag_us = lag.map(|lag| u64::try_from(lag.as_micros()).unwrap_or(u64::MAX));
