@@ -13,6 +13,7 @@ mod family;
 mod login;
 mod memory;
 mod metric;
+mod primary;
 mod replicas;
 mod restart;
 mod revocation;
@@ -256,6 +257,7 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
             }
         }
     }
+    let primary = primary::resolved(spec, &trials)?;
     Ok(Plan {
         schema: PLAN_SCHEMA,
         name: spec.name.clone(),
@@ -265,6 +267,7 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
         baseline: spec.baseline.clone(),
         reference: spec.reference.clone(),
         experiments: spec.experiments.clone(),
+        primary,
         trials,
     })
 }

@@ -6,12 +6,14 @@
 //! the same spec and seed give the same plan, byte for byte.
 
 mod drill;
+mod primary;
 mod search;
 mod users;
 
 use serde::{Deserialize, Serialize};
 
 pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
+pub use primary::Primary;
 pub use search::SearchPlan;
 pub use users::{ConnectPlan, FillPlan, GrowPlan, LogoutPlan, Prepare};
 
@@ -40,6 +42,9 @@ pub struct Plan {
     pub reference: String,
     /// The experiments, in order.
     pub experiments: Vec<String>,
+    /// The primary endpoints: only these comparisons get verdicts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub primary: Vec<Primary>,
     /// The trials, in the order in which they run.
     pub trials: Vec<TrialPlan>,
 }
@@ -337,6 +342,7 @@ impl Plan {
                 ("baseline", plan.baseline.clone()),
                 ("reference", plan.reference.clone()),
                 ("experiments", plan.experiments.join(",")),
+                ("primary endpoints", plan.primary.len().to_string()),
                 ("trials", plan.trials.len().to_string()),
             ]
         };

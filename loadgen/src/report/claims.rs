@@ -13,7 +13,7 @@ use super::estimates::Measurement;
 use super::figure::{figure, range, times, times_range};
 use crate::experiment::metric;
 use crate::record::CaseOutcome;
-use crate::stats::{Verdict, paired_ratio};
+use crate::stats::paired_ratio;
 use crate::units::grouped;
 
 const CLAIMS: &str = include_str!("../../claims.toml");
@@ -215,13 +215,7 @@ impl Test {
                     Against::Reference => &analysis.reference,
                 };
                 let found = at_the_top(analysis, experiment, metric, arm, against)?;
-                let tested = match (found.verdict, is) {
-                    (Verdict::Higher, Direction::Higher) | (Verdict::Lower, Direction::Lower) => {
-                        Some(true)
-                    }
-                    (Verdict::Inconclusive, is) => not_beyond(found, is, analysis.margin),
-                    _ => Some(false),
-                };
+                let tested = apart(found, is, analysis.margin);
                 Some((claim.of(tested), in_words(found)?))
             }
             Self::Growth { experiment, metric } => growth(analysis, experiment, metric, arm),
@@ -298,15 +292,17 @@ fn at_the_top<'a>(
     analysis.comparisons.iter().filter(is).max_by_key(|c| c.users)
 }
 
-/// `Some(false)` where the interval says that an arm is not lower, or not higher, by more than the
-/// margin: that is less than a difference, and takes no correction for those that were looked for.
-fn not_beyond(found: &Comparison, is: &Direction, margin: f64) -> Option<bool> {
-    let (lo, hi) = found.ratio.as_ref()?.interval?;
-    let no = match is {
-        Direction::Higher => hi <= 1.0 + margin,
-        Direction::Lower => lo >= 1.0 - margin,
+/// Whether the interval lies beyond no difference, on the side that is asked for, or not beyond the
+/// margin there; `None` where it says neither. A figure without an interval does not vary.
+fn apart(found: &Comparison, is: &Direction, margin: f64) -> Option<bool> {
+    let ratio = found.ratio.as_ref()?;
+    let exact = ratio.is_exact().then_some((ratio.point, ratio.point));
+    let (lo, hi) = ratio.interval.or(exact)?;
+    let (yes, no) = match is {
+        Direction::Higher => (lo > 1.0, hi <= 1.0 + margin),
+        Direction::Lower => (hi < 1.0, lo >= 1.0 - margin),
     };
-    no.then_some(false)
+    if no { Some(false) } else { yes.then_some(true) }
 }
 
 fn in_words(found: &Comparison) -> Option<String> {
@@ -450,24 +446,21 @@ mod tests {
     }
 
     #[test]
-    fn comparisons_decide_by_their_verdicts() {
+    fn comparisons_decide_by_their_intervals() {
         let mut analysis = sample::analysis();
-        for (given, interval, expected) in [
-            (Verdict::Higher, (1.1, 1.2), ClaimVerdict::Supported),
-            (Verdict::Lower, (0.8, 0.9), ClaimVerdict::Refuted),
-            (Verdict::Equivalent, (0.99, 1.01), ClaimVerdict::Refuted),
-            (Verdict::Inconclusive, (0.8, 0.9), ClaimVerdict::Refuted),
-            (Verdict::Inconclusive, (0.9, 1.1), ClaimVerdict::NotMeasured),
-            (Verdict::Inconclusive, (1.1, 1.2), ClaimVerdict::NotMeasured),
+        for (interval, expected) in [
+            ((1.1, 1.2), ClaimVerdict::Supported),
+            ((0.8, 0.9), ClaimVerdict::Refuted),
+            ((0.99, 1.01), ClaimVerdict::Refuted),
+            ((0.9, 1.1), ClaimVerdict::NotMeasured),
         ] {
             for c in &mut analysis.comparisons {
                 if c.metric == "goodput_rps" {
-                    c.verdict = given;
                     c.ratio.as_mut().unwrap().interval = Some(interval);
                 }
             }
             let found = verdict(&analysis, "scale better").verdict;
-            assert_eq!(found, expected, "{given:?} {interval:?}");
+            assert_eq!(found, expected, "{interval:?}");
         }
     }
 
@@ -476,9 +469,8 @@ mod tests {
         let mut analysis =
             sample::analysis_of(&sample::plan(&["none", "a", "jwt-x", "jwt-y"], 5), |_| {});
         for c in analysis.comparisons.iter_mut().filter(|c| c.metric == "goodput_rps") {
-            let open = c.arm == "jwt-y";
-            c.verdict = if open { Verdict::Inconclusive } else { Verdict::Higher };
-            c.ratio.as_mut().unwrap().interval = Some((0.9, 1.3));
+            let lo = if c.arm == "jwt-y" { 0.9 } else { 1.1 };
+            c.ratio.as_mut().unwrap().interval = Some((lo, 1.3));
         }
         let claim = verdict(&analysis, "scale better");
         assert_eq!(claim.verdict, ClaimVerdict::Supported);

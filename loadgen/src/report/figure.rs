@@ -21,14 +21,17 @@ pub fn figure(value: f64, unit: &str) -> String {
     }
 }
 
-/// An interval in its metric's unit: `3.65 to 4.02 µs`; words where there is none.
+/// An interval in its metric's unit: `3.65 to 4.02 µs`; words where there is none, because one trial
+/// has none, or because the figure does not vary.
 pub fn range(estimate: &Estimate, unit: &str) -> String {
     between(estimate, |value| figure(value, unit))
 }
 
 /// The two ends of an interval; a unit that both have is said once.
 fn between(estimate: &Estimate, write: impl Fn(f64) -> String) -> String {
-    let Some((lo, hi)) = estimate.interval else { return "one trial, no interval".into() };
+    let Some((lo, hi)) = estimate.interval else {
+        return if estimate.is_exact() { "exact" } else { "one trial, no interval" }.into();
+    };
     let (lo, hi) = (write(lo), write(hi));
     match (lo.split_once(' '), hi.split_once(' ')) {
         (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} to {hi}"),
@@ -105,6 +108,7 @@ mod tests {
         assert_eq!(signed_range(&of(Some((-1.0, 2.0))), "us"), "-1.00 to +2.00 µs");
         assert_eq!(times_range(&of(Some((0.8, 0.84)))), "0.80 to 0.84 ×");
         assert_eq!(times_range(&of(None)), "one trial, no interval");
+        assert_eq!(range(&of(Some((1.0, 1.0))).as_exact(), "bytes"), "exact");
     }
 
     #[test]

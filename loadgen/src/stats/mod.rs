@@ -28,12 +28,12 @@ pub use independent::{
     Apart, ApartQuestion, Independent, independent_difference, independent_ratio, judge_apart,
 };
 pub use interval::{
-    Scale, estimate, log_ratios, paired_difference, paired_ratio, resampled, resampled_difference,
+    Scale, estimate, exact, log_ratios, paired_difference, paired_ratio, resampled, resampled_difference,
     resampled_ratio,
 };
 pub use judge::{Cause, Floor, Question, Ruling, Tests, judge};
 pub use order::percentile_ranks;
-pub use power::POWER;
+pub use power::{POWER, Planned, planned};
 pub use slope::{slope_over_trials, theil_sen};
 pub use steady::{SECONDS_MIN, Series, steady_from};
 pub use usl::{LEVELS_MIN, Level, Usl, UslFit, fit_levels};
@@ -67,6 +67,3 @@ pub enum Verdict {
     /// The data do not tell.
     Inconclusive,
 }
-
-#[cfg(test)]
-mod simulation;
