@@ -62,6 +62,37 @@ fn every_arm_of_a_level_has_its_slices_and_its_record() {
 }
 
 #[test]
+fn a_trial_that_is_lost_runs_again_with_those_that_it_ran_with() {
+    let folder = tempfile::tempdir().unwrap();
+    campaign(folder.path(), CAMPAIGN);
+    let trials = folder.path().join("out/trials");
+    let mut files: Vec<_> = fs::read_dir(&trials).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort_unstable();
+    assert_eq!(files.len(), 16);
+    let began = |file: &Path| {
+        let record: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        record["started_unix_ms"].as_u64().unwrap()
+    };
+    let before: Vec<u64> = files.iter().map(|file| began(file)).collect();
+    // Four trials run together: three arms, and the reference again.
+    assert!(before.chunks(4).all(|group| group.iter().all(|at| *at == group[0])), "{before:?}");
+    fs::remove_file(&files[6]).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_authbench"))
+        .arg("campaign")
+        .arg(folder.path().join("c.toml"))
+        .args(["--allow-debug", "--resume", "--out"])
+        .arg(folder.path().join("out"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!([Some(0), Some(3)].contains(&output.status.code()), "{text}");
+    let after: Vec<u64> = files.iter().map(|file| began(file)).collect();
+    assert_eq!((&before[..4], &before[8..]), (&after[..4], &after[8..]), "they were complete");
+    assert!(after[4..8].iter().all(|at| *at == after[4] && *at > before[6]), "{after:?}");
+}
+
+#[test]
 fn a_slice_of_no_sensible_length_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for slice in ["1ms", "2s"] {

@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use loadgen::engine::{self, Driver, Phase};
+use loadgen::engine::{self, Driver, Lane, Phase, Used};
 use loadgen::error::{Error, Interrupt};
 use loadgen::journey::Script;
 use loadgen::load::{Closed, Constant, LoadModel, UserChoice};
-use loadgen::plan::LoadPlan;
+use loadgen::plan::{LoadPlan, Slicing};
 use loadgen::record::LoadRecord;
 
 /// Longer than anything here may take on a machine that is busy.
@@ -391,4 +391,46 @@ fn a_server_that_closes_at_once_is_not_asked_again_and_again_in_setup() {
     assert_eq!(load.counts.ok, 0);
     let (connects, sent) = (count.load(Ordering::SeqCst) as u64, load.counts.sent);
     assert!(connects <= sent + 20, "{connects} connects for {sent} requests");
+}
+
+/// A server on which users log in, but for those whose name holds this.
+fn server_that_refuses(name: &'static str) -> SocketAddr {
+    let answer = move |request: &Request| {
+        if request.line.starts_with("POST") && request.body.contains(name) {
+            let head = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+            return Reply::Bytes(head.into());
+        }
+        let head = "HTTP/1.1 200 OK\r\nX-Token: t\r\nContent-Length: 2\r\n\r\n{}";
+        Reply::Bytes(head.into())
+    };
+    server(answer).0
+}
+
+#[test]
+fn the_cause_of_a_load_between_servers_that_did_not_begin_is_told_by_the_worker_that_knows_it() {
+    let meter = || Used::default();
+    // Each of the two workers logs in half of the users, so only one of them meets the refusal.
+    for refused in ["user-0", "user-1"] {
+        let mut first = driver(server_that_refuses("nobody"), true);
+        let mut second = driver(server_that_refuses(refused), true);
+        (first.workers, second.workers) = (2, 2);
+        let lanes = [&first, &second].map(|driver| Lane { driver, seed: 1, meter: &meter });
+        let slicing = Slicing::new(10_000_000, 2_000_000, 0, 20_000_000);
+        let ended = engine::interleave(&lanes, &plan(4, 20), slicing, || true);
+        let Err(Error::Target(cause)) = ended else { panic!("{refused}: {ended:?}") };
+        assert!(cause.contains("403"), "{refused}: {cause}");
+    }
+}
+
+#[test]
+fn a_load_between_servers_ends_for_all_workers_when_one_of_the_servers_does() {
+    let meter = || Used::default();
+    let address = server(|_| ok("{\"user_id\":0}")).0;
+    let mut driver = driver(address, false);
+    driver.workers = 2;
+    let lanes = [Lane { driver: &driver, seed: 1, meter: &meter }];
+    let slicing = Slicing::new(10_000_000, 2_000_000, 0, LONG.as_nanos() as u64);
+    let ended = engine::interleave(&lanes, &plan(4, 20), slicing, || false);
+    let Err(Error::Target(cause)) = ended else { panic!("{ended:?}") };
+    assert!(cause.contains("a server ended"), "{cause}");
 }

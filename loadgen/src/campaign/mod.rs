@@ -56,9 +56,13 @@ pub fn run(
         gate::pass(plan, &begun.folder, spared, interrupt, progress)?;
     }
     let done: BTreeSet<u32> = records.iter().map(|record| record.trial.index).collect();
-    let to_do: Vec<_> =
-        plan.trials.iter().filter(|trial| !done.contains(&trial.index)).cloned().collect();
-    for trials in to_do.chunk_by(TrialPlan::is_together_with) {
+    for trials in plan.trials.chunk_by(TrialPlan::is_together_with) {
+        if trials.iter().all(|trial| done.contains(&trial.index)) {
+            continue;
+        }
+        // Trials that ran together are compared round by round, so they run again together.
+        let again = |record: &TrialRecord| trials.iter().any(|t| t.index == record.trial.index);
+        records.retain(|record| !again(record));
         trials.iter().for_each(|trial| progress.begins(trial));
         let ended = match trials {
             [trial] if trial.slices().is_none() => {

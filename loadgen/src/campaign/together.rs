@@ -1,17 +1,21 @@
 //! The trials of one level and block, whose servers are up together and share one load that
 //! alternates between them.
 //!
-//! Each trial still has a server process, a record and an outcome of its own. A server that does
-//! not start fails its own trial, and the others go on without it; what goes wrong once the load
-//! has begun fails all of them, because none has its whole load then.
+//! Each trial still has a server process, a record and an outcome of its own. What its plan has before
+//! the slices is done to its server alone, one server after the other. A server that does not start,
+//! or cannot be prepared, fails its own trial, and the others go on without it; what goes wrong once
+//! the load has begun fails all of them, because none has its whole load then.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::trial::{Stage, facts, failed, read_memory, store_pid, unfinished};
+use super::trial::{
+    Held, Set, Stage, act_in_turn, facts, failed, read_memory, store_pid, unfinished,
+};
 use crate::engine::{self, Driver, Lane, Used, interrupted};
 use crate::error::{Error, Interrupt, Result};
 use crate::plan::{SlicesPlan, TrialPlan};
-use crate::proc::{Server, ServerOptions, Steal, Watch, cpu_and_wait_ns, family_cpu_ns};
+use crate::proc::{FamilyCpu, Server, ServerOptions, Steal, Watch, cpu_and_wait_ns};
 use crate::record::{
     ActionRecord, LoadRecord, Placement, ServerUse, SliceRecord, TrialOutcome, TrialRecord,
 };
@@ -33,9 +37,12 @@ pub(super) fn run_together(
     let steal = Steal::start();
     let mut records: Vec<_> =
         trials.iter().map(|trial| unfinished(plan_hash, trial, placement)).collect();
+    let started_unix_ms = records.first().map_or(0, |record| record.started_unix_ms);
     let outcome = carry_out(trials, placement, interrupt, &mut records);
     for record in &mut records {
         record.steal = steal.share();
+        // All began at the same moment, which says that they ran together.
+        record.started_unix_ms = started_unix_ms;
         record.wall_ms = began.elapsed().as_millis() as u64;
         if let (Err(Error::Target(cause)), TrialOutcome::Complete) = (&outcome, &record.outcome) {
             record.outcome = failed(cause);
@@ -53,64 +60,97 @@ fn carry_out(
     interrupt: &Interrupt,
     records: &mut [TrialRecord],
 ) -> Result<()> {
-    let Some(SlicesPlan { load, slicing }) = trials.first().and_then(TrialPlan::slices) else {
+    let Some(slices) = trials.first().and_then(TrialPlan::slices) else {
         return Err(Error::Bug("a trial that shares no load".into()));
     };
-    let mut up: Vec<(usize, Server)> = Vec::new();
+    let mut up = Vec::new();
     for (place, trial) in trials.iter().enumerate() {
-        let options = ServerOptions {
-            cores: placement.server.clone(),
-            arguments: trial.server.clone(),
-            ..ServerOptions::default()
-        };
-        match Server::start(&trial.arm, &options) {
-            Ok(server) => {
-                records[place].server = Some(facts(&server));
-                up.push((place, server));
+        let set = Set { seed: trial.seed, placement, interrupt };
+        match prepare(trial, set, &mut records[place]) {
+            Ok((server, held)) => {
+                let cpu = Mutex::new(store_pid(&server).map(FamilyCpu::new));
+                up.push(Up { place, server, cpu, _held: held });
             }
             Err(Error::Target(cause)) => records[place].outcome = failed(&cause),
             Err(other) => return Err(other),
         }
     }
     let watches: Vec<_> =
-        up.iter().map(|(_, server)| Watch::start(server.ready().pid, SAMPLE_EVERY)).collect();
-    let drivers: Vec<Driver> = up
-        .iter()
-        .map(|(place, server)| {
-            let stage = Stage { server, seed: trials[*place].seed, placement, interrupt };
-            let before = load.prepare.as_ref().map(|prepare| prepare.journey.as_str());
-            stage.driver(&load.journey, before)
-        })
-        .collect::<Result<_>>()?;
-    let meters: Vec<_> = up.iter().map(|(_, server)| || used(server)).collect();
-    let lanes: Vec<_> = drivers
-        .iter()
-        .zip(&meters)
-        .zip(&up)
-        .map(|((driver, meter), (place, _))| Lane { driver, seed: trials[*place].seed, meter })
-        .collect();
-    let alive = || up.iter().all(|(_, server)| !server.has_ended());
-    let loads = engine::interleave(&lanes, load, *slicing, alive);
+        up.iter().map(|up| Watch::start(up.server.ready().pid, SAMPLE_EVERY)).collect();
+    let loads = share(&up, slices, trials, placement, interrupt);
     let timelines: Vec<_> = watches.into_iter().map(Watch::stop).collect();
     if interrupt.signal().is_some() {
         return Err(interrupted(interrupt));
     }
     if matches!(loads, Err(Error::Target(_)))
-        && let Some(obituary) = up.iter_mut().find_map(|(_, server)| server.obituary())
+        && let Some(obituary) = up.iter_mut().find_map(|up| up.server.obituary())
     {
         return Err(Error::Target(obituary));
     }
-    for (((place, server), load), timeline) in up.iter().zip(loads?).zip(timelines) {
-        let server = Some(server_use(server, &load)?);
-        records[*place].timeline = timeline;
-        records[*place].actions.push(ActionRecord::Load(Box::new(LoadRecord { server, ..load })));
+    for ((up, load), timeline) in up.iter().zip(loads?).zip(timelines) {
+        let server = Some(server_use(&up.server, &load)?);
+        let record = &mut records[up.place];
+        record.timeline = timeline;
+        record.actions.push(ActionRecord::Load(Box::new(LoadRecord { server, ..load })));
     }
     Ok(())
 }
 
-fn used(server: &Server) -> Used {
-    let (server_ns, waited_ns) = cpu_and_wait_ns(server.ready().pid);
-    Used { server_ns, waited_ns, store_ns: store_pid(server).map_or(0, family_cpu_ns) }
+/// A server that is ready for its share of the load.
+struct Up {
+    place: usize,
+    server: Server,
+    /// The CPU time of its store's server, where it has one.
+    cpu: Mutex<Option<FamilyCpu>>,
+    /// What was left open before the load stays so until it is over.
+    _held: Held,
+}
+
+/// Starts the server of a trial and does to it what comes before the slices.
+fn prepare(trial: &TrialPlan, set: Set<'_>, record: &mut TrialRecord) -> Result<(Server, Held)> {
+    let options = ServerOptions {
+        cores: set.placement.server.clone(),
+        arguments: trial.server.clone(),
+        ..ServerOptions::default()
+    };
+    let mut server = Server::start(&trial.arm, &options)?;
+    record.server = Some(facts(&server));
+    let before = trial.before_slices().map_or(&[][..], |(_, before)| before);
+    let mut held = Held::default();
+    act_in_turn(before, &mut server, set, &mut held, record)?;
+    Ok((server, held))
+}
+
+/// The load that alternates between the servers; its records are in their order.
+fn share(
+    up: &[Up],
+    SlicesPlan { load, slicing }: &SlicesPlan,
+    trials: &[TrialPlan],
+    placement: &Placement,
+    interrupt: &Interrupt,
+) -> Result<Vec<LoadRecord>> {
+    let driver = |up: &Up| {
+        let stage = Stage { server: &up.server, seed: trials[up.place].seed, placement, interrupt };
+        let before = load.prepare.as_ref().map(|prepare| prepare.journey.as_str());
+        stage.driver(&load.journey, before)
+    };
+    let drivers: Vec<Driver> = up.iter().map(driver).collect::<Result<_>>()?;
+    let meters: Vec<_> = up.iter().map(|up| || used(up)).collect();
+    let seeds = up.iter().map(|up| trials[up.place].seed);
+    let lanes: Vec<_> = drivers
+        .iter()
+        .zip(&meters)
+        .zip(seeds)
+        .map(|((driver, meter), seed)| Lane { driver, seed, meter })
+        .collect();
+    let alive = || up.iter().all(|up| !up.server.has_ended());
+    engine::interleave(&lanes, load, *slicing, alive)
+}
+
+fn used(up: &Up) -> Used {
+    let (server_ns, waited_ns) = cpu_and_wait_ns(up.server.ready().pid);
+    let mut cpu = up.cpu.lock().unwrap_or_else(PoisonError::into_inner);
+    Used { server_ns, waited_ns, store_ns: cpu.as_mut().map_or(0, FamilyCpu::used_ns) }
 }
 
 /// What a server used in all its slices.

@@ -99,12 +99,35 @@ fn carry_out(
     record.server = Some(facts(&server));
     let watch = Watch::start(server.ready().pid, SAMPLE_EVERY);
     let mut held = Held::default();
-    let outcome = trial.actions.iter().try_for_each(|action| {
+    let set = Set { seed: trial.seed, placement, interrupt };
+    let outcome = act_in_turn(&trial.actions, &mut server, set, &mut held, record);
+    record.timeline = watch.stop();
+    outcome
+}
+
+/// What the actions of a trial have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Set<'a> {
+    pub(super) seed: u64,
+    pub(super) placement: &'a Placement,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+/// Does to a server what a plan says, in order; what became of each action goes into the record.
+pub(super) fn act_in_turn(
+    actions: &[Action],
+    server: &mut Server,
+    set: Set<'_>,
+    held: &mut Held,
+    record: &mut TrialRecord,
+) -> Result<()> {
+    let Set { seed, placement, interrupt } = set;
+    for action in actions {
         if record.actions.last().is_some_and(refused) {
-            return Ok(());
+            break;
         }
-        let stage = Stage { server: &server, seed: trial.seed, placement, interrupt };
-        let did = stage.act(action, &mut held).map_err(|error| or_obituary(error, &mut server))?;
+        let stage = Stage { server, seed, placement, interrupt };
+        let did = stage.act(action, held).map_err(|error| or_obituary(error, server))?;
         if interrupt.signal().is_some() {
             return Err(interrupted(interrupt));
         }
@@ -112,10 +135,8 @@ fn carry_out(
             return Err(Error::Target(obituary));
         }
         record.actions.push(did);
-        Ok(())
-    });
-    record.timeline = watch.stop();
-    outcome
+    }
+    Ok(())
 }
 
 /// Whether nothing can follow: a user was refused what everybody would need.
@@ -125,7 +146,7 @@ const fn refused(did: &ActionRecord) -> bool {
 
 /// What an action leaves for those after it.
 #[derive(Default)]
-struct Held {
+pub(super) struct Held {
     logged_in: Vec<LoggedIn>,
     connections: Vec<OpenConnections>,
 }
@@ -194,7 +215,7 @@ impl Stage<'_> {
             }
             Action::Search(plan) => search(self, plan).map(ActionRecord::Search),
             Action::Slices(_) => Err(Error::Bug(
-                "slices alternate with those of other trials: they stand alone in a trial".into(),
+                "slices alternate with those of other trials: a trial ends with them".into(),
             )),
             Action::Drill(_) => Err(Error::Bug(
                 "a drill starts servers of its own: it stands alone in a trial".into(),

@@ -249,6 +249,8 @@ struct Run<'w, T> {
     drain_ns: u64,
     totals: Totals,
     slices: Vec<SliceRecord>,
+    /// When the slice before ended, and what the server had used by then.
+    rest: Option<(u64, Used)>,
 }
 
 /// What is added up over the slices.
@@ -278,6 +280,7 @@ impl<'w, T: Transport> Run<'w, T> {
             login: login.clone(),
             totals: Totals::default(),
             slices: Vec::with_capacity(slicing.rounds as usize),
+            rest: None,
         }
     }
 
@@ -287,9 +290,13 @@ impl<'w, T: Transport> Run<'w, T> {
         meter: Option<&(dyn Fn() -> Used + Sync)>,
         counted: bool,
     ) -> io::Result<()> {
-        let Self { transport, setup, core, slicing, drain_ns, totals, slices, .. } = self;
+        let Self { transport, setup, core, slicing, drain_ns, totals, slices, rest, .. } = self;
         let before = meter.filter(|_| counted).map(|meter| meter());
         let began = transport.now();
+        let idle = rest.take().zip(before).map_or((0, 0), |((ended, then), now)| {
+            let used = now.server_ns + now.store_ns;
+            (began - ended, used.saturating_sub(then.server_ns + then.store_ns))
+        });
         let window = began + slicing.cut_ns..began + slicing.length_ns;
         let answered = core.answered();
         core.resume(began, window.clone(), counted);
@@ -320,6 +327,7 @@ impl<'w, T: Transport> Run<'w, T> {
             // The server has yet to see that there is nothing more to read.
             thread::sleep(AT_REST_AFTER);
             let after = meter();
+            *rest = Some((ended, after));
             Used {
                 server_ns: after.server_ns.saturating_sub(before.server_ns),
                 store_ns: after.store_ns.saturating_sub(before.store_ns),
@@ -335,6 +343,8 @@ impl<'w, T: Transport> Run<'w, T> {
             server_cpu_ns: used.server_ns,
             store_cpu_ns: used.store_ns,
             server_waited_ns: used.waited_ns,
+            idle_ns: idle.0,
+            idle_cpu_ns: idle.1,
         });
         Ok(())
     }
@@ -358,6 +368,8 @@ impl<'w, T: Transport> Run<'w, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+
     use servers::contract::Target;
 
     use super::*;
@@ -393,6 +405,14 @@ mod tests {
     /// Runs every slice of a lane, with a pause of 70 ms between two; what it brings home, and what
     /// the server saw.
     fn run(plan: &LoadPlan, server: impl FnMut(&Seen) -> Reply) -> (Haul, Vec<Seen>) {
+        run_metered(plan, server, None)
+    }
+
+    fn run_metered(
+        plan: &LoadPlan,
+        server: impl FnMut(&Seen) -> Reply,
+        meter: Option<&(dyn Fn() -> Used + Sync)>,
+    ) -> (Haul, Vec<Seen>) {
         let target: Target = toml::from_str(
             "name = 'mock'\nbase_url = 'http://127.0.0.1:1'\n\
              [journeys.browse]\nsteps = [{ name = 'me', path = '/me' }]\n",
@@ -413,7 +433,7 @@ mod tests {
         let mut worker = Worker { transport, setup, credentials: Credentials::default() };
         let mut run = Run::new(&mut worker, &LoginRecord::default(), (plan, SLICING), 1);
         for _ in 0..SLICING.rounds {
-            run.slice(None, true).unwrap();
+            run.slice(meter, true).unwrap();
             let until = run.transport.now() + 70 * MS;
             run.transport.poll(Until { ns: until, due: false }, |_| panic!("under way")).unwrap();
         }
@@ -446,6 +466,20 @@ mod tests {
             let round = n as u64 / 20;
             assert!((round * 80 * MS..round * 80 * MS + 10 * MS).contains(&request.sent_ns));
         }
+    }
+
+    #[test]
+    fn what_a_server_uses_between_its_slices_is_told_apart() {
+        // Every reading finds 1 ms more of the server and 2 ms more of its store.
+        let readings = AtomicU64::new(0);
+        let meter = || {
+            let n = readings.fetch_add(1, Ordering::Relaxed);
+            Used { server_ns: n * MS, store_ns: 2 * n * MS, waited_ns: 0 }
+        };
+        let (haul, _) = run_metered(&plan(closed(), 1), |_| right(MS), Some(&meter));
+        let idle: Vec<_> = haul.slices.iter().map(|s| (s.idle_ns, s.idle_cpu_ns)).collect();
+        assert_eq!(idle, [(0, 0), (70 * MS, 3 * MS), (70 * MS, 3 * MS)]);
+        assert!(haul.slices.iter().all(|s| (s.server_cpu_ns, s.store_cpu_ns) == (MS, 2 * MS)));
     }
 
     #[test]

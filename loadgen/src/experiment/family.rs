@@ -14,7 +14,10 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("throughput", &["throughput_rps", "goodput_rps"]),
     ("response time", &["response_p50_us", "response_p99_us", "response_p999_us"]),
     ("service time", &["service_p50_us", "service_p99_us"]),
-    ("CPU per request", &["server_cpu_us_per_request", "store_cpu_us_per_request"]),
+    (
+        "CPU per request",
+        &["server_cpu_us_per_request", "store_cpu_us_per_request", "cpu_us_per_request"],
+    ),
     (
         "memory",
         &["server_rss_bytes", "server_pss_bytes", "server_allocated_bytes", "store_memory_bytes"],

@@ -91,6 +91,9 @@ pub const METRICS: &[Metric] = &[
     row("store_cpu_us_per_request", "us", "Store CPU per request", Lower, Log, |l| {
         server_time(l, |server| server.store_cpu_ns)
     }),
+    row("cpu_us_per_request", "us", "CPU per request, store included", Lower, Log, |l| {
+        server_time(l, |server| Some(server.cpu_ns + server.store_cpu_ns.unwrap_or(0)))
+    }),
     row("generator_cpu_us_per_request", "us", "Generator CPU per request", Lower, Log, |l| {
         per_request(l.generator.cpu_ns as f64 / 1e3, l.counts.ended_in_window as f64)
     }),

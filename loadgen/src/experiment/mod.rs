@@ -17,12 +17,14 @@ mod primary;
 mod replicas;
 mod restart;
 mod revocation;
+mod rounds;
 mod scaling;
 pub mod search;
 mod steady;
 
 pub use family::{SCALABILITY, family};
 pub use metric::{Better, METRICS, Metric, metric};
+pub use rounds::{PACED, paces};
 pub use steady::{Steadiness, steadiness};
 
 use crate::error::{Error, Result};

@@ -36,7 +36,7 @@ struct Settings {
     measure: Span,
     #[serde(default)]
     think: Span,
-    #[serde(default)]
+    #[serde(default = "fifteen_milliseconds")]
     slice: Span,
 }
 
@@ -50,6 +50,10 @@ fn half_a_second() -> Span {
 
 fn three_seconds() -> Span {
     Span::from_millis(3000)
+}
+
+fn fifteen_milliseconds() -> Span {
+    Span::from_millis(15)
 }
 
 /// Each user holds a connection, and one process may have so many.
@@ -72,7 +76,11 @@ impl Experiment for Scaling {
     fn method(&self) -> &'static str {
         "Closed load: every user has a connection and a credential of their own, reads GET /me, \
          and asks again once the answer has come, and a think time has passed where the campaign \
-         sets one. Without think time, latency is what saturation makes of it: its mean is the \
+         sets one. The servers of a level are up together and take turns, unless the campaign asks \
+         for windows of their own: one load alternates between them in slices of milliseconds, in \
+         an order drawn for each round, and each slice begins and ends with no request under way. \
+         What they answer per second is compared round by round (a trimmed mean of logarithms), so \
+         that the moods of the machine are no one's figure. Without think time, latency is what saturation makes of it: its mean is the \
          number of users divided by throughput. Where there are six levels or more, the Universal \
          Scalability Law is fitted to the right answers a second: contention is the share of the \
          work that has to queue, the server's cores included, and coherency what every pair of \

@@ -87,7 +87,7 @@ pub enum Action {
     /// Logs users in and has them make a journey while everything is measured.
     Load(LoadPlan),
     /// The same, in slices that alternate with those of the other trials of its level and block:
-    /// their servers are up together. It is the only action of its trial.
+    /// their servers are up together. It is the last action of its trial.
     Slices(SlicesPlan),
     /// Logs out everyone whose credential a fill has kept.
     Logout(LogoutPlan),
@@ -188,6 +188,8 @@ const SERVER_START_AND_STOP_MS: u64 = 20;
 const LOGINS_PER_MS: u64 = 40;
 const ATTACKS_MS: u64 = 5_000;
 const SLICE_ENDS_NS: u64 = 1_000_000;
+/// A slice ends with an answer on each connection that has one under way.
+const ANSWER_NS: u64 = 12_000;
 
 impl Action {
     /// About how long it takes, ms.
@@ -202,7 +204,8 @@ impl Action {
             }
             Self::Slices(SlicesPlan { load, slicing }) => {
                 let rounds = u64::from(slicing.warmup_rounds + slicing.rounds);
-                rounds * (slicing.length_ns + SLICE_ENDS_NS) / 1_000_000
+                let awaited_ns = u64::from(load.connections) * ANSWER_NS;
+                rounds * (slicing.length_ns + awaited_ns + SLICE_ENDS_NS) / 1_000_000
                     + logins_ms(load.users, load.prepare.as_ref())
                     + 30
             }
@@ -245,10 +248,15 @@ fn logins_ms(users: u32, prepare: Option<&Prepare>) -> u64 {
 }
 
 impl TrialPlan {
-    /// The slices that it is, where its server is up together with others.
+    /// The slices that it ends with, where its server is up together with others.
     pub fn slices(&self) -> Option<&SlicesPlan> {
+        self.before_slices().map(|(slices, _)| slices)
+    }
+
+    /// The slices that it ends with, and what is done to its server alone before.
+    pub fn before_slices(&self) -> Option<(&SlicesPlan, &[Action])> {
         match self.actions.as_slice() {
-            [Action::Slices(slices)] => Some(slices),
+            [before @ .., Action::Slices(slices)] => Some((slices, before)),
             _ => None,
         }
     }

@@ -20,4 +20,6 @@ pub use host::{describe, usable_cores};
 pub use limits::allow_connections;
 pub use null_server::NullServer;
 pub use placement::{pin, place};
-pub use usage::{Steal, Watch, cpu_and_wait_ns, family_cpu_ns, family_pss_bytes, memory};
+pub use usage::{
+    FamilyCpu, Steal, Watch, cpu_and_wait_ns, family_cpu_ns, family_pss_bytes, memory,
+};

@@ -34,6 +34,55 @@ pub fn family_cpu_ns(pid: u32) -> u64 {
     family(pid).into_iter().map(|pid| cpu_and_wait_ns(pid).0).sum()
 }
 
+/// How often a [`FamilyCpu`] is read until it looks for new members: to find them takes a look at every
+/// process of the machine, which is longer than reading those that are known.
+const LOOK_EVERY: u32 = 64;
+
+/// CPU time (user and system) of a process and of all that it started, for one who reads it often.
+///
+/// A member that is found late counts from when it was found, so that no single reading is given what
+/// it used before. What a member used stays counted when it has ended.
+#[derive(Debug)]
+pub struct FamilyCpu {
+    head: u32,
+    members: Vec<Member>,
+    readings: u32,
+}
+
+#[derive(Debug)]
+struct Member {
+    pid: u32,
+    /// When it was found, and when it was last read.
+    found_ns: u64,
+    last_ns: u64,
+}
+
+impl FamilyCpu {
+    /// Counts from now on.
+    pub fn new(head: u32) -> Self {
+        Self { head, members: Vec::new(), readings: 0 }
+    }
+
+    /// What has been used since it was made, ns.
+    pub fn used_ns(&mut self) -> u64 {
+        if self.readings.is_multiple_of(LOOK_EVERY) {
+            for pid in family(self.head) {
+                if self.members.iter().all(|member| member.pid != pid) {
+                    let now_ns = cpu_and_wait_ns(pid).0;
+                    self.members.push(Member { pid, found_ns: now_ns, last_ns: now_ns });
+                }
+            }
+        }
+        self.readings += 1;
+        for member in &mut self.members {
+            // 0, or less than before, is what a process leaves that is gone, or whose number
+            // another has.
+            member.last_ns = member.last_ns.max(cpu_and_wait_ns(member.pid).0);
+        }
+        self.members.iter().map(|member| member.last_ns - member.found_ns).sum()
+    }
+}
+
 /// Proportional set size of a process and of all that it started, bytes: what they share is counted
 /// once. `None` where the kernel does not tell it.
 pub fn family_pss_bytes(pid: u32) -> Option<u64> {
@@ -228,8 +277,15 @@ mod tests {
         let (whole, own) = (family_cpu_ns(parent.id()), cpu_and_wait_ns(parent.id()).0);
         let members = family(parent.id());
         let memory = family_pss_bytes(parent.id());
+        let mut often = FamilyCpu::new(parent.id());
+        assert_eq!(often.used_ns(), 0, "it counts from when it was made");
+        while often.used_ns() < 5_000_000 && began.elapsed() < Duration::from_secs(60) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let used = often.used_ns();
         std::process::Command::new("kill").arg(child.to_string()).status().unwrap();
         parent.wait().unwrap();
+        assert!(used >= 5_000_000 && often.used_ns() >= used, "what one used stays counted");
         assert_eq!(members, [parent.id(), child]);
         assert!(
             whole >= 5_000_000 && own < 5_000_000,

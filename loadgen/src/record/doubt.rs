@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LoadRecord, ServerUse};
+use super::{LoadRecord, ServerUse, SliceRecord};
 use crate::limits::Limit;
 
 /// A reason to distrust a figure, with its remedy.
@@ -34,6 +34,8 @@ const ABSENT_INVALID_NS: u64 = 100_000_000;
 /// doubtful, beyond the second they are another program's.
 const WAITED_MAX: f64 = 0.03;
 const WAITED_INVALID: f64 = 0.15;
+/// The share of a core that a server may use while the load is on others, before it disturbs them.
+const IDLE_MAX: f64 = 0.02;
 /// The code of the doubt about answers that exceeded a limit.
 pub const OVER_LIMIT: &str = "over_limit";
 /// A percentile with fewer samples beyond it is a guess.
@@ -188,6 +190,16 @@ impl LoadRecord {
                 );
             }
         }
+        let sum = |part: fn(&SliceRecord) -> u64| self.slices.iter().map(part).sum::<u64>() as f64;
+        let idle = sum(|slice| slice.idle_cpu_ns) / sum(|slice| slice.idle_ns).max(1.0);
+        if idle > IDLE_MAX {
+            found.add(
+                false,
+                "not_idle",
+                format!("{:.1} % of a core went to it while others were measured", idle * 100.0),
+                "measure what works on its own account, such as a sweep, in a campaign without it",
+            );
+        }
     }
 
     /// A load at a rate has to keep it.
@@ -341,6 +353,14 @@ mod tests {
             l.server = Some(ServerUse { cpu_ns, store_cpu_ns, ..used });
         };
         assert_eq!(doubted(&for_its_store, false), []);
+        let idle = |cpu_ns| {
+            move |l: &mut LoadRecord| {
+                let slice = SliceRecord { idle_ns: 1_000, ..SliceRecord::default() };
+                l.slices = vec![slice, SliceRecord { idle_cpu_ns: cpu_ns, ..slice }];
+            }
+        };
+        assert_eq!(doubted(&idle(30), false), []);
+        assert_eq!(doubted(&idle(50), false), one("not_idle", false));
         assert_eq!(doubted(&|l| l.counts.dropped = 1, true), one("dropped", true));
         assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), true), one("lag", true));
         assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), false), []);

@@ -264,6 +264,12 @@ pub struct SliceRecord {
     pub store_cpu_ns: u64,
     /// Time in which the server's threads were ready to run and others had their cores, ns.
     pub server_waited_ns: u64,
+    /// Time since this server's slice before, ns.
+    #[serde(default)]
+    pub idle_ns: u64,
+    /// CPU time of the server and of its store in that time, in which others were measured, ns.
+    #[serde(default)]
+    pub idle_cpu_ns: u64,
 }
 
 impl SliceRecord {
@@ -274,6 +280,8 @@ impl SliceRecord {
         self.server_cpu_ns += other.server_cpu_ns;
         self.store_cpu_ns += other.store_cpu_ns;
         self.server_waited_ns += other.server_waited_ns;
+        self.idle_ns = self.idle_ns.max(other.idle_ns);
+        self.idle_cpu_ns += other.idle_cpu_ns;
     }
 }
 

@@ -130,6 +130,7 @@ fn summarise(
 /// What single trials say, gathered.
 fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Measurement> {
     let mut cells: BTreeMap<Key, Values> = BTreeMap::new();
+    let paces = experiment::paces(complete);
     for record in complete {
         let Some(experiment) = experiment::find(&record.trial.experiment) else { continue };
         let valid = !is_invalid(record);
@@ -137,7 +138,9 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Me
             let Some(key) = key(plan, names, record, &observation) else { continue };
             let (usable, doubtful) = cells.entry(key).or_default();
             let values = if valid { usable } else { doubtful };
-            values.insert(record.trial.block, observation.value);
+            let paced = experiment::PACED.contains(&observation.metric);
+            let pace = paces.get(&record.trial.index).filter(|_| paced).unwrap_or(&1.0);
+            values.insert(record.trial.block, observation.value * pace);
         }
     }
     let measurement = |(key, (usable, doubtful)): (Key, Values)| {

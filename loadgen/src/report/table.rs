@@ -116,6 +116,7 @@ const KEY: &[&str] = &[
 /// What an authentication adds: a difference means something for these.
 const ADDED: &[&str] = &[
     "server_cpu_us_per_request",
+    "cpu_us_per_request",
     "response_p50_us",
     "response_p99_us",
     "server_allocated_bytes",
@@ -129,6 +130,7 @@ const ADDED: &[&str] = &[
 const RATIOS: &[&str] = &[
     "throughput_rps",
     "server_cpu_us_per_request",
+    "cpu_us_per_request",
     "response_p50_us",
     "response_p99_us",
     "server_allocated_bytes",

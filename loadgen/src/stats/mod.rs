@@ -15,6 +15,7 @@ mod interval;
 mod judge;
 mod order;
 mod power;
+mod rounds;
 mod slope;
 mod steady;
 mod usl;
@@ -28,12 +29,13 @@ pub use independent::{
     Apart, ApartQuestion, Independent, independent_difference, independent_ratio, judge_apart,
 };
 pub use interval::{
-    Scale, estimate, exact, log_ratios, paired_difference, paired_ratio, resampled, resampled_difference,
-    resampled_ratio,
+    Scale, estimate, exact, log_ratios, paired_difference, paired_ratio, resampled,
+    resampled_difference, resampled_ratio,
 };
 pub use judge::{Cause, Floor, Question, Ruling, Tests, judge};
 pub use order::percentile_ranks;
 pub use power::{POWER, Planned, planned};
+pub use rounds::lane_effects;
 pub use slope::{slope_over_trials, theil_sen};
 pub use steady::{SECONDS_MIN, Series, steady_from};
 pub use usl::{LEVELS_MIN, Level, Usl, UslFit, fit_levels};

@@ -62,7 +62,7 @@ fn all_endpoints_are_one_family_and_nothing_else_is_in_it() {
     // Levels and metrics that are measured beside the endpoints make no verdict harder.
     let few = sample::analysis_of(&sample::plan_at(&[10, 1000], &ARMS, 5), |_| {});
     let many = sample::analysis_of(&sample::plan_at(&[10, 30, 100, 300, 1000], &ARMS, 5), |_| {});
-    assert!(many.comparisons.len() > 2 * few.comparisons.len());
+    assert!(many.comparisons.len() > few.comparisons.len() + 20);
     let p = |analysis: &Analysis| {
         let tests = |e: &Endpoint| (e.ruling.tests.family_size, e.ruling.tests.p_difference_holm);
         analysis.primary.iter().map(tests).collect::<Vec<_>>()
@@ -136,7 +136,7 @@ fn growth_that_is_there_is_found_and_its_interval_holds_it() {
             loads(record, |load| add_us(load, 3));
         }
     };
-    let analysis = sample::analysis_of(&sample::plan(&ARMS, 8), dearer);
+    let analysis = sample::analysis_of(&sample::plan(&ARMS, 5), dearer);
     let grown = growth(&analysis, "jwt-hs256");
     assert_eq!((grown.ruling.verdict, grown.compared_as), (Verdict::Higher, ComparedAs::Difference));
     let (lo, hi) = grown.difference.as_ref().unwrap().interval.unwrap();

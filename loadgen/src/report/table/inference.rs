@@ -22,7 +22,7 @@ pub(super) fn endpoints(analysis: &Analysis, experiment: &str) -> Option<Table> 
     let rows: Vec<Row> = own
         .map(|endpoint| Row { opens_group: false, cells: of_endpoint(analysis, endpoint) })
         .collect();
-    (!rows.is_empty()).then(|| Table {
+    (!rows.is_empty()).then(|| without_empty_columns(Table {
         title: "Primary endpoints".into(),
         note: format!(
             "Declared before the campaign ran, and the only comparisons with a verdict. p is the \
@@ -46,7 +46,21 @@ pub(super) fn endpoints(analysis: &Analysis, experiment: &str) -> Option<Table> 
             column("Why not", false),
         ],
         rows,
-    })
+    }))
+}
+
+/// The same without the columns in which no row has anything, such as the tests of equivalence of
+/// what has no margin.
+fn without_empty_columns(table: Table) -> Table {
+    let Table { columns, rows, .. } = &table;
+    let used = |i: usize| rows.iter().any(|row| row.cells[i] != Cell::Empty);
+    let used: Vec<bool> = (0..columns.len()).map(used).collect();
+    let row = |row: Row| Row { cells: keep(row.cells, &used), ..row };
+    Table {
+        columns: keep(table.columns, &used),
+        rows: table.rows.into_iter().map(row).collect(),
+        ..table
+    }
 }
 
 fn of_endpoint(analysis: &Analysis, endpoint: &Endpoint) -> Vec<Cell> {
@@ -75,6 +89,10 @@ fn of_endpoint(analysis: &Analysis, endpoint: &Endpoint) -> Vec<Cell> {
             Cell::Text(words::cause(cause, ruling.tests.family_size))
         }),
     ]
+}
+
+fn keep<T>(all: Vec<T>, used: &[bool]) -> Vec<T> {
+    all.into_iter().zip(used).filter(|(_, used)| **used).map(|(one, _)| one).collect()
 }
 
 /// The ratio, or the difference where that is what is compared.

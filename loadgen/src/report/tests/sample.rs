@@ -28,7 +28,7 @@ pub(in crate::report) fn plan(arms: &[&str], blocks: u32) -> Plan {
 pub(in crate::report) fn plan_at(users: &[u32], arms: &[&str], blocks: u32) -> Plan {
     let text = format!(
         "name = 'sample'\nseed = 7\narms = {arms:?}\nbaseline = {:?}\n\
-         [scaling]\nusers = {users:?}\nblocks = {blocks}\n\
+         [scaling]\nusers = {users:?}\nblocks = {blocks}\nslice = '0ms'\n\
          [memory]\nsessions = [0, 25000, 50000, 75000, 100000]\nblocks = {blocks}\n{}",
         arms[0],
         endpoints(arms, users.last().copied().unwrap_or_default()),
