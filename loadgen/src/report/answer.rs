@@ -201,20 +201,24 @@ fn cpu(
         let over = at_the_top(comparisons, c.metric, arm, &plan.baseline)?;
         let d = &over.difference;
         let (lo, hi) = d.interval?;
-        Some(if lo <= 0.0 && hi >= 0.0 {
-            (format!("no measurable cost ({})", signed_range(d, "us")), false)
+        let holds_0 = lo <= 0.0 && hi >= 0.0;
+        let limits = limits(over.ruling.as_ref());
+        let text = if holds_0 {
+            format!("no measurable cost ({})", signed_range(d, "us"))
         } else {
-            let limits = limits(over.ruling.as_ref());
-            (format!("{} ({}){limits}", figure(d.point, "us"), range(d, "us")), is_narrow(d))
-        })
+            format!("{} ({}){limits}", figure(d.point, "us"), range(d, "us"))
+        };
+        Some((text, is_narrow(d), holds_0))
     };
     let floor = measurements
         .iter()
         .filter(|m| (&m.experiment, m.place()) == (&c.experiment, c.place()))
         .find(|m| m.valid && m.metric == c.metric && m.arm == plan.baseline)?;
-    let (own, own_is_known) = cost(arm)?;
+    let (own, own_is_known, _) = cost(arm)?;
     let (beside, other_is_known) = match cost(against) {
-        Some((other, is_known)) => (format!("; {other} with {against}"), is_known),
+        Some((other, is_known, holds_0)) => {
+            (format!("; {other} with {against}"), is_known || holds_0)
+        }
         None => (String::new(), true),
     };
     let what = if c.metric == names[0] { "server and store CPU" } else { "server CPU" };
