@@ -34,7 +34,7 @@ pub(super) fn schemes(args: &SchemesArgs) -> Result<()> {
         .into_iter()
         .filter(|text| !text.is_empty())
         .collect();
-        output::line(arm.arm)?;
+        output::line(&format!("{} ({})", arm.arm, arm.form.word()))?;
         output::line(&format!("    {}", arm.summary))?;
         if !able.is_empty() {
             output::line(&format!("    {}", able.join(", ")))?;

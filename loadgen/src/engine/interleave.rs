@@ -104,6 +104,10 @@ pub fn interleave(
             Some(cause) => ends.swap_remove(cause).map(|haul| vec![haul]),
             None => ends.into_iter().collect::<Result<Vec<Vec<Haul>>>>(),
         }
+    });
+    let hauls = hauls.map_err(|error| match error {
+        Error::Interrupted(..) => shared.cut_short(),
+        other => other,
     })?;
     Ok(shared.records(hauls))
 }
@@ -298,7 +302,7 @@ impl<'w, T: Transport> Run<'w, T> {
             (began - ended, used.saturating_sub(then.server_ns + then.store_ns))
         });
         let window = began + slicing.cut_ns..began + slicing.length_ns;
-        let answered = core.answered();
+        let (answered, in_window) = (core.answered(), core.recorder.ok_in_window());
         core.resume(began, window.clone(), counted);
         let mut edges = Edges::new(window);
         let mut check_ns = began + setup.timeout_ns;
@@ -340,6 +344,7 @@ impl<'w, T: Transport> Run<'w, T> {
         slices.push(SliceRecord {
             ns: ended - began,
             ok: core.answered() - answered,
+            ok_in_window: core.recorder.ok_in_window() - in_window,
             server_cpu_ns: used.server_ns,
             store_cpu_ns: used.store_ns,
             server_waited_ns: used.waited_ns,
@@ -453,7 +458,7 @@ mod tests {
         assert_eq!(seen.len(), 60);
         assert_eq!(haul.slices.len(), 3);
         for slice in &haul.slices {
-            assert_eq!((slice.ok, slice.ns), (20, 10 * MS));
+            assert_eq!((slice.ok, slice.ok_in_window, slice.ns), (20, 16, 10 * MS));
         }
         let (counts, steps, timeline, _) = haul.harvest.recorder.into_parts();
         assert_eq!(counts.window_ns, 24 * MS);

@@ -86,6 +86,11 @@ impl Recorder {
         self.counts.sent
     }
 
+    /// Right answers that came within the windows so far.
+    pub(super) const fn ok_in_window(&self) -> u64 {
+        self.counts.ok_in_window
+    }
+
     fn counts_for(&mut self, planned_ns: u64) -> Option<&mut Counts> {
         self.window.contains(&planned_ns).then_some(&mut self.counts)
     }

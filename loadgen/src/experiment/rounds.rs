@@ -33,13 +33,14 @@ fn is_closed(record: &TrialRecord) -> bool {
 fn of_group(lanes: &[&TrialRecord]) -> Option<Vec<(u32, f64)>> {
     let slices: Vec<&[SliceRecord]> =
         lanes.iter().map(|lane| lane.loads().next().map_or(&[][..], |load| &load.slices)).collect();
-    let pace = |slice: &SliceRecord| (slice.ok as f64 / slice.ns as f64).ln();
+    // All windows are of the same length.
+    let pace = |slice: &SliceRecord| (slice.ok_in_window as f64).ln();
     let logs: Vec<Vec<f64>> =
         slices.iter().map(|slices| slices.iter().map(pace).collect()).collect();
     let effects = lane_effects(&logs)?;
     let total = |slices: &&[SliceRecord]| {
-        let sum = |part: fn(&SliceRecord) -> u64| slices.iter().map(part).sum::<u64>() as f64;
-        (sum(|slice| slice.ok) / sum(|slice| slice.ns)).ln()
+        let mean = slices.iter().map(|s| s.ok_in_window).sum::<u64>() as f64 / slices.len() as f64;
+        mean.ln()
     };
     let totals: Vec<f64> = slices.iter().map(total).collect();
     let level = totals.iter().sum::<f64>() / totals.len() as f64;
@@ -58,11 +59,8 @@ mod tests {
     /// The trials of one block, whose lanes answer so many requests in each slice.
     fn block(table: &str, ok: impl Fn(usize, usize) -> u64) -> Vec<TrialRecord> {
         let of_lane = |(lane, trial)| {
-            let slice = |round| SliceRecord {
-                ns: 15_000_000,
-                ok: ok(lane, round),
-                ..SliceRecord::default()
-            };
+            let slice =
+                |round| SliceRecord { ok_in_window: ok(lane, round), ..SliceRecord::default() };
             let mut load = load(1000);
             load.slices = (0..40).map(slice).collect();
             record(trial, vec![ActionRecord::Load(Box::new(load))])
@@ -83,7 +81,7 @@ mod tests {
         let paces: Vec<f64> = records.iter().map(|r| paces[&r.trial.index]).collect();
         let total = |lane: usize| {
             let slices = &records[lane].loads().next().unwrap().slices;
-            slices.iter().map(|slice| slice.ok).sum::<u64>() as f64
+            slices.iter().map(|slice| slice.ok_in_window).sum::<u64>() as f64
         };
         assert!(total(1) / total(0) < 0.92, "totals call it 9 % slower");
         let ratio = total(1) * paces[1] / (total(0) * paces[0]);
@@ -98,7 +96,7 @@ mod tests {
         let mut apart = one.clone();
         apart[1].started_unix_ms += 60_000;
         assert_eq!(paces_of(&apart), BTreeMap::new());
-        let whole = block("[scaling]\nusers=[8]\nblocks=1\n", |_, _| 1000);
+        let whole = block("[scaling]\nusers=[8]\nblocks=1\nslice='0ms'\n", |_, _| 1000);
         assert_eq!(paces_of(&whole), BTreeMap::new());
         assert_eq!(paces_of(&block(CLOSED, |_, _| 0)), BTreeMap::new());
     }

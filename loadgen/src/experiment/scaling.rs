@@ -186,12 +186,18 @@ impl Experiment for Scaling {
     }
 }
 
+/// How long a slice is at least for each connection, ns: five times what a core takes to answer it
+/// once. The first fifth, which is not counted, is then over when the queue has been gone through
+/// once.
+const SLICE_PER_CONNECTION_NS: u64 = 50_000;
+
 /// This load in slices of such a length, of which the first fifth is cut; 0: as a load of its own.
 fn cut(load: LoadPlan, slice: Span) -> Action {
     if slice == Span::default() {
         return Action::Load(load);
     }
-    let slicing = Slicing::new(slice.ns(), slice.ns() / 5, load.warmup_ns, load.measure_ns);
+    let length_ns = slice.ns().max(u64::from(load.connections) * SLICE_PER_CONNECTION_NS);
+    let slicing = Slicing::new(length_ns, length_ns / 5, load.warmup_ns, load.measure_ns);
     let load = LoadPlan { measure_ns: slicing.measured_ns(), ..load };
     Action::Slices(SlicesPlan { load, slicing })
 }
@@ -256,4 +262,27 @@ fn loads(record: &TrialRecord) -> impl Iterator<Item = (&LoadPlan, &LoadRecord)>
         (plan, ActionRecord::Load(load)) => Some((plan.load()?, &**load)),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::plan;
+
+    #[test]
+    fn a_slice_is_long_enough_for_its_connections() {
+        let cut = |table: &str| {
+            let trials = plan(table).unwrap().trials;
+            let of = |trial: &crate::plan::TrialPlan| {
+                trial.slices().map(|s| (s.slicing.length_ns / 1_000, s.slicing.cut_ns / 1_000))
+            };
+            let mut cut: Vec<_> = trials.iter().map(|trial| (trial.level, of(trial))).collect();
+            cut.sort_unstable();
+            cut.dedup();
+            cut
+        };
+        let users = "[scaling]\nusers=[8,1000]\nblocks=1\n";
+        assert_eq!(cut(users), [(8, Some((15_000, 3_000))), (1000, Some((50_000, 10_000)))]);
+        let whole = format!("{users}slice='0ms'\n");
+        assert_eq!(cut(&whole), [(8, None), (1000, None)]);
+    }
 }

@@ -258,6 +258,10 @@ pub struct SliceRecord {
     pub ns: u64,
     /// Right answers.
     pub ok: u64,
+    /// Those that came after the beginning that is not counted, and before the wait for the last
+    /// answers: the pace of a load that has settled.
+    #[serde(default)]
+    pub ok_in_window: u64,
     /// CPU time of the server, ns.
     pub server_cpu_ns: u64,
     /// CPU time of the store's server and of what it started, ns.
@@ -277,6 +281,7 @@ impl SliceRecord {
     pub fn merge(&mut self, other: &Self) {
         self.ns = self.ns.max(other.ns);
         self.ok += other.ok;
+        self.ok_in_window += other.ok_in_window;
         self.server_cpu_ns += other.server_cpu_ns;
         self.store_cpu_ns += other.store_cpu_ns;
         self.server_waited_ns += other.server_waited_ns;

@@ -52,7 +52,7 @@ struct Claims<'a> {
 
 /// The same claims as we write them, borrowed from where they are.
 #[derive(Serialize)]
-struct NewClaims<'a> {
+pub(super) struct NewClaims<'a> {
     iss: &'static str,
     aud: &'static str,
     sub: &'a str,
@@ -121,6 +121,17 @@ impl Profile {
         life: Life,
         id: &TokenId,
     ) -> Result<Vec<u8>, Rejection> {
+        Self::write_with(user, cart, life, id, |claims| serde_json::to_vec(claims).ok())
+    }
+
+    /// What `write` makes of a token's claims.
+    pub(super) fn write_with<T>(
+        user: User,
+        cart: &Cart,
+        life: Life,
+        id: &TokenId,
+        write: impl FnOnce(&NewClaims<'_>) -> Option<T>,
+    ) -> Result<T, Rejection> {
         let claims = NewClaims {
             iss: ISSUER,
             aud: AUDIENCE,
@@ -133,7 +144,7 @@ impl Profile {
             role: user.role,
             cart,
         };
-        serde_json::to_vec(&claims).map_err(|_| Rejection::Issue)
+        write(&claims).ok_or(Rejection::Issue)
     }
 
     /// What these claims say, if they are ours and valid now.

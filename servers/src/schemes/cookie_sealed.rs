@@ -17,7 +17,7 @@ use super::credential::{SessionCookie, cookie};
 use super::keys::{Ring, random_secret};
 use super::sealing::{NONCE_BYTES, Seal, TAG_BYTES, nonce};
 use super::{
-    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revoked, Scheme,
+    ArmInfo, CartAnswer, Challenge, Credential, Form, Issued, Reason, Rejection, Revoked, Scheme,
     SchemeOptions,
 };
 use crate::cart::Cart;
@@ -37,6 +37,7 @@ pub const INFO: ArmInfo = ArmInfo {
     revokes: false,
     revokes_refresh: false,
     refreshes: false,
+    form: Form::Tuned,
     after_restart: "Cookies stay valid if the key does; a key made for the run is gone with it.",
 };
 

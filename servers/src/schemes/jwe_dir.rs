@@ -20,7 +20,7 @@ use super::claims::{Profile, Verified, random_token_id};
 use super::jwt::{TYPE, is_access_token};
 use super::keys::{Ring, random_secret};
 use super::sealing::{NONCE_BYTES, Seal, TAG_BYTES, nonce};
-use super::{ArmInfo, Reason, Rejection, SchemeOptions, Token};
+use super::{ArmInfo, Form, Reason, Rejection, SchemeOptions, Token};
 use crate::cart::Cart;
 use crate::error::ServeError;
 use crate::json;
@@ -37,6 +37,7 @@ pub const INFO: ArmInfo = ArmInfo {
     revokes: false,
     revokes_refresh: false,
     refreshes: false,
+    form: Form::Tuned,
     after_restart: "Tokens stay valid if the key does; a key made for the run is gone with it.",
 };
 

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use super::bearer::Tokens;
 use super::claims::Verified;
 use super::jwt::SignedTokens;
-use super::{ArmInfo, Rejection, SchemeOptions, Token, jwt_hs256};
+use super::{ArmInfo, Form, Rejection, SchemeOptions, Token, jwt_hs256};
 use crate::cart::Cart;
 use crate::error::ServeError;
 use crate::users::User;
@@ -33,6 +33,7 @@ pub const INFO: ArmInfo = ArmInfo {
     revokes: false,
     revokes_refresh: false,
     refreshes: false,
+    form: Form::Tuned,
     after_restart: "Tokens stay valid if the key does; the cache fills again.",
 };
 

@@ -29,7 +29,7 @@ use super::claims::{Verified, token_id};
 use super::credential::bearer;
 use super::jwt::SignedTokens;
 use super::{
-    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revoked, Scheme,
+    ArmInfo, CartAnswer, Challenge, Credential, Form, Issued, Reason, Rejection, Revoked, Scheme,
     SchemeOptions, jwt_hs256,
 };
 use crate::cart::Cart;
@@ -52,6 +52,7 @@ pub const MEMORY: ArmInfo = ArmInfo {
     revokes: true,
     revokes_refresh: false,
     refreshes: false,
+    form: Form::Tuned,
     after_restart: "Tokens stay valid if the key does, and logged-out ones are again: no list.",
 };
 

@@ -8,7 +8,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
 use super::jwt::{KeyPair, Kind, SignedTokens};
 use super::keys::{KeyId, check_secret, random_secret};
-use super::{ArmInfo, SchemeOptions};
+use super::{ArmInfo, Form, SchemeOptions};
 use crate::error::ServeError;
 
 /// The arm `jwt-hs256`.
@@ -22,6 +22,7 @@ pub const INFO: ArmInfo = ArmInfo {
     revokes: false,
     revokes_refresh: false,
     refreshes: false,
+    form: Form::Tuned,
     after_restart: "Tokens stay valid if the key does; a key made for the run is gone with it.",
 };
 

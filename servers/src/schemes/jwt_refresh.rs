@@ -26,7 +26,7 @@ use super::claims::{Verified, token_id};
 use super::credential::bearer;
 use super::jwt::SignedTokens;
 use super::{
-    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revoked, Scheme,
+    ArmInfo, CartAnswer, Challenge, Credential, Form, Issued, Reason, Rejection, Revoked, Scheme,
     SchemeOptions, Token, jwt_hs256,
 };
 use crate::cart::Cart;
@@ -52,6 +52,7 @@ pub const MEMORY: ArmInfo = ArmInfo {
     revokes: false,
     revokes_refresh: true,
     refreshes: true,
+    form: Form::Tuned,
     after_restart: "Access tokens stay valid if the key does; nobody can refresh: no sessions.",
 };
 

@@ -31,6 +31,7 @@ mod credential;
 pub mod jwe_dir;
 pub mod jwt;
 pub mod jwt_cached;
+pub mod jwt_crate;
 pub mod jwt_denylist;
 pub mod jwt_eddsa;
 pub mod jwt_es256;
@@ -74,8 +75,34 @@ pub struct ArmInfo {
     pub revokes_refresh: bool,
     /// Whether `POST /refresh` is supported.
     pub refreshes: bool,
+    /// How much was made of it.
+    pub form: Form,
     /// What becomes of logged-in users when the server is restarted, one sentence.
     pub after_restart: &'static str,
+}
+
+/// How much was made of an arm: what is compared should be of the same form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// The best that we could make of it without promising less.
+    Tuned,
+    /// A library as its documentation shows it, with what our promises need besides.
+    AsShipped,
+    /// A form that is often written, and costs more than need be.
+    Naive,
+}
+
+impl Form {
+    /// In a word or two.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Tuned => "tuned",
+            Self::AsShipped => "as shipped",
+            Self::Naive => "naive",
+        }
+    }
 }
 
 /// What a scheme may be told at the start. Every value is valid: the command has lowered its
@@ -433,6 +460,7 @@ registry! {
     opaque_introspection::REDIS => opaque_introspection::open_redis,
     session::POSTGRES => session::open_postgres,
     jwt_hs256::INFO => jwt_hs256::open,
+    jwt_crate::INFO => jwt_crate::open,
     jwt_rs256::INFO => jwt_rs256::open,
     jwt_es256::INFO => jwt_es256::open,
     jwt_eddsa::INFO => jwt_eddsa::open,

@@ -7,7 +7,7 @@
 use http::HeaderMap;
 
 use super::{
-    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revoked, Scheme,
+    ArmInfo, CartAnswer, Challenge, Credential, Form, Issued, Reason, Rejection, Revoked, Scheme,
     SchemeOptions,
 };
 use crate::cart::Cart;
@@ -26,6 +26,7 @@ pub const INFO: ArmInfo = ArmInfo {
     revokes: false,
     revokes_refresh: false,
     refreshes: false,
+    form: Form::Tuned,
     after_restart: "Nothing changes: there is nothing to lose.",
 };
 

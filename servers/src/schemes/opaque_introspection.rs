@@ -6,7 +6,7 @@
 
 use super::carrier::AsBearer;
 use super::session::Sessions;
-use super::{ArmInfo, SchemeOptions};
+use super::{ArmInfo, Form, SchemeOptions};
 use crate::error::ServeError;
 use crate::stores::bounded::Bounded;
 use crate::stores::redis::{RedisStore, Space};
@@ -23,6 +23,7 @@ pub const REDIS: ArmInfo = ArmInfo {
     revokes: true,
     revokes_refresh: false,
     refreshes: false,
+    form: Form::Tuned,
     after_restart: "Tokens stay valid with `--store-url redis://...`; a Redis that was started for \
                     the run is gone with them.",
 };

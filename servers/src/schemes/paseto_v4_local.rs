@@ -9,7 +9,7 @@ use pasetors::version4::{LocalToken, V4};
 
 use super::keys::{KeyId, SECRET_BYTES, random_secret, secret_256};
 use super::paseto::{Key, Pasetos};
-use super::{ArmInfo, Reason, SchemeOptions};
+use super::{ArmInfo, Form, Reason, SchemeOptions};
 use crate::error::ServeError;
 
 /// The arm `paseto-v4-local`.
@@ -23,6 +23,7 @@ pub const INFO: ArmInfo = ArmInfo {
     revokes: false,
     revokes_refresh: false,
     refreshes: false,
+    form: Form::Tuned,
     after_restart: "Tokens stay valid if the key does; a key made for the run is gone with it.",
 };
 

@@ -12,7 +12,7 @@ use pasetors::version4::{PublicToken, V4};
 
 use super::keys::{KeyId, pkcs8};
 use super::paseto::{Key, Pasetos};
-use super::{ArmInfo, Reason, SchemeOptions, jwt_eddsa};
+use super::{ArmInfo, Form, Reason, SchemeOptions, jwt_eddsa};
 use crate::error::ServeError;
 
 /// The arm `paseto-v4-public`.
@@ -26,6 +26,7 @@ pub const INFO: ArmInfo = ArmInfo {
     revokes: false,
     revokes_refresh: false,
     refreshes: false,
+    form: Form::Tuned,
     after_restart: "Tokens stay valid if the key does; a key made for the run is gone with it.",
 };
 

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::carrier::{Carrier, InCookie};
 use super::{
-    ArmInfo, CartAnswer, Challenge, Credential, Issued, Reason, Rejection, Revoked, Scheme,
+    ArmInfo, CartAnswer, Challenge, Credential, Form, Issued, Reason, Rejection, Revoked, Scheme,
     SchemeOptions,
 };
 use crate::cart::Cart;
@@ -42,6 +42,7 @@ pub const MEMORY: ArmInfo = ArmInfo {
     revokes: true,
     revokes_refresh: false,
     refreshes: false,
+    form: Form::Tuned,
     after_restart: "Everyone is logged out: the table is gone.",
 };
 
@@ -51,6 +52,7 @@ pub const MUTEX: ArmInfo = ArmInfo {
     store: Some("mutex"),
     summary: "The same over one map behind one lock: the naive form, as many frameworks ship it.",
     after_restart: "Everyone is logged out: the map is gone.",
+    form: Form::Naive,
     ..MEMORY
 };
 
@@ -60,6 +62,7 @@ pub const TOWER: ArmInfo = ArmInfo {
     store: Some("tower"),
     summary: "The same in tower-sessions' own MemoryStore: what a Rust service picks first.",
     after_restart: "Everyone is logged out: the map is gone.",
+    form: Form::AsShipped,
     ..MEMORY
 };
 

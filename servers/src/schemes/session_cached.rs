@@ -5,7 +5,7 @@
 //! stated, and it is the price: `revokes` is true of this arm with that delay and no longer one.
 
 use super::session::Sessions;
-use super::{ArmInfo, SchemeOptions};
+use super::{ArmInfo, Form, SchemeOptions};
 use crate::error::ServeError;
 use crate::stores::bounded::Bounded;
 use crate::stores::cached::Cached;
@@ -23,6 +23,7 @@ pub const REDIS: ArmInfo = ArmInfo {
     revokes: true,
     revokes_refresh: false,
     refreshes: false,
+    form: Form::Tuned,
     after_restart: "Everyone stays logged in with `--store-url redis://...`; a Redis that was \
                     started for the run is gone with its sessions.",
 };
