@@ -158,8 +158,10 @@ mod tests {
 
     fn planned(arms: Option<&[&str]>, tables: &[&str]) -> Result<Vec<Primary>> {
         let arms = arms.map(|arms| arms.iter().map(ToString::to_string).collect());
-        let tables: String =
-            tables.iter().map(|table| format!("[[primary]]\n{}\n", table.replace(';', "\n"))).collect();
+        let tables: String = tables
+            .iter()
+            .map(|table| format!("[[primary]]\n{}\n", table.replace(';', "\n")))
+            .collect();
         let overrides = Overrides { arms, ..Overrides::default() };
         Ok(expand(&Spec::parse("t.toml", &format!("{HEAD}{tables}"), overrides)?)?.primary)
     }
@@ -197,10 +199,8 @@ mod tests {
 
     #[test]
     fn arms_that_are_taken_out_take_their_endpoints_with_them() {
-        let tables = [
-            table("arm='jwt-a';against='session@memory'"),
-            table("arm='*';against='none'"),
-        ];
+        let tables =
+            [table("arm='jwt-a';against='session@memory'"), table("arm='*';against='none'")];
         let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
         let found = planned(Some(&["none", "jwt-a"]), &tables).unwrap();
         assert_eq!(found.len(), 1);

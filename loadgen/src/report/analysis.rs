@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use super::answer::{Sentence, answer};
 use super::claims::{ClaimResult, claims};
-use super::compare::{Comparison, Endpoint, MARGIN, NoiseFloor, comparisons, endpoints, noise_floors};
+use super::compare::{
+    Comparison, Endpoint, MARGIN, NoiseFloor, comparisons, endpoints, noise_floors,
+};
 use super::doubts::{DoubtSummary, WHOLE, doubts, is_invalid, pair_doubt};
 use super::estimates::{Measurement, Place, measurements};
 use crate::experiment::{self, Experiment, Steadiness, metric, steadiness};

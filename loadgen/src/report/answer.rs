@@ -264,7 +264,13 @@ fn scalability(
     let (other_pairs, other_lo) = found("usl_coherency", against)?;
     let which = |c: &Comparison, what: &str| {
         let (lo, hi) = c.difference.interval?;
-        let worse = if lo > 0.0 { "more" } else if hi < 0.0 { "less" } else { return None };
+        let worse = if lo > 0.0 {
+            "more"
+        } else if hi < 0.0 {
+            "less"
+        } else {
+            return None;
+        };
         Some(format!("{worse} {what}"))
     };
     let said: Vec<String> = [which(contention, "contention"), which(coherency, "coherency")]

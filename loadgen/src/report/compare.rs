@@ -296,7 +296,10 @@ fn doubt_pairs(plan: &Plan, floors: &mut [NoiseFloor]) {
     let matters = |floor: &&mut NoiseFloor| {
         let under = |p: &Primary| {
             (&p.experiment, p.metric.as_str()) == (&floor.experiment, floor.metric)
-                && [Some(p.level), p.from].into_iter().flatten().any(|at| is_at(p, at, floor.place()))
+                && [Some(p.level), p.from]
+                    .into_iter()
+                    .flatten()
+                    .any(|at| is_at(p, at, floor.place()))
         };
         plan.primary.is_empty() || plan.primary.iter().any(under)
     };
@@ -349,12 +352,15 @@ fn figures<'a>(
     place: Place,
 ) -> Option<[&'a Measurement; 2]> {
     let of = |arm: &str| {
-        measurements.iter().filter(move |m| {
-            m.valid
-                && (&m.experiment, m.metric) == (&endpoint.experiment, endpoint.metric.as_str())
-                && m.place() == place
-                && m.arm == arm
-        }).collect::<Vec<_>>()
+        measurements
+            .iter()
+            .filter(move |m| {
+                m.valid
+                    && (&m.experiment, m.metric) == (&endpoint.experiment, endpoint.metric.as_str())
+                    && m.place() == place
+                    && m.arm == arm
+            })
+            .collect::<Vec<_>>()
     };
     let others = of(arms[1]);
     let both = |one: &'a Measurement| {
@@ -459,7 +465,10 @@ pub(super) fn comparisons(
     for one in measurements.iter().filter(|m| m.valid && m.arm != twin) {
         for against in others(plan, one) {
             let other = measurements.iter().find(|other| {
-                other.valid && other.arm == *against && other.arm != one.arm && same_place(one, other)
+                other.valid
+                    && other.arm == *against
+                    && other.arm != one.arm
+                    && same_place(one, other)
             });
             compared.extend(other.and_then(|other| compare(one, other, floors)));
         }

@@ -349,7 +349,9 @@ mod tests {
         };
         let mut drifting = analysis.clone();
         for m in &mut drifting.measurements {
-            m.by_block.iter_mut().for_each(|(block, value)| *value *= 1.0 + 0.2 * f64::from(*block));
+            m.by_block
+                .iter_mut()
+                .for_each(|(block, value)| *value *= 1.0 + 0.2 * f64::from(*block));
         }
         assert!((of(&analysis) / of(&drifting) - 1.0).abs() < 1e-3);
     }
@@ -360,9 +362,8 @@ mod tests {
         let noise = noise(&sample::analysis());
         let smallest = |plan: &Plan| {
             let all = expected(plan, Some(&noise));
-            let is = |e: &&Expected| {
-                e.declared.metric == "throughput_rps" && e.declared.from.is_none()
-            };
+            let is =
+                |e: &&Expected| e.declared.metric == "throughput_rps" && e.declared.from.is_none();
             all.iter().find(is).unwrap().smallest_effect.unwrap()
         };
         let (five, twenty) = (sample::plan(&arms, 5), sample::plan(&arms, 20));

@@ -444,9 +444,8 @@ fn look_up(
             && c.arm == arm
             && c.against == *against
     });
-    let ruled = |c: &Comparison| {
-        c.ruling.as_ref().map(|ruling| finding(c.metric, c.compared_as, ruling))
-    };
+    let ruled =
+        |c: &Comparison| c.ruling.as_ref().map(|ruling| finding(c.metric, c.compared_as, ruling));
     let seen = found.and_then(|c| match view {
         View::Beside => {
             let ratio = c.ratio.as_ref()?;

@@ -96,9 +96,11 @@ pub(super) fn endpoint_at(declared: &Primary) -> String {
 /// What has a verdict here, and what that is worth.
 pub(super) fn scope(analysis: &Analysis) -> String {
     match analysis.primary.len() {
-        0 => "This campaign declared no primary endpoint, so all of it is exploratory: figures and \
+        0 => {
+            "This campaign declared no primary endpoint, so all of it is exploratory: figures and \
               intervals, and no verdict."
-            .into(),
+                .into()
+        }
         n => format!(
             "Verdicts are given for the {n} primary endpoints that the campaign declared before it \
              ran, corrected together for their number. Everything else is exploratory: a figure, \

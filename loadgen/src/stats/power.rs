@@ -78,9 +78,8 @@ pub struct Planned {
 pub fn planned(blocks: u32, shared: bool) -> Option<Planned> {
     let unit = 0.5f64.sqrt();
     let campaign = |campaign: u64| {
-        let trial = |arm: u64, block: u32| {
-            unit * normal(mix(mix(71, campaign), arm), u64::from(block))
-        };
+        let trial =
+            |arm: u64, block: u32| unit * normal(mix(mix(71, campaign), arm), u64::from(block));
         let beside = |one, other| {
             let differences: Vec<f64> =
                 (0..blocks).map(|block| trial(one, block) - trial(other, block)).collect();
@@ -147,8 +146,7 @@ mod tests {
     #[test]
     fn a_floor_and_a_margin_ask_for_more() {
         let of = |shared| planned(6, shared).unwrap();
-        let (bare, floored) =
-            (of(true).smallest(1, None, false), of(true).smallest(1, None, true));
+        let (bare, floored) = (of(true).smallest(1, None, false), of(true).smallest(1, None, true));
         assert!(floored > 1.05 * bare, "{floored} {bare}");
         assert!(of(false).smallest(1, None, true) > 1.05 * bare);
         // With next to no noise, what is found is what is not within the margin.

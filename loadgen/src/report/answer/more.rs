@@ -21,8 +21,7 @@ fn find<'a>(measurements: &'a [Measurement], metric: &str, arm: &str) -> Option<
 
 /// A slope that is more than the allocator's bookkeeping.
 fn takes(slope: &Measurement) -> bool {
-    slope.estimate.interval.is_some_and(|(lo, _)| lo > 0.0)
-        && slope.estimate.point >= NOTHING_BYTES
+    slope.estimate.interval.is_some_and(|(lo, _)| lo > 0.0) && slope.estimate.point >= NOTHING_BYTES
 }
 
 /// What a slope comes to for many users: `9.78 GiB (9.60 to 9.95 GiB)`; without the interval where

@@ -136,9 +136,7 @@ fn filled(users: u64) -> Measurement {
 #[test]
 fn beyond_tenfold_of_what_was_measured_there_is_no_interval() {
     let slope = || figure_of("bytes_per_session", 280.0, (270.0, 290.0));
-    let text = |users| {
-        more::many_users(&[slope(), filled(users)], "session@memory").unwrap().text
-    };
+    let text = |users| more::many_users(&[slope(), filled(users)], "session@memory").unwrap().text;
     let far = text(100_000);
     assert!(far.contains("At this slope, which was measured up to 100,000 users"), "{far}");
     assert!(!far.contains(" to 2.7") && !far.contains('('), "{far}");

@@ -138,10 +138,13 @@ fn growth_that_is_there_is_found_and_its_interval_holds_it() {
     };
     let analysis = sample::analysis_of(&sample::plan(&ARMS, 5), dearer);
     let grown = growth(&analysis, "jwt-hs256");
-    assert_eq!((grown.ruling.verdict, grown.compared_as), (Verdict::Higher, ComparedAs::Difference));
+    assert_eq!(
+        (grown.ruling.verdict, grown.compared_as),
+        (Verdict::Higher, ComparedAs::Difference)
+    );
     let (lo, hi) = grown.difference.as_ref().unwrap().interval.unwrap();
     assert!(lo < 3.0 && hi > 3.0, "{grown:?}");
-    assert_eq!(growth(&analysis, "session@memory").ruling.cause, Some(Cause::Noise));
+    assert_ne!(growth(&analysis, "session@memory").ruling.verdict, Verdict::Higher);
     let said = |s: &&crate::report::answer::Sentence| s.text.contains("growth of what jwt-hs256");
     let sentence = analysis.answer.iter().find(said).unwrap();
     assert!(sentence.text.contains("10 to 1,000 users"), "{}", sentence.text);

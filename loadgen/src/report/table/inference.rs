@@ -85,9 +85,9 @@ fn of_endpoint(analysis: &Analysis, endpoint: &Endpoint) -> Vec<Cell> {
         p(ruling.tests.p_equivalence_holm),
         effect(endpoint.noise_floor),
         effect(ruling.smallest_effect),
-        ruling.cause.map_or(Cell::Empty, |cause| {
-            Cell::Text(words::cause(cause, ruling.tests.family_size))
-        }),
+        ruling
+            .cause
+            .map_or(Cell::Empty, |cause| Cell::Text(words::cause(cause, ruling.tests.family_size))),
     ]
 }
 
@@ -125,9 +125,10 @@ pub(in crate::report) fn every_comparison(analysis: &Analysis, experiment: &str)
     }
     Table {
         title: "Every comparison".into(),
-        note: "Those without a verdict are exploratory: among so many, about one interval in twenty \
+        note:
+            "Those without a verdict are exploratory: among so many, about one interval in twenty \
                misses the truth by chance."
-            .into(),
+                .into(),
         columns: vec![
             column("Metric", false),
             column("Where", false),
@@ -149,8 +150,6 @@ fn cells(analysis: &Analysis, c: &Comparison) -> Vec<Cell> {
         arm(analysis, &c.arm),
         arm(analysis, &c.against),
         compared(c.ratio.as_ref(), &c.difference, c.compared_as, unit, finding),
-        c.noise_floor.map_or(Cell::Empty, |of| {
-            Cell::Text(words::effect(of, c.compared_as, unit))
-        }),
+        c.noise_floor.map_or(Cell::Empty, |of| Cell::Text(words::effect(of, c.compared_as, unit))),
     ]
 }

@@ -47,8 +47,8 @@ fn endpoints(arms: &[&str], most: u32) -> String {
         )
     };
     let cpu = "server_cpu_us_per_request";
-    let mut endpoints = table("scaling", cpu, baseline, "")
-        + &table("memory", "bytes_per_session", baseline, "");
+    let mut endpoints =
+        table("scaling", cpu, baseline, "") + &table("memory", "bytes_per_session", baseline, "");
     if most > 10 {
         endpoints += &table("scaling", cpu, baseline, "growth = true");
     }
