@@ -1,10 +1,10 @@
-//! Campaigns that are simulated with the noise of the committed ones: intervals cover what they say,
-//! equal arms are not called different, and a plan finds as often as it says what it says.
+//! Campaigns that are simulated with the noise of the committed ones: intervals cover what they
+//! say, equal arms are not called different, and a plan finds as often as it says what it says.
 //!
 //! Nothing of the noise is written down here. It is what is left of the values in
-//! `results/reference` once every arm and every block has had its mean taken away, with its skew and
-//! its outliers; drift is that of the blocks' own means. A trial of a simulated campaign draws one
-//! of the former, and a block one of the latter.
+//! `results/reference` once every arm and every block has had its mean taken away, with its skew
+//! and its outliers; drift is that of the blocks' own means. A trial of a simulated campaign draws
+//! one of the former, and a block one of the latter.
 
 #![allow(clippy::unwrap_used, reason = "a failure anywhere in a test is a failed test")]
 
@@ -138,7 +138,8 @@ fn intervals_of_ratios_cover_the_truth_as_often_as_they_say() {
                 let arms = pool.arms(2, blocks, mix(51, campaign));
                 covers(difference(&arms[0], &arms[1]).unwrap().interval(CONFIDENCE), 0.0)
             });
-            // The outliers of p99 make its intervals wider than need be where there are three blocks.
+            // The outliers of p99 make its intervals wider than need be where there are three
+            // blocks.
             let most = if *metric == P99 && blocks == 3 { 0.98 } else { 0.97 };
             assert!((0.93..=most).contains(&covered), "{metric}, {blocks} blocks: {covered}");
         }
@@ -274,8 +275,8 @@ fn a_plan_finds_as_often_as_it_says_what_it_says() {
     for blocks in BLOCKS {
         let plan = plan(blocks);
         let expected = expected(&plan, Some(&noise));
-        // One endpoint of each kind: CPU time over the baseline; throughput with the reference, whose
-        // twin sets the floor, and without it.
+        // One endpoint of each kind: CPU time over the baseline; throughput with the reference,
+        // whose twin sets the floor, and without it.
         for (endpoint, against) in [(2, "none"), (4, "session@memory"), (6, "session@redis")] {
             assert_eq!(plan.primary[endpoint].against, against);
             let effect = expected[endpoint].smallest_effect.unwrap().ln_1p();

@@ -1,8 +1,8 @@
 //! What a campaign is to decide, declared before anything runs.
 //!
 //! A campaign makes hundreds of comparisons, and among so many some look like a difference by
-//! chance. So only those that were declared get a verdict, corrected for their number; a plan's hash
-//! covers them, and nobody can choose them after the figures are known.
+//! chance. So only those that were declared get a verdict, corrected for their number; a plan's
+//! hash covers them, and nobody can choose them after the figures are known.
 
 use serde::{Deserialize, Serialize};
 

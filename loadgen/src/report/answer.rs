@@ -59,8 +59,8 @@ pub(super) fn answer(
     if rivals.is_empty() {
         rivals.push(&plan.reference);
     }
-    // What was declared leads, such as the cost at a fixed rate: a saturated server flatters a store
-    // that many requests share.
+    // What was declared leads, such as the cost at a fixed rate: a saturated server flatters a
+    // store that many requests share.
     let mut sentences: Vec<Sentence> = endpoints.iter().filter_map(declared::sentence).collect();
     for rival in &rivals {
         sentences.extend(throughput(against, comparisons, rival));
@@ -223,8 +223,8 @@ fn cpu(
     };
     let what = if c.metric == names[0] { "server and store CPU" } else { "server CPU" };
     let text = format!(
-        "What authentication costs in {what} per request, with {} concurrent users in a closed loop \
-         and on top of {} without any: {own} with {arm}{beside}.",
+        "What authentication costs in {what} per request, with {} concurrent users in a closed \
+         loop and on top of {} without any: {own} with {arm}{beside}.",
         users(c),
         figure(floor.estimate.point, "us"),
     );

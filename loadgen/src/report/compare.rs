@@ -232,8 +232,8 @@ fn by_block(one: &Measurement, other: &Measurement) -> Vec<(f64, f64)> {
 }
 
 /// How much the difference of two arms has grown from one level to another, in the metric's unit:
-/// both differences are paired by block, and so is their difference. What is held against the margin
-/// is its share of what the other arm has at the level itself.
+/// both differences are paired by block, and so is their difference. What is held against the
+/// margin is its share of what the other arm has at the level itself.
 fn grown(at: [&Measurement; 2], from: [&Measurement; 2]) -> Option<Pair> {
     let value = |m: &Measurement, block: &u32| m.by_block.get(block).copied();
     let growth = |(block, arm_at): (&u32, &f64)| {

@@ -1,9 +1,9 @@
 //! How much a campaign's figures vary from block to block, and what a planned one would find.
 //!
-//! The noise of a metric at a level is what is left of its values once every arm and every block has
-//! had its mean taken away: blocks drift, and drift is no noise of a paired difference. A plan is
-//! held against the noise of an earlier campaign before anything runs, so that nobody waits an hour
-//! to read "inconclusive" where it could have been known.
+//! The noise of a metric at a level is what is left of its values once every arm and every block
+//! has had its mean taken away: blocks drift, and drift is no noise of a paired difference. A plan
+//! is held against the noise of an earlier campaign before anything runs, so that nobody waits an
+//! hour to read "inconclusive" where it could have been known.
 
 use std::collections::BTreeMap;
 
@@ -122,8 +122,8 @@ pub fn noise(analysis: &Analysis) -> Noise {
     }
 }
 
-/// What is left of the values of some arms by block, once every arm and every block has had its mean
-/// taken away; arm by arm. On the scale of logarithms where the metric is compared so.
+/// What is left of the values of some arms by block, once every arm and every block has had its
+/// mean taken away; arm by arm. On the scale of logarithms where the metric is compared so.
 ///
 /// `None` with fewer than two arms or two blocks that all of them have.
 pub fn residuals(arms: &[&Measurement]) -> Option<Vec<Vec<f64>>> {

@@ -252,8 +252,8 @@ fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
         &format!("Beside {reference}"),
         &format!(
             "Arm divided by {reference}, paired by block; 1 is the same. Primary endpoints have a \
-             verdict: within {:.0} % counts as equivalent, and where it is inconclusive, \"from\" is \
-             the smallest difference that would have been found four times in five. The rest is \
+             verdict: within {:.0} % counts as equivalent, and where it is inconclusive, \"from\" \
+             is the smallest difference that would have been found four times in five. The rest is \
              exploratory.",
             analysis.margin * 100.0
         ),

@@ -137,8 +137,8 @@ pub(super) fn cite(analysis: &Analysis) -> String {
         limits.push("INVALID: not to be quoted");
     }
     format!(
-        "authbench {} (build {}), campaign {} (plan {}, seed {}), {when}, {machine} ({cpu}), n = {n} \
-         blocks: {}.",
+        "authbench {} (build {}), campaign {} (plan {}, seed {}), {when}, {machine} ({cpu}), n = \
+         {n} blocks: {}.",
         host.authbench,
         start(&host.binary_sha256),
         analysis.name,
@@ -327,9 +327,9 @@ pub(super) fn cautions(analysis: &Analysis) -> Vec<String> {
     );
     cautions.extend(warm_up(analysis));
     cautions.push(format!(
-        "The analysis makes {} comparisons, of which {} are primary endpoints. The interval of each \
-         is its own, so about one in twenty misses the truth by chance; verdicts are corrected for \
-         the number of endpoints.",
+        "The analysis makes {} comparisons, of which {} are primary endpoints. The interval of \
+         each is its own, so about one in twenty misses the truth by chance; verdicts are \
+         corrected for the number of endpoints.",
         grouped(analysis.comparisons.len() as u64),
         analysis.primary.len(),
     ));
@@ -436,8 +436,8 @@ pub(super) const GLOSSARY: &[(&str, &str)] = &[
     (
         "verdict",
         "Of a primary endpoint: higher or lower when the paired test still says so after the \
-         correction for all of them, and the point is beyond the noise floor; equivalent when the interval is within the \
-         margin, corrected likewise; else inconclusive.",
+         correction for all of them, and the point is beyond the noise floor; equivalent when \
+         the interval is within the margin, corrected likewise; else inconclusive.",
     ),
 ];
 

@@ -4,10 +4,10 @@
 //! declared before it ran are judged, as one family, and three rules stand between a figure and a
 //! claim:
 //!
-//! 1. **Chance.** The p values of all endpoints are corrected together by Holm's procedure, those of
-//!    differences and those of equivalences each for themselves: in at most one campaign of twenty
-//!    is any arm called different from another that is equal, and in at most one is any called
-//!    equivalent that is not. An endpoint that was not measured still counts.
+//! 1. **Chance.** The p values of all endpoints are corrected together by Holm's procedure, those
+//!    of differences and those of equivalences each for themselves: in at most one campaign of
+//!    twenty is any arm called different from another that is equal, and in at most one is any
+//!    called equivalent that is not. An endpoint that was not measured still counts.
 //! 2. **The noise floor.** The same arm, measured twice under two names, differs by what the
 //!    campaign cannot hold still. A difference is one only if its point is also beyond the interval
 //!    of that pair.
@@ -30,8 +30,8 @@ pub struct Question {
     /// Paired differences, on the scale on which the metric is compared; `None` with fewer than
     /// two blocks.
     pub difference: Option<Moments>,
-    /// What is held against the margin, on the scale of logarithms: the logarithm of the ratio, or a
-    /// difference as a share of the figure it is compared with; `None` where there is neither.
+    /// What is held against the margin, on the scale of logarithms: the logarithm of the ratio, or
+    /// a difference as a share of the figure it is compared with; `None` where there is neither.
     pub ratio: Option<Moments>,
     /// How far the same arm, measured twice, seemed to differ from itself, on the scale of
     /// `difference`.

@@ -94,8 +94,8 @@ pub fn planned(blocks: u32, shared: bool) -> Option<Planned> {
 
 impl Planned {
     /// The smallest true difference that [`POWER`] of the campaigns call one, as the first of
-    /// `family` endpoints. `margin` is what counts as equal, in the same unit; `paired` says whether
-    /// the campaign has an A/A pair.
+    /// `family` endpoints. `margin` is what counts as equal, in the same unit; `paired` says
+    /// whether the campaign has an A/A pair.
     pub fn smallest(&self, family: usize, margin: Option<f64>, paired: bool) -> f64 {
         let first = critical(self.blocks, ALPHA / family.max(1) as f64);
         let alone = critical(self.blocks, 1.0 - CONFIDENCE);

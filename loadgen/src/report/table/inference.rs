@@ -27,8 +27,8 @@ pub(super) fn endpoints(analysis: &Analysis, experiment: &str) -> Option<Table> 
         note: format!(
             "Declared before the campaign ran, and the only comparisons with a verdict. p is the \
              chance of so large a difference between equal arms (paired t test over blocks), first \
-             of this endpoint alone and then after Holm's correction over all {} of the campaign; a \
-             difference needs the second to be at most 0.05, and to exceed the noise floor. For \
+             of this endpoint alone and then after Holm's correction over all {} of the campaign; \
+             a difference needs the second to be at most 0.05, and to exceed the noise floor. For \
              equivalence, the corrected p value of two one-sided tests has to be at most 0.025.",
             analysis.primary.len()
         ),
