@@ -20,12 +20,12 @@ fn ruled(verdict: Verdict, cause: Option<Cause>) -> Ruled {
 }
 
 /// The sentences of the sample in which this is found of CPU time over the baseline.
-fn with_cost(interval: (f64, f64), ruling: Option<Ruled>) -> Vec<Sentence> {
+fn with_cost(interval: (f64, f64), ruling: Option<&Ruled>) -> Vec<Sentence> {
     let Analysis { measurements, mut comparisons, .. } = sample::analysis();
     for c in comparisons.iter_mut().filter(|c| c.metric == CPU && c.against == "none") {
         c.difference.point = f64::midpoint(interval.0, interval.1);
         c.difference.interval = Some(interval);
-        c.ruling.clone_from(&ruling);
+        c.ruling = ruling.cloned();
     }
     answer(&sample::plan(&ARMS, 5), &measurements, &comparisons, &[])
 }
@@ -37,7 +37,7 @@ fn about<'a>(sentences: &'a [Sentence], topic: &str) -> &'a Sentence {
 #[test]
 fn a_cost_that_only_the_correction_took_is_a_figure_and_not_nothing() {
     let taken = ruled(Verdict::Inconclusive, Some(Cause::Correction));
-    let sentences = with_cost((0.68, 2.18), Some(taken));
+    let sentences = with_cost((0.68, 2.18), Some(&taken));
     let sentence = about(&sentences, "CPU");
     let (figure, limit) = sentence.text.split_once(", not significant").unwrap();
     assert!(figure.contains("1.43 µs (0.68 to 2.18 µs)"), "{}", sentence.text);
@@ -55,7 +55,7 @@ fn no_measurable_cost_is_said_only_where_the_interval_holds_0() {
         ((-1.1, -0.001), false),
         ((2.0, 2.5), false),
     ] {
-        for ruling in [None, Some(ruled(Verdict::Inconclusive, Some(Cause::Noise)))] {
+        for ruling in [None, Some(&ruled(Verdict::Inconclusive, Some(Cause::Noise)))] {
             let sentences = with_cost(interval, ruling);
             let text = &about(&sentences, "CPU").text;
             assert_eq!(text.contains("no measurable cost"), none, "{interval:?}: {text}");
