@@ -28,7 +28,7 @@ impl Visitor for Issue<'_, '_> {
 
     fn visit<S: Scheme>(self, scheme: S) {
         // Makes, and checks, a credential for every user.
-        drop(requests(&scheme));
+        drop(ready(requests(&scheme, USERS)));
         let upkeep = scheme.upkeep();
         let headers = browser_headers();
         let issue = |n: u64| {

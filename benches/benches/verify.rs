@@ -13,7 +13,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use benches::{in_process, options, ready, requests, user};
+use benches::{USERS, in_process, login, options, ready, requests, user};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use jsonwebtoken::Validation;
@@ -39,7 +39,7 @@ impl Visitor for Verify<'_, '_> {
     type Output = ();
 
     fn visit<S: Scheme>(self, scheme: S) {
-        let requests = requests(&scheme);
+        let requests = ready(requests(&scheme, USERS));
         let mut next = requests.iter().cycle();
         self.group.bench_function(self.arm, |bencher| {
             bencher.iter(|| {
@@ -57,7 +57,7 @@ impl Visitor for Logins {
     type Output = Vec<String>;
 
     fn visit<S: Scheme>(self, scheme: S) -> Vec<String> {
-        (0..benches::USERS).map(|n| benches::login(&scheme, n)).collect()
+        (0..USERS).map(|n| ready(login(&scheme, n))).collect()
     }
 }
 

@@ -20,6 +20,8 @@ use servers::stores::{Session, SessionData, SessionId, SessionStore, place};
 use servers::users::{User, UserId};
 use tokio::task::JoinSet;
 
+pub mod callgrind;
+
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -86,8 +88,8 @@ pub fn browser_headers() -> HeaderMap {
 ///
 /// # Panics
 /// If no credential comes out.
-pub fn login<S: Scheme>(scheme: &S, n: u32) -> String {
-    let issued = ready(scheme.issue(user(n), &browser_headers())).expect("a credential");
+pub async fn login<S: Scheme>(scheme: &S, n: u32) -> String {
+    let issued = scheme.issue(user(n), &browser_headers()).await.expect("a credential");
     match (scheme.credential().source, issued) {
         (CredentialSource::Json(_), Issued::Token(token)) => token.access_token,
         (CredentialSource::Json(_), Issued::Facts) => n.to_string(),
@@ -117,19 +119,19 @@ pub fn request<S: Scheme>(scheme: &S, credential: &str) -> HeaderMap {
     headers
 }
 
-/// The requests of [`USERS`] logged-in users, each checked to be answered for its own user.
+/// The requests of as many logged-in users, each checked to be answered for its own user.
 ///
 /// # Panics
 /// If one is not.
-pub fn requests<S: Scheme>(scheme: &S) -> Vec<HeaderMap> {
-    (0..USERS)
-        .map(|n| {
-            let headers = request(scheme, &login(scheme, n));
-            let found = ready(scheme.authenticate(&headers)).expect("a user");
-            assert_eq!(found, user(n));
-            headers
-        })
-        .collect()
+pub async fn requests<S: Scheme>(scheme: &S, users: u32) -> Vec<HeaderMap> {
+    let mut requests = Vec::new();
+    for n in 0..users {
+        let headers = request(scheme, &login(scheme, n).await);
+        let found = scheme.authenticate(&headers).await.expect("a user");
+        assert_eq!(found, user(n));
+        requests.push(headers);
+    }
+    requests
 }
 
 /// Ids and sessions of as many users, in a store, in an order that has nothing to do with where

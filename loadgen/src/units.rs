@@ -31,6 +31,11 @@ impl Span {
         Self(Duration::from_millis(ms))
     }
 
+    /// A span of whole microseconds.
+    pub const fn from_micros(us: u64) -> Self {
+        Self(Duration::from_micros(us))
+    }
+
     /// The span in nanoseconds.
     pub fn ns(self) -> u64 {
         u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)

@@ -65,6 +65,7 @@ const LOADGEN: &[(&str, &[&str])] = &[
             "engine",
             "proc",
             "attack",
+            "client",
             "experiment",
             "campaign",
             "report",

@@ -41,6 +41,10 @@ pub struct ReadyLine {
     /// are part of the bill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreProcess>,
+    /// What relays between the server and its store, where the store was put farther away; its CPU
+    /// time is on no other bill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<RelayProcess>,
     /// How to drive it.
     pub target: Target,
 }
@@ -54,6 +58,15 @@ pub struct StoreProcess {
     pub pid: u32,
     /// A URL by which another server can share the store.
     pub url: StoreUrl,
+}
+
+/// A relay that puts a store farther away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayProcess {
+    /// Its process.
+    pub pid: u32,
+    /// What it adds to a round trip at least, ns.
+    pub round_trip_ns: u64,
 }
 
 /// The URL of a store, which may hold a password: what is printed or serialised of it does not.
@@ -167,6 +180,10 @@ pub struct AdminStats {
     pub store_operations: Option<u64>,
     /// Expired sessions removed by the sweep since the start; `None` without a store.
     pub swept_sessions: Option<u64>,
+    /// Writes of the store since the start, the sweep's left out: one for each session that was
+    /// created, changed, put off or removed; `None` where they are not counted.
+    #[serde(default)]
+    pub store_writes: Option<u64>,
     /// How far behind the store what this server knows of it was when that was last measured,
     /// microseconds; `None` where nothing is known but by asking it.
     #[serde(default)]

@@ -21,6 +21,7 @@ pub mod serve;
 pub mod stores;
 pub mod users;
 
+pub use app::Work;
 pub use error::ServeError;
 pub use schemes::{ArmInfo, arms};
 pub use serve::{ServeOptions, Shared, bind, serve, share};

@@ -116,7 +116,7 @@ pub fn arm(
     };
     let mut attacker = Attacker::new(target, key.as_ref(), options, interrupt, ends)?;
     attacker.fleet = Some(&fleet);
-    attack(attacker, progress)
+    Ok(Attacked { target: arm.into(), ..attack(attacker, progress)? })
 }
 
 /// Arguments for a server that waits for its store however busy the machine is: a 503 that comes of

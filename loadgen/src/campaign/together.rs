@@ -6,11 +6,11 @@
 //! or cannot be prepared, fails its own trial, and the others go on without it; what goes wrong once
 //! the load has begun fails all of them, because none has its whole load then.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::trial::{
-    Held, Set, Stage, act_in_turn, facts, failed, read_memory, store_pid, unfinished,
+    Held, Set, Stage, act_in_turn, facts, failed, read_memory, relay_cpu_ns, store_pid, unfinished,
 };
 use crate::engine::{self, Driver, Lane, Used, interrupted};
 use crate::error::{Error, Interrupt, Result};
@@ -69,7 +69,8 @@ fn carry_out(
         match prepare(trial, set, &mut records[place]) {
             Ok((server, held)) => {
                 let cpu = Mutex::new(store_pid(&server).map(FamilyCpu::new));
-                up.push(Up { place, server, cpu, _held: held });
+                let written = OnceLock::new();
+                up.push(Up { place, server, cpu, written, _held: held });
             }
             Err(Error::Target(cause)) => records[place].outcome = failed(&cause),
             Err(other) => return Err(other),
@@ -88,7 +89,7 @@ fn carry_out(
         return Err(Error::Target(obituary));
     }
     for ((up, load), timeline) in up.iter().zip(loads?).zip(timelines) {
-        let server = Some(server_use(&up.server, &load)?);
+        let server = Some(server_use(up, &load)?);
         let record = &mut records[up.place];
         record.timeline = timeline;
         record.actions.push(ActionRecord::Load(Box::new(LoadRecord { server, ..load })));
@@ -102,6 +103,8 @@ struct Up {
     server: Server,
     /// The CPU time of its store's server, where it has one.
     cpu: Mutex<Option<FamilyCpu>>,
+    /// What its store had written where the first slice began that counts.
+    written: OnceLock<Option<u64>>,
     /// What was left open before the load stays so until it is over.
     _held: Held,
 }
@@ -148,13 +151,26 @@ fn share(
 }
 
 fn used(up: &Up) -> Used {
+    up.written.get_or_init(|| store_writes(&up.server));
     let (server_ns, waited_ns) = cpu_and_wait_ns(up.server.ready().pid);
     let mut cpu = up.cpu.lock().unwrap_or_else(PoisonError::into_inner);
-    Used { server_ns, waited_ns, store_ns: cpu.as_mut().map_or(0, FamilyCpu::used_ns) }
+    Used {
+        server_ns,
+        waited_ns,
+        store_ns: cpu.as_mut().map_or(0, FamilyCpu::used_ns),
+        relay_ns: relay_cpu_ns(&up.server).unwrap_or(0),
+    }
+}
+
+/// Sessions that the store has written so far, where it counts them.
+fn store_writes(server: &Server) -> Option<u64> {
+    server.stats().ok()?.store_writes
 }
 
 /// What a server used in all its slices.
-fn server_use(server: &Server, load: &LoadRecord) -> Result<ServerUse> {
+fn server_use(up: &Up, load: &LoadRecord) -> Result<ServerUse> {
+    let server = &up.server;
+    let before = up.written.get().copied().flatten();
     let sum = |part: fn(&SliceRecord) -> u64| load.slices.iter().map(part).sum();
     Ok(ServerUse {
         interval_ns: sum(|slice| slice.ns),
@@ -162,6 +178,8 @@ fn server_use(server: &Server, load: &LoadRecord) -> Result<ServerUse> {
         cpu_ns: sum(|slice| slice.server_cpu_ns),
         waited_ns: sum(|slice| slice.server_waited_ns),
         store_cpu_ns: store_pid(server).map(|_| sum(|slice| slice.store_cpu_ns)),
+        relay_cpu_ns: server.ready().relay.map(|_| sum(|slice| slice.relay_cpu_ns)),
+        store_writes: before.zip(store_writes(server)).map(|(then, now)| now.saturating_sub(then)),
         memory: read_memory(server)?,
     })
 }

@@ -249,6 +249,11 @@ pub(super) fn store_pid(server: &Server) -> Option<u32> {
     server.ready().store.as_ref().map(|store| store.pid)
 }
 
+/// What the relay before the store has used, where there is one.
+pub(super) fn relay_cpu_ns(server: &Server) -> Option<u64> {
+    server.ready().relay.map(|relay| cpu_and_wait_ns(relay.pid).0)
+}
+
 pub(super) fn measured_load(
     driver: &Driver,
     plan: &LoadPlan,
@@ -277,13 +282,20 @@ struct Reading {
     cpu_ns: u64,
     waited_ns: u64,
     store_cpu_ns: Option<u64>,
+    relay_cpu_ns: Option<u64>,
 }
 
 impl Reading {
     fn of(server: &Server) -> Self {
         let at = Instant::now();
         let (cpu_ns, waited_ns) = cpu_and_wait_ns(server.ready().pid);
-        Self { at, cpu_ns, waited_ns, store_cpu_ns: store_pid(server).map(family_cpu_ns) }
+        Self {
+            at,
+            cpu_ns,
+            waited_ns,
+            store_cpu_ns: store_pid(server).map(family_cpu_ns),
+            relay_cpu_ns: relay_cpu_ns(server),
+        }
     }
 }
 
@@ -308,13 +320,17 @@ impl<'a> Probe<'a> {
             Phase::Drain => {
                 let Some(before) = &self.before else { return };
                 let now = Reading::of(self.server);
-                let store = now.store_cpu_ns.zip(before.store_cpu_ns);
+                let since = |now: Option<u64>, before: Option<u64>| {
+                    now.zip(before).map(|(now, before)| now.saturating_sub(before))
+                };
                 let used = ServerUse {
                     interval_ns: now.at.duration_since(before.at).as_nanos() as u64,
                     threads: self.server.ready().threads as u32,
                     cpu_ns: now.cpu_ns.saturating_sub(before.cpu_ns),
                     waited_ns: now.waited_ns.saturating_sub(before.waited_ns),
-                    store_cpu_ns: store.map(|(now, before)| now.saturating_sub(before)),
+                    store_cpu_ns: since(now.store_cpu_ns, before.store_cpu_ns),
+                    relay_cpu_ns: since(now.relay_cpu_ns, before.relay_cpu_ns),
+                    store_writes: None,
                     memory: MemoryUse::default(),
                 };
                 let memory = read_memory(self.server);

@@ -48,6 +48,9 @@ enum Verb {
     /// Keep what several servers of an arm share, for a campaign
     #[command(hide = true)]
     Share(serve::ShareArgs),
+    /// Put a store farther away, for a server
+    #[command(hide = true)]
+    Relay(serve::RelayArgs),
     /// Rebuild the report of a campaign from its records
     Report(report::ReportArgs),
     /// Put two campaigns beside each other, and fail where a bound is broken
@@ -90,6 +93,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Attack(args) => attack::attack(&args),
         Verb::Serve(args) => serve::serve(args),
         Verb::Share(args) => serve::share(&args),
+        Verb::Relay(args) => serve::relay(&args),
         Verb::Report(args) => report::report(&args),
         Verb::Compare(args) => compare::compare(&args),
         Verb::Schemes(args) => schemes::schemes(&args),

@@ -5,17 +5,20 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, FromArgMatches as _};
 use servers::contract::{
     CONTRACT_VERSION, ReadyLine, STORE_URL_VARIABLE, Secrets, SharedLine, StoreUrl,
 };
 use servers::schemes::CookieSecurity;
-use servers::{ArmInfo, PasswordHash, ServeError, ServeOptions};
+use servers::stores::Touch;
+use servers::stores::relay::{self, Distance};
+use servers::{ArmInfo, PasswordHash, ServeError, ServeOptions, Work};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::output;
 use crate::error::{Error, Result};
 use crate::files::{self, Kind, read_text};
+use crate::plan::Variant;
 use crate::units::Span;
 
 /// The longest line of secrets that is read, in bytes: a key of 64 KiB would fit.
@@ -41,6 +44,13 @@ pub(super) struct ServeArgs {
     /// How long a session lives without use [default: as long as --ttl]
     #[arg(long, value_name = "SPAN")]
     idle: Option<Span>,
+    /// Put the idle timeout off on every use, at most once in a span, or never
+    /// (`always`, `1m`, `never`) [default: always]
+    ///
+    /// What puts it off is written to the store. With a span a session may end as much earlier
+    /// after its last use, and never later; with `never` it ends --idle after the login.
+    #[arg(long, value_name = "WHEN", value_parser = touch, requires = "idle")]
+    touch: Option<Touch>,
     /// How far the clocks of issuer and server may be apart
     #[arg(long, default_value = "2s", value_name = "SPAN")]
     leeway: Span,
@@ -78,12 +88,25 @@ pub(super) struct ServeArgs {
     #[arg(long, hide = true,
           conflicts_with_all = ["key_file", "previous_key_file", "store_url", "store_url_file"])]
     secrets_from_stdin: bool,
+    /// Put a store behind a socket farther away: a round trip takes so much longer, at most 1s
+    ///
+    /// A relay, a process of its own, holds back what passes in each direction for half of it.
+    #[arg(long, value_name = "SPAN")]
+    store_delay: Option<Span>,
     /// Answer a request with a 503 when its store has not answered it for so long
     #[arg(long, default_value = "400ms", value_name = "SPAN")]
     store_timeout: Span,
     /// How long session-cached believes what it has read of a session
     #[arg(long, default_value = "1s", value_name = "SPAN")]
     cache_ttl: Span,
+    /// Burn so much CPU time in every protected handler, once the user is let in; at most 1s
+    ///
+    /// It is measured by the CPU clock of the thread, so a busy machine does not change it.
+    #[arg(long, default_value = "0s", value_name = "SPAN")]
+    handler_cpu: Span,
+    /// Wait so long in every protected handler after that; whole milliseconds, at most 60s
+    #[arg(long, default_value = "0s", value_name = "SPAN")]
+    handler_wait: Span,
     /// Pause between two sweeps of expired sessions
     #[arg(long, default_value = "10s", value_name = "SPAN")]
     sweep_every: Span,
@@ -98,6 +121,17 @@ pub(super) struct ServeArgs {
     cores: Vec<usize>,
 }
 
+/// Flags of `authbench relay`, which a server with a store that is far away starts.
+#[derive(Debug, Args)]
+pub(super) struct RelayArgs {
+    /// Address of the store
+    #[arg(long, value_name = "ADDR")]
+    to: String,
+    /// What a round trip takes longer
+    #[arg(long, value_name = "SPAN")]
+    delay: Span,
+}
+
 /// Flags of `authbench share`, which campaigns start for trials of several servers.
 #[derive(Debug, Args)]
 pub(super) struct ShareArgs {
@@ -108,33 +142,91 @@ pub(super) struct ShareArgs {
     cores: Vec<usize>,
 }
 
+/// Flags of a server that are not a matter of how an arm is set up: where it runs and listens, and
+/// what it is told in secret.
+const NOT_IN_A_VARIANT: &[&str] = &[
+    "admin",
+    "cores",
+    "help",
+    "key-file",
+    "listen",
+    "previous-key-file",
+    "secrets-from-stdin",
+    "store-url",
+    "store-url-file",
+];
+
 /// Everything a server can be, for `authbench schemes`.
 pub(super) fn arms() -> &'static [ArmInfo] {
     servers::arms()
 }
 
-/// Refuses a name that is no arm.
+fn info(name: &str) -> Option<&'static ArmInfo> {
+    let arm = Variant::of(name).arm;
+    arms().iter().find(|info| info.arm == arm)
+}
+
+/// Refuses a variant, whose flags are given as such where one server is started.
+fn require_one(arm: &str) -> Result<()> {
+    require_arm(arm)?;
+    match Variant::of(arm).flags.as_slice() {
+        [] => Ok(()),
+        _ => Err(Error::Config(format!(
+            "expected an arm and its flags one by one, found the variant `{arm}`"
+        ))),
+    }
+}
+
+/// Refuses a name that is neither an arm nor a variant of one.
 ///
 /// # Errors
-/// `Config`, with the arms there are.
+/// `Config`, with the arms there are, or with what is wrong with a variant's flags.
 pub(super) fn require_arm(name: &str) -> Result<()> {
-    if arms().iter().any(|info| info.arm == name) {
-        return Ok(());
+    if info(name).is_none() {
+        let known: Vec<_> = arms().iter().map(|info| info.arm).collect();
+        let known = known.join(", ");
+        return Err(Error::Config(format!("expected an arm among {known}, found `{name}`")));
     }
-    let known: Vec<_> = arms().iter().map(|info| info.arm).collect();
-    Err(Error::Config(format!("expected an arm among {}, found `{name}`", known.join(", "))))
+    let variant = Variant::of(name);
+    let refuse =
+        |what: &str| Err(Error::Config(format!("expected a variant ARM+FLAG=VALUE, {what}")));
+    let plain = |text: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || ".:_-".contains(c);
+        !text.is_empty() && text.chars().all(fits)
+    };
+    for (flag, value) in &variant.flags {
+        if !plain(flag) || !value.is_none_or(plain) {
+            return refuse(&format!("of letters, digits and `.:_-`, found `{name}`"));
+        }
+        if NOT_IN_A_VARIANT.contains(flag) {
+            return refuse(&format!("found `{name}`: a campaign sets --{flag} by itself"));
+        }
+    }
+    let words = ["serve".into(), variant.arm.to_string()];
+    let read = ServeArgs::augment_args(clap::Command::new("serve").disable_help_flag(true))
+        .try_get_matches_from(words.into_iter().chain(variant.arguments(&[])))
+        .and_then(|matches| ServeArgs::from_arg_matches(&matches));
+    match read {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            let first = first.strip_prefix("error: ").unwrap_or(first);
+            refuse(&format!("found `{name}`: {first} (see authbench serve --help)"))
+        }
+    }
 }
 
 /// The program that this arm needs and this machine does not have, and the package that has it.
 pub(super) fn missing_program(arm: &str) -> Option<(&'static str, &'static str)> {
-    let info = arms().iter().find(|info| info.arm == arm)?;
+    let info = info(arm)?;
     let program = servers::stores::missing_program(info.store?)?;
     Some((program.name, program.package))
 }
 
 /// Why an arm is not attacked; `None` where it is.
 pub(super) fn spared(name: &str) -> Option<&'static str> {
-    let info = arms().iter().find(|info| info.arm == name)?;
+    let info = info(name)?;
     (!info.authenticates).then_some("the floor authenticates nobody")
 }
 
@@ -143,7 +235,7 @@ pub(super) fn spared(name: &str) -> Option<&'static str> {
 /// # Errors
 /// `Config` when the options are at fault, `Target` when the server fails.
 pub(super) fn serve(args: ServeArgs) -> Result<()> {
-    require_arm(&args.arm)?;
+    require_one(&args.arm)?;
     pin(&args.cores)?;
     let threads =
         args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
@@ -173,7 +265,7 @@ pub(super) fn serve(args: ServeArgs) -> Result<()> {
 /// # Errors
 /// `Config` when the arm or its store cannot be opened.
 pub(super) fn share(args: &ShareArgs) -> Result<()> {
-    require_arm(&args.arm)?;
+    require_one(&args.arm)?;
     pin(&args.cores)?;
     servers::stores::folder::sweep();
     let runtime = runtime(1)
@@ -191,6 +283,28 @@ pub(super) fn share(args: &ShareArgs) -> Result<()> {
             .map_err(|e| Error::Bug(format!("the line cannot be written: {e}")))?;
         output::json(&text)?;
         stopped().await;
+        Ok(())
+    })
+}
+
+/// Relays to a store until stdin closes or a signal comes, and says on which address.
+///
+/// # Errors
+/// `Config` when there is no port or no runtime.
+pub(super) fn relay(args: &RelayArgs) -> Result<()> {
+    let runtime = runtime(1)
+        .enable_all()
+        .build()
+        .map_err(|e| Error::Config(format!("cannot start the async runtime of a relay: {e}")))?;
+    runtime.block_on(async {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = servers::bind(any).map_err(|e| refused(&e))?;
+        let address = listener.local_addr().map_err(|e| Error::Config(e.to_string()))?;
+        output::json(&address.to_string())?;
+        tokio::select! {
+            () = relay::relay(listener, &args.to, args.delay.duration() / 2) => {}
+            () = stopped() => {}
+        }
         Ok(())
     })
 }
@@ -216,6 +330,12 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
     } else {
         Secrets { key: args.key_file.as_ref().map(read).transpose()?, store_url: store_url(&args)? }
     };
+    let away = |round_trip: Span| {
+        let program = std::env::current_exe()
+            .map_err(|e| Error::Config(format!("the path of this program is not known: {e}")))?;
+        Ok::<_, Error>(Distance { round_trip: round_trip.duration(), program })
+    };
+    let store_distance = args.store_delay.map(away).transpose()?;
     let defaults = ServeOptions::new(args.arm);
     let max_connections = match args.max_connections {
         Some(most) => usize::try_from(most).unwrap_or(usize::MAX),
@@ -225,6 +345,7 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         ttl: args.ttl.duration(),
         access_ttl: args.access_ttl.duration(),
         idle: args.idle.map(Span::duration),
+        touch: args.touch,
         leeway: args.leeway.duration(),
         password_hash: args.password_hash,
         cookie: if args.insecure_cookie {
@@ -235,13 +356,28 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         key,
         previous_keys,
         store_url,
+        store_distance,
         store_timeout: args.store_timeout.duration(),
         cache_ttl: args.cache_ttl.duration(),
+        work: Work { cpu: args.handler_cpu.duration(), wait: args.handler_wait.duration() },
         sweep_every: args.sweep_every.duration(),
         max_connections,
         threads,
         ..defaults
     })
+}
+
+/// When the use of a session is written.
+fn touch(text: &str) -> std::result::Result<Touch, String> {
+    match text {
+        "always" => Ok(Touch::Always),
+        "never" => Ok(Touch::Never),
+        span => {
+            span.parse::<Span>().map(|span| Touch::AtMostEvery(span.duration())).map_err(|_| {
+                format!("expected `always`, `never` or a duration such as `1m`, found `{span}`")
+            })
+        }
+    }
 }
 
 /// The secrets that a parent tells on standard input.

@@ -199,6 +199,19 @@ impl Endpoint {
         Ok(LoggedIn { n: user.n, since, held, refresh: token })
     }
 
+    /// The header fields of the first step of the default journey, as they are sent for this user;
+    /// one whose value is no text is left out.
+    pub fn fields(&self, user: &LoggedIn) -> Vec<(String, String)> {
+        let who = Who { n: user.n, credential: &user.held };
+        let headers = &self.script.requests[self.script.steps.start].headers;
+        let written = headers.iter().filter_map(|(name, value)| {
+            let mut bytes = Vec::new();
+            value.write(who, &mut bytes);
+            Some((name.clone(), String::from_utf8(bytes).ok()?))
+        });
+        written.collect()
+    }
+
     /// Asks the first step of the default journey for this user.
     pub async fn ask(&self, user: &LoggedIn) -> Timed {
         self.timed(&self.script, self.script.steps.start, user).await

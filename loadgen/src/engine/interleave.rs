@@ -39,6 +39,8 @@ pub struct Used {
     pub server_ns: u64,
     /// Its store's processes.
     pub store_ns: u64,
+    /// The relay between the two, where there is one.
+    pub relay_ns: u64,
     /// Time in which the server's threads were ready to run and others had their cores.
     pub waited_ns: u64,
 }
@@ -335,6 +337,7 @@ impl<'w, T: Transport> Run<'w, T> {
             Used {
                 server_ns: after.server_ns.saturating_sub(before.server_ns),
                 store_ns: after.store_ns.saturating_sub(before.store_ns),
+                relay_ns: after.relay_ns.saturating_sub(before.relay_ns),
                 waited_ns: after.waited_ns.saturating_sub(before.waited_ns),
             }
         });
@@ -347,6 +350,7 @@ impl<'w, T: Transport> Run<'w, T> {
             ok_in_window: core.recorder.ok_in_window() - in_window,
             server_cpu_ns: used.server_ns,
             store_cpu_ns: used.store_ns,
+            relay_cpu_ns: used.relay_ns,
             server_waited_ns: used.waited_ns,
             idle_ns: idle.0,
             idle_cpu_ns: idle.1,
@@ -479,12 +483,15 @@ mod tests {
         let readings = AtomicU64::new(0);
         let meter = || {
             let n = readings.fetch_add(1, Ordering::Relaxed);
-            Used { server_ns: n * MS, store_ns: 2 * n * MS, waited_ns: 0 }
+            Used { server_ns: n * MS, store_ns: 2 * n * MS, relay_ns: 4 * n * MS, waited_ns: 0 }
         };
         let (haul, _) = run_metered(&plan(closed(), 1), |_| right(MS), Some(&meter));
         let idle: Vec<_> = haul.slices.iter().map(|s| (s.idle_ns, s.idle_cpu_ns)).collect();
         assert_eq!(idle, [(0, 0), (70 * MS, 3 * MS), (70 * MS, 3 * MS)]);
-        assert!(haul.slices.iter().all(|s| (s.server_cpu_ns, s.store_cpu_ns) == (MS, 2 * MS)));
+        for slice in &haul.slices {
+            let used = (slice.server_cpu_ns, slice.store_cpu_ns, slice.relay_cpu_ns);
+            assert_eq!(used, (MS, 2 * MS, 4 * MS));
+        }
     }
 
     #[test]

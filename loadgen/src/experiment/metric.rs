@@ -91,6 +91,14 @@ pub const METRICS: &[Metric] = &[
     row("store_cpu_us_per_request", "us", "Store CPU per request", Lower, Log, |l| {
         server_time(l, |server| server.store_cpu_ns)
     }),
+    row("relay_cpu_us_per_request", "us", "Relay CPU per request", Neither, Log, |l| {
+        server_time(l, |server| server.relay_cpu_ns)
+    }),
+    row("store_writes_per_request", "writes", "Store writes per request", Lower, Linear, |l| {
+        let written = l.server.as_ref()?.store_writes?;
+        let answers = l.slices.iter().map(|slice| slice.ok).sum::<u64>();
+        per_request(written as f64, answers as f64)
+    }),
     row("cpu_us_per_request", "us", "CPU per request, store included", Lower, Log, |l| {
         server_time(l, |server| Some(server.cpu_ns + server.store_cpu_ns.unwrap_or(0)))
     }),

@@ -8,6 +8,7 @@
 
 mod capacity;
 mod cart;
+pub mod context;
 mod expiry;
 mod family;
 mod login;
@@ -20,6 +21,7 @@ mod revocation;
 mod rounds;
 mod scaling;
 pub mod search;
+mod sliding;
 mod steady;
 
 pub use family::{SCALABILITY, family};
@@ -46,6 +48,8 @@ pub const EXPERIMENTS: &[&dyn Experiment] = &[
     &expiry::Expiry,
     &restart::Restart,
     &replicas::Replicas,
+    &context::Context,
+    &sliding::Sliding,
 ];
 
 /// A question, how it is asked, and what an answer says.
@@ -105,6 +109,11 @@ pub trait Experiment: Sync {
             users => format!("{} users", grouped(u64::from(users))),
         }
     }
+
+    /// What stands for a level in the column of its axis.
+    fn level_cell(&self, level: u32) -> String {
+        grouped(level.into())
+    }
 }
 
 /// A sweep of something else than users.
@@ -112,7 +121,7 @@ pub trait Experiment: Sync {
 pub struct Axis {
     /// Head of its column.
     pub label: &'static str,
-    /// What follows its number in a sentence.
+    /// What follows its number in a sentence; empty where [`Experiment::level`] says it all.
     pub noun: &'static str,
     /// What is said in place of the number 0; empty where that is the ordinary case.
     pub at_zero: &'static str,

@@ -57,12 +57,12 @@ fn fifteen_milliseconds() -> Span {
 }
 
 /// Each user holds a connection, and one process may have so many.
-const USERS_MAX: u32 = 16_000;
+pub(super) const USERS_MAX: u32 = 16_000;
 /// A slice has to be longer than what is cut of it, and shorter than the machine's moods.
-const SLICE_MIN: Span = Span::from_millis(5);
-const SLICE_MAX: Span = Span::from_millis(1000);
-const TIMEOUT: Span = Span::from_millis(5000);
-const DRAIN: Span = Span::from_millis(2000);
+pub(super) const SLICE_MIN: Span = Span::from_millis(5);
+pub(super) const SLICE_MAX: Span = Span::from_millis(1000);
+pub(super) const TIMEOUT: Span = Span::from_millis(5000);
+pub(super) const DRAIN: Span = Span::from_millis(2000);
 
 impl Experiment for Scaling {
     fn name(&self) -> &'static str {
@@ -192,7 +192,7 @@ impl Experiment for Scaling {
 const SLICE_PER_CONNECTION_NS: u64 = 50_000;
 
 /// This load in slices of such a length, of which the first fifth is cut; 0: as a load of its own.
-fn cut(load: LoadPlan, slice: Span) -> Action {
+pub(super) fn cut(load: LoadPlan, slice: Span) -> Action {
     if slice == Span::default() {
         return Action::Load(load);
     }

@@ -9,6 +9,7 @@ mod drill;
 mod primary;
 mod search;
 mod users;
+mod variant;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan
 pub use primary::Primary;
 pub use search::SearchPlan;
 pub use users::{ConnectPlan, FillPlan, GrowPlan, LogoutPlan, Prepare};
+pub use variant::Variant;
 
 use crate::load::{LoadModel, UserChoice};
 use crate::random::mix;
@@ -56,7 +58,7 @@ pub struct TrialPlan {
     pub index: u32,
     /// The experiment it belongs to.
     pub experiment: String,
-    /// The arm that is served.
+    /// The arm that is served, or a [`Variant`] of one.
     pub arm: String,
     /// Whether this is the reference's second trial of the block: the A/A pair, which shows how
     /// much an arm differs from itself.

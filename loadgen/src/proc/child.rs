@@ -10,6 +10,7 @@ use servers::contract::{AdminStats, CONTRACT_VERSION, ReadyLine, Secrets};
 
 use super::process::Process;
 use crate::error::{Error, Result};
+use crate::plan::Variant;
 use crate::sanitise::{NAME, fit};
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -36,15 +37,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server of this arm and waits until it is ready.
+    /// Starts a server of this arm, or of a variant of one, and waits until it is ready.
     ///
     /// # Errors
     /// `Config` when it refuses its options, `Target` when it does not become ready.
     pub fn start(arm: &str, options: &ServerOptions) -> Result<Self> {
-        let mut arguments = ["serve", arm, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
-            .map(String::from)
-            .to_vec();
+        let variant = Variant::of(arm);
+        let listeners = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        let mut arguments = ["serve", variant.arm].map(String::from).to_vec();
+        arguments.extend(listeners.map(String::from));
         arguments.extend(on_cores(&options.cores));
+        arguments.extend(variant.arguments(&options.arguments));
         arguments.extend_from_slice(&options.arguments);
         let told = (options.secrets != Secrets::default())
             .then(|| serde_json::to_string(&options.secrets))

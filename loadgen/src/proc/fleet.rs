@@ -16,6 +16,7 @@ use super::child::{Server, ServerOptions, on_cores};
 use super::process::Process;
 use super::usage::{family, family_cpu_ns};
 use crate::error::Result;
+use crate::plan::Variant;
 
 /// A store's server may have to be made before it is started.
 const SHARED_WITHIN: Duration = Duration::from_secs(30);
@@ -48,7 +49,7 @@ impl Fleet {
     /// # Errors
     /// `Config` where the machine lacks the store's program, `Target` where it does not start.
     pub fn open(arm: &str, cores: &[usize]) -> Result<Self> {
-        let mut arguments = ["share", arm].map(String::from).to_vec();
+        let mut arguments = ["share", Variant::of(arm).arm].map(String::from).to_vec();
         arguments.extend(on_cores(cores));
         let read = |text: &str| {
             // Neither the line nor what is wrong with it: it holds the key.

@@ -5,7 +5,7 @@ use std::fs;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 use crate::plan::sha256_hex;
-use crate::record::{Host, RECORD_SCHEMA};
+use crate::record::{Host, Instructions, RECORD_SCHEMA};
 
 /// The cores this process may use, in order.
 pub fn usable_cores() -> Vec<usize> {
@@ -55,7 +55,21 @@ pub fn describe() -> Host {
         }),
         huge_pages: line("/sys/kernel/mm/transparent_hugepage/enabled")
             .and_then(|choices| Some(choices.split_once('[')?.1.split_once(']')?.0.to_string())),
+        instructions: Some(Instructions::committed()),
     }
+}
+
+/// Whether the processor counts instructions for who asks `perf_event_open`; many virtual machines
+/// hide its counters.
+pub fn counts_instructions() -> bool {
+    let Ok(units) = fs::read_dir("/sys/bus/event_source/devices") else { return false };
+    let events = ["events/instructions", "events/inst_retired"];
+    units.flatten().any(|unit| events.iter().any(|event| unit.path().join(event).exists()))
+}
+
+/// How much the kernel refuses of `perf_event_open` (2: own programs, outside of the kernel).
+pub fn perf_event_paranoid() -> Option<i32> {
+    line("/proc/sys/kernel/perf_event_paranoid")?.parse().ok()
 }
 
 fn line(path: &str) -> Option<String> {

@@ -5,6 +5,7 @@
 //! see (allocated bytes, live sessions) is asked of its admin listener, and never while a load is
 //! measured. Linux is assumed: without `/proc` there is no memory or CPU figure to report.
 
+mod arrival_log;
 mod child;
 mod fleet;
 mod host;
@@ -13,13 +14,16 @@ mod null_server;
 mod placement;
 mod process;
 mod usage;
+mod wrk;
 
+pub use arrival_log::{Arrival, ArrivalLog};
 pub use child::{Server, ServerOptions};
 pub use fleet::{Fleet, HungStore, Kept};
-pub use host::{describe, usable_cores};
+pub use host::{counts_instructions, describe, perf_event_paranoid, usable_cores};
 pub use limits::allow_connections;
 pub use null_server::NullServer;
 pub use placement::{pin, place};
 pub use usage::{
     FamilyCpu, Steal, Watch, cpu_and_wait_ns, family_cpu_ns, family_pss_bytes, memory,
 };
+pub use wrk::{Wrk, WrkLoad};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Instructions;
+
 /// What is known of the machine and the program; empty or `None` where it could not be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
@@ -42,4 +44,7 @@ pub struct Host {
     pub local_ports: Option<(u16, u16)>,
     /// Transparent huge pages: the setting in force.
     pub huge_pages: Option<String>,
+    /// Instructions per operation, as committed with the program; `None` in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<Instructions>,
 }

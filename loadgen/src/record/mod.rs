@@ -13,6 +13,7 @@ mod drill;
 mod hdr_log;
 mod histogram;
 mod host;
+mod instructions;
 mod origin;
 mod resume;
 mod seal;
@@ -34,6 +35,7 @@ pub use drill::{
 };
 pub use histogram::Histogram;
 pub use host::Host;
+pub use instructions::{InstructionCount, Instructions, Operation};
 pub use origin::Origin;
 pub use resume::{Begun, Mixing};
 pub use search::{ProbeRecord, ProbeVerdict, SearchRecord};
@@ -266,6 +268,9 @@ pub struct SliceRecord {
     pub server_cpu_ns: u64,
     /// CPU time of the store's server and of what it started, ns.
     pub store_cpu_ns: u64,
+    /// CPU time of the relay between the two, ns.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub relay_cpu_ns: u64,
     /// Time in which the server's threads were ready to run and others had their cores, ns.
     pub server_waited_ns: u64,
     /// Time since this server's slice before, ns.
@@ -276,6 +281,11 @@ pub struct SliceRecord {
     pub idle_cpu_ns: u64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
 impl SliceRecord {
     /// Adds what another worker did in the same slice. Only one of them reads the CPU time.
     pub fn merge(&mut self, other: &Self) {
@@ -284,6 +294,7 @@ impl SliceRecord {
         self.ok_in_window += other.ok_in_window;
         self.server_cpu_ns += other.server_cpu_ns;
         self.store_cpu_ns += other.store_cpu_ns;
+        self.relay_cpu_ns += other.relay_cpu_ns;
         self.server_waited_ns += other.server_waited_ns;
         self.idle_ns = self.idle_ns.max(other.idle_ns);
         self.idle_cpu_ns += other.idle_cpu_ns;
@@ -460,6 +471,13 @@ pub struct ServerUse {
     /// started with this server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_cpu_ns: Option<u64>,
+    /// CPU time of the relay that puts the store farther away, ns; it is on no other bill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay_cpu_ns: Option<u64>,
+    /// Sessions that the store has written, all its slices together: created, changed, put off or
+    /// removed. `None` where they are not counted, and for a load that alternates with no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_writes: Option<u64>,
     /// Its memory when Measure ended.
     pub memory: MemoryUse,
 }
@@ -476,7 +494,7 @@ impl ServerUse {
     /// has the same cores: what these two used is nobody else's.
     pub fn waited_for_strangers(&self) -> f64 {
         let interval = self.interval_ns.max(1);
-        let own = self.cpu_ns + self.store_cpu_ns.unwrap_or(0);
+        let own = self.cpu_ns + self.store_cpu_ns.unwrap_or(0) + self.relay_cpu_ns.unwrap_or(0);
         let others = (interval * u64::from(self.threads.max(1))).saturating_sub(own);
         self.waited_ns.min(others) as f64 / interval as f64
     }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use super::analysis::Analysis;
 use super::answer::Sentence;
 use super::attacks;
+use super::instructions;
 use super::table::{Cell, Table, key_tables};
 use super::words;
 use crate::sanitise::{markdown as text, padded, right_aligned, visible, width};
@@ -31,6 +32,10 @@ pub(super) fn render(analysis: &Analysis) -> String {
             let (title, note) = (text(&of.title), text(&of.note));
             let _ = write!(out, "\n### {title}\n\n{note}\n\n{}", table(&of));
         }
+    }
+    if let Some(counts) = instructions::table(analysis) {
+        let (title, note) = (text(&counts.title), text(&counts.note));
+        let _ = write!(out, "\n## {title}\n\n{note}\n\n{}", table(&counts));
     }
     out.push_str(&doubts(analysis));
     out.push_str(&withstood(analysis));

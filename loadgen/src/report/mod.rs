@@ -5,6 +5,7 @@
 //! in type: none computes a figure, and none reads a clock or a file. To add one, write a file and
 //! a line in [`FORMATS`].
 
+mod agreement;
 mod analysis;
 mod answer;
 mod attacks;
@@ -12,11 +13,13 @@ mod changes;
 mod chart;
 mod claims;
 mod compare;
+mod context;
 mod csv;
 mod doubts;
 mod estimates;
 mod figure;
 mod html;
+mod instructions;
 mod json;
 mod markdown;
 mod noise;
@@ -27,6 +30,7 @@ mod words;
 
 use crate::sanitise;
 
+pub use agreement::{Arrivals, Lateness, Throughputs};
 pub use analysis::{Analysis, ExperimentSummary, analyse};
 pub use changes::{Bound, Changes, Judgement, Outcome, Side, changes};
 pub use claims::{ClaimResult, ClaimVerdict, Evidence};

@@ -6,6 +6,7 @@
 
 use super::analysis::Analysis;
 use super::compare::{ComparedAs, Comparison, Ruled};
+use super::context;
 use super::estimates::{Measurement, Place};
 use super::figure::{figure, range, signed, signed_range, times, times_range};
 use super::words;
@@ -162,6 +163,7 @@ const APART: &[(&str, &str, &str)] = &[
 /// The tables of an experiment that a reader should see; those without a row are left out.
 pub(super) fn key_tables(analysis: &Analysis, experiment: &str) -> Vec<Table> {
     let mut tables = figures(analysis, experiment);
+    tables.extend(context::tables(analysis, experiment));
     tables.extend(scalability(analysis, experiment));
     tables.extend(noise_floor(analysis, experiment));
     tables.extend(inference::endpoints(analysis, experiment));
@@ -343,7 +345,8 @@ fn build(
         levels.dedup();
         levels.len()
     };
-    let axis = experiment::find(experiment).and_then(Experiment::axis);
+    let asked = experiment::find(experiment);
+    let axis = asked.and_then(Experiment::axis);
     // A level that is the same in every row, and is nothing, needs no column.
     let axis = axis.filter(|_| places.iter().any(|(level, _)| level.is_some_and(|at| at > 0)));
     // Where something else is swept, users who are the same in every row do not need one either.
@@ -378,13 +381,15 @@ fn build(
         all.insert(0, text("Users", true));
     }
     if let Some(axis) = axis {
-        all.insert(0, text(axis.label, true));
+        // A level without a noun of its own is words and no number.
+        all.insert(0, text(axis.label, !axis.noun.is_empty()));
     }
     let row = |(opens_group, place, name, cells, n): (bool, Place, &String, Vec<Cell>, _)| {
         let count = |of: Option<u64>| of.map_or(Cell::Empty, |of| Cell::Text(grouped(of)));
         let (level, users) = place;
         let mut row = Vec::new();
-        row.extend(axis.map(|_| count(level.map(u64::from))));
+        let at = asked.zip(level).map(|(asked, level)| Cell::Text(asked.level_cell(level)));
+        row.extend(axis.map(|_| at.unwrap_or(Cell::Empty)));
         row.extend(show_users.then(|| count(users)));
         row.push(arm(analysis, name));
         row.extend(cells.into_iter().zip(&used).filter(|(_, used)| **used).map(|(cell, _)| cell));

@@ -8,7 +8,7 @@ use super::claims::ClaimVerdict;
 use super::compare::{ComparedAs, Endpoint};
 use super::doubts::DoubtSummary;
 use super::figure::{digits, figure, range};
-use crate::experiment::{self, Experiment};
+use crate::experiment;
 use crate::plan::Primary;
 use crate::stats::{Cause, Estimate, Verdict};
 use crate::units::grouped;
@@ -156,11 +156,12 @@ pub(super) fn p_value(p: f64) -> String {
 /// What an experiment sweeps beside users, behind where else a figure stands: `, 8 items in the
 /// cart`; nothing where it sweeps nothing.
 pub(super) fn swept(experiment: &str, level: Option<u32>) -> String {
-    let axis = experiment::find(experiment).and_then(Experiment::axis);
-    match axis.zip(level) {
+    let Some(experiment) = experiment::find(experiment) else { return String::new() };
+    match experiment.axis().zip(level) {
+        Some((axis, at)) if axis.noun.is_empty() => format!(", {}", experiment.level(at)),
         Some((axis, 0)) if axis.at_zero.is_empty() => String::new(),
         Some((axis, 0)) => format!(", {}", axis.at_zero),
-        Some((axis, at)) => format!(", {} {}", grouped(at.into()), axis.noun),
+        Some((axis, at)) => format!(", {} {}", experiment.level_cell(at), axis.noun),
         None => String::new(),
     }
 }

@@ -19,6 +19,7 @@ pub const PRESETS: &[(&str, &str)] = &[
     ("quick", include_str!("../../presets/quick.toml")),
     ("standard", include_str!("../../presets/standard.toml")),
     ("full", include_str!("../../presets/full.toml")),
+    ("context", include_str!("../../presets/context.toml")),
 ];
 
 /// A campaign as written, with what the flags changed.

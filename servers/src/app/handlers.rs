@@ -1,7 +1,8 @@
 //! The handlers, written once for every scheme.
 //!
 //! Each takes the request whole, hands its headers to the scheme, and turns what comes back into
-//! an answer. None decides anything about credentials, and none knows which scheme it serves.
+//! an answer. None decides anything about credentials, and none knows which scheme it serves. One
+//! that acts for a user does its work ([`super::Work`]) once the scheme has let the user in.
 
 use std::sync::Arc;
 
@@ -63,14 +64,20 @@ pub(super) async fn login<S: Scheme>(State(shell): Shared<S>, request: Request) 
 
 pub(super) async fn me<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
     match shell.scheme.authenticate(request.headers()).await {
-        Ok(user) => answer::user(&user),
+        Ok(user) => {
+            shell.work().await;
+            answer::user(&user)
+        }
         Err(rejection) => answer::rejection(&rejection, &shell.scheme),
     }
 }
 
 pub(super) async fn cart<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
     match shell.scheme.cart(request.headers()).await {
-        Ok(cart) => answer::cart(&cart, None),
+        Ok(cart) => {
+            shell.work().await;
+            answer::cart(&cart, None)
+        }
         Err(rejection) => answer::rejection(&rejection, &shell.scheme),
     }
 }
@@ -85,7 +92,10 @@ pub(super) async fn add_to_cart<S: Scheme>(State(shell): Shared<S>, request: Req
         Err(refusal) => return refusal,
     };
     match shell.scheme.add_to_cart(&parts.headers, &add.item).await {
-        Ok(done) => answer::cart(&done.cart, done.reissued.as_ref()),
+        Ok(done) => {
+            shell.work().await;
+            answer::cart(&done.cart, done.reissued.as_ref())
+        }
         Err(rejection) => answer::rejection(&rejection, &shell.scheme),
     }
 }
@@ -111,7 +121,10 @@ pub(super) async fn logout<S: Scheme>(State(shell): Shared<S>, request: Request)
         return refusal;
     }
     match shell.scheme.logout(request.headers()).await {
-        Ok(done) => answer::revocation(done, &shell.scheme),
+        Ok(done) => {
+            shell.work().await;
+            answer::revocation(done, &shell.scheme)
+        }
         Err(rejection) => answer::rejection(&rejection, &shell.scheme),
     }
 }
@@ -121,7 +134,10 @@ pub(super) async fn logout_all<S: Scheme>(State(shell): Shared<S>, request: Requ
         return refusal;
     }
     match shell.scheme.logout_all(request.headers()).await {
-        Ok(done) => answer::revocation(done, &shell.scheme),
+        Ok(done) => {
+            shell.work().await;
+            answer::revocation(done, &shell.scheme)
+        }
         Err(rejection) => answer::rejection(&rejection, &shell.scheme),
     }
 }

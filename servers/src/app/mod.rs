@@ -30,13 +30,25 @@ pub(crate) mod answer;
 mod body;
 mod handlers;
 mod origin;
+mod work;
 
 pub use body::{BODY_BYTES_MAX, BODY_TIME_MAX};
+pub use work::{CPU_MAX, WAIT_MAX, Work};
 
 /// What the handlers share.
 struct Shell<S> {
     scheme: S,
     users: Users,
+    work: Option<work::Calibrated>,
+}
+
+impl<S> Shell<S> {
+    /// What a protected handler does once it knows whose request it is.
+    async fn work(&self) {
+        if let Some(work) = &self.work {
+            work.carry_out().await;
+        }
+    }
 }
 
 /// Every route, its scheme chosen.
@@ -96,7 +108,10 @@ pub struct OpenArm {
     pub refreshes: bool,
 }
 
-struct Assemble(Users);
+struct Assemble {
+    users: Users,
+    work: Work,
+}
 
 impl Visitor for Assemble {
     type Output = OpenArm;
@@ -108,7 +123,7 @@ impl Visitor for Assemble {
             upkeep: scheme.upkeep(),
             store: scheme.store_process(),
             refreshes: S::REFRESHES,
-            app: App::new(router(scheme, self.0)),
+            app: App::new(routes(scheme, self.users, self.work)),
         }
     }
 }
@@ -122,11 +137,29 @@ pub async fn open(
     options: &SchemeOptions,
     hash: PasswordHash,
 ) -> Result<OpenArm, ServeError> {
-    schemes::open(arm, options, Assemble(Users::new(hash))).await
+    open_working(arm, options, hash, Work::default()).await
+}
+
+/// Opens an arm by its name, whose protected handlers do this work.
+///
+/// # Errors
+/// See [`schemes::open`].
+pub async fn open_working(
+    arm: &str,
+    options: &SchemeOptions,
+    hash: PasswordHash,
+    work: Work,
+) -> Result<OpenArm, ServeError> {
+    schemes::open(arm, options, Assemble { users: Users::new(hash), work }).await
 }
 
 /// The routes of every arm over this scheme.
 pub fn router<S: Scheme>(scheme: S, users: Users) -> Router {
+    routes(scheme, users, Work::default())
+}
+
+fn routes<S: Scheme>(scheme: S, users: Users, work: Work) -> Router {
+    let work = work::Calibrated::new(work);
     Router::new()
         .route("/login", post(handlers::login::<S>))
         .route("/me", get(handlers::me::<S>))
@@ -137,5 +170,5 @@ pub fn router<S: Scheme>(scheme: S, users: Users) -> Router {
         .route("/healthz", get(handlers::healthz))
         .fallback(handlers::not_found)
         .method_not_allowed_fallback(handlers::method_not_allowed)
-        .with_state(Arc::new(Shell { scheme, users }))
+        .with_state(Arc::new(Shell { scheme, users, work }))
 }

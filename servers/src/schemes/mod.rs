@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::contract::{CredentialCarrier, CredentialSource, StoreProcess};
 use crate::error::ServeError;
 use crate::stores::patience::Patience;
-use crate::stores::{self, StoreError, Upkeep};
+use crate::stores::{self, StoreError, Touch, Upkeep};
 use crate::users::User;
 
 pub mod bearer;
@@ -116,6 +116,9 @@ pub struct SchemeOptions {
     pub access_ttl: Duration,
     /// How long a session lives without activity; `None`: as long as `ttl`.
     pub idle: Option<Duration>,
+    /// When the use of a session puts its idle timeout off; `None`: always. Only for arms of
+    /// [`session::SCHEMES`], and only with an idle timeout.
+    pub touch: Option<Touch>,
     /// How far a token issuer's clock and ours may be apart.
     pub leeway: Duration,
     /// Whether cookies are for HTTPS only, and so named `__Host-`.
@@ -143,6 +146,7 @@ impl Default for SchemeOptions {
             ttl: Duration::from_secs(15 * 60),
             access_ttl: Duration::from_secs(5 * 60),
             idle: None,
+            touch: None,
             leeway: Duration::from_secs(2),
             cookie: CookieSecurity::Secure,
             key: None,
@@ -420,6 +424,23 @@ fn check_store_url(info: &ArmInfo, url: Option<&str>) -> Result<(), ServeError> 
     Err(ServeError::Option { option: "store_url", expected, found })
 }
 
+/// Refuses a rule for idle timeouts where there is none, or one that would log out who is active.
+fn check_touch(info: &ArmInfo, options: &SchemeOptions) -> Result<(), ServeError> {
+    let refuse =
+        |expected, found: String| Err(ServeError::Option { option: "touch", expected, found });
+    let Some(touch) = options.touch else { return Ok(()) };
+    if !session::SCHEMES.contains(&info.scheme) {
+        return refuse("left out for an arm without sessions", format!("`{}`", info.arm));
+    }
+    match (options.idle, touch) {
+        (None, _) => refuse("used with an idle timeout", "none (give idle)".into()),
+        (Some(idle), Touch::AtMostEvery(span)) if span.is_zero() || idle <= span => {
+            refuse("more than nothing and shorter than idle", format!("{span:?} and {idle:?}"))
+        }
+        _ => Ok(()),
+    }
+}
+
 macro_rules! registry {
     ($($info:path => $open:path),+ $(,)?) => {
         /// Every arm there is.
@@ -441,6 +462,7 @@ macro_rules! registry {
         ) -> Result<V::Output, ServeError> {
             $(if arm == $info.arm {
                 check_store_url(&$info, options.store_url.as_deref())?;
+                check_touch(&$info, options)?;
                 return Ok(visitor.visit($open(options).await?));
             })+
             let known: Vec<_> = arms().iter().map(|info| info.arm).collect();

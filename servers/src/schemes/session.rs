@@ -28,8 +28,11 @@ use crate::stores::postgres::PostgresStore;
 use crate::stores::redis::{RedisStore, Space};
 use crate::stores::sqlite::SqliteStore;
 use crate::stores::tower::TowerStore;
-use crate::stores::{Session, SessionData, SessionId, SessionStore, Upkeep};
+use crate::stores::{Session, SessionData, SessionId, SessionStore, Touch, Upkeep};
 use crate::users::User;
+
+/// The schemes that look a session up for each request.
+pub const SCHEMES: &[&str] = &["session", "session-cached", "opaque-introspection"];
 
 /// The arm `session@memory`.
 pub const MEMORY: ArmInfo = ArmInfo {
@@ -106,6 +109,7 @@ pub struct Sessions<St, C = InCookie> {
     clock: Clock,
     ttl: Duration,
     idle: Option<Duration>,
+    touch: Touch,
     carrier: C,
 }
 
@@ -184,6 +188,7 @@ impl<St: SessionStore, C: Carrier> Sessions<St, C> {
             clock: options.clock.clone(),
             ttl: options.ttl,
             idle: options.idle,
+            touch: options.touch.unwrap_or_default(),
             carrier: C::new(options),
         }
     }
@@ -198,18 +203,37 @@ impl<St: SessionStore, C: Carrier> Sessions<St, C> {
         self.carrier.presented(headers).map(C::stored)
     }
 
-    /// The live session of the request; an activity where there is an idle timeout to put off.
+    /// The live session of the request; an activity where its idle timeout is to be put off.
     async fn find(
         &self,
         headers: &HeaderMap,
     ) -> Result<(SessionId, Session, Timestamp), Rejection> {
         let id = self.presented(headers)?;
         let now = self.clock.now();
-        let found = match self.idle {
-            None => self.store.read(id, now).await?,
-            Some(_) => self.store.read_and_touch(id, now).await?,
+        let found = match (self.idle, self.touch) {
+            (None, _) | (Some(_), Touch::Never) => self.store.read(id, now).await?,
+            (Some(_), Touch::Always) => self.store.read_and_touch(id, now).await?,
+            (Some(_), Touch::AtMostEvery(span)) => {
+                self.read_and_seldom_touch(id, now, span).await?
+            }
         };
         Ok((id, found.ok_or(Rejection::Invalid(Reason::Unknown))?, now))
+    }
+
+    /// Reads, and touches where the store was last told of an activity so long ago.
+    async fn read_and_seldom_touch(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+        span: Duration,
+    ) -> Result<Option<Session>, Rejection> {
+        let Some(session) = self.store.read(id, now).await? else { return Ok(None) };
+        if now < session.last_seen.plus(span) {
+            return Ok(Some(session));
+        }
+        // It may have been ended since it was read.
+        let touched = self.store.touch(id, now).await?;
+        Ok(touched.then_some(Session { last_seen: now, ..session }))
     }
 }
 
@@ -226,9 +250,18 @@ impl<St: SessionStore, C: Carrier> Scheme for Sessions<St, C> {
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = vec![match self.idle {
-            None => "Sessions end at their absolute expiry; there is no idle timeout.".into(),
-            Some(idle) => format!("Sessions end after {} s without use.", idle.as_secs_f64()),
+        let idle = self.idle.map_or(0.0, |idle| idle.as_secs_f64());
+        let mut notes = vec![match (self.idle, self.touch) {
+            (None, _) => "Sessions end at their absolute expiry; there is no idle timeout.".into(),
+            (_, Touch::Always) => format!("Sessions end after {idle} s without use."),
+            (_, Touch::AtMostEvery(span)) => format!(
+                "Sessions end after {idle} s without use, of which the store is told at most once \
+                 in {} s: one may end that much earlier.",
+                span.as_secs_f64()
+            ),
+            (_, Touch::Never) => {
+                format!("Sessions end {idle} s after the login, used or not: no use is written.")
+            }
         }];
         notes.extend(self.carrier.note());
         notes.extend(self.store.notes());

@@ -73,6 +73,7 @@ async fn answer_stats(State(inside): State<Arc<Inside>>) -> Json<AdminStats> {
         answer.live_sessions = Some(store.sessions);
         answer.store_operations = Some(store.operations);
         answer.swept_sessions = Some(store.swept);
+        answer.store_writes = store.writes;
     }
     let lag = inside.upkeep.as_ref().and_then(|store| store.lag());
     answer.store_lag_us = lag.map(|lag| u64::try_from(lag.as_micros()).unwrap_or(u64::MAX));

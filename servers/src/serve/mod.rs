@@ -15,16 +15,17 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::app::{self, OpenArm};
+use crate::app::{self, OpenArm, Work};
 use crate::clock::Clock;
 use crate::contract::{
     BodyFormat, CONTRACT_VERSION, Check, CredentialSource, Journey, Login, Logout, ReadyLine,
-    Refresh, Step, Target, UserPattern,
+    Refresh, RelayProcess, Step, Target, UserPattern,
 };
 use crate::error::ServeError;
-use crate::schemes::{CookieSecurity, SchemeOptions};
-use crate::stores::Upkeep;
+use crate::schemes::{CookieSecurity, SchemeOptions, arms};
 use crate::stores::patience::Patience;
+use crate::stores::relay::{Distance, Relay};
+use crate::stores::{Touch, Upkeep};
 use crate::users::{LOGIN_WAIT_MAX, LOGINS_WAITING_MAX, PasswordHash};
 
 mod accept;
@@ -56,6 +57,8 @@ pub struct ServeOptions {
     pub access_ttl: Duration,
     /// How long a session lives without use; `None`: as long as `ttl`.
     pub idle: Option<Duration>,
+    /// When the use of a session puts its idle timeout off; `None`: always.
+    pub touch: Option<Touch>,
     /// How far the clocks of a token's issuer and of this server may be apart.
     pub leeway: Duration,
     /// How passwords are checked.
@@ -68,10 +71,14 @@ pub struct ServeOptions {
     pub previous_keys: Vec<Vec<u8>>,
     /// Where the store is; `None`: one of this server's own.
     pub store_url: Option<String>,
+    /// How far away the store is put; `None`: it is where it is. Only for one behind a socket.
+    pub store_distance: Option<Distance>,
     /// How long a request waits for a store that can hang before it is answered with a 503.
     pub store_timeout: Duration,
     /// How long an arm with a cache of sessions believes what it has read.
     pub cache_ttl: Duration,
+    /// What every protected handler does for a user who was let in.
+    pub work: Work,
     /// Pause between two sweeps of the store.
     pub sweep_every: Duration,
     /// How long a client may take for a request head, and stay idle between two requests.
@@ -97,14 +104,17 @@ impl ServeOptions {
             ttl: scheme.ttl,
             access_ttl: scheme.access_ttl,
             idle: scheme.idle,
+            touch: scheme.touch,
             leeway: scheme.leeway,
             password_hash: PasswordHash::default(),
             cookie: scheme.cookie,
             key: None,
             previous_keys: Vec::new(),
             store_url: None,
+            store_distance: None,
             store_timeout: scheme.patience.call(),
             cache_ttl: scheme.cache_ttl,
+            work: Work::default(),
             sweep_every: Duration::from_secs(10),
             header_read_timeout: Duration::from_secs(30),
             write_stall: Duration::from_secs(30),
@@ -133,6 +143,13 @@ impl ServeOptions {
         if self.sweep_every.is_zero() {
             return refuse("sweep_every", "more than nothing", self.sweep_every);
         }
+        if self.work.cpu > app::CPU_MAX {
+            return refuse("handler_cpu", "at most 1 s", self.work.cpu);
+        }
+        let wait = self.work.wait;
+        if wait > app::WAIT_MAX || !wait.subsec_nanos().is_multiple_of(1_000_000) {
+            return refuse("handler_wait", "whole milliseconds, at most 60 s", wait);
+        }
         // To the kernel, 0 means no limit.
         if self.write_stall.as_millis() == 0 {
             return refuse("write_stall", "at least 1 ms", self.write_stall);
@@ -148,6 +165,7 @@ impl ServeOptions {
             ttl: self.ttl,
             access_ttl: self.access_ttl,
             idle: self.idle,
+            touch: self.touch,
             leeway: self.leeway,
             cookie: self.cookie,
             key: self.key.clone(),
@@ -189,8 +207,14 @@ pub async fn serve(
     ready: impl FnOnce(&ReadyLine),
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let arm = app::open(&options.arm, &options.scheme()?, options.password_hash).await?;
-    let line = ready_line(&options, &arm, address(&public)?, address(&admin)?);
+    let mut scheme = options.scheme()?;
+    // Before the arm, so that it ends after it.
+    let relay = put_away(&options).await?;
+    if let Some(relay) = &relay {
+        scheme.store_url = Some(relay.url().to_owned());
+    }
+    let arm = app::open_working(&options.arm, &scheme, options.password_hash, options.work).await?;
+    let line = ready_line(&options, &arm, relay.as_ref(), [address(&public)?, address(&admin)?]);
     let limits = accept::Limits {
         header_read_timeout: options.header_read_timeout,
         write_stall: options.write_stall,
@@ -221,6 +245,14 @@ pub async fn serve(
     join("admin listener", admin).await
 }
 
+/// A relay to the store of the arm, where it is to be farther away than it is.
+async fn put_away(options: &ServeOptions) -> Result<Option<Relay>, ServeError> {
+    let Some(distance) = &options.store_distance else { return Ok(None) };
+    let store = arms().iter().find(|info| info.arm == options.arm).and_then(|info| info.store);
+    let url = options.store_url.as_deref();
+    Relay::start(&options.arm, store, url, distance).await.map(Some)
+}
+
 async fn join(task: &'static str, handle: JoinHandle<()>) -> Result<(), ServeError> {
     handle.await.map_err(|error| ServeError::Task { task, found: error.to_string() })
 }
@@ -244,10 +276,12 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, ServeError> {
 fn ready_line(
     options: &ServeOptions,
     arm: &OpenArm,
-    address: SocketAddr,
-    admin: SocketAddr,
+    relay: Option<&Relay>,
+    [address, admin]: [SocketAddr; 2],
 ) -> ReadyLine {
     let mut notes = arm.notes.clone();
+    let distance = relay.zip(options.store_distance.as_ref());
+    notes.extend(distance.map(|(relay, distance)| far_away(relay, distance)));
     notes.push(format!("Credentials live for {} s at most.", options.ttl.as_secs()));
     notes.push(match options.password_hash {
         PasswordHash::Derived => {
@@ -259,6 +293,15 @@ fn ready_line(
             LOGIN_WAIT_MAX.as_secs()
         ),
     });
+    if !options.work.is_nothing() {
+        let Work { cpu, wait } = options.work;
+        notes.push(format!(
+            "Every protected handler burns {} us of CPU time and then waits {} ms, once the user \
+             is let in.",
+            cpu.as_nanos() as f64 / 1e3,
+            wait.as_millis()
+        ));
+    }
     notes.push("How often somebody may try to log in is not limited.".into());
     ReadyLine {
         authbench: CONTRACT_VERSION,
@@ -268,9 +311,23 @@ fn ready_line(
         pid: std::process::id(),
         threads: options.threads,
         notes,
-        store: arm.store.clone(),
+        store: arm.store.clone().or_else(|| relay?.store()),
+        relay: distance.map(|(relay, distance)| RelayProcess {
+            pid: relay.pid(),
+            round_trip_ns: u64::try_from(distance.round_trip.as_nanos()).unwrap_or(u64::MAX),
+        }),
         target: target(options, arm, address),
     }
+}
+
+fn far_away(relay: &Relay, distance: &Distance) -> String {
+    let started = relay.store().map_or_else(String::new, |store| {
+        format!(" {} was started for this server and goes with it.", store.name)
+    });
+    format!(
+        "A relay stands before the store: a round trip takes {} ms more at least.{started}",
+        distance.round_trip.as_nanos() as f64 / 1e6
+    )
 }
 
 fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target {

@@ -157,6 +157,7 @@ impl Denylist {
             sessions: (lists.tokens.len() + lists.users.len()) as u64,
             operations: self.operations.load(Ordering::Relaxed),
             swept: self.swept.load(Ordering::Relaxed),
+            writes: None,
         }
     }
 }

@@ -67,6 +67,7 @@ struct Slot {
 struct Shard {
     table: RwLock<HashTable<Slot>>,
     operations: AtomicU64,
+    writes: AtomicU64,
 }
 
 /// The store.
@@ -91,9 +92,20 @@ impl MemoryStore {
     }
 
     fn shard(&self, id: SessionId) -> &Shard {
-        let shard = &self.shards[usize::from(id.as_bytes()[8]) % SHARDS];
+        let shard = self.shard_of(id);
         shard.operations.fetch_add(1, Ordering::Relaxed);
         shard
+    }
+
+    fn shard_of(&self, id: SessionId) -> &Shard {
+        &self.shards[usize::from(id.as_bytes()[8]) % SHARDS]
+    }
+
+    /// Counts a write, where there was one.
+    fn wrote(&self, id: SessionId, done: bool) {
+        if done {
+            self.shard_of(id).writes.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn is_live(&self, record: &Record, now: Timestamp) -> bool {
@@ -188,6 +200,7 @@ impl SessionStore for MemoryStore {
             TableEntry::Occupied(_) => Ok(false),
             TableEntry::Vacant(vacant) => {
                 vacant.insert(Slot { record, user, expires });
+                self.wrote(id, true);
                 Ok(true)
             }
         }
@@ -198,8 +211,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn touch(&self, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {
-        let touch = |record: &Record| record.last_seen.fetch_max(now.millis(), Ordering::Relaxed);
-        Ok(self.find(id, now, touch).is_some())
+        Ok(self.read_and_touch(id, now).await?.is_some())
     }
 
     async fn read_and_touch(
@@ -209,6 +221,7 @@ impl SessionStore for MemoryStore {
     ) -> Result<Option<Session>, StoreError> {
         Ok(self.find(id, now, |record| {
             record.last_seen.fetch_max(now.millis(), Ordering::Relaxed);
+            self.wrote(id, true);
             record.session()
         }))
     }
@@ -228,6 +241,7 @@ impl SessionStore for MemoryStore {
         }
         slot.user = data.user.id;
         slot.record.data = data;
+        self.wrote(id, true);
         Ok(true)
     }
 
@@ -238,6 +252,7 @@ impl SessionStore for MemoryStore {
             .ok()
             .map(|entry| entry.remove().0);
         drop(table);
+        self.wrote(id, removed.is_some());
         Ok(removed.is_some())
     }
 
@@ -256,6 +271,7 @@ impl SessionStore for MemoryStore {
         }
         let counted = &self.shards[user.number() as usize % SHARDS];
         counted.operations.fetch_add(1, Ordering::Relaxed);
+        counted.writes.fetch_add(removed, Ordering::Relaxed);
         Ok(removed)
     }
 
@@ -272,11 +288,13 @@ impl SessionStore for MemoryStore {
     async fn stats(&self) -> Result<StoreStats, StoreError> {
         let mut stats =
             StoreStats { swept: self.swept.load(Ordering::Relaxed), ..StoreStats::default() };
+        let mut writes = 0;
         for shard in &self.shards {
             stats.sessions += shard.table.read().len() as u64;
             stats.operations += shard.operations.load(Ordering::Relaxed);
+            writes += shard.writes.load(Ordering::Relaxed);
         }
-        Ok(stats)
+        Ok(StoreStats { writes: Some(writes), ..stats })
     }
 }
 

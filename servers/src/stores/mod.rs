@@ -43,6 +43,7 @@ pub mod patience;
 pub mod postgres;
 pub mod redis;
 pub mod refresh;
+pub mod relay;
 pub mod sqlite;
 pub mod tower;
 
@@ -173,6 +174,20 @@ pub fn is_live(
     now < expires && idle.is_none_or(|idle| now < last_seen.plus(idle))
 }
 
+/// When the use of a session puts its idle timeout off. A store writes for it then, and at no other
+/// time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Touch {
+    /// On every request.
+    #[default]
+    Always,
+    /// Where the last time was so long ago. A session may end as much earlier than so long after
+    /// its last use; never later.
+    AtMostEvery(Duration),
+    /// Never: the session ends so long after the login.
+    Never,
+}
+
 /// What a store tells about itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
@@ -182,6 +197,9 @@ pub struct StoreStats {
     pub operations: u64,
     /// Sessions removed by `sweep` since the start.
     pub swept: u64,
+    /// Writes since the start for what was asked of the store, `sweep` left out: one for each
+    /// session that was created, changed, put off or removed. `None` where they are not counted.
+    pub writes: Option<u64>,
 }
 
 /// A place for sessions. The module's documentation says what an implementation promises.

@@ -28,6 +28,7 @@ pub struct MutexStore {
     sessions: Mutex<Map>,
     idle: Option<Duration>,
     operations: AtomicU64,
+    writes: AtomicU64,
     swept: AtomicU64,
 }
 
@@ -46,6 +47,11 @@ impl MutexStore {
     fn counted(&self) -> MutexGuard<'_, Map> {
         self.operations.fetch_add(1, Ordering::Relaxed);
         self.lock()
+    }
+
+    /// Counts so many writes.
+    fn wrote(&self, writes: u64) {
+        self.writes.fetch_add(writes, Ordering::Relaxed);
     }
 
     fn is_live(&self, session: &Session, now: Timestamp) -> bool {
@@ -114,6 +120,7 @@ impl SessionStore for MutexStore {
             return Ok(false);
         }
         sessions.insert(id, session);
+        self.wrote(1);
         Ok(true)
     }
 
@@ -132,6 +139,7 @@ impl SessionStore for MutexStore {
     ) -> Result<Option<Session>, StoreError> {
         Ok(self.find(id, now, |session| {
             session.last_seen = session.last_seen.max(now);
+            self.wrote(1);
             session.clone()
         }))
     }
@@ -142,17 +150,22 @@ impl SessionStore for MutexStore {
         data: SessionData,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        Ok(self.find(id, now, |session| session.data = data).is_some())
+        let changed = self.find(id, now, |session| session.data = data).is_some();
+        self.wrote(changed.into());
+        Ok(changed)
     }
 
     async fn delete(&self, id: SessionId) -> Result<bool, StoreError> {
         let removed = self.counted().remove(&id);
+        self.wrote(removed.is_some().into());
         Ok(removed.is_some())
     }
 
     async fn delete_all_of_user(&self, user: UserId) -> Result<u64, StoreError> {
         self.operations.fetch_add(1, Ordering::Relaxed);
-        Ok(self.remove(|session| session.data.user.id == user).await)
+        let removed = self.remove(|session| session.data.user.id == user).await;
+        self.wrote(removed);
+        Ok(removed)
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
@@ -166,6 +179,7 @@ impl SessionStore for MutexStore {
             sessions: self.lock().len() as u64,
             operations: self.operations.load(Ordering::Relaxed),
             swept: self.swept.load(Ordering::Relaxed),
+            writes: Some(self.writes.load(Ordering::Relaxed)),
         })
     }
 }

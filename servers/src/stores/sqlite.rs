@@ -116,6 +116,8 @@ struct Shared {
     touched: Mutex<HashMap<SessionId, Timestamp>>,
     flush_due: AtomicU64,
     sessions: AtomicU64,
+    /// Rows written for what was asked, once they are committed.
+    writes: AtomicU64,
 }
 
 impl Shared {
@@ -176,6 +178,7 @@ impl SqliteStore {
             touched: Mutex::default(),
             flush_due: AtomicU64::new(0),
             sessions: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
         });
         let mut store = Self {
             writer: None,
@@ -404,7 +407,7 @@ fn commit(
 ) -> Result<Vec<u64>, String> {
     let mut flushed = Vec::new();
     let mut rows = Vec::with_capacity(group.len());
-    let (mut created, mut removed) = (0, 0);
+    let (mut created, mut removed, mut written) = (0, 0, 0);
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(said)?;
     for asked in group {
@@ -412,6 +415,9 @@ fn commit(
             flush(&transaction, shared, &mut flushed).map_err(said)?;
         }
         let changed = apply(&transaction, shared, &asked.write).map_err(said)?;
+        if !matches!(asked.write, Write::SweepStep(_)) {
+            written += changed;
+        }
         match asked.write {
             Write::Create(..) => created += changed,
             Write::Update(..) | Write::Flush => {}
@@ -422,6 +428,7 @@ fn commit(
     transaction.commit().map_err(said)?;
     shared.sessions.fetch_add(created, Ordering::Relaxed);
     shared.sessions.fetch_sub(removed, Ordering::Relaxed);
+    shared.writes.fetch_add(written + flushed.len() as u64, Ordering::Relaxed);
     let mut touched = shared.touched.lock();
     for (id, moment) in flushed {
         if touched.get(&id) == Some(&moment) {
@@ -512,8 +519,8 @@ impl SessionStore for SqliteStore {
         ];
         if self.shared.idle.is_some() {
             notes.push(
-                "Activity is kept in memory and written once a second: a crash may end a session \
-                 that much too early."
+                "Activity is kept in memory and written once a second, a row for each session: a \
+                 crash may end a session that much too early."
                     .into(),
             );
         }
@@ -581,6 +588,7 @@ impl SessionStore for SqliteStore {
             sessions: self.shared.sessions.load(Ordering::Relaxed),
             operations: self.operations.load(Ordering::Relaxed),
             swept: self.swept.load(Ordering::Relaxed),
+            writes: Some(self.shared.writes.load(Ordering::Relaxed)),
         })
     }
 }

@@ -62,6 +62,7 @@ pub struct TowerStore {
     index: Mutex<Index>,
     idle: Option<Duration>,
     operations: AtomicU64,
+    writes: AtomicU64,
     swept: AtomicU64,
 }
 
@@ -74,6 +75,10 @@ impl TowerStore {
 
     fn count(&self) {
         self.operations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn wrote(&self, writes: u64) {
+        self.writes.fetch_add(writes, Ordering::Relaxed);
     }
 
     /// The live session of this id, and its record.
@@ -104,6 +109,7 @@ impl TowerStore {
         record.data = data(&session)?;
         self.store.save(&record).await.map_err(|e| failed("save a record", &e))?;
         index.insert(id, Known::of(&session));
+        self.wrote(1);
         Ok(Some(session))
     }
 
@@ -224,6 +230,7 @@ impl SessionStore for TowerStore {
         // It would take another id if there were a record of this one, and there is none.
         let mut record = Record { id: key(id), data, expiry_date };
         self.store.create(&mut record).await.map_err(|e| failed("create a record", &e))?;
+        self.wrote(1);
         Ok(true)
     }
 
@@ -256,12 +263,16 @@ impl SessionStore for TowerStore {
     async fn delete(&self, id: SessionId) -> Result<bool, StoreError> {
         self.count();
         let mut index = self.index.lock().await;
-        self.delete_from(&mut index, id).await
+        let removed = self.delete_from(&mut index, id).await?;
+        self.wrote(removed.into());
+        Ok(removed)
     }
 
     async fn delete_all_of_user(&self, user: UserId) -> Result<u64, StoreError> {
         self.count();
-        self.remove(|known| known.user == user).await
+        let removed = self.remove(|known| known.user == user).await?;
+        self.wrote(removed);
+        Ok(removed)
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
@@ -276,6 +287,7 @@ impl SessionStore for TowerStore {
             sessions: self.index.lock().await.len() as u64,
             operations: self.operations.load(Ordering::Relaxed),
             swept: self.swept.load(Ordering::Relaxed),
+            writes: Some(self.writes.load(Ordering::Relaxed)),
         })
     }
 }

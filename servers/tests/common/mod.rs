@@ -22,7 +22,7 @@ use axum::extract::Request;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use servers::app::{self, OpenArm};
+use servers::app::{self, OpenArm, Work};
 use servers::clock::{Clock, Timestamp};
 use servers::contract::{CredentialCarrier, CredentialSource};
 use servers::schemes::{ArmInfo, Credential, SchemeOptions, arms};
@@ -178,11 +178,17 @@ pub async fn every_arm() -> Vec<Arm> {
 
 impl Arm {
     pub async fn open(info: &ArmInfo, options: SchemeOptions) -> Self {
+        Self::working(info, options, Work::default()).await
+    }
+
+    /// The arm, whose protected handlers do this work.
+    pub async fn working(info: &ArmInfo, options: SchemeOptions, work: Work) -> Self {
         let key = options.key.map(|key| key_for(info, &key));
         let previous_keys = options.previous_keys.iter().map(|key| key_for(info, key)).collect();
         let store_url = options.store_url.or_else(|| shared_place(info.store));
         let options = SchemeOptions { key, previous_keys, store_url, ..options };
-        let open = app::open(info.arm, &options, PasswordHash::Derived).await.unwrap();
+        let hash = PasswordHash::Derived;
+        let open = app::open_working(info.arm, &options, hash, work).await.unwrap();
         Self { info: *info, open, clock: options.clock.clone(), options }
     }
 

@@ -1,12 +1,13 @@
 //! `authbench doctor`: is this machine fit to measure, and what does it lack?
 
 mod calibrate;
+mod cross_check;
 
 use clap::Args;
 use serde::Serialize;
 
 use super::{Format, output, refuse_debug_build, signals};
-use crate::error::{Error, Result};
+use crate::error::{Error, Interrupt, Result};
 use crate::proc;
 use crate::record::Host;
 use crate::units::{Size, grouped};
@@ -17,7 +18,9 @@ pub(super) struct DoctorArgs {
     /// Measure what the generator can do at most here, which takes some seconds
     #[arg(long)]
     calibrate: bool,
-    /// Calibrate a debug build all the same; its figures mean nothing
+    #[command(flatten)]
+    cross: cross_check::CrossCheckArgs,
+    /// Calibrate or check a debug build all the same; its figures mean nothing
     #[arg(long, hide = true)]
     allow_debug: bool,
     /// How to print
@@ -51,31 +54,44 @@ enum State {
 /// # Errors
 /// `Config` when nothing can be measured on it.
 pub(super) fn doctor(args: &DoctorArgs) -> Result<()> {
-    if args.calibrate {
-        refuse_debug_build(args.allow_debug, "doctor --calibrate")?;
+    for (asked, flag) in
+        [(args.calibrate, "--calibrate"), (args.cross.cross_check, "--cross-check")]
+    {
+        if asked {
+            refuse_debug_build(args.allow_debug, &format!("doctor {flag}"))?;
+        }
     }
     let host = proc::describe();
     let findings = examine(&host);
     if args.format == Format::Text {
         findings.iter().try_for_each(print)?;
     }
-    let calibration =
-        args.calibrate.then(|| calibrate::calibrate(&signals::listen()?)).transpose()?;
+    let cross = &args.cross;
+    let interrupt =
+        if args.calibrate || cross.cross_check { signals::listen()? } else { Interrupt::default() };
+    let calibration = args.calibrate.then(|| calibrate::calibrate(&interrupt)).transpose()?;
+    let checked =
+        cross.cross_check.then(|| cross_check::cross_check(cross, &interrupt)).transpose()?;
     match args.format {
         Format::Text => {
-            let lines = calibration.iter().flat_map(calibrate::Calibration::lines);
+            let calibrated = calibration.iter().flat_map(calibrate::Calibration::lines);
+            let lines = calibrated.chain(checked.iter().flat_map(cross_check::CrossCheck::lines));
             lines.into_iter().try_for_each(|line| output::line(&line))?;
         }
         Format::Json => {
             let page = serde_json::json!({
                 "host": host, "findings": findings, "calibration": calibration,
+                "cross_check": checked,
             });
             output::json(&format!("{page:#}"))?;
         }
     }
-    match findings.iter().find(|finding| finding.state == State::Unfit) {
-        Some(unfit) => Err(Error::Config(format!("{}: {}", unfit.found, unfit.remedy))),
-        None => Ok(()),
+    if let Some(unfit) = findings.iter().find(|finding| finding.state == State::Unfit) {
+        return Err(Error::Config(format!("{}: {}", unfit.found, unfit.remedy)));
+    }
+    match checked.map(|checked| checked.disagreements()).unwrap_or_default().as_slice() {
+        [] => Ok(()),
+        differ => Err(Error::Invalid(differ.join("; "))),
     }
 }
 
@@ -167,7 +183,19 @@ fn examine(host: &Host) -> Vec<Finding> {
             if host.virtualised { "yes" } else { "no" }.into(),
             "its speed depends on its neighbours: trust ratios within a block",
         ),
+        finding("hardware counters", State::Good, counters(), ""),
     ]
+}
+
+/// Whether a program may have the processor count its instructions. Nothing here depends on it.
+fn counters() -> String {
+    match (proc::counts_instructions(), proc::perf_event_paranoid()) {
+        (false, _) => "not offered by this machine".into(),
+        (true, Some(level)) if level > 2 => {
+            format!("offered, but not to everybody (kernel.perf_event_paranoid = {level})")
+        }
+        (true, _) => "offered: `perf stat` can count the instructions of a server".into(),
+    }
 }
 
 #[cfg(test)]

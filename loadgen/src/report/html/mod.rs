@@ -14,6 +14,7 @@ use super::answer::Sentence;
 use super::attacks;
 use super::chart::{charts, look, marker};
 use super::claims::ClaimResult;
+use super::instructions;
 use super::table::{every_comparison, every_measurement, key_tables};
 use super::words;
 
@@ -229,6 +230,11 @@ fn in_figures(analysis: &Analysis) -> Markup {
                         (tables::table(analysis, &compared))
                     }
                 }
+            }
+            @if let Some(table) = instructions::table(analysis) {
+                h3 { (table.title) }
+                p.note { (table.note) }
+                (tables::table(analysis, &table))
             }
         }
     }

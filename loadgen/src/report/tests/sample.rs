@@ -203,6 +203,8 @@ fn load_record(users: u32, place: f64, noise: &dyn Fn(u64) -> f64) -> LoadRecord
             cpu_ns: (cpu_us * ANSWERS as f64 * 1e3) as u64,
             waited_ns: 0,
             store_cpu_ns: None,
+            relay_cpu_ns: None,
+            store_writes: None,
             memory: memory(f64::from(users) * 100.0, place, noise(2)),
         }),
     }

@@ -104,6 +104,7 @@ pub struct PostgresStore {
     database: Database,
     idle: Option<Duration>,
     operations: AtomicU64,
+    writes: AtomicU64,
     swept: AtomicU64,
 }
 
@@ -121,8 +122,8 @@ impl PostgresStore {
         let mend = Some((MEND, span(idle)));
         let needs = Needs { table: &TABLE, statements: STATEMENTS, mend };
         let database = Database::open(url, needs, patience).await?;
-        let (operations, swept) = (AtomicU64::default(), AtomicU64::default());
-        Ok(Self { database, idle, operations, swept })
+        let [operations, writes, swept] = [0, 0, 0].map(AtomicU64::new);
+        Ok(Self { database, idle, operations, writes, swept })
     }
 
     fn counted(&self) -> &Connections {
@@ -132,7 +133,15 @@ impl PostgresStore {
 
     async fn touched(&self, id: SessionId, now: Timestamp) -> Result<Option<Row>, String> {
         let (id, idle) = (id.as_bytes().as_slice(), span(self.idle));
-        self.counted().row(READ_AND_TOUCH, &[&id, &millis(now), &idle]).await
+        let row = self.counted().row(READ_AND_TOUCH, &[&id, &millis(now), &idle]).await?;
+        self.wrote(row.is_some().into());
+        Ok(row)
+    }
+
+    /// Counts so many rows written.
+    fn wrote(&self, rows: u64) -> u64 {
+        self.writes.fetch_add(rows, Ordering::Relaxed);
+        rows
     }
 }
 
@@ -198,7 +207,7 @@ impl SessionStore for PostgresStore {
                 ],
             )
             .await;
-        Ok(changed.map_err(could_not("create a session"))? == 1)
+        Ok(self.wrote(changed.map_err(could_not("create a session"))?) == 1)
     }
 
     async fn read(&self, id: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {
@@ -245,17 +254,17 @@ impl SessionStore for PostgresStore {
                 ],
             )
             .await;
-        Ok(changed.map_err(could_not("update a session"))? == 1)
+        Ok(self.wrote(changed.map_err(could_not("update a session"))?) == 1)
     }
 
     async fn delete(&self, id: SessionId) -> Result<bool, StoreError> {
         let changed = self.counted().changed(DELETE, &[&id.as_bytes().as_slice()]).await;
-        Ok(changed.map_err(could_not("delete a session"))? == 1)
+        Ok(self.wrote(changed.map_err(could_not("delete a session"))?) == 1)
     }
 
     async fn delete_all_of_user(&self, user: UserId) -> Result<u64, StoreError> {
         let changed = self.counted().changed(DELETE_ALL, &[&number(user)]).await;
-        changed.map_err(could_not("delete a user's sessions"))
+        changed.map(|rows| self.wrote(rows)).map_err(could_not("delete a user's sessions"))
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
@@ -285,6 +294,7 @@ impl SessionStore for PostgresStore {
             sessions,
             operations: self.operations.load(Ordering::Relaxed),
             swept: self.swept.load(Ordering::Relaxed),
+            writes: Some(self.writes.load(Ordering::Relaxed)),
         })
     }
 }

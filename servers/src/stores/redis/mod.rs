@@ -129,6 +129,9 @@ impl RedisStore {
         script.arg(value::millis(now)).arg(self.records.idle_millis());
         let found: Option<Vec<u8>> = self.records.run(operation, &script).await?;
         let session = self.live(found.as_deref(), now)?;
+        // Of several requests in one millisecond the script writes for the first.
+        let moved = session.as_ref().is_some_and(|session| session.last_seen < now);
+        self.records.wrote(moved.into());
         Ok(session.map(|session| Session { last_seen: session.last_seen.max(now), ..session }))
     }
 }

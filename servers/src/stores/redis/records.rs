@@ -48,6 +48,7 @@ pub(in crate::stores) struct Records {
     own: Option<OwnRedis>,
     idle: Option<Duration>,
     operations: AtomicU64,
+    writes: AtomicU64,
     swept: AtomicU64,
     /// Where the sweep goes on.
     cursor: AtomicU64,
@@ -94,6 +95,7 @@ impl Records {
             own: None,
             idle,
             operations: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
             swept: AtomicU64::new(0),
             cursor: AtomicU64::new(0),
         })
@@ -123,11 +125,9 @@ impl Records {
                  server's cores: no snapshot, no log, no eviction; the sessions go with it.",
                 own.version()
             ),
-            None => {
-                "Redis is the one of --store-url, set up as it is; every key that expires in its \
+            None => "Redis is reached by a URL and set up as it is; every key that expires in its \
                      database is counted as a session."
-                    .into()
-            }
+                .into(),
         };
         let connection = format!(
             "All requests share one connection; Redis removes a session by itself {} s after its \
@@ -175,6 +175,22 @@ impl Records {
         self.link.run(operation, script).await
     }
 
+    /// The answer of a script that says whether it has changed a record.
+    async fn change(
+        &self,
+        operation: &'static str,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<bool, StoreError> {
+        let changed: bool = self.run(operation, script).await?;
+        self.wrote(changed.into());
+        Ok(changed)
+    }
+
+    /// Counts so many records written.
+    pub(in crate::stores) fn wrote(&self, records: u64) {
+        self.writes.fetch_add(records, Ordering::Relaxed);
+    }
+
     /// Puts a record there if there is none of this id, for as long as it lives.
     pub(in crate::stores) async fn create(
         &self,
@@ -187,7 +203,7 @@ impl Records {
         let mut script = self.script(&self.scripts.create, id);
         script.key(self.index(user)).arg(value).arg(text(id));
         script.arg(millis(life.start)).arg(millis(life.end)).arg(self.idle_millis());
-        self.run(operation, &script).await
+        self.change(operation, &script).await
     }
 
     /// The value of this id, over or not.
@@ -215,7 +231,7 @@ impl Records {
         let mut script = self.script(&self.scripts.update, id);
         script.key(self.index(data.user.id)).arg(bytes).arg(text(id));
         script.arg(millis(now)).arg(self.idle_millis());
-        self.run(operation, &script).await
+        self.change(operation, &script).await
     }
 
     pub(in crate::stores) async fn delete(
@@ -225,7 +241,7 @@ impl Records {
     ) -> Result<bool, StoreError> {
         let mut script = self.script(&self.scripts.delete, id);
         script.arg(text(id));
-        self.run(operation, &script).await
+        self.change(operation, &script).await
     }
 
     pub(in crate::stores) async fn delete_all_of_user(
@@ -240,6 +256,7 @@ impl Records {
         loop {
             let (step, more): (u64, bool) = self.run(operation, &script).await?;
             removed += step;
+            self.wrote(step);
             if !more {
                 return Ok(removed);
             }
@@ -281,6 +298,7 @@ impl Records {
             sessions: sessions.unwrap_or_default(),
             operations: self.operations.load(Ordering::Relaxed),
             swept: self.swept.load(Ordering::Relaxed),
+            writes: Some(self.writes.load(Ordering::Relaxed)),
         })
     }
 }

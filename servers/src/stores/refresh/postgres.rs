@@ -217,6 +217,7 @@ impl RefreshStore for RefreshPostgres {
             sessions,
             operations: self.operations.load(Ordering::Relaxed),
             swept: self.swept.load(Ordering::Relaxed),
+            writes: None,
         })
     }
 }
