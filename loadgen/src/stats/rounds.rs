@@ -61,7 +61,7 @@ mod tests {
         // Three lanes that are 10 % and 20 % apart, on a machine that is twice as fast in every other
         // round; in one round of ten the third lane loses half of its slice.
         let value = |lane: usize, round: usize| {
-            let mood = if round % 2 == 0 { 1.0 } else { 2.0 };
+            let mood = if round.is_multiple_of(2) { 1.0 } else { 2.0 };
             let cut = if lane == 2 && round % 10 == 3 { 0.5 } else { 1.0 };
             (mood * cut * [1.0f64, 1.1, 1.2][lane]).ln()
         };

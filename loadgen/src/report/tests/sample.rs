@@ -39,7 +39,7 @@ pub(in crate::report) fn plan_at(users: &[u32], arms: &[&str], blocks: u32) -> P
 /// Endpoints as a preset has them: cost over the baseline, throughput and p99 compared with the
 /// reference, memory, and how the cost grows.
 fn endpoints(arms: &[&str], most: u32) -> String {
-    let (baseline, reference) = (arms[0], arms.get(1).unwrap_or(&arms[0]));
+    let [baseline, reference, ..] = arms else { return String::new() };
     let table = |experiment: &str, metric: &str, against: &str, more: &str| {
         format!(
             "[[primary]]\nexperiment = {experiment:?}\nmetric = {metric:?}\narm = '*'\n\
