@@ -118,8 +118,12 @@ fn code(text: &str) -> String {
 
 /// Names behind `prefix` in a piece of code.
 fn imports(code: &str, prefix: &str) -> BTreeSet<String> {
-    let name = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-    code.split(prefix).skip(1).map(name).filter(|name: &String| !name.is_empty()).collect()
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let parts: Vec<&str> = code.split(prefix).collect();
+    // Behind a module such as `jwt_crate` stands no import.
+    let behind = parts.windows(2).filter(|pair| !pair[0].ends_with(word)).map(|pair| pair[1]);
+    let names = behind.map(|rest| rest.chars().take_while(|c| word(*c)).collect());
+    names.filter(|name: &String| !name.is_empty()).collect()
 }
 
 fn is_test(path: &str) -> bool {

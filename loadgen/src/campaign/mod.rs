@@ -8,6 +8,7 @@
 
 mod drill;
 mod gate;
+mod pilot;
 mod search;
 mod together;
 mod trial;
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::{Error, Interrupt, Result};
 use crate::experiment::{self, enough_valid};
 use crate::plan::{Plan, TrialPlan};
+use crate::proc::placed;
 use crate::record::{Attacked, Begun, Placement, TrialOutcome, TrialRecord};
 
 pub use gate::Spared;
@@ -64,13 +66,21 @@ pub fn run(
         let again = |record: &TrialRecord| trials.iter().any(|t| t.index == record.trial.index);
         records.retain(|record| !again(record));
         trials.iter().for_each(|trial| progress.begins(trial));
-        let ended = match trials {
-            [trial] if trial.slices().is_none() => {
+        // Those of a level are placed alike.
+        let place = trials.iter().find_map(TrialPlan::place);
+        let placement = &place.map_or_else(|| placement.clone(), |place| placed(place, placement));
+        let ended = match pilot::resolved(trials, &records).as_deref() {
+            Err(cause) => {
+                let failed = |trial| trial::never_run(&hash, trial, placement, cause);
+                trials.iter().map(failed).collect()
+            }
+            Ok([trial]) if trial.slices().is_none() => {
                 vec![run_trial(&hash, trial, placement, interrupt)?]
             }
-            _ => together::run_together(&hash, trials, placement, interrupt)?,
+            Ok(trials) => together::run_together(&hash, trials, placement, interrupt)?,
         };
-        for mut record in ended {
+        for (mut record, planned) in ended.into_iter().zip(trials) {
+            record.trial = planned.clone();
             record.origin = Some(begun.origin.clone());
             begun.folder.write_record(&record)?;
             progress.ended(&record);
@@ -101,20 +111,20 @@ fn judge(records: &[TrialRecord]) -> Result<()> {
         let trial = &record.trial;
         (trial.experiment.clone(), trial.name(), trial.level)
     };
-    let mut cells: BTreeMap<_, (usize, usize)> = BTreeMap::new();
+    let mut cells: BTreeMap<_, (usize, usize, bool)> = BTreeMap::new();
     let mut reason = None;
     for record in records {
-        let (valid, trials) = cells.entry(cell(record)).or_default();
+        let (valid, trials, at_fault) = cells.entry(cell(record)).or_default();
         *trials += 1;
-        let doubts =
-            experiment::find(&record.trial.experiment).map_or(vec![], |e| e.doubts(record));
+        let doubts = experiment::doubts(record);
+        *at_fault |= doubts.iter().any(|doubt| doubt.invalidates && doubt.is_outcome());
         match doubts.into_iter().find(|doubt| doubt.invalidates) {
             None => *valid += 1,
             Some(doubt) => drop(reason.get_or_insert(doubt)),
         }
     }
     let all = cells.len();
-    cells.retain(|_, (valid, trials)| !enough_valid(*valid, *trials));
+    cells.retain(|_, (valid, trials, at_fault)| *at_fault || !enough_valid(*valid, *trials));
     match (cells.keys().next(), reason) {
         (Some((experiment, arm, level)), Some(doubt)) => Err(Error::Invalid(format!(
             "{} of {all} cells are invalid, {experiment} of {arm} at level {level} among them: {}; \

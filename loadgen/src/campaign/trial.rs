@@ -68,6 +68,16 @@ pub(super) fn unfinished(plan_hash: &str, trial: &TrialPlan, placement: &Placeme
     }
 }
 
+/// The record of a trial that cannot be run.
+pub(super) fn never_run(
+    plan_hash: &str,
+    trial: &TrialPlan,
+    placement: &Placement,
+    cause: &str,
+) -> TrialRecord {
+    TrialRecord { outcome: failed(cause), ..unfinished(plan_hash, trial, placement) }
+}
+
 /// What a server says of itself.
 pub(super) fn facts(server: &Server) -> ServerFacts {
     let ready = server.ready();
@@ -188,7 +198,9 @@ impl Stage<'_> {
                 Ok(ActionRecord::Fill(record))
             }
             Action::Snapshot(plan) => snapshot(plan, self.server).map(ActionRecord::Snapshot),
-            Action::Load(plan) => {
+            // The placement of the whole trial has been made from it.
+            Action::Place(_) => Ok(ActionRecord::Place(self.placement.clone())),
+            Action::Load(plan) | Action::Pilot(plan) => {
                 let driver = self.driver(&plan.journey, before(&plan.prepare).as_deref())?;
                 let load = measured_load(&driver, plan, self.seed, self.server)?;
                 Ok(ActionRecord::Load(Box::new(load)))

@@ -31,6 +31,12 @@ pub(super) struct What {
     /// Sweep these numbers of users instead
     #[arg(long, value_delimiter = ',', value_name = "N,N")]
     users: Option<Vec<u32>>,
+    /// Sweep these numbers of server cores instead, in the experiment `cores`
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    cores: Option<Vec<u32>>,
+    /// Measure although a server has to share cores with the generator; the report doubts it
+    #[arg(long)]
+    allow_shared: bool,
     /// Seed of every random choice
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -63,7 +69,13 @@ pub(super) struct CampaignArgs {
 impl What {
     /// The plan; everything that can be refused is refused here.
     pub(super) fn plan(&self) -> Result<Plan> {
-        let overrides = |arms| Overrides { arms, users: self.users.clone(), seed: self.seed };
+        let overrides = |arms| Overrides {
+            arms,
+            users: self.users.clone(),
+            cores: self.cores.clone(),
+            allow_shared: self.allow_shared,
+            seed: self.seed,
+        };
         let mut spec = Spec::load(&self.campaign, overrides(self.arms.clone()))?;
         spec.arms.iter().try_for_each(|arm| serve::require_arm(arm))?;
         if self.skip_missing {
@@ -111,6 +123,7 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
     let out = args.out.unwrap_or_else(|| PathBuf::from("results").join(&plan.name));
     proc::allow_connections(plan.connections())?;
     let host = proc::describe();
+    proc::require_cores(&plan, &host.cores)?;
     let placement = proc::place(&host.cores);
     let interrupt = signals::listen()?;
     let claim = Claim::take(&out)?;

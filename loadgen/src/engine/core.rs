@@ -114,6 +114,8 @@ pub(super) struct Core<'a> {
     held: Option<Vec<u32>>,
     /// Right answers so far, counted or not.
     answered: u64,
+    /// Requests sent so far, counted or not.
+    sent: u64,
 }
 
 impl<'a> Core<'a> {
@@ -176,6 +178,7 @@ impl<'a> Core<'a> {
             under_way: 0,
             held: None,
             answered: 0,
+            sent: 0,
         }
     }
 
@@ -209,6 +212,11 @@ impl<'a> Core<'a> {
     /// Right answers so far, whether in the window or not.
     pub(super) const fn answered(&self) -> u64 {
         self.answered
+    }
+
+    /// Requests sent so far, whether planned in the window or not.
+    pub(super) const fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// Lets the load begin at this moment. Everything that takes time has been made before.
@@ -326,6 +334,7 @@ impl<'a> Core<'a> {
             };
             self.queue_counted = self.queue_counted.saturating_sub(1);
             self.recorder.sent(due.planned_ns);
+            self.sent += 1;
             self.under_way += 1;
             self.used[connection as usize] = true;
             self.flights[connection as usize] = Some(Flight { due, started_ns: now });
@@ -455,62 +464,58 @@ impl<'a> Core<'a> {
         oldest + timeout_ns
     }
 
-    /// Ends the load at `now`, as an interrupt does: what was measured until then counts.
+    /// Ends the load at `now`, as an interrupt does: what was measured until then counts, and what
+    /// waits for a connection is dropped.
     pub(super) fn cut(&mut self, now: u64) {
         self.end_ns = now;
         let window = &mut self.recorder.window;
         *window = window.start.min(now)..now;
+        self.drop_queue();
     }
 
-    /// Waits for the answers that are still to come, after sending what was due in the slice and
-    /// found no connection.
-    pub(super) fn settle(
-        &mut self,
-        transport: &mut impl Transport,
-        drain_ns: u64,
-        timeout_ns: u64,
-    ) -> io::Result<()> {
-        let deadline = transport.now() + drain_ns;
-        while !self.queue.is_empty() {
-            let now = transport.now();
-            if now >= deadline {
-                break;
-            }
-            self.start(transport, now);
-            let until = Until { ns: deadline.min(now + INTERRUPT_CHECK_NS), due: false };
-            transport.poll(until, |ended| self.ended(&ended))?;
-            let now = transport.now();
-            self.time_out(transport, now, timeout_ns);
+    fn drop_queue(&mut self) {
+        for due in std::mem::take(&mut self.queue) {
+            self.recorder.dropped(due.planned_ns);
         }
-        self.drain(transport, drain_ns, timeout_ns)
     }
 
-    /// Waits for the answers that are still to come. What was not sent by now is dropped.
+    /// Sends what was due before the end and has not been sent, and waits for all answers, for
+    /// `drain_ns` at most: without the queue the longest waits would be in no percentile. What is
+    /// unsent after that, or when the load is `stopped`, is dropped.
     pub(super) fn drain(
         &mut self,
         transport: &mut impl Transport,
         drain_ns: u64,
         timeout_ns: u64,
+        stopped: impl Fn() -> bool,
     ) -> io::Result<()> {
-        for due in std::mem::take(&mut self.queue) {
-            self.recorder.dropped(due.planned_ns);
-        }
         // A worker that was late at the end still gives the answers their time.
         let deadline = transport.now().max(self.end_ns) + drain_ns;
         let mut check_ns = 0;
-        while self.under_way > 0 {
+        loop {
             let now = transport.now();
             if now >= deadline {
                 break;
             }
             if now >= check_ns {
                 check_ns = self.time_out(transport, now, timeout_ns);
-                continue;
             }
-            let look_ns = check_ns.min(now + INTERRUPT_CHECK_NS);
+            if stopped() {
+                // Nothing more is sent; what is under way may still be answered.
+                self.arrival = None;
+                self.drop_queue();
+            }
+            self.plan(now);
+            self.start(transport, now);
+            let all_planned = self.all_planned();
+            if self.under_way == 0 && self.queue.is_empty() && all_planned {
+                break;
+            }
+            let look_ns = if all_planned { check_ns.min(now + INTERRUPT_CHECK_NS) } else { now };
             let until = Until { ns: deadline.min(look_ns), due: false };
             transport.poll(until, |ended| self.ended(&ended))?;
         }
+        self.drop_queue();
         for (connection, flight) in self.flights.iter_mut().enumerate() {
             if let Some(flight) = flight.take() {
                 transport.abort(connection);
@@ -518,6 +523,12 @@ impl<'a> Core<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether every arrival before the end is planned: in an overload they are taken in turns with
+    /// answers.
+    fn all_planned(&self) -> bool {
+        self.arrival.is_none_or(|arrival| arrival.due_ns >= self.end_ns)
     }
 
     /// The next moment at which there is something to do without an answer.

@@ -266,6 +266,7 @@ struct Totals {
     cpu_ns: u64,
     waited_ns: u64,
     wire: Wire,
+    wire_requests: u64,
 }
 
 impl<'w, T: Transport> Run<'w, T> {
@@ -310,7 +311,7 @@ impl<'w, T: Transport> Run<'w, T> {
         let mut check_ns = began + setup.timeout_ns;
         loop {
             let now = transport.now();
-            edges.cross(now, transport.wire());
+            edges.cross(now, transport.wire(), core.sent());
             if now >= check_ns {
                 check_ns = core.time_out(*transport, now, setup.timeout_ns);
             }
@@ -324,7 +325,7 @@ impl<'w, T: Transport> Run<'w, T> {
             transport.poll(until, |ended| core.ended(&ended))?;
             totals.absent_ns = totals.absent_ns.max(transport.now().saturating_sub(until.ns));
         }
-        core.settle(*transport, *drain_ns, setup.timeout_ns)?;
+        core.drain(*transport, *drain_ns, setup.timeout_ns, || setup.stopped())?;
         let ended = transport.now();
         if !counted {
             return Ok(());
@@ -344,6 +345,7 @@ impl<'w, T: Transport> Run<'w, T> {
         totals.cpu_ns += edges.cpu_ns();
         totals.waited_ns += edges.waited_ns();
         totals.wire = totals.wire.plus(edges.wire().unwrap_or_default());
+        totals.wire_requests += edges.requests();
         slices.push(SliceRecord {
             ns: ended - began,
             ok: core.answered() - answered,
@@ -367,6 +369,7 @@ impl<'w, T: Transport> Run<'w, T> {
             visits: None,
             aborted: false,
             wire: Some(totals.wire),
+            wire_requests: totals.wire_requests,
             cpu_ns: totals.cpu_ns,
             waited_ns: totals.waited_ns,
             recorder: core.recorder,

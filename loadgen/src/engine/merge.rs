@@ -42,7 +42,7 @@ pub(super) fn merge(
         peak_rss_bytes: own_peak_rss_bytes(),
         ..GeneratorUse::default()
     };
-    let (mut connections, mut all_wire) = (0, Some(Wire::default()));
+    let (mut connections, mut all_wire, mut wire_requests) = (0, Some(Wire::default()), 0);
     let mut visits: Option<VisitCounts> = None;
     let (mut aborted, mut usable_connections) = (false, 0);
     let mut ends: Option<Ends> = None;
@@ -65,6 +65,7 @@ pub(super) fn merge(
         generator.cpu_ns += cpu_ns;
         counts.merge(&part);
         connections += used;
+        wire_requests += harvest.wire_requests;
         all_wire = all_wire.zip(wire).map(|(all, part)| all.plus(part));
         if steps.is_empty() {
             (steps, timeline) = (part_steps, part_timeline);
@@ -84,9 +85,10 @@ pub(super) fn merge(
     counts.longest_silence_ns = ends.map_or(0, |ends| ends.longest_silence_ns(counts.window_ns));
     assert!(counts.balanced(), "a request was lost in the accounts: {counts:?}");
     let bytes_sent = all_wire.map(|wire| wire.bytes_sent);
-    let request_wire_bytes = bytes_sent.and_then(|b| b.checked_div(counts.sent)).unwrap_or(0);
+    let request_wire_bytes = bytes_sent.and_then(|b| b.checked_div(wire_requests)).unwrap_or(0);
     LoadRecord {
         model: plan.model.label(),
+        offered_rps: plan.model.offered_rps(),
         login: driver.script.login.filter(|_| visits.is_none()).map(|_| login),
         connections,
         usable_connections,

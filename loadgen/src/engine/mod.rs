@@ -11,6 +11,8 @@ mod ends;
 mod interleave;
 mod merge;
 mod recorder;
+#[cfg(test)]
+mod scripted;
 mod setup;
 mod users;
 mod visits;
@@ -38,6 +40,8 @@ pub use ends::Ends;
 pub use interleave::{Lane, Used, interleave};
 use merge::{merge, merge_logins};
 pub use recorder::{Moments, Recorder};
+#[cfg(test)]
+pub use scripted::scripted;
 use setup::{Keep, Pass, Route, SetupFault};
 use users::Credentials;
 pub use watch::{Progress, Watcher};

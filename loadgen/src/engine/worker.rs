@@ -97,6 +97,8 @@ pub(super) struct Harvest {
     pub(super) aborted: bool,
     /// What went over the wire during Measure; `None` where the transport does not see it.
     pub(super) wire: Option<Wire>,
+    /// Requests that were sent meanwhile, whenever they were due.
+    pub(super) wire_requests: u64,
     /// CPU time of the worker's thread during Measure, ns.
     pub(super) cpu_ns: u64,
     /// Time during Measure in which it was ready to run and another thread had its core, ns.
@@ -131,7 +133,7 @@ impl<T: Transport> Worker<'_, T> {
                 core.cut(now);
                 edges.window = core.recorder.window.clone();
             }
-            edges.cross(now, transport.wire());
+            edges.cross(now, transport.wire(), core.sent());
             if let Some(ticks) = ticks
                 && now >= tick_ns
             {
@@ -156,7 +158,7 @@ impl<T: Transport> Worker<'_, T> {
             transport.poll(until, |ended| core.ended(&ended))?;
             absent_ns = absent_ns.max(transport.now().saturating_sub(until.ns));
         }
-        core.drain(transport, plan.drain_ns, setup.timeout_ns)?;
+        core.drain(transport, plan.drain_ns, setup.timeout_ns, || setup.stopped())?;
         let (connections, visits) = (core.connections_used(), core.visit_counts());
         let usable = core.connections_usable();
         Ok(Some(Harvest {
@@ -167,6 +169,7 @@ impl<T: Transport> Worker<'_, T> {
             visits,
             aborted,
             wire: edges.wire(),
+            wire_requests: edges.requests(),
             cpu_ns: edges.cpu_ns(),
             waited_ns: edges.waited_ns(),
         }))
@@ -186,6 +189,7 @@ struct Reading {
     cpu_ns: u64,
     waited_ns: u64,
     wire: Option<Wire>,
+    sent: u64,
 }
 
 impl Edges {
@@ -193,7 +197,7 @@ impl Edges {
         Self { window, first: None, last: None }
     }
 
-    pub(super) fn cross(&mut self, now: u64, wire: Option<Wire>) {
+    pub(super) fn cross(&mut self, now: u64, wire: Option<Wire>, sent: u64) {
         let begun = self.first.is_none() && now >= self.window.start;
         let over = self.last.is_none() && now >= self.window.end;
         if begun || over {
@@ -202,6 +206,7 @@ impl Edges {
                 cpu_ns: thread_cpu_ns(),
                 waited_ns: thread_waited_ns(),
                 wire,
+                sent,
             };
             self.first.get_or_insert(reading);
             self.last = over.then_some(reading);
@@ -220,6 +225,12 @@ impl Edges {
             connects: last.connects - first.connects,
             closed_by_server: last.closed_by_server - first.closed_by_server,
         })
+    }
+
+    /// Requests sent between the two readings.
+    pub(super) fn requests(&self) -> u64 {
+        let (Some(first), Some(last)) = (self.first, self.last) else { return 0 };
+        last.sent - first.sent
     }
 
     pub(super) fn waited_ns(&self) -> u64 {

@@ -1,13 +1,16 @@
 //! What rate does a server hold, so that users still get their answers in time?
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::search::{End, Found, Next, next};
-use super::{Cell, Cells, ChartPlan, Experiment, Observation, Over, levels};
+use super::{Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary, levels};
 use crate::error::Result;
 use crate::plan::{Action, SearchPlan};
 use crate::record::{ActionRecord, Doubt, SearchRecord, TrialRecord};
 use crate::spec::Spec;
+use crate::stats::{Bounds, Estimate, between};
 use crate::units::{Rate, Span};
 
 /// A search for the highest rate that holds, on one server.
@@ -74,13 +77,16 @@ impl Experiment for Capacity {
         "Users read GET /me over a fixed number of connections, as behind a reverse proxy, at a \
          rate that does not wait for the answers (Poisson arrivals, because users come \
          independently of each other). On one server the rate is doubled until it no longer holds, \
-         bisected, and what was found is confirmed by a longer load. A rate holds while the p99 \
-         response time, counted from when a request was due, is within the limit of the campaign \
-         file (10 ms unless it says otherwise) and less than 0.1 % of the requests go without a \
-         right answer; it is given up after failing twice. Capacity is the highest rate that was \
-         confirmed; the first rate above it that failed stands beside it, and the truth of a trial \
-         lies between the two. Where the generator could offer no more, a doubt says so, and \
-         capacity is at least that."
+         bisected, and what was found is confirmed by a longer load; where that fails, the search \
+         steps back and closes the gap with longer loads. A rate holds while the p99 response \
+         time, counted from when a request was due, is within the limit of the campaign file \
+         (10 ms unless it says otherwise) and less than 0.1 % of the requests go without a right \
+         answer; requests that wait when a load ends are still sent and count. A rate is given up \
+         after failing twice. So the capacity of a trial lies between the highest rate that was \
+         confirmed and the lowest that failed, and the estimate over trials takes it as that \
+         (interval censoring); single trials are compared by the middle of their bracket. Where \
+         the generator could offer no more, a doubt says so, and the capacity is only known to be \
+         more than what held."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
@@ -131,11 +137,36 @@ impl Experiment for Capacity {
                     value,
                 })
             };
-            // The rate that failed says something only beside one that held.
-            let beyond = found.held_rps.and(found.failed_rps);
-            Some([of("capacity_rps", found.held_rps), of("beyond_capacity_rps", beyond)])
+            // What is open at one end has no value, but it counts in the estimate over trials.
+            let both = found.held_rps.zip(found.failed_rps);
+            let bracket = both.filter(|_| found.end == End::Bracketed);
+            let middle = bracket.map(|(held, failed)| (held * failed).sqrt());
+            let beyond = bracket.map(|(_, failed)| failed);
+            Some([of("capacity_rps", middle), of("beyond_capacity_rps", beyond)])
         };
         searches(record).filter_map(observed).flatten().flatten().collect()
+    }
+
+    fn summarise(&self, trials: &[&TrialRecord], _: u32, _: u64) -> Vec<Summary> {
+        let mut by_users: BTreeMap<u32, (u32, Vec<Bounds>)> = BTreeMap::new();
+        for trial in trials {
+            for (plan, search) in searches(trial) {
+                let Some(bounds) = found(plan, trial, search).and_then(bounds) else { continue };
+                by_users.entry(plan.users).or_insert((plan.connections, vec![])).1.push(bounds);
+            }
+        }
+        let summary = |(users, (connections, trials)): (u32, (u32, Vec<Bounds>))| {
+            let estimate = between(&trials).or_else(|| at_least(&trials))?;
+            Some(Summary {
+                level: None,
+                users: Some(u64::from(users)),
+                connections,
+                metric: "capacity_rps",
+                estimate,
+                resampled: None,
+            })
+        };
+        by_users.into_iter().filter_map(summary).collect()
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
@@ -225,6 +256,23 @@ fn found(plan: &SearchPlan, record: &TrialRecord, search: &SearchRecord) -> Opti
     }
 }
 
+/// Between which rates a trial's capacity lies, as far as its search tells.
+fn bounds(found: Found) -> Option<Bounds> {
+    let bounds = Bounds { least: found.held_rps, most: found.failed_rps };
+    (bounds.least.is_some() || bounds.most.is_some()).then_some(bounds)
+}
+
+/// What is known where nothing failed in any trial: that it is more.
+fn at_least(trials: &[Bounds]) -> Option<Estimate> {
+    let least = trials.iter().map(|trial| trial.least).collect::<Option<Vec<f64>>>()?;
+    Some(Estimate {
+        point: least.iter().copied().reduce(f64::min)?,
+        interval: None,
+        n: least.len() as u32,
+        method: "at least: the lowest rate that held, where none failed in any trial".into(),
+    })
+}
+
 fn doubt(plan: &SearchPlan, found: Found) -> Option<Doubt> {
     let doubt = |invalidates, code: &str, what: &str, remedy: &str| {
         let (code, what, remedy) = (code.into(), what.into(), remedy.into());
@@ -245,7 +293,7 @@ fn doubt(plan: &SearchPlan, found: Found) -> Option<Doubt> {
             "raise `to` in the table [capacity]",
         ),
         End::Nowhere => doubt(
-            true,
+            false,
             "nothing_held",
             &format!(
                 "not even {:.0} requests a second held, so there is no capacity",
@@ -254,7 +302,7 @@ fn doubt(plan: &SearchPlan, found: Found) -> Option<Doubt> {
             "lower `from` in the table [capacity], or allow a longer time with `slo`",
         ),
         End::Exhausted => doubt(
-            true,
+            false,
             "not_confirmed",
             "no rate was confirmed by a longer load",
             "the server's or the machine's speed changes from second to second: lengthen `probe`, \
@@ -301,13 +349,14 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_gives_the_rate_that_held_and_the_first_that_did_not() {
+    fn a_trial_gives_the_middle_of_its_bracket_and_the_first_rate_that_failed() {
         let record = searched(20_000.0, ProbeVerdict::Failed);
         let seen = Capacity.observe(&record);
-        let [held, failed] = seen.as_slice() else { panic!("{seen:?}") };
-        assert_eq!((held.metric, failed.metric), ("capacity_rps", "beyond_capacity_rps"));
-        assert_eq!((held.users, held.connections), (Some(100), 64));
-        assert!(held.value <= 20_000.0 && failed.value > 20_000.0, "{seen:?}");
+        let [middle, failed] = seen.as_slice() else { panic!("{seen:?}") };
+        assert_eq!((middle.metric, failed.metric), ("capacity_rps", "beyond_capacity_rps"));
+        assert_eq!((middle.users, middle.connections), (Some(100), 64));
+        assert!((middle.value / 20_000.0 - 1.0).abs() < 0.05, "{seen:?}");
+        assert!(failed.value > 20_000.0 && failed.value < middle.value * 1.03, "{seen:?}");
         assert_eq!(Capacity.doubts(&record), []);
     }
 
@@ -319,14 +368,37 @@ mod tests {
         };
         let record = searched(20_000.0, ProbeVerdict::NotOffered);
         assert_eq!(codes(&record), [("at_least".into(), false)]);
-        assert_eq!(Capacity.observe(&record).len(), 1, "no rate failed");
+        assert_eq!(Capacity.observe(&record), [], "no rate failed, so no value is known");
         assert_eq!(codes(&searched(1e9, ProbeVerdict::Failed)), [("at_least".into(), false)]);
         let record = searched(1.0, ProbeVerdict::Failed);
-        assert_eq!(codes(&record), [("nothing_held".into(), true)]);
+        assert_eq!(codes(&record), [("nothing_held".into(), false)], "the server's own outcome");
         assert_eq!(Capacity.observe(&record), []);
         let mut record = searched(20_000.0, ProbeVerdict::Failed);
         let ActionRecord::Search(search) = &mut record.actions[0] else { panic!() };
         search.probes[0].wrong_user = 1;
         assert_eq!(codes(&record), [("wrong_answers".into(), true)]);
+    }
+
+    #[test]
+    fn all_trials_count_whichever_of_their_bounds_is_known() {
+        let of = |trials: &[&TrialRecord]| {
+            let mut all = Capacity.summarise(trials, trials.len() as u32, 1);
+            assert!(all.len() <= 1);
+            all.pop().map(|summary| summary.estimate)
+        };
+        let [a, b, c] = [19_000.0, 20_000.0, 21_000.0].map(|x| searched(x, ProbeVerdict::Failed));
+        let three = of(&[&a, &b, &c]).unwrap();
+        let (lo, hi) = three.interval.unwrap();
+        assert!((19_500.0..20_500.0).contains(&three.point), "{three:?}");
+        assert!(lo < 19_500.0 && hi > 20_500.0, "{three:?}");
+        let nothing = searched(1.0, ProbeVerdict::Failed);
+        let with_nothing = of(&[&a, &b, &nothing]).unwrap();
+        assert!(with_nothing.point < 10_000.0, "a bad day is not left out: {with_nothing:?}");
+        // Where no rate failed in any trial it is known to be more, and no more than that.
+        let open = searched(20_000.0, ProbeVerdict::NotOffered);
+        let least = of(&[&open, &open]).unwrap();
+        assert!(least.interval.is_none() && least.method.starts_with("at least"), "{least:?}");
+        assert!(least.point <= 20_000.0 && least.point > 9_000.0, "{least:?}");
+        assert_eq!(of(&[&nothing, &nothing]), None);
     }
 }

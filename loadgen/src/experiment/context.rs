@@ -13,7 +13,7 @@ use super::sliding::lengths;
 use super::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, TablePlan, within};
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, UserChoice};
-use crate::plan::LoadPlan;
+use crate::plan::{LoadPlan, Variant};
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
 use crate::units::Span;
@@ -139,9 +139,10 @@ impl Experiment for Context {
 
     fn method(&self) -> &'static str {
         "Closed load of GET /me without think time, a connection per user, in slices that \
-         alternate between the servers of a point. Every handler of every arm burns the same CPU time and \
-         waits for the same time once the user is let in. A relay puts the stores behind a socket \
-         farther away; its CPU time is billed apart, and arms without such a store run unchanged."
+         alternate between the servers of a point. Every handler of every arm burns the same CPU \
+         time and waits for the same time once the user is let in. A relay puts the stores behind \
+         a socket farther away; its CPU time is billed apart, and arms without such a store run \
+         unchanged."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
@@ -237,7 +238,7 @@ impl Experiment for Context {
 
 /// Whether the arm has a store that can be put farther away.
 fn has_distance(arm: &str) -> bool {
-    arm.split_once('@').is_some_and(|(_, store)| STORES.contains(&store))
+    Variant::of(arm).arm.split_once('@').is_some_and(|(_, store)| STORES.contains(&store))
 }
 
 /// What the server of an arm is told.
@@ -342,6 +343,7 @@ mod tests {
             let Point { wait_ms, .. } = Point::of_level(level);
             assert!(slice_ms >= 15 + 5 * u64::from(wait_ms), "{slice_ms}");
         }
+        assert!(has_distance("session@redis+idle=15m") && !has_distance("session@memory"));
         // 32 users whose requests take 1.01 ms each have five answers each.
         let busy = Point { cpu_us: 1_000, ..Point::default() };
         let slice = Span::from_millis(15);

@@ -57,7 +57,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ),
     ("bytes on the wire", &["credential_bytes", "request_wire_bytes"]),
     ("generator", &["schedule_lag_p99_us", "generator_cpu_us_per_request"]),
-    (SCALABILITY, &["usl_contention", "usl_coherency", "usl_peak_users"]),
+    (SCALABILITY, &["usl_contention", "usl_coherency", "usl_peak_cores"]),
 ];
 
 /// The group of a metric, whose comparisons within an experiment are one family.

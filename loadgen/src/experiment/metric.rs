@@ -132,7 +132,7 @@ pub const METRICS: &[Metric] = &[
     row("store_bytes_per_session", "bytes", "Store memory per session", Lower, Linear, no_load),
     row("usl_contention", "coefficient", "Contention (USL)", Lower, Linear, no_load),
     row("usl_coherency", "coefficient", "Coherency (USL)", Lower, Linear, no_load),
-    row("usl_peak_users", "users", "Users at the peak (USL)", Higher, Log, no_load),
+    row("usl_peak_cores", "cores", "Cores at the peak (USL)", Higher, Log, no_load),
     row("users_per_gib", "users", "Logged-in users per GiB", Higher, Log, no_load),
     row("bytes_per_connection", "bytes", "Allocated memory per connection", Lower, Linear, no_load),
     row(
@@ -297,7 +297,8 @@ pub const METRICS: &[Metric] = &[
     ),
     row("lost_after_death_share", "share", "Logged out when one dies", Lower, Linear, no_load),
     row("requests_per_cpu_s", "requests/s", "Requests per CPU second", Higher, Log, no_load),
-    row("scaling_efficiency", "share", "Scaling efficiency (CPU)", Higher, Log, no_load),
+    row("rps_per_core", "requests/s", "Requests per second and core", Higher, Log, no_load),
+    row("scaling_efficiency", "share", "Scaling efficiency", Higher, Log, no_load),
 ];
 
 /// The row of this name.

@@ -9,6 +9,8 @@
 mod capacity;
 mod cart;
 pub mod context;
+mod cores;
+mod curve;
 mod expiry;
 mod family;
 mod login;
@@ -40,6 +42,7 @@ use crate::units::grouped;
 /// Every experiment there is.
 pub const EXPERIMENTS: &[&dyn Experiment] = &[
     &scaling::Scaling,
+    &curve::Curve,
     &capacity::Capacity,
     &memory::Memory,
     &login::Login,
@@ -48,6 +51,7 @@ pub const EXPERIMENTS: &[&dyn Experiment] = &[
     &expiry::Expiry,
     &restart::Restart,
     &replicas::Replicas,
+    &cores::Cores,
     &context::Context,
     &sliding::Sliding,
 ];
@@ -93,6 +97,12 @@ pub trait Experiment: Sync {
     /// What happened in one trial that is no figure: clauses that begin with a verb, whose subject
     /// is the arm. The same words in several trials are told once.
     fn remarks(&self, _record: &TrialRecord) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What the valid trials of one arm say together that is no figure: clauses as in `remarks`,
+    /// such as that a law does not hold. Its arguments are those of `summarise`.
+    fn conclusions(&self, _trials: &[&TrialRecord], _blocks: u32, _seed: u64) -> Vec<String> {
         Vec::new()
     }
 
@@ -224,6 +234,13 @@ pub const fn enough_valid(valid: usize, trials: usize) -> bool {
     valid > 0 && valid * 3 >= trials * 2
 }
 
+/// What makes a trial's figures doubtful, by its experiment and by what its host took away; nothing
+/// where the experiment is unknown.
+pub fn doubts(record: &TrialRecord) -> Vec<Doubt> {
+    let own = find(&record.trial.experiment).map_or_else(Vec::new, |e| e.doubts(record));
+    record.with_steal(own)
+}
+
 /// The experiment of this name.
 pub fn find(name: &str) -> Option<&'static dyn Experiment> {
     EXPERIMENTS.iter().copied().find(|experiment| experiment.name() == name)
@@ -296,11 +313,14 @@ fn ordered<'a>(spec: &Spec, name: &str, block: u32, cells: &'a [Cell]) -> Vec<Pl
     levels.sort_unstable();
     levels.dedup();
     shuffle(&mut levels, trial_seed(seed, name, "levels", 0, block));
+    // What others take their rate from comes first.
+    levels.sort_by_key(|level| !cells.iter().any(|cell| cell.level == *level && is_pilot(cell)));
     let of_level = |level: u32| {
         let of_level = || cells.iter().filter(|cell| cell.level == level);
         let mut arms: Vec<Place> = of_level().map(|cell| Place { cell, twin: false }).collect();
         if spec.arms.len() > 1 {
-            let reference = of_level().filter(|cell| cell.arm == spec.reference);
+            let is_reference = |cell: &&Cell| cell.arm == spec.reference && !is_pilot(cell);
+            let reference = of_level().filter(is_reference);
             arms.extend(reference.map(|cell| Place { cell, twin: true }));
         }
         shuffle(&mut arms, trial_seed(seed, name, "arms", level, block));
@@ -309,12 +329,22 @@ fn ordered<'a>(spec: &Spec, name: &str, block: u32, cells: &'a [Cell]) -> Vec<Pl
     levels.into_iter().flat_map(of_level).collect()
 }
 
+/// Whether other trials of the block take their rate from it.
+fn is_pilot(cell: &Cell) -> bool {
+    cell.actions.iter().any(|action| matches!(action, Action::Pilot(_)))
+}
+
 /// Arguments that make the same plan of the same campaign file.
 fn again(spec: &Spec) -> Vec<String> {
     let mut arguments = vec![spec.origin.clone(), "--arms".into(), spec.arms.join(",")];
-    if let Some(users) = &spec.users {
-        let users: Vec<_> = users.iter().map(ToString::to_string).collect();
-        arguments.extend(["--users".into(), users.join(",")]);
+    for (flag, levels) in [("--users", &spec.users), ("--cores", &spec.cores)] {
+        let levels = levels.iter().flatten().map(ToString::to_string).collect::<Vec<_>>();
+        if !levels.is_empty() {
+            arguments.extend([flag.into(), levels.join(",")]);
+        }
+    }
+    if spec.allow_shared {
+        arguments.push("--allow-shared".into());
     }
     arguments.extend(["--seed".into(), spec.seed.to_string()]);
     arguments
@@ -419,6 +449,7 @@ mod tests {
     pub(super) fn load(ok: u64) -> LoadRecord {
         LoadRecord {
             model: String::new(),
+            offered_rps: None,
             login: None,
             connections: 8,
             usable_connections: 8,

@@ -2,12 +2,11 @@
 
 use serde::Deserialize;
 
-use super::{Cells, ChartPlan, Experiment, Observation, Summary, TablePlan, doubt, drills, within};
+use super::{Cells, ChartPlan, Experiment, Observation, TablePlan, doubt, drills, within};
 use crate::error::Result;
 use crate::plan::{Action, DrillPlan, RevocationPlan, WatchPlan};
 use crate::record::{Doubt, DrillRecord, RevocationRecord, TrialRecord, Watched};
 use crate::spec::Spec;
-use crate::stats::{CONFIDENCE, Estimate, percentile_ranks};
 use crate::units::Span;
 
 /// Logouts on one server, watched there, on a second one, and after a restart.
@@ -68,18 +67,19 @@ impl Experiment for Revocation {
         "Two servers of each arm run beside each other; they share the token key, and the store \
          where it is outside of a server. A user logs in at the first and is known to it (or to \
          the second), logs out at the first, and from the answer to the logout on the \
-         credential is tried at once and then at a fixed interval, until it is refused or the \
-         watching ends. Time to reject runs to the answer that refused it, so one round trip is \
-         in it: what counts is whether any try was accepted before (a stale accept). For a \
+         credential is tried at once, with nothing else under way and no timer between, and then \
+         at a fixed interval, until it is refused or the watching ends. Time to reject runs to the \
+         answer that refused it, so one round trip is in it: what counts is whether any try was \
+         accepted before (a stale accept). For a \
          logout everywhere, a user has two credentials, logs out with one, and the other is \
          tried. At last the first server is stopped and another one started in its place, with \
          the same key and store, and the credentials of users who had logged out are tried \
          there. A credential that is still accepted when the watching ends is counted as that, \
          and gets no time: an arm that cannot revoke accepts it until it expires. Where users \
          can refresh, they also try that after their logout, once. A percentile is of the logouts \
-         of all trials, and its interval lies between two of their times (order statistics), \
-         where there are enough of them for that; it is left empty where as many credentials were \
-         never refused."
+         of one trial, and the estimate is over trials, which is what n counts: logouts of one \
+         server are not independent. p99 of some hundred logouts is one of the longest. A trial \
+         has no such figure where as many credentials were never refused."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
@@ -200,30 +200,6 @@ impl Experiment for Revocation {
         figures.into_iter().map(observation).collect()
     }
 
-    fn summarise(&self, trials: &[&TrialRecord], _: u32, _: u64) -> Vec<Summary> {
-        let found: Vec<_> = trials.iter().filter_map(|trial| both(trial)).collect();
-        let Some((plan, _)) = found.first() else { return Vec::new() };
-        let (users, connections) = (Some(u64::from(plan.users)), plan.watch.in_flight);
-        let of = |(case, names): (CaseOf, &Names)| {
-            let cases: Vec<_> = found.iter().map(|(_, found)| case(found)).collect();
-            let all = pooled(&cases);
-            let n = cases.len() as u32;
-            let named =
-                names.times.into_iter().zip([0.5, 0.99]).filter(|(name, _)| !name.is_empty());
-            let summary = move |(metric, quantile)| {
-                let estimate = percentile(&all, quantile, n)?;
-                Some(Summary { level: None, users, connections, metric, estimate, resampled: None })
-            };
-            named.filter_map(summary).collect::<Vec<_>>()
-        };
-        let cases: [(CaseOf, _); 3] = [
-            (|found| &found.same.logout, &HERE),
-            (|found| &found.replica.logout, &REPLICA),
-            (|found| &found.same.everywhere, &EVERYWHERE),
-        ];
-        cases.into_iter().flat_map(of).collect()
-    }
-
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
         let Some((plan, found)) = both(record) else { return Vec::new() };
         let cases = [
@@ -333,34 +309,6 @@ fn watched(case: &Watched, names: &Names, figures: &mut Vec<(&'static str, f64)>
     figures.push((names.still, f64::from(case.still_accepted) / users));
 }
 
-/// One of the cases of a trial.
-type CaseOf = fn(&RevocationRecord) -> &Watched;
-
-/// The logouts of all trials as if they were of one.
-fn pooled(cases: &[&Watched]) -> Watched {
-    let mut all = Watched::default();
-    for case in cases {
-        all.users += case.users;
-        all.rejected.merge(&case.rejected);
-    }
-    all
-}
-
-/// A percentile of all logouts, whose interval lies between two of their times; `None` where they
-/// are too few for that, or those who were never refused reach into it.
-fn percentile(all: &Watched, quantile: f64, trials: u32) -> Option<Estimate> {
-    let (users, refused) = (u64::from(all.users), all.rejected.count());
-    let (lower, upper) = percentile_ranks(users, quantile, CONFIDENCE)?;
-    let time_us = |rank: u64| all.rejected.quantile_ns(rank as f64 / refused as f64) as f64 / 1e3;
-    (upper <= refused).then_some(())?;
-    Some(Estimate {
-        point: quantile_ns(all, quantile)? as f64 / 1e3,
-        interval: Some((time_us(lower), time_us(upper))),
-        n: trials,
-        method: format!("order statistics of {users} logouts"),
-    })
-}
-
 /// The time that a share of the users did not exceed. Those who were never refused lie beyond every
 /// time that is known, so there is none where the share reaches into them.
 fn quantile_ns(case: &Watched, quantile: f64) -> Option<u64> {
@@ -453,30 +401,6 @@ mod tests {
         }
         assert_eq!(figure(&Revocation, &record, "still_accepted"), Some(1.0));
         assert_eq!(figure(&Revocation, &record, "stale_accepts"), Some(100.0));
-    }
-
-    #[test]
-    fn a_percentile_of_all_logouts_has_an_interval_between_two_of_them() {
-        let times: Vec<u64> = (1..=10).collect();
-        let trials = [
-            record(|found| found.same.logout = case(&times, 0, 0)),
-            record(|found| found.same.logout = case(&times, 0, 0)),
-        ];
-        let trials: Vec<_> = trials.iter().collect();
-        let of = |trials: &[&TrialRecord], metric: &str| {
-            let summaries = Revocation.summarise(trials, 2, 1);
-            summaries.into_iter().find(|s| s.metric == metric).map(|s| s.estimate)
-        };
-        // The 6th and the 15th of twenty (Conover's table A3), each time twice among them.
-        let median = of(&trials, "time_to_reject_us").unwrap();
-        let (lo, hi) = median.interval.unwrap();
-        assert!(near(Some(median.point), 5_000.0), "{median:?}");
-        assert!(near(Some(lo), 3_000.0) && near(Some(hi), 8_000.0), "{median:?}");
-        assert_eq!((median.n, median.method.as_str()), (2, "order statistics of 20 logouts"));
-        // Twenty do not say where the slowest hundredth lies; nor do those who were never refused.
-        assert_eq!(of(&trials, "time_to_reject_p99_us"), None);
-        let never = record(|found| found.same.logout = case(&times[..4], 6, 0));
-        assert_eq!(of(&[&never, &never], "time_to_reject_us"), None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The pace of servers that took turns: what their rounds say that their totals do not.
 //!
 //! Trials that shared a load are compared round by round ([`lane_effects`]). What each answered per
-//! second is then told by two figures: the level of all of them by their totals, and what they differ
-//! by by their rounds.
+//! second is then told by two figures: the level of all of them by their totals, and what they
+//! differ by by their rounds.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::record::{SliceRecord, TrialRecord};
 use crate::stats::lane_effects;
 
 /// The metrics that a pace corrects: right answers, and answers, per second.
-pub const PACED: [&str; 2] = ["throughput_rps", "goodput_rps"];
+pub const PACED: [&str; 3] = ["throughput_rps", "goodput_rps", "rps_per_core"];
 
-/// What the totals of a trial are to be multiplied by, by the trial's place in the plan. A trial that
-/// shared no load, or whose load was to keep a rate, is not in it: there is nothing to correct.
+/// What the totals of a trial are to be multiplied by, by the trial's place in the plan. A trial
+/// that shared no load, or whose load was to keep a rate, is not in it: there is nothing to correct.
 pub fn paces(records: &[&TrialRecord]) -> BTreeMap<u32, f64> {
     let mut together: BTreeMap<_, Vec<&TrialRecord>> = BTreeMap::new();
     for record in records.iter().filter(|record| is_closed(record)) {

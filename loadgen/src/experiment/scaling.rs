@@ -1,19 +1,13 @@
 //! How do throughput, latency and CPU change as concurrent users grow?
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
-use super::{
-    Cell, Cells, ChartPlan, Experiment, METRICS, Observation, Over, Summary, enough_valid, levels,
-    steady,
-};
+use super::{Cell, Cells, ChartPlan, Experiment, METRICS, Observation, Over, levels, steady};
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, Spread, UserChoice};
 use crate::plan::{Action, LoadPlan, SlicesPlan, Slicing};
 use crate::record::{ActionRecord, Doubt, LoadRecord, TrialRecord};
 use crate::spec::Spec;
-use crate::stats::{CONFIDENCE, Estimate, Level, Resampled, UslFit, fit_levels, resampled};
 use crate::units::Span;
 
 /// A closed loop at several numbers of users, each on a connection of their own.
@@ -80,11 +74,11 @@ impl Experiment for Scaling {
          for windows of their own: one load alternates between them in slices of milliseconds, in \
          an order drawn for each round, and each slice begins and ends with no request under way. \
          What they answer per second is compared round by round (a trimmed mean of logarithms), so \
-         that the moods of the machine are no one's figure. Without think time, latency is what saturation makes of it: its mean is the \
-         number of users divided by throughput. Where there are six levels or more, the Universal \
-         Scalability Law is fitted to the right answers a second: contention is the share of the \
-         work that has to queue, the server's cores included, and coherency what every pair of \
-         users adds, which alone makes throughput fall as users grow."
+         that the moods of the machine are no one's figure. Without think time, latency is what \
+         saturation makes of it: its mean is the number of users divided by throughput. No law of \
+         scalability is fitted over users: on few cores a single user leaves them idle and a few \
+         keep them busy, which is no property of a scheme. How throughput grows with cores is \
+         asked by the experiment `cores`."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
@@ -177,13 +171,6 @@ impl Experiment for Scaling {
         };
         loads(record).flat_map(of).collect()
     }
-
-    fn summarise(&self, trials: &[&TrialRecord], blocks: u32, seed: u64) -> Vec<Summary> {
-        let connections = trials.iter().flat_map(|trial| loads(trial)).map(|(p, _)| p.connections);
-        let connections = connections.max().unwrap_or(0);
-        let fit = fit_levels(&throughputs(trials, blocks), seed);
-        fit.map_or_else(Vec::new, |fit| law(&fit, connections))
-    }
 }
 
 /// How long a slice is at least for each connection, ns: five times what a core takes to answer it
@@ -200,60 +187,6 @@ pub(super) fn cut(load: LoadPlan, slice: Span) -> Action {
     let slicing = Slicing::new(length_ns, length_ns / 5, load.warmup_ns, load.measure_ns);
     let load = LoadPlan { measure_ns: slicing.measured_ns(), ..load };
     Action::Slices(SlicesPlan { load, slicing })
-}
-
-/// Right answers a second by level and block; a level with too few valid trials is left out.
-fn throughputs(trials: &[&TrialRecord], blocks: u32) -> Vec<Level> {
-    let mut levels: BTreeMap<u32, Vec<Option<f64>>> = BTreeMap::new();
-    for trial in trials {
-        for (plan, load) in loads(trial) {
-            let rate = load.counts.goodput_rps();
-            let values = levels.entry(plan.users).or_insert_with(|| vec![None; blocks as usize]);
-            if let Some(value) = values.get_mut(trial.trial.block as usize) {
-                *value = (rate > 0.0).then_some(rate);
-            }
-        }
-    }
-    let valid = |values: &[Option<f64>]| values.iter().flatten().count();
-    levels.retain(|_, values| enough_valid(valid(values), values.len()));
-    levels.into_iter().map(|(users, values)| (f64::from(users), values)).collect()
-}
-
-/// The parameters of a fitted law, with their intervals. The peak is named only where coherency is
-/// known to be more than 0: without it throughput never falls.
-fn law(fit: &UslFit, connections: u32) -> Vec<Summary> {
-    let summary = |metric, estimate, of: &Resampled| {
-        let resampled = Some(of.clone());
-        Some(Summary { level: None, users: None, connections, metric, estimate, resampled })
-    };
-    let parameter = |metric, point: f64, of: &Resampled| {
-        let Estimate { interval, n, method, .. } = resampled(of)?;
-        // The truth is at least 0, so an interval may be cut there and still covers it.
-        let interval = interval.map(|(lo, hi)| (lo.max(0.0).min(point), hi.max(point)));
-        let estimate =
-            Estimate { point, interval, n, method: format!("USL fit, {method}, cut at 0") };
-        summary(metric, estimate, of)
-    };
-    let peak = || {
-        let (lo, _) = fit.coherency.moments()?.interval(CONFIDENCE);
-        let Estimate { point, interval, n, method } =
-            resampled(&fit.ln_peak).filter(|_| lo > 0.0)?;
-        let estimate = Estimate {
-            point: point.exp(),
-            interval: interval.map(|(lo, hi)| (lo.exp(), hi.exp())),
-            n,
-            method: format!("USL fit, {method} on logs"),
-        };
-        summary("usl_peak_users", estimate, &fit.ln_peak)
-    };
-    [
-        parameter("usl_contention", fit.law.contention, &fit.contention),
-        parameter("usl_coherency", fit.law.coherency, &fit.coherency),
-        peak(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }
 
 /// The loads of a trial beside what was planned.

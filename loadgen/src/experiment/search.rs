@@ -3,9 +3,10 @@
 //! [`next`] is a function of the plan, the seed and the probes so far, and nothing else: it starts
 //! no load and reads no clock. It doubles the rate until one fails, bisects between the last that
 //! held and the first that did not, on a scale of ratios, and confirms what it found with a longer
-//! probe. A machine that others use fails a probe now and then, so a rate has failed only when it
-//! failed twice in a row. What the generator could not offer is no failure of the server: the
-//! search goes no higher then, and its result says "at least".
+//! probe. Where that fails it steps back, and closes the gap by bisecting with longer probes. A
+//! machine that others use fails a probe now and then, so a rate has failed only when it failed
+//! twice in a row. What the generator could not offer is no failure of the server: the search goes
+//! no higher then, and its result says "at least".
 
 use crate::load::{LoadModel, Poisson, UserChoice};
 use crate::plan::{LoadPlan, SearchPlan};
@@ -96,12 +97,17 @@ pub fn next(plan: &SearchPlan, seed: u64, probes: &[ProbeRecord]) -> Next {
         rate_rps,
         confirms,
     };
-    if known.confirmed.is_some() {
-        return done(match known.failed {
-            _ if known.ceiling => End::NotOffered,
-            None => End::Limit,
-            Some(_) => End::Bracketed,
-        });
+    if let Some(confirmed) = known.confirmed {
+        // What is known by now is a bracket, however wide it is.
+        let over = known.disturbed >= DISTURBED_MAX || probes.len() >= plan.probes_max as usize;
+        return match known.failed {
+            _ if known.ceiling => done(End::NotOffered),
+            None => done(End::Limit),
+            Some(failed) if over || is_narrow(plan, confirmed, failed) => done(End::Bracketed),
+            Some(_) if known.again => probe(probes[probes.len() - 1].rate_rps, true),
+            // A step back has left a gap; what closes it has to hold for as long.
+            Some(failed) => probe((confirmed * failed).sqrt(), true),
+        };
     }
     if known.disturbed >= DISTURBED_MAX {
         return done(End::Disturbed);
@@ -122,7 +128,7 @@ pub fn next(plan: &SearchPlan, seed: u64, probes: &[ProbeRecord]) -> Next {
         (None, Some(_)) => done(End::Nowhere),
         (Some(held), None) if held >= plan.to_rps => probe(held, true),
         (Some(held), None) => probe((held * 2.0).min(plan.to_rps), false),
-        (Some(held), Some(failed)) if failed <= held * (1.0 + plan.resolution) => probe(held, true),
+        (Some(held), Some(failed)) if is_narrow(plan, held, failed) => probe(held, true),
         (Some(held), Some(failed)) => probe((held * failed).sqrt(), false),
     }
 }
@@ -132,6 +138,11 @@ pub fn next(plan: &SearchPlan, seed: u64, probes: &[ProbeRecord]) -> Next {
 fn first(plan: &SearchPlan, seed: u64) -> f64 {
     let doubled = plan.from_rps * 2f64.powf(uniform(seed, u64::MAX));
     doubled.min(plan.to_rps)
+}
+
+/// Whether a bracket is as narrow as it is to be.
+fn is_narrow(plan: &SearchPlan, held: f64, failed: f64) -> bool {
+    failed <= held * (1.0 + plan.resolution)
 }
 
 impl Known {
@@ -147,7 +158,7 @@ impl Known {
             ProbeVerdict::Held => {
                 self.suspect = None;
                 if probe.confirms {
-                    self.confirmed = Some(rate);
+                    self.confirmed = Some(self.confirmed.map_or(rate, |known| known.max(rate)));
                 } else {
                     self.held = Some(self.held.map_or(rate, |held| held.max(rate)));
                 }
@@ -159,14 +170,14 @@ impl Known {
             ProbeVerdict::Failed => {
                 self.suspect = None;
                 self.failed = Some(self.failed.map_or(rate, |failed| failed.min(rate)));
-                if probe.confirms {
+                if probe.confirms && self.confirmed.is_none() {
                     self.step_back(plan, rate);
                 }
             }
             ProbeVerdict::NotOffered => {
                 self.suspect = None;
                 self.ceiling = true;
-                if probe.confirms {
+                if probe.confirms && self.confirmed.is_none() {
                     self.step_back(plan, rate);
                 }
             }

@@ -11,7 +11,7 @@ use super::scaling::{DRAIN, SLICE_MAX, SLICE_MIN, Scaling, TIMEOUT, USERS_MAX, c
 use super::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, TablePlan, within};
 use crate::error::{Error, Result};
 use crate::load::{Closed, LoadModel, UserChoice};
-use crate::plan::LoadPlan;
+use crate::plan::{LoadPlan, Variant};
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
 use crate::units::{Span, grouped};
@@ -169,6 +169,7 @@ impl Experiment for Sliding {
 }
 
 fn has_sessions(arm: &str) -> bool {
+    let arm = Variant::of(arm).arm;
     SCHEMES.contains(&arm.split('@').next().unwrap_or(arm))
 }
 
@@ -252,6 +253,9 @@ mod tests {
             assert_eq!(flags, expected, "{}", trial.arm);
             assert!(trial.slices().is_some());
         }
+        assert!(
+            has_sessions("session@redis+cache-ttl=1s") && !has_sessions("none+handler-cpu=1ms")
+        );
         let of_level: Vec<_> = plan.trials.iter().filter(|t| t.level == 60).collect();
         assert!(of_level.windows(2).all(|pair| pair[0].is_together_with(pair[1])));
     }

@@ -117,6 +117,7 @@ mod tests {
         };
         LoadRecord {
             model: String::new(),
+            offered_rps: None,
             login: None,
             connections: 8,
             usable_connections: 8,

@@ -10,6 +10,7 @@
 mod choice;
 mod closed;
 mod constant;
+mod pilot;
 mod poisson;
 mod stages;
 mod visits;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use choice::UserChoice;
 pub use closed::{Closed, Spread};
 pub use constant::Constant;
+pub use pilot::PilotShare;
 pub use poisson::Poisson;
 pub use stages::{Stage, Stages};
 pub use visits::Visits;
@@ -33,6 +35,8 @@ pub enum LoadModel {
     Constant(Constant),
     /// Arrivals of a Poisson process.
     Poisson(Poisson),
+    /// Arrivals of a Poisson process at a share of a rate that is found first.
+    PilotShare(PilotShare),
     /// Arrivals at a rate that changes in stages.
     Stages(Stages),
     /// Users who arrive at a rate, stay for some requests and leave.
@@ -53,6 +57,7 @@ impl LoadModel {
             }
             Self::Constant(constant) => format!("open, constant {}/s", constant.rate_per_s),
             Self::Poisson(poisson) => format!("open, Poisson {}/s", poisson.rate_per_s),
+            Self::PilotShare(share) => format!("open, Poisson {} % of the pilot", share.percent),
             Self::Stages(stages) => {
                 let ends: Vec<_> =
                     stages.stages.iter().map(|stage| format!("{}/s", stage.rate_per_s)).collect();
@@ -74,10 +79,10 @@ impl LoadModel {
     }
 
     /// Mean requests a second that are asked for; `None` for a model in which that depends on the
-    /// answers.
+    /// answers, or on what a pilot finds.
     pub fn offered_rps(&self) -> Option<f64> {
         match self {
-            Self::Closed(_) | Self::Visits(_) => None,
+            Self::Closed(_) | Self::Visits(_) | Self::PilotShare(_) => None,
             Self::Constant(constant) => Some(constant.rate_per_s),
             Self::Poisson(poisson) => Some(poisson.rate_per_s),
             Self::Stages(stages) => Some(stages.mean_per_s()),
@@ -135,7 +140,7 @@ impl Arrivals {
     fn due_of_next(&self) -> Option<f64> {
         let n = self.taken;
         match &self.model {
-            LoadModel::Closed(_) | LoadModel::Visits(_) => None,
+            LoadModel::Closed(_) | LoadModel::Visits(_) | LoadModel::PilotShare(_) => None,
             LoadModel::Constant(constant) => Some(constant.arrival_ns(n) as f64),
             LoadModel::Poisson(poisson) => Some(self.due_ns? + poisson.gap_ns(self.seed, n)),
             LoadModel::Stages(stages) => stages.arrival_ns(n).map(|ns| ns as f64),

@@ -6,6 +6,7 @@
 //! the same spec and seed give the same plan, byte for byte.
 
 mod drill;
+mod place;
 mod primary;
 mod search;
 mod users;
@@ -14,6 +15,7 @@ mod variant;
 use serde::{Deserialize, Serialize};
 
 pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
+pub use place::PlacePlan;
 pub use primary::Primary;
 pub use search::SearchPlan;
 pub use users::{ConnectPlan, FillPlan, GrowPlan, LogoutPlan, Prepare};
@@ -86,8 +88,14 @@ pub enum Action {
     Fill(FillPlan),
     /// Waits, and then reads the server's memory.
     Snapshot(SnapshotPlan),
+    /// Gives the server so many cores and the generator the others; it is the first action of its
+    /// trial, and holds for the whole of it.
+    Place(PlacePlan),
     /// Logs users in and has them make a journey while everything is measured.
     Load(LoadPlan),
+    /// The same, to find the rate that other trials of its block take shares of
+    /// ([`LoadModel::PilotShare`]).
+    Pilot(LoadPlan),
     /// The same, in slices that alternate with those of the other trials of its level and block:
     /// their servers are up together. It is the last action of its trial.
     Slices(SlicesPlan),
@@ -199,7 +207,8 @@ impl Action {
         match self {
             Self::Fill(fill) => logins_ms(fill.users, fill.prepare.as_ref()) + 5,
             Self::Snapshot(snapshot) => snapshot.settle_ns / 1_000_000 + 5,
-            Self::Load(load) => {
+            Self::Place(_) => 0,
+            Self::Load(load) | Self::Pilot(load) => {
                 (load.warmup_ns + load.measure_ns) / 1_000_000
                     + logins_ms(load.users, load.prepare.as_ref())
                     + 30
@@ -220,10 +229,22 @@ impl Action {
         }
     }
 
+    /// The load that it is, likewise.
+    pub const fn load_mut(&mut self) -> Option<&mut LoadPlan> {
+        match self {
+            Self::Load(load) | Self::Pilot(load) | Self::Slices(SlicesPlan { load, .. }) => {
+                Some(load)
+            }
+            _ => None,
+        }
+    }
+
     /// The load that it is, whether alone or in slices.
     pub const fn load(&self) -> Option<&LoadPlan> {
         match self {
-            Self::Load(load) | Self::Slices(SlicesPlan { load, .. }) => Some(load),
+            Self::Load(load) | Self::Pilot(load) | Self::Slices(SlicesPlan { load, .. }) => {
+                Some(load)
+            }
             _ => None,
         }
     }
@@ -232,8 +253,10 @@ impl Action {
     fn connections(&self) -> u32 {
         match self {
             Self::Fill(fill) => fill.connections,
-            Self::Snapshot(_) => 0,
-            Self::Load(load) | Self::Slices(SlicesPlan { load, .. }) => load.connections,
+            Self::Snapshot(_) | Self::Place(_) => 0,
+            Self::Load(load) | Self::Pilot(load) | Self::Slices(SlicesPlan { load, .. }) => {
+                load.connections
+            }
             Self::Logout(logout) => logout.connections,
             Self::Grow(_) => 1,
             Self::Connect(connect) => connect.connections,
@@ -250,6 +273,14 @@ fn logins_ms(users: u32, prepare: Option<&Prepare>) -> u64 {
 }
 
 impl TrialPlan {
+    /// How its server is placed, where it says so.
+    pub fn place(&self) -> Option<&PlacePlan> {
+        self.actions.iter().find_map(|action| match action {
+            Action::Place(place) => Some(place),
+            _ => None,
+        })
+    }
+
     /// The slices that it ends with, where its server is up together with others.
     pub fn slices(&self) -> Option<&SlicesPlan> {
         self.before_slices().map(|(slices, _)| slices)

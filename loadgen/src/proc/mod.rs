@@ -22,7 +22,7 @@ pub use fleet::{Fleet, HungStore, Kept};
 pub use host::{counts_instructions, describe, perf_event_paranoid, usable_cores};
 pub use limits::allow_connections;
 pub use null_server::NullServer;
-pub use placement::{pin, place};
+pub use placement::{pin, place, placed, require_cores};
 pub use usage::{
     FamilyCpu, Steal, Watch, cpu_and_wait_ns, family_cpu_ns, family_pss_bytes, memory,
 };

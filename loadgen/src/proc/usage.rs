@@ -34,14 +34,14 @@ pub fn family_cpu_ns(pid: u32) -> u64 {
     family(pid).into_iter().map(|pid| cpu_and_wait_ns(pid).0).sum()
 }
 
-/// How often a [`FamilyCpu`] is read until it looks for new members: to find them takes a look at every
-/// process of the machine, which is longer than reading those that are known.
+/// How often a [`FamilyCpu`] is read until it looks for new members: to find them takes a look at
+/// every process of the machine, which is longer than reading those that are known.
 const LOOK_EVERY: u32 = 64;
 
 /// CPU time (user and system) of a process and of all that it started, for one who reads it often.
 ///
-/// A member that is found late counts from when it was found, so that no single reading is given what
-/// it used before. What a member used stays counted when it has ended.
+/// A member that is found late counts from when it was found, so that no single reading is given
+/// what it used before. What a member used stays counted when it has ended.
 #[derive(Debug)]
 pub struct FamilyCpu {
     head: u32,

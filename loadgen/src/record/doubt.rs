@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LoadRecord, ServerUse, SliceRecord};
+use super::{LoadRecord, ServerUse, SliceRecord, TrialRecord};
 use crate::limits::Limit;
 
 /// A reason to distrust a figure, with its remedy.
@@ -36,6 +36,8 @@ const WAITED_MAX: f64 = 0.03;
 const WAITED_INVALID: f64 = 0.15;
 /// The share of a core that a server may use while the load is on others, before it disturbs them.
 const IDLE_MAX: f64 = 0.02;
+/// The code of the doubt about a silence.
+const STALL: &str = "stall";
 /// The code of the doubt about answers that exceeded a limit.
 pub const OVER_LIMIT: &str = "over_limit";
 /// A percentile with fewer samples beyond it is a guess.
@@ -49,6 +51,17 @@ impl Found {
     fn add(&mut self, invalidates: bool, code: &str, what: String, remedy: &str) {
         let (code, remedy) = (code.into(), remedy.into());
         self.0.push(Doubt { invalidates, code, what, remedy });
+    }
+}
+
+/// Doubts about what a server did. A trial that has one is no accident of the measurement, so it
+/// must not be left out while other trials of its cell stay in.
+const OUTCOMES: &[&str] = &["no_answers", "wrong_answers", "errors", "dropped", "turned_away"];
+
+impl Doubt {
+    /// Whether it is about what the server did, and not about what was done to it.
+    pub fn is_outcome(&self) -> bool {
+        OUTCOMES.contains(&self.code.as_str())
     }
 }
 
@@ -103,18 +116,46 @@ impl LoadRecord {
                 "see the errors by class; latencies are those of right answers only",
             );
         }
+        if self.is_stalled() {
+            let ms = counts.longest_silence_ns / 1_000_000;
+            if self.is_stopped_from_outside() {
+                found.add(
+                    counts.longest_silence_ns * 20 > counts.window_ns,
+                    STALL,
+                    format!("nothing was answered for {ms} ms: something else had the cores"),
+                    "find out what stopped this program or the server, and repeat",
+                );
+            } else {
+                found.add(
+                    false,
+                    STALL,
+                    format!("the server answered nothing for {ms} ms"),
+                    "this is in its figures; find out what it waits for",
+                );
+            }
+        }
+    }
+
+    /// Whether no answer came for long where answers come often.
+    pub(super) fn is_stalled(&self) -> bool {
+        let counts = &self.counts;
         let ended_often = counts.ended_in_window * SILENCE_NS > counts.window_ns * 10;
         // Where answers take long by nature, all may be on their way at the same time.
         let usual_ns = self.steps.iter().map(|step| step.service.quantile_ns(0.5)).max();
         let unusual = counts.longest_silence_ns > usual_ns.unwrap_or(0).saturating_mul(3);
-        if ended_often && unusual && counts.longest_silence_ns > SILENCE_NS {
-            found.add(
-                counts.longest_silence_ns * 20 > counts.window_ns,
-                "stall",
-                format!("nothing was answered for {} ms", counts.longest_silence_ns / 1_000_000),
-                "the server, this program or the machine stood still: find out which, and repeat",
-            );
-        }
+        ended_often && unusual && counts.longest_silence_ns > SILENCE_NS
+    }
+
+    /// Whether the generator, or a server that was ready to run, had no core for half of the
+    /// longest silence. A silence without that is the server's own.
+    fn is_stopped_from_outside(&self) -> bool {
+        let generator_ns = (self.generator.waited * self.counts.window_ns as f64) as u64;
+        let server_ns = self
+            .server
+            .as_ref()
+            .map_or(0, |server| (server.waited_for_strangers() * server.interval_ns as f64) as u64);
+        let longest = self.generator.absent_ns.max(generator_ns).max(server_ns);
+        longest * 2 >= self.counts.longest_silence_ns
     }
 
     /// What was not read may have been right.
@@ -241,6 +282,28 @@ impl LoadRecord {
     }
 }
 
+impl TrialRecord {
+    /// The same doubts, where silences that the machine's host may have caused invalidate: a guest
+    /// whose core is taken away sees neither side wait.
+    #[must_use]
+    pub fn with_steal(&self, mut doubts: Vec<Doubt>) -> Vec<Doubt> {
+        let mut cores = [self.placement.server.as_slice(), &self.placement.generator].concat();
+        cores.sort_unstable();
+        cores.dedup();
+        let stolen_ns = (self.steal * self.wall_ms as f64 * 1e6 * cores.len().max(1) as f64) as u64;
+        let stalled = self.loads().filter(|load| load.is_stalled()).map(|load| &load.counts);
+        let long = stalled.filter(|counts| counts.longest_silence_ns * 20 > counts.window_ns);
+        let longest_ns = long.map(|counts| counts.longest_silence_ns).max();
+        if longest_ns.is_some_and(|longest_ns| stolen_ns * 2 >= longest_ns) {
+            for doubt in doubts.iter_mut().filter(|doubt| doubt.code == STALL) {
+                doubt.invalidates = true;
+                doubt.what.push_str("; the host took the machine's time away for as long");
+            }
+        }
+        doubts
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,6 +312,7 @@ mod tests {
     fn load(ok: u64) -> LoadRecord {
         LoadRecord {
             model: String::new(),
+            offered_rps: None,
             login: None,
             connections: 8,
             usable_connections: 8,
@@ -335,10 +399,6 @@ mod tests {
             "of 8 connections one hangs"
         );
         assert_eq!(
-            doubted(&|l| l.counts.longest_silence_ns = 2_000_000_000, false),
-            one("stall", true)
-        );
-        assert_eq!(
             doubted(&|l| l.generator.waited = 0.05, false),
             one("generator_contended", false)
         );
@@ -371,6 +431,42 @@ mod tests {
         assert_eq!(doubted(&waited, true), one("lag", false));
         assert_eq!(codes(&load(500), false), one("few_samples", false));
         assert_eq!(codes(&load(0), false), one("no_answers", true));
+    }
+
+    #[test]
+    fn a_silence_excludes_only_where_it_was_not_the_servers_own() {
+        const MS: u64 = 1_000_000;
+        let silent = |change: &dyn Fn(&mut LoadRecord)| {
+            let mut load = load(20_000);
+            load.counts.longest_silence_ns = 150 * MS;
+            change(&mut load);
+            codes(&load, false)
+        };
+        let own = [("stall".to_string(), false)];
+        let machine = ("stall".to_string(), true);
+        assert_eq!(silent(&|_| {}), own, "a server that pauses by itself stays in");
+        let used = |waited_ns, cpu_ns| {
+            let interval_ns = 1000 * MS;
+            Some(ServerUse { interval_ns, threads: 1, waited_ns, cpu_ns, ..ServerUse::default() })
+        };
+        assert_eq!(silent(&|l| l.server = used(0, 500 * MS)), own);
+        assert_eq!(silent(&|l| l.server = used(20 * MS, 500 * MS)), own);
+        let stopped = silent(&|l| l.server = used(140 * MS, 500 * MS));
+        assert!(stopped.contains(&machine), "ready to run and without a core: {stopped:?}");
+        let absent = silent(&|l| l.generator.absent_ns = 90 * MS);
+        assert!(absent.contains(&machine), "{absent:?}");
+        let contended = silent(&|l| l.generator.waited = 0.1);
+        assert!(contended.contains(&machine), "{contended:?}");
+    }
+
+    #[test]
+    fn a_doubt_is_about_the_server_or_about_the_measurement() {
+        let mut load = load(20_000);
+        load.counts.errors.insert("status_5xx".into(), 1000);
+        load.generator.absent_ns = 200_000_000;
+        let of = |doubt: Doubt| (doubt.code.clone(), doubt.is_outcome());
+        let found: Vec<_> = load.doubts(false).into_iter().map(of).collect();
+        assert_eq!(found, [("errors".into(), true), ("generator_absent".into(), false)]);
     }
 
     #[test]

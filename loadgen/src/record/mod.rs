@@ -41,7 +41,7 @@ pub use resume::{Begun, Mixing};
 pub use search::{ProbeRecord, ProbeVerdict, SearchRecord};
 pub use users::{GrowRecord, Refusal};
 
-use crate::plan::TrialPlan;
+use crate::plan::{Action, TrialPlan};
 
 /// Version of the records' form on disk. The first had no checksum and no origin; it can still be
 /// read.
@@ -83,6 +83,14 @@ impl TrialRecord {
     pub fn loads(&self) -> impl Iterator<Item = &LoadRecord> {
         self.actions.iter().filter_map(|did| match did {
             ActionRecord::Load(load) => Some(&**load),
+            _ => None,
+        })
+    }
+
+    /// What came of the pilots among the actions.
+    pub fn pilots(&self) -> impl Iterator<Item = &LoadRecord> {
+        self.trial.actions.iter().zip(&self.actions).filter_map(|pair| match pair {
+            (Action::Pilot(_), ActionRecord::Load(load)) => Some(&**load),
             _ => None,
         })
     }
@@ -149,6 +157,8 @@ pub enum ActionRecord {
     Fill(LoginRecord),
     /// The server's memory was read.
     Snapshot(SnapshotRecord),
+    /// The server was given these cores.
+    Place(Placement),
     /// Users made a journey.
     Load(Box<LoadRecord>),
     /// Users logged out.
@@ -213,6 +223,9 @@ pub struct MemoryUse {
 pub struct LoadRecord {
     /// The load model, in words.
     pub model: String,
+    /// The mean rate that was asked for, requests per second; `None` where that depends on answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered_rps: Option<f64>,
     /// The logins before it; `None` where the target needs none.
     pub login: Option<LoginRecord>,
     /// Connections that carried at least one request.
@@ -310,7 +323,7 @@ pub struct Counts {
     pub planned: u64,
     /// Requests that were sent.
     pub sent: u64,
-    /// Requests that could not be sent before the phase ended.
+    /// Requests that could not be sent before Drain was over.
     pub dropped: u64,
     /// Right answers.
     pub ok: u64,

@@ -18,7 +18,7 @@ pub struct ProbeRecord {
     pub confirms: bool,
     /// Requests that were due.
     pub planned: u64,
-    /// Requests that could not be sent before the probe ended.
+    /// Requests that could not be sent before the probe's Drain was over.
     pub dropped: u64,
     /// Requests that were sent and got no right answer.
     pub without_answer: u64,

@@ -196,6 +196,7 @@ mod tests {
         let step = StepRecord { name: "get".into(), service: response.clone(), response, lag };
         LoadRecord {
             model: "open".into(),
+            offered_rps: None,
             login: None,
             connections: 1,
             usable_connections: 1,

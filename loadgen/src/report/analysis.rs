@@ -160,12 +160,15 @@ fn summaries(plan: &Plan, complete: &[&TrialRecord]) -> Vec<ExperimentSummary> {
 /// said once, with their number where not all trials that say something say the same.
 fn remarks(plan: &Plan, experiment: &dyn Experiment, complete: &[&TrialRecord]) -> Vec<String> {
     let mut said = Vec::new();
+    let of_experiment = plan.trials.iter().filter(|t| t.experiment == experiment.name());
+    let blocks = of_experiment.map(|trial| trial.block + 1).max().unwrap_or(0);
     for arm in &plan.arms {
         let mut of_arm: Vec<(String, usize)> = Vec::new();
         let own = |r: &&&TrialRecord| {
             r.trial.experiment == experiment.name() && r.trial.arm == *arm && !is_invalid(r)
         };
-        for clause in complete.iter().filter(own).flat_map(|record| experiment.remarks(record)) {
+        let trials: Vec<&TrialRecord> = complete.iter().filter(own).copied().collect();
+        for clause in trials.iter().flat_map(|record| experiment.remarks(record)) {
             match of_arm.iter_mut().find(|(known, _)| *known == clause) {
                 Some((_, count)) => *count += 1,
                 None => of_arm.push((clause, 1)),
@@ -177,6 +180,9 @@ fn remarks(plan: &Plan, experiment: &dyn Experiment, complete: &[&TrialRecord]) 
             (false, 1) => format!("{arm} {clause} (1 trial)."),
             (false, count) => format!("{arm} {clause} ({count} trials)."),
         }));
+        let first: Vec<&TrialRecord> = trials.into_iter().filter(|r| !r.trial.twin).collect();
+        let together = experiment.conclusions(&first, blocks, plan.seed);
+        said.extend(together.into_iter().map(|clause| format!("{arm} {clause}.")));
     }
     said
 }

@@ -66,7 +66,6 @@ pub(super) fn answer(
         sentences.extend(throughput(against, comparisons, rival));
         sentences.extend(cpu(plan, against, measurements, comparisons, rival));
         sentences.extend(tail(against, comparisons, rival));
-        sentences.extend(scalability(against, measurements, comparisons, rival));
     }
     for arm in plan.arms.iter().filter(|arm| **arm != plan.baseline) {
         sentences.extend(memory(plan, measurements, comparisons, arm));
@@ -241,63 +240,6 @@ fn tail(against: &str, comparisons: &[Comparison], arm: &str) -> Option<Sentence
     );
     let topic = "Tail latency".into();
     Some(Sentence { topic, text, verdict: c.verdict(), headline: leads(c) })
-}
-
-/// Whether two arms follow the scalability law differently, as opposed to cost more per request.
-fn scalability(
-    against: &str,
-    measurements: &[Measurement],
-    comparisons: &[Comparison],
-    arm: &str,
-) -> Option<Sentence> {
-    let compared = |name: &str| at_the_top(comparisons, name, arm, against);
-    let (contention, coherency) = (compared("usl_contention")?, compared("usl_coherency")?);
-    let found = |name: &str, arm: &str| {
-        let m = measurements.iter().find(|m| m.valid && m.metric == name && m.arm == arm)?;
-        let (lo, _) = m.estimate.interval?;
-        let text = format!("{} ({})", figure(m.estimate.point, m.unit), range(&m.estimate, m.unit));
-        Some((text, lo))
-    };
-    let (own, _) = found("usl_contention", arm)?;
-    let (other, _) = found("usl_contention", against)?;
-    let (own_pairs, own_lo) = found("usl_coherency", arm)?;
-    let (other_pairs, other_lo) = found("usl_coherency", against)?;
-    let which = |c: &Comparison, what: &str| {
-        let (lo, hi) = c.difference.interval?;
-        let worse = if lo > 0.0 {
-            "more"
-        } else if hi < 0.0 {
-            "less"
-        } else {
-            return None;
-        };
-        Some(format!("{worse} {what}"))
-    };
-    let said: Vec<String> = [which(contention, "contention"), which(coherency, "coherency")]
-        .into_iter()
-        .flatten()
-        .collect();
-    let conclusion = if said.is_empty() {
-        format!(
-            "Whether {arm} queues otherwise than {against} as concurrency grows, these data do not \
-             settle"
-        )
-    } else {
-        format!("As concurrency grows, {arm} shows {} than {against}", said.join(" and "))
-    };
-    let no_peak = match (own_lo > 0.0, other_lo > 0.0) {
-        (true, true) => "",
-        _ => {
-            "; where coherency may be 0, throughput may never fall, and nothing is said beyond the \
-              levels measured"
-        }
-    };
-    let text = format!(
-        "{conclusion}: contention {own} against {other}, coherency {own_pairs} against \
-         {other_pairs}{no_peak}."
-    );
-    let topic = "Concurrency".into();
-    Some(Sentence { topic, text, verdict: contention.verdict(), headline: !said.is_empty() })
 }
 
 fn memory(

@@ -24,12 +24,8 @@ pub struct DoubtSummary {
     pub places: Vec<String>,
 }
 
-fn trial_doubts(record: &TrialRecord) -> Vec<Doubt> {
-    experiment::find(&record.trial.experiment).map_or_else(Vec::new, |e| e.doubts(record))
-}
-
 pub(super) fn is_invalid(record: &TrialRecord) -> bool {
-    trial_doubts(record).iter().any(|doubt| doubt.invalidates)
+    experiment::doubts(record).iter().any(|doubt| doubt.invalidates)
 }
 
 /// How many trials of an experiment, a level and an arm have a doubt.
@@ -52,7 +48,7 @@ pub(super) fn doubts(plan: &Plan, host: &Host, records: &[TrialRecord]) -> Vec<D
                 remedy: "run the campaign again once the cause is gone".into(),
             }),
         };
-        for doubt in trial_doubts(record).into_iter().chain(failed) {
+        for doubt in experiment::doubts(record).into_iter().chain(failed) {
             let (worst, places) = by_code
                 .entry(doubt.code.clone())
                 .or_insert_with(|| (doubt.clone(), BTreeMap::new()));

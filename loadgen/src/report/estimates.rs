@@ -5,7 +5,7 @@
 //! alone. What only all trials of an arm say together, such as the parameters of a law, comes from
 //! its experiment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -28,7 +28,8 @@ pub struct Measurement {
     pub users: Option<u64>,
     /// Connections that carried the load.
     pub connections: u32,
-    /// The rate that was asked for, requests a second.
+    /// The rate that was asked for, requests per second; the mean over blocks where it follows from
+    /// a pilot.
     pub rate: Option<f64>,
     /// Name of the metric.
     pub metric: &'static str,
@@ -58,11 +59,19 @@ impl Measurement {
 }
 
 /// Where a figure stands: experiment, metric's place in the table, its own place, arm's place,
-/// connections, rate in micro-requests a second (so that it orders).
+/// connections, rate in micro-requests a second (so that it orders) where no level stands for it.
 type Key = (usize, usize, Place, usize, u32, Option<u64>);
 
-/// Values of one figure by block: of valid trials, and of invalid ones.
-type Values = (BTreeMap<u32, f64>, BTreeMap<u32, f64>);
+/// Values of one figure by block.
+#[derive(Default)]
+struct Values {
+    /// Of valid trials.
+    usable: BTreeMap<u32, f64>,
+    /// Of invalid ones.
+    doubtful: BTreeMap<u32, f64>,
+    /// Level of the trials.
+    level: u32,
+}
 
 /// Every figure of a campaign, in the order of experiments, metrics, levels and arms.
 pub(super) fn measurements(plan: &Plan, complete: &[&TrialRecord]) -> Vec<Measurement> {
@@ -130,25 +139,36 @@ fn summarise(
 /// What single trials say, gathered.
 fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Measurement> {
     let mut cells: BTreeMap<Key, Values> = BTreeMap::new();
+    let mut rates: BTreeMap<(usize, Place), Vec<f64>> = BTreeMap::new();
+    let mut at_fault: BTreeSet<(usize, usize, u32)> = BTreeSet::new();
     let paces = experiment::paces(complete);
     for record in complete {
         let Some(experiment) = experiment::find(&record.trial.experiment) else { continue };
-        let valid = !is_invalid(record);
+        let doubts = experiment::doubts(record);
+        let valid = !doubts.iter().any(|doubt| doubt.invalidates);
+        let outcome = doubts.iter().any(|doubt| doubt.invalidates && doubt.is_outcome());
         for observation in experiment.observe(record) {
             let Some(key) = key(plan, names, record, &observation) else { continue };
-            let (usable, doubtful) = cells.entry(key).or_default();
-            let values = if valid { usable } else { doubtful };
+            if outcome {
+                at_fault.insert((key.0, key.3, record.trial.level));
+            }
+            rates.entry((key.0, key.2)).or_default().extend(observation.rate);
+            let cell = cells.entry(key).or_default();
+            cell.level = record.trial.level;
+            let values = if valid { &mut cell.usable } else { &mut cell.doubtful };
             let paced = experiment::PACED.contains(&observation.metric);
             let pace = paces.get(&record.trial.index).filter(|_| paced).unwrap_or(&1.0);
             values.insert(record.trial.block, observation.value * pace);
         }
     }
-    let measurement = |(key, (usable, doubtful)): (Key, Values)| {
+    let measurement = |(key, Values { usable, doubtful, level: of_trials }): (Key, Values)| {
         let (experiment, row, (level, users), arm, connections, rate) = key;
         // Invalid trials are not a random choice: a generator is saturated where the server is
-        // fastest. With too many gone, those that are left no longer stand for the cell.
+        // fastest. With too many gone, those that are left no longer stand for the cell; and where
+        // the server itself failed in one, they would be its good days.
         let trials = usable.len() + doubtful.len();
-        let valid = enough_valid(usable.len(), trials);
+        let valid =
+            enough_valid(usable.len(), trials) && !at_fault.contains(&(experiment, arm, of_trials));
         let mut by_block = usable;
         if !valid {
             by_block.extend(doubtful);
@@ -156,13 +176,20 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Me
         let metric = &experiment::METRICS[row];
         let values: Vec<f64> = by_block.values().copied().collect();
         let found = if metric.exact { exact(&values) } else { estimate(&values, metric.scale) };
+        let asked = rates.get(&(experiment, (level, users))).filter(|_| level.is_some());
+        let rate = match asked {
+            Some(rates) if !rates.is_empty() => {
+                Some(rates.iter().sum::<f64>() / rates.len() as f64)
+            }
+            _ => rate.map(|rate| rate as f64 / 1e6),
+        };
         Some(Measurement {
             experiment: plan.experiments[experiment].clone(),
             arm: names[arm].clone(),
             level,
             users,
             connections,
-            rate: rate.map(|rate| rate as f64 / 1e6),
+            rate,
             metric: metric.name,
             unit: metric.unit,
             estimate: found?,
@@ -189,6 +216,50 @@ fn key(
         (axis.map(|_| trial.level), observation.users),
         names.iter().position(|name| *name == arm)?,
         observation.connections,
-        observation.rate.map(|rate| (rate * 1e6) as u64),
+        // A level stands for its rate, which a pilot makes another one in every block.
+        observation.rate.filter(|_| axis.is_none()).map(|rate| (rate * 1e6) as u64),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::record::{ActionRecord, TrialRecord};
+    use crate::report::tests::sample;
+
+    fn spoilt(record: &mut TrialRecord, spoil: impl Fn(&mut crate::record::LoadRecord)) {
+        let here = (record.trial.arm.as_str(), record.trial.level, record.trial.block);
+        if here == ("jwt-hs256", 100, 2) {
+            for action in &mut record.actions {
+                if let ActionRecord::Load(load) = action {
+                    spoil(load);
+                }
+            }
+        }
+    }
+
+    /// Whether the cell of one trial in five is valid, and how many trials are in its figure.
+    fn cell(spoil: impl Fn(&mut crate::record::LoadRecord) + Copy) -> (bool, u32) {
+        let plan = sample::plan(&["none", "session@memory", "jwt-hs256"], 5);
+        let analysis = sample::analysis_of(&plan, |record| spoilt(record, spoil));
+        let found = analysis.measurements.iter().find(|m| {
+            (m.arm.as_str(), m.users, m.metric) == ("jwt-hs256", Some(100), "throughput_rps")
+        });
+        found.map(|m| (m.valid, m.estimate.n)).unwrap()
+    }
+
+    #[test]
+    fn what_the_measurement_spoilt_is_left_out_and_what_the_server_did_is_not() {
+        assert_eq!(cell(|_| {}), (true, 5));
+        assert_eq!(cell(|load| load.generator.absent_ns = 200_000_000), (true, 4));
+        // The four good days of a server that failed on the fifth are not its figure.
+        let failed = |load: &mut crate::record::LoadRecord| {
+            load.counts.errors.insert("status_5xx".into(), 1000);
+        };
+        assert_eq!(cell(failed), (false, 5));
+        // A server that paused by itself is measured with its pause.
+        let paused = |load: &mut crate::record::LoadRecord| {
+            load.counts.longest_silence_ns = 150_000_000;
+        };
+        assert_eq!(cell(paused), (true, 5));
+    }
 }

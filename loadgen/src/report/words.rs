@@ -402,8 +402,8 @@ pub(super) const GLOSSARY: &[(&str, &str)] = &[
     ("closed loop", "Each user asks again only once the answer has come."),
     (
         "contention, coherency",
-        "Of the Universal Scalability Law: the share of the work that has to queue, and what every \
-         pair of users adds to it.",
+        "Of the Universal Scalability Law over cores: the share of the work that has to queue, and \
+         what every pair of cores adds to it.",
     ),
     (
         "exploratory",

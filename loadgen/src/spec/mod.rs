@@ -47,6 +47,10 @@ pub struct Spec {
     pub experiments: Vec<String>,
     /// `--users`: replaces the levels of every experiment that sweeps users.
     pub users: Option<Vec<u32>>,
+    /// `--cores`: replaces the levels of every experiment that sweeps cores of the server.
+    pub cores: Option<Vec<u32>>,
+    /// `--allow-shared`: measure although a server shares cores with the generator.
+    pub allow_shared: bool,
 }
 
 /// What the flags of a campaign may change.
@@ -56,6 +60,10 @@ pub struct Overrides {
     pub arms: Option<Vec<String>>,
     /// Replaces the levels of every experiment that sweeps users.
     pub users: Option<Vec<u32>>,
+    /// Replaces the levels of every experiment that sweeps cores of the server.
+    pub cores: Option<Vec<u32>>,
+    /// Measures although a server shares cores with the generator.
+    pub allow_shared: bool,
     /// Replaces the seed.
     pub seed: Option<u64>,
 }
@@ -187,6 +195,8 @@ impl Spec {
             primary: head.primary.into_iter().map(|endpoint| numbered(text, endpoint)).collect(),
             experiments,
             users: overrides.users,
+            cores: overrides.cores,
+            allow_shared: overrides.allow_shared,
         })
     }
 
@@ -239,6 +249,7 @@ mod tests {
             arms: Some(vec!["none".into(), "c".into()]),
             users: Some(vec![7]),
             seed: Some(9),
+            ..Overrides::default()
         };
         let spec = Spec::parse("t", SMALL, overrides).unwrap();
         assert_eq!((spec.seed, spec.reference.as_str()), (9, "c"));

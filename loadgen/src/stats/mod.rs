@@ -8,12 +8,13 @@
 //! every test the origin of its numbers.
 
 mod bootstrap;
+mod censored;
 mod compare;
 mod holm;
 mod independent;
 mod interval;
 mod judge;
-mod order;
+mod lack;
 mod power;
 mod rounds;
 mod slope;
@@ -23,6 +24,7 @@ mod usl;
 use serde::{Deserialize, Serialize};
 
 pub use bootstrap::{REPLICATES, Resampled, draws};
+pub use censored::{Bounds, between};
 pub use compare::Moments;
 pub use holm::holm;
 pub use independent::{
@@ -33,7 +35,7 @@ pub use interval::{
     resampled_difference, resampled_ratio,
 };
 pub use judge::{Cause, Floor, Question, Ruling, Tests, judge};
-pub use order::percentile_ranks;
+pub use lack::LackOfFit;
 pub use power::{POWER, Planned, planned};
 pub use rounds::lane_effects;
 pub use slope::{slope_over_trials, theil_sen};

@@ -3,8 +3,10 @@
 //! X(N) = a N / (1 + s (N - 1) + k N (N - 1)) (Gunther, "Guerrilla capacity planning", Springer
 //! 2007, chapters 4 and 5): `a` is what one user gets, contention `s` the share that has to queue,
 //! and coherency `k` what every pair of users costs, which makes throughput fall beyond a peak.
-//! Fitted by nonlinear least squares (Levenberg and Marquardt, as in MINPACK). What a request costs
-//! is in `a` and in `s`; only `k` makes more users get less.
+//! Fitted by nonlinear least squares (Levenberg and Marquardt, as in MINPACK). N may be users where
+//! the machine has a core for each, and is else the number of cores: users of one core leave it
+//! idle or find it taken, and neither is contention. So every fit is tested ([`LackOfFit`]), and
+//! one that fails its test is no law.
 
 use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt};
 use nalgebra::storage::Owned;
@@ -12,6 +14,7 @@ use nalgebra::{DMatrix, DVector, Dyn};
 
 use super::Scale;
 use super::bootstrap::{Resampled, draws};
+use super::lack::LackOfFit;
 
 /// With fewer levels the three parameters follow the noise.
 pub const LEVELS_MIN: usize = 6;
@@ -44,7 +47,7 @@ impl Usl {
     }
 }
 
-/// A level: users, the throughputs of its blocks (absent where there is none).
+/// A level: users (or cores), the throughputs of its blocks (absent where there is none).
 pub type Level = (f64, Vec<Option<f64>>);
 
 /// The law of an arm, and its parameters in campaigns that were drawn anew.
@@ -52,6 +55,8 @@ pub type Level = (f64, Vec<Option<f64>>);
 pub struct UslFit {
     /// The law itself: contention and coherency are at least 0.
     pub law: Usl,
+    /// Whether it holds; where it does not, nothing below means anything.
+    pub lack: LackOfFit,
     /// Contention without that bound, so that its scatter about 0 is not cut in half.
     pub contention: Resampled,
     /// Coherency without that bound.
@@ -61,34 +66,36 @@ pub struct UslFit {
 }
 
 /// Fits the law to throughputs by level and block, and to as many draws of the blocks; `None` with
-/// fewer than six levels, or where there is no fit. Errors count by proportion.
+/// fewer than six levels, fewer than two blocks in which every level was measured, or where there
+/// is no fit. Other blocks are left out. Errors count by proportion.
 pub fn fit_levels(levels: &[Level], seed: u64) -> Option<UslFit> {
-    let blocks = levels.iter().map(|(_, values)| values.len()).max()? as u32;
-    let points = |times: &[u32]| -> Vec<Point> {
-        let of = |(users, values): &Level| {
-            let logs = || values.iter().zip(times).filter_map(|(x, t)| Some((x.as_ref()?, *t)));
-            let weight: f64 = logs().map(|(_, t)| f64::from(t)).sum();
-            let sum: f64 = logs().map(|(x, t)| x.ln() * f64::from(t)).sum();
-            (weight > 0.0).then(|| Point { users: *users, value: (sum / weight).exp(), weight })
-        };
-        levels.iter().filter_map(of).collect()
-    };
-    let all = points(&vec![1; blocks as usize]);
-    if all.len() < LEVELS_MIN {
+    let blocks = levels.iter().map(|(_, values)| values.len()).max()?;
+    let whole: Vec<usize> = (0..blocks)
+        .filter(|block| {
+            levels.iter().all(|(_, values)| values.get(*block).is_some_and(Option::is_some))
+        })
+        .collect();
+    if levels.len() < LEVELS_MIN || whole.len() < 2 {
         return None;
     }
+    let log = |values: &[Option<f64>]| -> Vec<f64> {
+        whole.iter().filter_map(|block| values[*block]).map(f64::ln).collect()
+    };
+    let logs: Vec<(f64, Vec<f64>)> = levels.iter().map(|(n, values)| (*n, log(values))).collect();
+    let blocks = whole.len() as u32;
+    let points = |times: &[u32]| -> Vec<Point> {
+        let mean = |logs: &[f64]| {
+            let sum: f64 = logs.iter().zip(times).map(|(x, t)| x * f64::from(*t)).sum();
+            sum / f64::from(blocks)
+        };
+        logs.iter().map(|(n, logs)| Point { users: *n, value: mean(logs).exp() }).collect()
+    };
+    let all = points(&vec![1; whole.len()]);
     let law = bounded(&all, Scale::Log)?;
     let free = free(&all, Scale::Log)?;
     // From the fit of the whole campaign each drawn one is near.
     let drawn: Vec<Option<Usl>> = draws(blocks, seed)
-        .map(|times| points(&times))
-        .map(|points| {
-            if points.len() < LEVELS_MIN {
-                None
-            } else {
-                descend(&points, Scale::Log, free, [true; 3])
-            }
-        })
+        .map(|times| descend(&points(&times), Scale::Log, free, [true; 3]))
         .collect();
     let resampled = |of: fn(&Usl) -> f64| Resampled {
         blocks,
@@ -97,18 +104,35 @@ pub fn fit_levels(levels: &[Level], seed: u64) -> Option<UslFit> {
     };
     Some(UslFit {
         law,
+        lack: lack(&logs, &law)?,
         contention: resampled(|law| law.contention),
         coherency: resampled(|law| law.coherency),
         ln_peak: resampled(|law| law.peak().map_or(f64::NAN, f64::ln)),
     })
 }
 
-/// A level's throughput, and how much it counts.
+/// The test of the law. That a block was faster or slower as a whole is taken out before: it moves
+/// all levels alike, and says nothing of the law's form.
+fn lack(logs: &[(f64, Vec<f64>)], law: &Usl) -> Option<LackOfFit> {
+    let blocks = logs.first()?.1.len();
+    let mean_of = |block: usize| {
+        logs.iter().map(|(_, values)| values[block]).sum::<f64>() / logs.len() as f64
+    };
+    let means: Vec<f64> = (0..blocks).map(mean_of).collect();
+    let mean = means.iter().sum::<f64>() / blocks as f64;
+    let centred = |values: &Vec<f64>| -> Vec<f64> {
+        values.iter().zip(&means).map(|(value, block)| value - block + mean).collect()
+    };
+    let levels: Vec<Vec<f64>> = logs.iter().map(|(_, values)| centred(values)).collect();
+    let fitted: Vec<f64> = logs.iter().map(|(n, _)| law.at(*n).ln()).collect();
+    LackOfFit::of(&levels, &fitted, 3, blocks as u32 - 1)
+}
+
+/// A level's throughput.
 #[derive(Clone, Copy, Debug)]
 struct Point {
     users: f64,
     value: f64,
-    weight: f64,
 }
 
 /// The best law with contention and coherency of at least 0: the free one where it is, else the
@@ -139,18 +163,18 @@ fn free(points: &[Point], scale: Scale) -> Option<Usl> {
     descend(points, scale, start(points)?, [true; 3])
 }
 
-/// A law to start from: N / X is linear in 1/a, s/a and k/a, so plain weighted least squares find
+/// A law to start from: N / X is linear in 1/a, s/a and k/a, so weighted least squares find
 /// them; relative errors of X are about as large as those of N / X.
 fn start(points: &[Point]) -> Option<Usl> {
     let row = |p: &Point| {
-        let weight = p.weight.sqrt() * p.value / p.users;
+        let weight = p.value / p.users;
         [weight, weight * (p.users - 1.0), weight * p.users * (p.users - 1.0)]
     };
     // Columns of so different a size are scaled to 1, or the small ones would count as nothing.
     let size = |i: usize| points.iter().map(|p| row(p)[i].powi(2)).sum::<f64>().sqrt().max(1e-300);
     let sizes = [size(0), size(1), size(2)];
     let matrix = DMatrix::from_fn(points.len(), 3, |i, j| row(&points[i])[j] / sizes[j]);
-    let target = DVector::from_fn(points.len(), |i, _| points[i].weight.sqrt());
+    let target = DVector::from_element(points.len(), 1.0);
     let solution = matrix.svd(true, true).solve(&target, 1e-12).ok()?;
     let [inverse, waiting, agreeing] = [0, 1, 2].map(|i| solution[i] / sizes[i]);
     if inverse > 0.0 {
@@ -186,11 +210,10 @@ const LOAD_MIN: f64 = 1e-9;
 
 fn residual(point: &Point, scale: Scale, law: &Usl) -> f64 {
     let value = law.rate * point.users / law.load(point.users).max(LOAD_MIN);
-    let error = match scale {
+    match scale {
         Scale::Log => (value / point.value).ln(),
         Scale::Linear => value - point.value,
-    };
-    error * point.weight.sqrt()
+    }
 }
 
 struct Problem<'a> {
@@ -258,7 +281,7 @@ impl LeastSquaresProblem<f64, Dyn, Dyn> for Problem<'_> {
                 Scale::Log => 1.0,
                 Scale::Linear => self.law.rate * point.users / load,
             };
-            of_log * scale * point.weight.sqrt()
+            of_log * scale
         }))
     }
 }

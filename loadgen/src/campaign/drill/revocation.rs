@@ -3,13 +3,18 @@
 //! The clock of each user starts with the answer to their own logout: from then on a client may
 //! believe that it holds. A credential that the watched server did not know before is not watched,
 //! because a refusal would say nothing of the logout.
+//!
+//! Most stores refuse within a round trip, so nothing may lie between the logout and the first try:
+//! no timer, which has a granularity of a millisecond, and no request of another user, which the
+//! client's one thread would have to see to first. Later tries are met by spinning.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::time::MissedTickBehavior;
+use tokio::sync::RwLock;
 
 use super::{Kept, Rig, count, each, refresh_all};
-use crate::client::{Endpoint, LoggedIn, Seen};
+use crate::client::{Endpoint, LoggedIn, Seen, Timed};
 use crate::error::Result;
 use crate::plan::{RevocationPlan, WatchPlan};
 use crate::record::{Asked, Beside, RevocationRecord, Watched};
@@ -59,9 +64,10 @@ fn watch_all(
 ) -> Result<Watched> {
     let users = rig.new_users(plan.users);
     let watch = plan.watch;
+    let wire = Arc::new(Wire::default());
     let one = |n| {
-        let (here, at) = (here.clone(), at.clone());
-        async move { watch_one(&here, &at, n, everywhere, watch).await }
+        let (here, at, wire) = (here.clone(), at.clone(), Arc::clone(&wire));
+        async move { watch_one(&here, &at, n, everywhere, watch, &wire).await }
     };
     let fates = rig.drive(each(users, watch.in_flight as usize, one))?;
     let mut watched = Watched::default();
@@ -89,13 +95,18 @@ fn add(watched: &mut Watched, fate: Fate) {
     }
 }
 
+/// Who may ask: all at the same time, or one alone from the logout to the try that follows it.
+type Wire = RwLock<()>;
+
 async fn watch_one(
     here: &Endpoint,
     at: &Endpoint,
     n: u64,
     everywhere: bool,
     watch: WatchPlan,
+    wire: &Wire,
 ) -> Fate {
+    let shared = wire.read().await;
     let Ok(user) = here.log_in(n).await else { return Fate::Failed };
     // A logout everywhere has to end the credentials that it does not come with.
     let with = if everywhere { here.log_in(n).await } else { Ok(user.clone()) };
@@ -105,25 +116,34 @@ async fn watch_one(
         Seen::Refused => return Fate::Unknown,
         Seen::Failed => return Fate::Failed,
     }
+    drop(shared);
+    let alone = wire.write().await;
     let logout = here.log_out(&with, everywhere).await;
     if logout.seen != Seen::Right {
         return Fate::Failed;
     }
-    tries(at, &user, logout.done, watch).await
+    let first = at.ask(&user).await;
+    drop(alone);
+    let user = &user;
+    let ask = || async move {
+        let _shared = wire.read().await;
+        at.ask(user).await
+    };
+    tries(first, ask, logout.done, watch).await
 }
 
-/// Tries a credential from `zero` on, at once and then at even intervals.
-async fn tries(at: &Endpoint, user: &LoggedIn, zero: Instant, watch: WatchPlan) -> Fate {
-    let mut ticks = tokio::time::interval(Duration::from_nanos(watch.poll_ns.max(1)));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// What becomes of a credential that was first tried at once after `zero`, and is then tried at
+/// even intervals.
+async fn tries<A: Future<Output = Timed>>(
+    first: Timed,
+    ask: impl Fn() -> A,
+    zero: Instant,
+    watch: WatchPlan,
+) -> Fate {
     let (mut stale, mut lost, mut pauses_ns) = (0, 0, Vec::new());
-    let mut before: Option<Instant> = None;
+    let mut found = first;
     loop {
-        ticks.tick().await;
-        let found = at.ask(user).await;
         let last = found.sent - zero >= Duration::from_nanos(watch.window_ns);
-        pauses_ns.extend(before.map(|before| nanos(found.sent - before)));
-        before = Some(found.sent);
         match found.seen {
             // Only who was let in at the end of the watching, or after it, counts as still let in.
             Seen::Right if last => {
@@ -138,6 +158,12 @@ async fn tries(at: &Endpoint, user: &LoggedIn, zero: Instant, watch: WatchPlan) 
                 return Fate::Watched { rejected_ns, stale, lost, pauses_ns };
             }
         }
+        let (before, due) = (found.sent, found.sent + Duration::from_nanos(watch.poll_ns));
+        while Instant::now() < due {
+            tokio::task::yield_now().await;
+        }
+        found = ask().await;
+        pauses_ns.push(nanos(found.sent - before));
     }
 }
 
@@ -192,4 +218,54 @@ fn try_all(
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+    const WATCH: WatchPlan =
+        WatchPlan { poll_ns: 1_000_000, window_ns: 60_000_000_000, in_flight: 1 };
+
+    /// A store that lets a credential in so many times after the logout and then refuses it; what
+    /// comes of watching it, and when each try was sent. There is no timer to wait for.
+    fn watched(accepts: usize) -> (Fate, Vec<Instant>) {
+        let zero = Instant::now();
+        let sent = RefCell::new(Vec::new());
+        let answer = || {
+            let mut sent = sent.borrow_mut();
+            sent.push(Instant::now());
+            let seen = if sent.len() > accepts { Seen::Refused } else { Seen::Right };
+            Timed { seen, sent: sent[sent.len() - 1], done: Instant::now() }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let fate = runtime.block_on(tries(answer(), || async { answer() }, zero, WATCH));
+        (fate, sent.into_inner())
+    }
+
+    #[test]
+    fn a_store_that_refuses_at_once_is_asked_once_and_no_timer_is_waited_for() {
+        async fn again() -> Timed {
+            panic!("it was refused")
+        }
+        let zero = Instant::now();
+        let after = |us| zero + Duration::from_micros(us);
+        let first = Timed { seen: Seen::Refused, sent: after(10), done: after(70) };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let fate = runtime.block_on(tries(first, again, zero, WATCH));
+        let Fate::Watched { rejected_ns, stale, lost, pauses_ns } = fate else { panic!() };
+        assert_eq!((rejected_ns, stale, lost, pauses_ns), (Some(70_000), 0, 0, vec![]));
+    }
+
+    #[test]
+    fn later_tries_keep_their_distance() {
+        let (fate, sent) = watched(3);
+        let Fate::Watched { rejected_ns, stale, pauses_ns, .. } = fate else { panic!() };
+        assert_eq!((sent.len(), stale, pauses_ns.len()), (4, 3, 3));
+        assert!(sent.windows(2).all(|pair| pair[1] - pair[0] >= MS), "{sent:?}");
+        assert!(rejected_ns >= Some(3_000_000), "{rejected_ns:?}");
+    }
 }

@@ -137,6 +137,28 @@ fn what_cannot_be_started_is_dropped_and_counted() {
     assert_eq!((planned, sent, dropped, unfinished, queued, ok), (10, 5, 5, 5, 5, 0));
 }
 
+/// A queue at the end of the window is part of the load: its waits are the longest.
+#[test]
+fn what_waits_for_a_connection_at_the_end_is_sent_in_drain() {
+    let server = |seen: &Seen| {
+        let stalled = (950 * MS..S).contains(&seen.sent_ns);
+        right(seen, if stalled { S - seen.sent_ns } else { MS / 10 })
+    };
+    let run = run(&plan(open(1000.0), 1, 1, S), server);
+    let Counts { planned, sent, ok, ended_in_window, .. } = run.counts;
+    assert_eq!((planned, sent, ok, ended_in_window), (1000, 1000, 1000, 950));
+    let longest = run.response.quantile_ns(1.0);
+    assert!((49 * MS..51 * MS).contains(&longest), "{longest}");
+    assert!(run.seen.iter().filter(|seen| seen.sent_ns >= S).count() >= 49);
+    // Twice what the server does: of the thousand that wait at the end a quarter has its turn.
+    let mut plan = plan(open(2000.0), 1, 1, S);
+    plan.drain_ns = 250 * MS;
+    let run = self::run(&plan, |seen| right(seen, MS));
+    let Counts { planned, sent, dropped, .. } = run.counts;
+    assert_eq!(planned, 2000);
+    assert!((1250..=1251).contains(&sent), "{sent} sent, {dropped} dropped");
+}
+
 #[test]
 fn an_open_load_is_sent_when_it_is_due_whatever_the_answers_do() {
     let run = run(&plan(open(1000.0), 50, 50, S), |seen| right(seen, 20 * MS));
@@ -481,6 +503,35 @@ fn an_interrupt_ends_the_load_and_what_was_measured_counts() {
     assert!(counts.balanced());
     assert!((300 * MS..320 * MS).contains(&counts.window_ns), "{counts:?}");
     assert!((30..=32).contains(&counts.ok), "{counts:?}");
+}
+
+#[test]
+fn an_interrupt_in_drain_sends_nothing_more() {
+    let script = script();
+    let interrupt = Interrupt::default();
+    let flag = interrupt.flag().clone();
+    // Twice what the server does, so that a thousand wait when the second is over.
+    let transport = Mock::new(move |seen: &Seen| {
+        if seen.sent_ns >= 1100 * MS {
+            flag.store(crate::error::SIGINT, Ordering::Relaxed);
+        }
+        right(seen, MS)
+    });
+    let setup = Setup {
+        script: &script,
+        part: Part { worker: 0, workers: 1 },
+        connections: 1,
+        timeout_ns: S,
+        ready_by_ns: u64::MAX,
+        interrupt: &interrupt,
+        stop: &AtomicBool::new(false),
+    };
+    let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+    let harvest = worker.load(&plan(open(2000.0), 1, 1, S), 1, None, || Some(0)).unwrap().unwrap();
+    let (counts, ..) = harvest.recorder.into_parts();
+    assert!(counts.balanced() && !harvest.aborted, "{counts:?}");
+    assert_eq!((counts.planned, counts.unfinished), (2000, 0));
+    assert!((1100..=1102).contains(&counts.ok), "{counts:?}");
 }
 
 /// What the server sees of this load when so many workers carry it: who asked, and when.

@@ -121,11 +121,25 @@ fn a_confirmation_that_fails_steps_back() {
         let capacity = if confirms { 17_000.0 } else { 20_000.0 };
         if rate <= capacity { ProbeVerdict::Held } else { ProbeVerdict::Failed }
     };
-    let (found, probes) = run(&plan(), 1, rule);
-    assert_eq!(found.end, End::Bracketed);
-    assert!(found.held_rps.unwrap() <= 17_000.0 && found.failed_rps.unwrap() > 17_000.0);
-    let confirmed: Vec<f64> = probes.iter().filter(|p| p.confirms).map(|p| p.rate_rps).collect();
-    assert!(confirmed.windows(2).all(|pair| pair[1] <= pair[0]), "{confirmed:?}");
+    for seed in 0..20 {
+        let (found, probes) = run(&plan(), seed, rule);
+        let (held, failed) = (found.held_rps.unwrap(), found.failed_rps.unwrap());
+        assert_eq!(found.end, End::Bracketed);
+        assert!(held <= 17_000.0 && failed > 17_000.0, "{held} to {failed}");
+        assert!(failed <= held * 1.0501, "the gap of the step back is closed: {held} to {failed}");
+        assert!(probes.last().unwrap().confirms);
+    }
+    // Where the probes run out, or are disturbed, what is known is still a bracket.
+    let plan_of_few = SearchPlan { probes_max: 16, ..plan() };
+    let disturbed = |n, rate, confirms| match n {
+        16.. => ProbeVerdict::Disturbed,
+        _ => rule(n, rate, confirms),
+    };
+    for (plan, rule) in [(&plan_of_few, &rule as &dyn Fn(_, _, _) -> _), (&plan(), &disturbed)] {
+        let (found, _) = run(plan, 1, rule);
+        assert_eq!(found.end, End::Bracketed);
+        assert!(found.held_rps.unwrap() <= 17_000.0 && found.failed_rps.unwrap() > 17_000.0);
+    }
     // Never for a long time: it gives up, and names no rate.
     let never = |_, rate, confirms: bool| match confirms {
         true => ProbeVerdict::Failed,
@@ -183,6 +197,7 @@ mod verdicts {
         let lag = Histogram::new();
         LoadRecord {
             model: String::new(),
+            offered_rps: None,
             login: None,
             connections: 8,
             usable_connections: 8,

@@ -274,21 +274,52 @@ fn what_does_not_vary_is_compared_without_an_interval() {
 }
 
 #[test]
-fn six_levels_have_a_law_and_five_have_none() {
-    let law = |users: &[u32]| {
-        let plan = sample::plan_at(users, &ARMS, 4);
-        let analysis = analyse(&plan, sample::host(), &sample::records(&plan));
+fn a_law_is_over_cores_and_has_to_fit() {
+    // Per core 10,000/s, and what `lost` of a number of cores takes away.
+    let law = |cores: &[u32], lost: fn(f64) -> f64| {
+        let plan = sample::plan_over_cores(cores, &ARMS, 4);
+        let mut records = sample::records(&plan);
+        for record in &mut records {
+            // As much above as below the law at every level and in every block.
+            let is_above = (record.trial.level.trailing_zeros() + record.trial.block) % 2 == 0;
+            let noise = if is_above { 1.01 } else { 1.0 / 1.01 };
+            let cores = f64::from(record.trial.level);
+            for action in &mut record.actions {
+                if let ActionRecord::Load(load) = action {
+                    load.counts.ok_in_window = 1_000_000;
+                    let per_s = 10_000.0 * cores / lost(cores) * noise;
+                    load.counts.window_ns = (1e15 / per_s) as u64;
+                }
+            }
+        }
+        let analysis = analyse(&plan, sample::host(), &records);
         let has = |m: &&Measurement| m.metric.starts_with("usl_");
         let arms: Vec<String> =
             analysis.measurements.iter().filter(has).map(|m| m.arm.clone()).collect();
-        let said = analysis.answer.iter().filter(|s| s.topic == "Concurrency").count();
         let page = crate::report::FORMATS[1].render(&analysis);
-        (arms, said, page.contains("### How the arms scale"))
+        (arms, page)
     };
-    let (arms, said, table) = law(&[1, 4, 16, 64, 256, 1000]);
+    let (many, few) = ([1, 2, 4, 8, 16, 32], [1, 2, 4, 8, 16]);
+    let amdahl = |cores: f64| 1.0 + 0.05 * (cores - 1.0);
+    let (arms, page) = law(&many, amdahl);
     for arm in ["none", "session@memory", "session@memory (again)", "jwt-hs256"] {
         assert!(arms.iter().filter(|of| *of == arm).count() >= 2, "{arm}: {arms:?}");
     }
-    assert_eq!((said, table), (1, true));
-    assert_eq!(law(&[1, 4, 16, 64, 256]), (vec![], 0, false));
+    assert!(page.contains("### How the arms scale") && !page.contains("does not follow"), "{page}");
+    assert!(page.contains("Scaling efficiency"), "{page}");
+    // Saturated at four: no law, and the page says so.
+    let (arms, page) = law(&many, |cores| (cores / 4.0).max(1.0));
+    assert_eq!(arms, Vec::<String>::new());
+    assert!(page.contains("none does not follow the Universal Scalability Law"), "{page}");
+    assert!(!page.contains("### How the arms scale"), "{page}");
+    let (arms, page) = law(&few, amdahl);
+    assert_eq!(arms, Vec::<String>::new(), "five levels are too few");
+    assert!(!page.contains("does not follow"), "{page}");
+}
+
+#[test]
+fn users_of_one_core_have_no_law() {
+    let plan = sample::plan_at(&[1, 4, 16, 64, 256, 1000], &ARMS, 4);
+    let analysis = analyse(&plan, sample::host(), &sample::records(&plan));
+    assert!(analysis.measurements.iter().all(|m| !m.metric.starts_with("usl_")));
 }

@@ -60,6 +60,16 @@ fn endpoints(arms: &[&str], most: u32) -> String {
     endpoints
 }
 
+/// A campaign of these arms on these numbers of server cores.
+pub(in crate::report) fn plan_over_cores(cores: &[u32], arms: &[&str], blocks: u32) -> Plan {
+    let text = format!(
+        "name = 'sample'\nseed = 7\narms = {arms:?}\nbaseline = {:?}\n\
+         [cores]\ncores = {cores:?}\nblocks = {blocks}\nslice = '0ms'\n",
+        arms[0]
+    );
+    experiment::expand(&Spec::parse("sample.toml", &text, Overrides::default()).unwrap()).unwrap()
+}
+
 /// Carries out a plan on paper; `change` may spoil each record.
 pub(in crate::report) fn analysis_of(plan: &Plan, change: impl Fn(&mut TrialRecord)) -> Analysis {
     let mut records = records(plan);
@@ -128,6 +138,7 @@ fn did(action: &Action, place: f64, noise: &dyn Fn(u64) -> f64) -> ActionRecord 
             sessions: snapshot.sessions,
             memory: memory(snapshot.sessions as f64, place, noise(snapshot.sessions)),
         }),
+        Action::Place(_) => ActionRecord::Place(Placement::default()),
         Action::Load(load) => ActionRecord::Load(Box::new(load_record(load.users, place, noise))),
         other => unreachable!("the sample has no {other:?}"),
     }
@@ -168,6 +179,7 @@ fn load_record(users: u32, place: f64, noise: &dyn Fn(u64) -> f64) -> LoadRecord
     };
     LoadRecord {
         model: "closed".into(),
+        offered_rps: None,
         login: Some(LoginRecord {
             users,
             credential_bytes: u64::from(users) * (32 + 180 * place as u64),

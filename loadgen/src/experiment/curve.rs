@@ -1,0 +1,320 @@
+//! What do latency and cost become as the load approaches what the server can do?
+
+use serde::Deserialize;
+
+use super::scaling::{DRAIN, SLICE_MAX, SLICE_MIN, TIMEOUT, cut};
+use super::{
+    Axis, Cell, Cells, ChartPlan, Experiment, METRICS, Observation, Over, doubt, levels, steady,
+    within,
+};
+use crate::error::Result;
+use crate::load::{Closed, LoadModel, PilotShare, Spread, UserChoice};
+use crate::plan::{Action, LoadPlan};
+use crate::record::{ActionRecord, Doubt, LoadRecord, TrialRecord};
+use crate::spec::Spec;
+use crate::units::{Rate, Span, grouped};
+
+/// Open loads at shares of what the baseline can do, the same rates for every arm.
+pub(super) struct Curve;
+
+#[derive(Deserialize)]
+struct Table {
+    curve: Settings,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    load: Vec<u32>,
+    capacity: Option<String>,
+    users: u32,
+    connections: u32,
+    blocks: u32,
+    pilot: Span,
+    warmup: Span,
+    measure: Span,
+    slice: Span,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            load: vec![10, 25, 50, 70, 85, 95],
+            capacity: None,
+            users: 1000,
+            connections: 64,
+            blocks: 6,
+            pilot: Span::from_millis(1000),
+            warmup: Span::from_millis(300),
+            measure: Span::from_millis(1500),
+            slice: Span::from_millis(15),
+        }
+    }
+}
+
+/// Beyond what the baseline holds nothing settles, but how an arm fails there may be asked.
+const PERCENT_MAX: u32 = 200;
+/// Up to this share a load is cut into slices, and beyond it has a window of its own: at a
+/// utilisation u a queue needs some 1 / (1 - u)^2 service times to settle, which at 70 % is a
+/// fraction of a millisecond and at 95 % several.
+const SLICED_PERCENT_MAX: u32 = 70;
+const USERS_MAX: u32 = 1_000_000;
+const CONNECTIONS_MAX: u32 = 16_000;
+/// The level of the pilot.
+const PILOT: u32 = 0;
+/// A server that answers a smaller share of what is due while it is due does not hold the rate: its
+/// queue grows for as long as the load lasts.
+const HELD_MIN: f64 = 0.98;
+
+impl Experiment for Curve {
+    fn name(&self) -> &'static str {
+        "curve"
+    }
+
+    fn question(&self) -> &'static str {
+        "What do latency and cost become as the load approaches what the server can do?"
+    }
+
+    fn method(&self) -> &'static str {
+        "Users read GET /me over a fixed number of connections at a rate that does not wait for \
+         answers (Poisson arrivals). The rates are shares of what the baseline answers in a \
+         closed, saturating load, the pilot, with which each block begins, or of the rate that the \
+         campaign file gives; every arm gets the same ones. Loads up to 70 % may alternate between \
+         the servers in slices, because a queue settles within one; beyond that each is a window \
+         of its own. An arm that answers less than 98 % of the requests while they are due does \
+         not hold the rate. That is an outcome and stays in: its CPU time per request holds, its \
+         response times are those of a growing queue and depend on how long the load lasts."
+    }
+
+    fn charts(&self) -> &'static [ChartPlan] {
+        const fn chart(metric: &'static str, title: &'static str, y_log: bool) -> ChartPlan {
+            let x_label = "load, % of what the baseline can do";
+            ChartPlan { metric, title, over: Over::Level, x_label, x_log: false, y_log }
+        }
+        const CHARTS: &[ChartPlan] = &[
+            chart("response_p50_us", "Response time, p50", true),
+            chart("response_p99_us", "Response time, p99", true),
+            chart("cpu_us_per_request", "CPU per request, server and store", false),
+        ];
+        CHARTS
+    }
+
+    fn axis(&self) -> Option<Axis> {
+        Some(Axis { label: "Load, %", noun: "% of what the baseline can do", at_zero: "the pilot" })
+    }
+
+    fn level(&self, level: u32) -> String {
+        match level {
+            PILOT => "the pilot".into(),
+            percent => format!("{percent} % of what the baseline can do"),
+        }
+    }
+
+    fn expand(&self, spec: &Spec) -> Result<Cells> {
+        let settings = spec.section::<Table>()?.curve;
+        let Settings { users, connections, blocks, slice, .. } = settings;
+        let load = levels(spec, "curve", "load", settings.load.clone(), 1, 1..=PERCENT_MAX)?;
+        let users = within(spec, "[curve] users", users, 1..=USERS_MAX)?;
+        let place = "[curve] connections";
+        let connections = within(spec, place, connections, 1..=CONNECTIONS_MAX.min(users))?;
+        if slice != Span::default() && !(SLICE_MIN..=SLICE_MAX).contains(&slice) {
+            return Err(spec.refuse(format!(
+                "[curve] slice: expected 0ms (none) or {SLICE_MIN} to {SLICE_MAX}, found {slice}"
+            )));
+        }
+        for (field, span) in [("measure", settings.measure), ("pilot", settings.pilot)] {
+            if span < Span::from_millis(100) {
+                return Err(
+                    spec.refuse(format!("[curve] {field}: expected at least 100ms, found {span}"))
+                );
+            }
+        }
+        let capacity = settings.capacity.as_ref().map(|text| {
+            text.parse::<Rate>()
+                .map(Rate::per_second)
+                .map_err(|e| spec.refuse(format!("[curve] capacity: {e}")))
+        });
+        let capacity = capacity.transpose()?;
+        let share = |percent: u32| match capacity {
+            Some(capacity) => LoadModel::Poisson(PilotShare { percent }.of(capacity)),
+            None => LoadModel::PilotShare(PilotShare { percent }),
+        };
+        let plan = |model, measure: Span| LoadPlan {
+            model,
+            journey: "browse".into(),
+            users,
+            choice: UserChoice::Uniform,
+            connections,
+            warmup_ns: settings.warmup.ns(),
+            measure_ns: measure.ns(),
+            drain_ns: DRAIN.ns(),
+            timeout_ns: TIMEOUT.ns(),
+            prepare: None,
+        };
+        let cell = |arm: &String, percent: u32| {
+            let load = plan(share(percent), settings.measure);
+            let slice = if percent <= SLICED_PERCENT_MAX { slice } else { Span::default() };
+            let actions = vec![cut(load, slice)];
+            Cell { arm: arm.clone(), level: percent, server: Vec::new(), actions }
+        };
+        let pilot = capacity.is_none().then(|| {
+            let closed = LoadModel::Closed(Closed { think_ns: 0, spread: Spread::Fixed });
+            Cell {
+                arm: spec.baseline.clone(),
+                level: PILOT,
+                server: Vec::new(),
+                actions: vec![Action::Pilot(plan(closed, settings.pilot))],
+            }
+        });
+        let arms = &spec.arms;
+        let of_loads = load.iter().flat_map(|at| arms.iter().map(move |arm| cell(arm, *at)));
+        Ok(Cells { blocks, cells: pilot.into_iter().chain(of_loads).collect() })
+    }
+
+    fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
+        // The pilot is a scale and no answer.
+        let Some((plan, load)) = load(record).filter(|_| record.trial.level != PILOT) else {
+            return Vec::new();
+        };
+        METRICS
+            .iter()
+            .filter_map(|metric| {
+                Some(Observation {
+                    users: Some(u64::from(plan.users)),
+                    connections: plan.connections,
+                    rate: load.offered_rps,
+                    metric: metric.name,
+                    value: (metric.of_load)(load)?,
+                })
+            })
+            .collect()
+    }
+
+    fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
+        let Some((plan, load)) = load(record) else { return Vec::new() };
+        let mut doubts = load.doubts(plan.model.is_open());
+        if does_not_hold(plan, load) {
+            // An overload drops requests and lets others hang; that is what not to hold means.
+            doubts.retain(|doubt| doubt.code != "dropped");
+            for doubt in doubts.iter_mut().filter(|doubt| doubt.code == "errors") {
+                doubt.invalidates = false;
+            }
+            doubts.push(doubt(
+                false,
+                "did_not_hold",
+                "the arm did not hold the rate, so its queue grew for as long as the load lasted"
+                    .into(),
+                "quote its response times as those of an overload, or not at all",
+            ));
+        }
+        doubts.extend(steady::doubt(plan, load));
+        doubts
+    }
+
+    fn remarks(&self, record: &TrialRecord) -> Vec<String> {
+        let level = record.trial.level;
+        let missed = load(record).is_some_and(|(plan, load)| does_not_hold(plan, load));
+        missed.then(|| format!("did not hold {}", self.level(level))).into_iter().collect()
+    }
+
+    fn conclusions(&self, trials: &[&TrialRecord], _: u32, _: u64) -> Vec<String> {
+        let pilots = trials.iter().flat_map(|trial| trial.pilots());
+        let rates: Vec<f64> = pilots.map(|load| load.counts.goodput_rps()).collect();
+        let (least, most) =
+            (rates.iter().copied().reduce(f64::min), rates.into_iter().reduce(f64::max));
+        let Some((least, most)) = least.zip(most) else { return Vec::new() };
+        vec![format!(
+            "answered {} to {} requests per second in the pilots, of which the loads are shares",
+            grouped(least as u64),
+            grouped(most as u64)
+        )]
+    }
+}
+
+/// Whether an open load was more than the server could do.
+fn does_not_hold(plan: &LoadPlan, load: &LoadRecord) -> bool {
+    let counts = &load.counts;
+    let answered = counts.ok_in_window as f64;
+    plan.model.is_open() && (counts.dropped > 0 || answered < HELD_MIN * counts.planned as f64)
+}
+
+/// The load of a trial beside what was planned.
+fn load(record: &TrialRecord) -> Option<(&LoadPlan, &LoadRecord)> {
+    record.trial.actions.iter().zip(&record.actions).find_map(|pair| match pair {
+        (plan, ActionRecord::Load(load)) => Some((plan.load()?, &**load)),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{load as answered, plan, record};
+    use super::*;
+    use crate::plan::TrialPlan;
+
+    const TABLE: &str = "[curve]\nload = [50, 95]\nblocks = 3\n";
+
+    fn trial_at(level: u32) -> TrialPlan {
+        let plan = plan(TABLE).unwrap();
+        plan.trials.into_iter().find(|t| t.level == level && t.arm == "a").unwrap()
+    }
+
+    #[test]
+    fn a_block_begins_with_its_pilot_and_every_arm_has_the_same_shares() {
+        let plan = plan(TABLE).unwrap();
+        for block in plan.trials.chunks(5) {
+            assert!(matches!(block[0].actions[..], [Action::Pilot(_)]), "{:?}", block[0]);
+            assert_eq!((block[0].arm.as_str(), block[0].level), ("none", 0));
+            for trial in &block[1..] {
+                let share = LoadModel::PilotShare(PilotShare { percent: trial.level });
+                assert_eq!(trial.actions[0].load().unwrap().model, share);
+                let sliced = matches!(trial.actions[..], [Action::Slices(_)]);
+                assert_eq!(sliced, trial.level == 50, "a queue at 95 % settles in no slice");
+            }
+        }
+        let given = super::super::tests::plan(&format!("{TABLE}capacity = '100000/s'\n")).unwrap();
+        assert_eq!(given.trials.len(), 12, "no pilot");
+        let load = given.trials.iter().find(|t| t.level == 50).unwrap().actions[0].load().unwrap();
+        assert_eq!(load.model.offered_rps(), Some(50_000.0));
+    }
+
+    #[test]
+    fn an_arm_that_does_not_hold_a_rate_is_an_outcome_and_no_invalid_trial() {
+        let trial = trial_at(95);
+        let mut load = answered(90_000);
+        load.offered_rps = Some(100_000.0);
+        (load.counts.planned, load.counts.sent, load.counts.dropped) = (100_000, 99_000, 1000);
+        load.counts.unfinished = 60;
+        let record = record(&trial, vec![ActionRecord::Load(Box::new(load))]);
+        let codes: Vec<_> =
+            Curve.doubts(&record).into_iter().map(|d| (d.code, d.invalidates)).collect();
+        assert!(codes.contains(&("did_not_hold".into(), false)), "{codes:?}");
+        assert!(codes.iter().all(|(_, invalidates)| !invalidates), "{codes:?}");
+        assert_eq!(Curve.remarks(&record), ["did not hold 95 % of what the baseline can do"]);
+        let seen = Curve.observe(&record);
+        assert!(seen.iter().all(|o| o.rate == Some(100_000.0) && o.users == Some(1000)));
+        assert!(seen.iter().any(|o| o.metric == "throughput_rps"));
+    }
+
+    #[test]
+    fn an_arm_that_holds_a_rate_is_not_remarked_on() {
+        let trial = trial_at(95);
+        let mut load = answered(100_000);
+        load.counts.ok_in_window = 99_900;
+        let record = record(&trial, vec![ActionRecord::Load(Box::new(load))]);
+        assert_eq!(Curve.remarks(&record), Vec::<String>::new());
+        assert_eq!(Curve.doubts(&record), []);
+    }
+
+    #[test]
+    fn the_pilot_is_a_scale_and_no_figure() {
+        let plan = plan(TABLE).unwrap();
+        let trial = plan.trials.iter().find(|trial| trial.level == 0).unwrap();
+        let of = |ok| record(trial, vec![ActionRecord::Load(Box::new(answered(ok)))]);
+        let (slow, fast) = (of(90_000), of(110_000));
+        assert_eq!(Curve.observe(&slow), []);
+        let said = Curve.conclusions(&[&slow, &fast], 3, 1);
+        assert!(said[0].starts_with("answered 90,000 to 110,000 requests"), "{said:?}");
+        assert!(Curve.conclusions(&[], 3, 1).is_empty());
+    }
+}
