@@ -178,7 +178,8 @@ fn summary(analysis: &Analysis) -> Page {
     // What is invalid has ended the command before; a build that may not measure has not.
     let claims = if analysis.usable() { analysis.claims.as_slice() } else { &[] };
     for claim in claims.iter().filter(|claim| claim.verdict != ClaimVerdict::NotMeasured) {
-        page.line(&format!("{:<10} \"{}\" {}", claim.verdict.word(), claim.says, claim.words));
+        page.line(&format!("{:<11} \"{}\" {}", claim.verdict.word(), claim.says, claim.words));
+        page.line(&format!("{:<11} {}.", "", claim.in_short));
     }
     if !claims.is_empty() {
         page.line("");

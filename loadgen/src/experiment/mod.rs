@@ -31,8 +31,10 @@ pub use metric::{Better, METRICS, Metric, metric};
 pub use rounds::{PACED, paces};
 pub use steady::{Steadiness, steadiness};
 
+use serde::Deserialize;
+
 use crate::error::{Error, Result};
-use crate::plan::{Action, DrillPlan, PLAN_SCHEMA, Plan, TrialPlan, trial_seed, twin_of};
+use crate::plan::{Action, DrillPlan, PLAN_SCHEMA, Plan, Prices, TrialPlan, trial_seed, twin_of};
 use crate::random::shuffle;
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
@@ -296,8 +298,30 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
         reference: spec.reference.clone(),
         experiments: spec.experiments.clone(),
         primary,
+        prices: prices(spec)?,
         trials,
     })
+}
+
+/// The prices of a campaign file that gives any.
+fn prices(spec: &Spec) -> Result<Option<Prices>> {
+    #[derive(Deserialize)]
+    struct Only {
+        prices: Option<Prices>,
+    }
+    let prices = spec.section::<Only>()?.prices;
+    if let Some(Prices { memory_gib_hour, cpu_hour, traffic_gb, .. }) = &prices {
+        let all = [
+            ("memory_gib_hour", memory_gib_hour),
+            ("cpu_hour", cpu_hour),
+            ("traffic_gb", traffic_gb),
+        ];
+        if let Some((field, price)) = all.iter().find(|(_, p)| !(p.is_finite() && **p >= 0.0)) {
+            return Err(spec
+                .refuse(format!("[prices] {field}: expected a price, 0 or more; found {price}")));
+        }
+    }
+    Ok(prices)
 }
 
 /// A cell's place in a block: its own, or that of the reference's twin.
@@ -558,6 +582,17 @@ mod tests {
     }
 
     #[test]
+    fn prices_go_into_the_plan_where_a_campaign_gives_them() {
+        let of = |prices: &str| {
+            whole(&format!("name='t'\narms=['none']\n[scaling]\nusers=[1]\n{prices}")).unwrap()
+        };
+        let table = "[prices]\nmemory_gib_hour=0.5\ncpu_hour=4\ntraffic_gb=0\nsource='ours'\n";
+        assert_eq!(of("").prices, None);
+        assert_eq!(of(table).prices.unwrap().cpu_hour, 4.0);
+        assert_eq!(of(table).experiments, ["scaling"]);
+    }
+
+    #[test]
     fn presets_are_planned_for_less_than_they_promise() {
         for (name, minutes) in [("quick", 2), ("standard", 25)] {
             let spec = Spec::load(name, Overrides::default()).unwrap();
@@ -576,6 +611,13 @@ mod tests {
             ("[scaling]\nusers=[1]\nmeasure='0s'\n", "measure"),
             ("[scaling]\nuser=[1]\n", "line 4"),
             ("[scaling]\nusers=[1]\nwarmup='-1s'\n", "line 5"),
+            ("[scaling]\nusers=[1]\n[prices]\ncpu_hour=1\n", "missing field"),
+            (
+                "[scaling]\nusers=[1]\n[prices]\nmemory_gib_hour=1\ncpu_hour=-1\ntraffic_gb=0\n\
+                 source='x'\n",
+                "[prices] cpu_hour: expected a price, 0 or more; found -1",
+            ),
+            ("[prices]\n", "at least one experiment"),
             ("[memory]\nsessions=[0,1]\n", "at least 5"),
             ("[memory]\nsessions=[0,10,20,30,40]\n", "at least 5"),
             ("[memory]\nsessions=[0,100,200,300,400]\ndata=[65]\n", "[memory] data"),

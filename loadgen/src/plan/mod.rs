@@ -7,6 +7,7 @@
 
 mod drill;
 mod place;
+mod prices;
 mod primary;
 mod search;
 mod users;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
 pub use place::PlacePlan;
+pub use prices::Prices;
 pub use primary::Primary;
 pub use search::SearchPlan;
 pub use users::{ConnectPlan, FillPlan, GrowPlan, LogoutPlan, Prepare};
@@ -49,6 +51,9 @@ pub struct Plan {
     /// The primary endpoints: only these comparisons get verdicts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub primary: Vec<Primary>,
+    /// Prices that the campaign file gives; `None`: those that the report has by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Prices>,
     /// The trials, in the order in which they run.
     pub trials: Vec<TrialPlan>,
 }

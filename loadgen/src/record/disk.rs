@@ -255,6 +255,7 @@ mod tests {
             reference: "none".into(),
             experiments: vec![],
             primary: vec![],
+            prices: None,
             trials: vec![],
         }
     }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::answer::{Sentence, answer};
-use super::claims::{ClaimResult, claims};
+use super::claims::{ClaimResult, claims, default_prices};
 use super::compare::{
     Comparison, Endpoint, MARGIN, NoiseFloor, comparisons, endpoints, noise_floors,
 };
 use super::doubts::{DoubtSummary, WHOLE, doubts, is_invalid, pair_doubt};
 use super::estimates::{Measurement, Place, measurements};
 use crate::experiment::{self, Experiment, Steadiness, metric, steadiness};
-use crate::plan::{Plan, twin_of};
+use crate::plan::{Plan, Prices, twin_of};
 use crate::record::{AttackRecord, Attacked, Host, TrialOutcome, TrialRecord};
 
 /// Everything a report says, before it is set in type.
@@ -37,6 +37,8 @@ pub struct Analysis {
     pub twin: Option<String>,
     /// The relative difference that counts as equal.
     pub margin: f64,
+    /// What memory, CPU time and traffic cost.
+    pub prices: Prices,
     /// The machine and the program.
     pub host: Host,
     /// What people say of sessions and tokens, and what this campaign says of it.
@@ -115,6 +117,7 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
         reference: plan.reference.clone(),
         twin: plan.has_twin().then(|| twin_of(&plan.reference)),
         margin: MARGIN,
+        prices: plan.prices.clone().unwrap_or_else(default_prices),
         answer,
         experiments: summaries(plan, &complete),
         doubts,

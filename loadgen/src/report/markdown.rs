@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use super::analysis::Analysis;
 use super::answer::Sentence;
 use super::attacks;
+use super::claims::tables;
 use super::instructions;
 use super::table::{Cell, Table, key_tables};
 use super::words;
@@ -51,14 +52,15 @@ fn claimed(analysis: &Analysis) -> String {
     if !analysis.usable() {
         return String::new();
     }
-    let mut out = String::from("\n## What people say, and what was found here\n\n");
+    let mut out = String::from("\n## What people say, and what was found here\n");
     for claim in &analysis.claims {
         let (mark, word) = words::claim(claim.verdict);
         let (says, answer) = (text(&claim.says), text(&claim.words));
-        let _ = writeln!(out, "- {mark} **{word}**: \"{says}\" {answer}");
-        for of in &claim.evidence {
-            let said = words::says(of.answer);
-            let _ = writeln!(out, "  - {}: {said}; {}", text(&of.arm), text(&of.found));
+        let _ = write!(out, "\n### {mark} {word}: \"{says}\"\n\n{answer}\n\n");
+        let _ = writeln!(out, "{}", text(&words::coverage(claim)));
+        for of in tables(claim) {
+            let at = if of.note.is_empty() { String::new() } else { format!(", {}", of.note) };
+            let _ = write!(out, "\n{}{}:\n\n{}", text(&of.title), text(&at), table(&of));
         }
     }
     out

@@ -33,7 +33,7 @@ use crate::sanitise;
 pub use agreement::{Arrivals, Lateness, Throughputs};
 pub use analysis::{Analysis, ExperimentSummary, analyse};
 pub use changes::{Bound, Changes, Judgement, Outcome, Side, changes};
-pub use claims::{ClaimResult, ClaimVerdict, Evidence};
+pub use claims::{Answer, ClaimCell, ClaimResult, ClaimVerdict, Matrix};
 pub use compare::{ComparedAs, Comparison, Endpoint, NoiseFloor, Ruled};
 pub use doubts::DoubtSummary;
 pub use estimates::Measurement;

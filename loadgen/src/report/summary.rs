@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use super::analysis::Analysis;
+use super::claims::{ClaimResult, ClaimVerdict};
 use super::estimates::Measurement;
 use super::markdown::aligned;
 use super::words;
@@ -34,10 +35,22 @@ pub fn summary(analysis: &Analysis) -> String {
     if !analysis.usable() {
         return out;
     }
-    for claim in &analysis.claims {
+    let unmeasured = |claim: &&ClaimResult| claim.verdict == ClaimVerdict::NotMeasured;
+    for claim in analysis.claims.iter().filter(|claim| !unmeasured(claim)) {
         let (mark, word) = words::claim(claim.verdict);
         let (says, answer) = (text(&claim.says), text(&claim.words));
-        let _ = writeln!(out, "- {mark} **{word}**: \"{says}\" {answer}");
+        let line = text(&claim.in_short);
+        let _ = writeln!(out, "- {mark} **{word}**: \"{says}\" {answer} *{line}.*");
+    }
+    let open: Vec<String> = analysis
+        .claims
+        .iter()
+        .filter(unmeasured)
+        .map(|claim| format!("\"{}\"", text(&claim.says)))
+        .collect();
+    if !open.is_empty() {
+        let (mark, word) = words::claim(ClaimVerdict::NotMeasured);
+        let _ = writeln!(out, "- {mark} **{word}** by this campaign: {}", open.join(" "));
     }
     out.push_str(&figures(analysis));
     out

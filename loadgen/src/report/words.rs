@@ -4,11 +4,11 @@
 //! follows from the data of the campaign; none is said of a campaign that it does not fit.
 
 use super::analysis::Analysis;
-use super::claims::ClaimVerdict;
+use super::claims::{Answer, ClaimResult, ClaimVerdict};
 use super::compare::{ComparedAs, Endpoint};
 use super::doubts::DoubtSummary;
 use super::figure::{digits, figure, range};
-use crate::experiment;
+use crate::experiment::{self, metric};
 use crate::plan::Primary;
 use crate::stats::{Cause, Estimate, Verdict};
 use crate::units::grouped;
@@ -29,17 +29,38 @@ pub(super) fn claim(verdict: ClaimVerdict) -> (&'static str, &'static str) {
         ClaimVerdict::Supported => "✓",
         ClaimVerdict::Refuted => "✗",
         ClaimVerdict::Depends => "±",
-        ClaimVerdict::NotMeasured => "?",
+        ClaimVerdict::NotSettled => "?",
+        ClaimVerdict::NotMeasured => "–",
     };
     (mark, verdict.word())
 }
 
-/// What an arm says of a claim.
-pub(super) const fn says(answer: Option<bool>) -> &'static str {
+/// What a cell of a claim says: a mark and words.
+pub(super) const fn answer(answer: Answer) -> (&'static str, &'static str) {
     match answer {
-        Some(true) => "yes",
-        Some(false) => "no",
-        None => "not settled",
+        Answer::Yes => ("✓", "yes"),
+        Answer::No => ("✗", "no"),
+        Answer::NotSettled => ("?", "not settled"),
+    }
+}
+
+/// What a metric is called where no sentence begins.
+pub(super) fn in_a_sentence(name: &str) -> String {
+    let label = metric(name).label;
+    // An abbreviation stays one.
+    let capitals = label.chars().take(2).filter(|c| c.is_uppercase()).count();
+    if capitals == 2 {
+        return label.into();
+    }
+    let first = label.chars().next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(label.chars().skip(1)).collect()
+}
+
+/// Which part of its sentence a claim's tests cover, and which they leave out.
+pub(super) fn coverage(claim: &ClaimResult) -> String {
+    match claim.leaves_out.as_str() {
+        "" => format!("Covers {}.", claim.covers),
+        left => format!("Covers {}. Leaves out {left}.", claim.covers),
     }
 }
 

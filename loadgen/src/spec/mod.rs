@@ -113,7 +113,8 @@ fn default_baseline() -> String {
     "none".into()
 }
 
-const HEAD_FIELDS: [&str; 6] = ["name", "seed", "arms", "baseline", "reference", "primary"];
+const HEAD_FIELDS: [&str; 7] =
+    ["name", "seed", "arms", "baseline", "reference", "primary", "prices"];
 
 impl Spec {
     /// Reads a preset by its name, or a campaign file by its path.

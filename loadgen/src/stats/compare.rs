@@ -48,6 +48,17 @@ impl Moments {
         self.upper_tail(bound - self.mean.abs())
     }
 
+    /// The chance of so large a mean, or a larger one, were the truth `bound`: small when the truth
+    /// lies above it (one-sided t test).
+    pub fn p_above(&self, bound: f64) -> f64 {
+        self.upper_tail(self.mean - bound)
+    }
+
+    /// The same of so small a mean: small when the truth lies below `bound`.
+    pub fn p_below(&self, bound: f64) -> f64 {
+        self.upper_tail(bound - self.mean)
+    }
+
     /// The chance of a t above `distance` standard errors.
     fn upper_tail(&self, distance: f64) -> f64 {
         if self.error <= 0.0 {
@@ -106,6 +117,17 @@ mod tests {
             let (lo, hi) = sleep().interval(0.95);
             let within = -bound < lo && hi < bound;
             assert_eq!(sleep().p_equivalence(bound) < 0.025, within, "{bound}");
+        }
+    }
+
+    #[test]
+    fn one_sided_tests_are_an_interval_that_excludes_the_bound() {
+        // scipy.stats.ttest_rel(FIRST, SECOND, alternative="less"): p = 0.00141645.
+        assert!((sleep().p_below(0.0) - 0.001_416_445_098).abs() < 1e-9);
+        let (lo, hi) = sleep().interval(0.95);
+        for bound in [-3.0, lo - 1e-6, lo + 1e-6, -1.58, hi - 1e-6, hi + 1e-6, 1.0] {
+            assert_eq!(sleep().p_above(bound) < 0.025, lo > bound, "{bound}");
+            assert_eq!(sleep().p_below(bound) < 0.025, hi < bound, "{bound}");
         }
     }
 

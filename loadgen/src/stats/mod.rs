@@ -16,6 +16,7 @@ mod interval;
 mod judge;
 mod lack;
 mod power;
+mod quotient;
 mod rounds;
 mod slope;
 mod steady;
@@ -37,6 +38,7 @@ pub use interval::{
 pub use judge::{Cause, Floor, Question, Ruling, Tests, judge};
 pub use lack::LackOfFit;
 pub use power::{POWER, Planned, planned};
+pub use quotient::quotient;
 pub use rounds::lane_effects;
 pub use slope::{slope_over_trials, theil_sen};
 pub use steady::{SECONDS_MIN, Series, steady_from};

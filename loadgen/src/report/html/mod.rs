@@ -13,7 +13,7 @@ use super::analysis::{Analysis, ExperimentSummary};
 use super::answer::Sentence;
 use super::attacks;
 use super::chart::{charts, look, marker};
-use super::claims::ClaimResult;
+use super::claims;
 use super::instructions;
 use super::table::{every_comparison, every_measurement, key_tables};
 use super::words;
@@ -67,7 +67,7 @@ fn top(analysis: &Analysis) -> Markup {
                 }
             }
             @if analysis.usable() {
-                (claimed(&analysis.claims))
+                (claimed(analysis))
                 (answer(analysis))
             }
             nav aria-label="Sections" {
@@ -84,25 +84,23 @@ fn top(analysis: &Analysis) -> Markup {
 }
 
 /// What people say, and what this campaign says of it.
-fn claimed(claims: &[ClaimResult]) -> Markup {
+fn claimed(analysis: &Analysis) -> Markup {
     html! {
         section.claims aria-labelledby="claims" {
             h2 #claims { "What people say, and what was found here" }
-            @for claim in claims {
+            @for claim in &analysis.claims {
                 @let (mark, word) = words::claim(claim.verdict);
                 details.claim {
                     summary {
                         span class={ "verdict " (word.replace(' ', "-")) } { (mark) " " (word) }
                         " " q { (claim.says) } " " (claim.words)
+                        @if !claim.in_short.is_empty() { small { (claim.in_short) "." } }
                     }
-                    p.method { "Said by: " (claim.source) "." }
-                    @if !claim.evidence.is_empty() {
-                        ul {
-                            @for of in &claim.evidence {
-                                @let says = words::says(of.answer);
-                                li { (of.arm) ": " strong { (says) } "; " (of.found) }
-                            }
-                        }
+                    p.method { "Said by: " (claim.source) ". " (words::coverage(claim)) }
+                    @for of in claims::tables(claim) {
+                        h4 { (of.title) }
+                        @if !of.note.is_empty() { p.note { (words::capital(&of.note)) "." } }
+                        (tables::table(analysis, &of))
                     }
                 }
             }

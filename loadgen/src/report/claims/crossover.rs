@@ -1,0 +1,122 @@
+//! How often users have to ask for two arms to cost the same.
+//!
+//! Per user and hour an arm costs the memory of a login and, for each request, CPU time and bytes
+//! on the wire. Both arms' costs are linear in the number of users, which drops out, and in
+//! requests per user, which does not: with memory `m` and cost per request `k` they meet at
+//! `(m_b - m_a) / (k_a - k_b)`. Memory and requests are measured by different experiments, so
+//! numerator and denominator are independent, each paired by block. The interval of their quotient
+//! is Fieller's, which stays right where the denominator is near 0 and tells when there is none.
+
+use super::ClaimCell;
+use super::ask::{Blocks, Said, Seen, Tested, joined};
+use crate::plan::Prices;
+use crate::report::estimates::Place;
+use crate::report::figure::digits;
+use crate::stats::{Moments, quotient};
+use crate::units::grouped;
+
+const GIB: f64 = 1_073_741_824.0;
+const GB: f64 = 1e9;
+const US_PER_HOUR: f64 = 3.6e9;
+const UNIT: &str = "requests per user and hour";
+
+/// Where `arm` and `against` cost the same: yes where there is such a rate, no where one of them is
+/// shown to cost less at any.
+pub(super) fn ask(
+    seen: &Seen<'_>,
+    prices: &Prices,
+    experiments: &[String],
+    arm: &str,
+    against: &str,
+) -> Option<(String, Said)> {
+    let memory = joined(&login(seen, prices, against)?, &login(seen, prices, arm)?);
+    let (at, request) = experiments.iter().find_map(|experiment| {
+        let cpu = seen.places(experiment, "cpu_us_per_request", &[arm, against]);
+        let wire = seen.places(experiment, "request_wire_bytes", &[arm, against]);
+        let place = *cpu.iter().rev().find(|place| wire.contains(place))?;
+        let of = |arm| request(seen, prices, experiment, place, arm);
+        let users = place.1.map_or_else(String::new, |users| {
+            format!("requests as in {experiment} with {} users, ", grouped(users))
+        });
+        Some((users, joined(&of(arm)?, &of(against)?)))
+    })?;
+    let less =
+        |pairs: &[(f64, f64)]| Moments::of(&pairs.iter().map(|(a, b)| a - b).collect::<Vec<_>>());
+    let said = match (less(&memory), less(&request)) {
+        (Some(memory), Some(request)) => meet(memory, request, arm, against),
+        _ => Tested { yes: None, no: None, found: "one block".into(), estimate: None, unit: UNIT },
+    };
+    Some((at + &priced(prices), Said::Tested(said)))
+}
+
+fn priced(prices: &Prices) -> String {
+    let Prices { memory_gib_hour, cpu_hour, traffic_gb, source } = prices;
+    let traffic = if *traffic_gb > 0.0 { traffic_gb.to_string() } else { "nothing".to_owned() };
+    format!(
+        "at {memory_gib_hour} per GiB-hour of memory, {cpu_hour} per CPU hour and {traffic} per GB \
+         on the wire ({source})"
+    )
+}
+
+/// What a login costs per hour, by block.
+fn login(seen: &Seen<'_>, prices: &Prices, arm: &str) -> Option<Blocks> {
+    // A login without a cart.
+    let bytes = |metric: &str| seen.at("memory", metric, (Some(0), None), arm);
+    let store = bytes("store_bytes_per_session");
+    let of = |(block, own): (&u32, &f64)| {
+        let store = store.map_or(Some(0.0), |store| store.get(block).copied())?;
+        Some((*block, (own + store) / GIB * prices.memory_gib_hour))
+    };
+    Some(bytes("bytes_per_session")?.iter().filter_map(of).collect())
+}
+
+/// What a request costs, by block.
+fn request(
+    seen: &Seen<'_>,
+    prices: &Prices,
+    experiment: &str,
+    place: Place,
+    arm: &str,
+) -> Option<Blocks> {
+    let cpu = seen.at(experiment, "cpu_us_per_request", place, arm)?;
+    let wire = seen.at(experiment, "request_wire_bytes", place, arm)?;
+    let of = |(block, cpu_us): (&u32, &f64)| {
+        let bytes = wire.get(block)?;
+        Some((*block, cpu_us / US_PER_HOUR * prices.cpu_hour + bytes / GB * prices.traffic_gb))
+    };
+    Some(cpu.iter().filter_map(of).collect())
+}
+
+/// The rate at which two arms cost the same, for a line: an interval that spans more than twofold
+/// stands for its point. `None` where a cell has no such rate.
+pub(super) fn in_short(cell: &ClaimCell) -> Option<String> {
+    let rate = cell.estimate.as_ref().filter(|_| cell.unit == UNIT)?;
+    let (lo, hi) = rate.interval.unwrap_or((rate.point, rate.point));
+    let wide = hi > 2.0 * lo;
+    Some(if wide { format!("{} to {}", digits(lo), digits(hi)) } else { digits(rate.point) })
+}
+
+/// From what `arm` saves per login and what it adds per request.
+fn meet(saved: Moments, added: Moments, arm: &str, against: &str) -> Tested {
+    // The costs cross where both have the same sign. Two things are shown by the weaker evidence.
+    let crosses = saved.p_above(0.0).max(added.p_above(0.0));
+    let crosses_back = saved.p_below(0.0).max(added.p_below(0.0));
+    let cheaper = saved.p_above(0.0).max(added.p_below(0.0));
+    let dearer = saved.p_below(0.0).max(added.p_above(0.0));
+    let (yes, no) = (crosses.min(crosses_back), cheaper.min(dearer));
+    let estimate = quotient(saved, added).filter(|_| yes < no);
+    let found = match &estimate {
+        Some(rate) => {
+            let below = if crosses < crosses_back { arm } else { against };
+            let interval = rate.interval.map(|(lo, hi)| (digits(lo), digits(hi)));
+            let interval = interval.map_or_else(String::new, |(lo, hi)| format!(" ({lo} to {hi})"));
+            format!("{}{interval}; below it {below} costs less", digits(rate.point))
+        }
+        None if no < yes => {
+            let least = if cheaper < dearer { arm } else { against };
+            format!("{least} costs less at any rate")
+        }
+        None => "no rate with an interval".into(),
+    };
+    Tested { yes: Some(yes), no: Some(no), found, estimate, unit: UNIT }
+}

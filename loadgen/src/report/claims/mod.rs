@@ -1,0 +1,282 @@
+//! The sentences that people believe, and what this campaign says of each.
+//!
+//! The claims are data (`claims.toml`): a sentence, its source, the tests that decide it, the part
+//! of it that they cover, and the words for each outcome. A test is asked of arms, or of pairs of
+//! them (`ask`), and what they say becomes a matrix of answers. A cell that rests on trials is
+//! decided by its own interval, after Holm's correction over all cells of the claim, and by no
+//! other comparison of the report. No verdict is written before the data; what was not measured
+//! and what these data do not settle are told apart from a no.
+
+mod ask;
+mod context;
+mod crossover;
+mod file;
+mod set;
+
+use serde::Serialize;
+
+use super::analysis::Analysis;
+use crate::stats::{CONFIDENCE, Estimate, holm};
+use ask::{Asked, Said};
+use file::{Claim, File, Sense};
+
+pub(super) use file::default_prices;
+pub(super) use set::tables;
+
+/// Level of a one-sided test: a yes and a 95 % interval that excludes its bound are the same.
+const ALPHA: f64 = (1.0 - CONFIDENCE) / 2.0;
+
+/// A claim and what a campaign says of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClaimResult {
+    /// The sentence.
+    pub says: String,
+    /// Who says it.
+    pub source: String,
+    /// The part of the sentence that the tests cover.
+    pub covers: String,
+    /// The part that they leave out; may be empty.
+    pub leaves_out: String,
+    /// What this campaign says of it.
+    pub verdict: ClaimVerdict,
+    /// That in words.
+    pub words: String,
+    /// The answers in a line; empty where nothing was measured.
+    pub in_short: String,
+    /// The answers, a matrix for each test that was measured.
+    pub matrices: Vec<Matrix>,
+}
+
+/// What a campaign says of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaimVerdict {
+    /// Every cell that is settled says yes.
+    Supported,
+    /// Every cell that is settled says no.
+    Refuted,
+    /// Some say yes and some say no.
+    Depends,
+    /// It was measured, and no cell is settled.
+    NotSettled,
+    /// This campaign has no figure for it.
+    NotMeasured,
+}
+
+impl ClaimVerdict {
+    /// In a word or two.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Supported => "supported",
+            Self::Refuted => "refuted",
+            Self::Depends => "depends",
+            Self::NotSettled => "not settled",
+            Self::NotMeasured => "not measured",
+        }
+    }
+}
+
+/// What one test of a claim found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Matrix {
+    /// What a yes says.
+    pub asks: String,
+    /// Where its figures were measured: `at 1,024 users`; may be empty.
+    pub at: String,
+    /// The cells, arm by arm.
+    pub cells: Vec<ClaimCell>,
+}
+
+/// What an arm, or a pair of arms, says of a claim.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClaimCell {
+    /// The arm.
+    pub arm: String,
+    /// The arm that it is asked against; `None` in a test of single arms.
+    pub against: Option<String>,
+    /// Whether it counts; an arm that is asked for comparison does not.
+    pub counts: bool,
+    /// What it says.
+    pub answer: Answer,
+    /// The figure behind it, with its interval.
+    pub found: String,
+    /// The same for programs, where one figure decides.
+    pub estimate: Option<Estimate>,
+    /// The unit of that figure; `ratio` for a ratio.
+    pub unit: &'static str,
+    /// Chance of so clear a yes to what is tested were it not so, corrected over the cells of the
+    /// claim; held against 0.025.
+    pub p_yes: Option<f64>,
+    /// The same of a no.
+    pub p_no: Option<f64>,
+}
+
+/// An answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// The claim holds.
+    Yes,
+    /// It does not.
+    No,
+    /// These data do not tell.
+    NotSettled,
+}
+
+impl Answer {
+    const fn of(yes: bool) -> Self {
+        if yes { Self::Yes } else { Self::No }
+    }
+
+    const fn opposite(self) -> Self {
+        match self {
+            Self::Yes => Self::No,
+            Self::No => Self::Yes,
+            Self::NotSettled => Self::NotSettled,
+        }
+    }
+}
+
+/// What this campaign says of every claim, in the order of the file.
+pub(super) fn claims(analysis: &Analysis) -> Vec<ClaimResult> {
+    let file = file::read();
+    file.claim.iter().map(|claim| weigh(&file, claim, analysis)).collect()
+}
+
+fn weigh(file: &File, claim: &Claim, analysis: &Analysis) -> ClaimResult {
+    let asked: Vec<Vec<Asked>> =
+        claim.test.iter().map(|test| ask::ask(file, test, analysis)).collect();
+    let cells = settle(asked);
+    let matrices: Vec<Matrix> = claim
+        .test
+        .iter()
+        .zip(cells)
+        .filter(|(_, cells)| !cells.is_empty())
+        .map(|(test, cells)| matrix(&test.asks, test.claim, cells))
+        .collect();
+    let verdict = verdict(&matrices);
+    ClaimResult {
+        says: claim.says.clone(),
+        source: claim.source.clone(),
+        covers: claim.covers.clone(),
+        leaves_out: claim.leaves_out.clone(),
+        verdict,
+        words: words(file, claim, verdict, &matrices, &analysis.baseline),
+        in_short: set::in_short(&matrices, &analysis.baseline),
+        matrices,
+    }
+}
+
+/// The answers of all tests of a claim, corrected over all of their cells.
+fn settle(asked: Vec<Vec<Asked>>) -> Vec<Vec<(Asked, ClaimCell)>> {
+    let all = || asked.iter().flatten();
+    let corrected = |p: fn(&Said) -> Option<f64>| {
+        let there: Vec<f64> = all().filter_map(|cell| p(&cell.said)).collect();
+        holm(&there)
+    };
+    let (yes, no) = (corrected(Said::p_yes), corrected(Said::p_no));
+    let size = yes.len().max(no.len());
+    let (mut yes, mut no) = (yes.into_iter(), no.into_iter());
+    let mut cell = |asked: Asked| {
+        let p_yes = asked.said.p_yes().and_then(|_| yes.next());
+        let p_no = asked.said.p_no().and_then(|_| no.next());
+        let cell = settled(&asked, p_yes, p_no, size);
+        (asked, cell)
+    };
+    asked.into_iter().map(|test| test.into_iter().map(&mut cell).collect()).collect()
+}
+
+/// A cell whose p values are corrected. A difference that is real and below the margin is a no.
+fn settled(asked: &Asked, p_yes: Option<f64>, p_no: Option<f64>, size: usize) -> ClaimCell {
+    let below = |p: Option<f64>| p.is_some_and(|p| p <= ALPHA);
+    let (answer, mut found) = match &asked.said {
+        Said::Fact { yes, found } => (Answer::of(*yes), found.clone()),
+        Said::Tested(tested) if below(p_no) => (Answer::No, tested.found.clone()),
+        Said::Tested(tested) if below(p_yes) => (Answer::Yes, tested.found.clone()),
+        Said::Tested(tested) => (Answer::NotSettled, tested.found.clone()),
+    };
+    let alone = below(asked.said.p_yes()) || below(asked.said.p_no());
+    if answer == Answer::NotSettled && alone {
+        found.push_str(&format!(", not significant after correction for {size} cells"));
+    }
+    let tested = match &asked.said {
+        Said::Fact { .. } => None,
+        Said::Tested(tested) => Some(tested),
+    };
+    ClaimCell {
+        arm: asked.arm.clone(),
+        against: asked.against.clone(),
+        counts: asked.counts,
+        answer,
+        found,
+        estimate: tested.and_then(|tested| tested.estimate.clone()),
+        unit: tested.map_or("", |tested| tested.unit),
+        p_yes,
+        p_no,
+    }
+}
+
+/// A test's cells as the claim sees them; what was measured elsewhere than the first says where.
+fn matrix(asks: &str, claim: Sense, cells: Vec<(Asked, ClaimCell)>) -> Matrix {
+    let at = cells.first().map_or_else(String::new, |(asked, _)| asked.at.clone());
+    let seen = |(asked, mut cell): (Asked, ClaimCell)| {
+        if claim == Sense::Not {
+            cell.answer = cell.answer.opposite();
+        }
+        if asked.at != at && !asked.at.is_empty() {
+            cell.found.push_str(&format!(", {}", asked.at));
+        }
+        cell
+    };
+    let cells = cells.into_iter().map(seen).collect();
+    Matrix { asks: asks.into(), at, cells }
+}
+
+fn verdict(matrices: &[Matrix]) -> ClaimVerdict {
+    let cells = || matrices.iter().flat_map(|of| &of.cells).filter(|cell| cell.counts);
+    let says = |answer| cells().any(|cell| cell.answer == answer);
+    match (says(Answer::Yes), says(Answer::No)) {
+        (true, true) => ClaimVerdict::Depends,
+        (true, false) => ClaimVerdict::Supported,
+        (false, true) => ClaimVerdict::Refuted,
+        (false, false) if cells().next().is_some() => ClaimVerdict::NotSettled,
+        (false, false) => ClaimVerdict::NotMeasured,
+    }
+}
+
+/// The verdict in words, with what is open and what was not asked.
+fn words(
+    file: &File,
+    claim: &Claim,
+    verdict: ClaimVerdict,
+    matrices: &[Matrix],
+    baseline: &str,
+) -> String {
+    let cells = || matrices.iter().flat_map(|of| &of.cells).filter(|cell| cell.counts);
+    let mut said = match verdict {
+        ClaimVerdict::Supported => claim.supported.clone(),
+        ClaimVerdict::Refuted => claim.refuted.clone(),
+        ClaimVerdict::Depends => claim.depends.clone(),
+        ClaimVerdict::NotSettled => "These data do not settle it: more blocks would.".into(),
+        ClaimVerdict::NotMeasured => return "This campaign has no figure for it.".into(),
+    };
+    let open = cells().any(|cell| cell.answer == Answer::NotSettled);
+    if open && matches!(verdict, ClaimVerdict::Supported | ClaimVerdict::Refuted) {
+        said = format!("Where it is settled: {said}");
+    }
+    if let Some(missing) = &claim.missing
+        && !cells().any(|cell| file.names(&missing.arms, &cell.arm, baseline))
+    {
+        said.push_str(&format!(" {}", missing.words));
+    }
+    let asked = |asks: &str| matrices.iter().any(|of| of.asks == asks);
+    let left: Vec<_> = claim.test.iter().filter(|test| !asked(&test.asks)).collect();
+    if !left.is_empty() {
+        let left: Vec<_> = left.iter().map(|test| format!("\"{}\"", test.asks)).collect();
+        said.push_str(&format!(" Not measured here: {}.", left.join("; ")));
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests;
