@@ -22,6 +22,12 @@ pub fn exponential(seed: u64, n: u64) -> f64 {
     -uniform(seed, n).ln()
 }
 
+/// A number from the standard normal distribution (Box and Muller 1958).
+pub fn normal(seed: u64, n: u64) -> f64 {
+    let (u, v) = (uniform(seed, 2 * n), uniform(seed, 2 * n + 1));
+    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+}
+
 /// Puts the items into an order that depends on the seed alone (Fisher and Yates).
 pub fn shuffle<T>(items: &mut [T], seed: u64) {
     for i in (1..items.len()).rev() {
@@ -45,6 +51,14 @@ mod tests {
         let mut tenths = [0u32; 10];
         (0..100_000).for_each(|n| tenths[(uniform(9, n) * 10.0) as usize] += 1);
         assert!(tenths.iter().all(|count| (9_700..10_300).contains(count)), "{tenths:?}");
+    }
+
+    #[test]
+    fn normal_numbers_have_mean_0_and_variance_1() {
+        let of = |power| (0..100_000).map(|n| normal(5, n).powi(power)).sum::<f64>() / 1e5;
+        for (power, expected) in [(1, 0.0), (2, 1.0), (3, 0.0), (4, 3.0)] {
+            assert!((of(power) - expected).abs() < 0.06, "{power}: {}", of(power));
+        }
     }
 
     #[test]

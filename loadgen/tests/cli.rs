@@ -548,6 +548,39 @@ fn a_plan_says_what_would_run_and_runs_nothing() {
     assert_eq!(listed, registered);
 }
 
+#[test]
+fn a_plan_names_its_endpoints_and_what_each_would_find() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |metric: &str| {
+        let path = dir.path().join("c.toml");
+        let text = format!(
+            "name = 'c'\narms = ['none', 'jwt-hs256']\n[scaling]\nusers = [10]\n[[primary]]\n\
+             experiment = 'scaling'\nmetric = '{metric}'\narm = 'jwt-*'\nagainst = 'none'\n"
+        );
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_string()
+    };
+    let text = stdout(&authbench(&["plan", &file("throughput_rps")]));
+    assert!(text.contains("primary endpoints: 1,") && text.contains("--noise DIR"), "{text}");
+    let none = stdout(&authbench(&["plan", &tiny(dir.path())]));
+    assert!(none.contains("primary endpoints: none"), "{none}");
+    let refused = refused(&["plan", &file("speed")], 2);
+    assert!(refused.contains("line 5, [[primary]]") && refused.contains("`speed`"), "{refused}");
+
+    // With the noise that goes with a preset, and with that of the records that it is from.
+    let records = concat!(env!("CARGO_MANIFEST_DIR"), "/../results/reference/quick");
+    let json = |flags: &[&str]| -> Value {
+        let arguments = [&["plan", "quick", "--format", "json"], flags].concat();
+        serde_json::from_str(&stdout(&authbench(&arguments))).unwrap()
+    };
+    let (shipped, read) = (json(&[]), json(&["--noise", records]));
+    assert_eq!(shipped["noise"], read["noise"]);
+    assert_eq!(shipped["expected"], read["expected"]);
+    let expected = shipped["expected"].as_array().unwrap();
+    assert_eq!(expected.len(), shipped["primary"].as_array().unwrap().len());
+    assert!(expected.iter().all(|e| e["smallest_effect"].as_f64().unwrap() > 0.0), "{shipped}");
+}
+
 /// Interrupts a run once it is `ready`; the object that it prints.
 fn interrupted_run(flags: &[&str], ready: impl Fn(&mut Child)) -> Value {
     let mut child = Command::new(env!("CARGO_BIN_EXE_authbench"))

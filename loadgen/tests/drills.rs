@@ -38,8 +38,8 @@ fn valid_figures(arms: &[&str], tables: &str) -> Option<Figures> {
     let csv = std::fs::read_to_string(out.join("measurements.csv")).unwrap();
     let lines = csv.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
     let figure = |fields: Vec<&str>| {
-        let key = [fields[0], fields[1], fields[2], fields[5]].map(String::from);
-        (fields[11] == "true").then(|| (key.into(), fields[7].parse().unwrap()))
+        let key = [fields[0], fields[1], fields[4], fields[8]].map(String::from);
+        (fields[14] == "true").then(|| (key.into(), fields[10].parse().unwrap()))
     };
     lines.map(figure).collect()
 }

@@ -1,7 +1,8 @@
 //! The committed reference campaigns: their reports are what this program makes of their records.
 //!
 //! A change that alters a report has to render the committed one again (`authbench report DIR`), so
-//! that nobody reads words that the program no longer says.
+//! that nobody reads words that the program no longer says. The noise that presets are shipped with
+//! is that of these campaigns (`authbench report DIR --format noise`).
 
 #![allow(clippy::unwrap_used, reason = "a failure anywhere in a test is a failed test")]
 
@@ -34,7 +35,8 @@ fn committed_reports_are_those_of_their_records() {
         let there: Vec<_> = formats.iter().filter(|file| campaign.join(file).exists()).collect();
         there.iter().for_each(|file| fs::remove_file(dir.path().join(file)).unwrap());
         let output = Command::new(env!("CARGO_BIN_EXE_authbench"))
-            .args(["report", dir.path().to_str().unwrap(), "--format", "html,md,json,csv,svg"])
+            .args(["report", dir.path().to_str().unwrap()])
+            .args(["--format", "html,md,json,csv,svg,noise"])
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -43,6 +45,10 @@ fn committed_reports_are_those_of_their_records() {
                 fs::read(campaign.join(file)).unwrap() == fs::read(dir.path().join(file)).unwrap();
             assert!(same, "{}/{file} is not what its records say", campaign.display());
         }
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("presets/noise-{}.json", campaign.file_name().unwrap().display()));
+        let same = fs::read(&shipped).unwrap() == fs::read(dir.path().join("noise.json")).unwrap();
+        assert!(same, "{} is not the noise of its records", shipped.display());
         seen += 1;
     }
     assert!(seen > 0, "no reference campaign is committed");

@@ -56,7 +56,7 @@ fn every_arm_of_a_level_has_its_slices_and_its_record() {
     assert_eq!(records, 16);
     let csv = fs::read_to_string(folder.path().join("out/measurements.csv")).unwrap();
     for arm in ["none", "session@memory", "session@memory (again)", "jwt-hs256"] {
-        let row = format!("scaling,{arm},4,4,,server_cpu_us_per_request,");
+        let row = format!("scaling,{arm},slices,1,4,4,,,server_cpu_us_per_request,");
         assert!(csv.contains(&row), "{row} in: {csv}");
     }
 }

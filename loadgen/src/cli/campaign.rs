@@ -1,13 +1,12 @@
-//! `authbench campaign` and `authbench plan`.
+//! `authbench campaign`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Format, output, refuse_debug_build, report, serve, signals};
+use super::{output, refuse_debug_build, report, serve, signals};
 use crate::campaign::{Progress, run};
 use crate::error::{Error, Result};
 use crate::experiment::{self, expand};
@@ -22,10 +21,10 @@ use crate::spec::{Overrides, Spec};
 
 /// What `campaign` and `plan` have in common.
 #[derive(Debug, Args)]
-struct What {
+pub(super) struct What {
     /// A preset (quick) or a campaign file
     #[arg(default_value = "quick", value_name = "PRESET|FILE.toml")]
-    campaign: String,
+    pub(super) campaign: String,
     /// Compare these arms instead
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     arms: Option<Vec<String>>,
@@ -67,19 +66,9 @@ pub(super) struct CampaignArgs {
     allow_debug: bool,
 }
 
-/// Flags of `authbench plan`.
-#[derive(Debug, Args)]
-pub(super) struct PlanArgs {
-    #[command(flatten)]
-    what: What,
-    /// How to print
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-}
-
 impl What {
     /// The plan; everything that can be refused is refused here.
-    fn plan(&self) -> Result<Plan> {
+    pub(super) fn plan(&self) -> Result<Plan> {
         let overrides = |arms| Overrides {
             arms,
             users: self.users.clone(),
@@ -121,58 +110,6 @@ fn require_programs(plan: &Plan) -> Result<()> {
          arms out with --skip-missing",
         missing.join(" and ")
     )))
-}
-
-/// Prints what a campaign would run.
-///
-/// # Errors
-/// `Config` when it could not run.
-pub(super) fn plan(args: &PlanArgs) -> Result<()> {
-    let plan = args.what.plan()?;
-    if args.format == Format::Json {
-        let text = serde_json::to_string_pretty(&plan)
-            .map_err(|e| Error::Bug(format!("the plan cannot be written: {e}")))?;
-        return output::json(&text);
-    }
-    let mut page = Page::default();
-    page.line(&format!(
-        "{}: {} trials, about {}",
-        plan.name,
-        plan.trials.len(),
-        minutes(plan.expected_ms())
-    ));
-    page.line(&format!(
-        "arms: {} (baseline {}, reference {})",
-        plan.arms.join(", "),
-        plan.baseline,
-        plan.reference
-    ));
-    page.line(&format!("seed: {}   plan: {}", plan.seed, &plan.hash()[..12]));
-    page.line("");
-    page.line(&format!("[attacks] each arm once, about {}", minutes(plan.attacks_ms())));
-    let names = plan.names();
-    for name in &plan.experiments {
-        let trials: Vec<_> = plan.trials.iter().filter(|t| t.experiment == *name).collect();
-        let expected = trials.iter().map(|trial| trial.expected_ms()).sum();
-        let blocks = trials.iter().map(|trial| trial.block + 1).max().unwrap_or(0);
-        page.line("");
-        page.line(&format!(
-            "[{name}] {} trials in {blocks} blocks, about {}",
-            trials.len(),
-            minutes(expected)
-        ));
-        let mut cells: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-        for trial in trials.iter().filter(|trial| trial.block == 0) {
-            cells.entry(trial.level).or_default().push(trial.name());
-        }
-        for (level, mut arms) in cells {
-            arms.sort_unstable_by_key(|arm| names.iter().position(|known| known == arm));
-            // An arm may have several trials at a level, of different kinds.
-            arms.dedup();
-            page.line(&format!("  {}: {}", named(name, level), arms.join(", ")));
-        }
-    }
-    output::page(&page)
 }
 
 /// Runs a campaign.
@@ -248,7 +185,7 @@ fn summary(analysis: &Analysis) -> Page {
         page.line("");
     }
     let sentences = if analysis.usable() { analysis.answer.as_slice() } else { &[] };
-    for sentence in sentences {
+    for sentence in sentences.iter().filter(|sentence| sentence.headline) {
         page.line(&format!("- {}", sentence.text));
     }
     let doubts: Vec<_> = analysis.doubts.iter().map(|d| d.doubt.what.as_str()).collect();
@@ -259,7 +196,8 @@ fn summary(analysis: &Analysis) -> Page {
     page
 }
 
-fn minutes(ms: u64) -> String {
+/// A span of time in minutes and seconds.
+pub(super) fn minutes(ms: u64) -> String {
     let seconds = ms.div_ceil(1000);
     match (seconds / 60, seconds % 60) {
         (0, s) => format!("{s} s"),
@@ -311,7 +249,7 @@ impl Bar {
 }
 
 /// What a level of an experiment is called.
-fn named(experiment: &str, level: u32) -> String {
+pub(super) fn named(experiment: &str, level: u32) -> String {
     experiment::find(experiment).map_or_else(|| level.to_string(), |e| e.level(level))
 }
 

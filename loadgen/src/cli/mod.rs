@@ -8,6 +8,7 @@ mod campaign;
 mod compare;
 mod doctor;
 mod output;
+mod plan;
 mod report;
 mod run;
 mod schemes;
@@ -36,8 +37,8 @@ pub struct Cli {
 enum Verb {
     /// Run a campaign and write its report
     Campaign(campaign::CampaignArgs),
-    /// Print what a campaign would run, and for how long
-    Plan(campaign::PlanArgs),
+    /// Print what a campaign would run, for how long, and which effects it would find
+    Plan(plan::PlanArgs),
     /// Put one load on a URL, an arm, or the server in a target file
     Run(run::RunArgs),
     /// Attack a server in every way known, and say what it withstands
@@ -87,7 +88,7 @@ pub fn parse() -> Result<Cli, ExitCode> {
 pub fn run(cli: Cli) -> Result<()> {
     match cli.verb {
         Verb::Campaign(args) => campaign::campaign(args),
-        Verb::Plan(args) => campaign::plan(&args),
+        Verb::Plan(args) => plan::plan(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Attack(args) => attack::attack(&args),
         Verb::Serve(args) => serve::serve(args),

@@ -15,7 +15,7 @@ use crate::report::{Analysis, FORMATS, Format, MARKS, analyse, put_into, summary
 pub(super) struct ReportArgs {
     /// Folder of a campaign
     dir: PathBuf,
-    /// Which files to write: html, md, json, csv, svg [default: all but svg]
+    /// Which files to write: html, md, json, csv, svg, noise [default: all but the last two]
     #[arg(long, value_delimiter = ',', value_name = "FORMATS")]
     format: Vec<String>,
     /// Also put the short answer into this page, between the two lines that are marked for it
@@ -68,7 +68,11 @@ pub(super) fn write(folder: &Folder, wanted: impl Fn(&Format) -> bool) -> Result
     save(folder, &analysis(folder)?, wanted)
 }
 
-fn analysis(folder: &Folder) -> Result<Analysis> {
+/// The analysis of a campaign's records.
+///
+/// # Errors
+/// `Config` or `Io` when a record cannot be read.
+pub(super) fn analysis(folder: &Folder) -> Result<Analysis> {
     let plan = folder.plan()?;
     let attacks = folder.attacks(&plan)?;
     Ok(analyse(&plan, folder.host()?, &folder.records(&plan)?).with_attacks(attacks))

@@ -3,7 +3,7 @@
 //! A metric of a load has its accessor in its row. The names are part of the output contract: add
 //! rows, do not rename them.
 
-use crate::record::{Histogram, LoadRecord, MemoryUse, ServerUse};
+use crate::record::{Histogram, LoadRecord, MemoryUse, SAMPLES_BEYOND, ServerUse};
 use crate::stats::Scale;
 
 /// One thing that is measured.
@@ -19,6 +19,9 @@ pub struct Metric {
     pub better: Better,
     /// The scale on which its errors are even.
     pub scale: Scale,
+    /// Whether it is the same in every trial by construction, such as the bytes of a request: it
+    /// has no interval, and nothing to test.
+    pub exact: bool,
     /// Its value in a load; `None` for a metric of another kind, or where a load does not have it.
     pub of_load: fn(&LoadRecord) -> Option<f64>,
 }
@@ -45,7 +48,18 @@ const fn row(
     scale: Scale,
     of_load: fn(&LoadRecord) -> Option<f64>,
 ) -> Metric {
-    Metric { name, unit, label, better, scale, of_load }
+    Metric { name, unit, label, better, scale, exact: false, of_load }
+}
+
+/// A row of what does not vary from trial to trial.
+const fn exact(
+    name: &'static str,
+    unit: &'static str,
+    label: &'static str,
+    better: Better,
+    of_load: fn(&LoadRecord) -> Option<f64>,
+) -> Metric {
+    Metric { name, unit, label, better, scale: Log, exact: true, of_load }
 }
 
 /// Every metric, in the order of the tables.
@@ -58,7 +72,13 @@ pub const METRICS: &[Metric] = &[
     }),
     row("response_p50_us", "us", "Response time p50", Lower, Log, |l| response(l, 0.5)),
     row("response_p99_us", "us", "Response time p99", Lower, Log, |l| response(l, 0.99)),
-    row("response_p999_us", "us", "Response time p99.9", Lower, Log, |l| response(l, 0.999)),
+    row("response_p999_us", "us", "Response time p99.9", Lower, Log, |l| {
+        rare(&l.response(), 0.999, SAMPLES_BEYOND as f64)
+    }),
+    row("response_max_us", "us", "Response time, longest", Lower, Log, |l| {
+        let response = l.response();
+        (response.count() > 0).then(|| response.max_ns() as f64 / 1e3)
+    }),
     row("service_p50_us", "us", "Service time p50", Lower, Log, |l| service(l, 0.5)),
     row("service_p99_us", "us", "Service time p99", Lower, Log, |l| service(l, 0.99)),
     row("schedule_lag_p99_us", "us", "Schedule lag p99", Lower, Log, |l| {
@@ -103,13 +123,11 @@ pub const METRICS: &[Metric] = &[
     row("store_disk_bytes", "bytes", "Store, on disk", Lower, Log, |l| {
         memory(l)?.store_disk_bytes.map(|bytes| bytes as f64)
     }),
-    row("credential_bytes", "bytes", "Credential", Lower, Log, |l| {
+    exact("credential_bytes", "bytes", "Credential", Lower, |l| {
         let login = l.login.as_ref()?;
         per_request(login.credential_bytes as f64, f64::from(login.users))
     }),
-    row("request_wire_bytes", "bytes", "Request on the wire", Lower, Log, |l| {
-        (l.request_wire_bytes > 0).then_some(l.request_wire_bytes as f64)
-    }),
+    exact("request_wire_bytes", "bytes", "Request on the wire", Lower, request_wire_bytes),
     row("error_rate", "share", "Requests that failed", Lower, Linear, |l| {
         per_request(l.counts.without_answer() as f64, l.counts.sent as f64)
     }),
@@ -190,7 +208,7 @@ pub const METRICS: &[Metric] = &[
     row("argon2id_login_rps", "requests/s", "Logins, argon2id", Neither, Log, no_load),
     row("argon2id_login_cpu_us", "us", "Server CPU per login, argon2id", Lower, Log, no_load),
     row("argon2id_login_store_cpu_us", "us", "Store CPU per login, argon2id", Lower, Log, no_load),
-    row("cart_items_max", "items", "Items until refused", Higher, Log, no_load),
+    exact("cart_items_max", "items", "Items until refused", Higher, no_load),
     row("time_to_reject_us", "us", "Time to reject p50", Lower, Log, no_load),
     row("time_to_reject_p99_us", "us", "Time to reject p99", Lower, Log, no_load),
     row("time_to_reject_max_us", "us", "Time to reject, longest", Lower, Log, no_load),
@@ -331,9 +349,23 @@ fn service(load: &LoadRecord, quantile: f64) -> Option<f64> {
 }
 
 /// A percentile in microseconds; `None` with fewer than ten samples beyond it, where it is noise.
+/// Below [`SAMPLES_BEYOND`] a doubt flags p99.
 fn percentile(histogram: &Histogram, quantile: f64) -> Option<f64> {
-    let beyond = histogram.count() as f64 * (1.0 - quantile);
-    (beyond >= 10.0).then(|| histogram.quantile_ns(quantile) as f64 / 1e3)
+    rare(histogram, quantile, 10.0)
+}
+
+/// A percentile in microseconds; `None` with fewer samples beyond it than that.
+fn rare(histogram: &Histogram, quantile: f64, least_beyond: f64) -> Option<f64> {
+    // 100,000 samples have 100 beyond p99.9, whatever 1 - 0.999 is in binary.
+    let beyond = histogram.count() as f64 * (1.0 - quantile) + 1e-6;
+    (beyond >= least_beyond).then(|| histogram.quantile_ns(quantile) as f64 / 1e3)
+}
+
+/// Bytes of a request, over all that were sent; where the transport does not count them, those of
+/// one request.
+fn request_wire_bytes(load: &LoadRecord) -> Option<f64> {
+    let mean = load.bytes_sent.and_then(|sent| per_request(sent as f64, load.counts.sent as f64));
+    mean.or(Some(load.request_wire_bytes as f64)).filter(|bytes| *bytes > 0.0)
 }
 
 fn memory(load: &LoadRecord) -> Option<&MemoryUse> {

@@ -18,6 +18,7 @@ mod login;
 mod memory;
 mod metric;
 mod population;
+mod primary;
 mod replicas;
 mod restart;
 mod revocation;
@@ -290,6 +291,7 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
             }
         }
     }
+    let primary = primary::resolved(spec, &trials)?;
     Ok(Plan {
         schema: PLAN_SCHEMA,
         name: spec.name.clone(),
@@ -299,6 +301,7 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
         baseline: spec.baseline.clone(),
         reference: spec.reference.clone(),
         experiments: spec.experiments.clone(),
+        primary,
         prices: prices(spec)?,
         trials,
     })

@@ -8,6 +8,7 @@
 mod drill;
 mod place;
 mod prices;
+mod primary;
 mod search;
 mod users;
 mod variant;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
 pub use place::PlacePlan;
 pub use prices::Prices;
+pub use primary::Primary;
 pub use search::SearchPlan;
 pub use users::{ADMIN_FILL, ConnectPlan, FillPlan, GrowPlan, LogoutPlan, PopulatePlan, Prepare};
 pub use variant::Variant;
@@ -46,6 +48,9 @@ pub struct Plan {
     pub reference: String,
     /// The experiments, in order.
     pub experiments: Vec<String>,
+    /// The primary endpoints: only these comparisons get verdicts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub primary: Vec<Primary>,
     /// Prices that the campaign file gives; `None`: those that the report has by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<Prices>,
@@ -387,6 +392,7 @@ impl Plan {
                 ("baseline", plan.baseline.clone()),
                 ("reference", plan.reference.clone()),
                 ("experiments", plan.experiments.join(",")),
+                ("primary endpoints", plan.primary.len().to_string()),
                 ("trials", plan.trials.len().to_string()),
             ]
         };

@@ -254,6 +254,7 @@ mod tests {
             baseline: "none".into(),
             reference: "none".into(),
             experiments: vec![],
+            primary: vec![],
             prices: None,
             trials: vec![],
         }

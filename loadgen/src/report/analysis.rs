@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use super::answer::{Sentence, answer};
 use super::claims::{ClaimResult, claims, default_prices};
-use super::compare::{Comparison, Family, MARGIN, NoiseFloor, comparisons, families, noise_floors};
+use super::compare::{
+    Comparison, Endpoint, MARGIN, NoiseFloor, comparisons, endpoints, noise_floors,
+};
 use super::doubts::{DoubtSummary, WHOLE, doubts, is_invalid, pair_doubt};
 use super::estimates::{Measurement, Place, measurements};
 use crate::experiment::{self, Experiment, Steadiness, metric, steadiness};
@@ -47,10 +49,10 @@ pub struct Analysis {
     pub experiments: Vec<ExperimentSummary>,
     /// Every figure.
     pub measurements: Vec<Measurement>,
+    /// The primary endpoints, which alone have verdicts.
+    pub primary: Vec<Endpoint>,
     /// Every comparison with the baseline and with the reference.
     pub comparisons: Vec<Comparison>,
-    /// The families in which comparisons are corrected.
-    pub families: Vec<Family>,
     /// The reference beside itself.
     pub noise_floors: Vec<NoiseFloor>,
     /// What makes figures doubtful.
@@ -98,10 +100,11 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
         records.iter().filter(|record| record.outcome == TrialOutcome::Complete).collect();
     let measurements = measurements(plan, &complete);
     let noise_floors = noise_floors(plan, &measurements);
-    let comparisons = comparisons(plan, &measurements, &noise_floors);
+    let primary = endpoints(plan, &measurements);
+    let comparisons = comparisons(plan, &measurements, &noise_floors, &primary);
     let mut doubts = doubts(plan, &host, records);
     doubts.extend(pair_doubt(&noise_floors));
-    let answer = answer(plan, &measurements, &comparisons);
+    let answer = answer(plan, &measurements, &comparisons, &primary);
     let began = records.iter().map(|record| record.started_unix_ms).min().unwrap_or(0);
     let ended = records.iter().map(|record| record.started_unix_ms + record.wall_ms).max();
     let analysis = Analysis {
@@ -120,7 +123,7 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
         doubts,
         host,
         measurements,
-        families: families(&comparisons),
+        primary,
         comparisons,
         noise_floors,
         trials_planned: plan.trials.len(),

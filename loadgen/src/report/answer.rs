@@ -1,15 +1,18 @@
 //! The answer in words: sentences that follow from the figures by rule, and say when they do not.
 //!
 //! No sentence is written before the data: the direction, the size and the caution of each come
-//! from a comparison's ratio, interval and verdict. An arm without valid figures gets no sentence.
+//! from an interval and, for a primary endpoint, from its verdict. The figure comes first; what the
+//! correction or the noise floor takes from it is said after it. An arm without valid figures gets
+//! no sentence, and a figure that is known too coarsely makes no headline.
 
+mod declared;
 mod more;
 
 use serde::Serialize;
 
-use super::compare::Comparison;
+use super::compare::{Comparison, Endpoint, Ruled};
 use super::estimates::Measurement;
-use super::figure::{digits, figure, range};
+use super::figure::{digits, figure, range, signed_range};
 use super::words;
 use crate::experiment::metric;
 use crate::plan::Plan;
@@ -23,8 +26,23 @@ pub struct Sentence {
     pub topic: String,
     /// The sentence.
     pub text: String,
-    /// What the comparison behind it says.
-    pub verdict: Verdict,
+    /// What the primary endpoint behind it says; `None` where it is exploratory.
+    pub verdict: Option<Verdict>,
+    /// Whether its figures are known well enough to be read first: an interval that holds 0 or
+    /// spans more than twofold makes no headline, unless it settles that two arms are alike.
+    pub headline: bool,
+}
+
+/// The widest interval of a headline: its ends are within a factor of this.
+const SPAN_MAX: f64 = 2.0;
+
+/// Whether an estimate is known well enough for a headline.
+fn is_narrow(estimate: &Estimate) -> bool {
+    estimate.is_exact()
+        || estimate.interval.is_some_and(|(lo, hi)| {
+            let (near, far) = (lo.abs().min(hi.abs()), lo.abs().max(hi.abs()));
+            lo * hi > 0.0 && far <= SPAN_MAX * near
+        })
 }
 
 /// The sentences of the answer, the most wanted first.
@@ -32,22 +50,25 @@ pub(super) fn answer(
     plan: &Plan,
     measurements: &[Measurement],
     comparisons: &[Comparison],
+    endpoints: &[Endpoint],
 ) -> Vec<Sentence> {
     let mut rivals: Vec<&String> =
         plan.arms.iter().filter(|a| **a != plan.baseline && **a != plan.reference).collect();
-    // One arm beside the baseline is compared with the baseline.
+    // One arm and the baseline: the arm is compared with the baseline.
     let against = if rivals.is_empty() { &plan.baseline } else { &plan.reference };
     if rivals.is_empty() {
         rivals.push(&plan.reference);
     }
-    let mut sentences = Vec::new();
+    // What was declared leads, such as the cost at a fixed rate: a saturated server flatters a
+    // store that many requests share.
+    let mut sentences: Vec<Sentence> = endpoints.iter().filter_map(declared::sentence).collect();
     for rival in &rivals {
         sentences.extend(throughput(against, comparisons, rival));
         sentences.extend(cpu(plan, against, measurements, comparisons, rival));
         sentences.extend(tail(against, comparisons, rival));
     }
     for arm in plan.arms.iter().filter(|arm| **arm != plan.baseline) {
-        sentences.extend(memory(measurements, arm));
+        sentences.extend(memory(plan, measurements, comparisons, arm));
         sentences.extend(more::many_users(measurements, arm));
         sentences.extend(more::connection(measurements, arm));
     }
@@ -75,66 +96,94 @@ fn at_the_top<'a>(
         .max_by_key(|c| c.users)
 }
 
-/// `24 % more (20 % to 28 %)`, as the verdict allows it to be said.
-fn by_how_much(ratio: &Estimate, verdict: Verdict, more: &str, less: &str) -> String {
+/// `24 % more (20 % to 28 %)`: the figure first, and then what a verdict adds to it or takes from
+/// it.
+fn by_how_much(ratio: &Estimate, ruling: Option<&Ruled>, more: &str, less: &str) -> String {
     let percent = |ratio: f64| format!("{} %", digits((ratio - 1.0).abs() * 100.0));
     let Some((lo, hi)) = ratio.interval else {
         return "an unknown difference (one trial has no interval)".into();
     };
     let sign = |ratio: f64| if ratio < 1.0 { '-' } else { '+' };
     let signed = |ratio: f64| format!("{}{}", sign(ratio), percent(ratio));
-    match verdict {
-        Verdict::Higher => {
-            format!("{} {more} ({} to {})", percent(ratio.point), percent(lo), percent(hi))
-        }
-        Verdict::Lower => {
-            format!("{} {less} ({} to {})", percent(ratio.point), percent(hi), percent(lo))
-        }
-        Verdict::Equivalent => {
-            format!("the same within the margin ({} to {})", signed(lo), signed(hi))
-        }
-        Verdict::Inconclusive => {
-            format!("a difference these data do not settle ({} to {})", signed(lo), signed(hi))
-        }
+    if ruling.is_some_and(|ruling| ruling.verdict == Verdict::Equivalent) {
+        return format!("the same within the margin ({} to {})", signed(lo), signed(hi));
+    }
+    let (point, limits) = (ratio.point, limits(ruling));
+    if lo > 1.0 {
+        format!("{} {more} ({} to {}){limits}", percent(point), percent(lo), percent(hi))
+    } else if hi < 1.0 {
+        format!("{} {less} ({} to {}){limits}", percent(point), percent(hi), percent(lo))
+    } else {
+        let (point, lo, hi) = (signed(point), signed(lo), signed(hi));
+        format!("{point} ({lo} to {hi}), which holds no difference{limits}")
     }
 }
 
-/// Why it is not settled, and what would have been seen; nothing where it is.
-fn limits(c: &Comparison) -> String {
-    let mut limits = String::new();
-    match c.cause {
-        Some(Cause::Noise | Cause::NoInterval) | None => {}
-        Some(cause) => limits.push_str(&format!("; {}", words::cause(cause))),
+/// Why an endpoint is not settled, and what would have been seen; nothing where it is, and of what
+/// is exploratory.
+fn limits(ruling: Option<&Ruled>) -> String {
+    match ruling.and_then(|ruling| ruling.cause.map(|cause| (cause, ruling))) {
+        // The interval has said it.
+        None | Some((Cause::Noise | Cause::NoInterval, _)) => String::new(),
+        Some((cause, ruling)) => format!(", {}", words::cause(cause, ruling.tests.family_size)),
     }
-    if let (Verdict::Inconclusive, Some(from)) = (c.verdict, words::smallest_effect(c)) {
-        limits.push_str(&format!("; one of {from} would have been found four times in five"));
-    }
-    limits
+}
+
+/// The smallest effect that an endpoint could have found, where it found none.
+fn missed(c: &Comparison) -> String {
+    let smallest = c.ruling.as_ref().filter(|r| r.verdict == Verdict::Inconclusive);
+    let smallest = smallest.and_then(|ruling| ruling.smallest_effect);
+    smallest.map_or_else(String::new, |effect| {
+        let effect = words::effect(effect, c.compared_as, metric(c.metric).unit);
+        format!("; effects below {effect} would likely be missed (80 % power)")
+    })
+}
+
+/// Whether a comparison makes a headline: its ratio is known well enough, or settled.
+fn leads(c: &Comparison) -> bool {
+    let settled = c.verdict().is_some_and(|verdict| verdict != Verdict::Inconclusive);
+    let apart = |ratio: &Estimate| ratio.interval.is_some_and(|(lo, hi)| lo > 1.0 || hi < 1.0);
+    settled || c.ratio.as_ref().is_some_and(|ratio| is_narrow(ratio) && apart(ratio))
 }
 
 fn users(comparison: &Comparison) -> String {
     grouped(comparison.users.unwrap_or(0))
 }
 
+/// Of the metrics that say the same, the comparison that is a primary endpoint, or else the first.
+fn preferred<'a>(
+    comparisons: &'a [Comparison],
+    metrics: [&str; 2],
+    arm: &str,
+    against: &str,
+) -> Option<&'a Comparison> {
+    let found = metrics.map(|metric| at_the_top(comparisons, metric, arm, against));
+    let declared = found.iter().flatten().find(|c| c.ruling.is_some());
+    declared.or(found.iter().flatten().next()).copied()
+}
+
 fn throughput(against: &str, comparisons: &[Comparison], arm: &str) -> Option<Sentence> {
-    let c = at_the_top(comparisons, "goodput_rps", arm, against)?;
-    let how = by_how_much(c.ratio.as_ref()?, c.verdict, "more", "fewer");
-    let text = format!(
-        "With {} concurrent users, {arm} answered {how} requests a second than {} did on the same \
-         core.",
-        users(c),
-        against
-    );
-    let text = match c.verdict {
-        Verdict::Higher | Verdict::Lower => text,
-        _ => format!(
-            "With {} concurrent users, requests a second of {arm} beside {}: {how}{}.",
+    let c = preferred(comparisons, ["goodput_rps", "throughput_rps"], arm, against)?;
+    let ratio = c.ratio.as_ref()?;
+    let how = by_how_much(ratio, c.ruling.as_ref(), "more", "fewer");
+    let differs = ratio.interval.is_some_and(|(lo, hi)| lo > 1.0 || hi < 1.0)
+        && c.verdict() != Some(Verdict::Equivalent);
+    let text = if differs {
+        format!(
+            "With {} concurrent users, requests per second of {arm} on the same core were {how}, \
+             compared with {against}{}.",
             users(c),
-            against,
-            limits(c)
-        ),
+            missed(c)
+        )
+    } else {
+        format!(
+            "With {} concurrent users, requests per second of {arm} compared with {against}: \
+             {how}{}.",
+            users(c),
+            missed(c)
+        )
     };
-    Some(Sentence { topic: "Throughput".into(), text, verdict: c.verdict })
+    Some(Sentence { topic: "Throughput".into(), text, verdict: c.verdict(), headline: leads(c) })
 }
 
 fn cpu(
@@ -144,87 +193,100 @@ fn cpu(
     comparisons: &[Comparison],
     arm: &str,
 ) -> Option<Sentence> {
-    let name = "server_cpu_us_per_request";
-    let c = at_the_top(comparisons, name, arm, against)?;
+    // A store's CPU time is on the same bill, where it was measured.
+    let names = ["cpu_us_per_request", "server_cpu_us_per_request"];
+    let c = preferred(comparisons, names, arm, against)?;
     let cost = |arm: &str| {
-        let over = at_the_top(comparisons, name, arm, &plan.baseline)?;
+        let over = at_the_top(comparisons, c.metric, arm, &plan.baseline)?;
         let d = &over.difference;
-        d.interval?;
-        Some(match over.verdict {
-            Verdict::Higher | Verdict::Lower => {
-                format!("{} ({})", figure(d.point, "us"), range(d, "us"))
-            }
-            Verdict::Equivalent => format!("no more than the margin ({})", range(d, "us")),
-            Verdict::Inconclusive => {
-                format!("nothing that these data can tell from none ({})", range(d, "us"))
-            }
-        })
+        let (lo, hi) = d.interval?;
+        let holds_0 = lo <= 0.0 && hi >= 0.0;
+        let limits = limits(over.ruling.as_ref());
+        let text = if holds_0 {
+            format!("no measurable cost ({})", signed_range(d, "us"))
+        } else {
+            format!("{} ({}){limits}", figure(d.point, "us"), range(d, "us"))
+        };
+        Some((text, is_narrow(d), holds_0))
     };
     let floor = measurements
         .iter()
         .filter(|m| (&m.experiment, m.place()) == (&c.experiment, c.place()))
-        .find(|m| m.valid && m.metric == name && m.arm == plan.baseline)?;
-    let beside = match cost(against) {
-        Some(other) => format!(" and {other} with {against}"),
-        None => String::new(),
+        .find(|m| m.valid && m.metric == c.metric && m.arm == plan.baseline)?;
+    let (own, own_is_known, _) = cost(arm)?;
+    let (beside, other_is_known) = match cost(against) {
+        Some((other, is_known, holds_0)) => {
+            (format!("; {other} with {against}"), is_known || holds_0)
+        }
+        None => (String::new(), true),
     };
+    let what = if c.metric == names[0] { "server and store CPU" } else { "server CPU" };
     let text = format!(
-        "Authentication costs {} of server CPU a request with {arm}{beside}, on top of {} without \
-         any.",
-        cost(arm)?,
+        "What authentication costs in {what} per request, with {} concurrent users in a closed \
+         loop and on top of {} without any: {own} with {arm}{beside}.",
+        users(c),
         figure(floor.estimate.point, "us"),
     );
-    Some(Sentence { topic: "Server CPU".into(), text, verdict: c.verdict })
+    let headline = own_is_known && other_is_known;
+    Some(Sentence { topic: "CPU".into(), text, verdict: c.verdict(), headline })
 }
 
 fn tail(against: &str, comparisons: &[Comparison], arm: &str) -> Option<Sentence> {
     let c = at_the_top(comparisons, "response_p99_us", arm, against)?;
-    let how = by_how_much(c.ratio.as_ref()?, c.verdict, "higher", "lower");
+    let how = by_how_much(c.ratio.as_ref()?, c.ruling.as_ref(), "higher", "lower");
     let text = format!(
-        "The p99 response time of {arm} under that load, beside {against}: {how}{}.",
-        limits(c)
+        "The p99 response time of {arm} under that load, compared with {against}: {how}{}.",
+        missed(c)
     );
-    Some(Sentence { topic: "Tail latency".into(), text, verdict: c.verdict })
+    let topic = "Tail latency".into();
+    Some(Sentence { topic, text, verdict: c.verdict(), headline: leads(c) })
 }
 
-fn memory(measurements: &[Measurement], arm: &str) -> Option<Sentence> {
+fn memory(
+    plan: &Plan,
+    measurements: &[Measurement],
+    comparisons: &[Comparison],
+    arm: &str,
+) -> Option<Sentence> {
     let slope =
         measurements.iter().find(|m| m.valid && m.metric == "bytes_per_session" && m.arm == arm)?;
     let (lo, hi) = slope.estimate.interval?;
     let per_user = &slope.estimate;
-    let verdict = if lo > 0.0 {
-        Verdict::Higher
-    } else if hi < NOTHING_BYTES {
-        Verdict::Equivalent
-    } else {
-        Verdict::Inconclusive
-    };
-    let text = match verdict {
-        Verdict::Higher if per_user.point >= NOTHING_BYTES => {
-            // No further than was measured: a table grows in steps, and the next may be larger.
-            let most = measurements
-                .iter()
-                .filter(|m| m.experiment == slope.experiment && m.arm == arm)
-                .filter_map(|m| m.users)
-                .max()?;
-            format!(
-                "A logged-in user of {arm} takes {} of server memory ({}): {} for {} users.",
-                figure(per_user.point, "bytes"),
-                range(per_user, "bytes"),
-                figure(per_user.point * most as f64, "bytes"),
-                grouped(most),
-            )
-        }
-        Verdict::Inconclusive => format!(
-            "What a logged-in user of {arm} takes of server memory, these data do not settle ({}).",
+    let (text, headline) = if lo > 0.0 && per_user.point >= NOTHING_BYTES {
+        let most = measured_users(measurements, slope)?;
+        let text = format!(
+            "A logged-in user of {arm} takes {} of server memory ({}): {} for {} users.",
+            figure(per_user.point, "bytes"),
             range(per_user, "bytes"),
-        ),
-        _ => format!(
+            figure(per_user.point * most as f64, "bytes"),
+            grouped(most),
+        );
+        (text, is_narrow(per_user))
+    } else if hi < NOTHING_BYTES {
+        let text = format!(
             "A logged-in user of {arm} takes no server memory that could be measured (slope {}).",
             range(per_user, "bytes"),
-        ),
+        );
+        (text, true)
+    } else {
+        let text = format!(
+            "What a logged-in user of {arm} takes of server memory, these data do not settle ({}).",
+            range(per_user, "bytes"),
+        );
+        (text, false)
     };
-    Some(Sentence { topic: "Memory".into(), text, verdict })
+    let is_own = |c: &&Comparison| {
+        (c.metric, c.arm.as_str(), &c.against) == ("bytes_per_session", arm, &plan.baseline)
+    };
+    let verdict = comparisons.iter().find(is_own).and_then(Comparison::verdict);
+    Some(Sentence { topic: "Memory".into(), text, verdict, headline })
+}
+
+/// The most users of whom a slope was measured. A table grows in steps, and the next may be larger.
+fn measured_users(measurements: &[Measurement], slope: &Measurement) -> Option<u64> {
+    let own =
+        measurements.iter().filter(|m| (&m.experiment, &m.arm) == (&slope.experiment, &slope.arm));
+    own.filter_map(|m| m.users).max()
 }
 
 /// A slope below this is the allocator's own bookkeeping, not a user's state: an id alone has 16.
@@ -245,11 +307,16 @@ fn wire(
         Some(figure(m.estimate.point, metric(c.metric).unit))
     };
     let text = format!(
-        "A request of {arm} is {} on the wire, one of {} {}: {} more a million requests.",
+        "A request of {arm} is {} on the wire, one of {} {}: {} more per million requests.",
         bytes(arm)?,
         against,
         bytes(against)?,
         figure(c.difference.point * 1e6, "bytes"),
     );
-    (c.difference.point > 0.0).then(|| Sentence { topic: "Wire".into(), text, verdict: c.verdict })
+    // Exact: nothing is tested, and nothing is in doubt.
+    let sentence = Sentence { topic: "Wire".into(), text, verdict: None, headline: true };
+    (c.difference.point > 0.0).then_some(sentence)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,27 +5,31 @@ use super::estimates::Measurement;
 use crate::sanitise::csv as text;
 
 /// The columns; they are part of the output contract.
-const HEADER: &str = "experiment,arm,users,connections,rate,metric,unit,point,lo,hi,n,valid,level";
+const HEADER: &str = "experiment,arm,campaign,seed,users,connections,rate,level,metric,unit,point,\
+                      lo,hi,n,valid,primary";
 
-/// Sets every figure as a row. Where there is no rate, no level or no interval, the field is empty.
-/// The level is what an experiment sweeps beside users: items in the cart.
+/// Sets every figure as a row. A field is empty where there is no users, rate, level or interval,
+/// and each column has one type in every row.
 pub(super) fn render(analysis: &Analysis) -> String {
     let mut out = format!("{HEADER}\n");
     for measurement in &analysis.measurements {
-        out.push_str(&row(measurement));
+        out.push_str(&row(analysis, measurement));
         out.push('\n');
     }
     out
 }
 
-fn row(m: &Measurement) -> String {
+fn row(analysis: &Analysis, m: &Measurement) -> String {
     let (lo, hi) = m.estimate.interval.unzip();
     [
         text(&m.experiment),
         text(&m.arm),
+        text(&analysis.name),
+        analysis.seed.to_string(),
         m.users.map(|users| users.to_string()).unwrap_or_default(),
         m.connections.to_string(),
         optional(m.rate),
+        m.level.map(|level| level.to_string()).unwrap_or_default(),
         m.metric.into(),
         m.unit.into(),
         number(m.estimate.point),
@@ -33,7 +37,7 @@ fn row(m: &Measurement) -> String {
         optional(hi),
         m.estimate.n.to_string(),
         m.valid.to_string(),
-        m.level.map(|level| level.to_string()).unwrap_or_default(),
+        analysis.primary.iter().any(|endpoint| endpoint.rests_on(m)).to_string(),
     ]
     .join(",")
 }
@@ -55,6 +59,39 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::tests::sample;
+
+    #[test]
+    fn every_column_has_one_type_in_every_row() {
+        let page = render(&sample::analysis());
+        let mut lines = page.lines();
+        let columns: Vec<&str> = lines.next().unwrap().split(',').collect();
+        let of_type = |column: &str, field: &str| match column {
+            "seed" | "connections" | "n" => field.parse::<u64>().is_ok(),
+            "users" | "level" => field.is_empty() || field.parse::<u64>().is_ok(),
+            "point" => field.parse::<f64>().is_ok(),
+            "rate" | "lo" | "hi" => field.is_empty() || field.parse::<f64>().is_ok(),
+            "valid" | "primary" => field.parse::<bool>().is_ok(),
+            _ => !field.is_empty() && field.parse::<f64>().is_err(),
+        };
+        let mut primary = 0;
+        for line in lines {
+            let fields: Vec<&str> = line.split(',').collect();
+            assert_eq!(fields.len(), columns.len(), "{line}");
+            for (column, field) in columns.iter().zip(&fields) {
+                assert!(of_type(column, field), "{column}: `{field}` in {line}");
+            }
+            primary += u32::from(fields.last() == Some(&"true"));
+        }
+        assert!(primary > 0, "the sample has primary endpoints");
+    }
+
+    #[test]
+    fn what_does_not_vary_has_no_interval() {
+        let page = render(&sample::analysis());
+        let mut rows = page.lines().filter(|line| line.contains(",request_wire_bytes,"));
+        assert!(rows.clone().count() > 0 && rows.all(|row| row.contains(",,,5,true,")), "{page}");
+    }
 
     #[test]
     fn numbers() {

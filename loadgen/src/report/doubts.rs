@@ -105,7 +105,8 @@ pub(super) fn pair_doubt(floors: &[NoiseFloor]) -> Option<DoubtSummary> {
         what: "the same arm, measured twice, differed from itself by more than chance".into(),
         remedy:
             "what is called a difference there is larger than that; find out what disturbs the \
-                 machine, or repeat with more blocks (by chance it happens in one family of twenty)"
+                 machine, or repeat with more blocks (by chance it happens in one campaign of \
+                 twenty)"
                 .into(),
     };
     (!places.is_empty()).then_some(DoubtSummary { doubt, places })

@@ -13,7 +13,7 @@ use super::doubts::is_invalid;
 use crate::experiment::{self, Observation, Summary, enough_valid, metric};
 use crate::plan::Plan;
 use crate::record::TrialRecord;
-use crate::stats::{Estimate, Resampled, estimate};
+use crate::stats::{Estimate, Resampled, estimate, exact};
 
 /// One figure: a metric of an arm at a level.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -175,6 +175,7 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Me
         }
         let metric = &experiment::METRICS[row];
         let values: Vec<f64> = by_block.values().copied().collect();
+        let found = if metric.exact { exact(&values) } else { estimate(&values, metric.scale) };
         let asked = rates.get(&(experiment, (level, users))).filter(|_| level.is_some());
         let rate = match asked {
             Some(rates) if !rates.is_empty() => {
@@ -191,7 +192,7 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Me
             rate,
             metric: metric.name,
             unit: metric.unit,
-            estimate: estimate(&values, metric.scale)?,
+            estimate: found?,
             valid,
             by_block,
             resampled: None,

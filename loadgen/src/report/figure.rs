@@ -21,7 +21,8 @@ pub fn figure(value: f64, unit: &str) -> String {
     }
 }
 
-/// An interval in its metric's unit: `3.65 to 4.02 µs`; words where there is none.
+/// An interval in its metric's unit: `3.65 to 4.02 µs`; words where there is none, because one
+/// trial has none, or because the figure does not vary.
 pub fn range(estimate: &Estimate, unit: &str) -> String {
     between(estimate, |value| figure(value, unit))
 }
@@ -29,7 +30,12 @@ pub fn range(estimate: &Estimate, unit: &str) -> String {
 /// The two ends of an interval; a unit that both have is said once.
 fn between(estimate: &Estimate, write: impl Fn(f64) -> String) -> String {
     let Some((lo, hi)) = estimate.interval else {
-        return if estimate.n > 1 { "no interval" } else { "one trial, no interval" }.into();
+        return match (estimate.is_exact(), estimate.n) {
+            (true, _) => "exact",
+            (false, 0 | 1) => "one trial, no interval",
+            (false, _) => "no interval",
+        }
+        .into();
     };
     let (lo, hi) = (write(lo), write(hi));
     match (lo.split_once(' '), hi.split_once(' ')) {
@@ -106,6 +112,7 @@ mod tests {
         assert_eq!(range(&of(Some((900.0, 1100.0))), "us"), "900 µs to 1.10 ms");
         assert_eq!(signed_range(&of(Some((-1.0, 2.0))), "us"), "-1.00 to +2.00 µs");
         assert_eq!(times_range(&of(Some((0.8, 0.84)))), "0.80 to 0.84 ×");
+        assert_eq!(range(&of(Some((1.0, 1.0))).as_exact(), "bytes"), "exact");
         assert_eq!(times_range(&of(None)), "no interval");
         let one = Estimate { n: 1, ..of(None) };
         assert_eq!(times_range(&one), "one trial, no interval");

@@ -6,7 +6,7 @@ use super::analysis::Analysis;
 use crate::sanitise;
 
 /// Version of the form of `report.json`.
-const REPORT_SCHEMA: u32 = 1;
+const REPORT_SCHEMA: u32 = 2;
 
 /// Sets the analysis as JSON.
 ///

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use super::analysis::Analysis;
+use super::answer::Sentence;
 use super::attacks;
 use super::claims::tables;
 use super::instructions;
@@ -66,20 +67,25 @@ fn claimed(analysis: &Analysis) -> String {
 }
 
 fn answer(analysis: &Analysis) -> String {
-    if !analysis.usable() || analysis.answer.is_empty() {
+    if !analysis.usable() {
         return String::new();
     }
-    let mut out = String::from("\n## The answer\n\n");
-    for sentence in &analysis.answer {
-        let (mark, word) = words::verdict(sentence.verdict);
-        let _ = writeln!(
-            out,
-            "- **{}**: {} ({mark} {word})",
-            text(&sentence.topic),
-            text(&sentence.text)
-        );
+    let mut out = format!("\n## The answer\n\n{}\n\n", text(&words::scope(analysis)));
+    let (first, coarse): (Vec<&Sentence>, Vec<&Sentence>) =
+        analysis.answer.iter().partition(|sentence| sentence.headline);
+    first.iter().for_each(|sentence| out.push_str(&said(sentence)));
+    if !coarse.is_empty() {
+        let _ = write!(out, "\n### {}\n\n", words::COARSE);
+        coarse.iter().for_each(|sentence| out.push_str(&said(sentence)));
     }
+    let _ = write!(out, "\nCite this: {}\n", text(&words::cite(analysis)));
     out
+}
+
+fn said(sentence: &Sentence) -> String {
+    let verdict = sentence.verdict.map(words::verdict);
+    let verdict = verdict.map_or_else(String::new, |(mark, word)| format!(" ({mark} {word})"));
+    format!("- **{}**: {}{verdict}\n", text(&sentence.topic), text(&sentence.text))
 }
 
 fn doubts(analysis: &Analysis) -> String {

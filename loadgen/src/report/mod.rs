@@ -22,6 +22,7 @@ mod html;
 mod instructions;
 mod json;
 mod markdown;
+mod noise;
 mod summary;
 mod svg;
 mod table;
@@ -33,10 +34,11 @@ pub use agreement::{Arrivals, Lateness, Throughputs};
 pub use analysis::{Analysis, ExperimentSummary, analyse};
 pub use changes::{Bound, Changes, Judgement, Outcome, Side, changes};
 pub use claims::{Answer, ClaimCell, ClaimResult, ClaimVerdict, Matrix};
-pub use compare::{ComparedAs, Comparison, Family, NoiseFloor};
+pub use compare::{ComparedAs, Comparison, Endpoint, NoiseFloor, Ruled};
 pub use doubts::DoubtSummary;
 pub use estimates::Measurement;
 pub use figure::{figure, range};
+pub use noise::{Expected, Noise, NoiseRow, expected, noise, residuals, shipped};
 pub use summary::{MARKS, put_into, summary};
 
 /// A format of the report: what it is called, its file, and how it is set.
@@ -63,6 +65,7 @@ pub const FORMATS: &[Format] = &[
     Format { name: "md", file: "report.md", always: true, set: markdown::render },
     Format { name: "json", file: "report.json", always: true, set: json::render },
     Format { name: "csv", file: "measurements.csv", always: true, set: csv::render },
+    Format { name: "noise", file: "noise.json", always: false, set: noise::render },
     Format { name: "svg", file: "charts.svg", always: false, set: svg::render },
 ];
 

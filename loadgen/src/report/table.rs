@@ -5,7 +5,7 @@
 //! supplies punctuation only: HTML and Markdown cannot disagree. No figure is computed here.
 
 use super::analysis::Analysis;
-use super::compare::{ComparedAs, Comparison};
+use super::compare::{ComparedAs, Comparison, Ruled};
 use super::context;
 use super::estimates::{Measurement, Place};
 use super::figure::{figure, range, signed, signed_range, times, times_range};
@@ -106,6 +106,7 @@ const KEY: &[&str] = &[
     "response_p50_us",
     "response_p99_us",
     "response_p999_us",
+    "response_max_us",
     "server_cpu_us_per_request",
     "server_pss_bytes",
     "error_rate",
@@ -116,6 +117,7 @@ const KEY: &[&str] = &[
 /// What an authentication adds: a difference means something for these.
 const ADDED: &[&str] = &[
     "server_cpu_us_per_request",
+    "cpu_us_per_request",
     "response_p50_us",
     "response_p99_us",
     "server_allocated_bytes",
@@ -129,6 +131,7 @@ const ADDED: &[&str] = &[
 const RATIOS: &[&str] = &[
     "throughput_rps",
     "server_cpu_us_per_request",
+    "cpu_us_per_request",
     "response_p50_us",
     "response_p99_us",
     "server_allocated_bytes",
@@ -163,7 +166,7 @@ pub(super) fn key_tables(analysis: &Analysis, experiment: &str) -> Vec<Table> {
     tables.extend(context::tables(analysis, experiment));
     tables.extend(scalability(analysis, experiment));
     tables.extend(noise_floor(analysis, experiment));
-    tables.extend(inference::families(analysis, experiment));
+    tables.extend(inference::endpoints(analysis, experiment));
     tables
 }
 
@@ -250,10 +253,10 @@ fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
         false,
         &format!("Beside {reference}"),
         &format!(
-            "Arm divided by {reference}, paired by block; 1 is the same. Within {:.0} % counts as \
-             equivalent. The interval is of one comparison, the verdict of all of its family; \
-             where it is inconclusive, \"from\" is the smallest difference that would have been \
-             found four times in five.",
+            "Arm divided by {reference}, paired by block; 1 is the same. Primary endpoints have a \
+             verdict: within {:.0} % counts as equivalent, and where it is inconclusive, \"from\" \
+             is the smallest difference that would have been found four times in five. The rest is \
+             exploratory.",
             analysis.margin * 100.0
         ),
         &ratios,
@@ -446,28 +449,32 @@ fn look_up(
             && c.arm == arm
             && c.against == *against
     });
+    let ruled =
+        |c: &Comparison| c.ruling.as_ref().map(|ruling| finding(c.metric, c.compared_as, ruling));
     let seen = found.and_then(|c| match view {
         View::Beside => {
             let ratio = c.ratio.as_ref()?;
             let interval = times_range(ratio);
-            Some((cell(times(ratio.point), interval, true, Some(finding(c))), ratio.n))
+            Some((cell(times(ratio.point), interval, true, ruled(c)), ratio.n))
         }
         View::Apart => {
             let interval = signed_range(&c.difference, unit);
             let figure = signed(c.difference.point, unit);
-            Some((cell(figure, interval, true, Some(finding(c))), c.difference.n))
+            Some((cell(figure, interval, true, ruled(c)), c.difference.n))
         }
         _ => Some((difference(&c.difference, unit), c.difference.n)),
     });
     seen.map_or((Cell::Empty, None), |(cell, n)| (cell, Some(n)))
 }
 
-fn finding(comparison: &Comparison) -> Finding {
-    let inconclusive = comparison.verdict == Verdict::Inconclusive;
+fn finding(name: &str, compared_as: ComparedAs, ruling: &Ruled) -> Finding {
+    let inconclusive = ruling.verdict == Verdict::Inconclusive;
+    let Metric { unit, better, .. } = metric(name);
+    let from = ruling.smallest_effect.filter(|_| inconclusive);
     Finding {
-        verdict: comparison.verdict,
-        better: merit(comparison.verdict, metric(comparison.metric).better),
-        from: words::smallest_effect(comparison).filter(|_| inconclusive),
+        verdict: ruling.verdict,
+        better: merit(ruling.verdict, *better),
+        from: from.map(|effect| words::effect(effect, compared_as, unit)),
     }
 }
 

@@ -5,10 +5,11 @@
 
 use super::analysis::Analysis;
 use super::claims::{Answer, ClaimResult, ClaimVerdict};
-use super::compare::{ComparedAs, Comparison};
+use super::compare::{ComparedAs, Endpoint};
 use super::doubts::DoubtSummary;
 use super::figure::{digits, figure, range};
 use crate::experiment::{self, metric};
+use crate::plan::Primary;
 use crate::stats::{Cause, Estimate, Verdict};
 use crate::units::grouped;
 
@@ -68,14 +69,17 @@ pub(super) fn estimate(estimate: &Estimate, unit: &str) -> String {
     format!("{} ({})", figure(estimate.point, unit), range(estimate, unit))
 }
 
-/// Why a comparison is inconclusive.
-pub(super) fn cause(cause: Cause) -> &'static str {
+/// Why an endpoint is inconclusive; `endpoints` is how many are corrected together.
+pub(super) fn cause(cause: Cause, endpoints: u32) -> String {
     match cause {
-        Cause::NoInterval => "one block, or values without a ratio, has no interval",
-        Cause::Noise => "the noise is larger",
-        Cause::Correction => "among so many comparisons it may be chance",
-        Cause::NoiseFloor => "the same arm differs as much from itself",
-        Cause::FloorUnknown => "the noise floor is not known here",
+        Cause::NotMeasured => "there is no valid figure of both arms".into(),
+        Cause::NoInterval => "one block, or values without a ratio, has no interval".into(),
+        Cause::Noise => "the noise is larger".into(),
+        Cause::Correction => {
+            format!("not significant after correction for {endpoints} primary endpoints")
+        }
+        Cause::NoiseFloor => "the same arm differs as much from itself".into(),
+        Cause::FloorUnknown => "the noise floor is not known here".into(),
     }
 }
 
@@ -87,9 +91,82 @@ pub(super) fn effect(effect: f64, compared_as: ComparedAs, unit: &str) -> String
     }
 }
 
-/// The smallest effect that a comparison could have seen.
-pub(super) fn smallest_effect(c: &Comparison) -> Option<String> {
-    c.smallest_effect.map(|of| effect(of, c.compared_as, metric(c.metric).unit))
+/// Where the figures of an endpoint stand: `1,000 users`, and for a growth `10 to 1,000 users`.
+pub(super) fn place_of(endpoint: &Endpoint) -> String {
+    endpoint_at(&endpoint.declared)
+}
+
+/// The same of what is declared.
+pub(super) fn endpoint_at(declared: &Primary) -> String {
+    let Primary { experiment, level, from, users, .. } = declared;
+    let found = experiment::find(experiment);
+    let named = |level: u32| match found {
+        Some(experiment) => experiment.level(level),
+        None => level.to_string(),
+    };
+    let mut place = match from {
+        Some(from) => format!("{} to {}", grouped(u64::from(*from)), named(*level)),
+        None => named(*level),
+    };
+    if let Some(users) = users {
+        place.push_str(&format!(", {} users", grouped(u64::from(*users))));
+    }
+    place
+}
+
+/// What has a verdict here, and what that is worth.
+pub(super) fn scope(analysis: &Analysis) -> String {
+    match analysis.primary.len() {
+        0 => {
+            "This campaign declared no primary endpoint, so all of it is exploratory: figures and \
+              intervals, and no verdict."
+                .into()
+        }
+        n => format!(
+            "Verdicts are given for the {n} primary endpoints that the campaign declared before it \
+             ran, corrected together for their number. Everything else is exploratory: a figure, \
+             its interval, and no verdict."
+        ),
+    }
+}
+
+/// What stands over the sentences that make no headline.
+pub(super) const COARSE: &str = "Known too coarsely for a headline";
+
+/// The line with which a figure of this report is quoted: where it is from, and what it cannot say.
+pub(super) fn cite(analysis: &Analysis) -> String {
+    let host = &analysis.host;
+    let machine = match host.virtualised {
+        true => format!("{} cores of a virtual machine", host.cores.len()),
+        false => format!("{} cores", host.cores.len()),
+    };
+    let cpu = if host.cpu_model.is_empty() { "unknown processor" } else { &host.cpu_model };
+    let start = |hash: &str| hash.get(..12).unwrap_or(hash).to_string();
+    let blocks = analysis.experiments.iter().map(|e| e.blocks);
+    let n = match (blocks.clone().min(), blocks.max()) {
+        (Some(least), Some(most)) if least < most => format!("{least} to {most}"),
+        (_, most) => most.unwrap_or(0).to_string(),
+    };
+    let when = match analysis.started_unix_ms {
+        0 => "undated".into(),
+        ms => utc(ms).split(' ').next().unwrap_or_default().to_string(),
+    };
+    let mut limits = vec!["server and generator on one machine, with no network between them"];
+    if analysis.usable() {
+        limits.push("figures of this machine and these versions, with 95 % intervals over blocks");
+    } else {
+        limits.push("INVALID: not to be quoted");
+    }
+    format!(
+        "authbench {} (build {}), campaign {} (plan {}, seed {}), {when}, {machine} ({cpu}), n = \
+         {n} blocks: {}.",
+        host.authbench,
+        start(&host.binary_sha256),
+        analysis.name,
+        start(&analysis.plan),
+        analysis.seed,
+        limits.join("; "),
+    )
 }
 
 /// A p value as people read it.
@@ -246,6 +323,15 @@ pub(super) fn cautions(analysis: &Analysis) -> Vec<String> {
                 .into(),
         );
     }
+    let costs = |m: &&super::Measurement| m.metric == "server_cpu_us_per_request";
+    if analysis.measurements.iter().filter(costs).any(|m| m.rate.is_none()) {
+        cautions.push(
+            "CPU time per request without a stated rate is that of a saturated server, whose \
+             requests share wake-ups and round trips to a store: it flatters what is shared. Cost \
+             at a fixed rate is higher."
+                .into(),
+        );
+    }
     cautions.push(
         "Server and generator ran on one machine. No network lies between them, so its delay is \
          in no time, and a longer request costs less here than on a real link."
@@ -263,11 +349,11 @@ pub(super) fn cautions(analysis: &Analysis) -> Vec<String> {
     );
     cautions.extend(warm_up(analysis));
     cautions.push(format!(
-        "The analysis makes {} comparisons in {} families and corrects each verdict for the number \
-         in its family; the intervals beside them are of one comparison each, so about one in \
-         twenty misses the truth by chance.",
+        "The analysis makes {} comparisons, of which {} are primary endpoints. The interval of \
+         each is its own, so about one in twenty misses the truth by chance; verdicts are \
+         corrected for the number of endpoints.",
         grouped(analysis.comparisons.len() as u64),
-        analysis.families.len(),
+        analysis.primary.len(),
     ));
     cautions.push(match (&analysis.twin, analysis.noise_floors.is_empty()) {
         (Some(_), false) => format!(
@@ -341,9 +427,9 @@ pub(super) const GLOSSARY: &[(&str, &str)] = &[
          what every pair of cores adds to it.",
     ),
     (
-        "family",
-        "The comparisons of one group of metrics in one experiment, whose verdicts are corrected \
-         together (Holm).",
+        "exploratory",
+        "Not declared before the campaign ran: a figure with its interval, which may be a chance \
+         find among many.",
     ),
     (
         "interval",
@@ -357,6 +443,11 @@ pub(super) const GLOSSARY: &[(&str, &str)] = &[
     ),
     ("p99", "The time that 99 % of the requests did not exceed."),
     (
+        "primary endpoint",
+        "A comparison that the campaign declared before it ran. All of them are corrected together \
+         (Holm), and only they have verdicts.",
+    ),
+    (
         "PSS",
         "Proportional set size: the memory of a process, with shared pages divided among those \
          who share them.",
@@ -366,9 +457,9 @@ pub(super) const GLOSSARY: &[(&str, &str)] = &[
     ("slope", "What one more user adds: the Theil-Sen slope of memory over logged-in users."),
     (
         "verdict",
-        "Higher or lower when the paired test still says so after the correction for its family, \
-         and the point is beyond the noise floor; equivalent when the interval is within the \
-         margin, corrected likewise; else inconclusive.",
+        "Of a primary endpoint: higher or lower when the paired test still says so after the \
+         correction for all of them, and the point is beyond the noise floor; equivalent when \
+         the interval is within the margin, corrected likewise; else inconclusive.",
     ),
 ];
 
@@ -434,6 +525,29 @@ mod tests {
         assert_eq!(said[0], (None, vec!["the same"]));
         assert_eq!(said[2], (Some("session@memory"), vec!["notes of session@memory"]));
         assert_eq!(said.len(), 4);
+    }
+
+    #[test]
+    fn a_quotation_names_date_machine_build_campaign_and_n() {
+        let analysis = crate::report::tests::sample::analysis();
+        let cited = cite(&analysis);
+        for part in [
+            "authbench 0.1.0 (build abababababab)",
+            "campaign sample (plan ",
+            "seed 7",
+            "2027-01-01",
+            "2 cores of a virtual machine (Example CPU @ 2.60GHz)",
+            "n = 5 blocks",
+            "no network between them",
+        ] {
+            assert!(cited.contains(part), "{part}: {cited}");
+        }
+        assert!(!cited.contains("INVALID"));
+        let host = crate::record::Host { profile: "debug".into(), ..analysis.host.clone() };
+        let plan = crate::report::tests::sample::plan(&["none", "a"], 2);
+        let records = crate::report::tests::sample::records(&plan);
+        let debug = crate::report::analyse(&plan, host, &records);
+        assert!(cite(&debug).contains("INVALID: not to be quoted"));
     }
 
     #[test]

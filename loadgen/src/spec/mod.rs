@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use toml::Spanned;
 
 use crate::error::{Error, Result};
 use crate::files::{Kind, read_text};
@@ -34,10 +35,14 @@ pub struct Spec {
     pub seed: u64,
     /// The arms that are compared.
     pub arms: Vec<String>,
+    /// The arms that the file lists, before any flag.
+    pub listed_arms: Vec<String>,
     /// The arm that every table subtracts.
     pub baseline: String,
     /// The arm that the other arms are compared with.
     pub reference: String,
+    /// The primary endpoints as written, in the order in which they stand in the file.
+    pub primary: Vec<PrimarySpec>,
     /// The experiments, in the order in which they stand in the file.
     pub experiments: Vec<String>,
     /// `--users`: replaces the levels of every experiment that sweeps users.
@@ -63,6 +68,30 @@ pub struct Overrides {
     pub seed: Option<u64>,
 }
 
+/// A primary endpoint as a human wrote it: a comparison that is declared before anything runs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrimarySpec {
+    /// The experiment.
+    pub experiment: String,
+    /// The metric.
+    pub metric: String,
+    /// The arm that is compared; a `*` at its end stands for anything.
+    pub arm: String,
+    /// The arm that it is compared with.
+    pub against: String,
+    /// The number of users.
+    pub users: Option<u32>,
+    /// The level; the default is the highest.
+    pub level: Option<u32>,
+    /// Whether the difference at the lowest level is subtracted from that at the level.
+    #[serde(default)]
+    pub growth: bool,
+    /// The line on which it begins, from 1.
+    #[serde(skip)]
+    pub line: usize,
+}
+
 #[derive(Deserialize)]
 struct Head {
     name: String,
@@ -72,6 +101,8 @@ struct Head {
     #[serde(default = "default_baseline")]
     baseline: String,
     reference: Option<String>,
+    #[serde(default)]
+    primary: Vec<Spanned<PrimarySpec>>,
 }
 
 fn default_seed() -> u64 {
@@ -82,7 +113,8 @@ fn default_baseline() -> String {
     "none".into()
 }
 
-const HEAD_FIELDS: [&str; 6] = ["name", "seed", "arms", "baseline", "reference", "prices"];
+const HEAD_FIELDS: [&str; 7] =
+    ["name", "seed", "arms", "baseline", "reference", "primary", "prices"];
 
 impl Spec {
     /// Reads a preset by its name, or a campaign file by its path.
@@ -158,8 +190,10 @@ impl Spec {
             name: head.name,
             seed: overrides.seed.unwrap_or(head.seed),
             arms,
+            listed_arms: head.arms,
             baseline: head.baseline,
             reference,
+            primary: head.primary.into_iter().map(|endpoint| numbered(text, endpoint)).collect(),
             experiments,
             users: overrides.users,
             cores: overrides.cores,
@@ -180,6 +214,12 @@ impl Spec {
     pub fn refuse(&self, what: impl std::fmt::Display) -> Error {
         Error::Config(format!("{}: {what}", self.origin))
     }
+}
+
+/// An endpoint with the line on which it begins.
+fn numbered(text: &str, endpoint: Spanned<PrimarySpec>) -> PrimarySpec {
+    let before = text.get(..endpoint.span().start).unwrap_or_default();
+    PrimarySpec { line: before.matches('\n').count() + 1, ..endpoint.into_inner() }
 }
 
 fn malformed(origin: &str, error: &toml::de::Error) -> Error {
@@ -215,6 +255,22 @@ mod tests {
         let spec = Spec::parse("t", SMALL, overrides).unwrap();
         assert_eq!((spec.seed, spec.reference.as_str()), (9, "c"));
         assert_eq!(spec.users, Some(vec![7]));
+    }
+
+    #[test]
+    fn primary_endpoints_know_their_line() {
+        let text = format!(
+            "{SMALL}[[primary]]\nexperiment = 'scaling'\nmetric = 'm'\narm = 'b*'\n\
+             against = 'none'\n\n[[primary]]\nexperiment = 'scaling'\nmetric = 'n'\narm = 'b'\n\
+             against = 'none'\nlevel = 7\ngrowth = true\n"
+        );
+        let spec = Spec::parse("t", &text, Overrides::default()).unwrap();
+        assert_eq!(spec.experiments, ["scaling"], "endpoints are no experiment");
+        let lines: Vec<_> = spec.primary.iter().map(|p| (p.line, p.level, p.growth)).collect();
+        assert_eq!(lines, [(5, None, false), (11, Some(7), true)]);
+        let slip = text.replace("growth", "grows");
+        let error = Spec::parse("t", &slip, Overrides::default()).unwrap_err().to_string();
+        assert!(error.contains("line 17") && error.contains("grows"), "{error}");
     }
 
     #[test]

@@ -161,8 +161,7 @@ fn highest(f: impl Fn(f64) -> f64, (mut lo, mut hi): (f64, f64), within: f64) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::{mix, uniform};
-    use crate::stats::simulation::normal;
+    use crate::random::{mix, normal, uniform};
     use crate::stats::{Scale, estimate};
 
     fn within(least: f64, most: f64) -> Bounds {

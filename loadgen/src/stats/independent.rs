@@ -152,7 +152,7 @@ fn corrected(family: &[Option<ApartQuestion>], p: impl Fn(&ApartQuestion) -> f64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::mix;
+    use crate::random::{mix, normal};
 
     fn close(found: &Independent, point: f64, lo: f64, hi: f64) {
         let found = &found.estimate;
@@ -201,13 +201,6 @@ mod tests {
         assert_eq!(independent_ratio(&[], &[1.0]), None);
         assert_eq!(independent_difference(&[f64::NAN], &[1.0]), None);
         assert_eq!(independent_ratio(&[2.0], &[1.0, 1.1]).unwrap().estimate.interval, None);
-    }
-
-    /// A standard normal number from the seed (Box and Muller).
-    fn normal(seed: u64, n: u64) -> f64 {
-        let uniform = |n| (mix(seed, n) >> 11) as f64 / (1u64 << 53) as f64;
-        let (u, v) = (uniform(2 * n).max(1e-300), uniform(2 * n + 1));
-        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
     }
 
     #[test]

@@ -38,6 +38,32 @@ pub fn estimate(values: &[f64], scale: Scale) -> Option<Estimate> {
     })
 }
 
+/// How the estimate of what does not vary is obtained.
+const EXACT: &str = "exact: the same in every trial by construction";
+
+/// The figure of what is the same in every trial by construction: the middle trial's, because one
+/// that lost requests may be off. It has no interval.
+pub fn exact(values: &[f64]) -> Option<Estimate> {
+    let mut sorted: Vec<f64> = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let point = *sorted.get((sorted.len().checked_sub(1)?) / 2)?;
+    let method = EXACT.into();
+    point.is_finite().then_some(Estimate { point, interval: None, n: values.len() as u32, method })
+}
+
+impl Estimate {
+    /// Whether it is of what does not vary, so that the absence of an interval is no doubt.
+    pub fn is_exact(&self) -> bool {
+        self.method == EXACT
+    }
+
+    /// The same without an interval, as something that does not vary.
+    #[must_use]
+    pub fn as_exact(self) -> Self {
+        Self { interval: None, method: EXACT.into(), ..self }
+    }
+}
+
 /// Logarithms of the ratios of pairs; `None` when there is no pair, or a value is not positive.
 pub fn log_ratios(pairs: &[(f64, f64)]) -> Option<Vec<f64>> {
     if pairs.is_empty() || pairs.iter().any(|(a, b)| !(*a > 0.0 && *b > 0.0)) {
@@ -98,8 +124,7 @@ fn student(values: &[f64]) -> (f64, Option<(f64, f64)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::mix;
-    use crate::stats::simulation::normal;
+    use crate::random::{mix, normal};
 
     #[test]
     fn the_interval_is_the_textbook_one() {
@@ -118,6 +143,15 @@ mod tests {
         assert!((ratio.point * inverse.point - 1.0).abs() < 1e-12);
         let ((lo, hi), (ilo, ihi)) = (ratio.interval.unwrap(), inverse.interval.unwrap());
         assert!((lo * ihi - 1.0).abs() < 1e-12 && (hi * ilo - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_does_not_vary_has_no_interval_and_survives_one_odd_trial() {
+        let found = exact(&[398.0, 397.967, 398.0, 398.0]).unwrap();
+        assert_eq!((found.point, found.interval, found.n), (398.0, None, 4));
+        assert!(found.is_exact());
+        assert!(!estimate(&[398.0; 4], Scale::Log).unwrap().is_exact());
+        assert_eq!((exact(&[]), exact(&[f64::NAN])), (None, None));
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! From a family of comparisons to their verdicts.
+//! From the primary endpoints of a campaign to their verdicts.
 //!
-//! A verdict is a claim, and a campaign makes many. Three rules stand between a figure and a claim:
+//! A verdict is a claim, and a campaign could make hundreds. So only the comparisons that it
+//! declared before it ran are judged, as one family, and three rules stand between a figure and a
+//! claim:
 //!
-//! 1. **Chance.** The p values of a family are corrected by Holm's procedure, those of differences
-//!    and those of equivalences each for themselves: in at most one family of twenty is any arm
-//!    called different from another that is equal, and in at most one is any called equivalent that
-//!    is not.
+//! 1. **Chance.** The p values of all endpoints are corrected together by Holm's procedure, those
+//!    of differences and those of equivalences each for themselves: in at most one campaign of
+//!    twenty is any arm called different from another that is equal, and in at most one is any
+//!    called equivalent that is not. An endpoint that was not measured still counts.
 //! 2. **The noise floor.** The same arm, measured twice under two names, differs by what the
 //!    campaign cannot hold still. A difference is one only if its point is also beyond the interval
 //!    of that pair.
@@ -22,13 +24,14 @@ use super::holm::holm;
 use super::power::{above, detectable};
 use super::{CONFIDENCE, Verdict};
 
-/// A comparison as its family sees it.
+/// An endpoint as its family sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
     /// Paired differences, on the scale on which the metric is compared; `None` with fewer than
     /// two blocks.
     pub difference: Option<Moments>,
-    /// Logarithm of the ratio, for the margin; `None` where a value is not positive.
+    /// What is held against the margin, on the scale of logarithms: the logarithm of the ratio, or
+    /// a difference as a share of the figure it is compared with; `None` where there is neither.
     pub ratio: Option<Moments>,
     /// How far the same arm, measured twice, seemed to differ from itself, on the scale of
     /// `difference`.
@@ -60,11 +63,13 @@ impl Floor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
+    /// There is no valid figure of both arms.
+    NotMeasured,
     /// One block alone, or values that cannot be compared.
     NoInterval,
     /// The noise: the interval holds both no difference and one that would matter.
     Noise,
-    /// Alone it would have been a verdict; among so many comparisons it may be chance.
+    /// Alone it would have been a verdict; among so many endpoints it may be chance.
     Correction,
     /// The same arm differs as much from itself.
     NoiseFloor,
@@ -72,7 +77,7 @@ pub enum Cause {
     FloorUnknown,
 }
 
-/// What a family says of one of its comparisons.
+/// What a family says of one of its endpoints.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ruling {
     /// The verdict, all rules applied.
@@ -98,11 +103,11 @@ pub struct Tests {
     /// The same after Holm's correction; held against 0.025, so that the 95 % interval lies within
     /// the margin.
     pub p_equivalence_holm: Option<f64>,
-    /// Comparisons that the correction covers.
+    /// Endpoints that the correction covers.
     pub family_size: u32,
 }
 
-/// Judges the comparisons of a family; `margin` is the relative difference that counts as equal.
+/// Judges the endpoints of a family; `margin` is the relative difference that counts as equal.
 pub fn judge(family: &[Question], margin: f64) -> Vec<Ruling> {
     let margin = margin.ln_1p();
     let of = |p: &dyn Fn(&Question) -> Option<f64>| -> Vec<Option<f64>> {
@@ -112,7 +117,7 @@ pub fn judge(family: &[Question], margin: f64) -> Vec<Ruling> {
     let equivalences = of(&|q| q.ratio.map(|ratio| ratio.p_equivalence(margin)));
     let differences_holm = corrected(&differences);
     let equivalences_holm = corrected(&equivalences);
-    let size = differences.iter().flatten().count().max(equivalences.iter().flatten().count());
+    let size = family.len();
     let mut detectables = BTreeMap::new();
     let mut rulings = Vec::new();
     for (i, question) in family.iter().enumerate() {
@@ -136,13 +141,12 @@ pub fn judge(family: &[Question], margin: f64) -> Vec<Ruling> {
 }
 
 /// Level of a family's differences.
-const ALPHA: f64 = 1.0 - CONFIDENCE;
+pub(super) const ALPHA: f64 = 1.0 - CONFIDENCE;
 
-/// Holm's correction over those that have a p value.
+/// Holm's correction over all; those without a p value count as one that is never rejected.
 fn corrected(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
-    let there: Vec<f64> = p_values.iter().copied().flatten().collect();
-    let mut adjusted = holm(&there).into_iter();
-    p_values.iter().map(|p| p.and_then(|_| adjusted.next())).collect()
+    let all: Vec<f64> = p_values.iter().map(|p| p.unwrap_or(1.0)).collect();
+    p_values.iter().zip(holm(&all)).map(|(p, adjusted)| p.map(|_| adjusted)).collect()
 }
 
 /// The rules, in their order.
@@ -221,6 +225,18 @@ mod tests {
         assert_eq!(family[0].tests.family_size, 10);
         let alone = judge(&[one], 0.03)[0];
         assert!(family[0].detectable > alone.detectable);
+    }
+
+    #[test]
+    fn an_endpoint_that_was_not_measured_still_counts() {
+        // Two endpoints of which the figures are lost must not make the others easier to settle.
+        let nothing = Question { difference: None, ratio: None, floor: Floor::NotMeasured };
+        let one = question(1.15, 0.04, Floor::NotMeasured);
+        let rulings = judge(&[one, nothing, nothing], 0.03);
+        assert_eq!((rulings[0].tests.family_size, rulings[0].cause), (3, Some(Cause::Correction)));
+        assert_eq!(rulings[1].tests.p_difference_holm, None);
+        let alone = judge(&[one], 0.03)[0].tests.p_difference_holm.unwrap();
+        assert!((rulings[0].tests.p_difference_holm.unwrap() / alone - 3.0).abs() < 1e-9);
     }
 
     #[test]

@@ -32,12 +32,12 @@ pub use independent::{
     Apart, ApartQuestion, Independent, independent_difference, independent_ratio, judge_apart,
 };
 pub use interval::{
-    Scale, estimate, log_ratios, paired_difference, paired_ratio, resampled, resampled_difference,
-    resampled_ratio,
+    Scale, estimate, exact, log_ratios, paired_difference, paired_ratio, resampled,
+    resampled_difference, resampled_ratio,
 };
 pub use judge::{Cause, Floor, Question, Ruling, Tests, judge};
 pub use lack::LackOfFit;
-pub use power::POWER;
+pub use power::{POWER, Planned, planned};
 pub use quotient::quotient;
 pub use rounds::lane_effects;
 pub use slope::{slope_over_trials, theil_sen};
@@ -73,6 +73,3 @@ pub enum Verdict {
     /// The data do not tell.
     Inconclusive,
 }
-
-#[cfg(test)]
-mod simulation;

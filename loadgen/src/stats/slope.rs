@@ -77,8 +77,7 @@ fn slopes(points: &[(f64, f64)]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::mix;
-    use crate::stats::simulation::normal;
+    use crate::random::{mix, normal};
 
     #[test]
     fn the_slope_of_a_line_is_found_exactly() {

@@ -103,8 +103,7 @@ fn median(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::mix;
-    use crate::stats::simulation::normal;
+    use crate::random::{mix, normal};
 
     fn from(values: &[f64]) -> Option<usize> {
         steady_from(&[Series { values: values.to_vec(), tolerance: 0.05 }])

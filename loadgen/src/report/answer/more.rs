@@ -1,79 +1,105 @@
 //! Sentences about many users, connections, capacity and logins.
 //!
-//! Each follows from a figure and its interval by rule. What is said of more users than were
-//! measured says that it goes beyond them.
+//! Each follows from a figure and its interval by rule. Beyond tenfold of what was measured an
+//! interval would be a promise that no data keep, so there is none.
 
-use super::{NOTHING_BYTES, Sentence, by_how_much};
+use super::{NOTHING_BYTES, Sentence, by_how_much, is_narrow, leads, measured_users, missed};
 use crate::report::compare::Comparison;
 use crate::report::estimates::Measurement;
 use crate::report::figure::{figure, range};
-use crate::stats::{Estimate, Verdict};
+use crate::stats::Estimate;
 use crate::units::grouped;
 
 /// Numbers of users that people argue about, and that no machine here can hold.
 const MANY: [(&str, f64); 2] = [("10 million", 1e7), ("100 million", 1e8)];
+/// An interval is taken no further than so many times what was measured.
+const BEYOND_MAX: f64 = 10.0;
 
 fn find<'a>(measurements: &'a [Measurement], metric: &str, arm: &str) -> Option<&'a Measurement> {
     measurements.iter().find(|m| m.valid && m.metric == metric && m.arm == arm)
 }
 
-/// What a slope comes to for many users: `9.78 GiB (9.60 to 9.95 GiB)`.
-fn times(slope: &Estimate, users: f64) -> String {
+/// A slope that is more than the allocator's bookkeeping.
+fn takes(slope: &Measurement) -> bool {
+    slope.estimate.interval.is_some_and(|(lo, _)| lo > 0.0) && slope.estimate.point >= NOTHING_BYTES
+}
+
+/// What a slope comes to for many users: `9.78 GiB (9.60 to 9.95 GiB)`; without the interval where
+/// `users` is far beyond the `measured` ones.
+fn times(slope: &Estimate, users: f64, measured: u64) -> String {
     let scaled = Estimate {
         point: slope.point * users,
         interval: slope.interval.map(|(lo, hi)| (lo * users, hi * users)),
         ..slope.clone()
     };
-    format!("{} ({})", figure(scaled.point, "bytes"), range(&scaled, "bytes"))
+    let point = figure(scaled.point, "bytes");
+    if users > BEYOND_MAX * measured as f64 {
+        return point;
+    }
+    format!("{point} ({})", range(&scaled, "bytes"))
 }
 
-/// What many users would take, of the server and of its store.
+/// What many users would take, of the server and of its store: on the disk, where it keeps them
+/// there, because its memory is a buffer of a fixed size.
 pub(super) fn many_users(measurements: &[Measurement], arm: &str) -> Option<Sentence> {
     let own = find(measurements, "bytes_per_session", arm)?;
-    let store = find(measurements, "store_bytes_per_session", arm);
-    let takes = |m: &&Measurement| {
-        m.estimate.interval.is_some_and(|(lo, _)| lo > 0.0) && m.estimate.point >= NOTHING_BYTES
+    let on_disk = find(measurements, "store_disk_bytes_per_session", arm).filter(|m| takes(m));
+    let in_store = match on_disk {
+        Some(on_disk) => Some((on_disk, "its store's disk")),
+        None => find(measurements, "store_bytes_per_session", arm).map(|m| (m, "its store")),
     };
-    let parts: Vec<(&Measurement, &str)> = [(Some(own), "the server"), (store, "its store")]
+    let parts: Vec<(&Measurement, &str)> = [Some((own, "the server")), in_store]
         .into_iter()
-        .filter_map(|(slope, whose)| Some((slope.filter(takes)?, whose)))
+        .flatten()
+        .filter(|(slope, _)| takes(slope))
         .collect();
-    if parts.is_empty() {
-        return None;
-    }
-    let of = |(name, users): (&str, f64)| {
-        let each =
-            parts.iter().map(|(m, whose)| format!("{} of {whose}", times(&m.estimate, users)));
+    let measured = parts.iter().filter_map(|(m, _)| measured_users(measurements, m)).min()?;
+    let total = |(name, users): (&str, f64)| {
+        let each = parts
+            .iter()
+            .map(|(m, whose)| format!("{} of {whose}", times(&m.estimate, users, measured)));
         format!("{name} users would take {}", each.collect::<Vec<_>>().join(" and "))
     };
     let text = format!(
-        "At that slope, which goes beyond what was measured, {} with {arm}.",
-        MANY.map(of).join(", and ")
+        "At this slope, which was measured up to {} users, {} with {arm}.",
+        grouped(measured),
+        MANY.map(total).join(", and ")
     );
-    Some(Sentence { topic: "Many users".into(), text, verdict: Verdict::Higher })
+    let headline = parts.iter().all(|(m, _)| is_narrow(&m.estimate));
+    Some(Sentence { topic: "Many users".into(), text, verdict: None, headline })
 }
 
-/// What an open connection takes beside a logged-in user: which of the two is the bill?
+/// What an open connection takes, and how many logged-in users take as much: which of the two is
+/// the bill? Both by the memory that the system gave (PSS): what is allocated and never touched
+/// costs nothing.
 pub(super) fn connection(measurements: &[Measurement], arm: &str) -> Option<Sentence> {
-    let connection = find(measurements, "bytes_per_connection", arm)?;
+    let connection = find(measurements, "resident_bytes_per_connection", arm)?;
     let estimate = &connection.estimate;
-    estimate.interval.filter(|(lo, _)| *lo > 0.0)?;
-    let users = find(measurements, "bytes_per_session", arm)
-        .filter(|m| m.estimate.interval.is_some_and(|(lo, _)| lo > 0.0))
-        .filter(|m| m.estimate.point >= NOTHING_BYTES)
-        .map(|m| (estimate.point / m.estimate.point).round())
-        .filter(|users| *users >= 2.0)
-        .map(|users| format!(": as much as {} logged-in users", grouped(users as u64)));
+    let (lo, hi) = estimate.interval.filter(|(lo, _)| *lo > 0.0)?;
+    let session = find(measurements, "resident_bytes_per_session", arm).filter(|m| takes(m));
+    let users = session.and_then(|session| {
+        let (least, most) = session.estimate.interval?;
+        let worth = Estimate {
+            point: estimate.point / session.estimate.point,
+            interval: Some((lo / most, hi / least)),
+            ..estimate.clone()
+        };
+        let (lo, hi) = worth.interval.filter(|_| worth.point >= 2.0 && is_narrow(&worth))?;
+        let whole = |users: f64| grouped(users.round() as u64);
+        let (point, lo, hi) = (whole(worth.point), whole(lo), whole(hi));
+        Some(format!(": as much as {point} logged-in users ({lo} to {hi})"))
+    });
     let text = format!(
-        "An open, idle connection to {arm} takes {} of server memory ({}){}.",
+        "An open, idle connection to {arm} takes {} of server memory (PSS, {}){}.",
         figure(estimate.point, "bytes"),
         range(estimate, "bytes"),
         users.unwrap_or_default(),
     );
-    Some(Sentence { topic: "Connections".into(), text, verdict: Verdict::Higher })
+    let headline = is_narrow(estimate);
+    Some(Sentence { topic: "Connections".into(), text, verdict: None, headline })
 }
 
-/// What an arm holds, beside another.
+/// What an arm holds, compared with another.
 pub(super) fn capacity(
     against: &str,
     measurements: &[Measurement],
@@ -90,16 +116,17 @@ pub(super) fn capacity(
         Some(format!("{} ({})", figure(m.estimate.point, m.unit), range(&m.estimate, m.unit)))
     };
     let text = format!(
-        "With p99 within its limit {arm} holds {} and {against} {}; requests a second beside \
-         {against}: {}.",
+        "With p99 within its limit {arm} holds {} and {against} {}; requests per second compared \
+         with {against}: {}{}.",
         held(arm)?,
         held(against)?,
-        by_how_much(c.ratio.as_ref()?, c.verdict, "more", "fewer"),
+        by_how_much(c.ratio.as_ref()?, c.ruling.as_ref(), "more", "fewer"),
+        missed(c),
     );
-    Some(Sentence { topic: "Capacity".into(), text, verdict: c.verdict })
+    Some(Sentence { topic: "Capacity".into(), text, verdict: c.verdict(), headline: leads(c) })
 }
 
-/// What a login costs with an arm, beside another.
+/// What a login costs with an arm, compared with another.
 pub(super) fn login(
     against: &str,
     measurements: &[Measurement],
@@ -110,16 +137,18 @@ pub(super) fn login(
     let c = comparisons.iter().find(is)?;
     let cost = |metric: &str, arm: &str| {
         let m = find(measurements, metric, arm)?;
-        Some(format!("{} ({})", figure(m.estimate.point, m.unit), range(&m.estimate, m.unit)))
+        let text = format!("{} ({})", figure(m.estimate.point, m.unit), range(&m.estimate, m.unit));
+        Some((text, is_narrow(&m.estimate)))
     };
     let argon2id = cost("argon2id_login_cpu_us", arm)
-        .map(|cost| format!("; with argon2id {arm} needs {cost}"))
+        .map(|(cost, _)| format!("; with argon2id {arm} needs {cost}"))
         .unwrap_or_default();
+    let (own, own_is_known) = cost("login_cpu_us", arm)?;
+    let (other, other_is_known) = cost("login_cpu_us", against)?;
     let text = format!(
-        "A login costs {} of server CPU with {arm} and {} with {against}, passwords \
+        "A login costs {own} of server CPU with {arm} and {other} with {against}, passwords \
          aside{argon2id}.",
-        cost("login_cpu_us", arm)?,
-        cost("login_cpu_us", against)?,
     );
-    Some(Sentence { topic: "Login".into(), text, verdict: c.verdict })
+    let headline = own_is_known && other_is_known;
+    Some(Sentence { topic: "Login".into(), text, verdict: c.verdict(), headline })
 }

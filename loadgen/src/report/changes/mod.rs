@@ -324,7 +324,7 @@ mod tests {
         b.host.kernel = "Linux 9".into();
         let found = changes(("one", &plan, &a), ("two", &other_plan, &b));
         let named: Vec<_> = found.differences.iter().map(|d| d.what).collect();
-        assert_eq!(named, ["arms", "reference", "trials", "kernel"]);
+        assert_eq!(named, ["arms", "reference", "primary endpoints", "trials", "kernel"]);
         assert!(found.changes.iter().all(|change| change.arm != "session@memory"));
         let only = "scaling, session@memory at 1,000 users".to_string();
         assert!(found.only_in_a.contains(&only), "{:?}", found.only_in_a);

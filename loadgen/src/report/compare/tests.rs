@@ -1,11 +1,13 @@
-//! What a reader is told of comparisons: the floor, the families, the law, and what is missing.
+//! What a reader is told of comparisons: which have a verdict, the floor, growth, the law, and what
+//! is missing.
 
 use super::*;
-use crate::record::{ActionRecord, TrialRecord};
+use crate::record::{ActionRecord, LoadRecord, TrialRecord};
 use crate::report::tests::sample;
 use crate::report::{Analysis, analyse};
 
 const ARMS: [&str; 3] = ["none", "session@memory", "jwt-hs256"];
+const CPU: &str = "server_cpu_us_per_request";
 
 fn find<'a>(analysis: &'a Analysis, metric: &str, users: u64) -> &'a Comparison {
     let is = |c: &&Comparison| {
@@ -13,6 +15,159 @@ fn find<'a>(analysis: &'a Analysis, metric: &str, users: u64) -> &'a Comparison 
             == (metric, Some(users), "jwt-hs256", "session@memory")
     };
     analysis.comparisons.iter().find(is).unwrap()
+}
+
+fn ruling(comparison: &Comparison) -> (Verdict, Option<Cause>) {
+    let ruling = comparison.ruling.as_ref().unwrap();
+    (ruling.verdict, ruling.cause)
+}
+
+/// Changes the loads of a trial.
+fn loads(record: &mut TrialRecord, change: impl Fn(&mut LoadRecord)) {
+    for action in &mut record.actions {
+        if let ActionRecord::Load(load) = action {
+            change(load);
+        }
+    }
+}
+
+/// Makes the server of a load take so many more microseconds per request.
+fn add_us(load: &mut LoadRecord, us: u64) {
+    let ended = load.counts.ended_in_window;
+    load.server.as_mut().unwrap().cpu_ns += us * 1000 * ended;
+}
+
+#[test]
+fn only_what_was_declared_has_a_verdict() {
+    let analysis = sample::analysis();
+    let declared = |c: &Comparison| {
+        let arm = |p: &&Primary| (&p.arm, &p.against) == (&c.arm, &c.against);
+        let own = |p: &&Primary| {
+            (&p.experiment, p.metric.as_str()) == (&c.experiment, c.metric) && p.from.is_none()
+        };
+        let at = |p: &&Primary| c.users.is_none_or(|users| users == u64::from(p.level));
+        sample::plan(&ARMS, 5).primary.iter().any(|p| arm(&p) && own(&p) && at(&p))
+    };
+    assert!(analysis.comparisons.iter().any(declared));
+    for comparison in &analysis.comparisons {
+        assert_eq!(comparison.ruling.is_some(), declared(comparison), "{comparison:?}");
+    }
+    // As clear a difference as any, and nobody asked for it.
+    let (_, hi) = find(&analysis, "throughput_rps", 10).ratio.as_ref().unwrap().interval.unwrap();
+    assert!(hi < 0.95 && find(&analysis, "throughput_rps", 10).ruling.is_none());
+}
+
+#[test]
+fn all_endpoints_are_one_family_and_nothing_else_is_in_it() {
+    // Levels and metrics that are measured beside the endpoints make no verdict harder.
+    let few = sample::analysis_of(&sample::plan_at(&[10, 1000], &ARMS, 5), |_| {});
+    let many = sample::analysis_of(&sample::plan_at(&[10, 30, 100, 300, 1000], &ARMS, 5), |_| {});
+    assert!(many.comparisons.len() > few.comparisons.len() + 20);
+    let p = |analysis: &Analysis| {
+        let tests = |e: &Endpoint| (e.ruling.tests.family_size, e.ruling.tests.p_difference_holm);
+        analysis.primary.iter().map(tests).collect::<Vec<_>>()
+    };
+    assert!(!few.primary.is_empty());
+    for (one, other) in p(&few).into_iter().zip(p(&many)) {
+        assert_eq!((one.0, other.0), (few.primary.len() as u32, few.primary.len() as u32));
+    }
+    let experiments: std::collections::BTreeSet<_> =
+        few.primary.iter().map(|e| &e.declared.experiment).collect();
+    assert_eq!(experiments.len(), 2, "endpoints of both experiments are corrected together");
+    for endpoint in &few.primary {
+        let tests = endpoint.ruling.tests;
+        assert!(tests.p_difference_holm >= tests.p_difference, "{endpoint:?}");
+        let inconclusive = endpoint.ruling.verdict == Verdict::Inconclusive;
+        assert_eq!(endpoint.ruling.cause.is_some(), inconclusive, "{endpoint:?}");
+    }
+}
+
+#[test]
+fn a_campaign_that_declared_nothing_has_no_verdict_and_says_so() {
+    let mut plan = sample::plan(&ARMS, 5);
+    plan.primary.clear();
+    let analysis = sample::analysis_of(&plan, |_| {});
+    assert!(analysis.comparisons.iter().all(|c| c.ruling.is_none()));
+    assert!(analysis.answer.iter().all(|sentence| sentence.verdict.is_none()));
+    let page = crate::report::FORMATS[1].render(&analysis);
+    assert_eq!(page.matches("declared no primary endpoint").count(), 1, "{page}");
+    for badge in ["▲ higher", "▼ lower", "= equivalent", "? inconclusive"] {
+        assert!(!page.contains(badge), "{badge}");
+    }
+}
+
+/// The endpoint about growth of CPU time of this arm.
+fn growth<'a>(analysis: &'a Analysis, arm: &str) -> &'a Endpoint {
+    let is = |e: &&Endpoint| e.declared.from.is_some() && e.declared.arm == arm;
+    analysis.primary.iter().find(is).unwrap()
+}
+
+#[test]
+fn growth_is_that_of_the_difference_and_not_of_the_ratio() {
+    // An idle core wakes up for every request, so that the floor is 18 us dearer with few users for
+    // every arm alike: the ratio to it grows, and what an arm adds does not.
+    let idle = |record: &mut TrialRecord| {
+        if record.trial.level == 10 {
+            loads(record, |load| add_us(load, 18));
+        }
+    };
+    let analysis = sample::analysis_of(&sample::plan(&ARMS, 5), idle);
+    for arm in ["session@memory", "jwt-hs256"] {
+        let grown = growth(&analysis, arm);
+        let (lo, hi) = grown.difference.as_ref().unwrap().interval.unwrap();
+        assert!(lo < 0.0 && hi > 0.0, "{grown:?}");
+        assert!(!matches!(grown.ruling.verdict, Verdict::Higher | Verdict::Lower), "{grown:?}");
+        let ratio = |users: u64| {
+            let is = |c: &&Comparison| {
+                (c.metric, c.users, c.arm.as_str(), c.against.as_str())
+                    == (CPU, Some(users), arm, "none")
+            };
+            analysis.comparisons.iter().find(is).unwrap().ratio.clone().unwrap()
+        };
+        let (few, many) = (ratio(10).interval.unwrap(), ratio(1000).interval.unwrap());
+        assert!(few.1 < many.0, "the old rule: the ratio grows beyond doubt");
+    }
+}
+
+#[test]
+fn growth_that_is_there_is_found_and_its_interval_holds_it() {
+    let dearer = |record: &mut TrialRecord| {
+        if record.trial.level == 1000 && record.trial.arm == "jwt-hs256" {
+            loads(record, |load| add_us(load, 3));
+        }
+    };
+    let analysis = sample::analysis_of(&sample::plan(&ARMS, 5), dearer);
+    let grown = growth(&analysis, "jwt-hs256");
+    assert_eq!(
+        (grown.ruling.verdict, grown.compared_as),
+        (Verdict::Higher, ComparedAs::Difference)
+    );
+    let (lo, hi) = grown.difference.as_ref().unwrap().interval.unwrap();
+    assert!(lo < 3.0 && hi > 3.0, "{grown:?}");
+    assert_ne!(growth(&analysis, "session@memory").ruling.verdict, Verdict::Higher);
+    let said = |s: &&crate::report::answer::Sentence| s.text.contains("growth of what jwt-hs256");
+    let sentence = analysis.answer.iter().find(said).unwrap();
+    assert!(sentence.text.contains("10 to 1,000 users"), "{}", sentence.text);
+}
+
+#[test]
+fn an_endpoint_without_figures_is_told_and_still_counts() {
+    let analysis = sample::analysis_of(&sample::plan(&ARMS, 5), |record| {
+        if record.trial.arm == "jwt-hs256" {
+            loads(record, |load| {
+                load.counts.errors.insert("wrong_user".into(), 1);
+            });
+        }
+    });
+    let lost = analysis.primary.iter().filter(|e| e.declared.arm == "jwt-hs256");
+    let lost: Vec<&Endpoint> = lost.filter(|e| e.declared.experiment == "scaling").collect();
+    assert!(lost.len() >= 4);
+    for endpoint in lost {
+        assert_eq!(endpoint.ruling.cause, Some(Cause::NotMeasured), "{endpoint:?}");
+        assert_eq!(endpoint.ruling.tests.family_size as usize, analysis.primary.len());
+    }
+    let page = crate::report::FORMATS[1].render(&analysis);
+    assert!(page.contains("there is no valid figure of both arms"), "{page}");
 }
 
 #[test]
@@ -31,45 +186,52 @@ fn the_twin_is_measured_and_sets_a_floor_and_is_compared_with_nothing_else() {
         assert!((floor.floor.unwrap().ln_1p() - reach).abs() < 1e-9, "{floor:?}");
         assert_eq!(find(&analysis, "throughput_rps", users).noise_floor, floor.floor);
     }
+    for endpoint in analysis.primary.iter().filter(|e| e.compared_as == ComparedAs::Ratio) {
+        let is = |f: &&NoiseFloor| {
+            (f.metric, Some(f.place())) == (endpoint.declared.metric.as_str(), endpoint.place())
+        };
+        let floor = analysis.noise_floors.iter().find(is).unwrap().floor;
+        assert_eq!(endpoint.noise_floor, floor, "{endpoint:?}");
+    }
 }
 
 #[test]
 fn no_difference_below_the_floor_is_called_one() {
     let plan = sample::plan(&ARMS, 5);
     let at_rest = sample::analysis_of(&plan, |_| {});
-    assert_eq!(find(&at_rest, "server_cpu_us_per_request", 100).verdict, Verdict::Higher);
+    assert_eq!(find(&at_rest, CPU, 1000).verdict(), Some(Verdict::Higher));
     // The reference differs from itself by half: what jwt-hs256 adds is then no finding.
     let disturb = |record: &mut TrialRecord| {
-        for action in &mut record.actions {
-            if let (true, ActionRecord::Load(load)) = (record.trial.twin, action) {
+        if record.trial.twin {
+            loads(record, |load| {
                 let server = load.server.as_mut().unwrap();
                 server.cpu_ns = server.cpu_ns * 3 / 2;
-            }
+            });
         }
     };
     let disturbed = sample::analysis_of(&plan, disturb);
-    let found = find(&disturbed, "server_cpu_us_per_request", 100);
-    assert_eq!((found.verdict, found.cause), (Verdict::Inconclusive, Some(Cause::NoiseFloor)));
-    assert!(found.smallest_effect.unwrap() > 0.4, "{found:?}");
+    let found = find(&disturbed, CPU, 1000);
+    assert_eq!(ruling(found), (Verdict::Inconclusive, Some(Cause::NoiseFloor)));
+    assert!(found.ruling.as_ref().unwrap().smallest_effect.unwrap() > 0.4, "{found:?}");
     let doubted =
         |analysis: &Analysis| analysis.doubts.iter().any(|d| d.doubt.code == "aa_pair_differs");
     assert!(doubted(&disturbed) && !doubted(&at_rest));
     // What the pair does not disturb is still found.
-    assert_eq!(find(&disturbed, "throughput_rps", 100).verdict, Verdict::Lower);
+    assert_eq!(find(&disturbed, "throughput_rps", 1000).verdict(), Some(Verdict::Lower));
 }
 
 #[test]
 fn a_floor_that_is_lost_leaves_nothing_to_be_called_different() {
     let plan = sample::plan(&ARMS, 5);
     let analysis = sample::analysis_of(&plan, |record| {
-        for action in &mut record.actions {
-            if let (true, ActionRecord::Load(load)) = (record.trial.twin, action) {
+        if record.trial.twin {
+            loads(record, |load| {
                 load.counts.errors.insert("wrong_user".into(), 1);
-            }
+            });
         }
     });
-    let found = find(&analysis, "server_cpu_us_per_request", 100);
-    assert_eq!((found.verdict, found.cause), (Verdict::Inconclusive, Some(Cause::FloorUnknown)));
+    let found = ruling(find(&analysis, CPU, 1000));
+    assert_eq!(found, (Verdict::Inconclusive, Some(Cause::FloorUnknown)));
 }
 
 #[test]
@@ -78,51 +240,37 @@ fn an_older_campaign_without_a_twin_says_so_and_is_still_judged() {
     plan.trials.retain(|trial| !trial.twin);
     let analysis = sample::analysis_of(&plan, |_| {});
     assert!(analysis.noise_floors.is_empty() && analysis.twin.is_none());
-    let found = find(&analysis, "server_cpu_us_per_request", 100);
-    assert_eq!((found.verdict, found.noise_floor), (Verdict::Higher, None));
+    let found = find(&analysis, CPU, 1000);
+    assert_eq!((found.verdict(), found.noise_floor), (Some(Verdict::Higher), None));
     let cautions = crate::report::words::cautions(&analysis).join(" ");
     assert!(cautions.contains("has no noise floor"), "{cautions}");
 }
 
 #[test]
-fn families_count_what_their_correction_covers() {
-    let analysis = sample::analysis();
-    let family = |name: &str| analysis.families.iter().find(|f| f.family == name).unwrap();
-    // Two metrics, three levels; session and jwt with none, jwt with session.
-    assert_eq!(family("throughput").comparisons, 2 * 3 * 3);
-    for family in &analysis.families {
-        let of = |c: &&Comparison| c.experiment == family.experiment && c.family == family.family;
-        let own: Vec<&Comparison> = analysis.comparisons.iter().filter(of).collect();
-        assert_eq!(own.len() as u32, family.different + family.equivalent + family.inconclusive);
-        for comparison in own {
-            assert_eq!(comparison.tests.family_size, family.comparisons, "{comparison:?}");
-            let tests = comparison.tests;
-            assert!(tests.p_difference_holm >= tests.p_difference);
-            assert_eq!(comparison.cause.is_some(), comparison.verdict == Verdict::Inconclusive);
-        }
-    }
-}
-
-#[test]
-fn an_inconclusive_comparison_says_what_it_could_have_seen() {
+fn an_inconclusive_endpoint_says_what_it_could_have_seen() {
     // Two blocks settle little.
     let analysis = sample::analysis_of(&sample::plan(&ARMS, 2), |_| {});
-    let open = |c: &&Comparison| c.verdict == Verdict::Inconclusive && c.ratio.is_some();
-    let comparison = analysis.comparisons.iter().find(open).unwrap();
-    assert!(comparison.smallest_effect.unwrap() > 0.0);
+    let open = |e: &&Endpoint| e.ruling.verdict == Verdict::Inconclusive && e.ratio.is_some();
+    let endpoint = analysis.primary.iter().find(open).unwrap();
+    assert!(endpoint.ruling.smallest_effect.unwrap() > 0.0);
     let page = crate::report::FORMATS[1].render(&analysis);
     assert!(page.contains("? inconclusive from "), "{page}");
-    assert!(page.contains("would have been found four times in five"), "{page}");
+    assert!(page.contains("would likely be missed (80 % power)"), "{page}");
     assert!(page.contains("### Noise floor: session@memory beside itself"));
-    assert!(page.contains("### What was compared"));
+    assert!(page.contains("### Primary endpoints"));
 }
 
 #[test]
-fn what_is_the_same_in_every_block_is_equivalent() {
+fn what_does_not_vary_is_compared_without_an_interval() {
     let analysis = sample::analysis();
-    let failed: Vec<_> = analysis.comparisons.iter().filter(|c| c.metric == "error_rate").collect();
-    assert_eq!(failed.len(), 9);
-    assert!(failed.iter().all(|c| c.verdict == Verdict::Equivalent && c.ratio.is_none()));
+    let wire = analysis.comparisons.iter().filter(|c| c.metric == "request_wire_bytes");
+    let wire: Vec<_> = wire.collect();
+    assert_eq!(wire.len(), 9);
+    for c in wire {
+        let ratio = c.ratio.as_ref().unwrap();
+        assert!(ratio.is_exact() && ratio.interval.is_none() && c.difference.interval.is_none());
+        assert_eq!(c.noise_floor, None);
+    }
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn top(analysis: &Analysis) -> Markup {
             }
             @if analysis.usable() {
                 (claimed(analysis))
-                (answer(&analysis.answer))
+                (answer(analysis))
             }
             nav aria-label="Sections" {
                 a href="#charts" { "Charts" }
@@ -108,8 +108,34 @@ fn claimed(analysis: &Analysis) -> Markup {
     }
 }
 
-/// The sentences, those of a topic together, topics in the order of their first sentence.
-fn answer(sentences: &[Sentence]) -> Markup {
+/// The sentences, those of a topic together, topics in the order of their first sentence; behind
+/// them those whose figures are known too coarsely to be read first.
+fn answer(analysis: &Analysis) -> Markup {
+    let (first, coarse): (Vec<&Sentence>, Vec<&Sentence>) =
+        analysis.answer.iter().partition(|sentence| sentence.headline);
+    html! {
+        section.answer aria-labelledby="answer" {
+            h2 #answer { "The answer" }
+            p.note { (words::scope(analysis)) }
+            @if first.is_empty() {
+                p {
+                    "No comparison of these arms is known well enough to be put into a headline; "
+                    "the charts and tables show what was measured."
+                }
+            }
+            (topics(&first))
+            @if !coarse.is_empty() {
+                details {
+                    summary { (words::COARSE) " (" (coarse.len()) ")" }
+                    (topics(&coarse))
+                }
+            }
+            p.note { strong { "Cite this: " } (words::cite(analysis)) }
+        }
+    }
+}
+
+fn topics(sentences: &[&Sentence]) -> Markup {
     let mut topics: Vec<(&str, Vec<&Sentence>)> = Vec::new();
     for sentence in sentences {
         match topics.iter_mut().find(|(topic, _)| *topic == sentence.topic) {
@@ -118,25 +144,16 @@ fn answer(sentences: &[Sentence]) -> Markup {
         }
     }
     html! {
-        section.answer aria-labelledby="answer" {
-            h2 #answer { "The answer" }
-            @if topics.is_empty() {
-                p {
-                    "These arms and figures give no comparison to put into words; the charts and "
-                    "tables show what was measured."
-                }
-            }
-            dl {
-                @for (topic, together) in topics {
-                    dt { (topic) }
-                    @let (first, more) = together.split_at(together.len().min(SENTENCES_MAX));
-                    dd {
-                        @for sentence in first { (said(sentence)) }
-                        @if !more.is_empty() {
-                            details {
-                                summary { (more.len()) " more" }
-                                @for sentence in more { (said(sentence)) }
-                            }
+        dl {
+            @for (topic, together) in topics {
+                dt { (topic) }
+                @let (first, more) = together.split_at(together.len().min(SENTENCES_MAX));
+                dd {
+                    @for sentence in first { (said(sentence)) }
+                    @if !more.is_empty() {
+                        details {
+                            summary { (more.len()) " more" }
+                            @for sentence in more { (said(sentence)) }
                         }
                     }
                 }
@@ -146,7 +163,12 @@ fn answer(sentences: &[Sentence]) -> Markup {
 }
 
 fn said(sentence: &Sentence) -> Markup {
-    html! { p { (sentence.text) " " (tables::verdict(sentence.verdict, None)) } }
+    html! {
+        p {
+            (sentence.text)
+            @if let Some(verdict) = sentence.verdict { " " (tables::verdict(verdict, None)) }
+        }
+    }
 }
 
 fn question(experiment: &ExperimentSummary) -> Markup {

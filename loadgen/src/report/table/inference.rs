@@ -1,57 +1,117 @@
-//! The tables of what was compared: the families with their corrections, and every comparison.
+//! The tables of what was compared: the primary endpoints with their tests, and every comparison.
 //!
 //! A verdict can only be weighed by a reader who sees how many others were asked for at the same
-//! time. So every family says how many comparisons its correction covers and what became of them,
-//! and every comparison shows its p value before and after it.
+//! time. So every primary endpoint shows its p value before and after the correction, and every
+//! comparison that is none says no more than its figure and its interval.
 
-use super::{Cell, Column, Row, Table, arm, cell, finding, level};
+use super::{Cell, Column, Finding, Row, Table, arm, cell, finding, level};
 use crate::experiment::metric;
 use crate::report::analysis::Analysis;
-use crate::report::compare::{ComparedAs, Comparison};
+use crate::report::compare::{ComparedAs, Comparison, Endpoint};
 use crate::report::figure::{signed, signed_range, times, times_range};
 use crate::report::words;
+use crate::stats::Estimate;
 
 fn column(label: &str, numeric: bool) -> Column {
     Column { label: label.into(), hint: "", numeric }
 }
 
-/// The families of an experiment; `None` when nothing was compared.
-pub(super) fn families(analysis: &Analysis, experiment: &str) -> Option<Table> {
-    let row = |family: &crate::report::Family| {
-        let metrics: Vec<&str> = family.metrics.iter().map(|name| metric(name).label).collect();
-        let count = |count: u32| Cell::Text(count.to_string());
-        Row {
-            opens_group: false,
-            cells: vec![
-                Cell::Text(family.family.into()),
-                Cell::Text(metrics.join(", ")),
-                count(family.comparisons),
-                count(family.different),
-                count(family.equivalent),
-                count(family.inconclusive),
-            ],
-        }
-    };
-    let rows: Vec<Row> =
-        analysis.families.iter().filter(|f| f.experiment == experiment).map(row).collect();
-    (!rows.is_empty()).then(|| Table {
-        title: "What was compared".into(),
+/// The primary endpoints of an experiment; `None` when it has none.
+pub(super) fn endpoints(analysis: &Analysis, experiment: &str) -> Option<Table> {
+    let own = analysis.primary.iter().filter(|e| e.declared.experiment == experiment);
+    let rows: Vec<Row> = own
+        .map(|endpoint| Row { opens_group: false, cells: of_endpoint(analysis, endpoint) })
+        .collect();
+    (!rows.is_empty()).then(|| without_empty_columns(Table {
+        title: "Primary endpoints".into(),
         note: format!(
-            "Every arm with {} and with {}, at every level. Each row is a family, corrected \
-             together by Holm's procedure over the comparisons that it counts: of twenty families \
-             of arms that are equal, at most one calls any of them different.",
-            analysis.baseline, analysis.reference
+            "Declared before the campaign ran, and the only comparisons with a verdict. p is the \
+             chance of so large a difference between equal arms (paired t test over blocks), first \
+             of this endpoint alone and then after Holm's correction over all {} of the campaign; \
+             a difference needs the second to be at most 0.05, and to exceed the noise floor. For \
+             equivalence, the corrected p value of two one-sided tests has to be at most 0.025.",
+            analysis.primary.len()
         ),
         columns: vec![
-            column("Family", false),
-            column("Metrics", false),
-            column("Comparisons", true),
-            column("Different", true),
-            column("Equivalent", true),
-            column("Inconclusive", true),
+            column("Metric", false),
+            column("Where", false),
+            column("Arm", false),
+            column("Against", false),
+            column("Found", true),
+            column("p", true),
+            column("p (Holm)", true),
+            column("p equivalent (Holm)", true),
+            column("Noise floor", true),
+            column("Found from", true),
+            column("Why not", false),
         ],
         rows,
-    })
+    }))
+}
+
+/// The same without the columns in which no row has anything, such as the tests of equivalence of
+/// what has no margin.
+fn without_empty_columns(table: Table) -> Table {
+    let Table { columns, rows, .. } = &table;
+    let used = |i: usize| rows.iter().any(|row| row.cells[i] != Cell::Empty);
+    let used: Vec<bool> = (0..columns.len()).map(used).collect();
+    let row = |row: Row| Row { cells: keep(row.cells, &used), ..row };
+    Table {
+        columns: keep(table.columns, &used),
+        rows: table.rows.into_iter().map(row).collect(),
+        ..table
+    }
+}
+
+fn of_endpoint(analysis: &Analysis, endpoint: &Endpoint) -> Vec<Cell> {
+    let Endpoint { declared, unit, ruling, compared_as, .. } = endpoint;
+    let p = |p: Option<f64>| p.map_or(Cell::Empty, |p| Cell::Text(words::p_value(p)));
+    let effect = |of: Option<f64>| {
+        of.map_or(Cell::Empty, |of| Cell::Text(words::effect(of, *compared_as, unit)))
+    };
+    // The smallest effect has a column here.
+    let finding = Finding { from: None, ..finding(&declared.metric, *compared_as, ruling) };
+    let found = endpoint.difference.as_ref().map(|difference| {
+        compared(endpoint.ratio.as_ref(), difference, *compared_as, unit, Some(finding))
+    });
+    vec![
+        Cell::Text(metric(&declared.metric).label.into()),
+        Cell::Text(words::place_of(endpoint)),
+        arm(analysis, &declared.arm),
+        arm(analysis, &declared.against),
+        found.unwrap_or(Cell::Empty),
+        p(ruling.tests.p_difference),
+        p(ruling.tests.p_difference_holm),
+        p(ruling.tests.p_equivalence_holm),
+        effect(endpoint.noise_floor),
+        effect(ruling.smallest_effect),
+        ruling
+            .cause
+            .map_or(Cell::Empty, |cause| Cell::Text(words::cause(cause, ruling.tests.family_size))),
+    ]
+}
+
+fn keep<T>(all: Vec<T>, used: &[bool]) -> Vec<T> {
+    all.into_iter().zip(used).filter(|(_, used)| **used).map(|(one, _)| one).collect()
+}
+
+/// The ratio, or the difference where that is what is compared.
+fn compared(
+    ratio: Option<&Estimate>,
+    difference: &Estimate,
+    compared_as: ComparedAs,
+    unit: &str,
+    finding: Option<Finding>,
+) -> Cell {
+    match (ratio, compared_as) {
+        (Some(ratio), ComparedAs::Ratio) => {
+            cell(times(ratio.point), times_range(ratio), true, finding)
+        }
+        _ => {
+            let interval = signed_range(difference, unit);
+            cell(signed(difference.point, unit), interval, true, finding)
+        }
+    }
 }
 
 /// Every comparison of an experiment, a row each.
@@ -65,25 +125,17 @@ pub(in crate::report) fn every_comparison(analysis: &Analysis, experiment: &str)
     }
     Table {
         title: "Every comparison".into(),
-        note: "p is the chance of so large a difference between equal arms (paired t test over \
-               blocks), first of this comparison alone and then after Holm's correction over its \
-               family; a difference needs the second to be at most 0.05, and to exceed the noise \
-               floor. For equivalence, the corrected p value of two one-sided tests has to be at \
-               most 0.025."
-            .into(),
+        note:
+            "Those without a verdict are exploratory: among so many, about one interval in twenty \
+               misses the truth by chance."
+                .into(),
         columns: vec![
             column("Metric", false),
             column("Where", false),
             column("Arm", false),
             column("Against", false),
             column("Found", true),
-            column("p", true),
-            column("p (Holm)", true),
-            column("p equivalent (Holm)", true),
-            column("Family of", true),
             column("Noise floor", true),
-            column("Seen from", true),
-            column("Why not", false),
         ],
         rows,
     }
@@ -91,36 +143,13 @@ pub(in crate::report) fn every_comparison(analysis: &Analysis, experiment: &str)
 
 fn cells(analysis: &Analysis, c: &Comparison) -> Vec<Cell> {
     let unit = metric(c.metric).unit;
-    let found = match (&c.ratio, c.compared_as) {
-        (Some(ratio), ComparedAs::Ratio) => {
-            cell(times(ratio.point), times_range(ratio), true, Some(finding_alone(c)))
-        }
-        _ => {
-            let interval = signed_range(&c.difference, unit);
-            cell(signed(c.difference.point, unit), interval, true, Some(finding_alone(c)))
-        }
-    };
-    let p = |p: Option<f64>| p.map_or(Cell::Empty, |p| Cell::Text(words::p_value(p)));
-    let effect = |of: Option<f64>| {
-        of.map_or(Cell::Empty, |of| Cell::Text(words::effect(of, c.compared_as, unit)))
-    };
+    let finding = c.ruling.as_ref().map(|ruling| finding(c.metric, c.compared_as, ruling));
     vec![
         Cell::Text(metric(c.metric).label.into()),
         Cell::Text(level(&c.experiment, c.place())),
         arm(analysis, &c.arm),
         arm(analysis, &c.against),
-        found,
-        p(c.tests.p_difference),
-        p(c.tests.p_difference_holm),
-        p(c.tests.p_equivalence_holm),
-        Cell::Text(c.tests.family_size.to_string()),
-        effect(c.noise_floor),
-        effect(c.smallest_effect),
-        c.cause.map_or(Cell::Empty, |cause| Cell::Text(words::cause(cause).into())),
+        compared(c.ratio.as_ref(), &c.difference, c.compared_as, unit, finding),
+        c.noise_floor.map_or(Cell::Empty, |of| Cell::Text(words::effect(of, c.compared_as, unit))),
     ]
-}
-
-/// What a comparison says, without the smallest effect, which has a column here.
-fn finding_alone(comparison: &Comparison) -> super::Finding {
-    super::Finding { from: None, ..finding(comparison) }
 }

@@ -30,10 +30,35 @@ pub(in crate::report) fn plan_at(users: &[u32], arms: &[&str], blocks: u32) -> P
         "name = 'sample'\nseed = 7\narms = {arms:?}\nbaseline = {:?}\n\
          [scaling]\nusers = {users:?}\nblocks = {blocks}\nslice = '0ms'\n\
          [memory]\nsessions = [0, 25000, 50000, 75000, 100000]\nblocks = {blocks}\n\
-         fill = 'login'\n",
-        arms[0]
+         fill = 'login'\n{}",
+        arms[0],
+        endpoints(arms, users.last().copied().unwrap_or_default()),
     );
     experiment::expand(&Spec::parse("sample.toml", &text, Overrides::default()).unwrap()).unwrap()
+}
+
+/// Endpoints as a preset has them: cost over the baseline, throughput and p99 compared with the
+/// reference, memory, and how the cost grows.
+fn endpoints(arms: &[&str], most: u32) -> String {
+    let [baseline, reference, ..] = arms else { return String::new() };
+    let table = |experiment: &str, metric: &str, against: &str, more: &str| {
+        format!(
+            "[[primary]]\nexperiment = {experiment:?}\nmetric = {metric:?}\narm = '*'\n\
+             against = {against:?}\n{more}\n"
+        )
+    };
+    let cpu = "server_cpu_us_per_request";
+    let mut endpoints =
+        table("scaling", cpu, baseline, "") + &table("memory", "bytes_per_session", baseline, "");
+    if most > 10 {
+        endpoints += &table("scaling", cpu, baseline, "growth = true");
+    }
+    if arms.len() > 2 {
+        endpoints += &table("scaling", cpu, reference, "");
+        endpoints += &table("scaling", "throughput_rps", reference, "");
+        endpoints += &table("scaling", "response_p99_us", reference, "");
+    }
+    endpoints
 }
 
 /// A campaign of these arms on these numbers of server cores.

@@ -1,0 +1,47 @@
+//! A sentence for every primary endpoint that no other sentence tells.
+
+use super::{Sentence, by_how_much, is_narrow, limits};
+use crate::experiment::metric;
+use crate::report::compare::{ComparedAs, Endpoint};
+use crate::report::figure::{signed, signed_range};
+use crate::report::words;
+use crate::stats::Verdict;
+
+/// Metrics whose endpoints have sentences of their own.
+const TOLD: [&str; 3] = ["bytes_per_session", "capacity_rps", "login_cpu_us"];
+
+/// What an endpoint says.
+pub(super) fn sentence(endpoint: &Endpoint) -> Option<Sentence> {
+    let Endpoint { declared, ruling, .. } = endpoint;
+    let told = declared.experiment == "scaling" || TOLD.contains(&declared.metric.as_str());
+    if told && declared.from.is_none() {
+        return None;
+    }
+    let difference = endpoint.difference.as_ref()?;
+    let found = match (&endpoint.ratio, endpoint.compared_as) {
+        (Some(ratio), ComparedAs::Ratio) => by_how_much(ratio, Some(ruling), "more", "less"),
+        _ => {
+            let point = signed(difference.point, endpoint.unit);
+            let range = signed_range(difference, endpoint.unit);
+            match ruling.verdict {
+                Verdict::Equivalent => format!("none beyond the margin, {point} ({range})"),
+                _ => format!("{point} ({range}){}", limits(Some(ruling))),
+            }
+        }
+    };
+    let label = metric(&declared.metric).label;
+    let (arm, against) = (&declared.arm, &declared.against);
+    let place = words::place_of(endpoint);
+    let what = match declared.from {
+        Some(_) => format!("growth of what {arm} has more than {against}, {place}"),
+        None => format!("{arm} compared with {against}, {place}"),
+    };
+    let settled = ruling.verdict != Verdict::Inconclusive;
+    let narrow = endpoint.ratio.as_ref().unwrap_or(difference);
+    Some(Sentence {
+        topic: label.into(),
+        text: format!("{label}, {what}: {found}."),
+        verdict: Some(ruling.verdict),
+        headline: settled && (ruling.verdict == Verdict::Equivalent || is_narrow(narrow)),
+    })
+}

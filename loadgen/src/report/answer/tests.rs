@@ -1,0 +1,173 @@
+//! What sentences say of given intervals: nothing that a reader of the figures could refute.
+
+use super::*;
+use crate::report::analysis::Analysis;
+use crate::report::tests::sample;
+use crate::stats::Tests;
+
+const ARMS: [&str; 3] = ["none", "session@memory", "jwt-hs256"];
+const CPU: &str = "server_cpu_us_per_request";
+
+fn ruled(verdict: Verdict, cause: Option<Cause>) -> Ruled {
+    let tests = Tests {
+        p_difference: Some(0.01),
+        p_difference_holm: Some(0.1),
+        p_equivalence: None,
+        p_equivalence_holm: None,
+        family_size: 12,
+    };
+    Ruled { verdict, cause, smallest_effect: Some(0.05), tests }
+}
+
+/// The sentences of the sample in which this is found of CPU time over the baseline.
+fn with_cost(interval: (f64, f64), ruling: Option<&Ruled>) -> Vec<Sentence> {
+    let Analysis { measurements, mut comparisons, .. } = sample::analysis();
+    for c in comparisons.iter_mut().filter(|c| c.metric == CPU && c.against == "none") {
+        c.difference.point = f64::midpoint(interval.0, interval.1);
+        c.difference.interval = Some(interval);
+        c.ruling = ruling.cloned();
+    }
+    answer(&sample::plan(&ARMS, 5), &measurements, &comparisons, &[])
+}
+
+fn about<'a>(sentences: &'a [Sentence], topic: &str) -> &'a Sentence {
+    sentences.iter().find(|sentence| sentence.topic == topic).unwrap()
+}
+
+#[test]
+fn a_cost_that_only_the_correction_took_is_a_figure_and_not_nothing() {
+    let taken = ruled(Verdict::Inconclusive, Some(Cause::Correction));
+    let sentences = with_cost((0.68, 2.18), Some(&taken));
+    let sentence = about(&sentences, "CPU");
+    let (figure, limit) = sentence.text.split_once(", not significant").unwrap();
+    assert!(figure.contains("1.43 µs (0.68 to 2.18 µs)"), "{}", sentence.text);
+    assert!(limit.starts_with(" after correction for 12 primary endpoints"), "{}", sentence.text);
+    assert!(!sentence.text.contains("no measurable cost"), "{}", sentence.text);
+    assert!(!sentence.headline, "it spans more than twofold");
+}
+
+#[test]
+fn no_measurable_cost_is_said_only_where_the_interval_holds_0() {
+    for (interval, none) in [
+        ((-0.2, 1.1), true),
+        ((0.0, 1.1), true),
+        ((0.001, 1.1), false),
+        ((-1.1, -0.001), false),
+        ((2.0, 2.5), false),
+    ] {
+        for ruling in [None, Some(&ruled(Verdict::Inconclusive, Some(Cause::Noise)))] {
+            let sentences = with_cost(interval, ruling);
+            let text = &about(&sentences, "CPU").text;
+            assert_eq!(text.contains("no measurable cost"), none, "{interval:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn an_interval_that_spans_more_than_twofold_makes_no_headline() {
+    for (interval, headline) in [
+        ((2.0, 3.9), true),
+        ((2.0, 4.1), false),
+        ((-0.1, 3.0), false),
+        ((-3.9, -2.0), true),
+        ((-6.34, -0.39), false),
+    ] {
+        assert_eq!(about(&with_cost(interval, None), "CPU").headline, headline, "{interval:?}");
+    }
+    let mut analysis = sample::analysis();
+    analysis.answer = with_cost((0.68, 2.18), None);
+    let coarse = &about(&analysis.answer, "CPU").text;
+    let page = crate::report::FORMATS[1].render(&analysis);
+    let (first, rest) = page.split_once("### Known too coarsely for a headline").unwrap();
+    assert!(!first.contains(coarse.as_str()) && rest.contains(coarse.as_str()), "{page}");
+}
+
+#[test]
+fn the_figure_comes_before_what_takes_the_verdict_away() {
+    let ratio = |lo: f64, hi: f64| Estimate {
+        point: (lo * hi).sqrt(),
+        interval: Some((lo, hi)),
+        n: 6,
+        method: String::new(),
+    };
+    let taken = ruled(Verdict::Inconclusive, Some(Cause::Correction));
+    let floor = ruled(Verdict::Inconclusive, Some(Cause::NoiseFloor));
+    let noise = ruled(Verdict::Inconclusive, Some(Cause::Noise));
+    let equal = ruled(Verdict::Equivalent, None);
+    for (ratio, ruling, text) in [
+        (ratio(1.2, 1.25), None, "22.5 % more (20.0 % to 25.0 %)"),
+        (ratio(0.75, 0.88), None, "18.8 % fewer (12.0 % to 25.0 %)"),
+        (
+            ratio(0.75, 0.88),
+            Some(&taken),
+            "18.8 % fewer (12.0 % to 25.0 %), not significant after correction for 12 primary \
+             endpoints",
+        ),
+        (
+            ratio(1.2, 1.25),
+            Some(&floor),
+            "22.5 % more (20.0 % to 25.0 %), the same arm differs as much from itself",
+        ),
+        (ratio(0.88, 1.2), Some(&noise), "+2.76 % (-12.0 % to +20.0 %), which holds no difference"),
+        (ratio(0.99, 1.02), Some(&equal), "the same within the margin (-1.00 % to +2.00 %)"),
+    ] {
+        assert_eq!(by_how_much(&ratio, ruling, "more", "fewer"), text);
+    }
+}
+
+/// A figure of `session@memory` in the memory experiment.
+fn figure_of(metric: &'static str, point: f64, interval: (f64, f64)) -> Measurement {
+    let all = sample::analysis().measurements;
+    let is = |m: &Measurement| m.metric == "bytes_per_session" && m.arm == "session@memory";
+    let mut figure = all.into_iter().find(is).unwrap();
+    figure.metric = metric;
+    figure.estimate.point = point;
+    figure.estimate.interval = Some(interval);
+    figure
+}
+
+/// The same of a fill to so many users, so that the slope is known to have been measured there.
+fn filled(users: u64) -> Measurement {
+    let mut fill = figure_of("server_allocated_bytes", 1e6, (1e6, 1e6));
+    fill.users = Some(users);
+    fill
+}
+
+#[test]
+fn beyond_tenfold_of_what_was_measured_there_is_no_interval() {
+    let slope = || figure_of("bytes_per_session", 280.0, (270.0, 290.0));
+    let text = |users| more::many_users(&[slope(), filled(users)], "session@memory").unwrap().text;
+    let far = text(100_000);
+    assert!(far.contains("At this slope, which was measured up to 100,000 users"), "{far}");
+    assert!(!far.contains(" to 2.7") && !far.contains('('), "{far}");
+    let near = text(1_000_000);
+    let (ten, hundred) = near.split_once("100 million").unwrap();
+    assert!(ten.contains("2.61 GiB (2.51") && !hundred.contains('('), "{near}");
+}
+
+#[test]
+fn a_store_on_a_disk_is_billed_by_its_disk() {
+    let figures = [
+        figure_of("bytes_per_session", 0.1, (-0.1, 0.3)),
+        figure_of("store_bytes_per_session", 254.0, (252.0, 256.0)),
+        figure_of("store_disk_bytes_per_session", 120.0, (118.0, 122.0)),
+        filled(1_000_000),
+    ];
+    let text = more::many_users(&figures, "session@memory").unwrap().text;
+    assert!(text.contains("1.12 GiB") && text.contains("of its store's disk"), "{text}");
+    assert!(!text.contains("2.37"), "its buffers are no size of its data: {text}");
+}
+
+#[test]
+fn a_connection_is_worth_what_the_system_gave_for_it() {
+    let figures = [
+        // Allocated and never touched: 182 users' worth, of which half is there.
+        figure_of("bytes_per_connection", 51_000.0, (50_900.0, 51_100.0)),
+        figure_of("bytes_per_session", 280.0, (279.0, 281.0)),
+        figure_of("resident_bytes_per_connection", 26_100.0, (25_000.0, 27_000.0)),
+        figure_of("resident_bytes_per_session", 300.0, (290.0, 310.0)),
+    ];
+    let text = more::connection(&figures, "session@memory").unwrap().text;
+    assert!(text.contains("as much as 87 logged-in users (81 to 93)"), "{text}");
+    assert!(more::connection(&figures[..2], "session@memory").is_none());
+}

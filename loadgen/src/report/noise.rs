@@ -1,0 +1,401 @@
+//! How much a campaign's figures vary from block to block, and what a planned one would find.
+//!
+//! The noise of a metric at a level is what is left of its values once every arm and every block
+//! has had its mean taken away: blocks drift, and drift is no noise of a paired difference. A plan
+//! is held against the noise of an earlier campaign before anything runs, so that nobody waits an
+//! hour to read "inconclusive" where it could have been known.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::analysis::Analysis;
+use super::compare::{ComparedAs, MARGIN};
+use super::estimates::{Measurement, Place};
+use super::words;
+use crate::experiment::{self, metric};
+use crate::plan::{Plan, Primary};
+use crate::sanitise;
+use crate::stats::{Planned, Scale, planned};
+
+/// The noise of reference campaigns, shipped with the presets that it goes with. Made by
+/// `authbench report results/reference/NAME --format noise`, which leaves a `noise.json` there.
+const SHIPPED: &[(&str, &str)] = &[
+    ("quick", include_str!("../../presets/noise-quick.json")),
+    ("standard", include_str!("../../presets/noise-standard.json")),
+    ("full", include_str!("../../presets/noise-standard.json")),
+];
+
+/// How much the figures of one campaign vary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Noise {
+    /// Name of the campaign.
+    pub campaign: String,
+    /// Hash of its plan.
+    pub plan: String,
+    /// Its processor.
+    pub machine: String,
+    /// When it began.
+    pub started: String,
+    /// A row for every metric at every level.
+    pub rows: Vec<NoiseRow>,
+}
+
+/// How much a metric varies at one level.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NoiseRow {
+    /// The experiment.
+    pub experiment: String,
+    /// The metric.
+    pub metric: String,
+    /// Level of the trials, where the experiment sweeps something else than users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<u32>,
+    /// Users who were logged in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<u64>,
+    /// Standard deviation, from block to block, of the paired difference of two arms: of the
+    /// logarithm of their ratio where arms are compared by ratio, else in the metric's unit.
+    pub deviation: f64,
+    /// The middle of the figures of all arms, in the metric's unit.
+    pub typical: f64,
+    /// Arms that it is pooled from.
+    pub arms: u32,
+    /// Blocks of each.
+    pub blocks: u32,
+}
+
+/// A primary endpoint of a plan, and what it would find.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Expected {
+    /// What is declared.
+    #[serde(flatten)]
+    pub declared: Primary,
+    /// How often both arms are measured.
+    pub blocks: u32,
+    /// The scale of the effect.
+    pub compared_as: ComparedAs,
+    /// The smallest true effect that would be called a difference four times in five: a share for
+    /// a ratio, the metric's unit for a difference; `None` where the noise is not known.
+    pub smallest_effect: Option<f64>,
+    /// The noise that says so, as in [`NoiseRow::deviation`].
+    pub deviation: Option<f64>,
+    /// Where that noise was measured.
+    pub measured_at: Option<String>,
+}
+
+/// The noise that goes with a preset.
+///
+/// # Panics
+/// Never: the files are part of this program, and a test reads them.
+pub fn shipped(preset: &str) -> Option<Noise> {
+    let (_, text) = SHIPPED.iter().find(|(name, _)| *name == preset)?;
+    Some(serde_json::from_str(text).expect("the noise of a preset is part of this program"))
+}
+
+/// The noise of a campaign.
+pub fn noise(analysis: &Analysis) -> Noise {
+    type Key<'a> = (&'a str, &'static str, Place, u32, Option<u64>);
+    let key = |m: &'_ Measurement| (m.metric, m.place(), m.connections, m.rate.map(f64::to_bits));
+    let mut rows = Vec::new();
+    let mut seen: Vec<Key> = Vec::new();
+    for m in analysis.measurements.iter().filter(|m| m.valid && !metric(m.metric).exact) {
+        let (name, place, connections, rate) = key(m);
+        let here: Key = (m.experiment.as_str(), name, place, connections, rate);
+        if seen.contains(&here) {
+            continue;
+        }
+        seen.push(here);
+        let arms: Vec<&Measurement> = analysis
+            .measurements
+            .iter()
+            .filter(|of| of.valid && of.experiment == m.experiment && key(of) == key(m))
+            .collect();
+        rows.extend(row(&arms));
+    }
+    Noise {
+        campaign: analysis.name.clone(),
+        plan: analysis.plan.clone(),
+        machine: analysis.host.cpu_model.clone(),
+        started: words::utc(analysis.started_unix_ms),
+        rows,
+    }
+}
+
+/// What is left of the values of some arms by block, once every arm and every block has had its
+/// mean taken away; arm by arm. On the scale of logarithms where the metric is compared so.
+///
+/// `None` with fewer than two arms or two blocks that all of them have.
+pub fn residuals(arms: &[&Measurement]) -> Option<Vec<Vec<f64>>> {
+    let scale = metric(arms.first()?.metric).scale;
+    let mut blocks: Vec<u32> = arms[0].by_block.keys().copied().collect();
+    blocks.retain(|block| arms.iter().all(|arm| arm.by_block.contains_key(block)));
+    if arms.len() < 2 || blocks.len() < 2 {
+        return None;
+    }
+    let value = |arm: &Measurement, block: &u32| match scale {
+        Scale::Log => arm.by_block[block].ln(),
+        Scale::Linear => arm.by_block[block],
+    };
+    let mut table: Vec<Vec<f64>> =
+        arms.iter().map(|arm| blocks.iter().map(|block| value(arm, block)).collect()).collect();
+    if table.iter().flatten().any(|value| !value.is_finite()) {
+        return None;
+    }
+    for row in &mut table {
+        let mean = row.iter().sum::<f64>() / row.len() as f64;
+        row.iter_mut().for_each(|value| *value -= mean);
+    }
+    for block in 0..blocks.len() {
+        let mean = table.iter().map(|row| row[block]).sum::<f64>() / arms.len() as f64;
+        table.iter_mut().for_each(|row| row[block] -= mean);
+    }
+    Some(table)
+}
+
+fn row(arms: &[&Measurement]) -> Option<NoiseRow> {
+    let residuals = residuals(arms)?;
+    let (count, blocks) = (residuals.len(), residuals[0].len());
+    let squares: f64 = residuals.iter().flatten().map(|value| value * value).sum();
+    let variance = squares / ((count - 1) * (blocks - 1)) as f64;
+    let mut points: Vec<f64> = arms.iter().map(|arm| arm.estimate.point).collect();
+    points.sort_unstable_by(f64::total_cmp);
+    let first = arms[0];
+    (variance > 0.0).then(|| NoiseRow {
+        experiment: first.experiment.clone(),
+        metric: first.metric.into(),
+        level: first.level,
+        users: first.users,
+        deviation: rounded((2.0 * variance).sqrt()),
+        typical: rounded(points[points.len() / 2]),
+        arms: count as u32,
+        blocks: blocks as u32,
+    })
+}
+
+/// To four significant digits: more than any noise is known to.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.3e}").parse().unwrap_or(value)
+}
+
+/// `noise.json`: a row a line, so that a difference between two campaigns can be read.
+pub(super) fn render(analysis: &Analysis) -> String {
+    let Noise { campaign, plan, machine, started, rows } = noise(analysis);
+    let head = [("campaign", campaign), ("plan", plan), ("machine", machine), ("started", started)];
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let head: Vec<String> =
+        head.iter().map(|(name, value)| format!("\"{name}\": {}", quoted(value))).collect();
+    let row = |row: &NoiseRow| serde_json::to_string(row).expect("a row is plain data");
+    let rows: Vec<String> = rows.iter().map(row).collect();
+    let text = format!("{{\n{},\n\"rows\": [\n{}\n]}}", head.join(",\n"), rows.join(",\n"));
+    format!("{}\n", sanitise::json(&text))
+}
+
+impl Noise {
+    /// The row of an endpoint's metric at the level that is nearest.
+    fn nearest(&self, endpoint: &Primary, level: u32) -> Option<&NoiseRow> {
+        let own = self.rows.iter().filter(|row| {
+            (&row.experiment, &row.metric) == (&endpoint.experiment, &endpoint.metric)
+        });
+        let users = endpoint.users.map(u64::from);
+        let apart = |one: u64, other: u64| ((one + 1) as f64 / (other + 1) as f64).ln().abs();
+        let distance = |row: &NoiseRow| match (row.level, row.users) {
+            (Some(own), found) => {
+                let beside = users.zip(found).map_or(0.0, |(asked, found)| apart(asked, found));
+                apart(u64::from(own), u64::from(level)) + beside
+            }
+            (None, Some(found)) => apart(found, users.unwrap_or_else(|| u64::from(level))),
+            (None, None) => 0.0,
+        };
+        own.min_by(|one, other| distance(one).total_cmp(&distance(other)))
+    }
+
+    /// Where it is from, in words.
+    pub fn source(&self) -> String {
+        format!("{} ({}, {})", self.campaign, self.started, self.machine)
+    }
+}
+
+/// What every primary endpoint of a plan would find with such noise.
+pub fn expected(plan: &Plan, noise: Option<&Noise>) -> Vec<Expected> {
+    let mut prepared: BTreeMap<(u32, bool), Option<Planned>> = BTreeMap::new();
+    let mut found = Vec::new();
+    for declared in &plan.primary {
+        let blocks = blocks(plan, declared);
+        let compared_as = match (metric(&declared.metric).scale, declared.from) {
+            (Scale::Log, None) => ComparedAs::Ratio,
+            _ => ComparedAs::Difference,
+        };
+        let shared = [&declared.arm, &declared.against].contains(&&plan.reference);
+        let planned = prepared.entry((blocks, shared)).or_insert_with(|| planned(blocks, shared));
+        let spread = noise.and_then(|noise| spread(noise, declared));
+        let smallest = planned.as_ref().zip(spread.as_ref()).map(|(planned, spread)| {
+            let margin = spread.margin.map(|margin| margin / spread.deviation);
+            let size = planned.smallest(plan.primary.len(), margin, plan.has_twin());
+            let effect = size * spread.deviation;
+            if compared_as == ComparedAs::Ratio { effect.exp_m1() } else { effect }
+        });
+        found.push(Expected {
+            declared: declared.clone(),
+            blocks,
+            compared_as,
+            smallest_effect: smallest,
+            deviation: spread.as_ref().map(|spread| spread.deviation),
+            measured_at: spread.map(|spread| spread.place),
+        });
+    }
+    found
+}
+
+/// In how many blocks both arms of an endpoint are measured.
+fn blocks(plan: &Plan, endpoint: &Primary) -> u32 {
+    let of = |arm: &str| {
+        let own = plan.trials.iter().filter(|t| {
+            (&t.experiment, t.arm.as_str(), t.level) == (&endpoint.experiment, arm, endpoint.level)
+        });
+        own.map(|trial| trial.block + 1).max().unwrap_or(0)
+    };
+    of(&endpoint.arm).min(of(&endpoint.against))
+}
+
+/// The noise of what an endpoint tests.
+struct Spread {
+    deviation: f64,
+    /// What counts as equal, on the same scale.
+    margin: Option<f64>,
+    place: String,
+}
+
+fn spread(noise: &Noise, endpoint: &Primary) -> Option<Spread> {
+    let at = noise.nearest(endpoint, endpoint.level)?;
+    let scale = metric(&endpoint.metric).scale;
+    let place = |row: &NoiseRow| {
+        let level = row.level.map(u64::from).or(row.users);
+        let named = |level: u64| {
+            let found = experiment::find(&row.experiment);
+            found.zip(u32::try_from(level).ok()).map(|(found, level)| found.level(level))
+        };
+        level.and_then(named).unwrap_or_else(|| "all levels".into())
+    };
+    let margin = MARGIN.ln_1p();
+    let Some(from) = endpoint.from else {
+        let margin = (scale == Scale::Log).then_some(margin);
+        return Some(Spread { deviation: at.deviation, margin, place: place(at) });
+    };
+    let from = noise.nearest(endpoint, from)?;
+    let in_units = |row: &NoiseRow| match scale {
+        Scale::Log => row.deviation * row.typical,
+        Scale::Linear => row.deviation,
+    };
+    Some(Spread {
+        deviation: in_units(at).hypot(in_units(from)),
+        margin: (at.typical > 0.0).then_some(margin * at.typical),
+        place: format!("{} and {}", place(from), place(at)),
+    })
+}
+
+impl Expected {
+    /// What it compares, and the smallest effect that it would find.
+    pub fn in_words(&self) -> String {
+        let declared = &self.declared;
+        let row = metric(&declared.metric);
+        let found = match self.smallest_effect {
+            Some(effect) => words::effect(effect, self.compared_as, row.unit),
+            None => "not known".into(),
+        };
+        let growth = if declared.from.is_some() { "growth of " } else { "" };
+        format!(
+            "[{}] {growth}{}, {} against {}, {}: {found} ({} blocks)",
+            declared.experiment,
+            row.label,
+            declared.arm,
+            declared.against,
+            words::endpoint_at(declared),
+            self.blocks,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::sample;
+
+    #[test]
+    fn the_noise_is_that_of_the_records() {
+        // The sample's trials vary by 3 %, evenly: 0.03 / sqrt(12) each.
+        let noise = noise(&sample::analysis());
+        let is = |row: &&NoiseRow| row.metric == "server_cpu_us_per_request";
+        let rows: Vec<&NoiseRow> = noise.rows.iter().filter(is).collect();
+        assert_eq!(rows.len(), 3);
+        let expected = (2.0 * 0.03f64.powi(2) / 12.0).sqrt();
+        for row in rows {
+            assert!((row.deviation / expected - 1.0).abs() < 0.5, "{row:?}, {expected}");
+            assert_eq!((row.arms, row.blocks), (4, 5), "the twin is an arm like any other");
+        }
+        assert!(noise.rows.iter().all(|row| row.metric != "request_wire_bytes"));
+        let read: Noise = serde_json::from_str(&render(&sample::analysis())).unwrap();
+        assert_eq!(read, noise);
+    }
+
+    #[test]
+    fn drift_of_whole_blocks_is_no_noise() {
+        let analysis = sample::analysis();
+        let of = |analysis: &Analysis| {
+            let is = |row: &&NoiseRow| {
+                row.metric == "server_cpu_us_per_request" && row.users == Some(100)
+            };
+            noise(analysis).rows.iter().find(is).unwrap().deviation
+        };
+        let mut drifting = analysis.clone();
+        for m in &mut drifting.measurements {
+            m.by_block
+                .iter_mut()
+                .for_each(|(block, value)| *value *= 1.0 + 0.2 * f64::from(*block));
+        }
+        assert!((of(&analysis) / of(&drifting) - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn more_blocks_find_less_and_more_endpoints_find_more() {
+        let arms = ["none", "session@memory", "jwt-hs256"];
+        let noise = noise(&sample::analysis());
+        let smallest = |plan: &Plan| {
+            let all = expected(plan, Some(&noise));
+            let is =
+                |e: &&Expected| e.declared.metric == "throughput_rps" && e.declared.from.is_none();
+            all.iter().find(is).unwrap().smallest_effect.unwrap()
+        };
+        let (five, twenty) = (sample::plan(&arms, 5), sample::plan(&arms, 20));
+        assert!(smallest(&twenty) < 0.8 * smallest(&five));
+        let mut alone = sample::plan(&arms, 5);
+        alone.primary.retain(|p| p.metric == "throughput_rps");
+        assert!(smallest(&alone) < smallest(&five));
+        assert!(expected(&five, None).iter().all(|e| e.smallest_effect.is_none()));
+        for (declared, expected) in five.primary.iter().zip(expected(&five, Some(&noise))) {
+            assert_eq!((declared, expected.blocks), (&expected.declared, 5));
+            assert!(expected.smallest_effect.unwrap() > 0.0, "{expected:?}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_level_stands_in_for_one_that_was_not_measured() {
+        let noise = noise(&sample::analysis());
+        let mut endpoint = sample::plan(&["none", "a", "b"], 5).primary[0].clone();
+        for (level, nearest) in [(1000, 1000), (600, 1000), (20, 10), (1, 10)] {
+            endpoint.level = level;
+            let row = noise.nearest(&endpoint, level).unwrap();
+            assert_eq!(row.users, Some(nearest), "{level}");
+        }
+        endpoint.experiment = "capacity".into();
+        assert!(noise.nearest(&endpoint, 1).is_none());
+    }
+
+    #[test]
+    fn every_preset_has_noise_for_some_endpoint() {
+        for (preset, _) in SHIPPED {
+            assert!(!shipped(preset).unwrap().rows.is_empty(), "{preset}");
+        }
+        assert!(shipped("mine.toml").is_none());
+    }
+}
