@@ -158,7 +158,7 @@ fn all_who_are_kept_log_out_and_those_who_are_not_stay() {
         let kept = fill(5, 50, true).unwrap();
         assert_eq!(stats(line).live_sessions, Some(55));
         let plan = LogoutPlan { connections: 3, timeout_ns: TIMEOUT_NS };
-        let done = engine::log_out(&driver(line, "browse", None), kept, &plan).unwrap();
+        let done = engine::log_out(&driver(line, "browse", None), &kept, &plan).unwrap();
         assert_eq!((done.users, done.service.count()), (50, 50));
         assert_eq!(stats(line).live_sessions, Some(5));
     });

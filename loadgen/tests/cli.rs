@@ -210,7 +210,8 @@ fn a_target_that_is_not_there_or_does_not_log_in_is_the_targets_failure() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("t.toml");
     let descriptor = format!(
-        "name = 't'\nbase_url = 'http://{}'\nusers = {{ username = 'nobody-{{n}}', password = 'x' }}\n\
+        "name = 't'\nbase_url = 'http://{}'\n\
+         users = {{ username = 'nobody-{{n}}', password = 'x' }}\n\
          [login]\npath = '/login'\n\
          fields = {{ username = '{{username}}', password = '{{password}}' }}\n\
          credential = 'cookie:__Host-session'\nsend = 'cookie:__Host-session'\n\

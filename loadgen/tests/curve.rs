@@ -1,5 +1,5 @@
-//! The experiments `curve` and `cores`, from the file to the report: rates that follow from a pilot,
-//! and servers on a number of cores. How large a figure is, is not asserted.
+//! The experiments `curve` and `cores`, from the file to the report: rates that follow from a
+//! pilot, and servers on a number of cores. How large a figure is, is not asserted.
 
 #![allow(clippy::unwrap_used, reason = "a failure anywhere in a test is a failed test")]
 

@@ -180,6 +180,15 @@ pub struct AdminStats {
     pub store_operations: Option<u64>,
     /// Expired sessions removed by the sweep since the start; `None` without a store.
     pub swept_sessions: Option<u64>,
+    /// Bytes that the store's sessions take by its own count: Redis' `used_memory`, PostgreSQL's
+    /// `pg_total_relation_size`, SQLite's pages; `None` where it has no count beside the
+    /// allocator's.
+    #[serde(default)]
+    pub store_used_bytes: Option<u64>,
+    /// Bytes that the store takes on the disk: PostgreSQL's database, SQLite's file and log; `None`
+    /// where it is not on one.
+    #[serde(default)]
+    pub store_disk_bytes: Option<u64>,
     /// Writes of the store since the start, the sweep's left out: one for each session that was
     /// created, changed, put off or removed; `None` where they are not counted.
     #[serde(default)]
@@ -202,6 +211,27 @@ pub struct AdminStats {
     /// Times the public listener could not accept for want of descriptors or memory.
     #[serde(default)]
     pub accept_errors: u64,
+}
+
+/// Path of the admin listener's `POST` that logs a [`Population`] in; only a server that was
+/// started with `--admin-fill` has it.
+pub const POPULATE_PATH: &str = "/populate";
+/// What the line begins with that ends the answer to a [`Population`] early and says why. No
+/// credential begins with it.
+pub const FAULT_MARK: u8 = b'!';
+
+/// Users to be logged in at once, without a password and without a request each. The answer has
+/// the credential of each on a line of its own, in the order of their numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Population {
+    /// Number of the first user.
+    pub first: u32,
+    /// How many there are.
+    pub users: u32,
+    /// Whether each logs out again, with that credential: what logouts leave is left then.
+    #[serde(default)]
+    pub leave: bool,
 }
 
 /// How to drive a server.

@@ -70,7 +70,7 @@ fn carry_out(
             Ok((server, held)) => {
                 let cpu = Mutex::new(store_pid(&server).map(FamilyCpu::new));
                 let written = OnceLock::new();
-                up.push(Up { place, server, cpu, written, _held: held });
+                up.push(Up { place, server, cpu, written, held });
             }
             Err(Error::Target(cause)) => records[place].outcome = failed(&cause),
             Err(other) => return Err(other),
@@ -105,8 +105,8 @@ struct Up {
     cpu: Mutex<Option<FamilyCpu>>,
     /// What its store had written where the first slice began that counts.
     written: OnceLock<Option<u64>>,
-    /// What was left open before the load stays so until it is over.
-    _held: Held,
+    /// Who is logged in and what was left open before the load, until it is over.
+    held: Held,
 }
 
 /// Starts the server of a trial and does to it what comes before the slices.
@@ -135,7 +135,7 @@ fn share(
     let driver = |up: &Up| {
         let stage = Stage { server: &up.server, seed: trials[up.place].seed, placement, interrupt };
         let before = load.prepare.as_ref().map(|prepare| prepare.journey.as_str());
-        stage.driver(&load.journey, before)
+        Ok(Driver { users: up.held.users()?, ..stage.driver(&load.journey, before)? })
     };
     let drivers: Vec<Driver> = up.iter().map(driver).collect::<Result<_>>()?;
     let meters: Vec<_> = up.iter().map(|up| || used(up)).collect();

@@ -1,13 +1,16 @@
 //! One trial: a server is started, acted upon, measured from outside and stopped.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use servers::contract::Population;
 
 use super::drill;
 use super::search::search;
 use crate::engine::{self, Driver, LoggedIn, OpenConnections, Pacing, Phase, Watcher, interrupted};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
-use crate::plan::{Action, LoadPlan, Prepare, SnapshotPlan, TrialPlan};
+use crate::plan::{Action, LoadPlan, PopulatePlan, Prepare, SnapshotPlan, TrialPlan};
 use crate::proc::{
     Server, ServerOptions, Steal, Watch, cpu_and_wait_ns, family_cpu_ns, family_pss_bytes, memory,
 };
@@ -157,8 +160,19 @@ const fn refused(did: &ActionRecord) -> bool {
 /// What an action leaves for those after it.
 #[derive(Default)]
 pub(super) struct Held {
-    logged_in: Vec<LoggedIn>,
+    logged_in: Vec<Arc<LoggedIn>>,
     connections: Vec<OpenConnections>,
+}
+
+impl Held {
+    /// The users whom a load has because they are logged in; `None` where they have yet to log in.
+    pub(super) fn users(&self) -> Result<Option<Arc<LoggedIn>>> {
+        match self.logged_in.as_slice() {
+            [] => Ok(None),
+            [all] => Ok(Some(Arc::clone(all))),
+            _ => Err(Error::Bug("a load after its users were logged in step by step".into())),
+        }
+    }
 }
 
 /// When the server has died, that is the cause, and what the generator met is only its effect.
@@ -194,14 +208,20 @@ impl Stage<'_> {
             Action::Fill(plan) => {
                 let driver = self.driver(BROWSE, before(&plan.prepare).as_deref())?;
                 let (record, logged_in) = engine::fill(&driver, plan)?;
-                held.logged_in.extend(logged_in);
+                held.logged_in.extend(logged_in.map(Arc::new));
                 Ok(ActionRecord::Fill(record))
+            }
+            Action::Populate(plan) => {
+                let (record, logged_in) = self.populate(plan)?;
+                held.logged_in.extend(logged_in);
+                Ok(ActionRecord::Populate(record))
             }
             Action::Snapshot(plan) => snapshot(plan, self.server).map(ActionRecord::Snapshot),
             // The placement of the whole trial has been made from it.
             Action::Place(_) => Ok(ActionRecord::Place(self.placement.clone())),
             Action::Load(plan) | Action::Pilot(plan) => {
-                let driver = self.driver(&plan.journey, before(&plan.prepare).as_deref())?;
+                let mut driver = self.driver(&plan.journey, before(&plan.prepare).as_deref())?;
+                driver.users = held.users()?;
                 let load = measured_load(&driver, plan, self.seed, self.server)?;
                 Ok(ActionRecord::Load(Box::new(load)))
             }
@@ -209,7 +229,7 @@ impl Stage<'_> {
                 let driver = self.driver(BROWSE, None)?;
                 let mut all = LoginRecord::default();
                 for who in held.logged_in.drain(..) {
-                    let record = engine::log_out(&driver, who, plan)?;
+                    let record = engine::log_out(&driver, &who, plan)?;
                     all.users += record.users;
                     all.wall_ns += record.wall_ns;
                     all.service.merge(&record.service);
@@ -236,6 +256,24 @@ impl Stage<'_> {
     }
 }
 
+impl Stage<'_> {
+    /// Has the server log users in by itself.
+    fn populate(&self, plan: &PopulatePlan) -> Result<(LoginRecord, Option<Arc<LoggedIn>>)> {
+        let began = Instant::now();
+        let PopulatePlan { first_user: first, users, leave, keep } = *plan;
+        let driver = self.driver(BROWSE, None)?;
+        let mut logged_in = LoggedIn::nobody(first.into(), &driver);
+        let mut credential_bytes = 0;
+        self.server.populate(Population { first, users, leave }, self.interrupt, |credential| {
+            credential_bytes += credential.len() as u64;
+            if keep { logged_in.add(credential) } else { Ok(()) }
+        })?;
+        let wall_ns = began.elapsed().as_nanos() as u64;
+        let record = LoginRecord { users, wall_ns, credential_bytes, ..LoginRecord::default() };
+        Ok((record, keep.then(|| Arc::new(logged_in))))
+    }
+}
+
 /// The journey behind a login that is only a login.
 const BROWSE: &str = "browse";
 
@@ -252,6 +290,8 @@ pub(super) fn read_memory(server: &Server) -> Result<MemoryUse> {
         live_sessions: inside.live_sessions,
         connections: Some(inside.connections),
         store_bytes: store_pid(server).and_then(family_pss_bytes),
+        store_used_bytes: inside.store_used_bytes,
+        store_disk_bytes: inside.store_disk_bytes,
         ..outside
     })
 }

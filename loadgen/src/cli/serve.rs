@@ -119,6 +119,9 @@ pub(super) struct ServeArgs {
     /// Cores to run on [default: all that are allowed]
     #[arg(long, value_delimiter = ',', value_name = "N,N")]
     cores: Vec<usize>,
+    /// Log users in without a password where POST /populate asks the admin listener, for campaigns
+    #[arg(long, hide = true)]
+    admin_fill: bool,
 }
 
 /// Flags of `authbench relay`, which a server with a store that is far away starts.
@@ -363,6 +366,7 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         sweep_every: args.sweep_every.duration(),
         max_connections,
         threads,
+        admin_fill: args.admin_fill,
         ..defaults
     })
 }

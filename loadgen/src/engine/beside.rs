@@ -5,7 +5,7 @@
 //! pass counts; who wants to know what became of the server reads that from outside.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
@@ -19,12 +19,74 @@ use crate::plan::{ConnectPlan, FillPlan, GrowPlan, LogoutPlan};
 use crate::record::{GrowRecord, LoginRecord, Refusal};
 use crate::transport::{Lean, Outcome, Transport as _};
 
-/// Users who are logged in and whose credentials are kept.
+/// Users who are logged in and whose credentials are kept, dealt out to workers as a load deals
+/// them.
 #[derive(Debug)]
 pub struct LoggedIn {
     first: u64,
     users: u32,
-    of_workers: Vec<Credentials>,
+    of_workers: Vec<Arc<Credentials>>,
+}
+
+impl LoggedIn {
+    /// Nobody yet, from this number on.
+    pub fn nobody(first: u64, driver: &Driver) -> Self {
+        let of_workers = (0..driver.workers.max(1)).map(|_| Arc::default()).collect();
+        Self { first, users: 0, of_workers }
+    }
+
+    /// Adds the next user, with this credential.
+    ///
+    /// # Errors
+    /// `Config` where the credentials have no room.
+    pub fn add(&mut self, credential: &[u8]) -> Result<()> {
+        let worker = self.users as usize % self.of_workers.len();
+        if !Arc::make_mut(&mut self.of_workers[worker]).try_push(credential) {
+            return Err(Error::Config(format!(
+                "the credentials of {} users take 4 GiB for each generator thread, and that is all \
+                 it holds; ask for fewer users",
+                self.users
+            )));
+        }
+        self.users += 1;
+        Ok(())
+    }
+
+    /// How many there are.
+    pub const fn users(&self) -> u32 {
+        self.users
+    }
+
+    /// Bytes of all their credentials.
+    pub fn credential_bytes(&self) -> u64 {
+        self.of_workers.iter().map(|credentials| credentials.bytes()).sum()
+    }
+
+    /// Their credentials as so many workers of a load of these users have them. Only where that is
+    /// another number of workers are they copied.
+    pub(super) fn dealt(&self, users: u32, workers: u32) -> Result<Vec<Arc<Credentials>>> {
+        if (self.first, self.users) != (0, users) {
+            return Err(Error::Bug(format!(
+                "a load of {users} users after {} were logged in from number {} on",
+                self.users, self.first
+            )));
+        }
+        let have = self.of_workers.len() as u32;
+        if have == workers {
+            return Ok(self.of_workers.clone());
+        }
+        let mut dealt = vec![Credentials::default(); workers as usize];
+        for user in 0..users {
+            let credential = self.of_workers[(user % have) as usize].get(user / have);
+            if !dealt[(user % workers) as usize].try_push(credential) {
+                return Err(Error::Config(format!(
+                    "the credentials of {users} users have no room in {workers} generator threads; \
+                     ask for fewer users or more connections"
+                )));
+            }
+        }
+        Ok(dealt.into_iter().map(Arc::new).collect())
+    }
 }
 
 /// Connections that stay open until this is dropped. The thread that opened them has them: a
@@ -56,7 +118,7 @@ pub fn fill(driver: &Driver, plan: &FillPlan) -> Result<(LoginRecord, Option<Log
     let route = Route::LogIn { times, keep: kept };
     let pass = Pass { first: first_user, users, route };
     let workers = driver.workers_for(users, connections);
-    let none = (0..workers).map(|_| Credentials::default()).collect();
+    let none = (0..workers).map(|_| Arc::default()).collect();
     let (record, of_workers) = passes(driver, pass, connections, timeout_ns, none)?;
     let logged_in = LoggedIn { first: first_user, users, of_workers };
     Ok((record, keep.then_some(logged_in)))
@@ -66,12 +128,12 @@ pub fn fill(driver: &Driver, plan: &FillPlan) -> Result<(LoginRecord, Option<Log
 ///
 /// # Errors
 /// As [`fill`].
-pub fn log_out(driver: &Driver, who: LoggedIn, plan: &LogoutPlan) -> Result<LoginRecord> {
-    let LoggedIn { first, users, of_workers } = who;
+pub fn log_out(driver: &Driver, who: &LoggedIn, plan: &LogoutPlan) -> Result<LoginRecord> {
+    let LoggedIn { first, users, ref of_workers } = *who;
     let pass = Pass { first, users, route: Route::LogOut };
     // Every worker has the users that it logged in, so it needs a connection.
     let connections = plan.connections.max(of_workers.len() as u32);
-    Ok(passes(driver, pass, connections, plan.timeout_ns, of_workers)?.0)
+    Ok(passes(driver, pass, connections, plan.timeout_ns, of_workers.clone())?.0)
 }
 
 /// Has every worker make its part of a pass, with the credentials it has.
@@ -80,13 +142,13 @@ fn passes(
     pass: Pass,
     connections: u32,
     timeout_ns: u64,
-    credentials: Vec<Credentials>,
-) -> Result<(LoginRecord, Vec<Credentials>)> {
+    credentials: Vec<Arc<Credentials>>,
+) -> Result<(LoginRecord, Vec<Arc<Credentials>>)> {
     let epoch = Instant::now();
     let workers = credentials.len() as u32;
     let stop = AtomicBool::new(false);
     let lean = driver.lean()?;
-    let each = |worker, credentials| -> Result<(LoginRecord, Credentials)> {
+    let each = |worker, credentials| -> Result<(LoginRecord, Arc<Credentials>)> {
         let part = Part { worker, workers };
         let make = |connections| lean(connections, epoch);
         let made = driver.worker(part, connections, timeout_ns, &stop, make)?;

@@ -12,14 +12,14 @@
 //! slices, and no two lanes may ever have requests under way at the same time.
 
 use std::io;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
 use super::merge::{merge, merge_logins};
-use super::setup::{Keep, Pass, Route};
+use super::users::Credentials;
 use super::worker::{Edges, Harvest, INTERRUPT_CHECK_NS, Part, Setup, Worker};
 use super::{Driver, interrupted, panicked};
 use crate::error::{Error, Result};
@@ -77,8 +77,10 @@ pub fn interleave(
         ));
     }
     let workers = first.driver.workers_for(plan.users, plan.connections);
+    let logged_in = lanes.iter().map(|lane| lane.driver.logged_in(plan, workers));
     let shared = Shared {
         lanes,
+        logged_in: logged_in.collect::<Result<_>>()?,
         plan,
         slicing,
         workers,
@@ -124,6 +126,8 @@ struct Haul {
 /// What the workers of an interleaved load have in common.
 struct Shared<'a> {
     lanes: &'a [Lane<'a>],
+    /// Lane by lane and worker by worker the users who are logged in already.
+    logged_in: Vec<Option<Vec<Arc<Credentials>>>>,
     plan: &'a LoadPlan,
     slicing: Slicing,
     workers: u32,
@@ -196,16 +200,15 @@ impl Shared<'_> {
     /// Logs users in on every lane and opens its connections.
     fn set_up(&self, worker: u32) -> Result<Vec<(Worker<'_, Lean>, LoginRecord)>> {
         let part = Part { worker, workers: self.workers };
-        let LoadPlan { users, connections, timeout_ns, .. } = *self.plan;
-        let times = self.plan.prepare.as_ref().map_or(0, |prepare| prepare.times);
-        let route = Route::LogIn { times, keep: Keep::Credentials };
-        let lanes = self.lanes.iter().map(|lane| {
+        let LoadPlan { users, connections, timeout_ns, ref prepare, .. } = *self.plan;
+        let lanes = self.lanes.iter().zip(&self.logged_in).map(|(lane, logged_in)| {
             let driver = lane.driver;
             let lean = driver.lean()?;
             let make = |connections| lean(connections, self.epoch);
             let mut worker = driver.worker(part, connections, timeout_ns, &self.stop, make)?;
+            let logged_in = logged_in.as_ref().map(|of_workers| &of_workers[part.worker as usize]);
             let login = worker
-                .pass(Pass { first: 0, users, route })
+                .make_ready(users, prepare.as_ref(), logged_in)
                 .and_then(|login| worker.open().map(|()| login))
                 .map_err(|fault| driver.fault(fault, worker.transport.reason()))?;
             Ok((worker, login))
@@ -385,7 +388,6 @@ mod tests {
     use servers::contract::Target;
 
     use super::*;
-    use crate::engine::users::Credentials;
     use crate::error::Interrupt;
     use crate::journey::Script;
     use crate::load::{Closed, Constant, Spread, UserChoice};
@@ -442,7 +444,7 @@ mod tests {
             stop: &stop,
         };
         let transport = Mock::new(server);
-        let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+        let mut worker = Worker { transport, setup, credentials: Arc::default() };
         let mut run = Run::new(&mut worker, &LoginRecord::default(), (plan, SLICING), 1);
         for _ in 0..SLICING.rounds {
             run.slice(meter, true).unwrap();

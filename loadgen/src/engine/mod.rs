@@ -42,7 +42,7 @@ use merge::{merge, merge_logins};
 pub use recorder::{Moments, Recorder};
 #[cfg(test)]
 pub use scripted::scripted;
-use setup::{Keep, Pass, Route, SetupFault};
+use setup::SetupFault;
 use users::Credentials;
 pub use watch::{Progress, Watcher};
 use watch::{Ticks, walk_phases};
@@ -84,6 +84,8 @@ pub struct Driver {
     pub setup_within: Duration,
     /// Ends a load early.
     pub interrupt: Interrupt,
+    /// The users of a load, where they are logged in already; `None`: they log in before it.
+    pub users: Option<Arc<LoggedIn>>,
 }
 
 /// How long Setup may take unless somebody says otherwise: a million logins at a few hundred per
@@ -119,12 +121,22 @@ impl Driver {
             limits: Limits::default(),
             setup_within: SETUP_WITHIN,
             interrupt,
+            users: None,
         })
     }
 
     /// Workers of a load of so many users and connections: every worker needs one of each.
     fn workers_for(&self, users: u32, connections: u32) -> u32 {
         self.workers.min(users).min(connections).max(1)
+    }
+
+    /// The users of this load who are logged in already, dealt out to so many workers.
+    fn logged_in(&self, plan: &LoadPlan, workers: u32) -> Result<Option<Vec<Arc<Credentials>>>> {
+        let Some(users) = &self.users else { return Ok(None) };
+        if matches!(plan.model, LoadModel::Visits(_)) || plan.prepare.is_some() {
+            return Err(Error::Bug("a load that logs its users in has some already".into()));
+        }
+        users.dealt(plan.users, workers).map(Some)
     }
 
     /// What connections are opened with; `None` for plain ones.
@@ -185,7 +197,7 @@ impl Driver {
             interrupt: &self.interrupt,
             stop,
         };
-        Ok(Worker { transport, setup, credentials: Credentials::default() })
+        Ok(Worker { transport, setup, credentials: Arc::default() })
     }
 
     fn client_use(&self) -> ClientUse {
@@ -295,6 +307,7 @@ fn load_with<T: Transport>(
     }
     let epoch = Instant::now();
     let workers = driver.workers_for(plan.users, plan.connections);
+    let logged_in = driver.logged_in(plan, workers)?;
     let stop = AtomicBool::new(false);
     let mut ticks = Ticks::new(workers, watcher.wants_seconds());
     watcher.enter(Phase::Setup);
@@ -312,10 +325,10 @@ fn load_with<T: Transport>(
         };
         // Users who come and go log in when they come.
         let users = if visits { 0 } else { plan.users };
-        let times = plan.prepare.as_ref().map_or(0, |prepare| prepare.times);
-        let route = Route::LogIn { times, keep: Keep::Credentials };
+        let part = worker.setup.part.worker as usize;
+        let logged_in = logged_in.as_ref().map(|of_workers| &of_workers[part]);
         let login = worker
-            .pass(Pass { first: 0, users, route })
+            .make_ready(users, plan.prepare.as_ref(), logged_in)
             .and_then(|login| worker.open().map(|()| login))
             .map_err(|fault| driver.fault(fault, worker.transport.reason()));
         let login = match login {

@@ -1,11 +1,11 @@
 //! A load on a server that is a rule, with a clock set by hand: for tests of what drives loads.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use servers::contract::Target;
 
 use super::merge::merge;
-use super::users::Credentials;
 use super::worker::{Part, Setup, Worker};
 use super::{Driver, nanos};
 use crate::error::Interrupt;
@@ -40,7 +40,7 @@ pub fn scripted(
     let server =
         |seen: &Seen| Reply::After(answers_after_ns(seen.sent_ns), 200, String::from("{}"));
     let transport = Mock::new(server);
-    let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+    let mut worker = Worker { transport, setup, credentials: Arc::default() };
     let harvest = worker.load(plan, seed, None, || Some(0)).unwrap().unwrap();
     let client = driver.client_use();
     let record = merge(&driver, plan, client, LoginRecord::default(), vec![harvest]);

@@ -7,9 +7,12 @@
 //! load.
 
 use std::io;
+use std::sync::Arc;
 
+use super::users::Credentials;
 use super::worker::{INTERRUPT_CHECK_NS, Setup, Worker, outcome_of};
 use crate::journey::{Mismatch, Request, Script, Who, field};
+use crate::plan::Prepare;
 use crate::record::LoginRecord;
 use crate::transport::{Ended, Failure, OPENING_MAX, Opening, Outcome, Transport, Until};
 
@@ -77,6 +80,25 @@ impl<T: Transport> Worker<'_, T> {
         keep: Keep,
     ) -> Result<LoginRecord, SetupFault> {
         self.pass(Pass { first, users, route: Route::LogIn { times: 0, keep } })
+    }
+
+    /// Makes this worker's users of a load ready: those who are logged in already are taken over,
+    /// others log in and prepare.
+    pub(super) fn make_ready(
+        &mut self,
+        users: u32,
+        prepare: Option<&Prepare>,
+        logged_in: Option<&Arc<Credentials>>,
+    ) -> Result<LoginRecord, SetupFault> {
+        if let Some(credentials) = logged_in {
+            self.credentials = Arc::clone(credentials);
+            let users = self.setup.part.of(users);
+            let credential_bytes = credentials.bytes();
+            return Ok(LoginRecord { users, credential_bytes, ..LoginRecord::default() });
+        }
+        let times = prepare.map_or(0, |prepare| prepare.times);
+        let route = Route::LogIn { times, keep: Keep::Credentials };
+        self.pass(Pass { first: 0, users, route })
     }
 
     /// Has this worker's share of users do what the pass says.
@@ -150,7 +172,7 @@ impl<T: Transport> Worker<'_, T> {
                 if let Route::LogIn { keep, .. } = route {
                     record.credential_bytes += field(&attempt.held, 0).len() as u64;
                     if keep == Keep::Credentials {
-                        credentials.put(attempt.index, &attempt.held);
+                        Arc::make_mut(credentials).put(attempt.index, &attempt.held);
                     }
                 }
                 if route != Route::Ask {

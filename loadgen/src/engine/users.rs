@@ -5,7 +5,7 @@
 //! field of the same bytes (`journey::field`). A buffer holds at most 4 GiB, which is checked.
 
 /// Credentials of the users of one worker, by the user's index within it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Credentials {
     bytes: Vec<u8>,
     /// Where each one begins; it ends where the next begins.
@@ -28,9 +28,20 @@ impl Credentials {
     }
 
     fn push(&mut self, credential: &[u8]) {
-        let start = u32::try_from(self.bytes.len()).expect("credentials fill less than 4 GiB");
+        assert!(self.try_push(credential), "credentials fill less than 4 GiB");
+    }
+
+    /// Keeps the credential of the next user; `false` where there is no room for it.
+    pub(super) fn try_push(&mut self, credential: &[u8]) -> bool {
+        let Ok(start) = u32::try_from(self.bytes.len()) else { return false };
         self.starts.push(start);
         self.bytes.extend_from_slice(credential);
+        true
+    }
+
+    /// Bytes of all credentials together.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes.len() as u64
     }
 
     /// The credential of user `index`; empty for one who has none.

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
@@ -71,7 +72,8 @@ impl Setup<'_> {
 pub(super) struct Worker<'a, T> {
     pub(super) transport: T,
     pub(super) setup: Setup<'a>,
-    pub(super) credentials: Credentials,
+    /// Shared where the users were logged in before the load, so that a million are held once.
+    pub(super) credentials: Arc<Credentials>,
 }
 
 pub(super) const fn outcome_of(mismatch: Mismatch) -> Outcome {

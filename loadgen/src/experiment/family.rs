@@ -20,7 +20,14 @@ const GROUPS: &[(&str, &[&str])] = &[
     ),
     (
         "memory",
-        &["server_rss_bytes", "server_pss_bytes", "server_allocated_bytes", "store_memory_bytes"],
+        &[
+            "server_rss_bytes",
+            "server_pss_bytes",
+            "server_allocated_bytes",
+            "store_memory_bytes",
+            "store_used_bytes",
+            "store_disk_bytes",
+        ],
     ),
     (
         "memory per session",
@@ -28,6 +35,8 @@ const GROUPS: &[(&str, &[&str])] = &[
             "bytes_per_session",
             "resident_bytes_per_session",
             "store_bytes_per_session",
+            "store_used_bytes_per_session",
+            "store_disk_bytes_per_session",
             "users_per_gib",
         ],
     ),

@@ -4,7 +4,10 @@ use serde::Deserialize;
 
 use super::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary, levels};
 use crate::error::Result;
-use crate::plan::{Action, ConnectPlan, FillPlan, LogoutPlan, Prepare, SnapshotPlan, TrialPlan};
+use crate::plan::{
+    ADMIN_FILL, Action, ConnectPlan, FillPlan, LogoutPlan, PopulatePlan, Prepare, SnapshotPlan,
+    TrialPlan,
+};
 use crate::record::{ActionRecord, Doubt, MemoryUse, SnapshotRecord, TrialRecord};
 use crate::spec::Spec;
 use crate::stats::{slope_over_trials, theil_sen};
@@ -28,6 +31,8 @@ struct Settings {
     idle_connections: Vec<u32>,
     #[serde(default)]
     logout: bool,
+    #[serde(default)]
+    fill: Way,
     expiry: Option<Span>,
     #[serde(default = "five")]
     blocks: u32,
@@ -35,6 +40,17 @@ struct Settings {
     connections: u32,
     #[serde(default = "half_a_second")]
     settle: Span,
+}
+
+/// How users get logged in beyond the first reading.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Way {
+    /// By the server itself, through the store's own create.
+    #[default]
+    Admin,
+    /// Each by a login over HTTP, as a user does.
+    Login,
 }
 
 fn nothing() -> Vec<u32> {
@@ -61,6 +77,8 @@ const ITEMS_MAX: u32 = 64;
 const CONNECTIONS_MAX: u32 = 1024;
 const IDLE_CONNECTIONS_MAX: u32 = 16_000;
 const TIMEOUT: Span = Span::from_millis(5000);
+/// The argument that only the servers of a trial about expiry have.
+const TTL: &str = "--ttl";
 /// How often the store of a trial about expiry is swept, and how long after the last session has
 /// expired its memory is read: two sweeps and a little.
 const SWEEP_EVERY: &str = "1s";
@@ -79,9 +97,15 @@ impl Experiment for Memory {
     }
 
     fn method(&self) -> &'static str {
-        "Users log in step by step over a few connections, which are closed after each step; then \
-         the server is left alone for a moment and its memory is read. The first reading comes \
-         after one login a connection. The cost of a user is the slope through the readings \
+        "Users are logged in step by step; after each step the server is left alone for a moment \
+         and its memory is read. The first user of each connection logs in over HTTP before the \
+         first reading, so that what every connection touches is not counted as a user's. The \
+         server logs the others in by itself, through the same code and the same create of its store as a \
+         login, without a request for each; where the campaign says `fill = \"login\"`, and where \
+         users fill a cart, each logs in over HTTP. A store has up to three figures: the memory of \
+         its processes as the operating system sees it, which buffers of a fixed size dominate; \
+         its own count (Redis' used_memory, PostgreSQL's pg_total_relation_size, SQLite's pages); \
+         and what it takes on the disk. The cost of a user is the slope through the readings \
          (Theil-Sen, one slope a trial), so what the program itself takes drops out. A table takes \
          its memory in steps as it grows, so a slope up to another number of users may differ by a \
          tenth, which no interval between trials shows. Where the campaign asks for it, users put \
@@ -224,15 +248,19 @@ impl Settings {
     /// The trials of an arm: a slope for every size of a session, one of connections, and one that
     /// waits until everything has expired.
     fn cells(&self, arm: &str) -> Vec<Cell> {
-        let cell = |level, server, actions| Cell { arm: arm.into(), level, server, actions };
-        let mut cells: Vec<Cell> =
-            self.data.iter().map(|items| cell(*items, Vec::new(), self.sessions(*items))).collect();
+        let cell = |level, more: &[&str], actions: Vec<Action>| {
+            let mut server = Self::server(&actions);
+            server.extend(more.iter().map(ToString::to_string));
+            Cell { arm: arm.into(), level, server, actions }
+        };
+        let sessions = self.data.iter().map(|items| cell(*items, &[], self.sessions(*items)));
+        let mut cells: Vec<Cell> = sessions.collect();
         if !self.idle_connections.is_empty() {
-            cells.push(cell(0, Vec::new(), self.idle()));
+            cells.push(cell(0, &[], self.idle()));
         }
         if let Some(ttl) = self.expiry {
-            let server = ["--ttl", &ttl.to_string(), "--sweep-every", SWEEP_EVERY];
-            cells.push(cell(0, server.map(String::from).to_vec(), self.expire(ttl)));
+            let server = [TTL, &ttl.to_string(), "--sweep-every", SWEEP_EVERY];
+            cells.push(cell(0, &server, self.expire(ttl)));
         }
         cells
     }
@@ -248,6 +276,36 @@ impl Settings {
         })
     }
 
+    /// What takes so many logged-in users to this level. The first on each connection log in over
+    /// HTTP in any case, and so do users who fill a cart.
+    fn log_in(&self, logged_in: u32, level: u32, items: u32) -> Vec<Action> {
+        let over_http = match self.fill {
+            Way::Admin if items == 0 => self.connections.clamp(logged_in, level),
+            _ => level,
+        };
+        let mut actions = Vec::new();
+        if over_http > logged_in {
+            actions.push(self.fill(logged_in, over_http - logged_in, items));
+        }
+        if level > over_http {
+            let users = level - over_http;
+            let keep = self.logout;
+            actions.push(Action::Populate(PopulatePlan {
+                first_user: over_http,
+                users,
+                leave: false,
+                keep,
+            }));
+        }
+        actions
+    }
+
+    /// Further arguments of the servers of a trial with these actions.
+    fn server(actions: &[Action]) -> Vec<String> {
+        let populates = actions.iter().any(|action| matches!(action, Action::Populate(_)));
+        if populates { ADMIN_FILL.map(String::from).to_vec() } else { Vec::new() }
+    }
+
     fn snapshot(&self, sessions: u32) -> Action {
         Action::Snapshot(SnapshotPlan {
             sessions: u64::from(sessions),
@@ -260,10 +318,8 @@ impl Settings {
         let mut actions = Vec::new();
         let mut logged_in = 0;
         for &level in &self.sessions {
-            if level > logged_in {
-                actions.push(self.fill(logged_in, level - logged_in, items));
-                logged_in = level;
-            }
+            actions.extend(self.log_in(logged_in, level, items));
+            logged_in = level;
             actions.push(self.snapshot(level));
         }
         if self.logout {
@@ -298,13 +354,13 @@ impl Settings {
     fn expire(&self, ttl: Span) -> Vec<Action> {
         let without = Self { logout: false, ..self.copy() };
         let (first, top) = (self.sessions[0], self.sessions[self.sessions.len() - 1]);
-        vec![
-            without.fill(0, first, 0),
-            self.snapshot(first),
-            without.fill(first, top - first, 0),
-            self.snapshot(top),
-            Action::Snapshot(SnapshotPlan { sessions: 0, settle_ns: ttl.ns() + SWEPT_AFTER.ns() }),
-        ]
+        let mut actions = without.log_in(0, first, 0);
+        actions.push(self.snapshot(first));
+        actions.extend(without.log_in(first, top, 0));
+        actions.push(self.snapshot(top));
+        let settle_ns = ttl.ns() + SWEPT_AFTER.ns();
+        actions.push(Action::Snapshot(SnapshotPlan { sessions: 0, settle_ns }));
+        actions
     }
 
     fn copy(&self) -> Self {
@@ -330,8 +386,8 @@ impl Kind {
         let connects = |action: &Action| matches!(action, Action::Connect(_));
         match () {
             () if trial.actions.iter().any(connects) => Self::Connections,
-            () if trial.server.is_empty() => Self::Sessions,
-            () => Self::Expiry,
+            () if trial.server.iter().any(|argument| argument == TTL) => Self::Expiry,
+            () => Self::Sessions,
         }
     }
 }
@@ -341,6 +397,8 @@ type Reading = fn(&MemoryUse) -> Option<u64>;
 const ALLOCATED: Reading = |memory| memory.allocated_bytes;
 const RESIDENT: Reading = |memory| memory.pss_bytes;
 const STORE: Reading = |memory| memory.store_bytes;
+const STORE_USED: Reading = |memory| memory.store_used_bytes;
+const STORE_DISK: Reading = |memory| memory.store_disk_bytes;
 
 /// What a slope is over.
 type Along = fn(&SnapshotRecord) -> Option<u64>;
@@ -348,17 +406,21 @@ type Along = fn(&SnapshotRecord) -> Option<u64>;
 const SESSIONS: Along = |snapshot| Some(snapshot.sessions);
 const CONNECTIONS: Along = |snapshot| snapshot.memory.connections;
 
-const READINGS: [(&str, Reading); 4] = [
+const READINGS: [(&str, Reading); 6] = [
     ("server_rss_bytes", |memory| Some(memory.rss_bytes)),
     ("server_pss_bytes", RESIDENT),
     ("server_allocated_bytes", ALLOCATED),
     ("store_memory_bytes", STORE),
+    ("store_used_bytes", STORE_USED),
+    ("store_disk_bytes", STORE_DISK),
 ];
 
-const SLOPES: [(&str, Reading); 3] = [
+const SLOPES: [(&str, Reading); 5] = [
     ("bytes_per_session", ALLOCATED),
     ("resident_bytes_per_session", RESIDENT),
     ("store_bytes_per_session", STORE),
+    ("store_used_bytes_per_session", STORE_USED),
+    ("store_disk_bytes_per_session", STORE_DISK),
 ];
 
 const CONNECTION_SLOPES: [(&str, Reading); 2] =
@@ -454,8 +516,12 @@ impl Seen<'_> {
         })
     }
 
-    /// Logins a second, where a login was all that users did.
+    /// Logins per second, where a login was all that users did and all of them did it.
     fn logins(&self) -> Option<Observation> {
+        let populates = |action: &Action| matches!(action, Action::Populate(_));
+        if self.record.trial.actions.iter().any(populates) {
+            return None;
+        }
         let pairs = self.record.trial.actions.iter().zip(&self.record.actions);
         let fills = pairs.filter_map(|pair| match pair {
             (Action::Fill(plan), ActionRecord::Fill(fill)) if plan.prepare.is_none() => Some(fill),

@@ -117,6 +117,12 @@ pub const METRICS: &[Metric] = &[
     row("store_memory_bytes", "bytes", "Store memory", Lower, Log, |l| {
         memory(l)?.store_bytes.map(|bytes| bytes as f64)
     }),
+    row("store_used_bytes", "bytes", "Store, its own count", Lower, Log, |l| {
+        memory(l)?.store_used_bytes.map(|bytes| bytes as f64)
+    }),
+    row("store_disk_bytes", "bytes", "Store, on disk", Lower, Log, |l| {
+        memory(l)?.store_disk_bytes.map(|bytes| bytes as f64)
+    }),
     exact("credential_bytes", "bytes", "Credential", Lower, |l| {
         let login = l.login.as_ref()?;
         per_request(login.credential_bytes as f64, f64::from(login.users))
@@ -130,6 +136,22 @@ pub const METRICS: &[Metric] = &[
     row("bytes_per_session", "bytes", "Allocated memory per session", Lower, Linear, no_load),
     row("resident_bytes_per_session", "bytes", "Memory per session (PSS)", Lower, Linear, no_load),
     row("store_bytes_per_session", "bytes", "Store memory per session", Lower, Linear, no_load),
+    row(
+        "store_used_bytes_per_session",
+        "bytes",
+        "Store per session, its own count",
+        Lower,
+        Linear,
+        no_load,
+    ),
+    row(
+        "store_disk_bytes_per_session",
+        "bytes",
+        "Store per session, on disk",
+        Lower,
+        Linear,
+        no_load,
+    ),
     row("usl_contention", "coefficient", "Contention (USL)", Lower, Linear, no_load),
     row("usl_coherency", "coefficient", "Coherency (USL)", Lower, Linear, no_load),
     row("usl_peak_cores", "cores", "Cores at the peak (USL)", Higher, Log, no_load),
@@ -161,6 +183,8 @@ pub const METRICS: &[Metric] = &[
         no_load,
     ),
     row("bytes_per_logout", "bytes", "Allocated memory per logout", Lower, Linear, no_load),
+    row("store_bytes_per_logout", "bytes", "Store memory per logout", Lower, Linear, no_load),
+    row("false_refusals", "share", "Good tokens refused", Lower, Linear, no_load),
     row("returned_after_expiry", "share", "Allocated, back after expiry", Higher, Linear, no_load),
     row(
         "resident_returned_after_expiry",

@@ -11,11 +11,13 @@ mod cart;
 pub mod context;
 mod cores;
 mod curve;
+mod denylist;
 mod expiry;
 mod family;
 mod login;
 mod memory;
 mod metric;
+mod population;
 mod primary;
 mod replicas;
 mod restart;
@@ -47,6 +49,8 @@ pub const EXPERIMENTS: &[&dyn Experiment] = &[
     &curve::Curve,
     &capacity::Capacity,
     &memory::Memory,
+    &population::Population,
+    &denylist::Denylist,
     &login::Login,
     &cart::Cart,
     &revocation::Revocation,

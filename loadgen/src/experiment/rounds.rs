@@ -14,7 +14,8 @@ use crate::stats::lane_effects;
 pub const PACED: [&str; 3] = ["throughput_rps", "goodput_rps", "rps_per_core"];
 
 /// What the totals of a trial are to be multiplied by, by the trial's place in the plan. A trial
-/// that shared no load, or whose load was to keep a rate, is not in it: there is nothing to correct.
+/// that shared no load, or whose load was to keep a rate, is not in it: there is nothing to
+/// correct.
 pub fn paces(records: &[&TrialRecord]) -> BTreeMap<u32, f64> {
     let mut together: BTreeMap<_, Vec<&TrialRecord>> = BTreeMap::new();
     for record in records.iter().filter(|record| is_closed(record)) {

@@ -111,11 +111,7 @@ impl Experiment for Scaling {
                 spec.refuse(format!("[scaling] measure: expected at least 100ms, found {measure}"))
             );
         }
-        if slice != Span::default() && !(SLICE_MIN..=SLICE_MAX).contains(&slice) {
-            return Err(spec.refuse(format!(
-                "[scaling] slice: expected 0ms (none) or {SLICE_MIN} to {SLICE_MAX}, found {slice}"
-            )));
-        }
+        check_slice(spec, "scaling", slice)?;
         let cell = |arm: &String, users: u32| Cell {
             arm: arm.clone(),
             level: users,
@@ -173,6 +169,16 @@ impl Experiment for Scaling {
     }
 }
 
+/// Refuses slices of a length that cannot be measured.
+pub(super) fn check_slice(spec: &Spec, table: &str, slice: Span) -> Result<()> {
+    if slice == Span::default() || (SLICE_MIN..=SLICE_MAX).contains(&slice) {
+        return Ok(());
+    }
+    Err(spec.refuse(format!(
+        "[{table}] slice: expected 0ms (none) or {SLICE_MIN} to {SLICE_MAX}, found {slice}"
+    )))
+}
+
 /// How long a slice is at least for each connection, ns: five times what a core takes to answer it
 /// once. The first fifth, which is not counted, is then over when the queue has been gone through
 /// once.
@@ -190,7 +196,7 @@ pub(super) fn cut(load: LoadPlan, slice: Span) -> Action {
 }
 
 /// The loads of a trial beside what was planned.
-fn loads(record: &TrialRecord) -> impl Iterator<Item = (&LoadPlan, &LoadRecord)> {
+pub(super) fn loads(record: &TrialRecord) -> impl Iterator<Item = (&LoadPlan, &LoadRecord)> {
     record.trial.actions.iter().zip(&record.actions).filter_map(|pair| match pair {
         (plan, ActionRecord::Load(load)) => Some((plan.load()?, &**load)),
         _ => None,

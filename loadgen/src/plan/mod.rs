@@ -20,7 +20,7 @@ pub use place::PlacePlan;
 pub use prices::Prices;
 pub use primary::Primary;
 pub use search::SearchPlan;
-pub use users::{ConnectPlan, FillPlan, GrowPlan, LogoutPlan, Prepare};
+pub use users::{ADMIN_FILL, ConnectPlan, FillPlan, GrowPlan, LogoutPlan, PopulatePlan, Prepare};
 pub use variant::Variant;
 
 use crate::load::{LoadModel, UserChoice};
@@ -91,6 +91,8 @@ pub struct TrialPlan {
 pub enum Action {
     /// Logs in as many new users, each once, over a few connections, and forgets them.
     Fill(FillPlan),
+    /// Has the server log users in by itself, without a request for each.
+    Populate(PopulatePlan),
     /// Waits, and then reads the server's memory.
     Snapshot(SnapshotPlan),
     /// Gives the server so many cores and the generator the others; it is the first action of its
@@ -201,6 +203,7 @@ impl Slicing {
 /// Rough costs for the time that a plan will take; they are never a measurement.
 const SERVER_START_AND_STOP_MS: u64 = 20;
 const LOGINS_PER_MS: u64 = 40;
+const POPULATED_PER_MS: u64 = 100;
 const ATTACKS_MS: u64 = 5_000;
 const SLICE_ENDS_NS: u64 = 1_000_000;
 /// A slice ends with an answer on each connection that has one under way.
@@ -211,6 +214,7 @@ impl Action {
     pub fn expected_ms(&self) -> u64 {
         match self {
             Self::Fill(fill) => logins_ms(fill.users, fill.prepare.as_ref()) + 5,
+            Self::Populate(populate) => u64::from(populate.users) / POPULATED_PER_MS + 5,
             Self::Snapshot(snapshot) => snapshot.settle_ns / 1_000_000 + 5,
             Self::Place(_) => 0,
             Self::Load(load) | Self::Pilot(load) => {
@@ -258,7 +262,7 @@ impl Action {
     fn connections(&self) -> u32 {
         match self {
             Self::Fill(fill) => fill.connections,
-            Self::Snapshot(_) | Self::Place(_) => 0,
+            Self::Populate(_) | Self::Snapshot(_) | Self::Place(_) => 0,
             Self::Load(load) | Self::Pilot(load) | Self::Slices(SlicesPlan { load, .. }) => {
                 load.connections
             }

@@ -28,10 +28,30 @@ pub struct FillPlan {
     /// What each does after that; `None`: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepare: Option<Prepare>,
-    /// Whether their credentials are kept, so that they can log out later.
+    /// Whether their credentials are kept: a load after it has these users, or they log out later.
     #[serde(default, skip_serializing_if = "super::is_false")]
     pub keep: bool,
 }
+
+/// Users whom the server logs in by itself, all at once, on its admin listener: the same
+/// credentials and the same sessions as after as many logins, without the logins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PopulatePlan {
+    /// Number of the first user.
+    pub first_user: u32,
+    /// How many are logged in.
+    pub users: u32,
+    /// Whether each logs out again at once, so that what logouts leave is left.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub leave: bool,
+    /// Whether their credentials are kept: a load after it has these users, or they log out later.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub keep: bool,
+}
+
+/// The arguments of `authbench serve` for a server that logs users in by itself. Its store is given
+/// more at a time than by any requests, and nobody waits for the answers, so it has longer for each.
+pub const ADMIN_FILL: [&str; 3] = ["--admin-fill", "--store-timeout", "10s"];
 
 /// Everyone whose credential was kept logs out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

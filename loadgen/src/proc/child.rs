@@ -3,18 +3,30 @@
 //! What its ready line says is all that is known of it, and its admin listener tells what cannot be
 //! seen from outside. [`Server`] stops it when it is dropped.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Response;
-use servers::contract::{AdminStats, CONTRACT_VERSION, ReadyLine, Secrets};
+use servers::contract::{
+    AdminStats, CONTRACT_VERSION, FAULT_MARK, POPULATE_PATH, Population, ReadyLine, Secrets,
+};
+use tokio::time::timeout;
 
 use super::process::Process;
-use crate::error::{Error, Result};
+use crate::error::{Error, Interrupt, Result};
 use crate::plan::Variant;
-use crate::sanitise::{NAME, fit};
+use crate::sanitise::{NAME, REMARK, fit};
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
 const ADMIN_WITHIN: Duration = Duration::from_secs(5);
+/// How long it may take to log users in: ten million in a store on a disk.
+const POPULATE_WITHIN: Duration = Duration::from_secs(3600);
+/// How long no credential may come while it logs users in: longer than a server gives a store for a
+/// batch of them.
+const POPULATE_SILENCE: Duration = Duration::from_secs(90);
+/// How often it is looked for an interrupt meanwhile.
+const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
+/// Bytes of the longest credential, with room to spare: a server takes a head of 16 KiB.
+const LINE_BYTES_MAX: usize = 64 << 10;
 /// Bytes that its answer may have; it has a few hundred.
 const STATS_BYTES_MAX: usize = 64 << 10;
 
@@ -87,6 +99,29 @@ impl Server {
         })
     }
 
+    /// Has it log users in by itself, and hands over the credential of each, in the order of their
+    /// numbers. It must have been started with `--admin-fill`.
+    ///
+    /// # Errors
+    /// `Target` when it cannot, or gives fewer credentials than it was asked for; `Interrupted`
+    /// when a signal comes; and what `each` fails with.
+    pub fn populate(
+        &self,
+        users: Population,
+        interrupt: &Interrupt,
+        mut each: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.admin.populate(users, interrupt, &mut each).map_err(|fault| match fault {
+            Fault::Own(error) => error,
+            Fault::Server(found) => Error::Target(format!(
+                "{} did not log in {} users on its admin listener: {}",
+                self.process.name(),
+                users.users,
+                fit(&found, REMARK)
+            )),
+        })
+    }
+
     /// Whether it has ended by itself; its obituary can still be had.
     pub fn has_ended(&self) -> bool {
         self.process.has_ended()
@@ -119,6 +154,20 @@ struct Admin {
     url: String,
 }
 
+/// Why a population did not come about.
+enum Fault {
+    /// What the server did, or did not do.
+    Server(String),
+    /// What ended it here.
+    Own(Error),
+}
+
+impl From<reqwest::Error> for Fault {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Server(error.to_string())
+    }
+}
+
 impl Admin {
     fn new(ready: &ReadyLine) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -132,13 +181,13 @@ impl Admin {
             .tls_certs_only([])
             .build()
             .map_err(|e| Error::Bug(format!("no admin client: {e}")))?;
-        Ok(Self { runtime, client, url: format!("http://{}/stats", ready.admin) })
+        Ok(Self { runtime, client, url: format!("http://{}", ready.admin) })
     }
 
     fn stats(&self) -> Result<AdminStats, String> {
         let words = |error: reqwest::Error| error.to_string();
         self.runtime.block_on(async {
-            let request = self.client.get(&self.url).send();
+            let request = self.client.get(format!("{}/stats", self.url)).send();
             let mut answer = request.await.and_then(Response::error_for_status).map_err(words)?;
             let mut body = Vec::new();
             while let Some(piece) = answer.chunk().await.map_err(words)? {
@@ -149,5 +198,140 @@ impl Admin {
             }
             serde_json::from_slice(&body).map_err(|e| e.to_string())
         })
+    }
+
+    fn populate(
+        &self,
+        users: Population,
+        interrupt: &Interrupt,
+        each: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<(), Fault> {
+        self.runtime.block_on(async {
+            let request = self.client.post(format!("{}{POPULATE_PATH}", self.url)).json(&users);
+            // The whole may take long, as long as it does not fall silent.
+            let sent = request.timeout(POPULATE_WITHIN).send();
+            let sent = timeout(POPULATE_SILENCE, sent).await;
+            let sent = sent.map_err(|_| Fault::Server("no answer".into()))?;
+            let mut answer = sent?.error_for_status()?;
+            let mut lines = Lines::default();
+            let mut heard = Instant::now();
+            loop {
+                if let Some(signal) = interrupt.signal() {
+                    return Err(Fault::Own(Error::Interrupted("interrupted".into(), signal)));
+                }
+                match timeout(INTERRUPT_CHECK, answer.chunk()).await {
+                    Ok(piece) => match piece? {
+                        Some(piece) => lines.take(&piece, each)?,
+                        None => return lines.end(users.users),
+                    },
+                    Err(_) if heard.elapsed() < POPULATE_SILENCE => continue,
+                    Err(_) => return Err(Fault::Server("it fell silent".into())),
+                }
+                heard = Instant::now();
+            }
+        })
+    }
+}
+
+/// Takes the lines of an answer out of its pieces, and holds no more than the last one.
+#[derive(Default)]
+struct Lines {
+    begun: Vec<u8>,
+    count: u32,
+}
+
+impl Lines {
+    fn take(
+        &mut self,
+        mut piece: &[u8],
+        each: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<(), Fault> {
+        while let Some(end) = piece.iter().position(|&byte| byte == b'\n') {
+            let (head, rest) = (&piece[..end], &piece[end + 1..]);
+            if self.begun.is_empty() {
+                self.line(head, each)?;
+            } else {
+                self.begun.extend_from_slice(head);
+                let line = std::mem::take(&mut self.begun);
+                self.line(&line, each)?;
+            }
+            piece = rest;
+        }
+        if self.begun.len() + piece.len() > LINE_BYTES_MAX {
+            let found = format!("a line of more than {LINE_BYTES_MAX} bytes");
+            return Err(Fault::Server(found));
+        }
+        self.begun.extend_from_slice(piece);
+        Ok(())
+    }
+
+    fn line(
+        &mut self,
+        line: &[u8],
+        each: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<(), Fault> {
+        if let Some((&FAULT_MARK, found)) = line.split_first() {
+            return Err(Fault::Server(String::from_utf8_lossy(found).into_owned()));
+        }
+        self.count += 1;
+        each(line).map_err(Fault::Own)
+    }
+
+    /// The end of the answer, which should have had so many lines.
+    fn end(self, expected: u32) -> Result<(), Fault> {
+        if self.count == expected && self.begun.is_empty() {
+            return Ok(());
+        }
+        Err(Fault::Server(format!("expected {expected} credentials, found {}", self.count)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(pieces: &[&[u8]], expected: u32) -> Result<Vec<Vec<u8>>, String> {
+        let mut found = Vec::new();
+        let mut each = |line: &[u8]| {
+            found.push(line.to_vec());
+            Ok(())
+        };
+        let mut lines = Lines::default();
+        let said = |fault| match fault {
+            Fault::Server(found) => found,
+            Fault::Own(error) => error.to_string(),
+        };
+        for piece in pieces {
+            lines.take(piece, &mut each).map_err(said)?;
+        }
+        lines.end(expected).map_err(said)?;
+        Ok(found)
+    }
+
+    #[test]
+    fn credentials_are_lines_however_the_answer_is_cut() {
+        let whole = b"first\nsecond\n\nfourth\n";
+        let expected: Vec<Vec<u8>> =
+            [&b"first"[..], b"second", b"", b"fourth"].map(<[u8]>::to_vec).to_vec();
+        for cut in 0..whole.len() {
+            let (head, tail) = whole.split_at(cut);
+            assert_eq!(lines(&[head, tail], 4).unwrap(), expected, "{cut}");
+        }
+        let bytes: Vec<&[u8]> = whole.chunks(1).collect();
+        assert_eq!(lines(&bytes, 4).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_answer_that_ends_early_or_says_why_is_a_fault() {
+        for (pieces, expected, part) in [
+            (&[&b"a\nb\n"[..]][..], 3, "expected 3 credentials, found 2"),
+            (&[b"a\nb\n"], 1, "expected 1 credentials, found 2"),
+            (&[b"a\nb"], 2, "expected 2 credentials, found 1"),
+            (&[b"a\n!the store ", b"is gone\n"], 2, "the store is gone"),
+            (&[&[b'x'; LINE_BYTES_MAX], b"x"], 1, "a line of more than"),
+        ] {
+            let found = lines(pieces, expected).unwrap_err();
+            assert!(found.contains(part), "{found}");
+        }
     }
 }

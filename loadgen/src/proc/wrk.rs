@@ -86,7 +86,8 @@ fn requests_per_second(text: &str) -> Result<f64, &'static str> {
 mod tests {
     use super::*;
 
-    const PRINTED: &str = "Running 2s test @ http://127.0.0.1:1/me\n  1 threads and 64 connections\n\
+    const PRINTED: &str = "Running 2s test @ http://127.0.0.1:1/me\n\
+        \x20 1 threads and 64 connections\n\
         \x20 Thread Stats   Avg      Stdev     Max   +/- Stdev\n\
         \x20   Latency   720.10us  120.00us   5.00ms   90.00%\n\
         \x20 170000 requests in 2.00s, 30.00MB read\nRequests/sec:  84999.50\n";

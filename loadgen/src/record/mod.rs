@@ -155,6 +155,8 @@ pub struct ServerFacts {
 pub enum ActionRecord {
     /// Users logged in.
     Fill(LoginRecord),
+    /// The server logged users in by itself; there are no service times.
+    Populate(LoginRecord),
     /// The server's memory was read.
     Snapshot(SnapshotRecord),
     /// The server was given these cores.
@@ -216,6 +218,12 @@ pub struct MemoryUse {
     /// with this server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_bytes: Option<u64>,
+    /// What the store's sessions take by its own count, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_used_bytes: Option<u64>,
+    /// What the store takes on the disk, where it is on one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_disk_bytes: Option<u64>,
 }
 
 /// What came of a load.

@@ -1,21 +1,22 @@
 //! What servers differ by that took turns, round after round.
 //!
 //! On a virtual machine one slice in ten is cut short: the host, or a thread of the kernel, had the
-//! core. Such a slice belongs to no server, and in a total it is charged to the one that had it. Here
-//! each round is first compared within itself, which takes out how fast the machine was in it, and a
-//! server's effect is then a trimmed mean over rounds, which takes out the slices that were cut.
+//! core. Such a slice belongs to no server, and in a total it is charged to the one that had it.
+//! Here each round is first compared within itself, which takes out how fast the machine was in it,
+//! and a server's effect is then a trimmed mean over rounds, which takes out the slices that were
+//! cut.
 
 /// The share of rounds that is left out at each end. In A/A pairs on a virtual machine a fifth gave
-/// half the interval of plain totals at 1 and at 64 connections, and one tenth or a quarter nearly the
-/// same (ARCHITECTURE.md has the table).
+/// half the interval of plain totals at 1 and at 64 connections, and one tenth or a quarter nearly
+/// the same (ARCHITECTURE.md has the table).
 const TRIM: f64 = 0.2;
 /// With fewer rounds a trimmed mean says no more than a total.
 const ROUNDS_MIN: usize = 10;
 
-/// The effect of each lane: how much the logarithm of its figure differs from the mean over the lanes
-/// of the same round. `logs` has a row for each lane and in it a value for each round. The effects sum
-/// to 0. `None` with fewer than two lanes or ten rounds, where rows differ in length, or where a value
-/// is not finite.
+/// The effect of each lane: how much the logarithm of its figure differs from the mean over the
+/// lanes of the same round. `logs` has a row for each lane and in it a value for each round. The
+/// effects sum to 0. `None` with fewer than two lanes or ten rounds, where rows differ in length,
+/// or where a value is not finite.
 pub fn lane_effects(logs: &[Vec<f64>]) -> Option<Vec<f64>> {
     let rounds = logs.first()?.len();
     let even = logs.iter().all(|row| row.len() == rounds);
@@ -58,8 +59,8 @@ mod tests {
 
     #[test]
     fn the_moods_of_a_machine_and_slices_that_were_cut_are_no_ones_effect() {
-        // Three lanes that are 10 % and 20 % apart, on a machine that is twice as fast in every other
-        // round; in one round of ten the third lane loses half of its slice.
+        // Three lanes that are 10 % and 20 % apart, on a machine that is twice as fast in every
+        // other round; in one round of ten the third lane loses half of its slice.
         let value = |lane: usize, round: usize| {
             let mood = if round.is_multiple_of(2) { 1.0 } else { 2.0 };
             let cut = if lane == 2 && round % 10 == 3 { 0.5 } else { 1.0 };

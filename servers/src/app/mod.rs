@@ -7,6 +7,7 @@
 //! nobody else anything.
 
 use std::future::poll_fn;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,14 +18,15 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::{get, post};
-use http::StatusCode;
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tower::Service;
 
-use crate::contract::StoreProcess;
+use crate::contract::{CredentialCarrier, StoreProcess};
 use crate::error::ServeError;
 use crate::schemes::{self, Credential, Scheme, SchemeOptions, Visitor};
-use crate::stores::Upkeep;
-use crate::users::{PasswordHash, Users};
+use crate::stores::{Boxed, Upkeep, in_flight};
+use crate::users::{PasswordHash, User, UserId, Users};
 
 pub(crate) mod answer;
 mod body;
@@ -106,6 +108,53 @@ pub struct OpenArm {
     pub store: Option<StoreProcess>,
     /// Whether a credential can be replaced without a login.
     pub refreshes: bool,
+    /// What logs users in without asking for a password.
+    pub populate: Arc<dyn Populate>,
+}
+
+/// Logs users in many at a time, whatever the type of the scheme.
+pub trait Populate: Send + Sync {
+    /// The credentials of these users in the order of their numbers, or what was found where they
+    /// could not be had. They and what the store keeps are those of as many logins.
+    fn log_in(&self, users: Range<u32>) -> Boxed<'_, Result<Vec<String>, String>>;
+
+    /// Ends each of these credentials as a logout with it does, or what was found where one of them
+    /// could not be ended.
+    fn log_out<'a>(&'a self, credentials: &'a [String]) -> Boxed<'a, Result<(), String>>;
+}
+
+impl<S: Scheme> Populate for Shell<S> {
+    fn log_in(&self, users: Range<u32>) -> Boxed<'_, Result<Vec<String>, String>> {
+        Box::pin(async move {
+            let users: Vec<User> = users.filter_map(UserId::new).map(User::of).collect();
+            let issued = self.scheme.issue_many(users.clone()).await;
+            let issued = issued.map_err(|rejection| rejection.to_string())?;
+            Ok(users.iter().zip(issued).map(|(user, issued)| issued.credential(user)).collect())
+        })
+    }
+
+    fn log_out<'a>(&'a self, credentials: &'a [String]) -> Boxed<'a, Result<(), String>> {
+        Box::pin(async move {
+            let carrier = self.scheme.credential().carrier;
+            let headers = credentials.iter().map(|credential| headers(&carrier, credential));
+            let headers = headers.collect::<Option<Vec<_>>>().ok_or("an odd credential")?;
+            let logouts: Vec<_> =
+                headers.iter().map(|headers| self.scheme.logout(headers)).collect();
+            let ended = in_flight(logouts.into_iter()).await;
+            ended.map(drop).map_err(|rejection| rejection.to_string())
+        })
+    }
+}
+
+/// The headers of a request with this credential.
+fn headers(carrier: &CredentialCarrier, credential: &str) -> Option<HeaderMap> {
+    let (name, value) = match carrier {
+        CredentialCarrier::Cookie(name) => (COOKIE, format!("{name}={credential}")),
+        CredentialCarrier::Header { name, template } => {
+            (name.parse().ok()?, template.replace("{credential}", credential))
+        }
+    };
+    Some(HeaderMap::from_iter([(name, HeaderValue::try_from(value).ok()?)]))
 }
 
 struct Assemble {
@@ -117,13 +166,16 @@ impl Visitor for Assemble {
     type Output = OpenArm;
 
     fn visit<S: Scheme>(self, scheme: S) -> OpenArm {
+        let work = work::Calibrated::new(self.work);
+        let shell = Arc::new(Shell { scheme, users: self.users, work });
         OpenArm {
-            credential: scheme.credential(),
-            notes: scheme.notes(),
-            upkeep: scheme.upkeep(),
-            store: scheme.store_process(),
+            credential: shell.scheme.credential(),
+            notes: shell.scheme.notes(),
+            upkeep: shell.scheme.upkeep(),
+            store: shell.scheme.store_process(),
             refreshes: S::REFRESHES,
-            app: App::new(routes(scheme, self.users, self.work)),
+            app: App::new(routes(Arc::clone(&shell))),
+            populate: shell,
         }
     }
 }
@@ -155,11 +207,10 @@ pub async fn open_working(
 
 /// The routes of every arm over this scheme.
 pub fn router<S: Scheme>(scheme: S, users: Users) -> Router {
-    routes(scheme, users, Work::default())
+    routes(Arc::new(Shell { scheme, users, work: work::Calibrated::new(Work::default()) }))
 }
 
-fn routes<S: Scheme>(scheme: S, users: Users, work: Work) -> Router {
-    let work = work::Calibrated::new(work);
+fn routes<S: Scheme>(shell: Arc<Shell<S>>) -> Router {
     Router::new()
         .route("/login", post(handlers::login::<S>))
         .route("/me", get(handlers::me::<S>))
@@ -170,5 +221,5 @@ fn routes<S: Scheme>(scheme: S, users: Users, work: Work) -> Router {
         .route("/healthz", get(handlers::healthz))
         .fallback(handlers::not_found)
         .method_not_allowed_fallback(handlers::method_not_allowed)
-        .with_state(Arc::new(Shell { scheme, users, work }))
+        .with_state(shell)
 }

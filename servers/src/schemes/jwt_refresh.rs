@@ -197,6 +197,15 @@ impl<St: RefreshStore> RefreshedTokens<St> {
         &self.families
     }
 
+    /// A new family of this user, and its first refresh token.
+    fn family(&self, user: User) -> Result<(RefreshToken, Family), Rejection> {
+        let refresh = RefreshToken::next(SessionId::generate().map_err(|_| Rejection::Issue)?)?;
+        let data = SessionData { user, cart: Cart::default() };
+        let expires = self.tokens.profile().clock.now().plus(self.ttl);
+        let secret = refresh.digest();
+        Ok((refresh, Family { data, secret, expires }))
+    }
+
     /// What the access token of the request says, and its family.
     fn verified(&self, headers: &HeaderMap) -> Result<(Verified, SessionId), Rejection> {
         let token = self.tokens.verify(bearer(headers)?)?;
@@ -258,18 +267,28 @@ impl<St: RefreshStore> Scheme for RefreshedTokens<St> {
             Err(Rejection::Ambiguous) => return Err(Rejection::Ambiguous),
             Err(_) => {}
         }
-        let data = SessionData { user, cart: Cart::default() };
-        let expires = self.tokens.profile().clock.now().plus(self.ttl);
         // An id that is taken is so unlikely that more than one of them is a fault of the store.
         for _ in 0..BEGIN_TRIES {
-            let id = SessionId::generate().map_err(|_| Rejection::Issue)?;
-            let refresh = RefreshToken::next(id)?;
-            let family = Family { data: data.clone(), secret: refresh.digest(), expires };
-            if self.families.begin(id, family).await? {
-                return Ok(Issued::Token(self.pair(&refresh, &data, expires)?));
+            let (refresh, family) = self.family(user)?;
+            if self.families.begin(refresh.family, family.clone()).await? {
+                return Ok(Issued::Token(self.pair(&refresh, &family.data, family.expires)?));
             }
         }
         Err(Rejection::Issue)
+    }
+
+    async fn issue_many(&self, users: Vec<User>) -> Result<Vec<Issued>, Rejection> {
+        let new = users.into_iter().map(|user| self.family(user));
+        let new: Vec<(RefreshToken, Family)> = new.collect::<Result<_, _>>()?;
+        let families = new.iter().map(|(refresh, family)| (refresh.family, family.clone()));
+        let families: Vec<_> = families.collect();
+        if self.families.begin_many(families).await? != new.len() as u64 {
+            return Err(Rejection::Issue);
+        }
+        let issued = |(refresh, family): &(RefreshToken, Family)| {
+            self.pair(refresh, &family.data, family.expires).map(Issued::Token)
+        };
+        new.iter().map(issued).collect()
     }
 
     async fn authenticate(&self, headers: &HeaderMap) -> Result<User, Rejection> {

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::contract::{CredentialCarrier, CredentialSource, StoreProcess};
 use crate::error::ServeError;
 use crate::stores::patience::Patience;
-use crate::stores::{self, StoreError, Touch, Upkeep};
+use crate::stores::{self, StoreError, Touch, Upkeep, in_flight};
 use crate::users::User;
 
 pub mod bearer;
@@ -199,6 +199,22 @@ pub enum Issued {
     Token(Token),
 }
 
+impl Issued {
+    /// The credential as later requests of this user carry it.
+    #[must_use]
+    pub fn credential(&self, user: &User) -> String {
+        match self {
+            Self::Facts => user.id.to_string(),
+            Self::Cookie(cookie) => {
+                let text = cookie.to_str().unwrap_or_default();
+                let pair = text.split(';').next().unwrap_or_default();
+                pair.split_once('=').map_or("", |(_, value)| value).to_owned()
+            }
+            Self::Token(token) => token.access_token.clone(),
+        }
+    }
+}
+
 /// A bearer token as the answer to a login or to a change of what it carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
@@ -346,6 +362,19 @@ pub trait Scheme: Send + Sync + 'static {
         headers: &HeaderMap,
     ) -> impl Future<Output = Result<Issued, Rejection>> + Send;
 
+    /// New credentials for these users, in their order. Each is what [`Scheme::issue`] gives at a
+    /// login without a credential, and leaves the same in the store; a store with a bulk form of
+    /// its create is asked in bulk.
+    fn issue_many(
+        &self,
+        users: Vec<User>,
+    ) -> impl Future<Output = Result<Vec<Issued>, Rejection>> + Send {
+        async move {
+            let no_headers = HeaderMap::new();
+            in_flight(users.into_iter().map(|user| self.issue(user, &no_headers))).await
+        }
+    }
+
     /// Whose request this is.
     fn authenticate(
         &self,
@@ -492,6 +521,7 @@ registry! {
     paseto_v4_public::INFO => paseto_v4_public::open,
     jwt_cached::INFO => jwt_cached::open,
     jwt_denylist::MEMORY => jwt_denylist::open_memory,
+    jwt_denylist::FILTER => jwt_denylist::open_filter,
     jwt_denylist::REDIS => jwt_denylist::open_redis,
     jwt_refresh::MEMORY => jwt_refresh::open_memory,
     jwt_refresh::REDIS => jwt_refresh::open_redis,

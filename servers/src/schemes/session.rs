@@ -199,6 +199,12 @@ impl<St: SessionStore, C: Carrier> Sessions<St, C> {
         &self.store
     }
 
+    /// A session of this user as it is at a login.
+    fn begin(&self, user: User) -> Session {
+        let data = SessionData { user, cart: Cart::default() };
+        Session::begin(data, self.clock.now(), self.ttl)
+    }
+
     fn presented(&self, headers: &HeaderMap) -> Result<SessionId, Rejection> {
         self.carrier.presented(headers).map(C::stored)
     }
@@ -274,8 +280,7 @@ impl<St: SessionStore, C: Carrier> Scheme for Sessions<St, C> {
             Err(Rejection::Ambiguous) => return Err(Rejection::Ambiguous),
             Err(_) => {}
         }
-        let data = SessionData { user, cart: Cart::default() };
-        let session = Session::begin(data, self.clock.now(), self.ttl);
+        let session = self.begin(user);
         // An id that is taken is so unlikely that more than one of them is a fault of the store.
         for _ in 0..CREATE_TRIES {
             let id = SessionId::generate().map_err(|_| Rejection::Issue)?;
@@ -284,6 +289,17 @@ impl<St: SessionStore, C: Carrier> Scheme for Sessions<St, C> {
             }
         }
         Err(Rejection::Issue)
+    }
+
+    async fn issue_many(&self, users: Vec<User>) -> Result<Vec<Issued>, Rejection> {
+        let generate = |_: &User| SessionId::generate().map_err(|_| Rejection::Issue);
+        let ids: Vec<_> = users.iter().map(generate).collect::<Result<_, _>>()?;
+        let session = |(&id, user)| (C::stored(id), self.begin(user));
+        let sessions: Vec<_> = ids.iter().zip(users).map(session).collect();
+        if self.store.create_many(sessions).await? != ids.len() as u64 {
+            return Err(Rejection::Issue);
+        }
+        ids.into_iter().map(|id| self.carrier.issue(id)).collect()
     }
 
     async fn authenticate(&self, headers: &HeaderMap) -> Result<User, Rejection> {

@@ -1,8 +1,8 @@
 //! The admin listener: what the inside of the server looks like, as JSON.
 //!
-//! `GET /stats` answers with [`AdminStats`], `GET /healthz` says that the server is up. It is a
-//! router of its own on a listener of its own: nothing of it can be reached by way of the public
-//! one.
+//! `GET /stats` answers with [`AdminStats`], `GET /healthz` says that the server is up, and where
+//! the server was started for it `POST /populate` logs users in (`populate`). It is a router of its
+//! own on a listener of its own: nothing of it can be reached by way of the public one.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -10,14 +10,15 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use axum::extract::State;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 use tikv_jemalloc_ctl::{Access, AsName, epoch, stats, thread};
 
 use super::accept::Gauges;
-use crate::app::App;
-use crate::contract::{AdminStats, CONTRACT_VERSION};
+use super::populate;
+use crate::app::{App, Populate};
+use crate::contract::{AdminStats, CONTRACT_VERSION, POPULATE_PATH};
 use crate::stores::Upkeep;
 
 /// What the statistics are taken from.
@@ -27,6 +28,8 @@ pub(super) struct Inside {
     pub(super) upkeep: Option<Arc<dyn Upkeep>>,
     pub(super) gauges: Arc<Gauges>,
     pub(super) on_jemalloc: bool,
+    /// What logs users in without a password, where the server was started for it.
+    pub(super) populate: Option<Arc<dyn Populate>>,
 }
 
 /// Whether this process allocates from jemalloc, seen by allocating and asking whether it noticed:
@@ -39,10 +42,14 @@ pub(super) fn runs_on_jemalloc() -> bool {
 }
 
 pub(super) fn app(inside: Inside) -> App {
-    let router = Router::new()
+    let mut router = Router::new()
         .route("/stats", get(answer_stats))
         .route("/healthz", get(async || Json(serde_json::json!({ "ready": true }))))
         .fallback(async || (StatusCode::NOT_FOUND, r#"{"error":"not_found"}"#));
+    if let Some(populate) = inside.populate.clone() {
+        let answer = async move |Json(users)| populate::answer(populate, users);
+        router = router.route(POPULATE_PATH, post(answer));
+    }
     App::new(router.with_state(Arc::new(inside)))
 }
 
@@ -73,6 +80,8 @@ async fn answer_stats(State(inside): State<Arc<Inside>>) -> Json<AdminStats> {
         answer.live_sessions = Some(store.sessions);
         answer.store_operations = Some(store.operations);
         answer.swept_sessions = Some(store.swept);
+        answer.store_used_bytes = store.used_bytes;
+        answer.store_disk_bytes = store.disk_bytes;
         answer.store_writes = store.writes;
     }
     let lag = inside.upkeep.as_ref().and_then(|store| store.lag());

@@ -30,6 +30,7 @@ use crate::users::{LOGIN_WAIT_MAX, LOGINS_WAITING_MAX, PasswordHash};
 
 mod accept;
 mod admin;
+mod populate;
 mod shared;
 mod strict;
 
@@ -91,6 +92,9 @@ pub struct ServeOptions {
     pub drain: Duration,
     /// Threads of the runtime, for the ready line.
     pub threads: usize,
+    /// Whether the admin listener, which must then be on a loopback address, logs users in without
+    /// a password ([`crate::contract::Population`]).
+    pub admin_fill: bool,
 }
 
 impl ServeOptions {
@@ -121,6 +125,7 @@ impl ServeOptions {
             max_connections: accept::connections_default(),
             drain: Duration::from_secs(5),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            admin_fill: false,
         }
     }
 
@@ -207,6 +212,14 @@ pub async fn serve(
     ready: impl FnOnce(&ReadyLine),
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    let admin_address = address(&admin)?;
+    if options.admin_fill && !admin_address.ip().is_loopback() {
+        return Err(ServeError::Option {
+            option: "admin_fill",
+            expected: "an admin listener on a loopback address",
+            found: admin_address.to_string(),
+        });
+    }
     let mut scheme = options.scheme()?;
     // Before the arm, so that it ends after it.
     let relay = put_away(&options).await?;
@@ -214,7 +227,7 @@ pub async fn serve(
         scheme.store_url = Some(relay.url().to_owned());
     }
     let arm = app::open_working(&options.arm, &scheme, options.password_hash, options.work).await?;
-    let line = ready_line(&options, &arm, relay.as_ref(), [address(&public)?, address(&admin)?]);
+    let line = ready_line(&options, &arm, relay.as_ref(), [address(&public)?, admin_address]);
     let limits = accept::Limits {
         header_read_timeout: options.header_read_timeout,
         write_stall: options.write_stall,
@@ -229,6 +242,7 @@ pub async fn serve(
         upkeep: arm.upkeep.clone(),
         gauges: Arc::clone(&gauges),
         on_jemalloc: admin::runs_on_jemalloc(),
+        populate: options.admin_fill.then(|| arm.populate.clone()),
     };
     let (stopping, stopped) = watch::channel(());
     let public = tokio::spawn(accept::run(public, arm.app, limits, gauges, stopped.clone()));

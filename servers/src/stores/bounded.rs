@@ -19,6 +19,8 @@ use crate::users::UserId;
 
 /// How long one sweep may take: 60 s. The next one goes on where it was given up.
 pub const SWEEP_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long the creation of many sessions may take, for which no request waits: 60 s.
+pub const FILL_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// A store whose calls are given up in time.
 #[derive(Debug)]
@@ -73,6 +75,11 @@ impl<S: SessionStore> SessionStore for Bounded<S> {
     async fn create(&self, id: SessionId, session: Session) -> Result<bool, StoreError> {
         within(S::NAME, self.patience.call(), "create a session", self.store.create(id, session))
             .await
+    }
+
+    async fn create_many(&self, sessions: Vec<(SessionId, Session)>) -> Result<u64, StoreError> {
+        let call = self.store.create_many(sessions);
+        within(S::NAME, FILL_TIME_MAX, "create sessions", call).await
     }
 
     async fn read(&self, id: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {
@@ -135,6 +142,11 @@ impl<S: RefreshStore> RefreshStore for Bounded<S> {
 
     async fn begin(&self, id: SessionId, family: Family) -> Result<bool, StoreError> {
         within(S::NAME, self.patience.call(), "begin a family", self.store.begin(id, family)).await
+    }
+
+    async fn begin_many(&self, families: Vec<(SessionId, Family)>) -> Result<u64, StoreError> {
+        let call = self.store.begin_many(families);
+        within(S::NAME, FILL_TIME_MAX, "begin families", call).await
     }
 
     async fn rotate(

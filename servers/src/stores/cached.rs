@@ -180,6 +180,11 @@ impl<S: SessionStore> SessionStore for Cached<S> {
         self.store.create(id, session).await
     }
 
+    async fn create_many(&self, sessions: Vec<(SessionId, Session)>) -> Result<u64, StoreError> {
+        let _changing: Vec<_> = sessions.iter().map(|(id, _)| self.changing(*id)).collect();
+        self.store.create_many(sessions).await
+    }
+
     async fn read(&self, id: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {
         let removals = match self.find(id, now, false) {
             Ok(session) => return Ok(Some(session)),

@@ -132,6 +132,11 @@ impl Denylist {
         self.issued.fetch_add(step, Ordering::SeqCst) + step
     }
 
+    /// The number that a logout everywhere notes: above all that were given.
+    pub(super) fn next_number(&self, now: Timestamp) -> u64 {
+        self.number(now, 1)
+    }
+
     fn count(&self) {
         self.operations.fetch_add(1, Ordering::Relaxed);
     }
@@ -157,7 +162,7 @@ impl Denylist {
             sessions: (lists.tokens.len() + lists.users.len()) as u64,
             operations: self.operations.load(Ordering::Relaxed),
             swept: self.swept.load(Ordering::Relaxed),
-            writes: None,
+            ..StoreStats::default()
         }
     }
 }
@@ -189,7 +194,7 @@ impl Denials for Denylist {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.count();
-        self.add(Denied::User(user, self.number(now, 1), until));
+        self.add(Denied::User(user, self.next_number(now), until));
         Ok(())
     }
 

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::cart::Cart;
 use crate::clock::Timestamp;
@@ -35,6 +36,7 @@ use crate::users::{User, UserId};
 pub mod bounded;
 pub mod cached;
 pub mod denylist;
+pub mod filter;
 pub mod folder;
 pub mod memory;
 pub mod mutex;
@@ -197,6 +199,11 @@ pub struct StoreStats {
     pub operations: u64,
     /// Sessions removed by `sweep` since the start.
     pub swept: u64,
+    /// Bytes that the sessions take by the store's own count, indexes included; `None` where it
+    /// has none beside the allocator's.
+    pub used_bytes: Option<u64>,
+    /// Bytes that the store takes on the disk; `None` where it is not on one.
+    pub disk_bytes: Option<u64>,
     /// Writes since the start for what was asked of the store, `sweep` left out: one for each
     /// session that was created, changed, put off or removed. `None` where they are not counted.
     pub writes: Option<u64>,
@@ -225,6 +232,19 @@ pub trait SessionStore: Send + Sync + 'static {
         id: SessionId,
         session: Session,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Creates each of these sessions as [`SessionStore::create`] does; how many. A store that can
+    /// be given many at a time should take them so, and leave what single creations leave.
+    fn create_many(
+        &self,
+        sessions: Vec<(SessionId, Session)>,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        async move {
+            let creations = sessions.into_iter().map(|(id, session)| self.create(id, session));
+            let created = in_flight(creations).await?;
+            Ok(created.into_iter().map(u64::from).sum())
+        }
+    }
 
     /// The live session of this id.
     fn read(
@@ -277,6 +297,17 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Figures about the store.
     fn stats(&self) -> impl Future<Output = Result<StoreStats, StoreError>> + Send;
+}
+
+/// Calls of a store that are under way at a time where it is asked for many: enough that it never
+/// waits for the next one, and so few that the last of them is answered well within its time.
+const IN_FLIGHT: usize = 128;
+
+/// The answers to many calls in their order, or the first error.
+pub(crate) async fn in_flight<T, E>(
+    calls: impl Iterator<Item: Future<Output = Result<T, E>>>,
+) -> Result<Vec<T>, E> {
+    stream::iter(calls).buffered(IN_FLIGHT).try_collect().await
 }
 
 /// A future in a box, for what happens a few times a second and not a few times a request.

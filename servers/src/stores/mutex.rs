@@ -180,6 +180,7 @@ impl SessionStore for MutexStore {
             operations: self.operations.load(Ordering::Relaxed),
             swept: self.swept.load(Ordering::Relaxed),
             writes: Some(self.writes.load(Ordering::Relaxed)),
+            ..StoreStats::default()
         })
     }
 }

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{
     Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
 };
@@ -74,6 +74,7 @@ const TOUCH: &str = "UPDATE sessions
     WHERE id = ?1";
 const DELETE: &str = "DELETE FROM sessions WHERE id = ?1";
 const DELETE_ALL: &str = "DELETE FROM sessions WHERE user = ?1";
+const USED: &str = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
 const SWEEP: &str = "DELETE FROM sessions
     WHERE id IN (SELECT id FROM sessions WHERE ends <= ?1 LIMIT ?2)";
 
@@ -86,6 +87,7 @@ fn millis(moment: Timestamp) -> i64 {
 
 enum Write {
     Create(SessionId, Session),
+    CreateMany(Vec<(SessionId, Session)>),
     Update(SessionId, SessionData, Timestamp),
     Delete(SessionId),
     DeleteAllOf(UserId),
@@ -105,7 +107,8 @@ impl AskedWrite {
     /// Whether it is not to be done any more: nobody would be given the session, nor told of the
     /// change. A removal is done all the same.
     fn given_up(&self) -> bool {
-        matches!(self.write, Write::Create(..) | Write::Update(..)) && self.answer.is_closed()
+        let creates = matches!(self.write, Write::Create(..) | Write::CreateMany(_));
+        (creates || matches!(self.write, Write::Update(..))) && self.answer.is_closed()
     }
 }
 
@@ -242,9 +245,7 @@ impl SqliteStore {
         touch: bool,
     ) -> Result<Option<Session>, StoreError> {
         self.operations.fetch_add(1, Ordering::Relaxed);
-        let free = self.readers.iter().find_map(Mutex::try_lock);
-        let reader = free.or_else(|| self.readers.first().map(Mutex::lock));
-        let found = match reader {
+        let found = match self.reader() {
             Some(connection) => read(&connection, &self.shared, id, now, touch),
             None => Err("it has no connection".into()),
         };
@@ -253,6 +254,27 @@ impl SqliteStore {
             self.flush_where_due(now);
         }
         Ok(found)
+    }
+
+    fn reader(&self) -> Option<MutexGuard<'_, Connection>> {
+        let free = self.readers.iter().find_map(Mutex::try_lock);
+        free.or_else(|| self.readers.first().map(Mutex::lock))
+    }
+
+    /// Bytes of the pages in use and free, those in the log that the file does not have yet
+    /// included.
+    fn used_bytes(&self) -> Result<u64, String> {
+        let reader = self.reader().ok_or("it has no connection")?;
+        let bytes: i64 = reader.query_row(USED, [], |row| row.get(0)).map_err(said)?;
+        Ok(u64::try_from(bytes).unwrap_or_default())
+    }
+
+    /// Bytes of the file and of its log.
+    fn disk_bytes(&self) -> Option<u64> {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        let length = |path: &Path| path.metadata().map(|file| file.len());
+        Some(length(&self.path).ok()? + length(Path::new(&log)).unwrap_or_default())
     }
 
     /// Has what was touched written, where that was not done for a second. Nobody waits for it,
@@ -419,7 +441,7 @@ fn commit(
             written += changed;
         }
         match asked.write {
-            Write::Create(..) => created += changed,
+            Write::Create(..) | Write::CreateMany(_) => created += changed,
             Write::Update(..) | Write::Flush => {}
             Write::Delete(_) | Write::DeleteAllOf(_) | Write::SweepStep(_) => removed += changed,
         }
@@ -443,22 +465,13 @@ fn commit(
 
 fn apply(transaction: &Transaction<'_>, shared: &Shared, write: &Write) -> rusqlite::Result<u64> {
     let rows = match write {
-        Write::Create(
-            id,
-            Session { data: SessionData { user, cart }, created, expires, last_seen },
-        ) => {
-            let ends = millis(*expires).min(millis(*last_seen) + shared.idle_millis());
-            transaction.prepare_cached(CREATE)?.execute(params![
-                id.as_bytes(),
-                user.id.number(),
-                user.name.as_str(),
-                user.role.as_str(),
-                text(cart),
-                millis(*created),
-                millis(*expires),
-                millis(*last_seen),
-                ends,
-            ])?
+        Write::Create(id, session) => create(transaction, shared, id, session)?,
+        Write::CreateMany(sessions) => {
+            let mut created = 0;
+            for (id, session) in sessions {
+                created += create(transaction, shared, id, session)?;
+            }
+            created
         }
         Write::Update(id, SessionData { user, cart }, now) => {
             transaction.prepare_cached(UPDATE)?.execute(params![
@@ -482,6 +495,27 @@ fn apply(transaction: &Transaction<'_>, shared: &Shared, write: &Write) -> rusql
         Write::Flush => 0,
     };
     Ok(rows as u64)
+}
+
+fn create(
+    transaction: &Transaction<'_>,
+    shared: &Shared,
+    id: &SessionId,
+    session: &Session,
+) -> rusqlite::Result<usize> {
+    let Session { data: SessionData { user, cart }, created, expires, last_seen } = session;
+    let ends = millis(*expires).min(millis(*last_seen) + shared.idle_millis());
+    transaction.prepare_cached(CREATE)?.execute(params![
+        id.as_bytes(),
+        user.id.number(),
+        user.name.as_str(),
+        user.role.as_str(),
+        text(cart),
+        millis(*created),
+        millis(*expires),
+        millis(*last_seen),
+        ends,
+    ])
 }
 
 /// Writes what was touched and not written yet. It stays in memory until it is committed, so that
@@ -533,6 +567,12 @@ impl SessionStore for SqliteStore {
     async fn create(&self, id: SessionId, session: Session) -> Result<bool, StoreError> {
         self.operations.fetch_add(1, Ordering::Relaxed);
         Ok(self.write(Write::Create(id, session), "create a session").await? == 1)
+    }
+
+    /// One commit: a page that several of them change goes to the disk once.
+    async fn create_many(&self, sessions: Vec<(SessionId, Session)>) -> Result<u64, StoreError> {
+        self.operations.fetch_add(sessions.len() as u64, Ordering::Relaxed);
+        self.write(Write::CreateMany(sessions), "create sessions").await
     }
 
     async fn read(&self, id: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {
@@ -588,6 +628,8 @@ impl SessionStore for SqliteStore {
             sessions: self.shared.sessions.load(Ordering::Relaxed),
             operations: self.operations.load(Ordering::Relaxed),
             swept: self.swept.load(Ordering::Relaxed),
+            used_bytes: Some(self.used_bytes().map_err(could_not("count"))?),
+            disk_bytes: self.disk_bytes(),
             writes: Some(self.shared.writes.load(Ordering::Relaxed)),
         })
     }

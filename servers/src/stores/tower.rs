@@ -288,6 +288,7 @@ impl SessionStore for TowerStore {
             operations: self.operations.load(Ordering::Relaxed),
             swept: self.swept.load(Ordering::Relaxed),
             writes: Some(self.writes.load(Ordering::Relaxed)),
+            ..StoreStats::default()
         })
     }
 }

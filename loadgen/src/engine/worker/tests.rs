@@ -98,7 +98,7 @@ fn run(plan: &LoadPlan, mut server: impl FnMut(&Seen) -> Reply) -> Run {
         interrupt: &interrupt,
         stop: &AtomicBool::new(false),
     };
-    let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+    let mut worker = Worker { transport, setup, credentials: Arc::default() };
     let login = worker.login(0, plan.users, Keep::Credentials).unwrap();
     assert_eq!(login.users, plan.users);
     let harvest = worker.load(plan, 1, None, || Some(0)).unwrap().unwrap();
@@ -292,7 +292,7 @@ fn the_same_seed_asks_the_same() {
             stop: &AtomicBool::new(false),
         };
         let transport = Mock::new(|seen: &Seen| right(seen, MS));
-        let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+        let mut worker = Worker { transport, setup, credentials: Arc::default() };
         worker.load(&plan(open(200.0), 100, 8, S), seed, None, || Some(0)).unwrap().unwrap();
         worker.transport.seen.into_iter().map(|seen| seen.user).collect::<Vec<_>>()
     };
@@ -315,7 +315,7 @@ fn a_refused_login_ends_setup_and_names_the_user() {
             stop: &AtomicBool::new(false),
         };
         let transport = Mock::new(reply);
-        let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+        let mut worker = Worker { transport, setup, credentials: Arc::default() };
         match worker.login(100, 50, Keep::Credentials).unwrap_err() {
             SetupFault::Refused(refused) => (refused.user, refused.outcome),
             other => panic!("{other:?}"),
@@ -368,7 +368,7 @@ fn a_login_that_needs_a_token_is_two_requests_on_one_connection() {
             interrupt,
             stop,
         };
-        Worker { transport: Mock::new(server), setup, credentials: Credentials::default() }
+        Worker { transport: Mock::new(server), setup, credentials: Arc::default() }
     };
     let mut logins = worker(answers);
     let record = logins.login(0, 5, Keep::Credentials).unwrap();
@@ -440,7 +440,7 @@ fn users_prepare_one_request_after_the_other_with_the_credential_of_the_answer_b
             stop: &AtomicBool::new(false),
         };
         let transport = Mock::new(server);
-        let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+        let mut worker = Worker { transport, setup, credentials: Arc::default() };
         let route = Route::LogIn { times: 2, keep: Keep::Credentials };
         let outcome = worker.pass(Pass { first: 10, users: 3, route });
         let held = worker.credentials.get(2).to_vec();
@@ -496,7 +496,7 @@ fn an_interrupt_ends_the_load_and_what_was_measured_counts() {
         interrupt: &interrupt,
         stop: &AtomicBool::new(false),
     };
-    let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+    let mut worker = Worker { transport, setup, credentials: Arc::default() };
     let harvest =
         worker.load(&plan(open(100.0), 1, 1, 10 * S), 1, None, || Some(0)).unwrap().unwrap();
     let (counts, ..) = harvest.recorder.into_parts();
@@ -526,7 +526,7 @@ fn an_interrupt_in_drain_sends_nothing_more() {
         interrupt: &interrupt,
         stop: &AtomicBool::new(false),
     };
-    let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+    let mut worker = Worker { transport, setup, credentials: Arc::default() };
     let harvest = worker.load(&plan(open(2000.0), 1, 1, S), 1, None, || Some(0)).unwrap().unwrap();
     let (counts, ..) = harvest.recorder.into_parts();
     assert!(counts.balanced() && !harvest.aborted, "{counts:?}");
@@ -551,7 +551,7 @@ fn seen_by_server(plan: &LoadPlan, workers: u32) -> Vec<(u64, u64)> {
             stop: &AtomicBool::new(false),
         };
         let transport = Mock::new(|seen: &Seen| right(seen, 0));
-        let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+        let mut worker = Worker { transport, setup, credentials: Arc::default() };
         worker.load(plan, 5, None, || Some(0)).unwrap().unwrap();
         all.extend(worker.transport.seen.iter().map(|seen| (seen.sent_ns, seen.user)));
     }
@@ -593,7 +593,7 @@ fn visitors_log_in_ask_log_out_and_leave() {
         _ if seen.credential == "t7" => Reply::After(10 * MS, 503, String::new()),
         _ => right(seen, 10 * MS),
     });
-    let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+    let mut worker = Worker { transport, setup, credentials: Arc::default() };
     let mut in_turn = plan.clone();
     in_turn.choice = UserChoice::InTurn;
     let harvest = worker.load(&in_turn, 1, None, || Some(0)).unwrap().unwrap();
@@ -635,7 +635,7 @@ fn a_load_that_is_stopped_counts_what_was_measured_until_then() {
         interrupt: &interrupt,
         stop: &stop,
     };
-    let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+    let mut worker = Worker { transport, setup, credentials: Arc::default() };
     let harvest =
         worker.load(&plan(open(100.0), 1, 1, 10 * S), 1, None, || Some(0)).unwrap().unwrap();
     assert!(harvest.aborted);
@@ -658,7 +658,7 @@ fn every_second_is_reported_to_whoever_wants_it() {
         stop: &AtomicBool::new(false),
     };
     let transport = Mock::new(|seen: &Seen| right(seen, MS));
-    let mut worker = Worker { transport, setup, credentials: Credentials::default() };
+    let mut worker = Worker { transport, setup, credentials: Arc::default() };
     let mut plan = plan(open(100.0), 4, 4, 3 * S);
     plan.warmup_ns = S;
     worker.load(&plan, 1, Some(&send), || Some(0)).unwrap().unwrap();

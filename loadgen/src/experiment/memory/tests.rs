@@ -5,11 +5,15 @@ use super::*;
 use crate::record::LoginRecord;
 
 const ALL: &str = "[memory]\nsessions=[0,100,200,300,400]\nconnections=10\nblocks=1\ndata=[0,8]\n\
-                   idle_connections=[0,5,10,15,20]\nlogout=true\nexpiry='3s'\n";
+                   idle_connections=[0,5,10,15,20]\nlogout=true\nexpiry='3s'\nfill='login'\n";
 
 /// The trials of arm `a`, by kind.
 fn trials(kind: Kind) -> Vec<TrialPlan> {
-    let plan = plan(ALL).unwrap();
+    trials_of(ALL, kind)
+}
+
+fn trials_of(table: &str, kind: Kind) -> Vec<TrialPlan> {
+    let plan = plan(table).unwrap();
     let of = |trial: &&TrialPlan| trial.arm == "a" && Kind::of(trial) == kind;
     let mut trials: Vec<TrialPlan> = plan.trials.iter().filter(of).cloned().collect();
     trials.sort_by_key(|trial| trial.level);
@@ -24,6 +28,11 @@ fn carried_out(trial: &TrialPlan, server: impl Fn(u64, u64) -> (u64, Option<u64>
         Action::Fill(fill) => ActionRecord::Fill(LoginRecord {
             users: fill.users,
             wall_ns: 1_000_000_000,
+            ..LoginRecord::default()
+        }),
+        Action::Populate(populate) => ActionRecord::Populate(LoginRecord {
+            users: populate.users,
+            wall_ns: 1_000_000,
             ..LoginRecord::default()
         }),
         Action::Snapshot(plan) => {
@@ -60,7 +69,8 @@ fn value(record: &TrialRecord, metric: &str) -> Option<f64> {
 
 #[test]
 fn old_campaigns_have_the_plan_they_had() {
-    let plan = plan("[memory]\nsessions=[0,100,200,300,400]\nblocks=1\n").unwrap();
+    let table = "[memory]\nsessions=[0,100,200,300,400]\nblocks=1\nfill='login'\n";
+    let plan = plan(table).unwrap();
     assert_eq!(plan.trials.len(), 2);
     let json = serde_json::to_string(&plan).unwrap();
     for field in ["server", "keep", "prepare"] {
@@ -155,4 +165,81 @@ fn sessions_that_were_lost_or_not_swept_are_doubted() {
     let unswept = |sessions: u64, _| (1000, Some(sessions.max(7)));
     let doubts = Memory.doubts(&carried_out(&trials(Kind::Expiry)[0], unswept));
     assert!(doubts[0].invalidates && doubts[0].what.contains("7 sessions instead of 0"));
+}
+
+/// The users whom each action of a trial logs in, over HTTP or not, and each level that is read.
+fn steps(trial: &TrialPlan) -> Vec<(&'static str, u64, u64)> {
+    let step = |action: &Action| match action {
+        Action::Fill(fill) => Some(("login", fill.first_user, u64::from(fill.users))),
+        Action::Populate(populate) => {
+            Some(("admin", u64::from(populate.first_user), u64::from(populate.users)))
+        }
+        Action::Snapshot(snapshot) => Some(("read", snapshot.sessions, 0)),
+        _ => None,
+    };
+    trial.actions.iter().filter_map(step).collect()
+}
+
+#[test]
+fn the_server_logs_users_in_by_itself_but_for_the_first_and_those_with_a_cart() {
+    let by_server = ALL.replace("fill='login'\n", "");
+    let sessions = trials_of(&by_server, Kind::Sessions);
+    let expected = [
+        ("login", 0, 10),
+        ("read", 10, 0),
+        ("admin", 10, 90),
+        ("read", 100, 0),
+        ("admin", 100, 100),
+        ("read", 200, 0),
+        ("admin", 200, 100),
+        ("read", 300, 0),
+        ("admin", 300, 100),
+        ("read", 400, 0),
+        ("read", 0, 0),
+    ];
+    assert_eq!(steps(&sessions[0]), expected);
+    assert_eq!(sessions[0].server, ADMIN_FILL);
+    let keeps = |action: &Action| match action {
+        Action::Fill(fill) => fill.keep,
+        Action::Populate(populate) => populate.keep,
+        _ => true,
+    };
+    assert!(sessions[0].actions.iter().all(keeps), "all of them log out at the end");
+    assert!(steps(&sessions[1]).iter().all(|(what, ..)| *what != "admin"), "with items in a cart");
+    assert_eq!(sessions[1].server, [""; 0]);
+
+    let expiry = &trials_of(&by_server, Kind::Expiry)[0];
+    assert_eq!(
+        steps(expiry),
+        [("login", 0, 10), ("read", 10, 0), ("admin", 10, 390), ("read", 400, 0), ("read", 0, 0)]
+    );
+    assert_eq!(expiry.server[..3], ADMIN_FILL);
+    assert_eq!(expiry.server[3..], ["--ttl", "3s", "--sweep-every", "1s"]);
+
+    let million = "[memory]\nsessions=[200000,400000,600000,800000,1000000]\nblocks=1\n";
+    let million = &trials_of(million, Kind::Sessions)[0];
+    assert_eq!(
+        steps(million)[..3],
+        [("login", 0, 32), ("admin", 32, 199_968), ("read", 200_000, 0)]
+    );
+    assert_eq!(steps(million)[10], ("read", 1_000_000, 0));
+}
+
+#[test]
+fn a_stores_own_count_and_its_disk_are_slopes_of_their_own() {
+    let by_server = ALL.replace("fill='login'\n", "");
+    let trial = &trials_of(&by_server, Kind::Sessions)[0];
+    let mut record = carried_out(trial, |sessions, _| (1000, Some(sessions)));
+    for did in &mut record.actions {
+        let ActionRecord::Snapshot(snapshot) = did else { continue };
+        let memory = &mut snapshot.memory;
+        // A buffer that was touched once hides what the store keeps from the operating system.
+        memory.store_bytes = Some(128 << 20);
+        memory.store_used_bytes = Some(8192 + 150 * snapshot.sessions);
+        memory.store_disk_bytes = Some(7_000_000 + 160 * snapshot.sessions);
+    }
+    assert_eq!(value(&record, "store_bytes_per_session"), Some(0.0));
+    assert_eq!(value(&record, "store_used_bytes_per_session"), Some(150.0));
+    assert_eq!(value(&record, "store_disk_bytes_per_session"), Some(160.0));
+    assert_eq!(value(&record, "login_rps"), None, "hardly anybody logged in over HTTP");
 }

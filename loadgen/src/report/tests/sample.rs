@@ -29,7 +29,8 @@ pub(in crate::report) fn plan_at(users: &[u32], arms: &[&str], blocks: u32) -> P
     let text = format!(
         "name = 'sample'\nseed = 7\narms = {arms:?}\nbaseline = {:?}\n\
          [scaling]\nusers = {users:?}\nblocks = {blocks}\nslice = '0ms'\n\
-         [memory]\nsessions = [0, 25000, 50000, 75000, 100000]\nblocks = {blocks}\n{}",
+         [memory]\nsessions = [0, 25000, 50000, 75000, 100000]\nblocks = {blocks}\n\
+         fill = 'login'\n{}",
         arms[0],
         endpoints(arms, users.last().copied().unwrap_or_default()),
     );

@@ -30,7 +30,7 @@ pub mod table;
 
 use database::{Database, Needs};
 use pool::{Connections, said};
-use row::{data, millis, moment, number, span, text};
+use row::{Columns, data, millis, moment, number, span, text};
 use table::Table;
 
 /// Where a PostgreSQL is.
@@ -74,6 +74,12 @@ const READ_AND_TOUCH: &str = "UPDATE authbench_sessions SET last_seen = greatest
 const CREATE: &str = "INSERT INTO authbench_sessions
     (id, user_id, name, role, cart, created, expires, last_seen, ends)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING";
+/// The same rows in one statement and one commit. Only a fill asks it, so a connection prepares it
+/// at the first one: backends that serve requests do not hold it.
+const CREATE_MANY: &str = "INSERT INTO authbench_sessions
+    (id, user_id, name, role, cart, created, expires, last_seen, ends)
+    SELECT * FROM unnest($1::bytea[], $2::integer[], $3::text[], $4::text[], $5::text[],
+        $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[]) ON CONFLICT (id) DO NOTHING";
 const UPDATE: &str = "UPDATE authbench_sessions
     SET user_id = $2, name = $3, role = $4, cart = $5
     WHERE id = $1 AND $6 < expires AND $6 < last_seen + $7";
@@ -94,7 +100,8 @@ const SWEEP: &str = "
     ) SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM gone), (SELECT count(*) FROM moved)";
 /// All of it, because a count kept by one server is wrong beside another: 30 to 75 ms where there
 /// are a million, and it is asked for a few times in a campaign.
-const COUNT: &str = "SELECT count(*) FROM authbench_sessions";
+const COUNT: &str = "SELECT count(*), pg_total_relation_size('authbench_sessions'),
+    pg_database_size(current_database()) FROM authbench_sessions";
 const STATEMENTS: &[&str] =
     &[READ, READ_AND_TOUCH, CREATE, UPDATE, DELETE, DELETE_ALL, SWEEP, COUNT];
 
@@ -150,13 +157,23 @@ pub fn could_not(operation: &'static str) -> impl Fn(String) -> StoreError {
     move |found| StoreError { store: STORE, operation, found }
 }
 
-/// The one number that a statement answers with.
+/// What a table says of itself: its rows, the bytes of it and of its indexes, and those of its
+/// database.
 ///
 /// # Errors
-/// Where it answers with something else.
-pub fn count(row: Option<&Row>) -> Result<u64, String> {
-    let count: i64 = row.ok_or("no answer")?.try_get(0).map_err(said)?;
-    Ok(u64::try_from(count).unwrap_or_default())
+/// Where the row holds something else.
+pub fn counts(row: Option<&Row>) -> Result<StoreStats, String> {
+    let row = row.ok_or("no answer")?;
+    let count = |column: usize| {
+        let count: i64 = row.try_get(column).map_err(said)?;
+        Ok::<_, String>(u64::try_from(count).unwrap_or_default())
+    };
+    Ok(StoreStats {
+        sessions: count(0)?,
+        used_bytes: Some(count(1)?),
+        disk_bytes: Some(count(2)?),
+        ..StoreStats::default()
+    })
 }
 
 fn session(row: &Row) -> Result<Session, String> {
@@ -208,6 +225,38 @@ impl SessionStore for PostgresStore {
             )
             .await;
         Ok(self.wrote(changed.map_err(could_not("create a session"))?) == 1)
+    }
+
+    async fn create_many(&self, sessions: Vec<(SessionId, Session)>) -> Result<u64, StoreError> {
+        self.operations.fetch_add(sessions.len() as u64, Ordering::Relaxed);
+        let column = |part: fn(&Session) -> i64| -> Vec<i64> {
+            sessions.iter().map(|(_, session)| part(session)).collect()
+        };
+        let idle = span(self.idle);
+        let last_seen = column(|session| millis(session.last_seen));
+        let expires = column(|session| millis(session.expires));
+        let ends: Vec<i64> =
+            expires.iter().zip(&last_seen).map(|(ends, seen)| *ends.min(&(seen + idle))).collect();
+        let who = Columns::of(sessions.iter().map(|(id, session)| (id, &session.data)));
+        let changed = self
+            .database
+            .connections()
+            .changed(
+                CREATE_MANY,
+                &[
+                    &who.ids,
+                    &who.users,
+                    &who.names,
+                    &who.roles,
+                    &who.carts,
+                    &column(|session| millis(session.created)),
+                    &expires,
+                    &last_seen,
+                    &ends,
+                ],
+            )
+            .await;
+        Ok(self.wrote(changed.map_err(could_not("create sessions"))?))
     }
 
     async fn read(&self, id: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {
@@ -289,12 +338,12 @@ impl SessionStore for PostgresStore {
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
         let row = self.database.connections().row(COUNT, &[]).await;
-        let sessions = row.and_then(|row| count(row.as_ref())).map_err(could_not("count"))?;
+        let counted = row.and_then(|row| counts(row.as_ref())).map_err(could_not("count"))?;
         Ok(StoreStats {
-            sessions,
             operations: self.operations.load(Ordering::Relaxed),
             swept: self.swept.load(Ordering::Relaxed),
             writes: Some(self.writes.load(Ordering::Relaxed)),
+            ..counted
         })
     }
 }

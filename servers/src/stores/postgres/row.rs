@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use super::pool::said;
 use crate::cart::Cart;
 use crate::clock::Timestamp;
-use crate::stores::SessionData;
+use crate::stores::{SessionData, SessionId};
 use crate::users::{Name, Role, User, UserId};
 
 /// The far end of time, and of a span that there is not: two of them can be added.
@@ -40,6 +40,36 @@ pub const fn number(user: UserId) -> i32 {
 pub fn text(cart: &Cart) -> Option<String> {
     // A list of strings can always be written as JSON.
     (!cart.is_empty()).then(|| serde_json::to_string(cart).unwrap_or_default())
+}
+
+/// What many sessions are about, a column each, in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Columns<'a> {
+    /// Their ids.
+    pub ids: Vec<&'a [u8]>,
+    /// The numbers of their users.
+    pub users: Vec<i32>,
+    /// Their users' names.
+    pub names: Vec<&'a str>,
+    /// Their users' roles.
+    pub roles: Vec<&'static str>,
+    /// Their carts.
+    pub carts: Vec<Option<String>>,
+}
+
+impl<'a> Columns<'a> {
+    /// The columns of these.
+    pub fn of(sessions: impl Iterator<Item = (&'a SessionId, &'a SessionData)>) -> Self {
+        let mut columns = Self::default();
+        for (id, SessionData { user, cart }) in sessions {
+            columns.ids.push(id.as_bytes());
+            columns.users.push(number(user.id));
+            columns.names.push(user.name.as_str());
+            columns.roles.push(user.role.as_str());
+            columns.carts.push(text(cart));
+        }
+        columns
+    }
 }
 
 fn odd(what: &str) -> String {

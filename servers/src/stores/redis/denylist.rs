@@ -430,7 +430,11 @@ impl Upkeep for SharedDenylist {
     fn stats(&self) -> Boxed<'_, Result<StoreStats, StoreError>> {
         let operations = self.shared.operations.load(Ordering::Relaxed);
         let stats = StoreStats { operations, ..self.shared.list.figures() };
-        Box::pin(async move { Ok(stats) })
+        Box::pin(async move {
+            // The list answers while Redis does not, and so do its figures.
+            let used_bytes = self.link.used_bytes().await.ok().flatten();
+            Ok(StoreStats { used_bytes, ..stats })
+        })
     }
 
     fn lag(&self) -> Option<Duration> {

@@ -18,10 +18,11 @@ use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo as _,
-    RedisError, RedisResult, ScriptInvocation,
+    RedisError, RedisResult, ScriptInvocation, cmd,
 };
 use tokio::sync::Mutex;
 
+use super::own::field;
 use crate::error::{ServeError, StoreError};
 use crate::stores::patience::Patience;
 
@@ -102,6 +103,19 @@ impl Link {
         let before = open.answers.load(Ordering::Relaxed);
         let answer = script.invoke_async(&mut open.connection).await;
         self.settle(operation, &open, before, answer)
+    }
+
+    /// A section of what Redis tells of itself.
+    pub(super) async fn info(&self, section: &str) -> Result<String, StoreError> {
+        let mut info = cmd("INFO");
+        info.arg(section);
+        self.ask("count", &info).await
+    }
+
+    /// Bytes that Redis has allocated, everything in it and its own included.
+    pub(super) async fn used_bytes(&self) -> Result<Option<u64>, StoreError> {
+        let info = self.info("memory").await?;
+        Ok(field(&info, "used_memory").and_then(|bytes| bytes.parse().ok()))
     }
 
     async fn open(&self, operation: &'static str) -> Result<Open, StoreError> {

@@ -286,9 +286,7 @@ impl Records {
     }
 
     pub(in crate::stores) async fn stats(&self) -> Result<StoreStats, StoreError> {
-        let mut info = cmd("INFO");
-        info.arg("keyspace");
-        let info: String = self.link.ask("count", &info).await?;
+        let info = self.link.info("keyspace").await?;
         let database = format!("db{}", self.client().get_connection_info().redis_settings().db());
         let sessions = field(&info, &database).and_then(|found| {
             found.split(',').find_map(|part| part.strip_prefix("expires=")?.parse().ok())
@@ -298,6 +296,8 @@ impl Records {
             sessions: sessions.unwrap_or_default(),
             operations: self.operations.load(Ordering::Relaxed),
             swept: self.swept.load(Ordering::Relaxed),
+            used_bytes: self.link.used_bytes().await?,
+            disk_bytes: None,
             writes: Some(self.writes.load(Ordering::Relaxed)),
         })
     }

@@ -23,7 +23,7 @@ use std::time::Duration;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::{Boxed, SessionData, SessionId, StoreError, StoreStats, Upkeep};
+use super::{Boxed, SessionData, SessionId, StoreError, StoreStats, Upkeep, in_flight};
 use crate::clock::Timestamp;
 use crate::contract::StoreProcess;
 use crate::users::UserId;
@@ -130,6 +130,19 @@ pub trait RefreshStore: Send + Sync + 'static {
         id: SessionId,
         family: Family,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Begins each of these families as [`RefreshStore::begin`] does; how many. A store that can be
+    /// given many at a time should take them so, and leave what single beginnings leave.
+    fn begin_many(
+        &self,
+        families: Vec<(SessionId, Family)>,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        async move {
+            let beginnings = families.into_iter().map(|(id, family)| self.begin(id, family));
+            let begun = in_flight(beginnings).await?;
+            Ok(begun.into_iter().map(u64::from).sum())
+        }
+    }
 
     /// Replaces the current secret by `new` if it is the one that was shown, and judges it
     /// otherwise: see [`Rotation`]. One atomic step, and the only method that looks at secrets.

@@ -22,9 +22,9 @@ use crate::error::ServeError;
 use crate::stores::patience::Patience;
 use crate::stores::postgres::database::{Database, Needs};
 use crate::stores::postgres::pool::{Connections, said};
-use crate::stores::postgres::row::{data, millis, moment, number, span, text};
+use crate::stores::postgres::row::{Columns, data, millis, moment, number, span, text};
 use crate::stores::postgres::table::Table;
-use crate::stores::postgres::{STORE, SWEEP_STEP, could_not, count};
+use crate::stores::postgres::{STORE, SWEEP_STEP, could_not, counts};
 use crate::stores::{SessionData, SessionId, StoreError, StoreStats};
 use crate::users::UserId;
 
@@ -46,6 +46,11 @@ const TABLE: Table = Table {
 const BEGIN: &str = "INSERT INTO authbench_families
     (id, user_id, name, role, cart, secret, expires)
     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING";
+/// The same rows in one statement and one commit, which only a fill asks.
+const BEGIN_MANY: &str = "INSERT INTO authbench_families
+    (id, user_id, name, role, cart, secret, expires)
+    SELECT * FROM unnest($1::bytea[], $2::integer[], $3::text[], $4::text[], $5::text[],
+        $6::bytea[], $7::bigint[]) ON CONFLICT (id) DO NOTHING";
 /// `shown` is 0 for the current secret, 1 for the one before within its grace, and 2 for any other.
 /// The row is locked before it is judged, and what follows changes that row and no older one.
 const ROTATE: &str = "
@@ -69,7 +74,8 @@ const SWEEP: &str = "DELETE FROM authbench_families WHERE id = ANY (ARRAY (
         SELECT id FROM authbench_families WHERE expires <= $1
         ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED
     ))";
-const COUNT: &str = "SELECT count(*) FROM authbench_families";
+const COUNT: &str = "SELECT count(*), pg_total_relation_size('authbench_families'),
+    pg_database_size(current_database()) FROM authbench_families";
 const STATEMENTS: &[&str] = &[BEGIN, ROTATE, UPDATE, END, END_ALL, SWEEP, COUNT];
 
 /// The store.
@@ -135,6 +141,23 @@ impl RefreshStore for RefreshPostgres {
             )
             .await;
         Ok(begun.map_err(could_not("begin a refresh session"))? == 1)
+    }
+
+    async fn begin_many(&self, families: Vec<(SessionId, Family)>) -> Result<u64, StoreError> {
+        self.operations.fetch_add(families.len() as u64, Ordering::Relaxed);
+        let who = Columns::of(families.iter().map(|(id, family)| (id, &family.data)));
+        let secrets: Vec<&[u8]> =
+            families.iter().map(|(_, family)| family.secret.as_bytes().as_slice()).collect();
+        let expires: Vec<i64> = families.iter().map(|(_, family)| millis(family.expires)).collect();
+        let begun = self
+            .database
+            .connections()
+            .changed(
+                BEGIN_MANY,
+                &[&who.ids, &who.users, &who.names, &who.roles, &who.carts, &secrets, &expires],
+            )
+            .await;
+        begun.map_err(could_not("begin refresh sessions"))
     }
 
     async fn rotate(
@@ -212,12 +235,11 @@ impl RefreshStore for RefreshPostgres {
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
         let row = self.database.connections().row(COUNT, &[]).await;
-        let sessions = row.and_then(|row| count(row.as_ref())).map_err(could_not("count"))?;
+        let counted = row.and_then(|row| counts(row.as_ref())).map_err(could_not("count"))?;
         Ok(StoreStats {
-            sessions,
             operations: self.operations.load(Ordering::Relaxed),
             swept: self.swept.load(Ordering::Relaxed),
-            writes: None,
+            ..counted
         })
     }
 }

@@ -1,0 +1,386 @@
+//! What does a list of revoked tokens cost as it grows?
+
+use serde::Deserialize;
+
+use super::scaling::{Scaling, check_slice, cut, loads};
+use super::{
+    Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, TablePlan, levels, within,
+};
+use crate::error::Result;
+use crate::load::{LoadModel, Poisson, UserChoice};
+use crate::plan::{ADMIN_FILL, Action, FillPlan, LoadPlan, PopulatePlan, SnapshotPlan};
+use crate::record::{ActionRecord, Doubt, LoadRecord, MemoryUse, SnapshotRecord, TrialRecord};
+use crate::spec::Spec;
+use crate::units::{Rate, Span, grouped};
+
+/// The same open load by the same users, with more and more tokens revoked.
+pub(super) struct Denylist;
+
+#[derive(Deserialize)]
+struct Table {
+    denylist: Settings,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    revoked: Vec<u32>,
+    rate: Rate,
+    #[serde(default = "ten_thousand")]
+    users: u32,
+    #[serde(default = "sixty_four")]
+    connections: u32,
+    #[serde(default = "five")]
+    blocks: u32,
+    #[serde(default = "half_a_second")]
+    warmup: Span,
+    #[serde(default = "three_seconds")]
+    measure: Span,
+    #[serde(default = "fifteen_ms")]
+    slice: Span,
+    #[serde(default = "half_a_second")]
+    settle: Span,
+}
+
+fn ten_thousand() -> u32 {
+    10_000
+}
+
+fn sixty_four() -> u32 {
+    64
+}
+
+fn five() -> u32 {
+    5
+}
+
+fn half_a_second() -> Span {
+    Span::from_millis(500)
+}
+
+fn three_seconds() -> Span {
+    Span::from_millis(3000)
+}
+
+fn fifteen_ms() -> Span {
+    Span::from_millis(15)
+}
+
+/// The scheme whose arms are asked: no other keeps anything of a token that was revoked.
+const SCHEME: &str = "jwt-denylist@";
+const REVOKED_MAX: u32 = 10_000_000;
+const USERS_MAX: u32 = 1_000_000;
+const CONNECTIONS_MAX: u32 = 1024;
+const TIMEOUT: Span = Span::from_millis(5000);
+const DRAIN: Span = Span::from_millis(2000);
+/// Nothing may be forgotten, and nobody's token expire, while the servers of a level are filled one
+/// after the other.
+const LIFE: [&str; 2] = ["--ttl", "12h"];
+/// Answers with this status are of good tokens: nobody of this load has logged out.
+const REFUSED: &str = "status_401";
+
+impl Experiment for Denylist {
+    fn name(&self) -> &'static str {
+        "denylist"
+    }
+
+    fn question(&self) -> &'static str {
+        "What does a list of revoked tokens cost as it grows?"
+    }
+
+    fn method(&self) -> &'static str {
+        "Only the arms with a list of revoked tokens are asked. Before the load each server logs \
+         users in by itself and out again, through the same code and the same list as a logout, \
+         until so many tokens are revoked; its memory is read before and after. Then other users, \
+         who are logged in, read GET /me at a fixed rate that does not wait for the answers \
+         (Poisson arrivals) over a fixed number of connections, so that only the number of revoked \
+         tokens differs between levels. A false refusal is a good token that was answered with \
+         401: an exact list has none, a filter has some, and those are its price."
+    }
+
+    fn charts(&self) -> &'static [ChartPlan] {
+        const fn chart(metric: &'static str, title: &'static str) -> ChartPlan {
+            ChartPlan {
+                metric,
+                title,
+                over: Over::Level,
+                x_label: "revoked tokens",
+                x_log: false,
+                y_log: false,
+            }
+        }
+        const CHARTS: &[ChartPlan] = &[
+            chart("cpu_us_per_request", "CPU per request, server and store"),
+            chart("server_allocated_bytes", "Server memory, allocated"),
+        ];
+        CHARTS
+    }
+
+    fn tables(&self) -> &'static [TablePlan] {
+        const TABLES: &[TablePlan] = &[TablePlan {
+            title: "The list as it grows",
+            note: "Rate, connections and users are the same in every row.",
+            metrics: &[
+                "cpu_us_per_request",
+                "response_p99_us",
+                "bytes_per_logout",
+                "store_bytes_per_logout",
+                "false_refusals",
+            ],
+        }];
+        TABLES
+    }
+
+    fn axis(&self) -> Option<Axis> {
+        Some(Axis { label: "Revoked", noun: "revoked tokens", at_zero: "nothing revoked" })
+    }
+
+    fn level(&self, level: u32) -> String {
+        format!("{} revoked tokens", grouped(level.into()))
+    }
+
+    fn expand(&self, spec: &Spec) -> Result<Cells> {
+        let settings = spec.section::<Table>()?.denylist;
+        let revoked =
+            levels(spec, "denylist", "revoked", settings.revoked.clone(), 1, 0..=REVOKED_MAX)?;
+        within(spec, "[denylist] users", settings.users, 1..=USERS_MAX)?;
+        within(spec, "[denylist] connections", settings.connections, 1..=CONNECTIONS_MAX)?;
+        if settings.measure < Span::from_millis(100) {
+            return Err(spec.refuse(format!(
+                "[denylist] measure: expected at least 100ms, found {}",
+                settings.measure
+            )));
+        }
+        check_slice(spec, "denylist", settings.slice)?;
+        let arms: Vec<_> = spec.arms.iter().filter(|arm| arm.starts_with(SCHEME)).collect();
+        if arms.is_empty() {
+            return Err(spec.refuse(format!(
+                "[denylist]: expected an arm with a list of revoked tokens ({SCHEME}memory, \
+                 {SCHEME}filter or {SCHEME}redis), found {}; add one to `arms`, or remove the table",
+                spec.arms.join(", ")
+            )));
+        }
+        let server: Vec<String> = ADMIN_FILL.iter().chain(&LIFE).map(ToString::to_string).collect();
+        let cell = |arm: &str, revoked: u32| Cell {
+            arm: arm.into(),
+            level: revoked,
+            server: server.clone(),
+            actions: settings.actions(revoked),
+        };
+        let places = arms.iter().flat_map(|arm| revoked.iter().map(move |level| (arm, *level)));
+        let cells = places.map(|(arm, revoked)| cell(arm, revoked)).collect();
+        Ok(Cells { blocks: settings.blocks, cells })
+    }
+
+    fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
+        let mut seen = Scaling.observe(record);
+        for (plan, load) in loads(record) {
+            let (users, connections) = (Some(u64::from(plan.users)), plan.connections);
+            let rate = plan.model.offered_rps();
+            let mut add = |metric, value: Option<f64>| {
+                let of = |value| Observation { users, connections, rate, metric, value };
+                seen.extend(value.map(of));
+            };
+            add("false_refusals", false_refusals(load));
+            let added = |read| per_logout(record, read);
+            add("bytes_per_logout", added(|memory| memory.allocated_bytes));
+            add("store_bytes_per_logout", added(|memory| memory.store_used_bytes));
+        }
+        seen
+    }
+
+    /// What a filter refuses falsely is a result, and has a metric of its own.
+    fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
+        let mut without = record.clone();
+        for did in &mut without.actions {
+            if let ActionRecord::Load(load) = did {
+                let refused = load.counts.errors.remove(REFUSED).unwrap_or(0);
+                load.counts.sent -= refused;
+            }
+        }
+        Scaling.doubts(&without)
+    }
+}
+
+impl Settings {
+    fn actions(&self, revoked: u32) -> Vec<Action> {
+        let Self { users, connections, .. } = *self;
+        let read = || {
+            let settle_ns = self.settle.ns();
+            Action::Snapshot(SnapshotPlan { sessions: 0, settle_ns })
+        };
+        let populate = |first_user, users, leave| {
+            Action::Populate(PopulatePlan { first_user, users, leave, keep: !leave })
+        };
+        let load = LoadPlan {
+            model: LoadModel::Poisson(Poisson { rate_per_s: self.rate.per_second() }),
+            journey: "browse".into(),
+            users,
+            choice: UserChoice::Uniform,
+            connections,
+            warmup_ns: self.warmup.ns(),
+            measure_ns: self.measure.ns(),
+            drain_ns: DRAIN.ns(),
+            timeout_ns: TIMEOUT.ns(),
+            prepare: None,
+        };
+        // What the first logins touch is no cost of a logout.
+        let mut actions = vec![
+            Action::Fill(FillPlan {
+                first_user: 0,
+                users: connections,
+                connections,
+                timeout_ns: TIMEOUT.ns(),
+                prepare: None,
+                keep: false,
+            }),
+            read(),
+        ];
+        if revoked > 0 {
+            actions.extend([populate(users, revoked, true), read()]);
+        }
+        actions.extend([populate(0, users, false), cut(load, self.slice)]);
+        actions
+    }
+}
+
+/// The share of requests with good tokens that were refused.
+fn false_refusals(load: &LoadRecord) -> Option<f64> {
+    let refused = load.counts.errors.get(REFUSED).copied().unwrap_or(0);
+    (load.counts.sent > 0).then(|| refused as f64 / load.counts.sent as f64)
+}
+
+/// What each revoked token added to a reading of memory.
+fn per_logout(record: &TrialRecord, read: fn(&MemoryUse) -> Option<u64>) -> Option<f64> {
+    let snapshots: Vec<&SnapshotRecord> = record
+        .actions
+        .iter()
+        .filter_map(|did| match did {
+            ActionRecord::Snapshot(snapshot) => Some(snapshot),
+            _ => None,
+        })
+        .collect();
+    let [before, after] = snapshots.as_slice() else { return None };
+    let change = read(&after.memory)? as f64 - read(&before.memory)? as f64;
+    Some(change / f64::from(record.trial.level))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::expand;
+    use super::super::tests::{load, record};
+    use super::*;
+    use crate::plan::{Plan, TrialPlan};
+    use crate::record::LoginRecord;
+    use crate::spec::Overrides;
+
+    fn plan(arms: &str, more: &str) -> Result<Plan> {
+        let text = format!(
+            "name='t'\narms=[{arms}]\n[denylist]\nrevoked=[0,1000]\nrate='2000/s'\nblocks=1\n{more}"
+        );
+        let mut plan = expand(&Spec::parse("t.toml", &text, Overrides::default())?)?;
+        plan.trials.retain(|trial| !trial.twin);
+        Ok(plan)
+    }
+
+    const ARMS: &str = "'none','jwt-denylist@memory','jwt-denylist@filter','jwt-hs256'";
+
+    /// A trial with 1,000 revoked tokens, carried out on a server that read so many bytes before
+    /// and after, and answered 30,000 requests rightly and so many with a 401.
+    fn carried_out(trial: &TrialPlan, bytes: [u64; 2], refused: u64) -> TrialRecord {
+        let mut bytes = bytes.into_iter();
+        let did = |action: &Action| match action {
+            Action::Fill(_) => ActionRecord::Fill(LoginRecord::default()),
+            Action::Populate(_) => ActionRecord::Populate(LoginRecord::default()),
+            Action::Snapshot(_) => ActionRecord::Snapshot(SnapshotRecord {
+                sessions: 0,
+                memory: MemoryUse { allocated_bytes: bytes.next(), ..MemoryUse::default() },
+            }),
+            Action::Slices(_) => {
+                let mut load = load(30_000);
+                if refused > 0 {
+                    load.counts.sent += refused;
+                    load.counts.planned += refused;
+                    load.counts.errors.insert(REFUSED.into(), refused);
+                }
+                ActionRecord::Load(Box::new(load))
+            }
+            other => panic!("{other:?}"),
+        };
+        record(trial, trial.actions.iter().map(did).collect())
+    }
+
+    #[test]
+    fn only_arms_with_a_list_are_asked() {
+        let plan = plan(ARMS, "").unwrap();
+        let mut asked: Vec<_> =
+            plan.trials.iter().map(|trial| (trial.arm.as_str(), trial.level)).collect();
+        asked.sort_unstable();
+        let (filter, memory) = ("jwt-denylist@filter", "jwt-denylist@memory");
+        assert_eq!(asked, [(filter, 0), (filter, 1000), (memory, 0), (memory, 1000)]);
+        for trial in &plan.trials {
+            let revoked: u32 = trial
+                .actions
+                .iter()
+                .filter_map(|action| match action {
+                    Action::Populate(populate) if populate.leave => Some(populate.users),
+                    _ => None,
+                })
+                .sum();
+            assert_eq!(revoked, trial.level);
+            let [.., Action::Populate(users), Action::Slices(slices)] = trial.actions.as_slice()
+            else {
+                panic!("{:?}", trial.actions)
+            };
+            assert!(users.keep && !users.leave && users.users == slices.load.users);
+            assert_eq!(slices.load.users, 10_000, "the same at every level");
+        }
+    }
+
+    #[test]
+    fn a_campaign_without_such_an_arm_is_refused() {
+        let error = plan("'none','jwt-hs256'", "").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(text.contains("jwt-denylist@memory") && text.contains("none, jwt-hs256"), "{text}");
+        for (more, part) in [
+            ("users=0\n", "[denylist] users"),
+            ("connections=0\n", "[denylist] connections"),
+            ("measure='1ms'\n", "[denylist] measure"),
+            ("slice='1ms'\n", "[denylist] slice"),
+        ] {
+            let error = plan(ARMS, more).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_good_token_that_is_refused_is_a_figure_and_another_error_a_doubt() {
+        let plan = plan(ARMS, "").unwrap();
+        let trial = plan.trials.iter().find(|trial| trial.level == 1000).unwrap();
+        let value = |record: &TrialRecord, metric: &str| {
+            let seen = Denylist.observe(record);
+            seen.iter().find(|seen| seen.metric == metric).map(|seen| seen.value)
+        };
+        let exact = carried_out(trial, [5_000, 55_000], 0);
+        assert_eq!(value(&exact, "false_refusals"), Some(0.0));
+        assert_eq!(value(&exact, "bytes_per_logout"), Some(50.0));
+        assert_eq!(value(&exact, "store_bytes_per_logout"), None);
+        let none = Denylist.doubts(&exact);
+
+        let mut filter = carried_out(trial, [5_000, 5_000], 10_000);
+        assert_eq!(value(&filter, "false_refusals"), Some(0.25));
+        assert_eq!(value(&filter, "bytes_per_logout"), Some(0.0));
+        assert_eq!(Denylist.doubts(&filter), none);
+        let Some(ActionRecord::Load(load)) = filter.actions.last_mut() else { panic!() };
+        load.counts.errors.insert("status_5xx".into(), 10_000);
+        load.counts.sent += 10_000;
+        let doubts = Denylist.doubts(&filter);
+        let doubt = doubts.iter().find(|doubt| doubt.code == "errors").unwrap();
+        assert!(doubt.invalidates && doubt.what.starts_with("10000 of 40000"), "{doubt:?}");
+
+        let empty = plan.trials.iter().find(|trial| trial.level == 0).unwrap();
+        let empty = carried_out(empty, [5_000, 0], 0);
+        assert_eq!(value(&empty, "bytes_per_logout"), None, "nobody logged out");
+    }
+}
