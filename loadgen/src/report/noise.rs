@@ -23,6 +23,7 @@ use crate::stats::{Planned, Scale, planned};
 const SHIPPED: &[(&str, &str)] = &[
     ("quick", include_str!("../../presets/noise-quick.json")),
     ("standard", include_str!("../../presets/noise-standard.json")),
+    ("arms", include_str!("../../presets/noise-standard.json")),
     ("full", include_str!("../../presets/noise-standard.json")),
 ];
 
