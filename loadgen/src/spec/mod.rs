@@ -18,6 +18,7 @@ use crate::files::{Kind, read_text};
 pub const PRESETS: &[(&str, &str)] = &[
     ("quick", include_str!("../../presets/quick.toml")),
     ("standard", include_str!("../../presets/standard.toml")),
+    ("arms", include_str!("../../presets/arms.toml")),
     ("full", include_str!("../../presets/full.toml")),
     ("context", include_str!("../../presets/context.toml")),
 ];
