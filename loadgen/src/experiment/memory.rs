@@ -100,8 +100,8 @@ impl Experiment for Memory {
         "Users are logged in step by step; after each step the server is left alone for a moment \
          and its memory is read. The first user of each connection logs in over HTTP before the \
          first reading, so that what every connection touches is not counted as a user's. The \
-         server logs the others in by itself, through the same code and the same create of its store \
-         as a login, without a request for each; where the campaign says `fill = \"login\"`, and where \
+         server logs the others in by itself, through the same code and the same create of its \
+         store as a login, without a request for each; where the campaign says `fill = \"login\"`, and where \
          users fill a cart, each logs in over HTTP. A store has up to three figures: the memory of \
          its processes as the operating system sees it, which buffers of a fixed size dominate; \
          its own count (Redis' used_memory, PostgreSQL's pg_total_relation_size, SQLite's pages); \
