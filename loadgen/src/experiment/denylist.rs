@@ -156,7 +156,8 @@ impl Experiment for Denylist {
         if arms.is_empty() {
             return Err(spec.refuse(format!(
                 "[denylist]: expected an arm with a list of revoked tokens ({SCHEME}memory, \
-                 {SCHEME}filter or {SCHEME}redis), found {}; add one to `arms`, or remove the table",
+                 {SCHEME}filter or {SCHEME}redis), found {}; add one to `arms`, or \
+                 remove the table",
                 spec.arms.join(", ")
             )));
         }

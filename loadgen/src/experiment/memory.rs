@@ -100,20 +100,21 @@ impl Experiment for Memory {
         "Users are logged in step by step; after each step the server is left alone for a moment \
          and its memory is read. The first user of each connection logs in over HTTP before the \
          first reading, so that what every connection touches is not counted as a user's. The \
-         server logs the others in by itself, through the same code and the same create of its store as a \
-         login, without a request for each; where the campaign says `fill = \"login\"`, and where \
-         users fill a cart, each logs in over HTTP. A store has up to three figures: the memory of \
-         its processes as the operating system sees it, which buffers of a fixed size dominate; \
-         its own count (Redis' used_memory, PostgreSQL's pg_total_relation_size, SQLite's pages); \
-         and what it takes on the disk. The cost of a user is the slope through the readings \
-         (Theil-Sen, one slope a trial), so what the program itself takes drops out. A table takes \
-         its memory in steps as it grows, so a slope up to another number of users may differ by a \
-         tenth, which no interval between trials shows. Where the campaign asks for it, users put \
-         items of about 60 bytes into their carts before; connections are opened step by step, \
-         each left idle after one request, on a server of their own, and their slope is without \
-         the kernel's buffers; and memory is read once more after everybody has logged out, and on \
-         another server after all sessions have expired and the store was swept. The share that \
-         came back is of what the users had added since the first reading."
+         server logs the others in by itself, through the same code and the same create of its \
+         store as a login, without a request for each; where the campaign says `fill = \
+         \"login\"`, and where users fill a cart, each logs in over HTTP. A store has up to three \
+         figures: the memory of its processes as the operating system sees it, which buffers of a \
+         fixed size dominate; its own count (Redis' used_memory, PostgreSQL's \
+         pg_total_relation_size, SQLite's pages); and what it takes on the disk. The cost of a \
+         user is the slope through the readings (Theil-Sen, one slope a trial), so what the \
+         program itself takes drops out. A table takes its memory in steps as it grows, so a \
+         slope up to another number of users may differ by a tenth, which no interval between \
+         trials shows. Where the campaign asks for it, users put items of about 60 bytes into \
+         their carts before; connections are opened step by step, each left idle after one \
+         request, on a server of their own, and their slope is without the kernel's buffers; and \
+         memory is read once more after everybody has logged out, and on another server after all \
+         sessions have expired and the store was swept. The share that came back is of what the \
+         users had added since the first reading."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {

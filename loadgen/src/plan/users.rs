@@ -50,7 +50,8 @@ pub struct PopulatePlan {
 }
 
 /// The arguments of `authbench serve` for a server that logs users in by itself. Its store is given
-/// more at a time than by any requests, and nobody waits for the answers, so it has longer for each.
+/// more at a time than by any requests, and nobody waits for the answers, so it has longer for
+/// each.
 pub const ADMIN_FILL: [&str; 3] = ["--admin-fill", "--store-timeout", "10s"];
 
 /// Everyone whose credential was kept logs out.

@@ -52,7 +52,8 @@ impl Generation {
 
 /// The filters, and the list of logouts everywhere.
 pub struct DenyFilter {
-    /// Behind a lock only because they change places: what is denied is added under its shared side.
+    /// Behind a lock only because they change places: what is denied is added under its shared
+    /// side.
     generations: RwLock<[Generation; 2]>,
     everywhere: Denylist,
     operations: AtomicU64,
