@@ -484,11 +484,14 @@ fn a_server_that_hangs_makes_a_run_invalid() {
     assert_eq!(run.stderr.as_mut().unwrap().read(&mut [0]).unwrap(), 1, "it ended by itself");
     let pid = rustix::process::Pid::from_raw(server.child.id() as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
-    assert_eq!(run.wait().unwrap().code(), Some(3));
+    let code = run.wait().unwrap().code();
     let mut text = String::new();
     run.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(code, Some(3), "{text}");
     assert!(text.starts_with("INVALID"), "the reason comes first: {text}");
-    assert!(text.contains("nothing was answered for"), "{text}");
+    // On a busy machine it may have been another program that kept the server.
+    let silent = ["the server answered nothing for", "nothing was answered for"];
+    assert!(silent.iter().any(|words| text.contains(words)), "{text}");
     // Which of the two it is depends on how long the requests have waited by the end.
     assert!(text.contains("unfinished") || text.contains("timeout"), "{text}");
 }

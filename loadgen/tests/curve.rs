@@ -54,7 +54,7 @@ fn a_curve_has_the_same_rates_for_every_arm_and_keeps_them_when_it_is_resumed() 
         assert!(found.iter().all(|rate| (rate / (pilot_rps * percent) - 1.0).abs() < 1e-6));
     }
     let csv = fs::read_to_string(folder.path().join("out/measurements.csv")).unwrap();
-    assert!(csv.contains("curve,session@memory,20,8,"), "{csv}");
+    assert!(csv.contains("curve,session@memory,curve,1,20,8,"), "{csv}");
     // A trial that is lost is run again at the rate of the pilot that is there.
     let lost = fs::read_dir(folder.path().join("out/trials")).unwrap().find_map(|entry| {
         let path = entry.unwrap().path();

@@ -79,7 +79,7 @@ fn users_who_were_logged_in_by_the_server_are_who_a_load_has() {
     records.iter().for_each(check);
     let csv = fs::read_to_string(folder.path().join("out/measurements.csv")).unwrap();
     for arm in ["none", "session@memory", "jwt-hs256"] {
-        let row = format!("population,{arm},1500,3,1000,");
+        let row = format!("population,{arm},population,1,1500,3,1000,");
         assert!(csv.contains(&row), "{row} in: {csv}");
     }
 }

@@ -203,7 +203,7 @@ impl Slicing {
 /// Rough costs for the time that a plan will take; they are never a measurement.
 const SERVER_START_AND_STOP_MS: u64 = 20;
 const LOGINS_PER_MS: u64 = 40;
-const POPULATED_PER_MS: u64 = 100;
+const POPULATED_PER_MS: u64 = 200;
 const ATTACKS_MS: u64 = 5_000;
 const SLICE_ENDS_NS: u64 = 1_000_000;
 /// A slice ends with an answer on each connection that has one under way.
