@@ -210,23 +210,25 @@ const SLICE_ENDS_NS: u64 = 1_000_000;
 const ANSWER_NS: u64 = 12_000;
 
 impl Action {
-    /// About how long it takes, ms.
-    pub fn expected_ms(&self) -> u64 {
+    /// About how long it takes, ms; `logs_in` says whether the users of a load have to.
+    fn expected_ms(&self, logs_in: bool) -> u64 {
+        let logins = |load: &LoadPlan| match logs_in {
+            true => logins_ms(load.users, load.prepare.as_ref()),
+            false => 0,
+        };
         match self {
             Self::Fill(fill) => logins_ms(fill.users, fill.prepare.as_ref()) + 5,
             Self::Populate(populate) => u64::from(populate.users) / POPULATED_PER_MS + 5,
             Self::Snapshot(snapshot) => snapshot.settle_ns / 1_000_000 + 5,
             Self::Place(_) => 0,
             Self::Load(load) | Self::Pilot(load) => {
-                (load.warmup_ns + load.measure_ns) / 1_000_000
-                    + logins_ms(load.users, load.prepare.as_ref())
-                    + 30
+                (load.warmup_ns + load.measure_ns) / 1_000_000 + logins(load) + 30
             }
             Self::Slices(SlicesPlan { load, slicing }) => {
                 let rounds = u64::from(slicing.warmup_rounds + slicing.rounds);
                 let awaited_ns = u64::from(load.connections) * ANSWER_NS;
                 rounds * (slicing.length_ns + awaited_ns + SLICE_ENDS_NS) / 1_000_000
-                    + logins_ms(load.users, load.prepare.as_ref())
+                    + logins(load)
                     + 30
             }
             // As many logouts as the fills before it have kept; they are not known here.
@@ -311,7 +313,10 @@ impl TrialPlan {
 
     /// About how long the trial takes, ms.
     pub fn expected_ms(&self) -> u64 {
-        self.actions.iter().map(Action::expected_ms).sum::<u64>() + SERVER_START_AND_STOP_MS
+        let keeps = |action: &Action| matches!(action, Action::Populate(of) if of.keep);
+        let logs_in = !self.actions.iter().any(keeps);
+        let expected = self.actions.iter().map(|action| action.expected_ms(logs_in));
+        expected.sum::<u64>() + SERVER_START_AND_STOP_MS
     }
 
     /// The most connections that are open at a time: those that stay open, and those of one action.

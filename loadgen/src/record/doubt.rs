@@ -109,8 +109,10 @@ impl LoadRecord {
             );
         } else if counts.without_answer() > 0 {
             let without = counts.without_answer();
+            // Where connections hang, a closed load asks less, and its latencies miss the worst.
+            let hung = counts.unfinished + counts.errors.get("timeout").copied().unwrap_or(0);
             found.add(
-                without * 1000 > counts.sent || counts.unfinished * 10 >= self.connections.into(),
+                without * 1000 > counts.sent || hung * 10 >= self.connections.into(),
                 "errors",
                 format!("{without} of {} requests got no right answer", counts.sent),
                 "see the errors by class; latencies are those of right answers only",
@@ -398,6 +400,7 @@ mod tests {
             one("errors", true),
             "of 8 connections one hangs"
         );
+        assert_eq!(doubted(&error("timeout", 1), false), one("errors", true), "likewise");
         assert_eq!(
             doubted(&|l| l.generator.waited = 0.05, false),
             one("generator_contended", false)
