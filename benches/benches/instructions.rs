@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints the counts beside the committed ones, and writes or checks them.
+/// Prints the counts next to the committed ones, and writes or checks them.
 fn judge(found: &Instructions, check: bool, write: bool) -> Result<(), String> {
     let committed = Instructions::committed();
     println!("{:<34} {:>12} {:>10} {:>12}", "user-space instructions", "count", "spread", "change");

@@ -3,7 +3,7 @@
 //! Callgrind executes a program on a processor of its own, so a count depends on the code alone and
 //! not on the clock, the caches or the neighbours. It starts from zero when [`counted`] is entered
 //! and writes a file when it is left; nothing else of the program is in a count. No runner has to
-//! be installed beside valgrind itself, and no request to it is compiled in, which would take
+//! be installed in addition to valgrind, and no request to it is compiled in, which would take
 //! `unsafe` code.
 
 use std::fs;
@@ -39,7 +39,7 @@ fn counted_by_callgrind(work: &mut dyn FnMut()) {
     black_box(&work);
 }
 
-/// The valgrind of this machine, as it names itself; `None` where there is none.
+/// The valgrind of this machine, as it names itself; `None` where it is not installed.
 #[must_use]
 pub fn version() -> Option<String> {
     let output = Command::new("valgrind").arg("--version").stderr(Stdio::null()).output().ok()?;

@@ -61,8 +61,10 @@ fn a_variant_is_an_arm_with_other_flags_wherever_an_arm_is_named() {
     assert!(measured(variant) > 0 && measured(variant) == measured("session@memory"));
 }
 
-/// The experiment whose load the seeded effect is found in.
-const EXPERIMENT: &str = "scaling";
+/// The experiment whose load the seeded effect is found in: an open one. In a closed load a slower
+/// server lets the generator fall asleep between its answers, and pays for waking it with each: the
+/// same 50 us came out as 57 us there, and as 50.1 us (49.7 to 50.5) here, on a quiet machine.
+const EXPERIMENT: &str = "population";
 
 /// The interval of what requests of an arm cost more than those of `none`, us of CPU time: as the
 /// report of a campaign says it, or from the same trials where the report leaves some out because a
@@ -72,7 +74,8 @@ fn added_cpu_us(arm: &str) -> (f64, f64) {
     let file = dir.path().join("seeded.toml");
     let text = format!(
         "name = 'seeded'\narms = ['none', '{arm}']\n\
-         [{EXPERIMENT}]\nusers = [8]\nblocks = 5\nwarmup = '100ms'\nmeasure = '400ms'\n"
+         [{EXPERIMENT}]\nusers = [100]\nrate = '2000/s'\nblocks = 5\nwarmup = '100ms'\n\
+         measure = '400ms'\n"
     );
     fs::write(&file, text).unwrap();
     let out = dir.path().join("out");
@@ -103,11 +106,11 @@ fn added_cpu_us(arm: &str) -> (f64, f64) {
 #[test]
 fn an_effect_of_50_us_is_found_with_an_interval_that_covers_it() {
     let mut seen = Vec::new();
-    // A request costs more CPU time where neighbours empty the caches, and in a debug build.
+    // A request costs a little more CPU time where neighbours empty the caches.
     let found = (0..3).any(|_| {
         let (lo, hi) = added_cpu_us("none+handler-cpu=50us");
         seen.push((lo, hi));
-        lo > 0.0 && lo <= 70.0 && hi >= 45.0 && hi - lo < 50.0
+        lo > 0.0 && lo <= 55.0 && hi >= 45.0 && hi - lo < 50.0
     });
     assert!(found, "expected an interval that covers 50 us, found {seen:?}");
 }

@@ -126,7 +126,7 @@ pub(super) struct Set<'a> {
     pub(super) interrupt: &'a Interrupt,
 }
 
-/// Does to a server what a plan says, in order; what became of each action goes into the record.
+/// Does to a server what a plan says, in order; the outcome of each action goes into the record.
 pub(super) fn act_in_turn(
     actions: &[Action],
     server: &mut Server,

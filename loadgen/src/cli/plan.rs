@@ -33,7 +33,7 @@ pub(super) struct PlanArgs {
 struct PlanPage<'a> {
     #[serde(flatten)]
     plan: &'a Plan,
-    /// Where the noise is from; `null` where there is none.
+    /// Where the noise is from; `null` where it is not known.
     noise: Option<String>,
     /// The primary endpoints with what each would find.
     expected: &'a [Expected],
