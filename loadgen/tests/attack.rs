@@ -225,7 +225,7 @@ fn a_campaign_attacks_its_arms_first_and_keeps_what_came_of_it() {
     let (file, out) = (dir.path().join("c.toml"), dir.path().join("out"));
     fs::write(
         &file,
-        "name = 'c'\narms = ['none', 'session@memory']\n[scaling]\nusers = [2]\nblocks = 2\n\
+        "name = 'c'\narms = ['none', 'session@memory']\n[concurrency]\nusers = [2]\nblocks = 2\n\
          warmup = '20ms'\nmeasure = '100ms'\n",
     )
     .unwrap();

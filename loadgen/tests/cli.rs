@@ -41,7 +41,7 @@ fn refused(arguments: &[&str], code: i32) -> String {
 
 /// A campaign that takes a second or two.
 const TINY: &str = "name = 'tiny'\narms = ['none', 'session@memory', 'jwt-hs256']\n\
-                    [scaling]\nusers = [2, 4]\nblocks = 2\nwarmup = '20ms'\nmeasure = '100ms'\n\
+                    [concurrency]\nusers = [2, 4]\nblocks = 2\nwarmup = '20ms'\nmeasure = '100ms'\n\
                     [memory]\nsessions = [0, 20, 40, 60, 80]\nblocks = 2\nconnections = 4\n\
                     settle = '10ms'\n";
 
@@ -132,13 +132,13 @@ fn bad_input_is_refused_before_anything_is_written() {
         let path = file(text);
         refused(&["campaign", &path, "--out", out, "--allow-debug"], 2)
     };
-    let wrong_type = campaign("name = 'x'\narms = ['none']\n[scaling]\nusers = ['many']\n");
+    let wrong_type = campaign("name = 'x'\narms = ['none']\n[concurrency]\nusers = ['many']\n");
     assert!(wrong_type.contains("c.toml") && wrong_type.contains("line 4"), "{wrong_type}");
-    let misspelt = campaign("name = 'x'\narms = ['none']\n[scaling]\nuzers = [1]\n");
+    let misspelt = campaign("name = 'x'\narms = ['none']\n[concurrency]\nuzers = [1]\n");
     assert!(misspelt.contains("uzers") && misspelt.contains("line 4"), "{misspelt}");
-    let unknown = campaign("name = 'x'\narms = ['none', 'jwt-none']\n[scaling]\nusers = [1]\n");
+    let unknown = campaign("name = 'x'\narms = ['none', 'jwt-none']\n[concurrency]\nusers = [1]\n");
     assert!(unknown.contains("jwt-none") && unknown.contains("session@memory"), "{unknown}");
-    let level = campaign("name = 'x'\narms = ['none']\n[scaling]\nusers = [0]\n");
+    let level = campaign("name = 'x'\narms = ['none']\n[concurrency]\nusers = [0]\n");
     assert!(level.contains("expected levels from 1"), "{level}");
 
     let arms =
@@ -557,8 +557,8 @@ fn a_plan_names_its_endpoints_and_what_each_would_find() {
     let file = |metric: &str| {
         let path = dir.path().join("c.toml");
         let text = format!(
-            "name = 'c'\narms = ['none', 'jwt-hs256']\n[scaling]\nusers = [10]\n[[primary]]\n\
-             experiment = 'scaling'\nmetric = '{metric}'\narm = 'jwt-*'\nagainst = 'none'\n"
+            "name = 'c'\narms = ['none', 'jwt-hs256']\n[concurrency]\nusers = [10]\n[[primary]]\n\
+             experiment = 'concurrency'\nmetric = '{metric}'\narm = 'jwt-*'\nagainst = 'none'\n"
         );
         fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_string()

@@ -66,7 +66,10 @@ fn bounds_decide_the_exit_code() {
     // Three levels of concurrency, and two of users who are logged in.
     assert_eq!(text.lines().filter(row).count(), 5, "{text}");
     assert!(text.lines().filter(row).all(|line| line.ends_with("higher, worse")), "{text}");
-    assert_eq!(text.matches("▲ higher, worse: server_cpu_us_per_request, scaling, jwt").count(), 3);
+    assert_eq!(
+        text.matches("▲ higher, worse: server_cpu_us_per_request, concurrency, jwt").count(),
+        3
+    );
 
     let (found, text, complaint) = code(&["--fail-if", "server_cpu_us_per_request > +20%"]);
     assert_eq!(found, 6, "{complaint}");
@@ -80,7 +83,7 @@ fn bounds_decide_the_exit_code() {
     let (found, text, complaint) = code(&open);
     assert_eq!(found, 0, "{complaint}");
     assert!(
-        text.contains("inconclusive  scaling") && complaint.contains("do not settle"),
+        text.contains("inconclusive  concurrency") && complaint.contains("do not settle"),
         "{text}"
     );
     assert_eq!(code(&[&open[..], &["--strict"]].concat()).0, 6);

@@ -37,7 +37,7 @@ fn a_variant_is_an_arm_with_other_flags_wherever_an_arm_is_named() {
     let variant = "session@memory+ttl=60s+idle=30s";
     let text = format!(
         "name = 'variants'\narms = ['none', 'session@memory', '{variant}']\n\
-         [scaling]\nusers = [2]\nblocks = 2\nwarmup = '20ms'\nmeasure = '100ms'\n"
+         [concurrency]\nusers = [2]\nblocks = 2\nwarmup = '20ms'\nmeasure = '100ms'\n"
     );
     fs::write(&file, text).unwrap();
     let out = dir.path().join("out");

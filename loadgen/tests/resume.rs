@@ -22,11 +22,11 @@ const WAIT: Duration = Duration::from_secs(120);
 
 /// A campaign of 24 trials: three arms, and the reference again.
 const TINY: &str = "name = 'tiny'\narms = ['none', 'session@memory', 'jwt-hs256']\n\
-                    [scaling]\nusers = [2, 4]\nblocks = 2\nwarmup = '20ms'\nmeasure = '100ms'\n\
+                    [concurrency]\nusers = [2, 4]\nblocks = 2\nwarmup = '20ms'\nmeasure = '100ms'\n\
                     slice = '0ms'\n[memory]\nsessions = [0, 20, 40, 60, 80]\nblocks = 2\n\
                     connections = 4\nsettle = '10ms'\n";
 /// One of six.
-const SMALL: &str = "name = 'small'\narms = ['none', 'jwt-hs256']\n[scaling]\nusers = [2]\n\
+const SMALL: &str = "name = 'small'\narms = ['none', 'jwt-hs256']\n[concurrency]\nusers = [2]\n\
                      blocks = 2\nwarmup = '20ms'\nmeasure = '100ms'\nslice = '0ms'\n";
 
 type Files = BTreeMap<String, Vec<u8>>;

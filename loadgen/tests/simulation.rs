@@ -57,7 +57,7 @@ impl Pool {
     /// What was left of a metric in the committed records, at every level that was measured.
     fn read(metric: &str) -> Self {
         let all = &reference().measurements;
-        let own = |m: &&Measurement| m.experiment == "scaling" && m.metric == metric && m.valid;
+        let own = |m: &&Measurement| m.experiment == "concurrency" && m.metric == metric && m.valid;
         let levels: BTreeSet<u64> = all.iter().filter(own).filter_map(|m| m.users).collect();
         let (mut trials, mut blocks) = (Vec::new(), Vec::new());
         for level in levels {
@@ -163,13 +163,13 @@ fn intervals_of_one_arm_cover_the_truth_as_often_as_they_say() {
 fn plan(blocks: u32) -> Plan {
     let endpoint = |metric: &str, arm: &str, against: &str| {
         format!(
-            "[[primary]]\nexperiment = 'scaling'\nmetric = '{metric}'\narm = '{arm}'\n\
+            "[[primary]]\nexperiment = 'concurrency'\nmetric = '{metric}'\narm = '{arm}'\n\
              against = '{against}'\n"
         )
     };
     let text = format!(
         "name = 't'\narms = ['none', 'session@memory', 'session@redis', 'jwt-a', 'jwt-b']\n\
-         reference = 'session@memory'\n[scaling]\nusers = [64]\nblocks = {blocks}\n{}{}{}",
+         reference = 'session@memory'\n[concurrency]\nusers = [64]\nblocks = {blocks}\n{}{}{}",
         endpoint(CPU, "*", "none"),
         endpoint(THROUGHPUT, "jwt-*", "session@memory"),
         endpoint(THROUGHPUT, "jwt-*", "session@redis"),
@@ -256,7 +256,7 @@ fn pooled_noise() -> Noise {
     let mut noise = noise(reference());
     for (metric, pool) in pools() {
         let own = |row: &&mut loadgen::report::NoiseRow| {
-            row.experiment == "scaling" && row.metric == *metric
+            row.experiment == "concurrency" && row.metric == *metric
         };
         let rows: Vec<_> = noise.rows.iter_mut().filter(own).collect();
         let squares: f64 = rows.iter().map(|row| row.deviation.powi(2)).sum();

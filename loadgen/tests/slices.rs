@@ -12,7 +12,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 const CAMPAIGN: &str = "name = 'slices'\narms = ['none', 'session@memory', 'jwt-hs256']\n\
-                        [scaling]\nusers = [2, 4]\nblocks = 2\nwarmup = '20ms'\n\
+                        [concurrency]\nusers = [2, 4]\nblocks = 2\nwarmup = '20ms'\n\
                         measure = '100ms'\nslice = '10ms'\n";
 
 fn campaign(folder: &Path, text: &str) -> Output {
@@ -56,7 +56,7 @@ fn every_arm_of_a_level_has_its_slices_and_its_record() {
     assert_eq!(records, 16);
     let csv = fs::read_to_string(folder.path().join("out/measurements.csv")).unwrap();
     for arm in ["none", "session@memory", "session@memory (again)", "jwt-hs256"] {
-        let row = format!("scaling,{arm},slices,1,4,4,,,server_cpu_us_per_request,");
+        let row = format!("concurrency,{arm},slices,1,4,4,,,server_cpu_us_per_request,");
         assert!(csv.contains(&row), "{row} in: {csv}");
     }
 }
@@ -99,6 +99,6 @@ fn a_slice_of_no_sensible_length_is_refused() {
         let output = campaign(folder.path(), &CAMPAIGN.replace("10ms", slice));
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{text}");
-        assert!(text.contains("[scaling] slice: expected 0ms (none) or 5ms to 1s"), "{text}");
+        assert!(text.contains("[concurrency] slice: expected 0ms (none) or 5ms to 1s"), "{text}");
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::check::levels;
+use super::question::{Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary};
 use super::search::{End, Found, Next, next};
-use super::{Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary, levels};
 use crate::error::Result;
 use crate::plan::{Action, SearchPlan};
 use crate::record::{ActionRecord, Doubt, SearchRecord, TrialRecord};
@@ -319,7 +320,7 @@ fn doubt(plan: &SearchPlan, found: Found) -> Option<Doubt> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{plan, record};
+    use super::super::sample::{plan, record};
     use super::*;
     use crate::record::{ProbeRecord, ProbeVerdict};
 

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use super::{
-    Axis, Cell, Cells, ChartPlan, Experiment, METRICS, Metric, Observation, Over, levels, steady,
-};
+use super::check::levels;
+use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over};
+use super::{METRICS, Metric, steady};
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, UserChoice};
 use crate::plan::{Action, GrowPlan, LoadPlan, Prepare};
@@ -234,7 +234,7 @@ fn loads(record: &TrialRecord) -> impl Iterator<Item = (&LoadPlan, &LoadRecord)>
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{load, plan, record};
+    use super::super::sample::{load, plan, record};
     use super::*;
 
     fn grown(made: u32, said: Option<&str>) -> ActionRecord {

@@ -8,12 +8,12 @@
 
 use serde::Deserialize;
 
-use super::scaling::{DRAIN, Scaling, TIMEOUT, USERS_MAX, cut};
-use super::sliding::lengths;
-use super::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, TablePlan, within};
+use super::check::within;
+use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, cut};
+use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, UserChoice};
-use crate::plan::{LoadPlan, Variant};
+use crate::plan::Variant;
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
 use crate::units::Span;
@@ -180,11 +180,11 @@ impl Experiment for Context {
     fn expand(&self, spec: &Spec) -> Result<Cells> {
         let Settings { distance, cpu, wait, blocks, users, warmup, measure, slice } =
             spec.section::<Table>()?.context;
-        let users = within(spec, "[context] users", users, 1..=USERS_MAX)?;
+        let users = within(spec, "[context] users", users, 1..=CONNECTIONS_MAX)?;
         let distances = steps(spec, "distance", &distance, (1_000, Point::DISTANCE_US_MAX))?;
         let cpus = steps(spec, "cpu", &cpu, (1_000, Point::CPU_US_MAX))?;
         let waits = steps(spec, "wait", &wait, (1_000_000, Point::WAIT_MS_MAX))?;
-        lengths(spec, NAME, slice, measure)?;
+        check_lengths(spec, NAME, measure, slice, Slices::Required)?;
         if distances != [0] && !spec.arms.iter().any(|arm| has_distance(arm)) {
             return Err(spec.refuse(format!(
                 "[context] distance: expected an arm with a store behind a socket ({}), found {}: \
@@ -204,18 +204,12 @@ impl Experiment for Context {
             level: point.level(),
             server: flags(arm, point),
             actions: vec![cut(
-                LoadPlan {
-                    model: LoadModel::Closed(Closed::without_thinking()),
-                    journey: "browse".into(),
+                browse(
+                    LoadModel::Closed(Closed::without_thinking()),
+                    (users, UserChoice::InTurn),
                     users,
-                    choice: UserChoice::InTurn,
-                    connections: users,
-                    warmup_ns: warmup.ns(),
-                    measure_ns: measure.ns(),
-                    drain_ns: DRAIN.ns(),
-                    timeout_ns: TIMEOUT.ns(),
-                    prepare: None,
-                },
+                    (warmup, measure),
+                ),
                 long_enough(slice, point, users),
             )],
         };
@@ -228,11 +222,11 @@ impl Experiment for Context {
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
-        Scaling.observe(record)
+        load::observed(record)
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
-        Scaling.doubts(record)
+        load::doubts(record)
     }
 }
 

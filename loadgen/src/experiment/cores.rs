@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::scaling::{DRAIN, SLICE_MAX, SLICE_MIN, TIMEOUT, cut};
-use super::{
-    Axis, Cell, Cells, ChartPlan, Experiment, METRICS, Observation, Over, Summary, TablePlan,
-    doubt, enough_valid, levels, steady, within,
+use super::check::{doubt, levels, within};
+use super::enough_valid;
+use super::load::{self, Slices, browse, check_lengths, cut, loads, observation};
+use super::question::{
+    Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary, TablePlan,
 };
 use crate::error::Result;
-use crate::load::{Closed, LoadModel, Spread, UserChoice};
-use crate::plan::{Action, LoadPlan, PlacePlan};
-use crate::record::{ActionRecord, Doubt, LoadRecord, TrialRecord};
+use crate::load::{Closed, LoadModel, UserChoice};
+use crate::plan::{Action, PlacePlan};
+use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
 use crate::stats::{CONFIDENCE, Estimate, Level, Resampled, UslFit, draws, fit_levels, resampled};
 use crate::units::Span;
@@ -116,27 +117,10 @@ impl Experiment for Cores {
         let cores = levels(spec, "cores", "cores", cores, 1, 1..=CORES_MAX)?;
         let place = "[cores] users_per_core";
         let users_per_core = within(spec, place, users_per_core, 1..=USERS_PER_CORE_MAX)?;
-        if measure < Span::from_millis(100) {
-            return Err(
-                spec.refuse(format!("[cores] measure: expected at least 100ms, found {measure}"))
-            );
-        }
-        if slice != Span::default() && !(SLICE_MIN..=SLICE_MAX).contains(&slice) {
-            return Err(spec.refuse(format!(
-                "[cores] slice: expected 0ms (none) or {SLICE_MIN} to {SLICE_MAX}, found {slice}"
-            )));
-        }
-        let load = |users: u32| LoadPlan {
-            model: LoadModel::Closed(Closed { think_ns: 0, spread: Spread::Fixed }),
-            journey: "browse".into(),
-            users,
-            choice: UserChoice::InTurn,
-            connections: users,
-            warmup_ns: warmup.ns(),
-            measure_ns: measure.ns(),
-            drain_ns: DRAIN.ns(),
-            timeout_ns: TIMEOUT.ns(),
-            prepare: None,
+        check_lengths(spec, "cores", measure, slice, Slices::Optional)?;
+        let load = |users: u32| {
+            let model = LoadModel::Closed(Closed::without_thinking());
+            browse(model, (users, UserChoice::InTurn), users, (warmup, measure))
         };
         let cell = |arm: &String, cores: u32| Cell {
             arm: arm.clone(),
@@ -156,26 +140,22 @@ impl Experiment for Cores {
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
-        let Some((plan, load)) = load(record) else { return Vec::new() };
-        let per_core = load.counts.goodput_rps() / f64::from(record.trial.level.max(1));
-        METRICS
-            .iter()
-            .filter_map(|metric| Some((metric.name, (metric.of_load)(load)?)))
-            .chain([("rps_per_core", per_core)])
-            .map(|(metric, value)| Observation {
-                users: Some(u64::from(plan.users)),
-                connections: plan.connections,
-                rate: None,
-                metric,
-                value,
-            })
-            .collect()
+        let mut seen = load::observed(record);
+        seen.extend(loads(record).map(|(plan, load)| {
+            let per_core = load.counts.goodput_rps() / f64::from(record.trial.level.max(1));
+            observation(plan, load, "rps_per_core", per_core)
+        }));
+        seen
     }
 
     fn summarise(&self, trials: &[&TrialRecord], blocks: u32, seed: u64) -> Vec<Summary> {
         let mut all = efficiency(trials, blocks, seed);
-        let connections =
-            trials.iter().filter_map(|trial| Some(load(trial)?.0.connections)).max().unwrap_or(0);
+        let connections = trials
+            .iter()
+            .flat_map(|trial| loads(trial))
+            .map(|(plan, _)| plan.connections)
+            .max()
+            .unwrap_or(0);
         let fit = fit_levels(&throughputs(trials, blocks), seed);
         all.extend(fit.filter(|fit| fit.lack.fits()).map_or(vec![], |fit| law(&fit, connections)));
         all
@@ -197,9 +177,7 @@ impl Experiment for Cores {
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
-        let Some((plan, load)) = load(record) else { return Vec::new() };
-        let mut doubts = load.doubts(false);
-        doubts.extend(steady::doubt(plan, load));
+        let mut doubts = load::doubts(record);
         let (wanted, had) = (record.trial.level as usize, record.placement.server.len());
         if had < wanted || record.placement.shared() {
             doubts.push(doubt(
@@ -213,19 +191,11 @@ impl Experiment for Cores {
     }
 }
 
-/// The load of a trial beside what was planned.
-fn load(record: &TrialRecord) -> Option<(&LoadPlan, &LoadRecord)> {
-    record.trial.actions.iter().zip(&record.actions).find_map(|pair| match pair {
-        (plan, ActionRecord::Load(load)) => Some((plan.load()?, &**load)),
-        _ => None,
-    })
-}
-
 /// Right answers per second by cores and block; a level with too few valid trials is left out.
 fn throughputs(trials: &[&TrialRecord], blocks: u32) -> Vec<Level> {
     let mut levels: BTreeMap<u32, Vec<Option<f64>>> = BTreeMap::new();
     for trial in trials {
-        let Some((_, load)) = load(trial) else { continue };
+        let Some((_, load)) = loads(trial).next() else { continue };
         let rate = load.counts.goodput_rps();
         let values = levels.entry(trial.trial.level).or_insert_with(|| vec![None; blocks as usize]);
         if let Some(value) = values.get_mut(trial.trial.block as usize) {
@@ -243,7 +213,7 @@ fn efficiency(trials: &[&TrialRecord], blocks: u32, seed: u64) -> Vec<Summary> {
     let Some((fewest, at_fewest)) = levels.first() else { return Vec::new() };
     let plan_at = |cores: f64| {
         let mut of_level = trials.iter().filter(|t| f64::from(t.trial.level) == cores);
-        of_level.find_map(|trial| Some(load(trial)?.0))
+        of_level.find_map(|trial| Some(loads(trial).next()?.0))
     };
     let summary = |(cores, values): &Level| {
         let pairs = values.iter().zip(at_fewest);
@@ -324,9 +294,9 @@ fn law(fit: &UslFit, connections: u32) -> Vec<Summary> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{load as answered, plan, record};
+    use super::super::sample::{load as answered, plan, record};
     use super::*;
-    use crate::record::Placement;
+    use crate::record::{ActionRecord, Placement};
 
     /// The trials of `a`, which answers so many requests per second on a number of cores.
     fn trials(rps: impl Fn(u32, u32) -> u64) -> Vec<TrialRecord> {

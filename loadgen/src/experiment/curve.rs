@@ -2,15 +2,13 @@
 
 use serde::Deserialize;
 
-use super::scaling::{DRAIN, SLICE_MAX, SLICE_MIN, TIMEOUT, cut};
-use super::{
-    Axis, Cell, Cells, ChartPlan, Experiment, METRICS, Observation, Over, doubt, levels, steady,
-    within,
-};
+use super::check::{doubt, levels, within};
+use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, check_window, cut, loads};
+use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over};
 use crate::error::Result;
-use crate::load::{Closed, LoadModel, PilotShare, Spread, UserChoice};
+use crate::load::{Closed, LoadModel, PilotShare, UserChoice};
 use crate::plan::{Action, LoadPlan};
-use crate::record::{ActionRecord, Doubt, LoadRecord, TrialRecord};
+use crate::record::{Doubt, LoadRecord, TrialRecord};
 use crate::spec::Spec;
 use crate::units::{Rate, Span, grouped};
 
@@ -59,7 +57,6 @@ const PERCENT_MAX: u32 = 200;
 /// fraction of a millisecond and at 95 % several.
 const SLICED_PERCENT_MAX: u32 = 70;
 const USERS_MAX: u32 = 1_000_000;
-const CONNECTIONS_MAX: u32 = 16_000;
 /// The level of the pilot.
 const PILOT: u32 = 0;
 /// A server that answers a smaller share of what is due while it is due does not hold the rate: its
@@ -117,18 +114,8 @@ impl Experiment for Curve {
         let users = within(spec, "[curve] users", users, 1..=USERS_MAX)?;
         let place = "[curve] connections";
         let connections = within(spec, place, connections, 1..=CONNECTIONS_MAX.min(users))?;
-        if slice != Span::default() && !(SLICE_MIN..=SLICE_MAX).contains(&slice) {
-            return Err(spec.refuse(format!(
-                "[curve] slice: expected 0ms (none) or {SLICE_MIN} to {SLICE_MAX}, found {slice}"
-            )));
-        }
-        for (field, span) in [("measure", settings.measure), ("pilot", settings.pilot)] {
-            if span < Span::from_millis(100) {
-                return Err(
-                    spec.refuse(format!("[curve] {field}: expected at least 100ms, found {span}"))
-                );
-            }
-        }
+        check_lengths(spec, "curve", settings.measure, slice, Slices::Optional)?;
+        check_window(spec, "curve", "pilot", settings.pilot)?;
         let capacity = settings.capacity.as_ref().map(|text| {
             text.parse::<Rate>()
                 .map(Rate::per_second)
@@ -139,17 +126,9 @@ impl Experiment for Curve {
             Some(capacity) => LoadModel::Poisson(PilotShare { percent }.of(capacity)),
             None => LoadModel::PilotShare(PilotShare { percent }),
         };
-        let plan = |model, measure: Span| LoadPlan {
-            model,
-            journey: "browse".into(),
-            users,
-            choice: UserChoice::Uniform,
-            connections,
-            warmup_ns: settings.warmup.ns(),
-            measure_ns: measure.ns(),
-            drain_ns: DRAIN.ns(),
-            timeout_ns: TIMEOUT.ns(),
-            prepare: None,
+        let plan = |model, measure: Span| {
+            let whose = (users, UserChoice::Uniform);
+            browse(model, whose, connections, (settings.warmup, measure))
         };
         let cell = |arm: &String, percent: u32| {
             let load = plan(share(percent), settings.measure);
@@ -158,7 +137,7 @@ impl Experiment for Curve {
             Cell { arm: arm.clone(), level: percent, server: Vec::new(), actions }
         };
         let pilot = capacity.is_none().then(|| {
-            let closed = LoadModel::Closed(Closed { think_ns: 0, spread: Spread::Fixed });
+            let closed = LoadModel::Closed(Closed::without_thinking());
             Cell {
                 arm: spec.baseline.clone(),
                 level: PILOT,
@@ -173,27 +152,12 @@ impl Experiment for Curve {
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         // The pilot is a scale and no answer.
-        let Some((plan, load)) = load(record).filter(|_| record.trial.level != PILOT) else {
-            return Vec::new();
-        };
-        METRICS
-            .iter()
-            .filter_map(|metric| {
-                Some(Observation {
-                    users: Some(u64::from(plan.users)),
-                    connections: plan.connections,
-                    rate: load.offered_rps,
-                    metric: metric.name,
-                    value: (metric.of_load)(load)?,
-                })
-            })
-            .collect()
+        if record.trial.level == PILOT { Vec::new() } else { load::observed(record) }
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
-        let Some((plan, load)) = load(record) else { return Vec::new() };
-        let mut doubts = load.doubts(plan.model.is_open());
-        if does_not_hold(plan, load) {
+        let mut doubts = load::doubts(record);
+        if loads(record).any(|(plan, load)| does_not_hold(plan, load)) {
             // An overload drops requests and lets others hang; that is what not to hold means.
             doubts.retain(|doubt| doubt.code != "dropped");
             for doubt in doubts.iter_mut().filter(|doubt| doubt.code == "errors") {
@@ -207,13 +171,12 @@ impl Experiment for Curve {
                 "quote its response times as those of an overload, or not at all",
             ));
         }
-        doubts.extend(steady::doubt(plan, load));
         doubts
     }
 
     fn remarks(&self, record: &TrialRecord) -> Vec<String> {
         let level = record.trial.level;
-        let missed = load(record).is_some_and(|(plan, load)| does_not_hold(plan, load));
+        let missed = loads(record).any(|(plan, load)| does_not_hold(plan, load));
         missed.then(|| format!("did not hold {}", self.level(level))).into_iter().collect()
     }
 
@@ -238,19 +201,12 @@ fn does_not_hold(plan: &LoadPlan, load: &LoadRecord) -> bool {
     plan.model.is_open() && (counts.dropped > 0 || answered < HELD_MIN * counts.planned as f64)
 }
 
-/// The load of a trial beside what was planned.
-fn load(record: &TrialRecord) -> Option<(&LoadPlan, &LoadRecord)> {
-    record.trial.actions.iter().zip(&record.actions).find_map(|pair| match pair {
-        (plan, ActionRecord::Load(load)) => Some((plan.load()?, &**load)),
-        _ => None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{load as answered, plan, record};
+    use super::super::sample::{load as answered, plan, record};
     use super::*;
     use crate::plan::TrialPlan;
+    use crate::record::ActionRecord;
 
     const TABLE: &str = "[curve]\nload = [50, 95]\nblocks = 3\n";
 
@@ -272,7 +228,7 @@ mod tests {
                 assert_eq!(sliced, trial.level == 50, "a queue at 95 % settles in no slice");
             }
         }
-        let given = super::super::tests::plan(&format!("{TABLE}capacity = '100000/s'\n")).unwrap();
+        let given = super::super::sample::plan(&format!("{TABLE}capacity = '100000/s'\n")).unwrap();
         assert_eq!(given.trials.len(), 12, "no pilot");
         let load = given.trials.iter().find(|t| t.level == 50).unwrap().actions[0].load().unwrap();
         assert_eq!(load.model.offered_rps(), Some(50_000.0));

@@ -2,13 +2,12 @@
 
 use serde::Deserialize;
 
-use super::scaling::{Scaling, check_slice, cut, loads};
-use super::{
-    Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, TablePlan, levels, within,
-};
+use super::check::{levels, within};
+use super::load::{self, Slices, browse, check_lengths, cut, loads, observation};
+use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, TablePlan};
 use crate::error::Result;
 use crate::load::{LoadModel, Poisson, UserChoice};
-use crate::plan::{ADMIN_FILL, Action, FillPlan, LoadPlan, PopulatePlan, SnapshotPlan};
+use crate::plan::{ADMIN_FILL, Action, FillPlan, PopulatePlan, SnapshotPlan};
 use crate::record::{ActionRecord, Doubt, LoadRecord, MemoryUse, SnapshotRecord, TrialRecord};
 use crate::spec::Spec;
 use crate::units::{Rate, Span, grouped};
@@ -72,7 +71,6 @@ const REVOKED_MAX: u32 = 10_000_000;
 const USERS_MAX: u32 = 1_000_000;
 const CONNECTIONS_MAX: u32 = 1024;
 const TIMEOUT: Span = Span::from_millis(5000);
-const DRAIN: Span = Span::from_millis(2000);
 /// Nothing may be forgotten, and nobody's token expire, while the servers of a level are filled one
 /// after the other.
 const LIFE: [&str; 2] = ["--ttl", "12h"];
@@ -145,13 +143,8 @@ impl Experiment for Denylist {
             levels(spec, "denylist", "revoked", settings.revoked.clone(), 1, 0..=REVOKED_MAX)?;
         within(spec, "[denylist] users", settings.users, 1..=USERS_MAX)?;
         within(spec, "[denylist] connections", settings.connections, 1..=CONNECTIONS_MAX)?;
-        if settings.measure < Span::from_millis(100) {
-            return Err(spec.refuse(format!(
-                "[denylist] measure: expected at least 100ms, found {}",
-                settings.measure
-            )));
-        }
-        check_slice(spec, "denylist", settings.slice)?;
+        let Settings { measure, slice, .. } = settings;
+        check_lengths(spec, "denylist", measure, slice, Slices::Optional)?;
         let arms: Vec<_> = spec.arms.iter().filter(|arm| arm.starts_with(SCHEME)).collect();
         if arms.is_empty() {
             return Err(spec.refuse(format!(
@@ -174,13 +167,10 @@ impl Experiment for Denylist {
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
-        let mut seen = Scaling.observe(record);
+        let mut seen = load::observed(record);
         for (plan, load) in loads(record) {
-            let (users, connections) = (Some(u64::from(plan.users)), plan.connections);
-            let rate = plan.model.offered_rps();
             let mut add = |metric, value: Option<f64>| {
-                let of = |value| Observation { users, connections, rate, metric, value };
-                seen.extend(value.map(of));
+                seen.extend(value.map(|value| observation(plan, load, metric, value)));
             };
             add("false_refusals", false_refusals(load));
             let added = |read| per_logout(record, read);
@@ -199,7 +189,7 @@ impl Experiment for Denylist {
                 load.counts.sent -= refused;
             }
         }
-        Scaling.doubts(&without)
+        load::doubts(&without)
     }
 }
 
@@ -213,18 +203,12 @@ impl Settings {
         let populate = |first_user, users, leave| {
             Action::Populate(PopulatePlan { first_user, users, leave, keep: !leave })
         };
-        let load = LoadPlan {
-            model: LoadModel::Poisson(Poisson { rate_per_s: self.rate.per_second() }),
-            journey: "browse".into(),
-            users,
-            choice: UserChoice::Uniform,
+        let load = browse(
+            LoadModel::Poisson(Poisson { rate_per_s: self.rate.per_second() }),
+            (users, UserChoice::Uniform),
             connections,
-            warmup_ns: self.warmup.ns(),
-            measure_ns: self.measure.ns(),
-            drain_ns: DRAIN.ns(),
-            timeout_ns: TIMEOUT.ns(),
-            prepare: None,
-        };
+            (self.warmup, self.measure),
+        );
         // What the first logins touch is no cost of a logout.
         let mut actions = vec![
             Action::Fill(FillPlan {
@@ -269,7 +253,7 @@ fn per_logout(record: &TrialRecord, read: fn(&MemoryUse) -> Option<u64>) -> Opti
 #[cfg(test)]
 mod tests {
     use super::super::expand;
-    use super::super::tests::{load, record};
+    use super::super::sample::{load, record};
     use super::*;
     use crate::plan::{Plan, TrialPlan};
     use crate::record::LoginRecord;

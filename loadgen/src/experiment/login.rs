@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::{Cell, Cells, ChartPlan, Experiment, Observation, metric};
+use super::metric;
+use super::question::{Cell, Cells, ChartPlan, Experiment, Observation};
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, UserChoice};
 use crate::plan::{Action, FillPlan, LoadPlan};
@@ -190,7 +191,7 @@ fn load(record: &TrialRecord) -> Option<(&LoadPlan, &LoadRecord)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{load, plan, record};
+    use super::super::sample::{load, plan, record};
     use super::*;
     use crate::record::LoginRecord;
 
@@ -208,7 +209,7 @@ mod tests {
         assert_eq!(cells, expected);
         let Action::Load(load) = &plan.trials[0].actions[1] else { panic!() };
         assert_eq!((load.journey.as_str(), load.users), ("login", 10_000));
-        let one = super::super::tests::plan("[login]\nblocks=1\nargon2id=false\n").unwrap();
+        let one = super::super::sample::plan("[login]\nblocks=1\nargon2id=false\n").unwrap();
         assert_eq!(one.trials.len(), 2);
     }
 

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary, levels};
+use super::check::levels;
+use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary};
 use crate::error::Result;
 use crate::plan::{
     ADMIN_FILL, Action, ConnectPlan, FillPlan, LogoutPlan, PopulatePlan, Prepare, SnapshotPlan,

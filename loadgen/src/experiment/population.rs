@@ -2,13 +2,12 @@
 
 use serde::Deserialize;
 
-use super::scaling::{Scaling, check_slice, cut, loads};
-use super::{
-    Cell, Cells, ChartPlan, Experiment, Observation, Over, TablePlan, doubt, levels, within,
-};
+use super::check::{doubt, levels, within};
+use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, cut, loads};
+use super::question::{Cell, Cells, ChartPlan, Experiment, Observation, Over, TablePlan};
 use crate::error::Result;
 use crate::load::{LoadModel, Poisson, UserChoice};
-use crate::plan::{ADMIN_FILL, Action, LoadPlan, PopulatePlan};
+use crate::plan::{ADMIN_FILL, Action, PopulatePlan};
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
 use crate::units::{Rate, Span};
@@ -65,9 +64,6 @@ fn fifteen_ms() -> Span {
 }
 
 const USERS_MAX: u32 = 10_000_000;
-const CONNECTIONS_MAX: u32 = 16_000;
-const TIMEOUT: Span = Span::from_millis(5000);
-const DRAIN: Span = Span::from_millis(2000);
 /// Nobody's credential may expire while the servers of a level are filled one after the other.
 const LIFE: [&str; 4] = ["--ttl", "12h", "--access-ttl", "12h"];
 
@@ -149,12 +145,7 @@ impl Experiment for Population {
             .choice
             .parse()
             .map_err(|error| spec.refuse(format!("[population] choice: {error}")))?;
-        if measure < Span::from_millis(100) {
-            return Err(spec.refuse(format!(
-                "[population] measure: expected at least 100ms, found {measure}"
-            )));
-        }
-        check_slice(spec, "population", slice)?;
+        check_lengths(spec, "population", measure, slice, Slices::Optional)?;
         let server: Vec<String> = ADMIN_FILL.iter().chain(&LIFE).map(ToString::to_string).collect();
         let cell = |arm: &String, users: u32| Cell {
             arm: arm.clone(),
@@ -163,18 +154,12 @@ impl Experiment for Population {
             actions: vec![
                 Action::Populate(PopulatePlan { first_user: 0, users, leave: false, keep: true }),
                 cut(
-                    LoadPlan {
-                        model: LoadModel::Poisson(Poisson { rate_per_s: rate.per_second() }),
-                        journey: "browse".into(),
-                        users,
-                        choice,
+                    browse(
+                        LoadModel::Poisson(Poisson { rate_per_s: rate.per_second() }),
+                        (users, choice),
                         connections,
-                        warmup_ns: warmup.ns(),
-                        measure_ns: measure.ns(),
-                        drain_ns: DRAIN.ns(),
-                        timeout_ns: TIMEOUT.ns(),
-                        prepare: None,
-                    },
+                        (warmup, measure),
+                    ),
                     slice,
                 ),
             ],
@@ -185,11 +170,11 @@ impl Experiment for Population {
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
-        Scaling.observe(record)
+        load::observed(record)
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
-        let mut doubts = Scaling.doubts(record);
+        let mut doubts = load::doubts(record);
         let lost = loads(record).find_map(|(plan, load)| {
             // A store that counts none counts something else, such as revoked tokens.
             let live = load.server.as_ref()?.memory.live_sessions.filter(|live| *live > 0)?;
@@ -209,7 +194,7 @@ impl Experiment for Population {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{load, plan, record};
+    use super::super::sample::{load, plan, record};
     use super::*;
     use crate::plan::SlicesPlan;
     use crate::record::{ActionRecord, LoginRecord, MemoryUse};

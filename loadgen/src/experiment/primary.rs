@@ -153,7 +153,7 @@ mod tests {
     use crate::spec::Overrides;
 
     const HEAD: &str = "name='t'\narms=['none','session@memory','jwt-a','jwt-b']\n\
-                        [scaling]\nusers=[1,10,100]\n\
+                        [concurrency]\nusers=[1,10,100]\n\
                         [memory]\nsessions=[0,100,200,300,400]\n";
 
     fn planned(arms: Option<&[&str]>, tables: &[&str]) -> Result<Vec<Primary>> {
@@ -166,7 +166,7 @@ mod tests {
         Ok(expand(&Spec::parse("t.toml", &format!("{HEAD}{tables}"), overrides)?)?.primary)
     }
 
-    const CPU: &str = "experiment='scaling';metric='server_cpu_us_per_request';";
+    const CPU: &str = "experiment='concurrency';metric='server_cpu_us_per_request';";
 
     fn table(rest: &str) -> String {
         format!("{CPU}{rest}")
@@ -216,9 +216,9 @@ mod tests {
         let good = table("arm='jwt-a';against='none'");
         for (bad, part) in [
             ("experiment='login';metric='login_rps';arm='jwt-a';against='none'", "found `login`"),
-            ("experiment='scaling';metric='speed';arm='jwt-a';against='none'", "found `speed`"),
+            ("experiment='concurrency';metric='speed';arm='jwt-a';against='none'", "found `speed`"),
             (
-                "experiment='scaling';metric='request_wire_bytes';arm='jwt-a';against='none'",
+                "experiment='concurrency';metric='request_wire_bytes';arm='jwt-a';against='none'",
                 "which is exact",
             ),
             (&table("arm='jwe-*';against='none'"), "found `jwe-*`"),
@@ -228,8 +228,8 @@ mod tests {
             (&table("arm='jwt-a';against='none';users=10;level=1"), "two numbers"),
             (&table("arm='jwt-a';against='none';users=1;growth=true"), "from which it grows"),
             (
-                "experiment='scaling';metric='goodput_rps';arm='jwt-a';against='none';[[primary]];\
-                 experiment='scaling';metric='throughput_rps';arm='jwt-b';against='none'",
+                "experiment='concurrency';metric='goodput_rps';arm='jwt-a';against='none';[[primary]];\
+                 experiment='concurrency';metric='throughput_rps';arm='jwt-b';against='none'",
                 "both throughput_rps and goodput_rps",
             ),
         ] {

@@ -2,9 +2,8 @@
 
 use serde::Deserialize;
 
-use super::{
-    Cells, ChartPlan, Experiment, Observation, Over, TablePlan, doubt, drills, levels, within,
-};
+use super::check::{doubt, drills, levels, within};
+use super::question::{Cells, ChartPlan, Experiment, Observation, Over, TablePlan};
 use crate::error::Result;
 use crate::plan::{Action, DrillPlan, ReplicasPlan};
 use crate::record::{Doubt, DrillRecord, ReplicasRecord, ReplicasStep, TrialRecord};

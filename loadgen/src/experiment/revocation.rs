@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::{Cells, ChartPlan, Experiment, Observation, TablePlan, doubt, drills, within};
+use super::check::{doubt, drills, within};
+use super::question::{Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::Result;
 use crate::plan::{Action, DrillPlan, RevocationPlan, WatchPlan};
 use crate::record::{Doubt, DrillRecord, RevocationRecord, TrialRecord, Watched};

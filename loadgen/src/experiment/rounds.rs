@@ -51,11 +51,11 @@ fn of_group(lanes: &[&TrialRecord]) -> Option<Vec<(u32, f64)>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{load, plan, record};
+    use super::super::sample::{load, plan, record};
     use super::*;
     use crate::record::ActionRecord;
 
-    const CLOSED: &str = "[scaling]\nusers=[8]\nblocks=1\nslice='15ms'\n";
+    const CLOSED: &str = "[concurrency]\nusers=[8]\nblocks=1\nslice='15ms'\n";
 
     /// The trials of one block, whose lanes answer so many requests in each slice.
     fn block(table: &str, ok: impl Fn(usize, usize) -> u64) -> Vec<TrialRecord> {
@@ -97,7 +97,7 @@ mod tests {
         let mut apart = one.clone();
         apart[1].started_unix_ms += 60_000;
         assert_eq!(paces_of(&apart), BTreeMap::new());
-        let whole = block("[scaling]\nusers=[8]\nblocks=1\nslice='0ms'\n", |_, _| 1000);
+        let whole = block("[concurrency]\nusers=[8]\nblocks=1\nslice='0ms'\n", |_, _| 1000);
         assert_eq!(paces_of(&whole), BTreeMap::new());
         assert_eq!(paces_of(&block(CLOSED, |_, _| 0)), BTreeMap::new());
     }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::scaling::{DRAIN, SLICE_MAX, SLICE_MIN, Scaling, TIMEOUT, USERS_MAX, cut};
-use super::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, TablePlan, within};
+use super::check::within;
+use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, cut};
+use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::{Error, Result};
 use crate::load::{Closed, LoadModel, UserChoice};
-use crate::plan::{LoadPlan, Variant};
+use crate::plan::Variant;
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
 use crate::units::{Span, grouped};
@@ -118,9 +119,9 @@ impl Experiment for Sliding {
     fn expand(&self, spec: &Spec) -> Result<Cells> {
         let Settings { touch, idle, blocks, users, warmup, measure, slice } =
             spec.section::<Table>()?.sliding;
-        let users = within(spec, "[sliding] users", users, 1..=USERS_MAX)?;
+        let users = within(spec, "[sliding] users", users, 1..=CONNECTIONS_MAX)?;
         let levels = touches(spec, &touch, idle)?;
-        lengths(spec, "sliding", slice, measure)?;
+        check_lengths(spec, "sliding", measure, slice, Slices::Required)?;
         if !spec.arms.iter().any(|arm| has_sessions(arm)) {
             return Err(spec.refuse(format!(
                 "[sliding]: expected an arm with sessions ({}), found {}",
@@ -128,18 +129,12 @@ impl Experiment for Sliding {
                 spec.arms.join(", ")
             )));
         }
-        let load = LoadPlan {
-            model: LoadModel::Closed(Closed::without_thinking()),
-            journey: "browse".into(),
+        let load = browse(
+            LoadModel::Closed(Closed::without_thinking()),
+            (users, UserChoice::InTurn),
             users,
-            choice: UserChoice::InTurn,
-            connections: users,
-            warmup_ns: warmup.ns(),
-            measure_ns: measure.ns(),
-            drain_ns: DRAIN.ns(),
-            timeout_ns: TIMEOUT.ns(),
-            prepare: None,
-        };
+            (warmup, measure),
+        );
         let server = |arm: &str, touch: &str| {
             let flags = ["--ttl", "24h", "--idle", &idle.to_string(), "--touch", touch];
             let flags = flags.map(String::from).to_vec();
@@ -160,11 +155,11 @@ impl Experiment for Sliding {
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
-        Scaling.observe(record)
+        load::observed(record)
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
-        Scaling.doubts(record)
+        load::doubts(record)
     }
 }
 
@@ -206,24 +201,9 @@ fn touches(spec: &Spec, touch: &[String], idle: Span) -> Result<Vec<(u32, String
     Ok(levels)
 }
 
-/// Refuses lengths that no load in slices can have.
-pub(super) fn lengths(spec: &Spec, table: &str, slice: Span, measure: Span) -> Result<()> {
-    if measure < Span::from_millis(100) {
-        return Err(
-            spec.refuse(format!("[{table}] measure: expected at least 100ms, found {measure}"))
-        );
-    }
-    if !(SLICE_MIN..=SLICE_MAX).contains(&slice) {
-        return Err(spec.refuse(format!(
-            "[{table}] slice: expected {SLICE_MIN} to {SLICE_MAX}, found {slice}"
-        )));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{load, record};
+    use super::super::sample::{load, record};
     use super::*;
     use crate::experiment::expand;
     use crate::record::{ActionRecord, ServerUse, SliceRecord};

@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(code(&ramp), None);
         let trial = |measure_s| TrialPlan {
             index: 0,
-            experiment: "scaling".into(),
+            experiment: "concurrency".into(),
             arm: "a".into(),
             twin: false,
             block: 0,

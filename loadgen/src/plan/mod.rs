@@ -26,8 +26,8 @@ pub use variant::Variant;
 use crate::load::{LoadModel, UserChoice};
 use crate::random::mix;
 
-/// Version of the plan's form on disk.
-pub const PLAN_SCHEMA: u32 = 1;
+/// Version of the plan's form on disk. In version 1 the experiment `concurrency` had another name.
+pub const PLAN_SCHEMA: u32 = 2;
 
 /// Everything a campaign will do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -445,13 +445,13 @@ mod tests {
 
     #[test]
     fn trial_seeds_differ() {
-        let base = trial_seed(1, "scaling", "a", 10, 0);
+        let base = trial_seed(1, "concurrency", "a", 10, 0);
         for other in [
-            trial_seed(2, "scaling", "a", 10, 0),
+            trial_seed(2, "concurrency", "a", 10, 0),
             trial_seed(1, "memory", "a", 10, 0),
-            trial_seed(1, "scaling", "b", 10, 0),
-            trial_seed(1, "scaling", "a", 11, 0),
-            trial_seed(1, "scaling", "a", 10, 1),
+            trial_seed(1, "concurrency", "b", 10, 0),
+            trial_seed(1, "concurrency", "a", 11, 0),
+            trial_seed(1, "concurrency", "a", 10, 1),
         ] {
             assert_ne!(base, other);
         }

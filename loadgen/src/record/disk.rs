@@ -305,9 +305,9 @@ mod tests {
             let error = folder.plan().unwrap_err();
             assert!(error.to_string().contains("plan.json"), "{error}");
         }
-        let newer = String::from_utf8(whole).unwrap().replace("\"schema\": 1", "\"schema\": 2");
+        let newer = String::from_utf8(whole).unwrap().replace("\"schema\": 2", "\"schema\": 3");
         fs::write(&path, newer).unwrap();
-        assert!(folder.plan().unwrap_err().to_string().contains("schema 2"));
+        assert!(folder.plan().unwrap_err().to_string().contains("schema 3"));
     }
 
     /// Whatever somebody plants in a campaign's folder, nothing outside of it is touched.

@@ -45,6 +45,12 @@ fn is_narrow(estimate: &Estimate) -> bool {
         })
 }
 
+/// A sentence, and the comparisons whose figures it gives.
+struct Told<'a> {
+    sentence: Sentence,
+    of: Vec<&'a Comparison>,
+}
+
 /// The sentences of the answer, the most wanted first.
 pub(super) fn answer(
     plan: &Plan,
@@ -59,14 +65,18 @@ pub(super) fn answer(
     if rivals.is_empty() {
         rivals.push(&plan.reference);
     }
-    // What was declared leads, such as the cost at a fixed rate: a saturated server flatters a
-    // store that many requests share.
-    let mut sentences: Vec<Sentence> = endpoints.iter().filter_map(declared::sentence).collect();
+    let mut of_rivals: Vec<Told> = Vec::new();
     for rival in &rivals {
-        sentences.extend(throughput(against, comparisons, rival));
-        sentences.extend(cpu(plan, against, measurements, comparisons, rival));
-        sentences.extend(tail(against, comparisons, rival));
+        of_rivals.extend(throughput(against, comparisons, rival));
+        of_rivals.extend(cpu(plan, against, measurements, comparisons, rival));
+        of_rivals.extend(tail(against, comparisons, rival));
     }
+    // What was declared leads, in a sentence of its own where no other tells it.
+    let is_told =
+        |endpoint: &&Endpoint| of_rivals.iter().flat_map(|told| &told.of).any(|c| endpoint.is(c));
+    let untold = endpoints.iter().filter(|endpoint| !is_told(endpoint));
+    let mut sentences: Vec<Sentence> = untold.filter_map(declared::sentence).collect();
+    sentences.extend(of_rivals.into_iter().map(|told| told.sentence));
     for arm in plan.arms.iter().filter(|arm| **arm != plan.baseline) {
         sentences.extend(memory(plan, measurements, comparisons, arm));
         sentences.extend(more::many_users(measurements, arm));
@@ -92,7 +102,7 @@ fn at_the_top<'a>(
     comparisons
         .iter()
         .filter(|c| c.metric == metric && c.arm == arm && c.against == against)
-        .filter(|c| c.experiment == "scaling")
+        .filter(|c| c.experiment == "concurrency")
         .max_by_key(|c| c.users)
 }
 
@@ -162,7 +172,7 @@ fn preferred<'a>(
     declared.or(found.iter().flatten().next()).copied()
 }
 
-fn throughput(against: &str, comparisons: &[Comparison], arm: &str) -> Option<Sentence> {
+fn throughput<'a>(against: &str, comparisons: &'a [Comparison], arm: &str) -> Option<Told<'a>> {
     let c = preferred(comparisons, ["goodput_rps", "throughput_rps"], arm, against)?;
     let ratio = c.ratio.as_ref()?;
     let how = by_how_much(ratio, c.ruling.as_ref(), "more", "fewer");
@@ -183,21 +193,86 @@ fn throughput(against: &str, comparisons: &[Comparison], arm: &str) -> Option<Se
             missed(c)
         )
     };
-    Some(Sentence { topic: "Throughput".into(), text, verdict: c.verdict(), headline: leads(c) })
+    let topic = "Throughput".into();
+    let sentence = Sentence { topic, text, verdict: c.verdict(), headline: leads(c) };
+    Some(Told { sentence, of: vec![c] })
 }
 
-fn cpu(
+/// Where the cost of a request is asked first. At a fixed rate a request is charged for what the
+/// server does for it; in a closed loop also for waking the generator, and a saturated server
+/// flatters a store that many requests share.
+const COSTS_AT: [&str; 3] = ["curve", "population", "concurrency"];
+/// A store's CPU time is on the same bill, where it was measured.
+const COSTS: [&str; 2] = ["cpu_us_per_request", "server_cpu_us_per_request"];
+/// The load of `curve` at which costs are told, % of what the baseline can do.
+const HALF: u32 = 50;
+
+/// What two arms cost compared, where a campaign asks it first: at an endpoint of it, or else at the
+/// first of [`COSTS_AT`].
+fn leading_cost<'a>(
+    comparisons: &'a [Comparison],
+    arm: &str,
+    against: &str,
+) -> Option<&'a Comparison> {
+    let own = |experiment: &'static str| {
+        comparisons.iter().filter(move |c| {
+            COSTS.contains(&c.metric) && c.experiment == experiment && c.arm == arm
+        })
+    };
+    let of_pair = |experiment: &'static str, name: &'static str| {
+        let all = own(experiment).filter(move |c| c.metric == name && c.against == against);
+        match experiment {
+            "curve" => all.min_by_key(|c| c.level.unwrap_or(0).abs_diff(HALF)),
+            "population" => all.min_by_key(|c| c.users),
+            _ => all.max_by_key(|c| c.users),
+        }
+    };
+    let is_declared = |c: &&Comparison| {
+        let here = |other: &&Comparison| (other.metric, other.place()) == (c.metric, c.place());
+        COSTS_AT
+            .into_iter()
+            .filter(|experiment| c.experiment == **experiment)
+            .any(|experiment| own(experiment).filter(here).any(|other| other.ruling.is_some()))
+    };
+    let found = || {
+        let of_metrics = |at| COSTS.into_iter().filter_map(move |name| of_pair(at, name));
+        COSTS_AT.into_iter().flat_map(of_metrics)
+    };
+    found().find(is_declared).or_else(|| found().next())
+}
+
+/// Under what load a cost was measured.
+fn load_of(c: &Comparison, floor: &Measurement) -> String {
+    match (c.experiment.as_str(), floor.rate) {
+        ("curve", _) => format!("at {} % of what the baseline can do", c.level.unwrap_or(0)),
+        ("population", Some(rate)) => {
+            format!(
+                "at {} requests per second with {} users logged in",
+                grouped(rate as u64),
+                users(c)
+            )
+        }
+        _ => format!("with {} concurrent users in a closed loop", users(c)),
+    }
+}
+
+fn cpu<'a>(
     plan: &Plan,
     against: &str,
     measurements: &[Measurement],
-    comparisons: &[Comparison],
+    comparisons: &'a [Comparison],
     arm: &str,
-) -> Option<Sentence> {
-    // A store's CPU time is on the same bill, where it was measured.
-    let names = ["cpu_us_per_request", "server_cpu_us_per_request"];
-    let c = preferred(comparisons, names, arm, against)?;
+) -> Option<Told<'a>> {
+    let c = leading_cost(comparisons, arm, against)?;
+    let over = |arm: &str| {
+        comparisons.iter().find(|other| {
+            (&other.experiment, other.metric, other.place()) == (&c.experiment, c.metric, c.place())
+                && other.arm == arm
+                && other.against == plan.baseline
+        })
+    };
     let cost = |arm: &str| {
-        let over = at_the_top(comparisons, c.metric, arm, &plan.baseline)?;
+        let over = over(arm)?;
         let d = &over.difference;
         let (lo, hi) = d.interval?;
         let holds_0 = lo <= 0.0 && hi >= 0.0;
@@ -214,32 +289,37 @@ fn cpu(
         .filter(|m| (&m.experiment, m.place()) == (&c.experiment, c.place()))
         .find(|m| m.valid && m.metric == c.metric && m.arm == plan.baseline)?;
     let (own, own_is_known, _) = cost(arm)?;
-    let (beside, other_is_known) = match cost(against) {
+    let (other, other_is_known) = match cost(against) {
         Some((other, is_known, holds_0)) => {
             (format!("; {other} with {against}"), is_known || holds_0)
         }
         None => (String::new(), true),
     };
-    let what = if c.metric == names[0] { "server and store CPU" } else { "server CPU" };
+    let what = if c.metric == COSTS[0] { "server and store CPU" } else { "server CPU" };
     let text = format!(
-        "What authentication costs in {what} per request, with {} concurrent users in a closed \
-         loop and on top of {} without any: {own} with {arm}{beside}.",
-        users(c),
+        "What authentication costs in {what} per request, {} and on top of {} without any: {own} \
+         with {arm}{other}.",
+        load_of(c, floor),
         figure(floor.estimate.point, "us"),
     );
     let headline = own_is_known && other_is_known;
-    Some(Sentence { topic: "CPU".into(), text, verdict: c.verdict(), headline })
+    let of: Vec<&Comparison> = over(arm).into_iter().chain(over(against)).collect();
+    let verdict = of.iter().find_map(|c| c.verdict());
+    Some(Told { sentence: Sentence { topic: "CPU".into(), text, verdict, headline }, of })
 }
 
-fn tail(against: &str, comparisons: &[Comparison], arm: &str) -> Option<Sentence> {
+fn tail<'a>(against: &str, comparisons: &'a [Comparison], arm: &str) -> Option<Told<'a>> {
     let c = at_the_top(comparisons, "response_p99_us", arm, against)?;
     let how = by_how_much(c.ratio.as_ref()?, c.ruling.as_ref(), "higher", "lower");
     let text = format!(
-        "The p99 response time of {arm} under that load, compared with {against}: {how}{}.",
+        "With {} concurrent users, the p99 response time of {arm} compared with {against}: \
+         {how}{}.",
+        users(c),
         missed(c)
     );
     let topic = "Tail latency".into();
-    Some(Sentence { topic, text, verdict: c.verdict(), headline: leads(c) })
+    let sentence = Sentence { topic, text, verdict: c.verdict(), headline: leads(c) };
+    Some(Told { sentence, of: vec![c] })
 }
 
 fn memory(

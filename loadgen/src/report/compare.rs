@@ -110,6 +110,15 @@ impl Endpoint {
         self.places.first().copied()
     }
 
+    /// Whether this comparison is what was declared.
+    pub(super) fn is(&self, c: &Comparison) -> bool {
+        let Primary { experiment, metric, arm, against, from, .. } = &self.declared;
+        from.is_none()
+            && (&c.experiment, c.metric) == (experiment, metric)
+            && (&c.arm, &c.against) == (arm, against)
+            && self.place() == Some(c.place())
+    }
+
     /// Whether a figure is one of those that it compares.
     pub(super) fn rests_on(&self, m: &Measurement) -> bool {
         let Primary { experiment, metric, arm, against, .. } = &self.declared;

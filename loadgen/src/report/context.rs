@@ -266,7 +266,7 @@ mod tests {
     fn both_tables_are_there_for_this_experiment_alone() {
         let analysis = analysed(&arms(), &[Point::default()]);
         assert_eq!(tables(&analysis, NAME).len(), 2);
-        assert!(tables(&analysis, "scaling").is_empty());
+        assert!(tables(&analysis, "concurrency").is_empty());
         let nothing = analysed(&arms()[..1], &[Point::default()]);
         assert!(tables(&nothing, NAME).is_empty());
     }

@@ -20,7 +20,7 @@ pub(super) const WHOLE: &str = "the whole campaign";
 pub struct DoubtSummary {
     /// The doubt, as the first trial had it.
     pub doubt: Doubt,
-    /// Where it applies: `scaling, jwt-hs256 at 1,000 users: 2 of 5 trials`.
+    /// Where it applies: `concurrency, jwt-hs256 at 1,000 users: 2 of 5 trials`.
     pub places: Vec<String>,
 }
 

@@ -266,7 +266,7 @@ mod tests {
             }
         };
         let mut plan = sample::plan(&["none", "a", "b"], 2);
-        plan.trials.retain(|trial| trial.experiment == "scaling");
+        plan.trials.retain(|trial| trial.experiment == "concurrency");
         let page = render(&sample::analysis_of(&plan, spoil));
         assert!(page.contains("> **Invalid.**"));
         assert!(!page.contains("## The answer"));

@@ -18,12 +18,12 @@ pub const MARKS: [&str; 2] = ["<!-- authbench: summary -->", "<!-- authbench: en
 
 /// What stands in the table, and the experiment that it is from.
 const FIGURES: &[(&str, &str)] = &[
-    ("scaling", "throughput_rps"),
-    ("scaling", "response_p99_us"),
-    ("scaling", "server_cpu_us_per_request"),
+    ("concurrency", "throughput_rps"),
+    ("concurrency", "response_p99_us"),
+    ("concurrency", "server_cpu_us_per_request"),
     ("memory", "bytes_per_session"),
     ("memory", "store_bytes_per_session"),
-    ("scaling", "request_wire_bytes"),
+    ("concurrency", "request_wire_bytes"),
 ];
 
 /// Sets the short answer of an analysis as Markdown.
@@ -62,7 +62,7 @@ fn figures(analysis: &Analysis) -> String {
         let all = analysis.measurements.iter().filter(|m| m.experiment == experiment);
         let all = all.filter(|m| m.metric == name && m.arm == arm && m.valid);
         match experiment {
-            "scaling" => all.max_by_key(|m| m.users),
+            "concurrency" => all.max_by_key(|m| m.users),
             _ => all.min_by_key(|m| m.level),
         }
     };
@@ -71,7 +71,7 @@ fn figures(analysis: &Analysis) -> String {
     };
     let columns: Vec<_> = FIGURES.iter().filter(found).collect();
     let arms = || analysis.arms.iter();
-    let users = arms().filter_map(|arm| of("scaling", "throughput_rps", arm)?.users).max();
+    let users = arms().filter_map(|arm| of("concurrency", "throughput_rps", arm)?.users).max();
     let Some(users) = users else { return String::new() };
     let heads = columns.iter().map(|(_, name)| metric(name).label.to_owned());
     let mut lines = vec![std::iter::once("Arm".to_owned()).chain(heads).collect::<Vec<_>>()];

@@ -565,7 +565,7 @@ mod tests {
     #[test]
     fn rows_go_by_level_and_then_by_arm() {
         let analysis = sample::analysis();
-        let tables = key_tables(&analysis, "scaling");
+        let tables = key_tables(&analysis, "concurrency");
         let key = tables.iter().find(|t| t.title == "Key figures").unwrap();
         let places: Vec<(String, String)> =
             rendered(key).into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
@@ -583,7 +583,7 @@ mod tests {
     #[test]
     fn a_table_beside_the_reference_has_neither_it_nor_the_baseline() {
         let analysis = sample::analysis();
-        let tables = key_tables(&analysis, "scaling");
+        let tables = key_tables(&analysis, "concurrency");
         let beside = tables.iter().find(|t| t.title.starts_with("Beside")).unwrap();
         for row in rendered(beside) {
             assert!(row[1] != analysis.baseline && row[1] != analysis.reference, "{row:?}");

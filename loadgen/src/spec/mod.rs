@@ -181,7 +181,7 @@ impl Spec {
         };
         if experiments.is_empty() {
             return Err(Error::Config(format!(
-                "{origin}: expected at least one experiment, such as a table `[scaling]`; found \
+                "{origin}: expected at least one experiment, such as a table `[concurrency]`; found \
                  none"
             )));
         }
@@ -231,7 +231,7 @@ fn malformed(origin: &str, error: &toml::de::Error) -> Error {
 mod tests {
     use super::*;
 
-    const SMALL: &str = "name = 'x'\narms = ['none', 'b']\n[scaling]\nusers = [1]\n";
+    const SMALL: &str = "name = 'x'\narms = ['none', 'b']\n[concurrency]\nusers = [1]\n";
 
     #[test]
     fn every_preset_reads() {
@@ -246,7 +246,7 @@ mod tests {
     fn defaults_and_overrides() {
         let spec = Spec::parse("t", SMALL, Overrides::default()).unwrap();
         assert_eq!((spec.seed, spec.reference.as_str()), (1, "b"));
-        assert_eq!(spec.experiments, ["scaling"]);
+        assert_eq!(spec.experiments, ["concurrency"]);
         let overrides = Overrides {
             arms: Some(vec!["none".into(), "c".into()]),
             users: Some(vec![7]),
@@ -261,12 +261,12 @@ mod tests {
     #[test]
     fn primary_endpoints_know_their_line() {
         let text = format!(
-            "{SMALL}[[primary]]\nexperiment = 'scaling'\nmetric = 'm'\narm = 'b*'\n\
-             against = 'none'\n\n[[primary]]\nexperiment = 'scaling'\nmetric = 'n'\narm = 'b'\n\
+            "{SMALL}[[primary]]\nexperiment = 'concurrency'\nmetric = 'm'\narm = 'b*'\n\
+             against = 'none'\n\n[[primary]]\nexperiment = 'concurrency'\nmetric = 'n'\narm = 'b'\n\
              against = 'none'\nlevel = 7\ngrowth = true\n"
         );
         let spec = Spec::parse("t", &text, Overrides::default()).unwrap();
-        assert_eq!(spec.experiments, ["scaling"], "endpoints are no experiment");
+        assert_eq!(spec.experiments, ["concurrency"], "endpoints are no experiment");
         let lines: Vec<_> = spec.primary.iter().map(|p| (p.line, p.level, p.growth)).collect();
         assert_eq!(lines, [(5, None, false), (11, Some(7), true)]);
         let slip = text.replace("growth", "grows");
@@ -279,17 +279,17 @@ mod tests {
         let message = |text: &str| Spec::parse("f.toml", text, Overrides::default()).unwrap_err();
         let wrong_type = message("name = 'x'\nseed = 'y'\narms = []\n").to_string();
         assert!(wrong_type.contains("f.toml") && wrong_type.contains("line 2"), "{wrong_type}");
-        let no_baseline = message("name = 'x'\narms = ['b']\n[scaling]\n").to_string();
+        let no_baseline = message("name = 'x'\narms = ['b']\n[concurrency]\n").to_string();
         assert!(no_baseline.contains("baseline `none`"), "{no_baseline}");
         let nothing = message("name = 'x'\narms = ['none']\n").to_string();
         assert!(nothing.contains("at least one experiment"), "{nothing}");
-        let twice = message("name = 'x'\narms = ['none', 'none']\n[scaling]\n").to_string();
+        let twice = message("name = 'x'\narms = ['none', 'none']\n[concurrency]\n").to_string();
         assert!(twice.contains("listed twice"), "{twice}");
         let slip =
-            message("name = 'x'\narms = ['none']\nreference = 'nome'\n[scaling]\n").to_string();
+            message("name = 'x'\narms = ['none']\nreference = 'nome'\n[concurrency]\n").to_string();
         assert!(slip.contains("found `nome`"), "{slip}");
         for name in ["", "../x", ".x", "a b"] {
-            let text = format!("name = '{name}'\narms = ['none']\n[scaling]\n");
+            let text = format!("name = '{name}'\narms = ['none']\n[concurrency]\n");
             assert!(message(&text).to_string().contains("name of a folder"), "{name}");
         }
         assert_eq!(message("name = ").exit_code(), 2);

@@ -1,6 +1,6 @@
 //! What the memory experiment plans, and what it reads out of records that are a rule.
 
-use super::super::tests::{plan, record};
+use super::super::sample::{plan, record};
 use super::*;
 use crate::record::LoginRecord;
 

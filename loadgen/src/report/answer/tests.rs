@@ -63,6 +63,71 @@ fn no_measurable_cost_is_said_only_where_the_interval_holds_0() {
     }
 }
 
+/// What the sample says of CPU time, said of an open load as well, over this many users.
+fn with_open_load(users: u64) -> (Vec<Measurement>, Vec<Comparison>) {
+    let Analysis { mut measurements, mut comparisons, .. } = sample::analysis();
+    let of_load: Vec<Measurement> = measurements
+        .iter()
+        .filter(|m| m.metric == CPU && m.users == Some(10))
+        .map(|m| Measurement {
+            experiment: "population".into(),
+            users: Some(users),
+            rate: Some(8000.0),
+            ..m.clone()
+        })
+        .collect();
+    let of_pairs: Vec<Comparison> = comparisons
+        .iter()
+        .filter(|c| c.metric == CPU && c.users == Some(10))
+        .map(|c| Comparison {
+            experiment: "population".into(),
+            users: Some(users),
+            ruling: None,
+            ..c.clone()
+        })
+        .collect();
+    assert!(!of_load.is_empty() && !of_pairs.is_empty());
+    measurements.extend(of_load);
+    comparisons.extend(of_pairs);
+    (measurements, comparisons)
+}
+
+#[test]
+fn a_cost_is_told_of_a_fixed_rate_where_there_is_one() {
+    let plan = sample::plan(&ARMS, 5);
+    let (measurements, mut comparisons) = with_open_load(1000);
+    let closed = answer(&plan, &measurements, &comparisons, &[]);
+    let text = &about(&closed, "CPU").text;
+    assert!(text.contains("in a closed loop"), "what is declared leads: {text}");
+
+    for c in &mut comparisons {
+        c.ruling = None;
+    }
+    let open = answer(&plan, &measurements, &comparisons, &[]);
+    let text = &about(&open, "CPU").text;
+    assert!(
+        text.contains("at 8,000 requests per second with 1,000 users logged in"),
+        "a closed load also charges for waking the generator: {text}"
+    );
+}
+
+#[test]
+fn what_is_declared_at_another_level_has_a_sentence_of_its_own() {
+    let analysis = sample::analysis();
+    let plan = sample::plan(&ARMS, 5);
+    let endpoints = &analysis.primary;
+    let sentences = answer(&plan, &analysis.measurements, &analysis.comparisons, endpoints);
+    for endpoint in endpoints {
+        let declared = &endpoint.declared;
+        let label = metric(&declared.metric).label;
+        let own = format!("{} compared with {}", declared.arm, declared.against);
+        let told = sentences.iter().any(|s| s.text.contains(&own) && s.topic == label);
+        let of_top = analysis.comparisons.iter().filter(|c| endpoint.is(c));
+        let elsewhere = of_top.clone().any(|c| c.users.is_some_and(|users| users < 1000));
+        assert!(!elsewhere || told, "{declared:?}: {sentences:#?}");
+    }
+}
+
 #[test]
 fn an_interval_that_spans_more_than_twofold_makes_no_headline() {
     for (interval, headline) in [

@@ -283,7 +283,7 @@ fn units(own: &'static str) -> Vec<(&'static str, f64)> {
 }
 
 impl Change {
-    /// Where it stands: `scaling, jwt-hs256 at 1,000 users`.
+    /// Where it stands: `concurrency, jwt-hs256 at 1,000 users`.
     pub(super) fn place(&self) -> String {
         let rate = match self.rate {
             Some(rate) => format!(" at {} requests/s", grouped(rate.round() as u64)),

@@ -155,7 +155,7 @@ fn same_figure(one: &Measurement, other: &Measurement) -> bool {
             == (&other.experiment, &other.arm, other.metric, other.place(), other.connections)
 }
 
-/// Where a figure stands: `scaling, jwt-hs256 at 1,000 users`.
+/// Where a figure stands: `concurrency, jwt-hs256 at 1,000 users`.
 fn place(m: &Measurement) -> String {
     format!("{}, {}{}{}", m.experiment, m.arm, at(m.users), swept(&m.experiment, m.level))
 }
@@ -326,10 +326,10 @@ mod tests {
         let named: Vec<_> = found.differences.iter().map(|d| d.what).collect();
         assert_eq!(named, ["arms", "reference", "primary endpoints", "trials", "kernel"]);
         assert!(found.changes.iter().all(|change| change.arm != "session@memory"));
-        let only = "scaling, session@memory at 1,000 users".to_string();
+        let only = "concurrency, session@memory at 1,000 users".to_string();
         assert!(found.only_in_a.contains(&only), "{:?}", found.only_in_a);
         // The reference of the second is measured twice there.
-        let only = "scaling, jwt-hs256 (again) at 1,000 users".to_string();
+        let only = "concurrency, jwt-hs256 (again) at 1,000 users".to_string();
         assert!(found.only_in_b.contains(&only), "{:?}", found.only_in_b);
         for only in [&found.only_in_a, &found.only_in_b] {
             let distinct: BTreeSet<_> = only.iter().collect();

@@ -219,7 +219,7 @@ mod tests {
         let text = sample_changes(slower("jwt-hs256")).text(&[]);
         let table: Vec<&str> = text
             .lines()
-            .skip_while(|line| !line.starts_with("[scaling] at 10 users"))
+            .skip_while(|line| !line.starts_with("[concurrency] at 10 users"))
             .skip(1)
             .take_while(|line| !line.is_empty())
             .collect();
@@ -246,7 +246,7 @@ mod tests {
         let text = found.text(&[bound.judge(&found).unwrap()]);
         let (_, last) = text.split_once("--fail-if").unwrap();
         assert_eq!(last.matches("FAILED").count(), 3, "{last}");
-        assert!(last.contains("scaling, jwt-hs256 at 1,000 users: +50.0 %"), "{last}");
+        assert!(last.contains("concurrency, jwt-hs256 at 1,000 users: +50.0 %"), "{last}");
         assert!(last.trim_end().ends_with("9 of 12"), "{last}");
     }
 

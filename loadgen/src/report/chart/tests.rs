@@ -43,7 +43,7 @@ fn of(figures: &[Figure<'_>]) -> Analysis {
 }
 
 fn draw(analysis: &Analysis, plan: ChartPlan) -> String {
-    Chart::new(analysis, "scaling", &plan).svg().into_string()
+    Chart::new(analysis, "concurrency", &plan).svg().into_string()
 }
 
 /// The values of an attribute, wherever it stands.
@@ -146,7 +146,7 @@ fn awkward_data_are_drawn_too() {
 fn no_data_are_said_and_a_figure_that_is_no_number_is_left_out() {
     assert!(draw(&of(&[]), PLAN).contains("No data."));
     assert!(draw(&of(&[("a", 1, f64::NAN, None, true)]), PLAN).contains("No data."));
-    let chart = Chart::new(&of(&[]), "scaling", &PLAN);
+    let chart = Chart::new(&of(&[]), "concurrency", &PLAN);
     assert_eq!(chart.caption(), "No trial measured this.");
 }
 
@@ -186,7 +186,7 @@ fn an_invalid_figure_is_hollow_and_no_line_goes_through_it() {
     let broken = draw(&of(&figures), PLAN);
     assert_eq!((lines(&broken), broken.matches("hollow").count()), (2, 1));
     assert!(broken.contains("INVALID: a, 100 users: 20.0 µs"));
-    let caption = Chart::new(&of(&figures), "scaling", &PLAN).caption();
+    let caption = Chart::new(&of(&figures), "concurrency", &PLAN).caption();
     assert!(caption.contains("Hollow"), "{caption}");
 }
 
@@ -195,7 +195,7 @@ fn a_wild_interval_does_not_press_the_lines_flat() {
     let figures =
         [("a", 1, 20.0, Some((1.0, 4000.0)), true), ("b", 1, 40.0, Some((38.0, 42.0)), true)];
     let plan = ChartPlan { y_log: false, ..PLAN };
-    let chart = Chart::new(&of(&figures), "scaling", &plan);
+    let chart = Chart::new(&of(&figures), "concurrency", &plan);
     let heights = label_heights(&chart.svg().into_string());
     assert!(heights[1] - heights[0] > 50.0, "{heights:?}");
     assert!(chart.caption().contains("goes on beyond the chart"));

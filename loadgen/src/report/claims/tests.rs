@@ -70,10 +70,17 @@ fn throughput(noise: f64) -> Analysis {
     let mut analysis = campaign(&arms);
     let values = [("none", 121e3), ("session@memory", 119e3), ("session@redis", 76e3)];
     for (arm, value) in values {
-        add(&mut analysis, "scaling", "throughput_rps", arm, users(1024), &about(value, noise));
+        add(&mut analysis, "concurrency", "throughput_rps", arm, users(1024), &about(value, noise));
     }
     for (arm, value) in [("jwt-hs256", 103e3), ("jwt-rs256", 70e3)] {
-        add(&mut analysis, "scaling", "throughput_rps", arm, users(1024), &around(value, noise));
+        add(
+            &mut analysis,
+            "concurrency",
+            "throughput_rps",
+            arm,
+            users(1024),
+            &around(value, noise),
+        );
     }
     analysis
 }
@@ -81,10 +88,23 @@ fn throughput(noise: f64) -> Analysis {
 const MORE: &str = "answers more requests";
 
 #[test]
-fn every_claim_names_metrics_that_there_are() {
+fn every_claim_names_metrics_and_experiments_that_there_are() {
     let file = read();
     assert!(file.claim.len() >= 15);
     for test in file.claim.iter().flat_map(|claim| &claim.test) {
+        let experiments = match &test.by {
+            By::Figure { experiments, .. } | By::Crossover { experiments, .. } => {
+                experiments.iter().map(String::as_str).collect()
+            }
+            By::Pair { experiment, .. }
+            | By::Growth { experiment, .. }
+            | By::Work { experiment, .. }
+            | By::Distance { experiment, .. } => vec![experiment.as_str()],
+            By::Gate {} | By::Property { .. } => vec![],
+        };
+        for name in experiments {
+            assert!(crate::experiment::find(name).is_some(), "{name}");
+        }
         let names = match &test.by {
             By::Figure { metrics, .. } => metrics.clone(),
             By::Pair { metric, .. }
@@ -186,7 +206,7 @@ fn a_difference_within_the_margin_is_a_no() {
     for (arm, values) in
         [("session@memory", about(100e3, 0.002)), ("jwt-hs256", around(101.5e3, 0.002))]
     {
-        add(&mut analysis, "scaling", "throughput_rps", arm, users(10), &values);
+        add(&mut analysis, "concurrency", "throughput_rps", arm, users(10), &values);
     }
     let claim = result(&analysis, MORE);
     let ratio = cell(&claim, "jwt-hs256", "session@memory").estimate.clone().unwrap();
@@ -203,9 +223,9 @@ fn many_cells_ask_for_more_and_a_cell_says_that_it_was_the_correction() {
         arms.extend(tokens);
         let mut analysis = campaign(&arms);
         let flat = [100e3; 6];
-        add(&mut analysis, "scaling", "throughput_rps", "session@memory", users(10), &flat);
+        add(&mut analysis, "concurrency", "throughput_rps", "session@memory", users(10), &flat);
         for token in tokens {
-            add(&mut analysis, "scaling", "throughput_rps", token, users(10), &faster);
+            add(&mut analysis, "concurrency", "throughput_rps", token, users(10), &faster);
         }
         result(&analysis, MORE)
     };
@@ -245,7 +265,7 @@ const PROBLEM: &str = "sessions become a problem";
 
 #[test]
 fn users_at_once_are_no_users_logged_in() {
-    let claim = result(&costs("scaling", &FALLING_FLOOR, 0.01), PROBLEM);
+    let claim = result(&costs("concurrency", &FALLING_FLOOR, 0.01), PROBLEM);
     assert_eq!(claim.verdict, ClaimVerdict::NotMeasured);
 }
 
@@ -291,7 +311,7 @@ fn a_hop_is_not_what_a_queue_takes() {
     let of = |many: bool, few: Option<f64>| {
         let mut analysis = campaign(&["none", "session@redis"]);
         let mut add = |arm, at, values: &[f64]| {
-            add(&mut analysis, "scaling", "service_p50_us", arm, users(at), values);
+            add(&mut analysis, "concurrency", "service_p50_us", arm, users(at), values);
         };
         if many {
             add("none", 1024, &about(8000.0, 0.02));
@@ -348,9 +368,9 @@ fn a_mixture_is_asked_for_each_advantage() {
     let claim = result(&analysis, MIXED);
     assert_eq!(claim.verdict, ClaimVerdict::Depends);
     for (arm, value) in [("session@memory", 119e3), ("jwt-hs256", 103e3)] {
-        add(&mut analysis, "scaling", "throughput_rps", arm, users(64), &about(value, 0.01));
+        add(&mut analysis, "concurrency", "throughput_rps", arm, users(64), &about(value, 0.01));
     }
-    add(&mut analysis, "scaling", "throughput_rps", list, users(64), &around(102.9e3, 0.01));
+    add(&mut analysis, "concurrency", "throughput_rps", list, users(64), &around(102.9e3, 0.01));
     let claim = result(&analysis, MIXED);
     assert_eq!(cell(&claim, list, "session@memory").answer, Answer::No);
     assert_eq!(cell(&claim, list, "jwt-hs256").answer, Answer::Yes);
@@ -367,9 +387,9 @@ fn bill(extra_us: f64) -> Analysis {
     {
         let at = (Some(0), None);
         add(&mut analysis, "memory", "bytes_per_session", arm, at, &[bytes; 3]);
-        add(&mut analysis, "scaling", "request_wire_bytes", arm, users(64), &[wire; 6]);
+        add(&mut analysis, "concurrency", "request_wire_bytes", arm, users(64), &[wire; 6]);
         let cpu = if us > 8.0 { around(us, 0.004) } else { about(us, 0.004) };
-        add(&mut analysis, "scaling", "cpu_us_per_request", arm, users(64), &cpu);
+        add(&mut analysis, "concurrency", "cpu_us_per_request", arm, users(64), &cpu);
     }
     analysis
 }

@@ -160,7 +160,7 @@ fn an_endpoint_without_figures_is_told_and_still_counts() {
         }
     });
     let lost = analysis.primary.iter().filter(|e| e.declared.arm == "jwt-hs256");
-    let lost: Vec<&Endpoint> = lost.filter(|e| e.declared.experiment == "scaling").collect();
+    let lost: Vec<&Endpoint> = lost.filter(|e| e.declared.experiment == "concurrency").collect();
     assert!(lost.len() >= 4);
     for endpoint in lost {
         assert_eq!(endpoint.ruling.cause, Some(Cause::NotMeasured), "{endpoint:?}");

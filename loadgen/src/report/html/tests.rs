@@ -49,10 +49,10 @@ fn wrong(record: &mut TrialRecord) {
     }
 }
 
-fn only_scaling() -> crate::plan::Plan {
+fn only_concurrency() -> crate::plan::Plan {
     let mut plan = sample::plan(&["none", "a", "b"], 2);
-    plan.trials.retain(|trial| trial.experiment == "scaling");
-    plan.experiments.retain(|name| name == "scaling");
+    plan.trials.retain(|trial| trial.experiment == "concurrency");
+    plan.experiments.retain(|name| name == "concurrency");
     plan
 }
 
@@ -140,9 +140,10 @@ fn nothing_valid_means_a_banner_and_no_answer() {
     let failed = |record: &mut TrialRecord| {
         record.outcome = TrialOutcome::Failed { cause: "the server <died>".into() };
     };
-    for analysis in
-        [sample::analysis_of(&only_scaling(), wrong), sample::analysis_of(&only_scaling(), failed)]
-    {
+    for analysis in [
+        sample::analysis_of(&only_concurrency(), wrong),
+        sample::analysis_of(&only_concurrency(), failed),
+    ] {
         let page = render(&analysis);
         assert!(page.contains("role=\"alert\""));
         assert!(!page.contains("id=\"answer\""));
@@ -166,7 +167,7 @@ fn a_debug_build_has_no_answer_however_good_its_figures() {
 
 #[test]
 fn one_invalid_arm_is_named_and_the_rest_answers() {
-    let analysis = sample::analysis_of(&only_scaling(), |record| {
+    let analysis = sample::analysis_of(&only_concurrency(), |record| {
         if record.trial.arm == "b" {
             wrong(record);
         }

@@ -29,6 +29,13 @@ fn analysis_with(name: &str) -> Analysis {
     for trial in plan.trials.iter_mut().filter(|trial| trial.arm == "a") {
         trial.arm = name.into();
     }
+    for endpoint in &mut plan.primary {
+        for arm in [&mut endpoint.arm, &mut endpoint.against] {
+            if arm == "a" {
+                *arm = name.into();
+            }
+        }
+    }
     sample::analysis_of(&plan, |_| {})
 }
 

@@ -28,7 +28,7 @@ pub(in crate::report) fn plan(arms: &[&str], blocks: u32) -> Plan {
 pub(in crate::report) fn plan_at(users: &[u32], arms: &[&str], blocks: u32) -> Plan {
     let text = format!(
         "name = 'sample'\nseed = 7\narms = {arms:?}\nbaseline = {:?}\n\
-         [scaling]\nusers = {users:?}\nblocks = {blocks}\nslice = '0ms'\n\
+         [concurrency]\nusers = {users:?}\nblocks = {blocks}\nslice = '0ms'\n\
          [memory]\nsessions = [0, 25000, 50000, 75000, 100000]\nblocks = {blocks}\n\
          fill = 'login'\n{}",
         arms[0],
@@ -48,15 +48,15 @@ fn endpoints(arms: &[&str], most: u32) -> String {
         )
     };
     let cpu = "server_cpu_us_per_request";
-    let mut endpoints =
-        table("scaling", cpu, baseline, "") + &table("memory", "bytes_per_session", baseline, "");
+    let mut endpoints = table("concurrency", cpu, baseline, "")
+        + &table("memory", "bytes_per_session", baseline, "");
     if most > 10 {
-        endpoints += &table("scaling", cpu, baseline, "growth = true");
+        endpoints += &table("concurrency", cpu, baseline, "growth = true");
     }
     if arms.len() > 2 {
-        endpoints += &table("scaling", cpu, reference, "");
-        endpoints += &table("scaling", "throughput_rps", reference, "");
-        endpoints += &table("scaling", "response_p99_us", reference, "");
+        endpoints += &table("concurrency", cpu, reference, "");
+        endpoints += &table("concurrency", "throughput_rps", reference, "");
+        endpoints += &table("concurrency", "response_p99_us", reference, "");
     }
     endpoints
 }

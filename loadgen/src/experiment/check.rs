@@ -1,0 +1,60 @@
+//! What the experiments check of their tables, and cells that several of them share.
+
+use super::question::{Cell, Cells};
+use crate::error::Result;
+use crate::plan::{Action, DrillPlan};
+use crate::record::Doubt;
+use crate::spec::Spec;
+
+/// A cell for every arm with the one drill that it is.
+pub(super) fn drills(spec: &Spec, blocks: u32, drill: &DrillPlan) -> Cells {
+    let actions = || vec![Action::Drill(drill.clone())];
+    let cell =
+        |arm: &String| Cell { arm: arm.clone(), level: 0, server: Vec::new(), actions: actions() };
+    Cells { blocks, cells: spec.arms.iter().map(cell).collect() }
+}
+
+/// A number as a human wrote it, within a range.
+pub(super) fn within(
+    spec: &Spec,
+    place: &str,
+    found: u32,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<u32> {
+    if range.contains(&found) {
+        return Ok(found);
+    }
+    let (least, most) = (range.start(), range.end());
+    Err(spec.refuse(format!("{place}: expected {least} to {most}, found {found}")))
+}
+
+pub(super) fn doubt(invalidates: bool, code: &str, what: String, remedy: &str) -> Doubt {
+    Doubt { invalidates, code: code.into(), what, remedy: remedy.into() }
+}
+
+/// Levels of a sweep as a human wrote them: at least `least`, each within `range`, made ascending.
+pub(super) fn levels(
+    spec: &Spec,
+    table: &str,
+    field: &str,
+    mut levels: Vec<u32>,
+    least: usize,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<Vec<u32>> {
+    levels.sort_unstable();
+    levels.dedup();
+    if levels.len() < least {
+        return Err(spec.refuse(format!(
+            "[{table}] {field}: expected at least {least} different levels, found {}",
+            levels.len()
+        )));
+    }
+    if let Some(wrong) = levels.iter().find(|level| !range.contains(level)) {
+        return Err(spec.refuse(format!(
+            "[{table}] {field}: expected levels from {} to {}, found {wrong}",
+            range.start(),
+            range.end()
+        )));
+    }
+    Ok(levels)
+}

@@ -1,0 +1,139 @@
+//! The load that several experiments share: GET /me by users who are logged in, in slices that
+//! alternate between the servers of a level.
+
+use super::question::Observation;
+use super::{METRICS, steady};
+use crate::error::Result;
+use crate::load::{LoadModel, UserChoice};
+use crate::plan::{Action, LoadPlan, SlicesPlan, Slicing};
+use crate::record::{ActionRecord, Doubt, LoadRecord, TrialRecord};
+use crate::spec::Spec;
+use crate::units::Span;
+
+/// Each user of a closed load holds a connection, and one process may have so many.
+pub(super) const CONNECTIONS_MAX: u32 = 16_000;
+/// A slice has to be longer than what is cut of it, and shorter than the machine's moods.
+const SLICE_MIN: Span = Span::from_millis(5);
+const SLICE_MAX: Span = Span::from_millis(1000);
+const MEASURE_MIN: Span = Span::from_millis(100);
+const TIMEOUT: Span = Span::from_millis(5000);
+const DRAIN: Span = Span::from_millis(2000);
+
+/// Whether a load may have windows of its own instead of slices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slices {
+    /// It may, with a slice of 0 ms.
+    Optional,
+    /// Its servers are always compared in slices.
+    Required,
+}
+
+/// Refuses lengths that cannot be measured.
+pub(super) fn check_lengths(
+    spec: &Spec,
+    table: &str,
+    measure: Span,
+    slice: Span,
+    slices: Slices,
+) -> Result<()> {
+    check_window(spec, table, "measure", measure)?;
+    let none = slices == Slices::Optional && slice == Span::default();
+    if none || (SLICE_MIN..=SLICE_MAX).contains(&slice) {
+        return Ok(());
+    }
+    let none = if slices == Slices::Optional { "0ms (none) or " } else { "" };
+    Err(spec.refuse(format!(
+        "[{table}] slice: expected {none}{SLICE_MIN} to {SLICE_MAX}, found {slice}"
+    )))
+}
+
+/// Refuses a window that is too short to measure anything.
+pub(super) fn check_window(spec: &Spec, table: &str, field: &str, window: Span) -> Result<()> {
+    if window < MEASURE_MIN {
+        return Err(spec.refuse(format!(
+            "[{table}] {field}: expected at least {MEASURE_MIN}, found {window}"
+        )));
+    }
+    Ok(())
+}
+
+/// A load of GET /me: its model, the users and how the next of them is chosen, the connections,
+/// and the lengths of warm-up and window.
+pub(super) fn browse(
+    model: LoadModel,
+    (users, choice): (u32, UserChoice),
+    connections: u32,
+    (warmup, measure): (Span, Span),
+) -> LoadPlan {
+    LoadPlan {
+        model,
+        journey: "browse".into(),
+        users,
+        choice,
+        connections,
+        warmup_ns: warmup.ns(),
+        measure_ns: measure.ns(),
+        drain_ns: DRAIN.ns(),
+        timeout_ns: TIMEOUT.ns(),
+        prepare: None,
+    }
+}
+
+/// How long a slice is at least for each connection, ns: five times what a core takes to answer it
+/// once. The first fifth, which is not counted, is then over when the queue has been gone through
+/// once.
+const SLICE_PER_CONNECTION_NS: u64 = 50_000;
+
+/// This load in slices of such a length, of which the first fifth is cut; 0: as a load of its own.
+pub(super) fn cut(load: LoadPlan, slice: Span) -> Action {
+    if slice == Span::default() {
+        return Action::Load(load);
+    }
+    let length_ns = slice.ns().max(u64::from(load.connections) * SLICE_PER_CONNECTION_NS);
+    let slicing = Slicing::new(length_ns, length_ns / 5, load.warmup_ns, load.measure_ns);
+    let load = LoadPlan { measure_ns: slicing.measured_ns(), ..load };
+    Action::Slices(SlicesPlan { load, slicing })
+}
+
+/// The loads of a trial, each with its plan. A pilot is one of them.
+pub(super) fn loads(record: &TrialRecord) -> impl Iterator<Item = (&LoadPlan, &LoadRecord)> {
+    record.trial.actions.iter().zip(&record.actions).filter_map(|pair| match pair {
+        (plan, ActionRecord::Load(load)) => Some((plan.load()?, &**load)),
+        _ => None,
+    })
+}
+
+/// Every metric that a load gives.
+pub(super) fn observed(record: &TrialRecord) -> Vec<Observation> {
+    let of = |(plan, load)| {
+        METRICS.iter().filter_map(move |metric| {
+            Some(observation(plan, load, metric.name, (metric.of_load)(load)?))
+        })
+    };
+    loads(record).flat_map(of).collect()
+}
+
+/// A value at the place of a load: its users, connections and rate.
+pub(super) fn observation(
+    plan: &LoadPlan,
+    load: &LoadRecord,
+    metric: &'static str,
+    value: f64,
+) -> Observation {
+    Observation {
+        users: Some(u64::from(plan.users)),
+        connections: plan.connections,
+        rate: load.offered_rps.or(plan.model.offered_rps()),
+        metric,
+        value,
+    }
+}
+
+/// What makes the figures of a trial's loads doubtful.
+pub(super) fn doubts(record: &TrialRecord) -> Vec<Doubt> {
+    let of = |(plan, load): (&LoadPlan, &LoadRecord)| {
+        let own = load.doubts(plan.model.is_open());
+        own.into_iter().chain(steady::doubt(plan, load)).collect::<Vec<_>>()
+    };
+    loads(record).flat_map(of).collect()
+}
