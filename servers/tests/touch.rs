@@ -156,7 +156,8 @@ async fn who_is_active_stays_until_the_absolute_end() {
         let credential = arm.login(7).await;
         for n in 1..120 {
             arm.at(30 * SECOND * n);
-            arm.me(&credential).await.expect(200);
+            let answer = arm.me(&credential).await;
+            assert_eq!(answer.status, 200, "{} after {n} half minutes: {answer:?}", arm.info.arm);
         }
         arm.at(3_600 * SECOND);
         arm.me(&credential).await.expect_refused();

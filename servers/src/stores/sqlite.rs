@@ -346,12 +346,14 @@ fn read(
     now: Timestamp,
     touch: bool,
 ) -> Result<Option<Session>, String> {
+    // Before the row: what is committed in between leaves the map, and is then in the row.
+    let touched_at = shared.touched_at(id);
     let mut statement = connection.prepare_cached(READ).map_err(said)?;
     let found = statement.query_row([id.as_bytes()], |row| Ok(session(row))).optional();
     let Some(mut session) = found.map_err(said)?.transpose().map_err(said)? else {
         return Ok(None);
     };
-    session.last_seen = session.last_seen.max(shared.touched_at(id));
+    session.last_seen = session.last_seen.max(touched_at);
     if !is_live(session.expires, session.last_seen, shared.idle, now) {
         return Ok(None);
     }
