@@ -3,14 +3,17 @@
 use serde::Deserialize;
 
 use super::check::{doubt, levels, within};
-use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, check_window, cut, loads};
+use super::load::{
+    self, CONNECTIONS_MAX, PERCENT_MAX, PILOT, PILOT_LEVEL, Slices, browse, check_lengths,
+    check_window, cut, loads,
+};
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over};
 use crate::error::Result;
-use crate::load::{Closed, LoadModel, PilotShare, UserChoice};
-use crate::plan::{Action, LoadPlan};
+use crate::load::{LoadModel, PilotShare, UserChoice};
+use crate::plan::LoadPlan;
 use crate::record::{Doubt, LoadRecord, TrialRecord};
 use crate::spec::Spec;
-use crate::units::{Rate, Span, grouped};
+use crate::units::{Rate, Span};
 
 /// Open loads at shares of what the baseline can do, the same rates for every arm.
 pub(super) struct Curve;
@@ -50,15 +53,11 @@ impl Default for Settings {
     }
 }
 
-/// Beyond what the baseline holds nothing settles, but how an arm fails there may be asked.
-const PERCENT_MAX: u32 = 200;
 /// Up to this share a load is cut into slices, and beyond it has a window of its own: at a
 /// utilisation u a queue needs some 1 / (1 - u)^2 service times to settle, which at 70 % is a
 /// fraction of a millisecond and at 95 % several.
 const SLICED_PERCENT_MAX: u32 = 70;
 const USERS_MAX: u32 = 1_000_000;
-/// The level of the pilot.
-const PILOT: u32 = 0;
 /// A server that answers a smaller share of what is due while it is due does not hold the rate: its
 /// queue grows for as long as the load lasts.
 const HELD_MIN: f64 = 0.98;
@@ -97,12 +96,12 @@ impl Experiment for Curve {
     }
 
     fn axis(&self) -> Option<Axis> {
-        Some(Axis { label: "Load, %", noun: "% of what the baseline can do", at_zero: "the pilot" })
+        Some(Axis { label: "Load, %", noun: "% of what the baseline can do", at_zero: PILOT_LEVEL })
     }
 
     fn level(&self, level: u32) -> String {
         match level {
-            PILOT => "the pilot".into(),
+            PILOT => PILOT_LEVEL.into(),
             percent => format!("{percent} % of what the baseline can do"),
         }
     }
@@ -110,7 +109,7 @@ impl Experiment for Curve {
     fn expand(&self, spec: &Spec) -> Result<Cells> {
         let settings = spec.section::<Table>()?.curve;
         let Settings { users, connections, blocks, slice, .. } = settings;
-        let load = levels(spec, "curve", "load", settings.load.clone(), 1, 1..=PERCENT_MAX)?;
+        let shares = levels(spec, "curve", "load", settings.load.clone(), 1, 1..=PERCENT_MAX)?;
         let users = within(spec, "[curve] users", users, 1..=USERS_MAX)?;
         let place = "[curve] connections";
         let connections = within(spec, place, connections, 1..=CONNECTIONS_MAX.min(users))?;
@@ -126,33 +125,24 @@ impl Experiment for Curve {
             Some(capacity) => LoadModel::Poisson(PilotShare { percent }.of(capacity)),
             None => LoadModel::PilotShare(PilotShare { percent }),
         };
-        let plan = |model, measure: Span| {
-            let whose = (users, UserChoice::Uniform);
-            browse(model, whose, connections, (settings.warmup, measure))
-        };
         let cell = |arm: &String, percent: u32| {
-            let load = plan(share(percent), settings.measure);
+            let whose = (users, UserChoice::Uniform);
+            let lengths = (settings.warmup, settings.measure);
+            let load = browse(share(percent), whose, connections, lengths);
             let slice = if percent <= SLICED_PERCENT_MAX { slice } else { Span::default() };
             let actions = vec![cut(load, slice)];
             Cell { arm: arm.clone(), level: percent, server: Vec::new(), actions }
         };
-        let pilot = capacity.is_none().then(|| {
-            let closed = LoadModel::Closed(Closed::without_thinking());
-            Cell {
-                arm: spec.baseline.clone(),
-                level: PILOT,
-                server: Vec::new(),
-                actions: vec![Action::Pilot(plan(closed, settings.pilot))],
-            }
-        });
+        let lengths = (settings.warmup, settings.pilot);
+        let pilot = capacity.is_none().then(|| load::pilot(spec, users, connections, lengths));
         let arms = &spec.arms;
-        let of_loads = load.iter().flat_map(|at| arms.iter().map(move |arm| cell(arm, *at)));
+        let of_loads = shares.iter().flat_map(|at| arms.iter().map(move |arm| cell(arm, *at)));
         Ok(Cells { blocks, cells: pilot.into_iter().chain(of_loads).collect() })
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         // The pilot is a scale and no answer.
-        if record.trial.level == PILOT { Vec::new() } else { load::observed(record) }
+        load::observed(record)
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
@@ -181,16 +171,7 @@ impl Experiment for Curve {
     }
 
     fn conclusions(&self, trials: &[&TrialRecord], _: u32, _: u64) -> Vec<String> {
-        let pilots = trials.iter().flat_map(|trial| trial.pilots());
-        let rates: Vec<f64> = pilots.map(|load| load.counts.goodput_rps()).collect();
-        let (least, most) =
-            (rates.iter().copied().reduce(f64::min), rates.into_iter().reduce(f64::max));
-        let Some((least, most)) = least.zip(most) else { return Vec::new() };
-        vec![format!(
-            "answered {} to {} requests per second in the pilots, of which the loads are shares",
-            grouped(least as u64),
-            grouped(most as u64)
-        )]
+        load::of_pilots(trials).into_iter().collect()
     }
 }
 
@@ -205,7 +186,7 @@ fn does_not_hold(plan: &LoadPlan, load: &LoadRecord) -> bool {
 mod tests {
     use super::super::sample::{load as answered, plan, record};
     use super::*;
-    use crate::plan::TrialPlan;
+    use crate::plan::{Action, TrialPlan};
     use crate::record::ActionRecord;
 
     const TABLE: &str = "[curve]\nload = [50, 95]\nblocks = 3\n";

@@ -117,7 +117,7 @@ fn ordered<'a>(spec: &Spec, name: &str, block: u32, cells: &'a [Cell]) -> Vec<Pl
 
 /// Whether other trials of the block take their rate from it.
 fn is_pilot(cell: &Cell) -> bool {
-    cell.actions.iter().any(|action| matches!(action, Action::Pilot(_)))
+    cell.actions.iter().any(Action::is_pilot)
 }
 
 /// Arguments that make the same plan of the same campaign file.

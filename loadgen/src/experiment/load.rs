@@ -1,14 +1,14 @@
 //! The load that several experiments share: GET /me by users who are logged in, in slices that
 //! alternate between the servers of a level.
 
-use super::question::Observation;
+use super::question::{Cell, Observation};
 use super::{METRICS, steady};
 use crate::error::Result;
-use crate::load::{LoadModel, UserChoice};
+use crate::load::{Closed, LoadModel, PilotShare, Poisson, UserChoice};
 use crate::plan::{Action, LoadPlan, SlicesPlan, Slicing};
 use crate::record::{ActionRecord, Doubt, LoadRecord, TrialRecord};
 use crate::spec::Spec;
-use crate::units::Span;
+use crate::units::{Rate, Span, grouped};
 
 /// Each user of a closed load holds a connection, and one process may have so many.
 pub(super) const CONNECTIONS_MAX: u32 = 16_000;
@@ -79,6 +79,52 @@ pub(super) fn browse(
     }
 }
 
+/// The level of a pilot.
+pub(super) const PILOT: u32 = 0;
+/// What a pilot is called among levels.
+pub(super) const PILOT_LEVEL: &str = "the pilot";
+/// Beyond what the baseline holds nothing settles, but how an arm fails there may be asked.
+pub(super) const PERCENT_MAX: u32 = 200;
+
+/// The pilot of a block: the baseline under a closed, saturating load, so that other loads of the
+/// block may have a share of what it answers.
+pub(super) fn pilot(spec: &Spec, users: u32, connections: u32, lengths: (Span, Span)) -> Cell {
+    let model = LoadModel::Closed(Closed::without_thinking());
+    let load = browse(model, (users, UserChoice::Uniform), connections, lengths);
+    let actions = vec![Action::Pilot(load)];
+    Cell { arm: spec.baseline.clone(), level: PILOT, server: Vec::new(), actions }
+}
+
+/// Poisson arrivals at what a campaign file asks for: `5000/s`, or `50%` of what the pilot finds.
+pub(super) fn arrivals(spec: &Spec, place: &str, text: &str) -> Result<LoadModel> {
+    let refuse = || {
+        spec.refuse(format!(
+            "{place}: expected a rate such as `5000/s`, or a share of what the baseline can do \
+             such as `50%`, at most {PERCENT_MAX}%; found `{text}`"
+        ))
+    };
+    if let Some(share) = text.strip_suffix('%') {
+        let percent = share.parse().ok().filter(|percent| (1..=PERCENT_MAX).contains(percent));
+        let percent = percent.ok_or_else(refuse)?;
+        return Ok(LoadModel::PilotShare(PilotShare { percent }));
+    }
+    let rate: Rate = text.parse().map_err(|_| refuse())?;
+    Ok(LoadModel::Poisson(Poisson { rate_per_s: rate.per_second() }))
+}
+
+/// What the pilots among these trials found, a clause; nothing where there is none.
+pub(super) fn of_pilots(trials: &[&TrialRecord]) -> Option<String> {
+    let pilots = trials.iter().flat_map(|trial| trial.pilots());
+    let rates: Vec<f64> = pilots.map(|load| load.counts.goodput_rps()).collect();
+    let least = rates.iter().copied().reduce(f64::min)?;
+    let most = rates.into_iter().reduce(f64::max)?;
+    Some(format!(
+        "answered {} to {} requests per second in the pilots, of which the loads are shares",
+        grouped(least as u64),
+        grouped(most as u64)
+    ))
+}
+
 /// How long a slice is at least for each connection, ns: five times what a core takes to answer it
 /// once. The first fifth, which is not counted, is then over when the queue has been gone through
 /// once.
@@ -103,8 +149,11 @@ pub(super) fn loads(record: &TrialRecord) -> impl Iterator<Item = (&LoadPlan, &L
     })
 }
 
-/// Every metric that a load gives.
+/// Every metric that a load gives. A pilot is a scale and no answer, and gives none.
 pub(super) fn observed(record: &TrialRecord) -> Vec<Observation> {
+    if record.trial.is_pilot() {
+        return Vec::new();
+    }
     let of = |(plan, load)| {
         METRICS.iter().filter_map(move |metric| {
             Some(observation(plan, load, metric.name, (metric.of_load)(load)?))

@@ -3,14 +3,17 @@
 use serde::Deserialize;
 
 use super::check::{doubt, levels, within};
-use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, cut, loads};
+use super::load::{
+    self, CONNECTIONS_MAX, PILOT, PILOT_LEVEL, Slices, arrivals, browse, check_lengths,
+    check_window, cut, loads,
+};
 use super::question::{Cell, Cells, ChartPlan, Experiment, Observation, Over, TablePlan};
 use crate::error::Result;
-use crate::load::{LoadModel, Poisson, UserChoice};
+use crate::load::{LoadModel, UserChoice};
 use crate::plan::{ADMIN_FILL, Action, PopulatePlan};
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
-use crate::units::{Rate, Span};
+use crate::units::{Span, grouped};
 
 /// The same open load over the same connections, with more and more users logged in.
 pub(super) struct Population;
@@ -24,13 +27,15 @@ struct Table {
 #[serde(deny_unknown_fields)]
 struct Settings {
     users: Vec<u32>,
-    rate: Rate,
+    rate: String,
     #[serde(default = "sixty_four")]
     connections: u32,
     #[serde(default = "uniform")]
     choice: String,
     #[serde(default = "five")]
     blocks: u32,
+    #[serde(default = "one_second")]
+    pilot: Span,
     #[serde(default = "half_a_second")]
     warmup: Span,
     #[serde(default = "three_seconds")]
@@ -55,6 +60,10 @@ fn half_a_second() -> Span {
     Span::from_millis(500)
 }
 
+fn one_second() -> Span {
+    Span::from_millis(1000)
+}
+
 fn three_seconds() -> Span {
     Span::from_millis(3000)
 }
@@ -64,6 +73,8 @@ fn fifteen_ms() -> Span {
 }
 
 const USERS_MAX: u32 = 10_000_000;
+/// Users of a pilot, which logs them in by a request each.
+const PILOT_USERS_MAX: u32 = 1000;
 /// Nobody's credential may expire while the servers of a level are filled one after the other.
 const LIFE: [&str; 4] = ["--ttl", "12h", "--access-ttl", "12h"];
 
@@ -79,9 +90,11 @@ impl Experiment for Population {
     fn method(&self) -> &'static str {
         "Before the load each server logs its users in by itself, through the same code and the \
          same create of its store as a login. Then users read GET /me at a fixed rate that does \
-         not wait for the answers (Poisson arrivals) over a fixed number of connections, and whose \
-         turn it is is drawn from all who are logged in. So the rate and the connections are the \
-         same at every level, and only the number of logged-in users grows. The baseline runs at \
+         not wait for the answers (Poisson arrivals) over a fixed number of connections, and each \
+         request is of a user drawn from all who are logged in. The rate may be a share of what \
+         the baseline answers in a closed, saturating load, the pilot of each block. So the rate \
+         and the connections are the same at every level, and only the number of logged-in users \
+         grows. The baseline runs at \
          every level too: what its cost changes by is the machine's and the generator's, and the \
          cost of a scheme is what lies between the two. An arm that keeps nothing for its users \
          has nothing to grow, and shows how well the experiment can tell."
@@ -137,7 +150,7 @@ impl Experiment for Population {
 
     fn expand(&self, spec: &Spec) -> Result<Cells> {
         let settings = spec.section::<Table>()?.population;
-        let Settings { connections, rate, blocks, warmup, measure, slice, .. } = settings;
+        let Settings { connections, blocks, pilot, warmup, measure, slice, .. } = settings;
         let users = spec.users.clone().unwrap_or_else(|| settings.users.clone());
         let users = levels(spec, "population", "users", users, 1, 1..=USERS_MAX)?;
         within(spec, "[population] connections", connections, 1..=CONNECTIONS_MAX)?;
@@ -146,6 +159,8 @@ impl Experiment for Population {
             .parse()
             .map_err(|error| spec.refuse(format!("[population] choice: {error}")))?;
         check_lengths(spec, "population", measure, slice, Slices::Optional)?;
+        check_window(spec, "population", "pilot", pilot)?;
+        let model = arrivals(spec, "[population] rate", &settings.rate)?;
         let server: Vec<String> = ADMIN_FILL.iter().chain(&LIFE).map(ToString::to_string).collect();
         let cell = |arm: &String, users: u32| Cell {
             arm: arm.clone(),
@@ -153,24 +168,32 @@ impl Experiment for Population {
             server: server.clone(),
             actions: vec![
                 Action::Populate(PopulatePlan { first_user: 0, users, leave: false, keep: true }),
-                cut(
-                    browse(
-                        LoadModel::Poisson(Poisson { rate_per_s: rate.per_second() }),
-                        (users, choice),
-                        connections,
-                        (warmup, measure),
-                    ),
-                    slice,
-                ),
+                cut(browse(model.clone(), (users, choice), connections, (warmup, measure)), slice),
             ],
         };
+        let pilot = matches!(model, LoadModel::PilotShare(_)).then(|| {
+            let users = users[0].min(PILOT_USERS_MAX);
+            load::pilot(spec, users, connections.min(users), (warmup, pilot))
+        });
         let arms = spec.arms.iter();
-        let cells = arms.flat_map(|arm| users.iter().map(move |users| (arm, *users)));
-        Ok(Cells { blocks, cells: cells.map(|(arm, users)| cell(arm, users)).collect() })
+        let places = arms.flat_map(|arm| users.iter().map(move |users| (arm, *users)));
+        let cells = places.map(|(arm, users)| cell(arm, users));
+        Ok(Cells { blocks, cells: pilot.into_iter().chain(cells).collect() })
+    }
+
+    fn level(&self, level: u32) -> String {
+        match level {
+            PILOT => PILOT_LEVEL.into(),
+            users => format!("{} users", grouped(users.into())),
+        }
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         load::observed(record)
+    }
+
+    fn conclusions(&self, trials: &[&TrialRecord], _: u32, _: u64) -> Vec<String> {
+        load::of_pilots(trials).into_iter().collect()
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
@@ -196,6 +219,7 @@ impl Experiment for Population {
 mod tests {
     use super::super::sample::{load, plan, record};
     use super::*;
+    use crate::load::PilotShare;
     use crate::plan::SlicesPlan;
     use crate::record::{ActionRecord, LoginRecord, MemoryUse};
 
@@ -223,6 +247,31 @@ mod tests {
         }
         let (none, a) = (&plan.trials[0], &plan.trials[1]);
         assert_eq!((none.level, &none.actions), (a.level, &a.actions), "what can be subtracted");
+    }
+
+    #[test]
+    fn a_rate_may_be_a_share_of_what_a_pilot_finds() {
+        let text = "[population]\nusers=[500,1000000]\nrate='50%'\nblocks=2\n";
+        let plan = plan(text).unwrap();
+        assert_eq!(plan.trials.len(), 10);
+        for block in plan.trials.chunks(5) {
+            let [Action::Pilot(pilot)] = &block[0].actions[..] else { panic!("{:?}", block[0]) };
+            assert_eq!((block[0].arm.as_str(), pilot.users, pilot.connections), ("none", 500, 64));
+            let share = LoadModel::PilotShare(PilotShare { percent: 50 });
+            assert!(block[1..].iter().all(|t| t.actions[1].load().unwrap().model == share));
+        }
+        let answered = ActionRecord::Load(Box::new(load(90_000)));
+        let pilot = record(&plan.trials[0], vec![answered]);
+        assert_eq!(Population.observe(&pilot), [], "a scale and no answer");
+        let said = Population.conclusions(&[&pilot], 2, 1);
+        assert!(said[0].starts_with("answered 90,000 to 90,000 requests"), "{said:?}");
+
+        let growth = format!(
+            "{text}[[primary]]\nexperiment='population'\nmetric='cpu_us_per_request'\narm='a'\n\
+             against='none'\ngrowth=true\n"
+        );
+        let primary = &super::super::sample::plan(&growth).unwrap().primary[0];
+        assert_eq!((primary.from, primary.level), (Some(500), 1_000_000), "not from the pilot");
     }
 
     #[test]
@@ -258,7 +307,10 @@ mod tests {
             ("users=[]\nrate='5/s'\n", "[population] users"),
             ("users=[0]\nrate='5/s'\n", "found 0"),
             ("users=[10]\n", "rate"),
-            ("users=[10]\nrate='fast'\n", "expected a rate"),
+            ("users=[10]\nrate='fast'\n", "[population] rate: expected a rate"),
+            ("users=[10]\nrate='201%'\n", "found `201%`"),
+            ("users=[10]\nrate='0%'\n", "found `0%`"),
+            ("users=[10]\nrate='50%'\npilot='1ms'\n", "[population] pilot"),
             ("users=[10]\nrate='5/s'\nchoice='best'\n", "[population] choice"),
             ("users=[10]\nrate='5/s'\nconnections=0\n", "[population] connections"),
             ("users=[10]\nrate='5/s'\nmeasure='1ms'\n", "[population] measure"),

@@ -107,7 +107,8 @@ fn place(
     trials: &[TrialPlan],
     written: &PrimarySpec,
 ) -> Result<(u32, Option<u32>, Option<u32>)> {
-    let of_experiment = trials.iter().filter(|t| t.experiment == written.experiment);
+    let of_experiment =
+        trials.iter().filter(|t| t.experiment == written.experiment && !t.is_pilot());
     let levels: BTreeSet<u32> = of_experiment.map(|trial| trial.level).collect();
     let wrong = |expected: &str, found: &str| Err(refuse(spec, written, expected, found));
     // Without an axis of its own, an experiment sweeps users, or nothing.

@@ -210,6 +210,11 @@ const SLICE_ENDS_NS: u64 = 1_000_000;
 const ANSWER_NS: u64 = 12_000;
 
 impl Action {
+    /// Whether it finds the rate of other trials.
+    pub const fn is_pilot(&self) -> bool {
+        matches!(self, Self::Pilot(_))
+    }
+
     /// About how long it takes, ms; `logs_in` says whether the users of a load have to.
     fn expected_ms(&self, logs_in: bool) -> u64 {
         let logins = |load: &LoadPlan| match logs_in {
@@ -290,6 +295,11 @@ impl TrialPlan {
             Action::Place(place) => Some(place),
             _ => None,
         })
+    }
+
+    /// Whether other trials of its block take their rate from it.
+    pub fn is_pilot(&self) -> bool {
+        self.actions.iter().any(Action::is_pilot)
     }
 
     /// The slices that it ends with, where its server is up together with others.

@@ -15,6 +15,7 @@ mod independent;
 mod interval;
 mod judge;
 mod lack;
+mod least;
 mod power;
 mod quotient;
 mod rounds;

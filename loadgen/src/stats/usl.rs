@@ -3,18 +3,15 @@
 //! X(N) = a N / (1 + s (N - 1) + k N (N - 1)) (Gunther, "Guerrilla capacity planning", Springer
 //! 2007, chapters 4 and 5): `a` is what one user gets, contention `s` the share that has to queue,
 //! and coherency `k` what every pair of users costs, which makes throughput fall beyond a peak.
-//! Fitted by nonlinear least squares (Levenberg and Marquardt, as in MINPACK). N may be users where
+//! Fitted by nonlinear least squares ([`descent`]). N may be users where
 //! the machine has a core for each, and is else the number of cores: users of one core leave it
 //! idle or find it taken, and neither is contention. So every fit is tested ([`LackOfFit`]), and
 //! one that fails its test is no law.
 
-use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt};
-use nalgebra::storage::Owned;
-use nalgebra::{DMatrix, DVector, Dyn};
-
 use super::Scale;
 use super::bootstrap::{Resampled, draws};
 use super::lack::LackOfFit;
+use super::least::{Normal, descent};
 
 /// With fewer levels the three parameters follow the noise.
 pub const LEVELS_MIN: usize = 6;
@@ -173,9 +170,11 @@ fn start(points: &[Point]) -> Option<Usl> {
     // Columns of so different a size are scaled to 1, or the small ones would count as nothing.
     let size = |i: usize| points.iter().map(|p| row(p)[i].powi(2)).sum::<f64>().sqrt().max(1e-300);
     let sizes = [size(0), size(1), size(2)];
-    let matrix = DMatrix::from_fn(points.len(), 3, |i, j| row(&points[i])[j] / sizes[j]);
-    let target = DVector::from_element(points.len(), 1.0);
-    let solution = matrix.svd(true, true).solve(&target, 1e-12).ok()?;
+    let rows = points.iter().map(|p| {
+        let row = row(p);
+        ([row[0] / sizes[0], row[1] / sizes[1], row[2] / sizes[2]], 1.0)
+    });
+    let solution = Normal::of(rows).solve(1e-12)?;
     let [inverse, waiting, agreeing] = [0, 1, 2].map(|i| solution[i] / sizes[i]);
     if inverse > 0.0 {
         return Some(Usl {
@@ -189,16 +188,39 @@ fn start(points: &[Point]) -> Option<Usl> {
     Some(Usl { rate: first.value, contention: 0.5, coherency: 0.0 })
 }
 
-/// Levenberg and Marquardt's descent from a start, over the parameters that are free.
+/// The least squares that a start leads to, over the parameters that are free.
 fn descend(points: &[Point], scale: Scale, start: Usl, free: [bool; 3]) -> Option<Usl> {
     let users = points.iter().map(|p| p.users).fold(1.0, f64::max);
-    // Each parameter in units of what matters over these levels.
+    // Each parameter in units of what matters over these levels; the rate as its logarithm.
     let units = [1.0, 1.0 / users, 1.0 / (users * users)];
-    let problem = Problem { points, scale, law: start, free, units };
-    let (found, report) = LevenbergMarquardt::new().with_tol(1e-8).minimize(problem);
-    let law = found.law;
+    let law_of = |x: [f64; 3]| Usl {
+        rate: x[0].exp(),
+        contention: x[1] * units[1],
+        coherency: x[2] * units[2],
+    };
+    let slopes = |point: &Point, law: &Usl| {
+        let load = law.load(point.users).max(LOAD_MIN);
+        // Of ln X; of X it is X times as much.
+        let of_log = [
+            1.0,
+            -(point.users - 1.0) / load * units[1],
+            -point.users * (point.users - 1.0) / load * units[2],
+        ];
+        let factor = match scale {
+            Scale::Log => 1.0,
+            Scale::Linear => law.rate * point.users / load,
+        };
+        [0, 1, 2].map(|i| if free[i] { of_log[i] * factor } else { 0.0 })
+    };
+    let from = [start.rate.ln(), start.contention / units[1], start.coherency / units[2]];
+    let found = descent(from, |x| {
+        let law = law_of(x);
+        let rows = points.iter().map(|p| (slopes(p, &law), residual(p, scale, &law)));
+        Normal::of(rows)
+    })?;
+    let law = law_of(found);
     let finite = [law.rate, law.contention, law.coherency].iter().all(|p| p.is_finite());
-    (report.termination.was_successful() && finite && law.rate > 0.0).then_some(law)
+    (finite && law.rate > 0.0).then_some(law)
 }
 
 fn loss(points: &[Point], scale: Scale, law: &Usl) -> f64 {
@@ -213,76 +235,6 @@ fn residual(point: &Point, scale: Scale, law: &Usl) -> f64 {
     match scale {
         Scale::Log => (value / point.value).ln(),
         Scale::Linear => value - point.value,
-    }
-}
-
-struct Problem<'a> {
-    points: &'a [Point],
-    scale: Scale,
-    law: Usl,
-    free: [bool; 3],
-    units: [f64; 3],
-}
-
-impl Problem<'_> {
-    /// The logarithm of the rate, contention and coherency, in their units.
-    fn parameters(&self) -> [f64; 3] {
-        [
-            self.law.rate.ln(),
-            self.law.contention / self.units[1],
-            self.law.coherency / self.units[2],
-        ]
-    }
-
-    fn kept(&self) -> Vec<usize> {
-        (0..3).filter(|i| self.free[*i]).collect()
-    }
-}
-
-impl LeastSquaresProblem<f64, Dyn, Dyn> for Problem<'_> {
-    type ParameterStorage = Owned<f64, Dyn>;
-    type ResidualStorage = Owned<f64, Dyn>;
-    type JacobianStorage = Owned<f64, Dyn, Dyn>;
-
-    fn set_params(&mut self, x: &DVector<f64>) {
-        let mut all = self.parameters();
-        for (place, value) in self.kept().into_iter().zip(x.iter()) {
-            all[place] = *value;
-        }
-        self.law = Usl {
-            rate: all[0].exp(),
-            contention: all[1] * self.units[1],
-            coherency: all[2] * self.units[2],
-        };
-    }
-
-    fn params(&self) -> DVector<f64> {
-        let all = self.parameters();
-        DVector::from_iterator(self.kept().len(), self.kept().into_iter().map(|i| all[i]))
-    }
-
-    fn residuals(&self) -> Option<DVector<f64>> {
-        let of = |i: usize, _| residual(&self.points[i], self.scale, &self.law);
-        Some(DVector::from_fn(self.points.len(), of))
-    }
-
-    fn jacobian(&self) -> Option<DMatrix<f64>> {
-        let kept = self.kept();
-        Some(DMatrix::from_fn(self.points.len(), kept.len(), |i, j| {
-            let point = &self.points[i];
-            let load = self.law.load(point.users).max(LOAD_MIN);
-            // Of ln X, in the parameters' units; of X it is X times as much.
-            let of_log = match kept[j] {
-                0 => 1.0,
-                1 => -(point.users - 1.0) / load * self.units[1],
-                _ => -point.users * (point.users - 1.0) / load * self.units[2],
-            };
-            let scale = match self.scale {
-                Scale::Log => 1.0,
-                Scale::Linear => self.law.rate * point.users / load,
-            };
-            of_log * scale
-        }))
     }
 }
 
