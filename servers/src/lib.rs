@@ -13,7 +13,6 @@
 pub mod app;
 pub mod cart;
 pub mod clock;
-pub mod contract;
 pub mod error;
 mod json;
 pub mod schemes;
@@ -22,6 +21,7 @@ pub mod stores;
 pub mod users;
 
 pub use app::Work;
+pub use contract;
 pub use error::ServeError;
 pub use schemes::{ArmInfo, arms};
 pub use serve::{ServeOptions, Shared, bind, serve, share};

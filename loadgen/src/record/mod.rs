@@ -6,40 +6,34 @@
 
 mod attack;
 mod claim;
-mod client;
 mod disk;
-mod doubt;
 mod drill;
-mod hdr_log;
-mod histogram;
 mod host;
 mod instructions;
 mod origin;
 mod resume;
 mod seal;
 mod search;
-mod users;
-
-use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use attack::{ATTACKS_SCHEMA, AttackRecord, Attacked, CaseOutcome, CaseRecord};
 pub use claim::Claim;
-pub use client::ClientUse;
 pub use disk::Folder;
-pub use doubt::{Doubt, OVER_LIMIT, SAMPLES_BEYOND};
+pub use engine::record::{
+    ClientUse, Counts, Doubt, GeneratorUse, GrowRecord, Histogram, LoadRecord, LoginRecord,
+    MemoryUse, OVER_LIMIT, Refusal, SAMPLES_BEYOND, STALL, Second, ServerUse, SliceRecord,
+    StepRecord, VisitCounts,
+};
 pub use drill::{
     Asked, Beside, DrillRecord, ExpiryRecord, Lifetimes, Renewals, Replacement, ReplicasRecord,
     ReplicasStep, RestartRecord, RevocationRecord, ServerShare, Watched,
 };
-pub use histogram::Histogram;
 pub use host::Host;
 pub use instructions::{InstructionCount, Instructions, Operation};
 pub use origin::Origin;
 pub use resume::{Begun, Mixing};
 pub use search::{ProbeRecord, ProbeVerdict, SearchRecord};
-pub use users::{GrowRecord, Refusal};
 
 use crate::plan::{Action, TrialPlan};
 
@@ -101,6 +95,28 @@ impl TrialRecord {
             ActionRecord::Drill(drill) => Some(&**drill),
             _ => None,
         })
+    }
+}
+
+impl TrialRecord {
+    /// The same doubts, where silences that the machine's host may have caused invalidate: a guest
+    /// whose core is taken away sees neither side wait.
+    #[must_use]
+    pub fn with_steal(&self, mut doubts: Vec<Doubt>) -> Vec<Doubt> {
+        let mut cores = [self.placement.server.as_slice(), &self.placement.generator].concat();
+        cores.sort_unstable();
+        cores.dedup();
+        let stolen_ns = (self.steal * self.wall_ms as f64 * 1e6 * cores.len().max(1) as f64) as u64;
+        let stalled = self.loads().filter(|load| load.is_stalled()).map(|load| &load.counts);
+        let long = stalled.filter(|counts| counts.longest_silence_ns * 20 > counts.window_ns);
+        let longest_ns = long.map(|counts| counts.longest_silence_ns).max();
+        if longest_ns.is_some_and(|longest_ns| stolen_ns * 2 >= longest_ns) {
+            for doubt in doubts.iter_mut().filter(|doubt| doubt.code == STALL) {
+                doubt.invalidates = true;
+                doubt.what.push_str("; the host took the machine's time away for as long");
+            }
+        }
+        doubts
     }
 }
 
@@ -175,19 +191,6 @@ pub enum ActionRecord {
     Drill(Box<DrillRecord>),
 }
 
-/// Logins, one for each of many users, or another pass over them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct LoginRecord {
-    /// Users who are logged in.
-    pub users: u32,
-    /// How long it took, with what they did to prepare, ns.
-    pub wall_ns: u64,
-    /// Bytes of all their credentials, as they were then.
-    pub credential_bytes: u64,
-    /// From the write of a login to the last byte of its answer.
-    pub service: Histogram,
-}
-
 /// The server's memory at a point of a fill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotRecord {
@@ -195,330 +198,6 @@ pub struct SnapshotRecord {
     pub sessions: u64,
     /// What was read.
     pub memory: MemoryUse,
-}
-
-/// Memory of a server process, bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemoryUse {
-    /// Resident set size.
-    pub rss_bytes: u64,
-    /// Proportional set size, where the kernel tells it.
-    pub pss_bytes: Option<u64>,
-    /// Pages that only this process has, and has changed.
-    pub private_dirty_bytes: Option<u64>,
-    /// Highest resident set size since the start.
-    pub peak_rss_bytes: Option<u64>,
-    /// Allocated and not freed, as the allocator counts it.
-    pub allocated_bytes: Option<u64>,
-    /// Sessions the store holds.
-    pub live_sessions: Option<u64>,
-    /// Connections that are open.
-    pub connections: Option<u64>,
-    /// Proportional set size of the store's server and of what it started, where it was started
-    /// with this server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub store_bytes: Option<u64>,
-    /// What the store's sessions take by its own count, where it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub store_used_bytes: Option<u64>,
-    /// What the store takes on the disk, where it is on one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub store_disk_bytes: Option<u64>,
-}
-
-/// What came of a load.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LoadRecord {
-    /// The load model, in words.
-    pub model: String,
-    /// The mean rate that was asked for, requests per second; `None` where that depends on answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offered_rps: Option<f64>,
-    /// The logins before it; `None` where the target needs none.
-    pub login: Option<LoginRecord>,
-    /// Connections that carried at least one request.
-    pub connections: u32,
-    /// Connections that could have carried one, given the users and the requests there were.
-    #[serde(default)]
-    pub usable_connections: u32,
-    /// Bytes of one request as the first user sends it.
-    pub request_wire_bytes: u64,
-    /// Requests of the Measure phase.
-    pub counts: Counts,
-    /// Requests of the Measure phase, step by step of the journey.
-    pub steps: Vec<StepRecord>,
-    /// The users who came and went; `None` but for a partly open load.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub visits: Option<VisitCounts>,
-    /// Whether Measure was ended before its time, so that these are the figures of its beginning.
-    #[serde(default)]
-    pub aborted: bool,
-    /// The Measure phase second by second.
-    pub timeline: Vec<Second>,
-    /// Bytes written to sockets during Measure; `None` where the transport does not see them.
-    pub bytes_sent: Option<u64>,
-    /// Bytes read from sockets during Measure; `None` likewise.
-    pub bytes_received: Option<u64>,
-    /// Connections the server closed; `None` likewise.
-    pub closed_by_server: Option<u64>,
-    /// How requests went out.
-    #[serde(default)]
-    pub client: ClientUse,
-    /// What the generator used during Measure.
-    pub generator: GeneratorUse,
-    /// What the server process used during Measure; `None` for a server that is not ours.
-    pub server: Option<ServerUse>,
-    /// The slices of Measure, where the load alternated between several servers.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub slices: Vec<SliceRecord>,
-}
-
-/// One slice of a load that alternates between several servers, from its first request to its last
-/// answer, the beginning that is not counted elsewhere included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SliceRecord {
-    /// How long it took, ns.
-    pub ns: u64,
-    /// Right answers.
-    pub ok: u64,
-    /// Those that came after the beginning that is not counted, and before the wait for the last
-    /// answers: the pace of a load that has settled.
-    #[serde(default)]
-    pub ok_in_window: u64,
-    /// CPU time of the server, ns.
-    pub server_cpu_ns: u64,
-    /// CPU time of the store's server and of what it started, ns.
-    pub store_cpu_ns: u64,
-    /// CPU time of the relay between the two, ns.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub relay_cpu_ns: u64,
-    /// Time in which the server's threads were ready to run and others had their cores, ns.
-    pub server_waited_ns: u64,
-    /// Time since this server's slice before, ns.
-    #[serde(default)]
-    pub idle_ns: u64,
-    /// CPU time of the server and of its store in that time, in which others were measured, ns.
-    #[serde(default)]
-    pub idle_cpu_ns: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-const fn is_zero(value: &u64) -> bool {
-    *value == 0
-}
-
-impl SliceRecord {
-    /// Adds what another worker did in the same slice. Only one of them reads the CPU time.
-    pub fn merge(&mut self, other: &Self) {
-        self.ns = self.ns.max(other.ns);
-        self.ok += other.ok;
-        self.ok_in_window += other.ok_in_window;
-        self.server_cpu_ns += other.server_cpu_ns;
-        self.store_cpu_ns += other.store_cpu_ns;
-        self.relay_cpu_ns += other.relay_cpu_ns;
-        self.server_waited_ns += other.server_waited_ns;
-        self.idle_ns = self.idle_ns.max(other.idle_ns);
-        self.idle_cpu_ns += other.idle_cpu_ns;
-    }
-}
-
-/// Requests of a Measure phase. A request belongs to it when it was planned in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// Length of the phase, ns.
-    pub window_ns: u64,
-    /// Requests that were due.
-    pub planned: u64,
-    /// Requests that were sent.
-    pub sent: u64,
-    /// Requests that could not be sent before Drain was over.
-    pub dropped: u64,
-    /// Right answers.
-    pub ok: u64,
-    /// Other ends, by class.
-    pub errors: BTreeMap<String, u64>,
-    /// Requests that had no end when the drain was over.
-    pub unfinished: u64,
-    /// Requests that had to wait for a free connection.
-    pub queued: u64,
-    /// The longest time within the phase in which no request ended, ns; exact to 10 ms.
-    pub longest_silence_ns: u64,
-    /// Requests that ended within the phase, whenever they were planned.
-    pub ended_in_window: u64,
-    /// Right answers that came within the phase, whenever they were planned.
-    pub ok_in_window: u64,
-}
-
-impl Counts {
-    /// Requests that ended otherwise than with the right answer.
-    pub fn failed(&self) -> u64 {
-        self.errors.values().sum()
-    }
-
-    /// Requests that were sent and did not get the right answer: a request without an end is as bad
-    /// as one with a wrong one, and would else be in no figure at all.
-    pub fn without_answer(&self) -> u64 {
-        self.failed() + self.unfinished
-    }
-
-    /// Adds another worker's counts, but for the length of the phase, which all share, and the
-    /// longest silence, which cannot be had from those of each.
-    pub fn merge(&mut self, other: &Self) {
-        self.window_ns = self.window_ns.max(other.window_ns);
-        self.planned += other.planned;
-        self.sent += other.sent;
-        self.dropped += other.dropped;
-        self.ok += other.ok;
-        for (class, count) in &other.errors {
-            *self.errors.entry(class.clone()).or_default() += count;
-        }
-        self.unfinished += other.unfinished;
-        self.queued += other.queued;
-        self.ended_in_window += other.ended_in_window;
-        self.ok_in_window += other.ok_in_window;
-    }
-
-    /// Whether every request is accounted for: planned = sent + dropped, and
-    /// sent = ok + errors + unfinished.
-    pub fn balanced(&self) -> bool {
-        self.planned == self.sent + self.dropped
-            && self.sent == self.ok + self.failed() + self.unfinished
-    }
-
-    /// Requests that ended, a second.
-    pub fn achieved_rps(&self) -> f64 {
-        per_second(self.ended_in_window, self.window_ns)
-    }
-
-    /// Right answers, a second.
-    pub fn goodput_rps(&self) -> f64 {
-        per_second(self.ok_in_window, self.window_ns)
-    }
-}
-
-fn per_second(count: u64, window_ns: u64) -> f64 {
-    if window_ns == 0 { 0.0 } else { count as f64 * 1e9 / window_ns as f64 }
-}
-
-/// Users of a partly open load who arrived in the Measure phase.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VisitCounts {
-    /// Users who arrived.
-    pub arrived: u64,
-    /// Users who made all their requests and left.
-    pub completed: u64,
-    /// Users who left because a request failed.
-    pub failed: u64,
-    /// Users who found too many others there to be let in by the generator.
-    pub turned_away: u64,
-}
-
-impl VisitCounts {
-    /// Users whose visit had not ended when the load did.
-    pub const fn still_there(&self) -> u64 {
-        self.arrived - self.completed - self.failed - self.turned_away
-    }
-
-    /// Adds another worker's counts.
-    pub const fn merge(&mut self, other: &Self) {
-        self.arrived += other.arrived;
-        self.completed += other.completed;
-        self.failed += other.failed;
-        self.turned_away += other.turned_away;
-    }
-}
-
-/// Requests that ended within one second of Measure.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Second {
-    /// Requests that ended.
-    pub ended: u64,
-    /// Right answers.
-    pub ok: u64,
-    /// Response times of the right answers.
-    pub response: Histogram,
-}
-
-/// Requests of one step of a journey.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepRecord {
-    /// Name of the step.
-    pub name: String,
-    /// From the planned moment to the last byte of a right answer.
-    pub response: Histogram,
-    /// From the write to the last byte of a right answer.
-    pub service: Histogram,
-    /// From the planned moment to the write, of every request that was sent.
-    pub lag: Histogram,
-}
-
-/// What the generator used during Measure.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct GeneratorUse {
-    /// Worker threads.
-    pub workers: u32,
-    /// CPU time of all workers, ns.
-    pub cpu_ns: u64,
-    /// The highest share of its core that a worker used, 0 to 1.
-    pub busiest: f64,
-    /// The largest share of the phase that a worker was ready to run and another thread had its
-    /// core, 0 to 1.
-    pub waited: f64,
-    /// How workers waited for requests that were due: `auto` sleeps and spins the last stretch,
-    /// `spin` never sleeps, `sleep` always does. A closed load without think time waits for answers
-    /// only.
-    pub pacing: String,
-    /// Whether workers spun, so that their CPU time says nothing of saturation or of cost.
-    pub spins: bool,
-    /// The longest time by which a worker came back late from a wait, ns.
-    #[serde(default)]
-    pub absent_ns: u64,
-    /// Highest resident set size of this process so far, bytes.
-    pub peak_rss_bytes: u64,
-}
-
-/// What a server process used during Measure.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ServerUse {
-    /// Length of the interval between the two readings, ns.
-    pub interval_ns: u64,
-    /// Threads that serve requests.
-    pub threads: u32,
-    /// CPU time of all its threads in that interval, ns.
-    pub cpu_ns: u64,
-    /// Time in which its threads were ready to run and others had their cores, ns.
-    pub waited_ns: u64,
-    /// CPU time of the store's server and of what it started in that interval, ns, where it was
-    /// started with this server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub store_cpu_ns: Option<u64>,
-    /// CPU time of the relay that puts the store farther away, ns; it is on no other bill.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub relay_cpu_ns: Option<u64>,
-    /// Sessions that the store has written, all its slices together: created, changed, put off or
-    /// removed. `None` where they are not counted, and for a load that alternates with no other.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub store_writes: Option<u64>,
-    /// Its memory when Measure ended.
-    pub memory: MemoryUse,
-}
-
-impl ServerUse {
-    /// Share of the time that its serving threads had, 0 to 1.
-    pub fn busy(&self) -> f64 {
-        let most = self.interval_ns as f64 * f64::from(self.threads);
-        if most > 0.0 { self.cpu_ns as f64 / most } else { 0.0 }
-    }
-
-    /// The largest share of the time in which it can have waited for strangers, 0 to 1. A server of
-    /// several threads waits for itself, and for the store's server that was started with it and
-    /// has the same cores: what these two used is nobody else's.
-    pub fn waited_for_strangers(&self) -> f64 {
-        let interval = self.interval_ns.max(1);
-        let own = self.cpu_ns + self.store_cpu_ns.unwrap_or(0) + self.relay_cpu_ns.unwrap_or(0);
-        let others = (interval * u64::from(self.threads.max(1))).saturating_sub(own);
-        self.waited_ns.min(others) as f64 / interval as f64
-    }
 }
 
 /// The server process at one moment.
@@ -532,25 +211,3 @@ pub struct ProcessSample {
     pub cpu_cores: f64,
 }
 
-impl LoadRecord {
-    /// Response times of all steps together.
-    pub fn response(&self) -> Histogram {
-        self.all(|step| &step.response)
-    }
-
-    /// Service times of all steps together.
-    pub fn service(&self) -> Histogram {
-        self.all(|step| &step.service)
-    }
-
-    /// Schedule lag of all steps together.
-    pub fn lag(&self) -> Histogram {
-        self.all(|step| &step.lag)
-    }
-
-    fn all(&self, of: impl Fn(&StepRecord) -> &Histogram) -> Histogram {
-        let mut all = Histogram::new();
-        self.steps.iter().for_each(|step| all.merge(of(step)));
-        all
-    }
-}

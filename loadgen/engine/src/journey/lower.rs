@@ -1,0 +1,484 @@
+//! Makes a script out of a descriptor, or says why it cannot work.
+//!
+//! Requests are made in the order in which a user meets them, and each with what is known of the
+//! user by then: nothing, then a CSRF token and its cookies, then the credential and what the login
+//! left of the others. Where a target has one value per user, that value is all that is held.
+
+use std::collections::BTreeMap;
+
+use http::Uri;
+use contract::{
+    BodyFormat, Check, CredentialCarrier, CredentialSource, Csrf, Journey, Login, Logout, Step,
+    Target,
+};
+
+use super::capture::{Capture, Extract, pointer};
+use super::template::{Escape, Held, Holes, Template};
+use super::{Request, Script};
+
+/// Lowers a descriptor, one of its journeys, and the one that users make before it, where there is
+/// one.
+pub(super) fn script(
+    target: &Target,
+    journey: &str,
+    prepare: Option<&str>,
+) -> Result<Script, String> {
+    let (tls, authority) = address(&target.base_url)?;
+    let made = find(target, journey)?;
+    let before = prepare.map(|journey| find(target, journey)).transpose()?;
+    let nobody;
+    let target = match before {
+        Some(before) if made.anonymous || before.anonymous => {
+            return Err(format!(
+                "expected users who are logged in to prepare for a journey, found `{journey}` \
+                 after {} steps, and one of the two anonymous",
+                before.steps.len()
+            ));
+        }
+        _ if made.anonymous => {
+            nobody = Target { login: None, logout: None, ..target.clone() };
+            &nobody
+        }
+        _ => target,
+    };
+    let preparing = before.map_or(&[][..], |journey| &journey.steps);
+    let after: Vec<Step> = {
+        let steps = preparing.iter().chain(&made.steps).cloned();
+        steps.chain(target.logout.as_ref().map(logout_step)).collect()
+    };
+    let mut known = Known::default();
+    let mut requests = Vec::new();
+    let (mut csrf, mut login) = (None, None);
+    if let Some(described) = &target.login {
+        let before = match &described.csrf {
+            Some(described) => {
+                csrf = Some(requests.len());
+                let (captures, before) = before_login(described)?;
+                let at = Lowering { target, known: &known };
+                let request = at.csrf(described, captures);
+                requests.push(request.map_err(|what| format!("login.csrf: {what}"))?);
+                before
+            }
+            None => known,
+        };
+        login = Some(requests.len());
+        let (captures, after) = after_login(described, &before, &after)?;
+        let request = Lowering { target, known: &before }.login(described, captures);
+        requests.push(request.map_err(|what| format!("login: {what}"))?);
+        known = after;
+    }
+    let held = login.map_or(Vec::new(), |login| requests[login].captures.clone());
+    let first = requests.len();
+    for step in &after {
+        let at = Lowering { target, known: &known };
+        let request = replacing(step, &held).and_then(|captures| at.step(step, captures));
+        requests.push(request.map_err(|what| format!("step `{}`: {what}", step.name))?);
+    }
+    let logout = target.logout.as_ref().map(|_| requests.len() - 1);
+    let prepare = first..first + preparing.len();
+    let steps = prepare.end..logout.unwrap_or(requests.len());
+    let name = target.name.clone();
+    Ok(Script { name, authority, tls, requests, csrf, login, prepare, steps, logout })
+}
+
+/// What is held from the answer to a step on: nothing new, unless it replaces the credential. A
+/// cookie that was held counts anew where the answer sets it, as with a browser.
+fn replacing(step: &Step, held: &[Capture]) -> Result<Vec<Capture>, String> {
+    let Some(source) = &step.credential else { return Ok(Vec::new()) };
+    if held.is_empty() {
+        return Err("expected no `credential`: nobody logs in who would have one".into());
+    }
+    let credential = Extract::new(source)?;
+    let again = |(index, capture): (usize, &Capture)| Capture {
+        source: match &capture.source {
+            _ if index == 0 => Some(credential.clone()),
+            Some(cookie @ Extract::Cookie(_)) => Some(cookie.clone()),
+            _ => None,
+        },
+        before: u8::try_from(index).ok(),
+    };
+    Ok(held.iter().enumerate().map(again).collect())
+}
+
+/// Whether an address is spoken to over TLS, and its host and port as they stand there.
+fn address(base_url: &str) -> Result<(bool, String), String> {
+    let uri: Uri =
+        base_url.parse().map_err(|e| format!("base_url `{base_url}` is no address: {e}"))?;
+    let refuse =
+        || format!("expected base_url as `http://HOST:PORT` or `https://HOST`, found `{base_url}`");
+    let tls = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        _ => return Err(refuse()),
+    };
+    let authority = uri.authority().filter(|_| matches!(uri.path(), "" | "/"));
+    let authority = authority.ok_or_else(refuse)?.as_str();
+    if authority.contains('@') {
+        return Err(format!(
+            "expected an address without user and password, found `{base_url}`; a target file says \
+             how users log in, and --header sends what a server wants beside"
+        ));
+    }
+    let port = authority.rsplit_once(':').map(|(_, port)| port).filter(|p| !p.ends_with(']'));
+    if port.is_some_and(|port| !matches!(port.parse::<u16>(), Ok(1..))) {
+        return Err(format!("expected a port from 1 to 65535, found `{base_url}`"));
+    }
+    Ok((tls, authority.to_string()))
+}
+
+fn find<'a>(target: &'a Target, journey: &str) -> Result<&'a Journey, String> {
+    let found = target.journeys.get(journey).ok_or_else(|| {
+        let known: Vec<_> = target.journeys.keys().map(String::as_str).collect();
+        match known.as_slice() {
+            [] => "it has no journey; it needs a table such as [journeys.browse]".into(),
+            _ => format!("expected a journey among {}, found `{journey}`", known.join(", ")),
+        }
+    })?;
+    if found.steps.is_empty() {
+        return Err(format!("journey `{journey}` has no step"));
+    }
+    Ok(found)
+}
+
+fn logout_step(logout: &Logout) -> Step {
+    Step {
+        name: "logout".into(),
+        method: logout.method.clone(),
+        path: logout.path.clone(),
+        headers: logout.headers.clone(),
+        body: None,
+        format: BodyFormat::Json,
+        expect_status: logout.expect_status,
+        check: None,
+        credential: None,
+    }
+}
+
+/// What is known of a user where a request is made.
+#[derive(Debug, Default)]
+struct Known {
+    credential: Held,
+    csrf: Held,
+    /// The cookies the user has.
+    cookies: Vec<(String, Held)>,
+}
+
+impl Known {
+    fn cookie(&self, name: &str) -> Option<Held> {
+        self.cookies.iter().find(|(known, _)| known == name).map(|(_, held)| *held)
+    }
+}
+
+/// The fields that are held of a user from an answer on.
+#[derive(Default)]
+struct Fields(Vec<Capture>);
+
+impl Fields {
+    /// The field for the value at `source`, or else for the one that was `before`. A value that
+    /// two descriptions name is held once.
+    fn add(
+        &mut self,
+        source: Option<&CredentialSource>,
+        before: Option<Held>,
+    ) -> Result<Held, String> {
+        let source = source.map(Extract::new).transpose()?;
+        let before = before.and_then(|held| match held {
+            Held::Nowhere => None,
+            Held::Whole => Some(0),
+            Held::Field(index) => Some(index),
+        });
+        let same = |capture: &Capture| source.is_some() && capture.source == source;
+        let index = match self.0.iter().position(same) {
+            Some(index) => {
+                self.0[index].before = self.0[index].before.or(before);
+                index
+            }
+            None => {
+                self.0.push(Capture { source, before });
+                self.0.len() - 1
+            }
+        };
+        let index = u8::try_from(index).map_err(|_| "it has too many cookies".to_string())?;
+        Ok(Held::Field(index))
+    }
+}
+
+/// What the answer to the CSRF request gives, and what is known then.
+fn before_login(csrf: &Csrf) -> Result<(Vec<Capture>, Known), String> {
+    let mut fields = Fields::default();
+    let token = fields.add(Some(&csrf.token), None)?;
+    let mut known = Known { csrf: token, ..Known::default() };
+    let own = match &csrf.token {
+        CredentialSource::Cookie(name) => Some(name),
+        _ => None,
+    };
+    for name in csrf.cookies.iter().chain(own) {
+        if known.cookie(name).is_none() {
+            let held = fields.add(Some(&CredentialSource::Cookie(name.clone())), None)?;
+            known.cookies.push((cookie_name(name)?, held));
+        }
+    }
+    Ok((fields.0, known))
+}
+
+/// What the answer to a login gives to the requests `after` it, and what is known then.
+fn after_login(
+    login: &Login,
+    before: &Known,
+    after: &[Step],
+) -> Result<(Vec<Capture>, Known), String> {
+    let earlier = |source: &CredentialSource| match source {
+        CredentialSource::Cookie(name) => before.cookie(name),
+        _ => None,
+    };
+    let mut fields = Fields::default();
+    let credential = fields.add(Some(&login.credential), earlier(&login.credential))?;
+    let mut known = Known { credential, ..Known::default() };
+    if let CredentialCarrier::Cookie(name) = &login.send {
+        known.cookies.push((cookie_name(name)?, credential));
+    }
+    for (name, held) in &before.cookies {
+        if known.cookie(name).is_none() {
+            let source = CredentialSource::Cookie(name.clone());
+            let held = fields.add(Some(&source), Some(*held))?;
+            known.cookies.push((name.clone(), held));
+        }
+    }
+    // A million users hold no token that nothing sends.
+    if let Some(csrf) = &login.csrf
+        && after.iter().any(uses_token)
+    {
+        let in_cookie = matches!(csrf.token, CredentialSource::Cookie(_)).then_some(&csrf.token);
+        known.csrf = match csrf.after_login.as_ref().or(in_cookie) {
+            Some(source) => fields.add(Some(source), earlier(source))?,
+            None => fields.add(None, Some(before.csrf))?,
+        };
+    }
+    if fields.0.len() == 1 {
+        let whole = |held: &mut Held| {
+            if *held != Held::Nowhere {
+                *held = Held::Whole;
+            }
+        };
+        whole(&mut known.credential);
+        whole(&mut known.csrf);
+        known.cookies.iter_mut().for_each(|(_, held)| whole(held));
+    }
+    Ok((fields.0, known))
+}
+
+const TOKEN: &str = "{csrf}";
+
+fn uses_token(step: &Step) -> bool {
+    let texts = step.headers.values().chain(&step.body).chain([&step.path]);
+    texts.into_iter().any(|text| text.contains(TOKEN))
+}
+
+/// The descriptor, and where in a user's life a request of it is made.
+#[derive(Clone, Copy)]
+struct Lowering<'a> {
+    target: &'a Target,
+    known: &'a Known,
+}
+
+impl Lowering<'_> {
+    fn csrf(self, csrf: &Csrf, captures: Vec<Capture>) -> Result<Request, String> {
+        Ok(Request {
+            name: "csrf".into(),
+            method: "GET".into(),
+            path: self.path(&csrf.path)?,
+            headers: self.headers(None, &BTreeMap::new(), None)?,
+            body: None,
+            expect_status: csrf.expect_status,
+            check: None,
+            captures,
+        })
+    }
+
+    fn login(self, login: &Login, captures: Vec<Capture>) -> Result<Request, String> {
+        Ok(Request {
+            name: "login".into(),
+            method: "POST".into(),
+            path: self.path(&login.path)?,
+            headers: self.headers(None, &login.headers, Some(login.format))?,
+            body: Some(self.fields(login)?),
+            expect_status: login.expect_status,
+            check: None,
+            captures,
+        })
+    }
+
+    fn step(self, step: &Step, captures: Vec<Capture>) -> Result<Request, String> {
+        let method: http::Method = step
+            .method
+            .parse()
+            .map_err(|_| format!("expected an HTTP method, found `{}`", step.method))?;
+        let send = self.target.login.as_ref().map(|login| &login.send);
+        let encoding = step.body.as_ref().map(|_| step.format);
+        let body = step.body.as_ref().map(|text| {
+            self.known(text)?;
+            Ok::<_, String>(Template::encoded(text, self.holes(), escape(step.format)))
+        });
+        let check = step.check.as_ref().map(|Check { json, equals }| {
+            Ok::<_, String>((pointer(json)?, self.text(equals, Escape::None)?))
+        });
+        Ok(Request {
+            name: step.name.clone(),
+            method: method.to_string(),
+            path: self.path(&step.path)?,
+            headers: self.headers(send, &step.headers, encoding)?,
+            body: body.transpose()?,
+            expect_status: step.expect_status,
+            check: check.transpose()?,
+            captures,
+        })
+    }
+
+    /// The body of a login.
+    fn fields(self, login: &Login) -> Result<Template, String> {
+        let [open, between, after, next, close] = match login.format {
+            BodyFormat::Json => ["{\"", "\":\"", "\"", ",\"", "}"],
+            BodyFormat::Form => ["", "=", "", "&", ""],
+        };
+        if login.fields.is_empty() {
+            return Ok(literal(if login.format.is_json() { "{}" } else { "" }));
+        }
+        let mut body = literal(open);
+        for (i, (name, value)) in login.fields.iter().enumerate() {
+            body.literal_bytes(if i > 0 { next } else { "" }.as_bytes());
+            body.append(self.text(name, escape(login.format))?);
+            body.literal_bytes(between.as_bytes());
+            body.append(self.text(value, escape(login.format))?);
+            body.literal_bytes(after.as_bytes());
+        }
+        body.literal_bytes(close.as_bytes());
+        Ok(body)
+    }
+
+    /// The target's headers, then what carries the credential and the cookies, then a request's
+    /// own, which replace others of the same name.
+    fn headers(
+        self,
+        send: Option<&CredentialCarrier>,
+        own: &BTreeMap<String, String>,
+        encoding: Option<BodyFormat>,
+    ) -> Result<Vec<(String, Template)>, String> {
+        let mut headers = Vec::new();
+        for (name, value) in &self.target.headers {
+            put(&mut headers, header_name(name)?, self.header_value(name, value)?);
+        }
+        if let Some(CredentialCarrier::Header { name, template }) = send {
+            put(&mut headers, header_name(name)?, self.header_value(name, template)?);
+        }
+        for (name, held) in &self.known.cookies {
+            let mut cookie = literal(&format!("{name}="));
+            cookie.held(*held, Escape::None);
+            put(&mut headers, "Cookie".into(), cookie);
+        }
+        for (name, value) in own {
+            put(&mut headers, header_name(name)?, self.header_value(name, value)?);
+        }
+        if let Some(format) = encoding
+            && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+        {
+            headers.push(("Content-Type".into(), literal(media_type(format))));
+        }
+        let framing = |(name, _): &&(String, Template)| {
+            ["content-length", "transfer-encoding", "connection"]
+                .iter()
+                .any(|framing| name.eq_ignore_ascii_case(framing))
+        };
+        if let Some((name, _)) = headers.iter().find(framing) {
+            return Err(format!(
+                "expected no header `{name}`: the client itself says how long a body is and what \
+                 becomes of the connection"
+            ));
+        }
+        Ok(headers)
+    }
+
+    fn header_value(self, name: &str, value: &str) -> Result<Template, String> {
+        if value.bytes().any(|b| b < b' ' && b != b'\t' || b == 0x7f) {
+            return Err(format!("header `{name}`: its value has a control character"));
+        }
+        self.text(value, Escape::None).map_err(|what| format!("header `{name}`: {what}"))
+    }
+
+    fn path(self, text: &str) -> Result<Template, String> {
+        let plain = text.starts_with('/') && text.bytes().all(|b| b > b' ' && b < 0x7f);
+        if !plain {
+            return Err(format!(
+                "expected a path that starts with `/`, without spaces; found `{text}`"
+            ));
+        }
+        self.text(text, Escape::None)
+    }
+
+    fn text(self, text: &str, escape: Escape) -> Result<Template, String> {
+        self.known(text)?;
+        Ok(Template::new(text, self.holes(), escape))
+    }
+
+    /// Refuses a text with a token in it where none is known.
+    fn known(self, text: &str) -> Result<(), String> {
+        if text.contains(TOKEN) && self.known.csrf == Held::Nowhere {
+            return Err(format!(
+                "found {TOKEN} in `{text}`, where no token is known: it needs a table \
+                 [login.csrf], and may stand in what the login and the requests after it send"
+            ));
+        }
+        Ok(())
+    }
+
+    const fn holes(&self) -> Holes<'_> {
+        let Known { credential, csrf, .. } = *self.known;
+        Holes { users: &self.target.users, credential, csrf }
+    }
+}
+
+/// Adds a header in place of another of its name. Cookies are joined instead: a request has one
+/// such field (RFC 6265, section 5.4).
+fn put(headers: &mut Vec<(String, Template)>, name: String, value: Template) {
+    let same = headers.iter_mut().find(|(other, _)| other.eq_ignore_ascii_case(&name));
+    match same {
+        Some((_, cookies)) if name.eq_ignore_ascii_case("cookie") => {
+            cookies.literal_bytes(b"; ");
+            cookies.append(value);
+        }
+        Some((_, other)) => *other = value,
+        None => headers.push((name, value)),
+    }
+}
+
+const fn escape(format: BodyFormat) -> Escape {
+    match format {
+        BodyFormat::Json => Escape::Json,
+        BodyFormat::Form => Escape::Form,
+    }
+}
+
+const fn media_type(format: BodyFormat) -> &'static str {
+    match format {
+        BodyFormat::Json => "application/json",
+        BodyFormat::Form => "application/x-www-form-urlencoded",
+    }
+}
+
+fn header_name(name: &str) -> Result<String, String> {
+    token(name).ok_or_else(|| format!("`{name}` is not a header name"))
+}
+
+fn cookie_name(name: &str) -> Result<String, String> {
+    token(name).ok_or_else(|| format!("`{name}` is not a cookie name"))
+}
+
+/// Names of headers and of cookies are tokens alike (RFC 9110, 5.6.2; RFC 6265, 4.1.1).
+fn token(name: &str) -> Option<String> {
+    http::HeaderName::from_bytes(name.as_bytes()).is_ok().then(|| name.into())
+}
+
+fn literal(text: &str) -> Template {
+    let mut template = Template::default();
+    template.literal_bytes(text.as_bytes());
+    template
+}

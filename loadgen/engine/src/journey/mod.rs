@@ -1,0 +1,179 @@
+//! What a user does: a target's descriptor, made into requests that need no more thought.
+//!
+//! [`Script::new`] lowers a [`Target`] once: every text becomes a [`Template`], every pointer a
+//! [`Pointer`], and a descriptor that cannot work is refused before anything is started. While a
+//! load runs, a script answers three questions: what does request `r` of user `n` look like, is
+//! this the right answer to it, and what has to be held of it. It knows descriptors, never schemes.
+
+mod capture;
+mod html;
+mod lower;
+mod scan;
+mod template;
+
+use std::ops::Range;
+
+use contract::Target;
+
+pub use capture::{Capture, Extract};
+pub use scan::Pointer;
+pub use template::{Escape, FIELD_END, Held, Holes, Template, Who, field};
+
+use crate::error::{Error, Result};
+
+/// A target's requests, ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// What reports call the target.
+    pub name: String,
+    /// Host and port as they stand in the `Host` header.
+    pub authority: String,
+    /// Whether the target is spoken to over TLS.
+    pub tls: bool,
+    /// Every request there is.
+    pub requests: Vec<Request>,
+    /// The request before each login that fetches its CSRF token; `None` where it needs none.
+    pub csrf: Option<usize>,
+    /// The login among them; `None` where no login is needed.
+    pub login: Option<usize>,
+    /// The steps of the journey among them that users make before the other, after their login;
+    /// empty where they make none.
+    pub prepare: Range<usize>,
+    /// The steps of the journey among them.
+    pub steps: Range<usize>,
+    /// The logout, which is the last of them; `None` where the descriptor has none.
+    pub logout: Option<usize>,
+}
+
+/// One request and what a right answer to it is.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What reports call it.
+    pub name: String,
+    /// HTTP method.
+    pub method: String,
+    /// Path and query.
+    pub path: Template,
+    /// Headers but for `Host` and `Content-Length`.
+    pub headers: Vec<(String, Template)>,
+    /// Body, for a request that has one.
+    pub body: Option<Template>,
+    /// Status of a right answer.
+    pub expect_status: u16,
+    /// The value in the body that must name the user.
+    pub check: Option<(Pointer, Template)>,
+    /// What is held of the user from the answer on, in the order of its fields, of which the first
+    /// is the credential; empty for a request that changes nothing.
+    pub captures: Vec<Capture>,
+}
+
+/// An answer as a transport read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// Status code.
+    pub status: u16,
+    /// Header fields.
+    pub headers: &'a [httparse::Header<'a>],
+    /// Body, decoded from its transfer coding.
+    pub body: &'a [u8],
+}
+
+/// How an answer is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// It has another status than a right answer; this one.
+    Status(u16),
+    /// It does not name the user who asked.
+    WrongUser,
+    /// It lacks this one of the request's captures.
+    Missing(u8),
+    /// This one of its captures is longer than [`CREDENTIAL_BYTES_MAX`].
+    TooLong(u8),
+}
+
+/// The longest value that is taken out of an answer, bytes: no server reads a request with a longer
+/// one, and every user holds theirs.
+pub const CREDENTIAL_BYTES_MAX: usize = 64 << 10;
+
+impl Script {
+    /// Lowers a descriptor and one of its journeys.
+    ///
+    /// # Errors
+    /// `Config` when the address, the journey, a path, a pointer or a header cannot work.
+    pub fn new(target: &Target, journey: &str) -> Result<Self> {
+        Self::prepared(target, journey, None)
+    }
+
+    /// Lowers a descriptor, one of its journeys, and the one that its users make before it.
+    ///
+    /// # Errors
+    /// As [`Script::new`].
+    pub fn prepared(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Self> {
+        lower::script(target, journey, prepare)
+            .map_err(|what| Error::Config(format!("target `{}`: {what}", target.name)))
+    }
+
+    /// Scheme, host and port, as a URL begins.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority)
+    }
+
+    /// The host, an IPv6 address without its brackets, and the port, the scheme's own where none is
+    /// given.
+    pub fn host_and_port(&self) -> (&str, u16) {
+        let standard = if self.tls { 443 } else { 80 };
+        let (host, port) = match self.authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().unwrap_or(standard)),
+            _ => (self.authority.as_str(), standard),
+        };
+        (host.trim_start_matches('[').trim_end_matches(']'), port)
+    }
+
+    /// Whether `answer` is the right one to request `request` of this user.
+    ///
+    /// # Errors
+    /// How it is wrong.
+    pub fn judge(&self, request: usize, who: Who<'_>, answer: &Answer<'_>) -> Result<(), Mismatch> {
+        let request = &self.requests[request];
+        if answer.status != request.expect_status {
+            return Err(Mismatch::Status(answer.status));
+        }
+        match &request.check {
+            Some((pointer, expected)) => match pointer.find(answer.body) {
+                Some(found) if expected.is(who, &found) => Ok(()),
+                _ => Err(Mismatch::WrongUser),
+            },
+            None => Ok(()),
+        }
+    }
+
+    /// What is held of the user after the answer to `request`: a field for each of its captures,
+    /// [`FIELD_END`] between them. `before` is what was held until then.
+    ///
+    /// # Errors
+    /// `Missing` when a value is not where the descriptor says, is empty, or has a control
+    /// character in it; `TooLong` when one is too long.
+    pub fn capture(
+        &self,
+        request: usize,
+        before: &[u8],
+        answer: &Answer<'_>,
+    ) -> Result<Vec<u8>, Mismatch> {
+        let mut held = Vec::new();
+        for (index, capture) in self.requests[request].captures.iter().enumerate() {
+            let index = index as u8;
+            let value = capture.value(before, answer).ok_or(Mismatch::Missing(index))?;
+            if value.len() > CREDENTIAL_BYTES_MAX {
+                return Err(Mismatch::TooLong(index));
+            }
+            if index > 0 {
+                held.push(FIELD_END);
+            }
+            held.extend_from_slice(&value);
+        }
+        Ok(held)
+    }
+}
+
+#[cfg(test)]
+mod tests;

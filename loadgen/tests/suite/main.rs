@@ -1,0 +1,28 @@
+//! The tests of the command and of the engine from outside, a file a subject. They are one program, so
+//! that it is linked once and those that wait do not wait one after the other.
+
+#![allow(clippy::unwrap_used, reason = "a failure anywhere in a test is a failed test")]
+
+mod attack;
+mod carts;
+mod cli;
+mod compare;
+mod curve;
+mod drills;
+mod effects;
+mod equivalence;
+mod files;
+mod hostile;
+mod hostile_text;
+mod knobs;
+mod leftovers;
+mod population;
+mod reference;
+mod resume;
+mod secrets;
+mod serve;
+mod simulation;
+mod slices;
+mod sockets;
+mod targets;
+mod tidy;

@@ -1,0 +1,69 @@
+//! The committed reference campaigns: their reports are what this program makes of their records.
+//!
+//! A change that alters a report has to render the committed one again (`authbench report DIR`), so
+//! that nobody reads words that the program no longer says. The noise that presets are shipped with
+//! is that of these campaigns (`authbench report DIR --format noise`).
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn committed_reports_are_those_of_their_records() {
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/reference");
+    let mut seen = 0;
+    for entry in fs::read_dir(&reference).unwrap() {
+        let campaign = entry.unwrap().path();
+        let dir = tempfile::tempdir().unwrap();
+        copy(&campaign, dir.path());
+        let formats = ["report.html", "report.md", "report.json", "measurements.csv", "charts.svg"];
+        let there: Vec<_> = formats.iter().filter(|file| campaign.join(file).exists()).collect();
+        there.iter().for_each(|file| fs::remove_file(dir.path().join(file)).unwrap());
+        let output = Command::new(env!("CARGO_BIN_EXE_authbench"))
+            .args(["report", dir.path().to_str().unwrap()])
+            .args(["--format", "html,md,json,csv,svg,noise"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        for file in there {
+            let same =
+                fs::read(campaign.join(file)).unwrap() == fs::read(dir.path().join(file)).unwrap();
+            assert!(same, "{}/{file} is not what its records say", campaign.display());
+        }
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("presets/noise-{}.json", campaign.file_name().unwrap().display()));
+        let same = fs::read(&shipped).unwrap() == fs::read(dir.path().join("noise.json")).unwrap();
+        assert!(same, "{} is not the noise of its records", shipped.display());
+        seen += 1;
+    }
+    assert!(seen > 0, "no reference campaign is committed");
+}
+
+#[test]
+fn the_readme_says_what_the_reference_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let dir = tempfile::tempdir().unwrap();
+    let (campaign, page) = (dir.path().join("standard"), dir.path().join("README.md"));
+    copy(&root.join("results/reference/standard"), &campaign);
+    fs::copy(root.join("README.md"), &page).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_authbench"))
+        .args(["report", campaign.to_str().unwrap(), "--into", page.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let same = fs::read(root.join("README.md")).unwrap() == fs::read(&page).unwrap();
+    assert!(same, "`authbench report results/reference/standard --into README.md` changes it");
+}

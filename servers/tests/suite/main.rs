@@ -1,0 +1,34 @@
+//! The tests of the servers, a file a subject. They are one program, so that they are linked once and
+//! share the stores that they start.
+
+#![allow(clippy::unwrap_used, reason = "tests, and their helpers, which clippy does not exempt")]
+
+mod common;
+
+mod arms_apart;
+mod cached_store;
+mod conformance;
+mod cross_site;
+mod every_refresh_store;
+mod every_store;
+mod handler_work;
+mod hostile_sockets;
+mod jwt_attacks;
+mod memory_store;
+mod over_a_socket;
+mod paseto;
+mod populate;
+mod postgres_faults;
+mod postgres_store;
+mod redis_denylist;
+mod redis_refresh;
+mod redis_store;
+mod refresh;
+mod remembering_tokens;
+mod sealed;
+mod shared_arms;
+mod signed_tokens;
+mod sqlite_store;
+mod store_faults;
+mod touch;
+mod weak_keys;
