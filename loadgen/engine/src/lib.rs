@@ -1,4 +1,5 @@
 //! Runs a load: workers on threads of their own, phases with a gate between them, one merge.
+//! [`Load`] is the front door.
 //!
 //! [`load`] takes a target through Setup, Warmup, Measure and Drain. Every worker owns its
 //! transport, its users and its recorder; they meet at the start, which none passes before all are
@@ -10,6 +11,7 @@ mod core;
 mod ends;
 pub mod error;
 pub mod files;
+mod front;
 mod interleave;
 pub mod journey;
 pub mod limits;
@@ -47,6 +49,7 @@ use crate::transport::{Budget, Failure, Lean, Outcome, Peer, Reader, Realistic, 
 pub use crate::transport::{Pacing, TransportKind, Trust};
 pub use beside::{LoggedIn, OpenConnections, connect, fill, grow, log_out};
 pub use ends::Ends;
+pub use front::{Load, get};
 pub use interleave::{Lane, Used, interleave};
 use merge::{merge, merge_logins};
 pub use recorder::{Moments, Recorder};

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 /// The figures of a campaign by experiment, arm, users and metric.
 type Figures = BTreeMap<(String, String, String, String), f64>;
@@ -72,14 +73,22 @@ const ARMS: [&str; 8] = [
     "jwt-refresh@memory",
 ];
 
+/// What one campaign found of all drills but that of expiry: its arms are attacked once.
+static FOUND: LazyLock<Figures> = LazyLock::new(|| {
+    let tables = "[revocation]\nusers = 10\nblocks = 1\nwindow = '20ms'\n\
+                  [restart]\nusers = 20\nblocks = 1\n\
+                  [replicas]\nservers = [1, 2, 4]\nusers = 4\nblocks = 1\nwarmup = '10ms'\n\
+                  measure = '100ms'\n";
+    figures(&ARMS, tables)
+});
+
 #[test]
 fn a_logout_ends_what_the_server_can_end() {
-    let tables = "[revocation]\nusers = 10\nblocks = 1\nwindow = '20ms'\n";
-    let found = figures(&ARMS, tables);
+    let found = &*FOUND;
     let is = |arm: &str, metric: &str, expected| {
-        is(&found, ["revocation", arm, "10", metric], expected);
+        is(found, ["revocation", arm, "10", metric], expected);
     };
-    for arm in [shared(&found), vec!["session@memory", "jwt-denylist@memory"]].concat() {
+    for arm in [shared(found), vec!["session@memory", "jwt-denylist@memory"]].concat() {
         is(arm, "stale_accepts", Some(0.0));
         is(arm, "still_accepted", Some(0.0));
         is(arm, "everywhere_stale_accepts", Some(0.0));
@@ -98,7 +107,7 @@ fn a_logout_ends_what_the_server_can_end() {
     // A second server has no part in what the first one keeps in its memory.
     is("session@memory", "replica_unknown", Some(1.0));
     is("session@memory", "replica_stale_accepts", None);
-    for arm in shared(&found) {
+    for arm in shared(found) {
         is(arm, "replica_stale_accepts", Some(0.0));
         is(arm, "everywhere_replica_stale_accepts", Some(0.0));
         is(arm, "restart_accepted", Some(0.0));
@@ -113,9 +122,9 @@ fn a_logout_ends_what_the_server_can_end() {
 
 #[test]
 fn a_restart_logs_out_whoever_depends_on_what_is_gone() {
-    let found = figures(&ARMS, "[restart]\nusers = 20\nblocks = 1\n");
+    let found = &*FOUND;
     let is = |arm: &str, metric: &str, expected| {
-        is(&found, ["restart", arm, "20", metric], expected);
+        is(found, ["restart", arm, "20", metric], expected);
     };
     for (arm, kept, new_key, new_store) in [
         ("none", 0.0, None, None),
@@ -128,7 +137,7 @@ fn a_restart_logs_out_whoever_depends_on_what_is_gone() {
         is(arm, "new_key_logged_out_share", new_key);
         is(arm, "new_store_logged_out_share", new_store);
     }
-    for arm in shared(&found) {
+    for arm in shared(found) {
         is(arm, "logged_out_share", Some(0.0));
         is(arm, "new_key_logged_out_share", None);
         is(arm, "new_store_logged_out_share", Some(1.0));
@@ -145,14 +154,12 @@ fn a_restart_logs_out_whoever_depends_on_what_is_gone() {
 
 #[test]
 fn several_servers_know_what_is_shared_and_nothing_else() {
-    let tables = "[replicas]\nservers = [1, 2, 4]\nusers = 4\nblocks = 1\nwarmup = '10ms'\n\
-                  measure = '100ms'\n";
-    let found = figures(&ARMS, tables);
+    let found = &*FOUND;
     let is = |arm: &str, users: &str, metric: &str, expected| {
-        is(&found, ["replicas", arm, users, metric], expected);
+        is(found, ["replicas", arm, users, metric], expected);
     };
     let local = ARMS.into_iter().filter(|arm| !SHARED.contains(arm));
-    for arm in local.chain(shared(&found)) {
+    for arm in local.chain(shared(found)) {
         is(arm, "8", "sticky_refused_share", Some(0.0));
         let alone = arm == "session@memory";
         is(arm, "8", "round_robin_refused_share", Some(if alone { 0.5 } else { 0.0 }));

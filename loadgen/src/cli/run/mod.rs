@@ -457,36 +457,8 @@ pub(super) fn target_file(path: &Path) -> Result<Target> {
 
 /// A target that needs no login: one path, of which the status alone is checked.
 pub(super) fn url_target(url: &str) -> Result<Target> {
-    let refuse =
-        || Error::Config(format!("expected a URL such as `http://HOST:PORT/path`, found `{url}`"));
-    let uri: http::Uri = url.parse().map_err(|_| refuse())?;
-    let authority = uri.authority().ok_or_else(refuse)?;
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let step = Step {
-        name: "get".into(),
-        method: "GET".into(),
-        path: path.into(),
-        headers: BTreeMap::new(),
-        body: None,
-        format: BodyFormat::Json,
-        expect_status: 200,
-        check: None,
-        credential: None,
-    };
-    Ok(Target {
-        name: fit(url, REMARK),
-        base_url: format!("{}://{authority}", uri.scheme_str().ok_or_else(refuse)?),
-        users: UserPattern::default(),
-        login: None,
-        headers: BTreeMap::new(),
-        journeys: BTreeMap::from([(
-            "browse".into(),
-            Journey { steps: vec![step], anonymous: false },
-        )]),
-        logout: None,
-        logout_all: None,
-        refresh: None,
-    })
+    let target = engine::get(url)?;
+    Ok(Target { name: fit(&target.name, REMARK), ..target })
 }
 
 fn print(summary: &Summary, format: Format) -> Result<()> {
