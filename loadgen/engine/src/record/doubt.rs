@@ -394,6 +394,15 @@ mod tests {
             l.server = Some(ServerUse { cpu_ns, store_cpu_ns, ..used });
         };
         assert_eq!(doubted(&for_its_store, false), []);
+        // session@redis at 15 % of what a core can do: it waits while its store runs, and no longer.
+        for (waited_ns, doubts) in [(17, vec![]), (39, one("server_contended", true))] {
+            let at_low_load = |l: &mut LoadRecord| {
+                let (cpu_ns, store_cpu_ns) = (41, Some(19));
+                let used = ServerUse { interval_ns: 100, waited_ns, ..ServerUse::default() };
+                l.server = Some(ServerUse { cpu_ns, store_cpu_ns, ..used });
+            };
+            assert_eq!(doubted(&at_low_load, false), doubts);
+        }
         let idle = |cpu_ns| {
             move |l: &mut LoadRecord| {
                 let slice = SliceRecord { idle_ns: 1_000, ..SliceRecord::default() };

@@ -299,14 +299,16 @@ impl ServerUse {
         if most > 0.0 { self.cpu_ns as f64 / most } else { 0.0 }
     }
 
-    /// The largest share of the time in which it can have waited for strangers, 0 to 1. A server of
-    /// several threads waits for itself, and for the store's server that was started with it and
-    /// has the same cores: what these two used is nobody else's.
+    /// The largest share of the time in which it can have waited for strangers, 0 to 1. A server
+    /// waits for the store that was started with it and has the same cores, for as long as that
+    /// runs; and one of several threads waits for itself.
     pub fn waited_for_strangers(&self) -> f64 {
         let interval = self.interval_ns.max(1);
-        let own = self.cpu_ns + self.store_cpu_ns.unwrap_or(0) + self.relay_cpu_ns.unwrap_or(0);
-        let others = (interval * u64::from(self.threads.max(1))).saturating_sub(own);
-        self.waited_ns.min(others) as f64 / interval as f64
+        let threads = u64::from(self.threads.max(1));
+        let store = self.store_cpu_ns.unwrap_or(0) + self.relay_cpu_ns.unwrap_or(0);
+        let others = (interval * threads).saturating_sub(self.cpu_ns + store);
+        let waited = self.waited_ns.saturating_sub(store * threads);
+        waited.min(others) as f64 / interval as f64
     }
 }
 
