@@ -100,7 +100,7 @@ impl Load {
     }
 
     /// An open load: so many requests per second, which do not wait for answers (Poisson arrivals).
-    pub const fn rate(mut self, per_second: f64) -> Self {
+    pub fn rate(mut self, per_second: f64) -> Self {
         self.plan.model = LoadModel::Poisson(Poisson { rate_per_s: per_second });
         self
     }

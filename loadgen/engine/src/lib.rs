@@ -20,7 +20,7 @@ mod merge;
 pub mod plan;
 pub mod record;
 mod recorder;
-#[cfg(test)]
+#[cfg(any(test, feature = "scripted"))]
 mod scripted;
 mod setup;
 pub mod transport;
@@ -53,7 +53,7 @@ pub use front::{Load, get};
 pub use interleave::{Lane, Used, interleave};
 use merge::{merge, merge_logins};
 pub use recorder::{Moments, Recorder};
-#[cfg(test)]
+#[cfg(any(test, feature = "scripted"))]
 pub use scripted::scripted;
 use setup::SetupFault;
 use users::Credentials;
@@ -279,7 +279,7 @@ impl Driver {
 
 /// The error that an interrupt ends a command with.
 pub fn interrupted(interrupt: &Interrupt) -> Error {
-    let signal = interrupt.signal().unwrap_or(crate::error::Signal::Int);
+    let signal = interrupt.signal().unwrap_or(error::Signal::Int);
     Error::Interrupted("interrupted".into(), signal)
 }
 

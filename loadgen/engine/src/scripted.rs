@@ -1,5 +1,7 @@
 //! A load on a server that is a rule, with a clock set by hand: for tests of what drives loads.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests: clippy exempts test functions only")]
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 

@@ -15,17 +15,16 @@ mod variant;
 use serde::{Deserialize, Serialize};
 
 pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
-pub use place::PlacePlan;
-pub use prices::Prices;
-pub use primary::Primary;
-pub use search::SearchPlan;
 pub use engine::plan::{
     ADMIN_FILL, ConnectPlan, FillPlan, GrowPlan, LoadPlan, LogoutPlan, PopulatePlan, Prepare,
     SlicesPlan, Slicing,
 };
+pub use place::PlacePlan;
+pub use prices::Prices;
+pub use primary::Primary;
+pub use search::SearchPlan;
 pub use variant::Variant;
 
-use crate::load::{LoadModel, UserChoice};
 use crate::random::mix;
 
 /// Version of the plan's form on disk. In version 1 the experiment `concurrency` had another name.

@@ -20,14 +20,14 @@ use serde::{Deserialize, Serialize};
 pub use attack::{ATTACKS_SCHEMA, AttackRecord, Attacked, CaseOutcome, CaseRecord};
 pub use claim::Claim;
 pub use disk::Folder;
+pub use drill::{
+    Asked, Beside, DrillRecord, ExpiryRecord, Lifetimes, Renewals, Replacement, ReplicasRecord,
+    ReplicasStep, RestartRecord, RevocationRecord, ServerShare, Watched,
+};
 pub use engine::record::{
     ClientUse, Counts, Doubt, GeneratorUse, GrowRecord, Histogram, LoadRecord, LoginRecord,
     MemoryUse, OVER_LIMIT, Refusal, SAMPLES_BEYOND, STALL, Second, ServerUse, SliceRecord,
     StepRecord, VisitCounts,
-};
-pub use drill::{
-    Asked, Beside, DrillRecord, ExpiryRecord, Lifetimes, Renewals, Replacement, ReplicasRecord,
-    ReplicasStep, RestartRecord, RevocationRecord, ServerShare, Watched,
 };
 pub use host::Host;
 pub use instructions::{InstructionCount, Instructions, Operation};
@@ -210,4 +210,3 @@ pub struct ProcessSample {
     /// CPU used since the sample before, 1 for one whole core.
     pub cpu_cores: f64,
 }
-

@@ -42,21 +42,22 @@ impl Normal {
     /// 0 for one that is held. `None` where they have no finite solution.
     pub(super) fn solve(&self, damping: f64) -> Option<[f64; 3]> {
         let mut rows = [[0.0; 4]; 3];
-        for i in 0..3 {
-            rows[i][..3].copy_from_slice(&self.squares[i]);
-            rows[i][3] = self.gradient[i];
+        for (i, row) in rows.iter_mut().enumerate() {
+            row[..3].copy_from_slice(&self.squares[i]);
+            row[3] = self.gradient[i];
             let diagonal = self.squares[i][i];
-            rows[i][i] = if diagonal > 0.0 { diagonal * (1.0 + damping) } else { 1.0 };
+            row[i] = if diagonal > 0.0 { diagonal * (1.0 + damping) } else { 1.0 };
         }
         // Gauss's elimination with the largest pivot of each column.
         for column in 0..3 {
             let size = |row: &usize| rows[*row][column].abs();
             let pivot = (column..3).max_by(|a, b| size(a).total_cmp(&size(b)))?;
             rows.swap(column, pivot);
-            for row in column + 1..3 {
-                let share = rows[row][column] / rows[column][column];
-                for at in column..4 {
-                    rows[row][at] -= share * rows[column][at];
+            let (above, below) = rows.split_at_mut(column + 1);
+            for row in below {
+                let share = row[column] / above[column][column];
+                for (value, pivot) in row.iter_mut().zip(&above[column]).skip(column) {
+                    *value -= share * pivot;
                 }
             }
         }

@@ -4,10 +4,10 @@
 //! Operators do share keys between services. A token that was revoked where it was issued must not
 //! come back elsewhere, and an arm that checks less must not let into one that checks more.
 
+use crate::common::{Arm, OTHER_KEY, available_arms, options};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use crate::common::{Arm, OTHER_KEY, available_arms, options};
 use serde_json::{Value, json};
 use servers::schemes::SchemeOptions;
 

@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use axum::routing::get;
 use crate::common::{
     Arm, KEY, OTHER_KEY, START, available_arms, carried, every_arm, login_request, options,
     reissued,
 };
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::routing::get;
 use http::header;
 use serde_json::{Value, json};
 use servers::app::App;

@@ -4,9 +4,9 @@
 //! Every arm whose credential is in a cookie refuses the same changes by the same headers; no other
 //! arm looks at them, since no browser sends its credential unasked.
 
+use crate::common::{Answer, Arm, every_arm};
 use axum::body::Body;
 use axum::extract::Request;
-use crate::common::{Answer, Arm, every_arm};
 use http::header::SET_COOKIE;
 use serde_json::json;
 use servers::contract::CredentialSource;

@@ -5,10 +5,10 @@
 //! that a row can only be refused by the check that it names. After each row the good token still
 //! works.
 
+use crate::common::{Arm, KEY, START, options};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
-use crate::common::{Arm, KEY, START, options};
 use servers::clock::Timestamp;
 use servers::schemes::bearer::Tokens;
 use servers::schemes::jwt::SignedTokens;

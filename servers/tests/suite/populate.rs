@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::common::socket::{Server, exchange, post, status};
 use crate::common::{Arm, available_arms, options, postgres};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::Commands as _;
 use serde_json::Value;
 use servers::contract::Population;

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::Request;
 use crate::common::{
     Answer, Arm, KEY, OTHER_KEY, START, available_arms, login_request, options, reissued,
 };
+use axum::body::Body;
+use axum::extract::Request;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use serde_json::{Value, json};

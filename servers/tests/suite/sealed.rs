@@ -6,10 +6,10 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use crate::common::{Arm, KEY, OTHER_KEY, START, options};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use crate::common::{Arm, KEY, OTHER_KEY, START, options};
 use serde_json::{Value, json};
 use servers::ServeError;
 use servers::cart::Cart;

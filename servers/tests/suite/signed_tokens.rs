@@ -8,6 +8,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use crate::common::{Arm, key_for, options};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
@@ -15,7 +16,6 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use crate::common::{Arm, key_for, options};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde_json::Value;
 use servers::ServeError;

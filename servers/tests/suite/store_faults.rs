@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::common::{Answer, carried, credential_of, login_request, options};
 use axum::body::Body;
 use axum::extract::Request;
-use crate::common::{Answer, carried, credential_of, login_request, options};
 use http::header;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;

@@ -3,11 +3,11 @@
 //! Every arm with a secret key refuses the same ones, as its key and as a previous one, and says
 //! why without a byte of the key.
 
+use crate::common::{KEY, available_arms, key_for};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _, RsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use crate::common::{KEY, available_arms, key_for};
 use servers::schemes::keys::{check_secret, random_secret};
 use servers::schemes::{ArmInfo, SchemeOptions, jwt_eddsa, jwt_rs256};
 use servers::{PasswordHash, ServeError, app};

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use http::Uri;
 use contract::{
     BodyFormat, Check, CredentialCarrier, CredentialSource, Csrf, Journey, Login, Logout, Step,
     Target,
 };
+use http::Uri;
 
 use super::capture::{Capture, Extract, pointer};
 use super::template::{Escape, Held, Holes, Template};

@@ -3,6 +3,8 @@
 //! Time moves in `poll` only: to the end of the next request, or to the moment that was asked for.
 //! The script is a function of the request's number and the moment it was sent.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests: clippy exempts test functions only")]
+
 use std::collections::BTreeMap;
 
 use super::{Ended, Failure, Opening, Transport, Until, Wire};

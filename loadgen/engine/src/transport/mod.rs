@@ -10,7 +10,7 @@ mod chunks;
 mod http1;
 mod inbound;
 mod lean;
-#[cfg(test)]
+#[cfg(any(test, feature = "scripted"))]
 pub mod mock;
 mod pacing;
 mod queue;

@@ -3,9 +3,9 @@
 use contract::Target;
 
 use super::*;
-use crate::setup::{Keep, Pass, Route, SetupFault};
 use crate::load::{Closed, Constant, LoadModel, Poisson, Spread, UserChoice, Visits};
 use crate::record::Counts;
+use crate::setup::{Keep, Pass, Route, SetupFault};
 use crate::transport::Failure;
 use crate::transport::mock::{Mock, Reply, Seen};
 

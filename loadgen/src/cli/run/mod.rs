@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use clap::{ArgGroup, Args};
-use servers::contract::{BodyFormat, Journey, Step, Target, UserPattern};
+use servers::contract::Target;
 
 use client::ClientArgs;
 use limits::LimitArgs;

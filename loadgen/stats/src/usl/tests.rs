@@ -1,8 +1,8 @@
 //! The law's fit against a published example, its bounds, and the coverage of its intervals.
 
 use super::*;
-use crate::random::{mix, normal};
 use crate::CONFIDENCE;
+use crate::random::{mix, normal};
 
 fn points(of: &[(f64, f64)]) -> Vec<Point> {
     of.iter().map(|(users, value)| Point { users: *users, value: *value }).collect()
