@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::check::levels;
+use super::metric;
 use super::question::{Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary};
 use super::search::{End, Found, Next, next};
 use crate::error::Result;
@@ -92,7 +93,7 @@ impl Experiment for Capacity {
 
     fn charts(&self) -> &'static [ChartPlan] {
         const CHARTS: &[ChartPlan] = &[ChartPlan {
-            metric: "capacity_rps",
+            metric: metric::CAPACITY_RPS,
             title: "Capacity",
             over: Over::Users,
             x_label: "users",
@@ -143,7 +144,7 @@ impl Experiment for Capacity {
             let bracket = both.filter(|_| found.end == End::Bracketed);
             let middle = bracket.map(|(held, failed)| (held * failed).sqrt());
             let beyond = bracket.map(|(_, failed)| failed);
-            Some([of("capacity_rps", middle), of("beyond_capacity_rps", beyond)])
+            Some([of(metric::CAPACITY_RPS, middle), of(metric::BEYOND_CAPACITY_RPS, beyond)])
         };
         searches(record).filter_map(observed).flatten().flatten().collect()
     }
@@ -162,7 +163,7 @@ impl Experiment for Capacity {
                 level: None,
                 users: Some(u64::from(users)),
                 connections,
-                metric: "capacity_rps",
+                metric: metric::CAPACITY_RPS,
                 estimate,
                 resampled: None,
             })
@@ -354,7 +355,7 @@ mod tests {
         let record = searched(20_000.0, ProbeVerdict::Failed);
         let seen = Capacity.observe(&record);
         let [middle, failed] = seen.as_slice() else { panic!("{seen:?}") };
-        assert_eq!((middle.metric, failed.metric), ("capacity_rps", "beyond_capacity_rps"));
+        assert_eq!((middle.metric, failed.metric), (metric::CAPACITY_RPS, metric::BEYOND_CAPACITY_RPS));
         assert_eq!((middle.users, middle.connections), (Some(100), 64));
         assert!((middle.value / 20_000.0 - 1.0).abs() < 0.05, "{seen:?}");
         assert!(failed.value > 20_000.0 && failed.value < middle.value * 1.03, "{seen:?}");

@@ -1,8 +1,9 @@
 //! The load that several experiments share: GET /me by users who are logged in, in slices that
 //! alternate between the servers of a level.
 
+use super::metric::{METRICS, Metric};
 use super::question::Observation;
-use super::{METRICS, steady};
+use super::steady;
 use crate::error::Result;
 use crate::load::{LoadModel, UserChoice};
 use crate::plan::{Action, LoadPlan, SlicesPlan, Slicing};
@@ -107,7 +108,7 @@ pub(super) fn loads(record: &TrialRecord) -> impl Iterator<Item = (&LoadPlan, &L
 pub(super) fn observed(record: &TrialRecord) -> Vec<Observation> {
     let of = |(plan, load)| {
         METRICS.iter().filter_map(move |metric| {
-            Some(observation(plan, load, metric.name, (metric.of_load)(load)?))
+            Some(observation(plan, load, metric, (metric.of_load)(load)?))
         })
     };
     loads(record).flat_map(of).collect()
@@ -117,7 +118,7 @@ pub(super) fn observed(record: &TrialRecord) -> Vec<Observation> {
 pub(super) fn observation(
     plan: &LoadPlan,
     load: &LoadRecord,
-    metric: &'static str,
+    metric: &'static Metric,
     value: f64,
 ) -> Observation {
     Observation {

@@ -14,11 +14,11 @@ mod curve;
 mod denylist;
 mod expand;
 mod expiry;
-mod family;
+pub mod family;
 mod load;
 mod login;
 mod memory;
-mod metric;
+pub mod metric;
 mod population;
 mod primary;
 mod question;
@@ -31,12 +31,11 @@ mod sliding;
 mod steady;
 
 pub use expand::expand;
-pub use family::{SCALABILITY, family};
-pub use metric::{Better, METRICS, Metric, metric};
+pub use metric::{Better, METRICS, Metric};
 pub use question::{
     Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary, TablePlan,
 };
-pub use rounds::{PACED, paces};
+pub use rounds::paces;
 pub use steady::{Steadiness, steadiness};
 
 use crate::record::{Doubt, TrialRecord};

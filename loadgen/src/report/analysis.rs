@@ -11,7 +11,7 @@ use super::compare::{
 };
 use super::doubts::{DoubtSummary, WHOLE, doubts, is_invalid, pair_doubt};
 use super::estimates::{Measurement, Place, measurements};
-use crate::experiment::{self, Experiment, Steadiness, metric, steadiness};
+use crate::experiment::{self, Experiment, Metric, Steadiness, steadiness};
 use crate::plan::{Plan, Prices, twin_of};
 use crate::record::{AttackRecord, Attacked, Host, TrialOutcome, TrialRecord};
 
@@ -224,7 +224,7 @@ impl Analysis {
     pub(super) fn find(
         &self,
         experiment: &str,
-        metric: &str,
+        metric: &Metric,
         place: Place,
         arm: &str,
     ) -> Option<&Measurement> {
@@ -234,7 +234,7 @@ impl Analysis {
     }
 
     /// The places at which a metric was measured, ascending.
-    pub(super) fn places(&self, experiment: &str, metric: &str) -> Vec<Place> {
+    pub(super) fn places(&self, experiment: &str, metric: &Metric) -> Vec<Place> {
         let mut levels: Vec<_> = self
             .measurements
             .iter()
@@ -247,13 +247,13 @@ impl Analysis {
     }
 
     /// The metrics that an experiment measured, in the order of the table.
-    pub fn metrics(&self, experiment: &str) -> Vec<&'static experiment::Metric> {
-        let mut names: Vec<&'static str> = Vec::new();
+    pub fn metrics(&self, experiment: &str) -> Vec<&'static Metric> {
+        let mut metrics = Vec::new();
         for m in self.measurements.iter().filter(|m| m.experiment == experiment) {
-            if !names.contains(&m.metric) {
-                names.push(m.metric);
+            if !metrics.contains(&m.metric) {
+                metrics.push(m.metric);
             }
         }
-        names.into_iter().map(metric).collect()
+        metrics
     }
 }

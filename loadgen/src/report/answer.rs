@@ -14,7 +14,7 @@ use super::compare::{Comparison, Endpoint, Ruled};
 use super::estimates::Measurement;
 use super::figure::{digits, figure, range, signed_range};
 use super::words;
-use crate::experiment::metric;
+use crate::experiment::metric::{self, Metric};
 use crate::plan::Plan;
 use crate::stats::{Cause, Estimate, Verdict};
 use crate::units::grouped;
@@ -95,7 +95,7 @@ pub(super) fn answer(
 /// The comparison of a metric at the highest level at which both arms have it.
 fn at_the_top<'a>(
     comparisons: &'a [Comparison],
-    metric: &str,
+    metric: &Metric,
     arm: &str,
     against: &str,
 ) -> Option<&'a Comparison> {
@@ -144,7 +144,7 @@ fn missed(c: &Comparison) -> String {
     let smallest = c.ruling.as_ref().filter(|r| r.verdict == Verdict::Inconclusive);
     let smallest = smallest.and_then(|ruling| ruling.smallest_effect);
     smallest.map_or_else(String::new, |effect| {
-        let effect = words::effect(effect, c.compared_as, metric(c.metric).unit);
+        let effect = words::effect(effect, c.compared_as, c.metric.unit);
         format!("; effects below {effect} would likely be missed (80 % power)")
     })
 }
@@ -163,7 +163,7 @@ fn users(comparison: &Comparison) -> String {
 /// Of the metrics that say the same, the comparison that is a primary endpoint, or else the first.
 fn preferred<'a>(
     comparisons: &'a [Comparison],
-    metrics: [&str; 2],
+    metrics: [&Metric; 2],
     arm: &str,
     against: &str,
 ) -> Option<&'a Comparison> {
@@ -173,7 +173,7 @@ fn preferred<'a>(
 }
 
 fn throughput<'a>(against: &str, comparisons: &'a [Comparison], arm: &str) -> Option<Told<'a>> {
-    let c = preferred(comparisons, ["goodput_rps", "throughput_rps"], arm, against)?;
+    let c = preferred(comparisons, [metric::GOODPUT_RPS, metric::THROUGHPUT_RPS], arm, against)?;
     let ratio = c.ratio.as_ref()?;
     let how = by_how_much(ratio, c.ruling.as_ref(), "more", "fewer");
     let differs = ratio.interval.is_some_and(|(lo, hi)| lo > 1.0 || hi < 1.0)
@@ -203,7 +203,7 @@ fn throughput<'a>(against: &str, comparisons: &'a [Comparison], arm: &str) -> Op
 /// flatters a store that many requests share.
 const COSTS_AT: [&str; 3] = ["curve", "population", "concurrency"];
 /// A store's CPU time is on the same bill, where it was measured.
-const COSTS: [&str; 2] = ["cpu_us_per_request", "server_cpu_us_per_request"];
+const COSTS: [&Metric; 2] = [metric::CPU_US_PER_REQUEST, metric::SERVER_CPU_US_PER_REQUEST];
 /// The load of `curve` at which costs are told, % of what the baseline can do.
 const HALF: u32 = 50;
 
@@ -219,8 +219,8 @@ fn leading_cost<'a>(
             COSTS.contains(&c.metric) && c.experiment == experiment && c.arm == arm
         })
     };
-    let of_pair = |experiment: &'static str, name: &'static str| {
-        let all = own(experiment).filter(move |c| c.metric == name && c.against == against);
+    let of_pair = |experiment: &'static str, metric: &'static Metric| {
+        let all = own(experiment).filter(move |c| c.metric == metric && c.against == against);
         match experiment {
             "curve" => all.min_by_key(|c| c.level.unwrap_or(0).abs_diff(HALF)),
             "population" => all.min_by_key(|c| c.users),
@@ -235,7 +235,7 @@ fn leading_cost<'a>(
             .any(|experiment| own(experiment).filter(here).any(|other| other.ruling.is_some()))
     };
     let found = || {
-        let of_metrics = |at| COSTS.into_iter().filter_map(move |name| of_pair(at, name));
+        let of_metrics = |at| COSTS.into_iter().filter_map(move |metric| of_pair(at, metric));
         COSTS_AT.into_iter().flat_map(of_metrics)
     };
     found().find(is_declared).or_else(|| found().next())
@@ -309,7 +309,7 @@ fn cpu<'a>(
 }
 
 fn tail<'a>(against: &str, comparisons: &'a [Comparison], arm: &str) -> Option<Told<'a>> {
-    let c = at_the_top(comparisons, "response_p99_us", arm, against)?;
+    let c = at_the_top(comparisons, metric::RESPONSE_P99_US, arm, against)?;
     let how = by_how_much(c.ratio.as_ref()?, c.ruling.as_ref(), "higher", "lower");
     let text = format!(
         "With {} concurrent users, the p99 response time of {arm} compared with {against}: \
@@ -329,7 +329,7 @@ fn memory(
     arm: &str,
 ) -> Option<Sentence> {
     let slope =
-        measurements.iter().find(|m| m.valid && m.metric == "bytes_per_session" && m.arm == arm)?;
+        measurements.iter().find(|m| m.valid && m.metric == metric::BYTES_PER_SESSION && m.arm == arm)?;
     let (lo, hi) = slope.estimate.interval?;
     let per_user = &slope.estimate;
     let (text, headline) = if lo > 0.0 && per_user.point >= NOTHING_BYTES {
@@ -356,7 +356,7 @@ fn memory(
         (text, false)
     };
     let is_own = |c: &&Comparison| {
-        (c.metric, c.arm.as_str(), &c.against) == ("bytes_per_session", arm, &plan.baseline)
+        (c.metric, c.arm.as_str(), &c.against) == (metric::BYTES_PER_SESSION, arm, &plan.baseline)
     };
     let verdict = comparisons.iter().find(is_own).and_then(Comparison::verdict);
     Some(Sentence { topic: "Memory".into(), text, verdict, headline })
@@ -378,13 +378,13 @@ fn wire(
     comparisons: &[Comparison],
     arm: &str,
 ) -> Option<Sentence> {
-    let c = at_the_top(comparisons, "request_wire_bytes", arm, against)?;
+    let c = at_the_top(comparisons, metric::REQUEST_WIRE_BYTES, arm, against)?;
     let bytes = |arm: &str| {
         let m = measurements
             .iter()
             .filter(|m| (&m.experiment, m.place()) == (&c.experiment, c.place()))
             .find(|m| m.metric == c.metric && m.arm == arm)?;
-        Some(figure(m.estimate.point, metric(c.metric).unit))
+        Some(figure(m.estimate.point, c.metric.unit))
     };
     let text = format!(
         "A request of {arm} is {} on the wire, one of {} {}: {} more per million requests.",

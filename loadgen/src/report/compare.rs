@@ -9,7 +9,7 @@
 use serde::Serialize;
 
 use super::estimates::{Measurement, Place};
-use crate::experiment::{METRICS, metric};
+use crate::experiment::Metric;
 use crate::plan::{Plan, Primary, twin_of};
 use crate::stats::{
     Cause, Estimate, Floor, Moments, Question, Ruling, Scale, Tests, Verdict, estimate, judge,
@@ -30,7 +30,7 @@ pub struct Comparison {
     /// The experiment.
     pub experiment: String,
     /// The metric.
-    pub metric: &'static str,
+    pub metric: &'static Metric,
     /// Level of the trials, where the experiment sweeps something else than users.
     pub level: Option<u32>,
     /// Users who were logged in; `None` for a figure of all levels.
@@ -58,6 +58,9 @@ pub struct Endpoint {
     /// What was declared.
     #[serde(flatten)]
     pub declared: Primary,
+    /// Its metric.
+    #[serde(skip)]
+    pub metric: &'static Metric,
     /// Unit of the metric.
     pub unit: &'static str,
     /// Arm divided by the other; `None` for a growth, and where a value is not positive.
@@ -112,17 +115,17 @@ impl Endpoint {
 
     /// Whether this comparison is what was declared.
     pub(super) fn is(&self, c: &Comparison) -> bool {
-        let Primary { experiment, metric, arm, against, from, .. } = &self.declared;
+        let Primary { experiment, arm, against, from, .. } = &self.declared;
         from.is_none()
-            && (&c.experiment, c.metric) == (experiment, metric)
+            && (&c.experiment, c.metric) == (experiment, self.metric)
             && (&c.arm, &c.against) == (arm, against)
             && self.place() == Some(c.place())
     }
 
     /// Whether a figure is one of those that it compares.
     pub(super) fn rests_on(&self, m: &Measurement) -> bool {
-        let Primary { experiment, metric, arm, against, .. } = &self.declared;
-        (&m.experiment, m.metric) == (experiment, metric)
+        let Primary { experiment, arm, against, .. } = &self.declared;
+        (&m.experiment, m.metric) == (experiment, self.metric)
             && [arm, against].contains(&&m.arm)
             && self.places.contains(&m.place())
     }
@@ -151,7 +154,7 @@ pub struct NoiseFloor {
     /// The experiment.
     pub experiment: String,
     /// The metric.
-    pub metric: &'static str,
+    pub metric: &'static Metric,
     /// Level of the trials, where the experiment sweeps something else than users.
     pub level: Option<u32>,
     /// Users who were logged in; `None` for a figure of all levels.
@@ -189,7 +192,7 @@ struct Pair {
 }
 
 fn pair(one: &Measurement, other: &Measurement) -> Option<Pair> {
-    let row = metric(one.metric);
+    let row = one.metric;
     let scale = row.scale;
     let compared_as = match scale {
         Scale::Log => ComparedAs::Ratio,
@@ -226,7 +229,7 @@ fn pair(one: &Measurement, other: &Measurement) -> Option<Pair> {
         Scale::Linear => Moments::of(&differences),
     };
     let (mut ratio, mut difference) = (paired_ratio(&pairs), paired_difference(&pairs)?);
-    if row.exact {
+    if row.is_exact {
         let (of, than) = (one.estimate.point, other.estimate.point);
         ratio = ratio.map(|ratio| Estimate { point: of / than, ..ratio.as_exact() });
         difference = Estimate { point: of - than, ..difference.as_exact() };
@@ -273,7 +276,7 @@ pub(super) fn noise_floors(plan: &Plan, measurements: &[Measurement]) -> Vec<Noi
     let mut floors = Vec::new();
     for one in measurements.iter().filter(|m| m.valid && m.arm == twin) {
         let is_first = |m: &&Measurement| m.valid && m.arm == plan.reference && same_place(one, m);
-        let first = measurements.iter().find(is_first).filter(|_| !metric(one.metric).exact);
+        let first = measurements.iter().find(is_first).filter(|_| !one.metric.is_exact);
         let Some(pair) = first.and_then(|first| pair(one, first)) else { continue };
         let floor = match Floor::of(pair.moments) {
             Floor::At(floor) => Some(shown(floor, pair.compared_as)),
@@ -304,7 +307,7 @@ pub(super) fn noise_floors(plan: &Plan, measurements: &[Measurement]) -> Vec<Noi
 fn doubt_pairs(plan: &Plan, floors: &mut [NoiseFloor]) {
     let matters = |floor: &&mut NoiseFloor| {
         let under = |p: &Primary| {
-            (&p.experiment, p.metric.as_str()) == (&floor.experiment, floor.metric)
+            (&p.experiment, p.metric.as_str()) == (&floor.experiment, floor.metric.name)
                 && [Some(p.level), p.from]
                     .into_iter()
                     .flatten()
@@ -347,7 +350,7 @@ fn is_at(endpoint: &Primary, level: u32, place: Place) -> bool {
 /// there are several.
 fn place_of(measurements: &[Measurement], endpoint: &Primary, level: u32) -> Option<Place> {
     let own = measurements.iter().filter(|m| {
-        (&m.experiment, m.metric) == (&endpoint.experiment, endpoint.metric.as_str())
+        (&m.experiment, m.metric.name) == (&endpoint.experiment, endpoint.metric.as_str())
             && is_at(endpoint, level, m.place())
     });
     own.map(Measurement::place).max()
@@ -365,7 +368,7 @@ fn figures<'a>(
             .iter()
             .filter(move |m| {
                 m.valid
-                    && (&m.experiment, m.metric) == (&endpoint.experiment, endpoint.metric.as_str())
+                    && (&m.experiment, m.metric.name) == (&endpoint.experiment, endpoint.metric.as_str())
                     && m.place() == place
                     && m.arm == arm
             })
@@ -400,8 +403,8 @@ pub(super) fn endpoints(plan: &Plan, measurements: &[Measurement]) -> Vec<Endpoi
     let mut found = Vec::new();
     let mut questions = Vec::new();
     // A plan of a later version may name a metric that this one does not know.
-    let known = |p: &&Primary| METRICS.iter().any(|row| row.name == p.metric);
-    for declared in plan.primary.iter().filter(known) {
+    let known = plan.primary.iter().filter_map(|p| Some((p, Metric::named(&p.metric)?)));
+    for (declared, metric) in known {
         let levels = [Some(declared.level), declared.from].into_iter().flatten();
         let places: Vec<Place> =
             levels.filter_map(|level| place_of(measurements, declared, level)).collect();
@@ -416,24 +419,23 @@ pub(super) fn endpoints(plan: &Plan, measurements: &[Measurement]) -> Vec<Endpoi
             ratio: pair.as_ref().and_then(|pair| pair.relative),
             floor,
         });
-        found.push((declared, places, pair, floor));
+        found.push((declared, metric, places, pair, floor));
     }
     let rulings = judge(&questions, MARGIN);
-    let endpoint = |((declared, places, pair, floor), ruling): (_, Ruling)| {
-        endpoint(declared, places, pair, floor, &ruling)
+    let endpoint = |((declared, metric, places, pair, floor), ruling): (_, Ruling)| {
+        endpoint((declared, metric), places, pair, floor, &ruling)
     };
     found.into_iter().zip(rulings).map(endpoint).collect()
 }
 
 fn endpoint(
-    declared: &Primary,
+    (declared, metric): (&Primary, &'static Metric),
     places: Vec<Place>,
     pair: Option<Pair>,
     floor: Floor,
     ruling: &Ruling,
 ) -> Endpoint {
-    let row = metric(&declared.metric);
-    let compared_as = match (row.scale, declared.from) {
+    let compared_as = match (metric.scale, declared.from) {
         (Scale::Log, None) => ComparedAs::Ratio,
         _ => ComparedAs::Difference,
     };
@@ -443,7 +445,8 @@ fn endpoint(
     let (ratio, difference) = pair.map(|pair| (pair.ratio, pair.difference)).unzip();
     Endpoint {
         declared: declared.clone(),
-        unit: row.unit,
+        metric,
+        unit: metric.unit,
         ratio: ratio.flatten(),
         difference,
         compared_as,
@@ -484,9 +487,9 @@ pub(super) fn comparisons(
     }
     for comparison in &mut compared {
         let is_here = |e: &&Endpoint| {
-            let Primary { experiment, metric, arm, against, from, .. } = &e.declared;
+            let Primary { experiment, arm, against, from, .. } = &e.declared;
             from.is_none()
-                && (experiment, metric.as_str()) == (&comparison.experiment, comparison.metric)
+                && (experiment, e.metric) == (&comparison.experiment, comparison.metric)
                 && (arm, against) == (&comparison.arm, &comparison.against)
                 && e.place() == Some(comparison.place())
         };
@@ -503,7 +506,8 @@ fn others<'a>(plan: &'a Plan, one: &Measurement) -> Vec<&'a String> {
         others.extend([&plan.baseline, &plan.reference]);
     }
     let declared = plan.primary.iter().filter(|p| {
-        (&p.experiment, p.metric.as_str(), &p.arm) == (&one.experiment, one.metric, &one.arm)
+        (&p.experiment, p.metric.as_str(), &p.arm)
+            == (&one.experiment, one.metric.name, &one.arm)
     });
     others.extend(declared.map(|p| &p.against));
     let mut seen = std::collections::BTreeSet::new();

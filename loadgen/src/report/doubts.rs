@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::compare::NoiseFloor;
 use super::words;
-use crate::experiment::{self, metric};
+use crate::experiment;
 use crate::plan::Plan;
 use crate::record::{Doubt, Host, Origin, TrialOutcome, TrialRecord};
 use crate::units::grouped;
@@ -96,7 +96,7 @@ pub(super) fn pair_doubt(floors: &[NoiseFloor]) -> Option<DoubtSummary> {
         let at =
             floor.users.map_or_else(String::new, |users| format!(" at {} users", grouped(users)));
         let swept = words::swept(&floor.experiment, floor.level);
-        format!("{}, {}{at}{swept}", floor.experiment, metric(floor.metric).label)
+        format!("{}, {}{at}{swept}", floor.experiment, floor.metric.label)
     };
     let places: Vec<String> = floors.iter().filter(|f| f.differs).map(place).collect();
     let doubt = Doubt {

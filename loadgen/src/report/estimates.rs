@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::doubts::is_invalid;
-use crate::experiment::{self, Observation, Summary, enough_valid, metric};
+use crate::experiment::{self, METRICS, Metric, Observation, Summary, enough_valid};
 use crate::plan::Plan;
 use crate::record::TrialRecord;
 use crate::stats::{Estimate, Resampled, estimate, exact};
@@ -31,8 +31,8 @@ pub struct Measurement {
     /// The rate that was asked for, requests per second; the mean over blocks where it follows from
     /// a pilot.
     pub rate: Option<f64>,
-    /// Name of the metric.
-    pub metric: &'static str,
+    /// The metric.
+    pub metric: &'static Metric,
     /// Its unit.
     pub unit: &'static str,
     /// The figure with its interval.
@@ -82,12 +82,11 @@ pub(super) fn measurements(plan: &Plan, complete: &[&TrialRecord]) -> Vec<Measur
             summarise(plan, name, arm, complete, &mut measurements);
         }
     }
-    let row = |m: &Measurement| experiment::METRICS.iter().position(|row| row.name == m.metric);
     measurements.sort_by_cached_key(|m| {
         let experiment = plan.experiments.iter().position(|name| *name == m.experiment);
         let arm = names.iter().position(|name| *name == m.arm);
         let rate = m.rate.map(|rate| (rate * 1e6) as u64);
-        (experiment, row(m), m.place(), arm, m.connections, rate)
+        (experiment, m.metric.order(), m.place(), arm, m.connections, rate)
     });
     measurements
 }
@@ -109,9 +108,9 @@ fn summarise(
         return;
     }
     for summary in experiment.summarise(&trials, blocks.unwrap_or(0), plan.seed) {
-        let Summary { level, users, connections, metric: of, estimate, resampled } = summary;
+        let Summary { level, users, connections, metric, estimate, resampled } = summary;
         let known = measurements.iter_mut().find(|m| {
-            (m.experiment.as_str(), m.arm.as_str(), m.metric) == (name, arm, of)
+            (m.experiment.as_str(), m.arm.as_str(), m.metric) == (name, arm, metric)
                 && m.place() == (level, users)
         });
         match known {
@@ -125,8 +124,8 @@ fn summarise(
                 users,
                 connections,
                 rate: None,
-                metric: of,
-                unit: metric(of).unit,
+                metric,
+                unit: metric.unit,
                 estimate,
                 valid: true,
                 by_block: BTreeMap::new(),
@@ -156,9 +155,8 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Me
             let cell = cells.entry(key).or_default();
             cell.level = record.trial.level;
             let values = if valid { &mut cell.usable } else { &mut cell.doubtful };
-            let paced = experiment::PACED.contains(&observation.metric);
-            let pace = paces.get(&record.trial.index).filter(|_| paced).unwrap_or(&1.0);
-            values.insert(record.trial.block, observation.value * pace);
+            let pace = paces.get(&record.trial.index).filter(|_| observation.metric.is_paced);
+            values.insert(record.trial.block, observation.value * pace.unwrap_or(&1.0));
         }
     }
     let measurement = |(key, Values { usable, doubtful, level: of_trials }): (Key, Values)| {
@@ -173,9 +171,9 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Me
         if !valid {
             by_block.extend(doubtful);
         }
-        let metric = &experiment::METRICS[row];
+        let metric = METRICS[row];
         let values: Vec<f64> = by_block.values().copied().collect();
-        let found = if metric.exact { exact(&values) } else { estimate(&values, metric.scale) };
+        let found = if metric.is_exact { exact(&values) } else { estimate(&values, metric.scale) };
         let asked = rates.get(&(experiment, (level, users))).filter(|_| level.is_some());
         let rate = match asked {
             Some(rates) if !rates.is_empty() => {
@@ -190,7 +188,7 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Me
             users,
             connections,
             rate,
-            metric: metric.name,
+            metric,
             unit: metric.unit,
             estimate: found?,
             valid,
@@ -212,7 +210,7 @@ fn key(
     let axis = experiment::find(&trial.experiment)?.axis();
     Some((
         plan.experiments.iter().position(|name| *name == trial.experiment)?,
-        experiment::METRICS.iter().position(|metric| metric.name == observation.metric)?,
+        observation.metric.order(),
         (axis.map(|_| trial.level), observation.users),
         names.iter().position(|name| *name == arm)?,
         observation.connections,
@@ -223,6 +221,7 @@ fn key(
 
 #[cfg(test)]
 mod tests {
+    use crate::experiment::metric;
     use crate::record::{ActionRecord, TrialRecord};
     use crate::report::tests::sample;
 
@@ -242,7 +241,7 @@ mod tests {
         let plan = sample::plan(&["none", "session@memory", "jwt-hs256"], 5);
         let analysis = sample::analysis_of(&plan, |record| spoilt(record, spoil));
         let found = analysis.measurements.iter().find(|m| {
-            (m.arm.as_str(), m.users, m.metric) == ("jwt-hs256", Some(100), "throughput_rps")
+            (m.arm.as_str(), m.users, m.metric) == ("jwt-hs256", Some(100), metric::THROUGHPUT_RPS)
         });
         found.map(|m| (m.valid, m.estimate.n)).unwrap()
     }

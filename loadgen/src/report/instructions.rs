@@ -8,10 +8,9 @@ use super::estimates::Measurement;
 use super::figure::{figure, range};
 use super::table::{Cell, Column, Row, Table};
 use super::words::capital;
+use crate::experiment::metric;
 use crate::record::{Instructions, Operation};
 use crate::units::grouped;
-
-const CPU: &str = "server_cpu_us_per_request";
 
 /// The table; `None` where the program of the campaign counted none of its arms.
 pub(super) fn table(analysis: &Analysis) -> Option<Table> {
@@ -63,9 +62,10 @@ fn row(counted: &Instructions, arm: &str, measured: &[&Measurement]) -> Option<R
 
 /// CPU time per request of every arm, in the first experiment that has it, at its highest level.
 fn measured(analysis: &Analysis) -> Vec<&Measurement> {
+    let cpu = metric::SERVER_CPU_US_PER_REQUEST;
     let of = |name: &str| {
-        let last = analysis.places(name, CPU).pop()?;
-        let there = |m: &&Measurement| m.experiment == name && m.metric == CPU && m.place() == last;
+        let last = analysis.places(name, cpu).pop()?;
+        let there = |m: &&Measurement| m.experiment == name && m.metric == cpu && m.place() == last;
         Some(analysis.measurements.iter().filter(there).collect())
     };
     analysis.experiments.iter().find_map(|e| of(&e.name)).unwrap_or_default()

@@ -10,7 +10,7 @@ use super::context;
 use super::estimates::{Measurement, Place};
 use super::figure::{figure, range, signed, signed_range, times, times_range};
 use super::words;
-use crate::experiment::{self, Better, Experiment, Metric, SCALABILITY, family, metric};
+use crate::experiment::{self, Better, Experiment, Metric, family};
 use crate::stats::{Estimate, Verdict};
 use crate::units::grouped;
 
@@ -100,58 +100,17 @@ enum View {
     Floor,
 }
 
-/// The metrics that a reader asks for first; those of an experiment's charts are added.
-const KEY: &[&str] = &[
-    "throughput_rps",
-    "response_p50_us",
-    "response_p99_us",
-    "response_p999_us",
-    "response_max_us",
-    "server_cpu_us_per_request",
-    "server_pss_bytes",
-    "error_rate",
-    "capacity_rps",
-    "beyond_capacity_rps",
-    "cart_items_max",
-];
-/// What an authentication adds: a difference means something for these.
-const ADDED: &[&str] = &[
-    "server_cpu_us_per_request",
-    "cpu_us_per_request",
-    "response_p50_us",
-    "response_p99_us",
-    "server_allocated_bytes",
-    "request_wire_bytes",
-    "bytes_per_session",
-    "resident_bytes_per_session",
-    "login_cpu_us",
-    "argon2id_login_cpu_us",
-];
-/// What is compared as a ratio.
-const RATIOS: &[&str] = &[
-    "throughput_rps",
-    "server_cpu_us_per_request",
-    "cpu_us_per_request",
-    "response_p50_us",
-    "response_p99_us",
-    "server_allocated_bytes",
-    "bytes_per_session",
-    "resident_bytes_per_session",
-    "capacity_rps",
-    "login_rps",
-    "login_cpu_us",
-];
 /// Figures of all levels that answer another question than the rest, and so have a table of their
 /// own: the family, the heading, and how to read it.
 const APART: &[(&str, &str, &str)] = &[
     (
-        "memory per connection",
+        family::MEMORY_PER_CONNECTION,
         "What a connection takes",
         "The slope of memory over open and idle connections; what the kernel keeps for them is not \
          in it.",
     ),
     (
-        "memory that comes back",
+        family::MEMORY_THAT_COMES_BACK,
         "What comes back",
         "The share of what logged-in users had added to memory that was gone after they had all \
          logged out, or had all expired; for an arm that keeps nothing for them there is none. An \
@@ -173,7 +132,7 @@ pub(super) fn key_tables(analysis: &Analysis, experiment: &str) -> Vec<Table> {
 /// The parameters of the scalability law, where it was fitted.
 fn scalability(analysis: &Analysis, experiment: &str) -> Option<Table> {
     let metrics = analysis.metrics(experiment);
-    let law = || metrics.iter().copied().filter(|m| family(m) == SCALABILITY);
+    let law = || metrics.iter().copied().filter(|m| m.family == family::SCALABILITY);
     let columns: Vec<_> = law()
         .map(|m| (View::Figure, m))
         .chain(law().filter(|m| m.unit == "coefficient").map(|m| (View::Apart, m)))
@@ -190,7 +149,7 @@ fn scalability(analysis: &Analysis, experiment: &str) -> Option<Table> {
 /// answer.
 fn noise_floor(analysis: &Analysis, experiment: &str) -> Option<Table> {
     let metrics = analysis.metrics(experiment);
-    let seen = |m: &&&Metric| ADDED.contains(&m.name) || RATIOS.contains(&m.name);
+    let seen = |m: &&&Metric| m.is_added || m.is_ratio;
     let columns: Vec<_> = metrics.iter().filter(seen).map(|m| (View::Floor, *m)).collect();
     let title = format!("Noise floor: {} beside itself", analysis.reference);
     let note = "The same arm, measured twice in every block under two names: how far the interval \
@@ -203,18 +162,18 @@ fn noise_floor(analysis: &Analysis, experiment: &str) -> Option<Table> {
 /// The figures, and what is added to the baseline and beside the reference.
 fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
     let charts = experiment::find(experiment).map_or(&[][..], |e| e.charts());
-    let charted = |m: &Metric| charts.iter().any(|chart| chart.metric == m.name);
+    let charted = |m: &Metric| charts.iter().any(|chart| chart.metric == m);
     let mut metrics = analysis.metrics(experiment);
-    metrics.retain(|m| family(m) != SCALABILITY);
+    metrics.retain(|m| m.family != family::SCALABILITY);
     let seen = |view: View, wanted: &dyn Fn(&Metric) -> bool| {
         let wanted = metrics.iter().filter(|m| wanted(m));
         wanted.map(|m| (view, *m)).collect::<Vec<_>>()
     };
-    let added = seen(View::Over, &|m| ADDED.contains(&m.name));
-    let ratios = seen(View::Beside, &|m| RATIOS.contains(&m.name));
-    let together = |m: &Metric| APART.iter().all(|(name, ..)| family(m) != *name);
+    let added = seen(View::Over, &|m| m.is_added);
+    let ratios = seen(View::Beside, &|m| m.is_ratio);
+    let together = |m: &Metric| APART.iter().all(|(name, ..)| m.family != *name);
     let overall = [seen(View::Figure, &together), added.clone(), ratios.clone()].concat();
-    let key = seen(View::Figure, &|m| KEY.contains(&m.name) || charted(m));
+    let key = seen(View::Figure, &|m| m.is_key || charted(m));
     let Analysis { baseline, reference, .. } = analysis;
     let build = |overall, title: &str, note: &str, columns: &[(View, &'static Metric)]| {
         build(analysis, experiment, overall, title, note, columns)
@@ -223,7 +182,7 @@ fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
     if !plans.is_empty() {
         let both = |plan: &experiment::TablePlan| {
             let columns: Vec<_> =
-                plan.metrics.iter().map(|name| (View::Figure, metric(name))).collect();
+                plan.metrics.iter().map(|metric| (View::Figure, *metric)).collect();
             [true, false].map(|overall| build(overall, plan.title, plan.note, &columns))
         };
         return plans.iter().flat_map(both).flatten().collect();
@@ -239,7 +198,7 @@ fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
     if slopes.is_some() {
         // Where a figure sums up all levels, comparing level by level would only repeat it.
         let apart = APART.iter().map(|(name, title, note)| {
-            build(true, title, note, &seen(View::Figure, &|m| family(m) == *name))
+            build(true, title, note, &seen(View::Figure, &|m| m.family == *name))
         });
         return [slopes].into_iter().chain(apart).chain([levels]).flatten().collect();
     }
@@ -268,12 +227,12 @@ fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
 pub(super) fn every_measurement(analysis: &Analysis, experiment: &str) -> Table {
     let column = |label: &str, numeric| Column { label: label.into(), hint: "", numeric };
     let mut rows: Vec<Row> = Vec::new();
-    let mut before = "";
+    let mut before: Option<&Metric> = None;
     for m in analysis.measurements.iter().filter(|m| m.experiment == experiment) {
         rows.push(Row {
-            opens_group: m.metric != before,
+            opens_group: before != Some(m.metric),
             cells: vec![
-                Cell::Text(metric(m.metric).label.into()),
+                Cell::Text(m.metric.label.into()),
                 Cell::Text(place(m)),
                 Cell::Arm { name: m.arm.clone(), role: "" },
                 cell(figure(m.estimate.point, m.unit), String::new(), m.valid, None),
@@ -281,7 +240,7 @@ pub(super) fn every_measurement(analysis: &Analysis, experiment: &str) -> Table 
                 Cell::Text(m.estimate.n.to_string()),
             ],
         });
-        before = m.metric;
+        before = Some(m.metric);
     }
     Table {
         title: "Every measurement".into(),
@@ -336,7 +295,7 @@ fn build(
     columns: &[(View, &'static Metric)],
 ) -> Option<Table> {
     let mut places: Vec<Place> =
-        columns.iter().flat_map(|(_, m)| analysis.places(experiment, m.name)).collect();
+        columns.iter().flat_map(|(_, m)| analysis.places(experiment, m)).collect();
     places.sort_unstable();
     places.dedup();
     places.retain(|(_, users)| users.is_none() == overall);
@@ -431,7 +390,7 @@ fn look_up(
 ) -> (Cell, Option<u32>) {
     let unit = metric.unit;
     if view == View::Figure {
-        return match analysis.find(experiment, metric.name, place, arm) {
+        return match analysis.find(experiment, metric, place, arm) {
             Some(m) => {
                 let interval = range(&m.estimate, unit);
                 let figure = figure(m.estimate.point, unit);
@@ -445,7 +404,7 @@ fn look_up(
     }
     let against = if view == View::Over { &analysis.baseline } else { &analysis.reference };
     let found = analysis.comparisons.iter().find(|c| {
-        (c.experiment.as_str(), c.metric, c.place()) == (experiment, metric.name, place)
+        (c.experiment.as_str(), c.metric, c.place()) == (experiment, metric, place)
             && c.arm == arm
             && c.against == *against
     });
@@ -467,9 +426,9 @@ fn look_up(
     seen.map_or((Cell::Empty, None), |(cell, n)| (cell, Some(n)))
 }
 
-fn finding(name: &str, compared_as: ComparedAs, ruling: &Ruled) -> Finding {
+fn finding(metric: &Metric, compared_as: ComparedAs, ruling: &Ruled) -> Finding {
     let inconclusive = ruling.verdict == Verdict::Inconclusive;
-    let Metric { unit, better, .. } = metric(name);
+    let Metric { unit, better, .. } = metric;
     let from = ruling.smallest_effect.filter(|_| inconclusive);
     Finding {
         verdict: ruling.verdict,
@@ -487,7 +446,7 @@ fn floor(
     metric: &Metric,
 ) -> (Cell, Option<u32>) {
     let found = analysis.noise_floors.iter().find(|f| {
-        (f.experiment.as_str(), f.metric, f.place()) == (experiment, metric.name, place)
+        (f.experiment.as_str(), f.metric, f.place()) == (experiment, metric, place)
             && f.arm == arm
     });
     let seen = found.and_then(|f| {

@@ -8,7 +8,8 @@ use super::claims::{Answer, ClaimResult, ClaimVerdict};
 use super::compare::{ComparedAs, Endpoint};
 use super::doubts::DoubtSummary;
 use super::figure::{digits, figure, range};
-use crate::experiment::{self, metric};
+use crate::experiment::metric::{self, Metric};
+use crate::experiment;
 use crate::plan::Primary;
 use crate::stats::{Cause, Estimate, Verdict};
 use crate::units::grouped;
@@ -45,8 +46,8 @@ pub(super) const fn answer(answer: Answer) -> (&'static str, &'static str) {
 }
 
 /// What a metric is called where no sentence begins.
-pub(super) fn in_a_sentence(name: &str) -> String {
-    let label = metric(name).label;
+pub(super) fn in_a_sentence(metric: &Metric) -> String {
+    let label = metric.label;
     // An abbreviation stays one.
     let capitals = label.chars().take(2).filter(|c| c.is_uppercase()).count();
     if capitals == 2 {
@@ -315,7 +316,7 @@ pub(super) fn notes(analysis: &Analysis) -> Vec<(Option<&str>, Vec<&str>)> {
 /// What the numbers do not mean.
 pub(super) fn cautions(analysis: &Analysis) -> Vec<String> {
     let mut cautions = Vec::new();
-    let timed = |m: &&super::Measurement| m.metric.starts_with("response_");
+    let timed = |m: &&super::Measurement| metric::RESPONSE_TIMES.contains(&m.metric);
     if analysis.measurements.iter().filter(timed).any(|m| m.rate.is_none()) {
         cautions.push(
             "Response times without a stated rate are of a closed loop: a slower server is asked \
@@ -323,7 +324,7 @@ pub(super) fn cautions(analysis: &Analysis) -> Vec<String> {
                 .into(),
         );
     }
-    let costs = |m: &&super::Measurement| m.metric == "server_cpu_us_per_request";
+    let costs = |m: &&super::Measurement| m.metric == metric::SERVER_CPU_US_PER_REQUEST;
     if analysis.measurements.iter().filter(costs).any(|m| m.rate.is_none()) {
         cautions.push(
             "CPU time per request without a stated rate is that of a saturated server, whose \

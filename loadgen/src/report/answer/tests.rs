@@ -6,7 +6,7 @@ use crate::report::tests::sample;
 use crate::stats::Tests;
 
 const ARMS: [&str; 3] = ["none", "session@memory", "jwt-hs256"];
-const CPU: &str = "server_cpu_us_per_request";
+const CPU: &Metric = metric::SERVER_CPU_US_PER_REQUEST;
 
 fn ruled(verdict: Verdict, cause: Option<Cause>) -> Ruled {
     let tests = Tests {
@@ -119,7 +119,7 @@ fn what_is_declared_at_another_level_has_a_sentence_of_its_own() {
     let sentences = answer(&plan, &analysis.measurements, &analysis.comparisons, endpoints);
     for endpoint in endpoints {
         let declared = &endpoint.declared;
-        let label = metric(&declared.metric).label;
+        let label = Metric::named(&declared.metric).unwrap().label;
         let own = format!("{} compared with {}", declared.arm, declared.against);
         let told = sentences.iter().any(|s| s.text.contains(&own) && s.topic == label);
         let of_top = analysis.comparisons.iter().filter(|c| endpoint.is(c));
@@ -181,9 +181,9 @@ fn the_figure_comes_before_what_takes_the_verdict_away() {
 }
 
 /// A figure of `session@memory` in the memory experiment.
-fn figure_of(metric: &'static str, point: f64, interval: (f64, f64)) -> Measurement {
+fn figure_of(metric: &'static Metric, point: f64, interval: (f64, f64)) -> Measurement {
     let all = sample::analysis().measurements;
-    let is = |m: &Measurement| m.metric == "bytes_per_session" && m.arm == "session@memory";
+    let is = |m: &Measurement| m.metric == metric::BYTES_PER_SESSION && m.arm == "session@memory";
     let mut figure = all.into_iter().find(is).unwrap();
     figure.metric = metric;
     figure.estimate.point = point;
@@ -193,14 +193,14 @@ fn figure_of(metric: &'static str, point: f64, interval: (f64, f64)) -> Measurem
 
 /// The same of a fill to so many users, so that the slope is known to have been measured there.
 fn filled(users: u64) -> Measurement {
-    let mut fill = figure_of("server_allocated_bytes", 1e6, (1e6, 1e6));
+    let mut fill = figure_of(metric::SERVER_ALLOCATED_BYTES, 1e6, (1e6, 1e6));
     fill.users = Some(users);
     fill
 }
 
 #[test]
 fn beyond_tenfold_of_what_was_measured_there_is_no_interval() {
-    let slope = || figure_of("bytes_per_session", 280.0, (270.0, 290.0));
+    let slope = || figure_of(metric::BYTES_PER_SESSION, 280.0, (270.0, 290.0));
     let text = |users| more::many_users(&[slope(), filled(users)], "session@memory").unwrap().text;
     let far = text(100_000);
     assert!(far.contains("At this slope, which was measured up to 100,000 users"), "{far}");
@@ -213,9 +213,9 @@ fn beyond_tenfold_of_what_was_measured_there_is_no_interval() {
 #[test]
 fn a_store_on_a_disk_is_billed_by_its_disk() {
     let figures = [
-        figure_of("bytes_per_session", 0.1, (-0.1, 0.3)),
-        figure_of("store_bytes_per_session", 254.0, (252.0, 256.0)),
-        figure_of("store_disk_bytes_per_session", 120.0, (118.0, 122.0)),
+        figure_of(metric::BYTES_PER_SESSION, 0.1, (-0.1, 0.3)),
+        figure_of(metric::STORE_BYTES_PER_SESSION, 254.0, (252.0, 256.0)),
+        figure_of(metric::STORE_DISK_BYTES_PER_SESSION, 120.0, (118.0, 122.0)),
         filled(1_000_000),
     ];
     let text = more::many_users(&figures, "session@memory").unwrap().text;
@@ -227,10 +227,10 @@ fn a_store_on_a_disk_is_billed_by_its_disk() {
 fn a_connection_is_worth_what_the_system_gave_for_it() {
     let figures = [
         // Allocated and never touched: 182 users' worth, of which half is there.
-        figure_of("bytes_per_connection", 51_000.0, (50_900.0, 51_100.0)),
-        figure_of("bytes_per_session", 280.0, (279.0, 281.0)),
-        figure_of("resident_bytes_per_connection", 26_100.0, (25_000.0, 27_000.0)),
-        figure_of("resident_bytes_per_session", 300.0, (290.0, 310.0)),
+        figure_of(metric::BYTES_PER_CONNECTION, 51_000.0, (50_900.0, 51_100.0)),
+        figure_of(metric::BYTES_PER_SESSION, 280.0, (279.0, 281.0)),
+        figure_of(metric::RESIDENT_BYTES_PER_CONNECTION, 26_100.0, (25_000.0, 27_000.0)),
+        figure_of(metric::RESIDENT_BYTES_PER_SESSION, 300.0, (290.0, 310.0)),
     ];
     let text = more::connection(&figures, "session@memory").unwrap().text;
     assert!(text.contains("as much as 87 logged-in users (81 to 93)"), "{text}");

@@ -17,7 +17,7 @@ use super::compare::MARGIN;
 use super::doubts::WHOLE;
 use super::estimates::Measurement;
 use super::words::swept;
-use crate::experiment::{family, metric};
+use crate::experiment::Metric;
 use crate::plan::Plan;
 use crate::stats::{
     Apart, ApartQuestion, Estimate, Independent, Resampled, Scale, Verdict, independent_difference,
@@ -93,8 +93,8 @@ pub struct Change {
     pub connections: u32,
     /// The rate that was asked for, requests a second.
     pub rate: Option<f64>,
-    /// Name of the metric.
-    pub metric: &'static str,
+    /// The metric.
+    pub metric: &'static Metric,
     /// Its unit.
     pub unit: &'static str,
     /// The figure in the first campaign.
@@ -142,7 +142,7 @@ fn only(of: &[Measurement], other: &[Measurement]) -> Vec<String> {
     let shared: BTreeSet<String> = of.iter().filter(|m| there(m)).map(place).collect();
     let mut seen = BTreeSet::new();
     let name = |m: &Measurement| match place(m) {
-        place if shared.contains(&place) => format!("{place}: {}", m.metric),
+        place if shared.contains(&place) => format!("{place}: {}", m.metric.name),
         place => place,
     };
     of.iter().filter(|m| !there(m)).map(name).filter(|name| seen.insert(name.clone())).collect()
@@ -231,7 +231,7 @@ fn resampled(
         method: method.into(),
     };
     let point = other.estimate.point - one.estimate.point;
-    Some(match metric(one.metric).scale {
+    Some(match one.metric.scale {
         // What is compared as a ratio was drawn as a logarithm.
         Scale::Log => {
             let (lo, hi) = apart.interval();
@@ -253,7 +253,7 @@ fn resampled(
 
 /// Gives verdicts, family by family, as within a campaign.
 fn judge_families(changes: &mut [Change]) {
-    let key = |change: &Change| (change.experiment.clone(), family(metric(change.metric)));
+    let key = |change: &Change| (change.experiment.clone(), change.metric.family);
     let mut families = BTreeMap::new();
     for change in changes {
         families.entry(key(change)).or_insert_with(Vec::new).push(change);
@@ -269,6 +269,7 @@ fn judge_families(changes: &mut [Change]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::metric;
     use crate::record::{ActionRecord, TrialRecord};
     use crate::report::tests::sample;
 
@@ -293,7 +294,7 @@ mod tests {
     }
 
     /// The server's part of the CPU time, and the whole of it.
-    const CPU: [&str; 2] = ["server_cpu_us_per_request", "cpu_us_per_request"];
+    const CPU: [&Metric; 2] = [metric::SERVER_CPU_US_PER_REQUEST, metric::CPU_US_PER_REQUEST];
 
     #[test]
     fn what_changed_is_found_and_nothing_else() {

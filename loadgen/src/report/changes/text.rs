@@ -6,7 +6,7 @@
 
 use super::bound::less_one;
 use super::{Change, Changes, Judgement, Outcome, Side, at};
-use crate::experiment::{Better, metric};
+use crate::experiment::Better;
 use crate::report::figure::{figure, signed, signed_range};
 use crate::report::words::{self, swept};
 use crate::sanitise::Page;
@@ -185,7 +185,7 @@ fn row(change: &Change) -> [String; 7] {
         None => (change.difference.clone(), change.unit),
     };
     [
-        change.metric.into(),
+        change.metric.name.into(),
         change.arm.clone(),
         figure(change.a.point, change.unit),
         figure(change.b.point, change.unit),
@@ -200,7 +200,7 @@ fn verdict(change: &Change) -> String {
         return "INVALID".into();
     }
     let (mark, word) = words::verdict(change.verdict);
-    let merit = match (metric(change.metric).better, change.verdict) {
+    let merit = match (change.metric.better, change.verdict) {
         (Better::Lower, Verdict::Lower) | (Better::Higher, Verdict::Higher) => ", better",
         (Better::Lower, Verdict::Higher) | (Better::Higher, Verdict::Lower) => ", worse",
         _ => "",

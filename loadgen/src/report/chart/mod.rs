@@ -15,7 +15,7 @@ use maud::{Markup, html};
 use super::analysis::Analysis;
 use super::estimates::Measurement;
 use super::figure::{figure, range};
-use crate::experiment::{self, ChartPlan, Over, metric};
+use crate::experiment::{self, ChartPlan, Over};
 use crate::units::grouped;
 
 pub(super) use draw::marker;
@@ -108,9 +108,9 @@ impl Chart {
             (!points.is_empty()).then(|| Series { arm: arm.clone(), look, points })
         };
         Self {
-            id: format!("{experiment}-{}", plan.metric),
+            id: format!("{experiment}-{}", plan.metric.name),
             plan: *plan,
-            unit: metric(plan.metric).unit,
+            unit: plan.metric.unit,
             series: analysis.arms.iter().filter_map(series).collect(),
         }
     }

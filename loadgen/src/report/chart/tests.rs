@@ -1,12 +1,13 @@
 //! Charts of easy and of awkward data: every mark inside the drawing, every label apart.
 
 use super::*;
+use crate::experiment::metric;
 use crate::report::tests::sample;
 use crate::stats::Estimate;
 
 const PLAN: ChartPlan = ChartPlan {
     over: Over::Users,
-    metric: "response_p99_us",
+    metric: metric::RESPONSE_P99_US,
     title: "Title",
     x_label: "users",
     x_log: true,
@@ -31,7 +32,7 @@ fn of(figures: &[Figure<'_>]) -> Analysis {
             level: None,
             arm: (*arm).into(),
             users: Some(*users),
-            metric: "response_p99_us",
+            metric: metric::RESPONSE_P99_US,
             unit: "us",
             estimate: Estimate { point: *point, interval: *interval, n: 5, method: String::new() },
             valid: *valid,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::crossover;
 use super::file::{By, Compared, Direction, File, Test, Traffic, Where};
-use crate::experiment::metric;
+use crate::experiment::Metric;
 use crate::record::CaseOutcome;
 use crate::report::analysis::Analysis;
 use crate::report::estimates::{Measurement, Place};
@@ -169,23 +169,23 @@ impl Seen<'_> {
         }
     }
 
-    pub(super) fn margin(&self, metric: &str) -> Margin {
-        Margin { share: self.analysis.margin, unit: unit(metric) }
+    pub(super) fn margin(&self, metric: &Metric) -> Margin {
+        Margin { share: self.analysis.margin, unit: metric.unit }
     }
 
     /// The figures of an arm that may be used, of these metrics, over everything that was measured.
-    fn figures(&self, experiment: &str, metrics: &[String], arm: &str) -> Vec<&Measurement> {
+    fn figures(&self, experiment: &str, metrics: &[&Metric], arm: &str) -> Vec<&Measurement> {
         let wanted = |m: &&Measurement| {
             m.valid
                 && m.arm == arm
                 && m.experiment == experiment
-                && metrics.iter().any(|name| name == m.metric)
+                && metrics.contains(&m.metric)
         };
         self.analysis.measurements.iter().filter(wanted).collect()
     }
 
     /// The places at which all of these arms have a valid figure, ascending.
-    pub(super) fn places(&self, experiment: &str, metric: &str, arms: &[&str]) -> Vec<Place> {
+    pub(super) fn places(&self, experiment: &str, metric: &Metric, arms: &[&str]) -> Vec<Place> {
         let mut places = self.analysis.places(experiment, metric);
         places.retain(|place| {
             arms.iter().all(|arm| self.at(experiment, metric, *place, arm).is_some())
@@ -197,7 +197,7 @@ impl Seen<'_> {
     pub(super) fn at(
         &self,
         experiment: &str,
-        metric: &str,
+        metric: &Metric,
         place: Place,
         arm: &str,
     ) -> Option<&Blocks> {
@@ -272,10 +272,6 @@ fn mean(values: &Blocks) -> f64 {
 pub(super) struct Margin {
     share: f64,
     unit: &'static str,
-}
-
-fn unit(name: &str) -> &'static str {
-    metric(name).unit
 }
 
 /// Whether the first of pairs is higher, or lower, than the second: yes where any difference is

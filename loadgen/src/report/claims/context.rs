@@ -5,6 +5,7 @@ use super::ask::{
     Cell, Said, Seen, Tested, contrast, ends, joined, ratio_or_difference, shown, with_interval,
 };
 use super::file::{Compared, Direction};
+use crate::experiment::Metric;
 use crate::experiment::context::Point;
 use crate::report::estimates::Place;
 use crate::report::figure::{figure, range};
@@ -13,7 +14,7 @@ use crate::stats::{Moments, log_ratios};
 impl Seen<'_> {
     /// Whether two arms differ by less than the margin at the most handler work, and from how much
     /// work on they should, by what they cost without any.
-    pub(super) fn work(&self, experiment: &str, metric: &str, arm: &str, against: &str) -> Cell {
+    pub(super) fn work(&self, experiment: &str, metric: &Metric, arm: &str, against: &str) -> Cell {
         let mut places = self.places(experiment, metric, &[arm, against]);
         let nearest = places.iter().map(|place| point(*place).distance_us).min()?;
         places.retain(|place| {
@@ -48,7 +49,7 @@ impl Seen<'_> {
     pub(super) fn distance(
         &self,
         experiment: &str,
-        metric: &str,
+        metric: &Metric,
         arm: &str,
         against: &str,
     ) -> Cell {

@@ -2,14 +2,15 @@
 //! is missing.
 
 use super::*;
+use crate::experiment::{family, metric};
 use crate::record::{ActionRecord, LoadRecord, TrialRecord};
 use crate::report::tests::sample;
 use crate::report::{Analysis, analyse};
 
 const ARMS: [&str; 3] = ["none", "session@memory", "jwt-hs256"];
-const CPU: &str = "server_cpu_us_per_request";
+const CPU: &Metric = metric::SERVER_CPU_US_PER_REQUEST;
 
-fn find<'a>(analysis: &'a Analysis, metric: &str, users: u64) -> &'a Comparison {
+fn find<'a>(analysis: &'a Analysis, metric: &Metric, users: u64) -> &'a Comparison {
     let is = |c: &&Comparison| {
         (c.metric, c.users, c.arm.as_str(), c.against.as_str())
             == (metric, Some(users), "jwt-hs256", "session@memory")
@@ -43,7 +44,7 @@ fn only_what_was_declared_has_a_verdict() {
     let declared = |c: &Comparison| {
         let arm = |p: &&Primary| (&p.arm, &p.against) == (&c.arm, &c.against);
         let own = |p: &&Primary| {
-            (&p.experiment, p.metric.as_str()) == (&c.experiment, c.metric) && p.from.is_none()
+            (&p.experiment, p.metric.as_str()) == (&c.experiment, c.metric.name) && p.from.is_none()
         };
         let at = |p: &&Primary| c.users.is_none_or(|users| users == u64::from(p.level));
         sample::plan(&ARMS, 5).primary.iter().any(|p| arm(&p) && own(&p) && at(&p))
@@ -53,8 +54,8 @@ fn only_what_was_declared_has_a_verdict() {
         assert_eq!(comparison.ruling.is_some(), declared(comparison), "{comparison:?}");
     }
     // As clear a difference as any, and nobody asked for it.
-    let (_, hi) = find(&analysis, "throughput_rps", 10).ratio.as_ref().unwrap().interval.unwrap();
-    assert!(hi < 0.95 && find(&analysis, "throughput_rps", 10).ruling.is_none());
+    let (_, hi) = find(&analysis, metric::THROUGHPUT_RPS, 10).ratio.as_ref().unwrap().interval.unwrap();
+    assert!(hi < 0.95 && find(&analysis, metric::THROUGHPUT_RPS, 10).ruling.is_none());
 }
 
 #[test]
@@ -179,16 +180,16 @@ fn the_twin_is_measured_and_sets_a_floor_and_is_compared_with_nothing_else() {
     assert!(!analysis.arms.contains(&twin));
     assert!(analysis.comparisons.iter().all(|c| c.arm != twin && c.against != twin));
     for users in [10, 100, 1000] {
-        let of = |f: &&NoiseFloor| f.metric == "throughput_rps" && f.users == Some(users);
+        let of = |f: &&NoiseFloor| f.metric == metric::THROUGHPUT_RPS && f.users == Some(users);
         let floor = analysis.noise_floors.iter().find(of).unwrap();
         let (lo, hi) = floor.ratio.as_ref().unwrap().interval.unwrap();
         let reach = lo.ln().abs().max(hi.ln().abs());
         assert!((floor.floor.unwrap().ln_1p() - reach).abs() < 1e-9, "{floor:?}");
-        assert_eq!(find(&analysis, "throughput_rps", users).noise_floor, floor.floor);
+        assert_eq!(find(&analysis, metric::THROUGHPUT_RPS, users).noise_floor, floor.floor);
     }
     for endpoint in analysis.primary.iter().filter(|e| e.compared_as == ComparedAs::Ratio) {
         let is = |f: &&NoiseFloor| {
-            (f.metric, Some(f.place())) == (endpoint.declared.metric.as_str(), endpoint.place())
+            (f.metric, Some(f.place())) == (endpoint.metric, endpoint.place())
         };
         let floor = analysis.noise_floors.iter().find(is).unwrap().floor;
         assert_eq!(endpoint.noise_floor, floor, "{endpoint:?}");
@@ -217,7 +218,7 @@ fn no_difference_below_the_floor_is_called_one() {
         |analysis: &Analysis| analysis.doubts.iter().any(|d| d.doubt.code == "aa_pair_differs");
     assert!(doubted(&disturbed) && !doubted(&at_rest));
     // What the pair does not disturb is still found.
-    assert_eq!(find(&disturbed, "throughput_rps", 1000).verdict(), Some(Verdict::Lower));
+    assert_eq!(find(&disturbed, metric::THROUGHPUT_RPS, 1000).verdict(), Some(Verdict::Lower));
 }
 
 #[test]
@@ -263,7 +264,7 @@ fn an_inconclusive_endpoint_says_what_it_could_have_seen() {
 #[test]
 fn what_does_not_vary_is_compared_without_an_interval() {
     let analysis = sample::analysis();
-    let wire = analysis.comparisons.iter().filter(|c| c.metric == "request_wire_bytes");
+    let wire = analysis.comparisons.iter().filter(|c| c.metric == metric::REQUEST_WIRE_BYTES);
     let wire: Vec<_> = wire.collect();
     assert_eq!(wire.len(), 9);
     for c in wire {
@@ -293,7 +294,7 @@ fn a_law_is_over_cores_and_has_to_fit() {
             }
         }
         let analysis = analyse(&plan, sample::host(), &records);
-        let has = |m: &&Measurement| m.metric.starts_with("usl_");
+        let has = |m: &&Measurement| m.metric.family == family::SCALABILITY;
         let arms: Vec<String> =
             analysis.measurements.iter().filter(has).map(|m| m.arm.clone()).collect();
         let page = crate::report::FORMATS[1].render(&analysis);
@@ -321,5 +322,5 @@ fn a_law_is_over_cores_and_has_to_fit() {
 fn users_of_one_core_have_no_law() {
     let plan = sample::plan_at(&[1, 4, 16, 64, 256, 1000], &ARMS, 4);
     let analysis = analyse(&plan, sample::host(), &sample::records(&plan));
-    assert!(analysis.measurements.iter().all(|m| !m.metric.starts_with("usl_")));
+    assert!(analysis.measurements.iter().all(|m| m.metric.family != family::SCALABILITY));
 }
