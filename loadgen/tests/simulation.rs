@@ -55,12 +55,12 @@ impl Pool {
     /// What was left of a metric in the committed records, at every level that was measured.
     fn read(metric: &Metric) -> Self {
         let all = &reference().measurements;
-        let own = |m: &&Measurement| m.experiment == "concurrency" && m.metric == metric && m.valid;
-        let levels: BTreeSet<u64> = all.iter().filter(own).filter_map(|m| m.users).collect();
+        let own = |m: &&Measurement| m.key.experiment == "concurrency" && m.key.metric == metric && m.valid;
+        let levels: BTreeSet<u64> = all.iter().filter(own).filter_map(|m| m.key.users).collect();
         let (mut trials, mut blocks) = (Vec::new(), Vec::new());
         for level in levels {
             let arms: Vec<&Measurement> =
-                all.iter().filter(own).filter(|m| m.users == Some(level)).collect();
+                all.iter().filter(own).filter(|m| m.key.users == Some(level)).collect();
             let Some(table) = residuals(&arms) else { continue };
             // Two means were taken away, and with them a part of the noise.
             let (rows, columns) = (table.len() as f64, table[0].len() as f64);

@@ -6,11 +6,10 @@ use serde::Serialize;
 
 use super::answer::{Sentence, answer};
 use super::claims::{ClaimResult, claims, default_prices};
-use super::compare::{
-    Comparison, Endpoint, MARGIN, NoiseFloor, comparisons, endpoints, noise_floors,
-};
+use super::compare::{comparisons, endpoints, noise_floors};
 use super::doubts::{DoubtSummary, WHOLE, doubts, is_invalid, pair_doubt};
-use super::estimates::{Measurement, Place, measurements};
+use super::estimates::measurements;
+use super::figures::{Comparison, Endpoint, MARGIN, Measurement, NoiseFloor};
 use crate::experiment::{self, Experiment, Metric, Steadiness, steadiness};
 use crate::plan::{Plan, Prices, twin_of};
 use crate::record::{AttackRecord, Attacked, Host, TrialOutcome, TrialRecord};
@@ -220,38 +219,12 @@ impl Analysis {
         self.measurements.iter().any(|m| m.valid) && !self.doubts.iter().any(all)
     }
 
-    /// The figure of an arm at a level, if there is one.
-    pub(super) fn find(
-        &self,
-        experiment: &str,
-        metric: &Metric,
-        place: Place,
-        arm: &str,
-    ) -> Option<&Measurement> {
-        self.measurements.iter().find(|m| {
-            m.experiment == experiment && m.metric == metric && m.place() == place && m.arm == arm
-        })
-    }
-
-    /// The places at which a metric was measured, ascending.
-    pub(super) fn places(&self, experiment: &str, metric: &Metric) -> Vec<Place> {
-        let mut levels: Vec<_> = self
-            .measurements
-            .iter()
-            .filter(|m| m.experiment == experiment && m.metric == metric)
-            .map(Measurement::place)
-            .collect();
-        levels.sort_unstable();
-        levels.dedup();
-        levels
-    }
-
     /// The metrics that an experiment measured, in the order of the table.
     pub fn metrics(&self, experiment: &str) -> Vec<&'static Metric> {
         let mut metrics = Vec::new();
-        for m in self.measurements.iter().filter(|m| m.experiment == experiment) {
-            if !metrics.contains(&m.metric) {
-                metrics.push(m.metric);
+        for m in self.measurements.iter().filter(|m| m.key.experiment == experiment) {
+            if !metrics.contains(&m.key.metric) {
+                metrics.push(m.key.metric);
             }
         }
         metrics

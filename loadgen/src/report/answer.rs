@@ -10,9 +10,9 @@ mod more;
 
 use serde::Serialize;
 
-use super::compare::{Comparison, Endpoint, Ruled};
-use super::estimates::Measurement;
 use super::figure::{digits, figure, range, signed_range};
+use super::figures::{Comparison, Endpoint, Measurement, Ruled};
+use super::key::Lookup;
 use super::words;
 use crate::experiment::metric::{self, Metric};
 use crate::plan::Plan;
@@ -73,7 +73,7 @@ pub(super) fn answer(
     }
     // What was declared leads, in a sentence of its own where no other tells it.
     let is_told =
-        |endpoint: &&Endpoint| of_rivals.iter().flat_map(|told| &told.of).any(|c| endpoint.is(c));
+        |endpoint: &&Endpoint| of_rivals.iter().flat_map(|told| &told.of).any(|c| endpoint.declares(c));
     let untold = endpoints.iter().filter(|endpoint| !is_told(endpoint));
     let mut sentences: Vec<Sentence> = untold.filter_map(declared::sentence).collect();
     sentences.extend(of_rivals.into_iter().map(|told| told.sentence));
@@ -99,11 +99,8 @@ fn at_the_top<'a>(
     arm: &str,
     against: &str,
 ) -> Option<&'a Comparison> {
-    comparisons
-        .iter()
-        .filter(|c| c.metric == metric && c.arm == arm && c.against == against)
-        .filter(|c| c.experiment == "concurrency")
-        .max_by_key(|c| c.users)
+    let there = comparisons.all_of("concurrency", metric);
+    there.filter(|c| c.is_between(arm, against)).max_by_key(|c| c.key.users)
 }
 
 /// `24 % more (20 % to 28 %)`: the figure first, and then what a verdict adds to it or takes from
@@ -144,7 +141,7 @@ fn missed(c: &Comparison) -> String {
     let smallest = c.ruling.as_ref().filter(|r| r.verdict == Verdict::Inconclusive);
     let smallest = smallest.and_then(|ruling| ruling.smallest_effect);
     smallest.map_or_else(String::new, |effect| {
-        let effect = words::effect(effect, c.compared_as, c.metric.unit);
+        let effect = words::effect(effect, c.compared_as, c.key.metric.unit);
         format!("; effects below {effect} would likely be missed (80 % power)")
     })
 }
@@ -157,7 +154,7 @@ fn leads(c: &Comparison) -> bool {
 }
 
 fn users(comparison: &Comparison) -> String {
-    grouped(comparison.users.unwrap_or(0))
+    grouped(comparison.key.users.unwrap_or(0))
 }
 
 /// Of the metrics that say the same, the comparison that is a primary endpoint, or else the first.
@@ -214,25 +211,20 @@ fn leading_cost<'a>(
     arm: &str,
     against: &str,
 ) -> Option<&'a Comparison> {
-    let own = |experiment: &'static str| {
-        comparisons.iter().filter(move |c| {
-            COSTS.contains(&c.metric) && c.experiment == experiment && c.arm == arm
-        })
-    };
     let of_pair = |experiment: &'static str, metric: &'static Metric| {
-        let all = own(experiment).filter(move |c| c.metric == metric && c.against == against);
+        let all = comparisons.all_of(experiment, metric);
+        let all = all.filter(|c| c.is_between(arm, against));
         match experiment {
-            "curve" => all.min_by_key(|c| c.level.unwrap_or(0).abs_diff(HALF)),
-            "population" => all.min_by_key(|c| c.users),
-            _ => all.max_by_key(|c| c.users),
+            "curve" => all.min_by_key(|c| c.key.level.unwrap_or(0).abs_diff(HALF)),
+            "population" => all.min_by_key(|c| c.key.users),
+            _ => all.max_by_key(|c| c.key.users),
         }
     };
     let is_declared = |c: &&Comparison| {
-        let here = |other: &&Comparison| (other.metric, other.place()) == (c.metric, c.place());
-        COSTS_AT
-            .into_iter()
-            .filter(|experiment| c.experiment == **experiment)
-            .any(|experiment| own(experiment).filter(here).any(|other| other.ruling.is_some()))
+        let there = comparisons.all_of(&c.key.experiment, c.key.metric);
+        there
+            .filter(|other| other.key.arm == arm && other.key.place() == c.key.place())
+            .any(|other| other.ruling.is_some())
     };
     let found = || {
         let of_metrics = |at| COSTS.into_iter().filter_map(move |metric| of_pair(at, metric));
@@ -243,8 +235,8 @@ fn leading_cost<'a>(
 
 /// Under what load a cost was measured.
 fn load_of(c: &Comparison, floor: &Measurement) -> String {
-    match (c.experiment.as_str(), floor.rate) {
-        ("curve", _) => format!("at {} % of what the baseline can do", c.level.unwrap_or(0)),
+    match (c.key.experiment.as_str(), floor.key.rate) {
+        ("curve", _) => format!("at {} % of what the baseline can do", c.key.level.unwrap_or(0)),
         ("population", Some(rate)) => {
             format!(
                 "at {} requests per second with {} users logged in",
@@ -265,10 +257,8 @@ fn cpu<'a>(
 ) -> Option<Told<'a>> {
     let c = leading_cost(comparisons, arm, against)?;
     let over = |arm: &str| {
-        comparisons.iter().find(|other| {
-            (&other.experiment, other.metric, other.place()) == (&c.experiment, c.metric, c.place())
-                && other.arm == arm
-                && other.against == plan.baseline
+        comparisons.all_of(&c.key.experiment, c.key.metric).find(|other| {
+            other.key.place() == c.key.place() && other.is_between(arm, &plan.baseline)
         })
     };
     let cost = |arm: &str| {
@@ -284,10 +274,9 @@ fn cpu<'a>(
         };
         Some((text, is_narrow(d), holds_0))
     };
-    let floor = measurements
-        .iter()
-        .filter(|m| (&m.experiment, m.place()) == (&c.experiment, c.place()))
-        .find(|m| m.valid && m.metric == c.metric && m.arm == plan.baseline)?;
+    let here = measurements.all_of(&c.key.experiment, c.key.metric);
+    let mut of_floor = here.filter(|m| m.key.place() == c.key.place() && m.key.arm == plan.baseline);
+    let floor = of_floor.find(|m| m.valid)?;
     let (own, own_is_known, _) = cost(arm)?;
     let (other, other_is_known) = match cost(against) {
         Some((other, is_known, holds_0)) => {
@@ -295,7 +284,7 @@ fn cpu<'a>(
         }
         None => (String::new(), true),
     };
-    let what = if c.metric == COSTS[0] { "server and store CPU" } else { "server CPU" };
+    let what = if c.key.metric == COSTS[0] { "server and store CPU" } else { "server CPU" };
     let text = format!(
         "What authentication costs in {what} per request, {} and on top of {} without any: {own} \
          with {arm}{other}.",
@@ -329,7 +318,7 @@ fn memory(
     arm: &str,
 ) -> Option<Sentence> {
     let slope =
-        measurements.iter().find(|m| m.valid && m.metric == metric::BYTES_PER_SESSION && m.arm == arm)?;
+        measurements.iter().find(|m| m.valid && m.key.metric == metric::BYTES_PER_SESSION && m.key.arm == arm)?;
     let (lo, hi) = slope.estimate.interval?;
     let per_user = &slope.estimate;
     let (text, headline) = if lo > 0.0 && per_user.point >= NOTHING_BYTES {
@@ -356,7 +345,7 @@ fn memory(
         (text, false)
     };
     let is_own = |c: &&Comparison| {
-        (c.metric, c.arm.as_str(), &c.against) == (metric::BYTES_PER_SESSION, arm, &plan.baseline)
+        c.key.metric == metric::BYTES_PER_SESSION && c.is_between(arm, &plan.baseline)
     };
     let verdict = comparisons.iter().find(is_own).and_then(Comparison::verdict);
     Some(Sentence { topic: "Memory".into(), text, verdict, headline })
@@ -365,8 +354,8 @@ fn memory(
 /// The most users of whom a slope was measured. A table grows in steps, and the next may be larger.
 fn measured_users(measurements: &[Measurement], slope: &Measurement) -> Option<u64> {
     let own =
-        measurements.iter().filter(|m| (&m.experiment, &m.arm) == (&slope.experiment, &slope.arm));
-    own.filter_map(|m| m.users).max()
+        measurements.iter().filter(|m| (&m.key.experiment, &m.key.arm) == (&slope.key.experiment, &slope.key.arm));
+    own.filter_map(|m| m.key.users).max()
 }
 
 /// A slope below this is the allocator's own bookkeeping, not a user's state: an id alone has 16.
@@ -380,11 +369,8 @@ fn wire(
 ) -> Option<Sentence> {
     let c = at_the_top(comparisons, metric::REQUEST_WIRE_BYTES, arm, against)?;
     let bytes = |arm: &str| {
-        let m = measurements
-            .iter()
-            .filter(|m| (&m.experiment, m.place()) == (&c.experiment, c.place()))
-            .find(|m| m.metric == c.metric && m.arm == arm)?;
-        Some(figure(m.estimate.point, c.metric.unit))
+        let m = measurements.find(&c.key.experiment, c.key.metric, c.key.place(), arm)?;
+        Some(figure(m.estimate.point, c.key.metric.unit))
     };
     let text = format!(
         "A request of {arm} is {} on the wire, one of {} {}: {} more per million requests.",

@@ -9,8 +9,9 @@
 use std::collections::BTreeMap;
 
 use super::analysis::Analysis;
-use super::estimates::Measurement;
+use super::figures::Measurement;
 use super::figure::{figure, range, times, times_range};
+use super::key::Lookup;
 use super::table::{Cell, Column, Row, Table};
 use crate::experiment::context::{COST, NAME, Point, distance, label};
 use crate::stats::{Estimate, Scale, estimate, paired_ratio};
@@ -120,9 +121,8 @@ fn columns(words: &[&str], numbers: &[&str]) -> Vec<Column> {
 
 /// What every arm costs per request at every point.
 fn costs(analysis: &Analysis) -> BTreeMap<(u32, &str), &Measurement> {
-    let of = |m: &&Measurement| m.experiment == NAME && m.metric == COST;
-    let all = analysis.measurements.iter().filter(of);
-    all.filter_map(|m| Some(((m.level?, m.arm.as_str()), m))).collect()
+    let all = analysis.measurements.all_of(NAME, COST);
+    all.filter_map(|m| Some(((m.key.level?, m.key.arm.as_str()), m))).collect()
 }
 
 /// Every arm beside the reference at every point, in the order of points and arms.
@@ -174,8 +174,8 @@ pub(super) fn indifference(analysis: &Analysis) -> Vec<Indifference> {
         let interval = interval.map(|(lo, hi)| (lo.max(0.0), hi.max(0.0)));
         Some(Indifference {
             distance_us,
-            dearest: dearest.arm.clone(),
-            cheapest: cheapest.arm.clone(),
+            dearest: dearest.key.arm.clone(),
+            cheapest: cheapest.key.arm.clone(),
             work_us: Estimate { point: point.max(0.0), interval, n, method },
             valid: dearest.valid && cheapest.valid,
         })
@@ -186,6 +186,7 @@ pub(super) fn indifference(analysis: &Analysis) -> Vec<Indifference> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::key::Key;
     use crate::report::tests::sample;
 
     const FLOOR: f64 = 10.0;
@@ -204,13 +205,15 @@ mod tests {
                     blocks.map(|(block, drift)| (block, cost * drift + work)).into();
                 let values: Vec<f64> = by_block.values().copied().collect();
                 analysis.measurements.push(Measurement {
-                    experiment: NAME.into(),
-                    arm: (*arm).into(),
-                    level: Some(point.level()),
-                    users: Some(32),
-                    connections: 32,
-                    rate: None,
-                    metric: COST,
+                    key: Key {
+                        experiment: NAME.into(),
+                        arm: (*arm).into(),
+                        level: Some(point.level()),
+                        users: Some(32),
+                        connections: 32,
+                        rate: None,
+                        metric: COST,
+                    },
                     unit: "us",
                     estimate: estimate(&values, Scale::Log).unwrap(),
                     valid: true,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::compare::NoiseFloor;
+use super::figures::NoiseFloor;
 use super::words;
 use crate::experiment;
 use crate::plan::Plan;
@@ -94,9 +94,9 @@ pub(super) fn doubts(plan: &Plan, host: &Host, records: &[TrialRecord]) -> Vec<D
 pub(super) fn pair_doubt(floors: &[NoiseFloor]) -> Option<DoubtSummary> {
     let place = |floor: &NoiseFloor| {
         let at =
-            floor.users.map_or_else(String::new, |users| format!(" at {} users", grouped(users)));
-        let swept = words::swept(&floor.experiment, floor.level);
-        format!("{}, {}{at}{swept}", floor.experiment, floor.metric.label)
+            floor.key.users.map_or_else(String::new, |users| format!(" at {} users", grouped(users)));
+        let swept = words::swept(&floor.key.experiment, floor.key.level);
+        format!("{}, {}{at}{swept}", floor.key.experiment, floor.key.metric.label)
     };
     let places: Vec<String> = floors.iter().filter(|f| f.differs).map(place).collect();
     let doubt = Doubt {

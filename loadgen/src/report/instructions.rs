@@ -4,8 +4,9 @@
 //! compared or judged: they say whether a difference in CPU time is one of work or of the machine.
 
 use super::analysis::Analysis;
-use super::estimates::Measurement;
+use super::figures::Measurement;
 use super::figure::{figure, range};
+use super::key::Lookup;
 use super::table::{Cell, Column, Row, Table};
 use super::words::capital;
 use crate::experiment::metric;
@@ -22,7 +23,7 @@ pub(super) fn table(analysis: &Analysis) -> Option<Table> {
     let mut columns = vec![Column { label: "Arm".into(), hint: "", numeric: false }];
     columns.extend(Operation::ALL.map(|operation| label(capital(operation.name()))));
     columns.extend(measured.first().map(|m| {
-        let users = m.users.map(|users| format!(", {} users", grouped(users)));
+        let users = m.key.users.map(|users| format!(", {} users", grouped(users)));
         label(format!("Server CPU per request{}", users.unwrap_or_default()))
     }));
     (!rows.is_empty()).then(|| Table {
@@ -49,7 +50,7 @@ fn row(counted: &Instructions, arm: &str, measured: &[&Measurement]) -> Option<R
         counts.map(|count| count.map_or(Cell::Empty, |count| Cell::Text(grouped(count.median)))),
     );
     if !measured.is_empty() {
-        let of_arm = measured.iter().find(|m| m.arm == arm);
+        let of_arm = measured.iter().find(|m| m.key.arm == arm);
         cells.push(of_arm.map_or(Cell::Empty, |m| Cell::Figure {
             figure: figure(m.estimate.point, m.unit),
             interval: range(&m.estimate, m.unit),
@@ -64,9 +65,9 @@ fn row(counted: &Instructions, arm: &str, measured: &[&Measurement]) -> Option<R
 fn measured(analysis: &Analysis) -> Vec<&Measurement> {
     let cpu = metric::SERVER_CPU_US_PER_REQUEST;
     let of = |name: &str| {
-        let last = analysis.places(name, cpu).pop()?;
-        let there = |m: &&Measurement| m.experiment == name && m.metric == cpu && m.place() == last;
-        Some(analysis.measurements.iter().filter(there).collect())
+        let last = analysis.measurements.places(name, cpu).pop()?;
+        let all = analysis.measurements.all_of(name, cpu);
+        Some(all.filter(|m| m.key.place() == last).collect())
     };
     analysis.experiments.iter().find_map(|e| of(&e.name)).unwrap_or_default()
 }

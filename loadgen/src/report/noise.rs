@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::analysis::Analysis;
-use super::compare::{ComparedAs, MARGIN};
-use super::estimates::{Measurement, Place};
+use super::figures::{ComparedAs, MARGIN, Measurement};
+use super::key::Key;
 use super::words;
 use crate::experiment::{self, Metric};
 use crate::plan::{Plan, Primary};
@@ -99,21 +99,17 @@ pub fn shipped(preset: &str) -> Option<Noise> {
 
 /// The noise of a campaign.
 pub fn noise(analysis: &Analysis) -> Noise {
-    type Key<'a> = (&'a str, &'static Metric, Place, u32, Option<u64>);
-    let key = |m: &'_ Measurement| (m.metric, m.place(), m.connections, m.rate.map(f64::to_bits));
     let mut rows = Vec::new();
-    let mut seen: Vec<Key> = Vec::new();
-    for m in analysis.measurements.iter().filter(|m| m.valid && !m.metric.is_exact) {
-        let (name, place, connections, rate) = key(m);
-        let here: Key = (m.experiment.as_str(), name, place, connections, rate);
-        if seen.contains(&here) {
+    let mut seen: Vec<&Key> = Vec::new();
+    for m in analysis.measurements.iter().filter(|m| m.valid && !m.key.metric.is_exact) {
+        if seen.iter().any(|key| key.same_thing(&m.key)) {
             continue;
         }
-        seen.push(here);
+        seen.push(&m.key);
         let arms: Vec<&Measurement> = analysis
             .measurements
             .iter()
-            .filter(|of| of.valid && of.experiment == m.experiment && key(of) == key(m))
+            .filter(|arm| arm.valid && arm.key.same_thing(&m.key))
             .collect();
         rows.extend(row(&arms));
     }
@@ -166,10 +162,10 @@ fn row(arms: &[&Measurement]) -> Option<NoiseRow> {
     points.sort_unstable_by(f64::total_cmp);
     let first = arms[0];
     (variance > 0.0).then(|| NoiseRow {
-        experiment: first.experiment.clone(),
-        metric: first.metric,
-        level: first.level,
-        users: first.users,
+        experiment: first.key.experiment.clone(),
+        metric: first.key.metric,
+        level: first.key.level,
+        users: first.key.users,
         deviation: rounded((2.0 * variance).sqrt()),
         typical: rounded(points[points.len() / 2]),
         arms: count as u32,

@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 
 use super::analysis::Analysis;
 use super::claims::{ClaimResult, ClaimVerdict};
-use super::estimates::Measurement;
+use super::figures::Measurement;
+use super::key::Lookup;
 use super::markdown::aligned;
 use super::words;
 use crate::experiment::metric::{self, Metric};
@@ -59,11 +60,11 @@ pub fn summary(analysis: &Analysis) -> String {
 /// A row an arm: figures of the most users, and of a session without a cart.
 fn figures(analysis: &Analysis) -> String {
     let of = |experiment: &str, metric: &Metric, arm: &str| -> Option<&Measurement> {
-        let all = analysis.measurements.iter().filter(|m| m.experiment == experiment);
-        let all = all.filter(|m| m.metric == metric && m.arm == arm && m.valid);
+        let all = analysis.measurements.all_of(experiment, metric);
+        let all = all.filter(|m| m.key.arm == arm && m.valid);
         match experiment {
-            "concurrency" => all.max_by_key(|m| m.users),
-            _ => all.min_by_key(|m| m.level),
+            "concurrency" => all.max_by_key(|m| m.key.users),
+            _ => all.min_by_key(|m| m.key.level),
         }
     };
     let found = |(experiment, metric): &&(&str, &Metric)| {
@@ -71,7 +72,7 @@ fn figures(analysis: &Analysis) -> String {
     };
     let columns: Vec<_> = FIGURES.iter().filter(found).collect();
     let arms = || analysis.arms.iter();
-    let users = arms().filter_map(|arm| of("concurrency", metric::THROUGHPUT_RPS, arm)?.users).max();
+    let users = arms().filter_map(|arm| of("concurrency", metric::THROUGHPUT_RPS, arm)?.key.users).max();
     let Some(users) = users else { return String::new() };
     let heads = columns.iter().map(|(_, metric)| metric.label.to_owned());
     let mut lines = vec![std::iter::once("Arm".to_owned()).chain(heads).collect::<Vec<_>>()];

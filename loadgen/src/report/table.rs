@@ -5,10 +5,10 @@
 //! supplies punctuation only: HTML and Markdown cannot disagree. No figure is computed here.
 
 use super::analysis::Analysis;
-use super::compare::{ComparedAs, Comparison, Ruled};
 use super::context;
-use super::estimates::{Measurement, Place};
 use super::figure::{figure, range, signed, signed_range, times, times_range};
+use super::figures::{ComparedAs, Comparison, Measurement, Ruled};
+use super::key::{Lookup, Place};
 use super::words;
 use crate::experiment::{self, Better, Experiment, Metric, family};
 use crate::stats::{Estimate, Verdict};
@@ -228,19 +228,19 @@ pub(super) fn every_measurement(analysis: &Analysis, experiment: &str) -> Table 
     let column = |label: &str, numeric| Column { label: label.into(), hint: "", numeric };
     let mut rows: Vec<Row> = Vec::new();
     let mut before: Option<&Metric> = None;
-    for m in analysis.measurements.iter().filter(|m| m.experiment == experiment) {
+    for m in analysis.measurements.iter().filter(|m| m.key.experiment == experiment) {
         rows.push(Row {
-            opens_group: before != Some(m.metric),
+            opens_group: before != Some(m.key.metric),
             cells: vec![
-                Cell::Text(m.metric.label.into()),
+                Cell::Text(m.key.metric.label.into()),
                 Cell::Text(place(m)),
-                Cell::Arm { name: m.arm.clone(), role: "" },
+                Cell::Arm { name: m.key.arm.clone(), role: "" },
                 cell(figure(m.estimate.point, m.unit), String::new(), m.valid, None),
                 Cell::Text(range(&m.estimate, m.unit)),
                 Cell::Text(m.estimate.n.to_string()),
             ],
         });
-        before = Some(m.metric);
+        before = Some(m.key.metric);
     }
     Table {
         title: "Every measurement".into(),
@@ -258,11 +258,11 @@ pub(super) fn every_measurement(analysis: &Analysis, experiment: &str) -> Table 
 }
 
 fn place(m: &Measurement) -> String {
-    let mut parts = vec![level(&m.experiment, m.place())];
-    if m.users != Some(u64::from(m.connections)) {
-        parts.push(format!("{} connections", grouped(u64::from(m.connections))));
+    let mut parts = vec![level(&m.key.experiment, m.key.place())];
+    if m.key.users != Some(u64::from(m.key.connections)) {
+        parts.push(format!("{} connections", grouped(u64::from(m.key.connections))));
     }
-    parts.extend(m.rate.map(|rate| figure(rate, "requests/s")));
+    parts.extend(m.key.rate.map(|rate| figure(rate, "requests/s")));
     parts.join(", ")
 }
 
@@ -295,7 +295,7 @@ fn build(
     columns: &[(View, &'static Metric)],
 ) -> Option<Table> {
     let mut places: Vec<Place> =
-        columns.iter().flat_map(|(_, m)| analysis.places(experiment, m)).collect();
+        columns.iter().flat_map(|(_, m)| analysis.measurements.places(experiment, m)).collect();
     places.sort_unstable();
     places.dedup();
     places.retain(|(_, users)| users.is_none() == overall);
@@ -390,7 +390,7 @@ fn look_up(
 ) -> (Cell, Option<u32>) {
     let unit = metric.unit;
     if view == View::Figure {
-        return match analysis.find(experiment, metric, place, arm) {
+        return match analysis.measurements.find(experiment, metric, place, arm) {
             Some(m) => {
                 let interval = range(&m.estimate, unit);
                 let figure = figure(m.estimate.point, unit);
@@ -403,13 +403,10 @@ fn look_up(
         return floor(analysis, experiment, place, arm, metric);
     }
     let against = if view == View::Over { &analysis.baseline } else { &analysis.reference };
-    let found = analysis.comparisons.iter().find(|c| {
-        (c.experiment.as_str(), c.metric, c.place()) == (experiment, metric, place)
-            && c.arm == arm
-            && c.against == *against
-    });
+    let mut all = analysis.comparisons.all_of(experiment, metric);
+    let found = all.find(|c| c.key.place() == place && c.is_between(arm, against));
     let ruled =
-        |c: &Comparison| c.ruling.as_ref().map(|ruling| finding(c.metric, c.compared_as, ruling));
+        |c: &Comparison| c.ruling.as_ref().map(|ruling| finding(c.key.metric, c.compared_as, ruling));
     let seen = found.and_then(|c| match view {
         View::Beside => {
             let ratio = c.ratio.as_ref()?;
@@ -445,10 +442,7 @@ fn floor(
     arm: &str,
     metric: &Metric,
 ) -> (Cell, Option<u32>) {
-    let found = analysis.noise_floors.iter().find(|f| {
-        (f.experiment.as_str(), f.metric, f.place()) == (experiment, metric, place)
-            && f.arm == arm
-    });
+    let found = analysis.noise_floors.find(experiment, metric, place, arm);
     let seen = found.and_then(|f| {
         let figure = format!("± {}", words::effect(f.floor?, f.compared_as, metric.unit));
         let interval = match (f.compared_as, &f.ratio) {

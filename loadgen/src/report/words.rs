@@ -5,7 +5,7 @@
 
 use super::analysis::Analysis;
 use super::claims::{Answer, ClaimResult, ClaimVerdict};
-use super::compare::{ComparedAs, Endpoint};
+use super::figures::{ComparedAs, Endpoint};
 use super::doubts::DoubtSummary;
 use super::figure::{digits, figure, range};
 use crate::experiment::metric::{self, Metric};
@@ -316,16 +316,16 @@ pub(super) fn notes(analysis: &Analysis) -> Vec<(Option<&str>, Vec<&str>)> {
 /// What the numbers do not mean.
 pub(super) fn cautions(analysis: &Analysis) -> Vec<String> {
     let mut cautions = Vec::new();
-    let timed = |m: &&super::Measurement| metric::RESPONSE_TIMES.contains(&m.metric);
-    if analysis.measurements.iter().filter(timed).any(|m| m.rate.is_none()) {
+    let timed = |m: &&super::Measurement| metric::RESPONSE_TIMES.contains(&m.key.metric);
+    if analysis.measurements.iter().filter(timed).any(|m| m.key.rate.is_none()) {
         cautions.push(
             "Response times without a stated rate are of a closed loop: a slower server is asked \
              less often. They compare arms; they are not what users would see at a given rate."
                 .into(),
         );
     }
-    let costs = |m: &&super::Measurement| m.metric == metric::SERVER_CPU_US_PER_REQUEST;
-    if analysis.measurements.iter().filter(costs).any(|m| m.rate.is_none()) {
+    let costs = |m: &&super::Measurement| m.key.metric == metric::SERVER_CPU_US_PER_REQUEST;
+    if analysis.measurements.iter().filter(costs).any(|m| m.key.rate.is_none()) {
         cautions.push(
             "CPU time per request without a stated rate is that of a saturated server, whose \
              requests share wake-ups and round trips to a store: it flatters what is shared. Cost \

@@ -5,8 +5,8 @@
 
 use super::{NOTHING_BYTES, Sentence, by_how_much, is_narrow, leads, measured_users, missed};
 use crate::experiment::metric::{self, Metric};
-use crate::report::compare::Comparison;
-use crate::report::estimates::Measurement;
+use crate::report::figures::Comparison;
+use crate::report::figures::Measurement;
 use crate::report::figure::{figure, range};
 use crate::stats::Estimate;
 use crate::units::grouped;
@@ -17,7 +17,7 @@ const MANY: [(&str, f64); 2] = [("10 million", 1e7), ("100 million", 1e8)];
 const BEYOND_MAX: f64 = 10.0;
 
 fn find<'a>(measurements: &'a [Measurement], metric: &Metric, arm: &str) -> Option<&'a Measurement> {
-    measurements.iter().find(|m| m.valid && m.metric == metric && m.arm == arm)
+    measurements.iter().find(|m| m.valid && m.key.metric == metric && m.key.arm == arm)
 }
 
 /// A slope that is more than the allocator's bookkeeping.
@@ -109,11 +109,11 @@ pub(super) fn capacity(
 ) -> Option<Sentence> {
     let c = comparisons
         .iter()
-        .filter(|c| c.metric == metric::CAPACITY_RPS && c.arm == arm && c.against == against)
-        .max_by_key(|c| c.place())?;
+        .filter(|c| c.key.metric == metric::CAPACITY_RPS && c.is_between(arm, against))
+        .max_by_key(|c| c.key.place())?;
     let held = |arm: &str| {
-        let is_here = |m: &&Measurement| m.metric == c.metric && m.place() == c.place();
-        let m = measurements.iter().filter(is_here).find(|m| m.valid && m.arm == arm)?;
+        let is_here = |m: &&Measurement| m.key.metric == c.key.metric && m.key.place() == c.key.place();
+        let m = measurements.iter().filter(is_here).find(|m| m.valid && m.key.arm == arm)?;
         Some(format!("{} ({})", figure(m.estimate.point, m.unit), range(&m.estimate, m.unit)))
     };
     let text = format!(
@@ -134,8 +134,9 @@ pub(super) fn login(
     comparisons: &[Comparison],
     arm: &str,
 ) -> Option<Sentence> {
-    let is = |c: &&Comparison| c.metric == metric::LOGIN_CPU_US && c.arm == arm && c.against == against;
-    let c = comparisons.iter().find(is)?;
+    let here =
+        |c: &&Comparison| c.key.metric == metric::LOGIN_CPU_US && c.is_between(arm, against);
+    let c = comparisons.iter().find(here)?;
     let cost = |metric: &Metric, arm: &str| {
         let m = find(measurements, metric, arm)?;
         let text = format!("{} ({})", figure(m.estimate.point, m.unit), range(&m.estimate, m.unit));

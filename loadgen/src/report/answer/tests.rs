@@ -22,7 +22,7 @@ fn ruled(verdict: Verdict, cause: Option<Cause>) -> Ruled {
 /// The sentences of the sample in which this is found of CPU time over the baseline.
 fn with_cost(interval: (f64, f64), ruling: Option<&Ruled>) -> Vec<Sentence> {
     let Analysis { measurements, mut comparisons, .. } = sample::analysis();
-    for c in comparisons.iter_mut().filter(|c| c.metric == CPU && c.against == "none") {
+    for c in comparisons.iter_mut().filter(|c| c.key.metric == CPU && c.against == "none") {
         c.difference.point = f64::midpoint(interval.0, interval.1);
         c.difference.interval = Some(interval);
         c.ruling = ruling.cloned();
@@ -68,7 +68,7 @@ fn with_open_load(users: u64) -> (Vec<Measurement>, Vec<Comparison>) {
     let Analysis { mut measurements, mut comparisons, .. } = sample::analysis();
     let of_load: Vec<Measurement> = measurements
         .iter()
-        .filter(|m| m.metric == CPU && m.users == Some(10))
+        .filter(|m| m.key.metric == CPU && m.key.users == Some(10))
         .map(|m| Measurement {
             experiment: "population".into(),
             users: Some(users),
@@ -78,7 +78,7 @@ fn with_open_load(users: u64) -> (Vec<Measurement>, Vec<Comparison>) {
         .collect();
     let of_pairs: Vec<Comparison> = comparisons
         .iter()
-        .filter(|c| c.metric == CPU && c.users == Some(10))
+        .filter(|c| c.key.metric == CPU && c.key.users == Some(10))
         .map(|c| Comparison {
             experiment: "population".into(),
             users: Some(users),
@@ -123,7 +123,7 @@ fn what_is_declared_at_another_level_has_a_sentence_of_its_own() {
         let own = format!("{} compared with {}", declared.arm, declared.against);
         let told = sentences.iter().any(|s| s.text.contains(&own) && s.topic == label);
         let of_top = analysis.comparisons.iter().filter(|c| endpoint.is(c));
-        let elsewhere = of_top.clone().any(|c| c.users.is_some_and(|users| users < 1000));
+        let elsewhere = of_top.clone().any(|c| c.key.users.is_some_and(|users| users < 1000));
         assert!(!elsewhere || told, "{declared:?}: {sentences:#?}");
     }
 }
@@ -183,9 +183,9 @@ fn the_figure_comes_before_what_takes_the_verdict_away() {
 /// A figure of `session@memory` in the memory experiment.
 fn figure_of(metric: &'static Metric, point: f64, interval: (f64, f64)) -> Measurement {
     let all = sample::analysis().measurements;
-    let is = |m: &Measurement| m.metric == metric::BYTES_PER_SESSION && m.arm == "session@memory";
+    let is = |m: &Measurement| m.key.metric == metric::BYTES_PER_SESSION && m.key.arm == "session@memory";
     let mut figure = all.into_iter().find(is).unwrap();
-    figure.metric = metric;
+    figure.key.metric = metric;
     figure.estimate.point = point;
     figure.estimate.interval = Some(interval);
     figure
@@ -194,7 +194,7 @@ fn figure_of(metric: &'static Metric, point: f64, interval: (f64, f64)) -> Measu
 /// The same of a fill to so many users, so that the slope is known to have been measured there.
 fn filled(users: u64) -> Measurement {
     let mut fill = figure_of(metric::SERVER_ALLOCATED_BYTES, 1e6, (1e6, 1e6));
-    fill.users = Some(users);
+    fill.key.users = Some(users);
     fill
 }
 

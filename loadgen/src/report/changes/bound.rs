@@ -106,9 +106,9 @@ impl Bound {
     /// A sentence when it is about none: a bound that a slip of the pen made empty must not pass.
     pub fn judge(&self, changes: &Changes) -> Result<Judgement, String> {
         let is_meant = |change: &Change| {
-            change.metric == self.metric
-                && self.arm.as_ref().is_none_or(|arm| *arm == change.arm)
-                && self.users.is_none_or(|users| Some(users) == change.users)
+            change.key.metric == self.metric
+                && self.arm.as_ref().is_none_or(|arm| *arm == change.key.arm)
+                && self.users.is_none_or(|users| Some(users) == change.key.users)
         };
         let outcomes: Vec<_> = changes
             .changes
@@ -144,16 +144,16 @@ impl Bound {
     }
 
     fn not_found(&self, changes: &Changes) -> String {
-        let of_metric = || changes.changes.iter().filter(|c| c.metric == self.metric);
-        let mut arms: Vec<&str> = of_metric().map(|c| c.arm.as_str()).collect();
+        let of_metric = || changes.changes.iter().filter(|c| c.key.metric == self.metric);
+        let mut arms: Vec<&str> = of_metric().map(|c| c.key.arm.as_str()).collect();
         arms.sort_unstable();
         arms.dedup();
-        let mut users: Vec<u64> = of_metric().filter_map(|c| c.users).collect();
+        let mut users: Vec<u64> = of_metric().filter_map(|c| c.key.users).collect();
         users.sort_unstable();
         users.dedup();
         let users: Vec<_> = users.iter().map(ToString::to_string).collect();
         if arms.is_empty() {
-            let mut known: Vec<_> = changes.changes.iter().map(|c| c.metric.name).collect();
+            let mut known: Vec<_> = changes.changes.iter().map(|c| c.key.metric.name).collect();
             known.sort_unstable();
             known.dedup();
             return format!("expected a metric that both campaigns have: {}", known.join(", "));
@@ -285,12 +285,12 @@ fn units(own: &'static str) -> Vec<(&'static str, f64)> {
 impl Change {
     /// Where it stands: `concurrency, jwt-hs256 at 1,000 users`.
     pub(super) fn place(&self) -> String {
-        let rate = match self.rate {
+        let rate = match self.key.rate {
             Some(rate) => format!(" at {} requests/s", grouped(rate.round() as u64)),
             None => String::new(),
         };
-        let (at, swept) = (super::at(self.users), swept(&self.experiment, self.level));
-        format!("{}, {}{at}{swept}{rate}", self.experiment, self.arm)
+        let (at, swept) = (super::at(self.key.users), swept(&self.key.experiment, self.key.level));
+        format!("{}, {}{at}{swept}{rate}", self.key.experiment, self.key.arm)
     }
 }
 

@@ -13,11 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::analysis::Analysis;
-use super::compare::MARGIN;
+use super::figures::{MARGIN, Measurement};
 use super::doubts::WHOLE;
-use super::estimates::Measurement;
+use super::key::Key;
 use super::words::swept;
-use crate::experiment::Metric;
 use crate::plan::Plan;
 use crate::stats::{
     Apart, ApartQuestion, Estimate, Independent, Resampled, Scale, Verdict, independent_difference,
@@ -80,22 +79,10 @@ pub struct Difference {
 /// What became of one figure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
-    /// The experiment.
-    pub experiment: String,
-    /// The arm.
-    pub arm: String,
-    /// Level of the trials, where the experiment sweeps something else than users.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub level: Option<u32>,
-    /// Users who were logged in; `None` for a figure of all levels.
-    pub users: Option<u64>,
-    /// Connections that carried the load.
-    pub connections: u32,
-    /// The rate that was asked for, requests a second.
-    pub rate: Option<f64>,
-    /// The metric.
-    pub metric: &'static Metric,
-    /// Its unit.
+    /// Which figure.
+    #[serde(flatten, serialize_with = "Key::without_no_level")]
+    pub key: Key,
+    /// Unit of the metric.
     pub unit: &'static str,
     /// The figure in the first campaign.
     pub a: Estimate,
@@ -120,7 +107,7 @@ pub fn changes(a: (&str, &Plan, &Analysis), b: (&str, &Plan, &Analysis)) -> Chan
     let (a_figures, b_figures) = (&a.2.measurements, &b.2.measurements);
     let mut changes = Vec::new();
     for one in a_figures {
-        let other = b_figures.iter().find(|other| same_figure(one, other));
+        let other = b_figures.iter().find(|other| one.key.same_figure(&other.key));
         changes.extend(other.and_then(|other| change(one, other, usable)));
     }
     judge_families(&mut changes);
@@ -138,26 +125,19 @@ pub fn changes(a: (&str, &Plan, &Analysis), b: (&str, &Plan, &Analysis)) -> Chan
 
 /// What the first has and the second has not: a place where they share nothing, else the figure.
 fn only(of: &[Measurement], other: &[Measurement]) -> Vec<String> {
-    let there = |m: &Measurement| other.iter().any(|other| same_figure(m, other));
+    let there = |m: &Measurement| other.iter().any(|other| m.key.same_figure(&other.key));
     let shared: BTreeSet<String> = of.iter().filter(|m| there(m)).map(place).collect();
     let mut seen = BTreeSet::new();
     let name = |m: &Measurement| match place(m) {
-        place if shared.contains(&place) => format!("{place}: {}", m.metric.name),
+        place if shared.contains(&place) => format!("{place}: {}", m.key.metric.name),
         place => place,
     };
     of.iter().filter(|m| !there(m)).map(name).filter(|name| seen.insert(name.clone())).collect()
 }
 
-fn same_figure(one: &Measurement, other: &Measurement) -> bool {
-    // Where a level stands for a rate, the rate itself follows from what the machine does that day.
-    (one.level.is_some() || one.rate == other.rate)
-        && (&one.experiment, &one.arm, one.metric, one.place(), one.connections)
-            == (&other.experiment, &other.arm, other.metric, other.place(), other.connections)
-}
-
 /// Where a figure stands: `concurrency, jwt-hs256 at 1,000 users`.
 fn place(m: &Measurement) -> String {
-    format!("{}, {}{}{}", m.experiment, m.arm, at(m.users), swept(&m.experiment, m.level))
+    format!("{}, {}{}{}", m.key.experiment, m.key.arm, at(m.key.users), swept(&m.key.experiment, m.key.level))
 }
 
 fn at(users: Option<u64>) -> String {
@@ -196,13 +176,7 @@ fn change(one: &Measurement, other: &Measurement, usable: bool) -> Option<Change
         None => difference.apart.map(|apart| ApartQuestion { apart, of_ratio: false }),
     };
     Some(Change {
-        experiment: one.experiment.clone(),
-        arm: one.arm.clone(),
-        level: one.level,
-        users: one.users,
-        connections: one.connections,
-        rate: one.rate,
-        metric: one.metric,
+        key: one.key.clone(),
         unit: one.unit,
         a: one.estimate.clone(),
         b: other.estimate.clone(),
@@ -231,7 +205,7 @@ fn resampled(
         method: method.into(),
     };
     let point = other.estimate.point - one.estimate.point;
-    Some(match one.metric.scale {
+    Some(match one.key.metric.scale {
         // What is compared as a ratio was drawn as a logarithm.
         Scale::Log => {
             let (lo, hi) = apart.interval();
@@ -253,7 +227,7 @@ fn resampled(
 
 /// Gives verdicts, family by family, as within a campaign.
 fn judge_families(changes: &mut [Change]) {
-    let key = |change: &Change| (change.experiment.clone(), change.metric.family);
+    let key = |change: &Change| (change.key.experiment.clone(), change.key.metric.family);
     let mut families = BTreeMap::new();
     for change in changes {
         families.entry(key(change)).or_insert_with(Vec::new).push(change);
@@ -269,7 +243,7 @@ fn judge_families(changes: &mut [Change]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::metric;
+    use crate::experiment::metric::{self, Metric};
     use crate::record::{ActionRecord, TrialRecord};
     use crate::report::tests::sample;
 
@@ -302,8 +276,8 @@ mod tests {
         assert_eq!(found.differences, []);
         assert_eq!((found.only_in_a.len(), found.only_in_b.len()), (0, 0));
         for change in &found.changes {
-            let slowed = CPU.contains(&change.metric) && change.arm == "jwt-hs256";
-            let at = (change.metric, &change.arm, change.users);
+            let slowed = CPU.contains(&change.key.metric) && change.key.arm == "jwt-hs256";
+            let at = (change.key.metric, &change.key.arm, change.key.users);
             assert_eq!(change.verdict == Verdict::Higher, slowed, "{at:?}: {change:?}");
             if slowed {
                 let ratio = change.ratio.as_ref().unwrap();
@@ -326,7 +300,7 @@ mod tests {
         let found = changes(("one", &plan, &a), ("two", &other_plan, &b));
         let named: Vec<_> = found.differences.iter().map(|d| d.what).collect();
         assert_eq!(named, ["arms", "reference", "primary endpoints", "trials", "kernel"]);
-        assert!(found.changes.iter().all(|change| change.arm != "session@memory"));
+        assert!(found.changes.iter().all(|change| change.key.arm != "session@memory"));
         let only = "concurrency, session@memory at 1,000 users".to_string();
         assert!(found.only_in_a.contains(&only), "{:?}", found.only_in_a);
         // The reference of the second is measured twice there.
@@ -344,10 +318,10 @@ mod tests {
         let plan = sample::plan(&["none", "jwt-hs256"], 5);
         let (a, mut b) =
             (sample::analysis_of(&plan, |_| {}), sample::analysis_of(&plan, slower("jwt-hs256")));
-        b.measurements.iter_mut().for_each(|m| m.valid = m.arm != "jwt-hs256");
+        b.measurements.iter_mut().for_each(|m| m.valid = m.key.arm != "jwt-hs256");
         let found = changes(("one", &plan, &a), ("two", &plan, &b));
         for change in &found.changes {
-            assert_eq!(change.valid, change.arm != "jwt-hs256");
+            assert_eq!(change.valid, change.key.arm != "jwt-hs256");
             assert!(change.valid || change.verdict == Verdict::Inconclusive);
         }
         b.measurements.iter_mut().for_each(|m| m.valid = false);

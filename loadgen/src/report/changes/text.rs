@@ -61,12 +61,9 @@ impl Changes {
 
     /// Figures of one experiment and level, which make a table.
     fn groups(&self) -> Vec<Vec<&Change>> {
-        let key = |c: &Change| {
-            (c.experiment.clone(), c.level, c.users, c.connections, c.rate.map(f64::to_bits))
-        };
         let mut groups: Vec<Vec<&Change>> = Vec::new();
         for change in &self.changes {
-            match groups.iter_mut().find(|group| key(group[0]) == key(change)) {
+            match groups.iter_mut().find(|group| group[0].key.same_load(&change.key)) {
                 Some(group) => group.push(change),
                 None => groups.push(vec![change]),
             }
@@ -160,15 +157,15 @@ fn describe(side: &Side) -> String {
 }
 
 fn heading(change: &Change) -> String {
-    let level = match change.users {
-        Some(_) => at(change.users),
+    let level = match change.key.users {
+        Some(_) => at(change.key.users),
         None => " over all levels".into(),
     };
-    let connections = grouped(change.connections.into());
+    let connections = grouped(change.key.connections.into());
     let rate =
-        change.rate.map_or_else(String::new, |rate| format!(", {}", figure(rate, "requests/s")));
-    let swept = swept(&change.experiment, change.level);
-    format!("[{}]{level}{swept}, {connections} connections{rate}", change.experiment)
+        change.key.rate.map_or_else(String::new, |rate| format!(", {}", figure(rate, "requests/s")));
+    let swept = swept(&change.key.experiment, change.key.level);
+    format!("[{}]{level}{swept}, {connections} connections{rate}", change.key.experiment)
 }
 
 fn table(group: &[&Change], page: &mut Page) {
@@ -185,8 +182,8 @@ fn row(change: &Change) -> [String; 7] {
         None => (change.difference.clone(), change.unit),
     };
     [
-        change.metric.name.into(),
-        change.arm.clone(),
+        change.key.metric.name.into(),
+        change.key.arm.clone(),
         figure(change.a.point, change.unit),
         figure(change.b.point, change.unit),
         signed(of.point, unit),
@@ -200,7 +197,7 @@ fn verdict(change: &Change) -> String {
         return "INVALID".into();
     }
     let (mark, word) = words::verdict(change.verdict);
-    let merit = match (change.metric.better, change.verdict) {
+    let merit = match (change.key.metric.better, change.verdict) {
         (Better::Lower, Verdict::Lower) | (Better::Higher, Verdict::Higher) => ", better",
         (Better::Lower, Verdict::Higher) | (Better::Higher, Verdict::Lower) => ", worse",
         _ => "",

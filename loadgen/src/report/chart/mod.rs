@@ -13,8 +13,9 @@ mod labels;
 use maud::{Markup, html};
 
 use super::analysis::Analysis;
-use super::estimates::Measurement;
+use super::figures::Measurement;
 use super::figure::{figure, range};
+use super::key::Lookup;
 use crate::experiment::{self, ChartPlan, Over};
 use crate::units::grouped;
 
@@ -89,19 +90,16 @@ pub(super) fn charts(analysis: &Analysis, experiment: &str) -> Vec<Chart> {
 impl Chart {
     /// Gathers what a chart shows.
     pub(super) fn new(analysis: &Analysis, experiment: &str, plan: &ChartPlan) -> Self {
-        let shown = || {
-            let of = |m: &&Measurement| m.experiment == experiment && m.metric == plan.metric;
-            analysis.measurements.iter().filter(of)
-        };
+        let shown = || analysis.measurements.all_of(experiment, plan.metric);
         // Of a sweep of something else a chart over users shows the beginning: a line for every
         // level of it would be more lines than one can tell apart.
         let lowest = match plan.over {
-            Over::Users => shown().map(|m| m.level).min().flatten(),
+            Over::Users => shown().map(|m| m.key.level).min().flatten(),
             Over::Level => None,
         };
         let series = |arm: &String| {
             let points: Vec<Point> = shown()
-                .filter(|m| m.arm == *arm && (lowest.is_none() || m.level == lowest))
+                .filter(|m| m.key.arm == *arm && (lowest.is_none() || m.key.level == lowest))
                 .filter_map(|m| point(m, plan))
                 .collect();
             let look = look(analysis, arm);
@@ -192,8 +190,8 @@ impl Chart {
 /// A figure of no level has no place on a level's axis, and one that is no number none anywhere.
 fn point(m: &Measurement, plan: &ChartPlan) -> Option<Point> {
     let level = match plan.over {
-        Over::Users => m.users?,
-        Over::Level => u64::from(m.level?),
+        Over::Users => m.key.users?,
+        Over::Level => u64::from(m.key.level?),
     };
     let finite = |(lo, hi): &(f64, f64)| lo.is_finite() && hi.is_finite();
     let invalid = if m.valid { "" } else { "INVALID: " };
@@ -205,7 +203,7 @@ fn point(m: &Measurement, plan: &ChartPlan) -> Option<Point> {
         valid: m.valid,
         says: format!(
             "{invalid}{}, {} {}: {} ({}, n = {})",
-            m.arm,
+            m.key.arm,
             grouped(level),
             plan.x_label,
             figure(m.estimate.point, m.unit),

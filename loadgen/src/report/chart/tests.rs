@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::experiment::metric;
+use crate::report::key::Key;
 use crate::report::tests::sample;
 use crate::stats::Estimate;
 
@@ -29,10 +30,13 @@ fn of(figures: &[Figure<'_>]) -> Analysis {
     let measurement = |(arm, users, point, interval, valid): &Figure<'_>| {
         let template = &analysis.measurements[0];
         Measurement {
-            level: None,
-            arm: (*arm).into(),
-            users: Some(*users),
-            metric: metric::RESPONSE_P99_US,
+            key: Key {
+                level: None,
+                arm: (*arm).into(),
+                users: Some(*users),
+                metric: metric::RESPONSE_P99_US,
+                ..template.key.clone()
+            },
             unit: "us",
             estimate: Estimate { point: *point, interval: *interval, n: 5, method: String::new() },
             valid: *valid,

@@ -10,7 +10,8 @@ use super::file::{By, Compared, Direction, File, Test, Traffic, Where};
 use crate::experiment::Metric;
 use crate::record::CaseOutcome;
 use crate::report::analysis::Analysis;
-use crate::report::estimates::{Measurement, Place};
+use crate::report::figures::Measurement;
+use crate::report::key::{Lookup, Place};
 use crate::report::figure::{figure, range, signed, signed_range, times, times_range};
 use crate::report::words;
 use crate::stats::{CONFIDENCE, Estimate, Moments, log_ratios};
@@ -177,16 +178,16 @@ impl Seen<'_> {
     fn figures(&self, experiment: &str, metrics: &[&Metric], arm: &str) -> Vec<&Measurement> {
         let wanted = |m: &&Measurement| {
             m.valid
-                && m.arm == arm
-                && m.experiment == experiment
-                && metrics.contains(&m.metric)
+                && m.key.arm == arm
+                && m.key.experiment == experiment
+                && metrics.contains(&m.key.metric)
         };
         self.analysis.measurements.iter().filter(wanted).collect()
     }
 
     /// The places at which all of these arms have a valid figure, ascending.
     pub(super) fn places(&self, experiment: &str, metric: &Metric, arms: &[&str]) -> Vec<Place> {
-        let mut places = self.analysis.places(experiment, metric);
+        let mut places = self.analysis.measurements.places(experiment, metric);
         places.retain(|place| {
             arms.iter().all(|arm| self.at(experiment, metric, *place, arm).is_some())
         });
@@ -201,7 +202,7 @@ impl Seen<'_> {
         place: Place,
         arm: &str,
     ) -> Option<&Blocks> {
-        let found = self.analysis.find(experiment, metric, place, arm)?;
+        let found = self.analysis.measurements.find(experiment, metric, place, arm)?;
         (found.valid && !found.by_block.is_empty()).then_some(&found.by_block)
     }
 
@@ -365,8 +366,8 @@ fn beyond(found: &[&Measurement], bound: f64) -> Said {
         moments.iter().map(|m| Some(m.as_ref()?.p_below(bound))).collect();
     let described = |(m, moments): (&&Measurement, &Option<Moments>)| {
         let estimate = moments.map(|moments| shown(moments, "mean of trials, Student's t", |v| v));
-        let label = words::in_a_sentence(m.metric);
-        let at = words::swept(&m.experiment, m.level.filter(|level| *level > 0));
+        let label = words::in_a_sentence(m.key.metric);
+        let at = words::swept(&m.key.experiment, m.key.level.filter(|level| *level > 0));
         let shown = match &estimate {
             Some(of) => with_interval(&figure(of.point, m.unit), of, |of| range(of, m.unit)),
             None => format!("{}, one block", figure(m.estimate.point, m.unit)),

@@ -7,7 +7,7 @@ use super::ask::{
 use super::file::{Compared, Direction};
 use crate::experiment::Metric;
 use crate::experiment::context::Point;
-use crate::report::estimates::Place;
+use crate::report::key::Place;
 use crate::report::figure::{figure, range};
 use crate::stats::{Moments, log_ratios};
 

@@ -11,7 +11,7 @@ use super::ClaimCell;
 use super::ask::{Blocks, Said, Seen, Tested, joined};
 use crate::experiment::metric::{self, Metric};
 use crate::plan::Prices;
-use crate::report::estimates::Place;
+use crate::report::key::Place;
 use crate::report::figure::digits;
 use crate::stats::{Moments, quotient};
 use crate::units::grouped;

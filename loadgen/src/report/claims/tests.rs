@@ -5,7 +5,8 @@ use super::*;
 use crate::experiment::context::Point;
 use crate::experiment::metric::{self, Metric};
 use crate::record::{AttackRecord, Attacked, CaseOutcome, CaseRecord};
-use crate::report::estimates::Measurement;
+use crate::report::figures::Measurement;
+use crate::report::key::Key;
 use crate::report::figure::digits;
 use crate::report::tests::sample;
 use crate::stats::{Scale, estimate};
@@ -34,13 +35,15 @@ fn add(
     values: &[f64],
 ) {
     of.measurements.push(Measurement {
-        experiment: experiment.into(),
-        arm: arm.into(),
-        level: at.0,
-        users: at.1,
-        connections: 1,
-        rate: None,
-        metric,
+        key: Key {
+            experiment: experiment.into(),
+            arm: arm.into(),
+            level: at.0,
+            users: at.1,
+            connections: 1,
+            rate: None,
+            metric,
+        },
         unit: metric.unit,
         estimate: estimate(values, metric.scale).unwrap(),
         valid: true,

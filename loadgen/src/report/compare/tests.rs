@@ -12,7 +12,7 @@ const CPU: &Metric = metric::SERVER_CPU_US_PER_REQUEST;
 
 fn find<'a>(analysis: &'a Analysis, metric: &Metric, users: u64) -> &'a Comparison {
     let is = |c: &&Comparison| {
-        (c.metric, c.users, c.arm.as_str(), c.against.as_str())
+        (c.key.metric, c.key.users, c.key.arm.as_str(), c.against.as_str())
             == (metric, Some(users), "jwt-hs256", "session@memory")
     };
     analysis.comparisons.iter().find(is).unwrap()
@@ -42,11 +42,11 @@ fn add_us(load: &mut LoadRecord, us: u64) {
 fn only_what_was_declared_has_a_verdict() {
     let analysis = sample::analysis();
     let declared = |c: &Comparison| {
-        let arm = |p: &&Primary| (&p.arm, &p.against) == (&c.arm, &c.against);
+        let arm = |p: &&Primary| (&p.arm, &p.against) == (&c.key.arm, &c.against);
         let own = |p: &&Primary| {
-            (&p.experiment, p.metric.as_str()) == (&c.experiment, c.metric.name) && p.from.is_none()
+            (&p.experiment, p.metric.as_str()) == (&c.key.experiment, c.key.metric.name) && p.from.is_none()
         };
-        let at = |p: &&Primary| c.users.is_none_or(|users| users == u64::from(p.level));
+        let at = |p: &&Primary| c.key.users.is_none_or(|users| users == u64::from(p.level));
         sample::plan(&ARMS, 5).primary.iter().any(|p| arm(&p) && own(&p) && at(&p))
     };
     assert!(analysis.comparisons.iter().any(declared));
@@ -120,7 +120,7 @@ fn growth_is_that_of_the_difference_and_not_of_the_ratio() {
         assert!(!matches!(grown.ruling.verdict, Verdict::Higher | Verdict::Lower), "{grown:?}");
         let ratio = |users: u64| {
             let is = |c: &&Comparison| {
-                (c.metric, c.users, c.arm.as_str(), c.against.as_str())
+                (c.key.metric, c.key.users, c.key.arm.as_str(), c.against.as_str())
                     == (CPU, Some(users), arm, "none")
             };
             analysis.comparisons.iter().find(is).unwrap().ratio.clone().unwrap()
@@ -176,11 +176,11 @@ fn the_twin_is_measured_and_sets_a_floor_and_is_compared_with_nothing_else() {
     let analysis = sample::analysis();
     let twin = analysis.twin.clone().unwrap();
     assert_eq!(twin, "session@memory (again)");
-    assert!(analysis.measurements.iter().any(|m| m.arm == twin));
+    assert!(analysis.measurements.iter().any(|m| m.key.arm == twin));
     assert!(!analysis.arms.contains(&twin));
-    assert!(analysis.comparisons.iter().all(|c| c.arm != twin && c.against != twin));
+    assert!(analysis.comparisons.iter().all(|c| c.key.arm != twin && c.against != twin));
     for users in [10, 100, 1000] {
-        let of = |f: &&NoiseFloor| f.metric == metric::THROUGHPUT_RPS && f.users == Some(users);
+        let of = |f: &&NoiseFloor| f.key.metric == metric::THROUGHPUT_RPS && f.key.users == Some(users);
         let floor = analysis.noise_floors.iter().find(of).unwrap();
         let (lo, hi) = floor.ratio.as_ref().unwrap().interval.unwrap();
         let reach = lo.ln().abs().max(hi.ln().abs());
@@ -189,7 +189,7 @@ fn the_twin_is_measured_and_sets_a_floor_and_is_compared_with_nothing_else() {
     }
     for endpoint in analysis.primary.iter().filter(|e| e.compared_as == ComparedAs::Ratio) {
         let is = |f: &&NoiseFloor| {
-            (f.metric, Some(f.place())) == (endpoint.metric, endpoint.place())
+            (f.key.metric, Some(f.key.place())) == (endpoint.metric, endpoint.place())
         };
         let floor = analysis.noise_floors.iter().find(is).unwrap().floor;
         assert_eq!(endpoint.noise_floor, floor, "{endpoint:?}");
@@ -264,7 +264,7 @@ fn an_inconclusive_endpoint_says_what_it_could_have_seen() {
 #[test]
 fn what_does_not_vary_is_compared_without_an_interval() {
     let analysis = sample::analysis();
-    let wire = analysis.comparisons.iter().filter(|c| c.metric == metric::REQUEST_WIRE_BYTES);
+    let wire = analysis.comparisons.iter().filter(|c| c.key.metric == metric::REQUEST_WIRE_BYTES);
     let wire: Vec<_> = wire.collect();
     assert_eq!(wire.len(), 9);
     for c in wire {
@@ -294,9 +294,9 @@ fn a_law_is_over_cores_and_has_to_fit() {
             }
         }
         let analysis = analyse(&plan, sample::host(), &records);
-        let has = |m: &&Measurement| m.metric.family == family::SCALABILITY;
+        let has = |m: &&Measurement| m.key.metric.family == family::SCALABILITY;
         let arms: Vec<String> =
-            analysis.measurements.iter().filter(has).map(|m| m.arm.clone()).collect();
+            analysis.measurements.iter().filter(has).map(|m| m.key.arm.clone()).collect();
         let page = crate::report::FORMATS[1].render(&analysis);
         (arms, page)
     };
@@ -322,5 +322,5 @@ fn a_law_is_over_cores_and_has_to_fit() {
 fn users_of_one_core_have_no_law() {
     let plan = sample::plan_at(&[1, 4, 16, 64, 256, 1000], &ARMS, 4);
     let analysis = analyse(&plan, sample::host(), &sample::records(&plan));
-    assert!(analysis.measurements.iter().all(|m| m.metric.family != family::SCALABILITY));
+    assert!(analysis.measurements.iter().all(|m| m.key.metric.family != family::SCALABILITY));
 }

@@ -7,7 +7,7 @@
 use super::{Cell, Column, Finding, Row, Table, arm, cell, finding, level};
 use crate::experiment::Metric;
 use crate::report::analysis::Analysis;
-use crate::report::compare::{ComparedAs, Comparison, Endpoint};
+use crate::report::figures::{ComparedAs, Comparison, Endpoint};
 use crate::report::figure::{signed, signed_range, times, times_range};
 use crate::report::words;
 use crate::stats::Estimate;
@@ -118,10 +118,10 @@ fn compared(
 pub(in crate::report) fn every_comparison(analysis: &Analysis, experiment: &str) -> Table {
     let mut before: Option<&Metric> = None;
     let mut rows = Vec::new();
-    for comparison in analysis.comparisons.iter().filter(|c| c.experiment == experiment) {
-        let opens_group = before != Some(comparison.metric);
+    for comparison in analysis.comparisons.iter().filter(|c| c.key.experiment == experiment) {
+        let opens_group = before != Some(comparison.key.metric);
         rows.push(Row { opens_group, cells: cells(analysis, comparison) });
-        before = Some(comparison.metric);
+        before = Some(comparison.key.metric);
     }
     Table {
         title: "Every comparison".into(),
@@ -142,12 +142,12 @@ pub(in crate::report) fn every_comparison(analysis: &Analysis, experiment: &str)
 }
 
 fn cells(analysis: &Analysis, c: &Comparison) -> Vec<Cell> {
-    let unit = c.metric.unit;
-    let finding = c.ruling.as_ref().map(|ruling| finding(c.metric, c.compared_as, ruling));
+    let unit = c.key.metric.unit;
+    let finding = c.ruling.as_ref().map(|ruling| finding(c.key.metric, c.compared_as, ruling));
     vec![
-        Cell::Text(c.metric.label.into()),
-        Cell::Text(level(&c.experiment, c.place())),
-        arm(analysis, &c.arm),
+        Cell::Text(c.key.metric.label.into()),
+        Cell::Text(level(&c.key.experiment, c.key.place())),
+        arm(analysis, &c.key.arm),
         arm(analysis, &c.against),
         compared(c.ratio.as_ref(), &c.difference, c.compared_as, unit, finding),
         c.noise_floor.map_or(Cell::Empty, |of| Cell::Text(words::effect(of, c.compared_as, unit))),
