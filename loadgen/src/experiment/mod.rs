@@ -15,6 +15,7 @@ mod denylist;
 mod expand;
 mod expiry;
 pub mod family;
+mod judged;
 mod load;
 mod login;
 mod memory;
@@ -31,6 +32,7 @@ mod sliding;
 mod steady;
 
 pub use expand::expand;
+pub use judged::Judged;
 pub use metric::{Better, METRICS, Metric};
 pub use question::{
     Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary, TablePlan,

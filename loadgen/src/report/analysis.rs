@@ -7,12 +7,12 @@ use serde::Serialize;
 use super::answer::{Sentence, answer};
 use super::claims::{ClaimResult, claims, default_prices};
 use super::compare::{comparisons, endpoints, noise_floors};
-use super::doubts::{DoubtSummary, WHOLE, doubts, is_invalid, pair_doubt};
+use super::doubts::{DoubtSummary, WHOLE, doubts, pair_doubt};
 use super::estimates::measurements;
 use super::figures::{Comparison, Endpoint, MARGIN, Measurement, NoiseFloor};
-use crate::experiment::{self, Experiment, Metric, Steadiness, steadiness};
+use crate::experiment::{self, Experiment, Judged, Metric, Steadiness, steadiness};
 use crate::plan::{Plan, Prices, twin_of};
-use crate::record::{AttackRecord, Attacked, Host, TrialOutcome, TrialRecord};
+use crate::record::{AttackRecord, Attacked, Host, TrialRecord};
 
 /// Everything a report says, before it is set in type.
 #[derive(Clone, Debug, Serialize)]
@@ -95,13 +95,13 @@ pub struct ExperimentSummary {
 
 /// Analyses a campaign.
 pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
-    let complete: Vec<&TrialRecord> =
-        records.iter().filter(|record| record.outcome == TrialOutcome::Complete).collect();
+    let judged: Vec<Judged> = records.iter().map(Judged::new).collect();
+    let complete: Vec<&Judged> = judged.iter().filter(|trial| trial.is_complete()).collect();
     let measurements = measurements(plan, &complete);
     let noise_floors = noise_floors(plan, &measurements);
     let primary = endpoints(plan, &measurements);
     let comparisons = comparisons(plan, &measurements, &noise_floors, &primary);
-    let mut doubts = doubts(plan, &host, records);
+    let mut doubts = doubts(plan, &host, &judged);
     doubts.extend(pair_doubt(&noise_floors));
     let answer = answer(plan, &measurements, &comparisons, &primary);
     let began = records.iter().map(|record| record.started_unix_ms).min().unwrap_or(0);
@@ -127,7 +127,7 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
         noise_floors,
         trials_planned: plan.trials.len(),
         trials_complete: complete.len(),
-        trials_invalid: complete.iter().filter(|record| is_invalid(record)).count(),
+        trials_invalid: complete.iter().filter(|trial| !trial.valid).count(),
         started_unix_ms: began,
         wall_ms: ended.unwrap_or(began) - began,
         placement: placement(records),
@@ -141,7 +141,7 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
     analysis.with_attacks(None)
 }
 
-fn summaries(plan: &Plan, complete: &[&TrialRecord]) -> Vec<ExperimentSummary> {
+fn summaries(plan: &Plan, complete: &[&Judged]) -> Vec<ExperimentSummary> {
     let summary = |name: &String| {
         let experiment = experiment::find(name)?;
         let trials = || plan.trials.iter().filter(|t| t.experiment == *name);
@@ -160,16 +160,15 @@ fn summaries(plan: &Plan, complete: &[&TrialRecord]) -> Vec<ExperimentSummary> {
 
 /// What happened in the trials of an experiment, arm by arm; the same words of several trials are
 /// said once, with their number where not all trials that say something say the same.
-fn remarks(plan: &Plan, experiment: &dyn Experiment, complete: &[&TrialRecord]) -> Vec<String> {
+fn remarks(plan: &Plan, experiment: &dyn Experiment, complete: &[&Judged]) -> Vec<String> {
     let mut said = Vec::new();
     let of_experiment = plan.trials.iter().filter(|t| t.experiment == experiment.name());
     let blocks = of_experiment.map(|trial| trial.block + 1).max().unwrap_or(0);
     for arm in &plan.arms {
         let mut of_arm: Vec<(String, usize)> = Vec::new();
-        let own = |r: &&&TrialRecord| {
-            r.trial.experiment == experiment.name() && r.trial.arm == *arm && !is_invalid(r)
-        };
-        let trials: Vec<&TrialRecord> = complete.iter().filter(own).copied().collect();
+        let valid = complete.iter().filter(|judged| judged.valid).map(|judged| judged.record);
+        let own = |r: &&TrialRecord| r.trial.experiment == experiment.name() && r.trial.arm == *arm;
+        let trials: Vec<&TrialRecord> = valid.filter(own).collect();
         for clause in trials.iter().flat_map(|record| experiment.remarks(record)) {
             match of_arm.iter_mut().find(|(known, _)| *known == clause) {
                 Some((_, count)) => *count += 1,

@@ -7,10 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::doubts::is_invalid;
 use super::figures::Measurement;
 use super::key::{Key, Place};
-use crate::experiment::{self, METRICS, Observation, Summary, enough_valid};
+use crate::experiment::{self, Judged, METRICS, Observation, Summary, enough_valid};
 use crate::plan::Plan;
 use crate::record::TrialRecord;
 use crate::stats::{estimate, exact};
@@ -31,7 +30,7 @@ struct Values {
 }
 
 /// Every figure of a campaign, in the order of experiments, metrics, levels and arms.
-pub(super) fn measurements(plan: &Plan, complete: &[&TrialRecord]) -> Vec<Measurement> {
+pub(super) fn measurements(plan: &Plan, complete: &[&Judged]) -> Vec<Measurement> {
     let names = plan.names();
     let mut measurements = of_trials(plan, &names, complete);
     for name in &plan.experiments {
@@ -53,13 +52,13 @@ fn summarise(
     plan: &Plan,
     name: &str,
     arm: &str,
-    complete: &[&TrialRecord],
+    complete: &[&Judged],
     measurements: &mut Vec<Measurement>,
 ) {
     let Some(experiment) = experiment::find(name) else { return };
-    let is_of = |r: &&&TrialRecord| r.trial.experiment == name && r.trial.name() == arm;
+    let valid = complete.iter().filter(|judged| judged.valid).map(|judged| judged.record);
     let trials: Vec<&TrialRecord> =
-        complete.iter().filter(is_of).copied().filter(|record| !is_invalid(record)).collect();
+        valid.filter(|r| r.trial.experiment == name && r.trial.name() == arm).collect();
     let blocks = plan.trials.iter().filter(|t| t.experiment == name).map(|t| t.block + 1).max();
     if trials.is_empty() {
         return;
@@ -94,25 +93,24 @@ fn summarise(
 }
 
 /// What single trials say, gathered.
-fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Measurement> {
+fn of_trials(plan: &Plan, names: &[String], complete: &[&Judged]) -> Vec<Measurement> {
     let mut cells: BTreeMap<Order, Values> = BTreeMap::new();
     let mut rates: BTreeMap<(usize, Place), Vec<f64>> = BTreeMap::new();
     let mut at_fault: BTreeSet<(usize, usize, u32)> = BTreeSet::new();
-    let paces = experiment::paces(complete);
-    for record in complete {
+    let records: Vec<&TrialRecord> = complete.iter().map(|judged| judged.record).collect();
+    let paces = experiment::paces(&records);
+    for judged in complete {
+        let record = judged.record;
         let Some(experiment) = experiment::find(&record.trial.experiment) else { continue };
-        let doubts = experiment::doubts(record);
-        let valid = !doubts.iter().any(|doubt| doubt.invalidates);
-        let outcome = doubts.iter().any(|doubt| doubt.invalidates && doubt.is_outcome());
         for observation in experiment.observe(record) {
             let Some(order) = order(plan, names, record, &observation) else { continue };
-            if outcome {
+            if judged.is_at_fault() {
                 at_fault.insert((order.0, order.3, record.trial.level));
             }
             rates.entry((order.0, order.2)).or_default().extend(observation.rate);
             let cell = cells.entry(order).or_default();
             cell.level = record.trial.level;
-            let values = if valid { &mut cell.usable } else { &mut cell.doubtful };
+            let values = if judged.valid { &mut cell.usable } else { &mut cell.doubtful };
             let pace = paces.get(&record.trial.index).filter(|_| observation.metric.is_paced);
             values.insert(record.trial.block, observation.value * pace.unwrap_or(&1.0));
         }
