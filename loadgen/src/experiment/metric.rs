@@ -1,8 +1,6 @@
 //! The metrics there are: a named row each, from which tables, charts, comparisons and files follow.
-//!
-//! Code names a metric by its constant, so a slip of the pen does not compile. Names from outside,
-//! such as those of a campaign file, are looked up once ([`Metric::named`]). The names are part of
-//! the output contract: add rows, do not rename them.
+//! Code names one by its constant; names from outside are looked up once ([`Metric::named`]). Names
+//! are part of the output contract: add rows, do not rename them.
 
 use std::fmt;
 

@@ -7,43 +7,21 @@
 
 mod declared;
 mod more;
+mod parts;
 
-use serde::Serialize;
-
-use super::figure::{digits, figure, range, signed_range};
-use super::figures::{Comparison, Endpoint, Measurement, Ruled};
+use super::analysis::Sentence;
+use super::figure::{figure, range, signed_range};
+use super::figures::{Comparison, Endpoint, Measurement};
 use super::key::Lookup;
 use super::words;
 use crate::experiment::metric::{self, Metric};
 use crate::plan::Plan;
-use crate::stats::{Cause, Estimate, Verdict};
+use crate::stats::Verdict;
 use crate::units::grouped;
-
-/// A sentence of the answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Sentence {
-    /// What it is about, a few words.
-    pub topic: String,
-    /// The sentence.
-    pub text: String,
-    /// What the primary endpoint behind it says; `None` where it is exploratory.
-    pub verdict: Option<Verdict>,
-    /// Whether its figures are known well enough to be read first: an interval that holds 0 or
-    /// spans more than twofold makes no headline, unless it settles that two arms are alike.
-    pub headline: bool,
-}
-
-/// The widest interval of a headline: its ends are within a factor of this.
-const SPAN_MAX: f64 = 2.0;
-
-/// Whether an estimate is known well enough for a headline.
-fn is_narrow(estimate: &Estimate) -> bool {
-    estimate.is_exact()
-        || estimate.interval.is_some_and(|(lo, hi)| {
-            let (near, far) = (lo.abs().min(hi.abs()), lo.abs().max(hi.abs()));
-            lo * hi > 0.0 && far <= SPAN_MAX * near
-        })
-}
+use parts::{
+    NOTHING_BYTES, by_how_much, is_narrow, leads, limits, measured_users, missed, users,
+    valid_figure,
+};
 
 /// A sentence, and the comparisons whose figures it gives.
 struct Told<'a> {
@@ -101,60 +79,6 @@ fn at_the_top<'a>(
 ) -> Option<&'a Comparison> {
     let there = comparisons.all_of("concurrency", metric);
     there.filter(|c| c.is_between(arm, against)).max_by_key(|c| c.key.users)
-}
-
-/// `24 % more (20 % to 28 %)`: the figure first, and then what a verdict adds to it or takes from
-/// it.
-fn by_how_much(ratio: &Estimate, ruling: Option<&Ruled>, more: &str, less: &str) -> String {
-    let percent = |ratio: f64| format!("{} %", digits((ratio - 1.0).abs() * 100.0));
-    let Some((lo, hi)) = ratio.interval else {
-        return "an unknown difference (one trial has no interval)".into();
-    };
-    let sign = |ratio: f64| if ratio < 1.0 { '-' } else { '+' };
-    let signed = |ratio: f64| format!("{}{}", sign(ratio), percent(ratio));
-    if ruling.is_some_and(|ruling| ruling.verdict == Verdict::Equivalent) {
-        return format!("the same within the margin ({} to {})", signed(lo), signed(hi));
-    }
-    let (point, limits) = (ratio.point, limits(ruling));
-    if lo > 1.0 {
-        format!("{} {more} ({} to {}){limits}", percent(point), percent(lo), percent(hi))
-    } else if hi < 1.0 {
-        format!("{} {less} ({} to {}){limits}", percent(point), percent(hi), percent(lo))
-    } else {
-        let (point, lo, hi) = (signed(point), signed(lo), signed(hi));
-        format!("{point} ({lo} to {hi}), which holds no difference{limits}")
-    }
-}
-
-/// Why an endpoint is not settled, and what would have been seen; nothing where it is, and of what
-/// is exploratory.
-fn limits(ruling: Option<&Ruled>) -> String {
-    match ruling.and_then(|ruling| ruling.cause.map(|cause| (cause, ruling))) {
-        // The interval has said it.
-        None | Some((Cause::Noise | Cause::NoInterval, _)) => String::new(),
-        Some((cause, ruling)) => format!(", {}", words::cause(cause, ruling.tests.family_size)),
-    }
-}
-
-/// The smallest effect that an endpoint could have found, where it found none.
-fn missed(c: &Comparison) -> String {
-    let smallest = c.ruling.as_ref().filter(|r| r.verdict == Verdict::Inconclusive);
-    let smallest = smallest.and_then(|ruling| ruling.smallest_effect);
-    smallest.map_or_else(String::new, |effect| {
-        let effect = words::effect(effect, c.compared_as, c.key.metric.unit);
-        format!("; effects below {effect} would likely be missed (80 % power)")
-    })
-}
-
-/// Whether a comparison makes a headline: its ratio is known well enough, or settled.
-fn leads(c: &Comparison) -> bool {
-    let settled = c.verdict().is_some_and(|verdict| verdict != Verdict::Inconclusive);
-    let apart = |ratio: &Estimate| ratio.interval.is_some_and(|(lo, hi)| lo > 1.0 || hi < 1.0);
-    settled || c.ratio.as_ref().is_some_and(|ratio| is_narrow(ratio) && apart(ratio))
-}
-
-fn users(comparison: &Comparison) -> String {
-    grouped(comparison.key.users.unwrap_or(0))
 }
 
 /// Of the metrics that say the same, the comparison that is a primary endpoint, or else the first.
@@ -317,8 +241,7 @@ fn memory(
     comparisons: &[Comparison],
     arm: &str,
 ) -> Option<Sentence> {
-    let slope =
-        measurements.iter().find(|m| m.valid && m.key.metric == metric::BYTES_PER_SESSION && m.key.arm == arm)?;
+    let slope = valid_figure(measurements, metric::BYTES_PER_SESSION, arm)?;
     let (lo, hi) = slope.estimate.interval?;
     let per_user = &slope.estimate;
     let (text, headline) = if lo > 0.0 && per_user.point >= NOTHING_BYTES {
@@ -350,16 +273,6 @@ fn memory(
     let verdict = comparisons.iter().find(is_own).and_then(Comparison::verdict);
     Some(Sentence { topic: "Memory".into(), text, verdict, headline })
 }
-
-/// The most users of whom a slope was measured. A table grows in steps, and the next may be larger.
-fn measured_users(measurements: &[Measurement], slope: &Measurement) -> Option<u64> {
-    let own =
-        measurements.iter().filter(|m| (&m.key.experiment, &m.key.arm) == (&slope.key.experiment, &slope.key.arm));
-    own.filter_map(|m| m.key.users).max()
-}
-
-/// A slope below this is the allocator's own bookkeeping, not a user's state: an id alone has 16.
-const NOTHING_BYTES: f64 = 1.0;
 
 fn wire(
     against: &str,

@@ -197,15 +197,15 @@ fn figures<'a>(
     arms: [&str; 2],
     place: Place,
 ) -> Option<[&'a Measurement; 2]> {
-    let valid = |arm: &'_ str| {
+    let valid = |which: usize| {
         let here = measurements.all_of(&endpoint.experiment, metric);
-        here.filter(move |m| m.valid && m.key.place() == place && m.key.arm == arm)
+        here.filter(move |m| m.valid && m.key.place() == place && m.key.arm == arms[which])
     };
     let both = |one: &'a Measurement| {
-        let other = valid(arms[1]).find(|other| one.key.same_thing(&other.key))?;
+        let other = valid(1).find(|other| one.key.same_thing(&other.key))?;
         Some([one, other])
     };
-    valid(arms[0]).find_map(both)
+    valid(0).find_map(both)
 }
 
 /// Two arms compared as an endpoint asks.

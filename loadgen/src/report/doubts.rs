@@ -3,26 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
+use super::analysis::{DoubtSummary, WHOLE};
 use super::figures::NoiseFloor;
 use super::words;
 use crate::experiment::{self, Judged};
 use crate::plan::Plan;
 use crate::record::{Doubt, Host, Origin, TrialOutcome, TrialRecord};
 use crate::units::grouped;
-
-/// The place of a doubt about every figure.
-pub(super) const WHOLE: &str = "the whole campaign";
-
-/// A doubt and where it applies.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct DoubtSummary {
-    /// The doubt, as the first trial had it.
-    pub doubt: Doubt,
-    /// Where it applies: `concurrency, jwt-hs256 at 1,000 users: 2 of 5 trials`.
-    pub places: Vec<String>,
-}
 
 /// How many trials of an experiment, a level and an arm have a doubt.
 type Places = BTreeMap<(String, u32, String), u32>;

@@ -1,7 +1,6 @@
-//! Where a figure stands: its key, by which figures, and what is said of them, are looked up.
-//!
-//! A key knows when two figures are of the same thing and of different arms, which is what may be
-//! compared. Files have its fields flat beside those of what it belongs to.
+//! Where a figure stands: its key, by which figures, and what is said of them, are looked up. A key
+//! knows what may be compared: the same thing, of different arms. Files have its fields flat beside
+//! those of what it belongs to.
 
 use serde::{Serialize, Serializer};
 

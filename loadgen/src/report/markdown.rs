@@ -5,12 +5,12 @@
 
 use std::fmt::Write as _;
 
-use super::analysis::Analysis;
-use super::answer::Sentence;
+use super::analysis::{Analysis, Sentence};
 use super::attacks;
 use super::claims::tables;
 use super::instructions;
-use super::table::{Cell, Table, key_tables};
+use super::table::{Cell, Table};
+use super::tables::key_tables;
 use super::words;
 use crate::sanitise::{markdown as text, padded, right_aligned, visible, width};
 

@@ -6,6 +6,7 @@
 //! a line in [`FORMATS`].
 
 mod agreement;
+mod analyse;
 mod analysis;
 mod answer;
 mod attacks;
@@ -19,6 +20,7 @@ mod doubts;
 mod estimates;
 mod figure;
 mod figures;
+mod format;
 mod html;
 mod instructions;
 mod json;
@@ -28,38 +30,20 @@ mod noise;
 mod summary;
 mod svg;
 mod table;
+mod tables;
 mod words;
 
-use crate::sanitise;
-
 pub use agreement::{Arrivals, Lateness, Throughputs};
-pub use analysis::{Analysis, ExperimentSummary, analyse};
+pub use analyse::analyse;
+pub use analysis::{Analysis, DoubtSummary, ExperimentSummary, Sentence};
 pub use changes::{Bound, Changes, Judgement, Outcome, Side, changes};
-pub use claims::{Answer, ClaimCell, ClaimResult, ClaimVerdict, Matrix};
-pub use doubts::DoubtSummary;
+pub use claims::result::{Answer, ClaimCell, ClaimResult, ClaimVerdict, Matrix};
 pub use figure::{figure, range};
+pub use format::Format;
 pub use figures::{ComparedAs, Comparison, Endpoint, Measurement, NoiseFloor, Ruled};
 pub use key::Key;
 pub use noise::{Expected, Noise, NoiseRow, expected, noise, residuals, shipped};
 pub use summary::{MARKS, put_into, summary};
-
-/// A format of the report: what it is called, its file, and how it is set.
-pub struct Format {
-    /// Name for `--format`.
-    pub name: &'static str,
-    /// File in the campaign's folder.
-    pub file: &'static str,
-    /// Whether every campaign leaves it, or only who asks for it gets it.
-    pub always: bool,
-    set: fn(&Analysis) -> String,
-}
-
-impl Format {
-    /// Sets an analysis in type. What comes out has no control character but the line feed.
-    pub fn render(&self, analysis: &Analysis) -> String {
-        sanitise::document(&(self.set)(analysis)).into_owned()
-    }
-}
 
 /// Every format there is.
 pub const FORMATS: &[Format] = &[

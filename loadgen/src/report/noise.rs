@@ -195,7 +195,7 @@ impl Noise {
     /// The row of an endpoint's metric at the level that is nearest.
     fn nearest(&self, endpoint: &Primary, level: u32) -> Option<&NoiseRow> {
         let own = self.rows.iter().filter(|row| {
-            (&row.experiment, row.metric.name) == (&endpoint.experiment, &endpoint.metric)
+            row.experiment == endpoint.experiment && row.metric.name == endpoint.metric
         });
         let users = endpoint.users.map(u64::from);
         let apart = |one: u64, other: u64| ((one + 1) as f64 / (other + 1) as f64).ln().abs();

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::analysis::Analysis;
-use super::claims::{ClaimResult, ClaimVerdict};
+use super::claims::result::{ClaimResult, ClaimVerdict};
 use super::figures::Measurement;
 use super::key::Lookup;
 use super::markdown::aligned;

@@ -3,13 +3,11 @@
 //! The formats share these words, so that the page and the pull request say the same. Every caution
 //! follows from the data of the campaign; none is said of a campaign that it does not fit.
 
-use super::analysis::Analysis;
-use super::claims::{Answer, ClaimResult, ClaimVerdict};
-use super::figures::{ComparedAs, Endpoint};
-use super::doubts::DoubtSummary;
+use super::analysis::{Analysis, DoubtSummary};
+use super::claims::result::{Answer, ClaimResult, ClaimVerdict};
+use super::figures::{ComparedAs, Endpoint, Measurement};
 use super::figure::{digits, figure, range};
-use crate::experiment::metric::{self, Metric};
-use crate::experiment;
+use crate::experiment::{self, Metric, metric};
 use crate::plan::Primary;
 use crate::stats::{Cause, Estimate, Verdict};
 use crate::units::grouped;
@@ -316,7 +314,7 @@ pub(super) fn notes(analysis: &Analysis) -> Vec<(Option<&str>, Vec<&str>)> {
 /// What the numbers do not mean.
 pub(super) fn cautions(analysis: &Analysis) -> Vec<String> {
     let mut cautions = Vec::new();
-    let timed = |m: &&super::Measurement| metric::RESPONSE_TIMES.contains(&m.key.metric);
+    let timed = |m: &&Measurement| metric::RESPONSE_TIMES.contains(&m.key.metric);
     if analysis.measurements.iter().filter(timed).any(|m| m.key.rate.is_none()) {
         cautions.push(
             "Response times without a stated rate are of a closed loop: a slower server is asked \
@@ -324,7 +322,7 @@ pub(super) fn cautions(analysis: &Analysis) -> Vec<String> {
                 .into(),
         );
     }
-    let costs = |m: &&super::Measurement| m.key.metric == metric::SERVER_CPU_US_PER_REQUEST;
+    let costs = |m: &&Measurement| m.key.metric == metric::SERVER_CPU_US_PER_REQUEST;
     if analysis.measurements.iter().filter(costs).any(|m| m.key.rate.is_none()) {
         cautions.push(
             "CPU time per request without a stated rate is that of a saturated server, whose \

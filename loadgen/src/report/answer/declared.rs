@@ -1,6 +1,7 @@
 //! A sentence for a primary endpoint that no other sentence tells.
 
-use super::{Sentence, by_how_much, is_narrow, limits};
+use super::parts::{by_how_much, is_narrow, limits};
+use crate::report::analysis::Sentence;
 use crate::report::figures::{ComparedAs, Endpoint};
 use crate::report::figure::{signed, signed_range};
 use crate::report::words;

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::report::analysis::Analysis;
+use crate::report::figures::Ruled;
 use crate::report::tests::sample;
-use crate::stats::Tests;
+use crate::stats::{Cause, Estimate, Tests};
 
 const ARMS: [&str; 3] = ["none", "session@memory", "jwt-hs256"];
 const CPU: &Metric = metric::SERVER_CPU_US_PER_REQUEST;

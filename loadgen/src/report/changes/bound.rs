@@ -16,11 +16,9 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::{Change, Changes};
+use super::model::{Change, Changes};
 use crate::experiment::{METRICS, Metric};
-use crate::report::words::swept;
 use crate::stats::Estimate;
-use crate::units::grouped;
 
 /// What must not be true of a comparison.
 #[derive(Clone, Debug)]
@@ -279,18 +277,6 @@ fn units(own: &'static str) -> Vec<(&'static str, f64)> {
         "requests/s" => vec![("/s", 1.0)],
         "share" => vec![("%", 0.01)],
         own => vec![(own, 1.0)],
-    }
-}
-
-impl Change {
-    /// Where it stands: `concurrency, jwt-hs256 at 1,000 users`.
-    pub(super) fn place(&self) -> String {
-        let rate = match self.key.rate {
-            Some(rate) => format!(" at {} requests/s", grouped(rate.round() as u64)),
-            None => String::new(),
-        };
-        let (at, swept) = (super::at(self.key.users), swept(&self.key.experiment, self.key.level));
-        format!("{}, {}{at}{swept}{rate}", self.key.experiment, self.key.arm)
     }
 }
 

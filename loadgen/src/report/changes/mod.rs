@@ -6,100 +6,23 @@
 //! verdict.
 
 mod bound;
+mod model;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
-use super::analysis::Analysis;
+use super::analysis::{Analysis, DoubtSummary, WHOLE};
 use super::figures::{MARGIN, Measurement};
-use super::doubts::WHOLE;
-use super::key::Key;
 use super::words::swept;
 use crate::plan::Plan;
 use crate::stats::{
     Apart, ApartQuestion, Estimate, Independent, Resampled, Scale, Verdict, independent_difference,
     independent_ratio, judge_apart,
 };
+use model::{Change, Difference, at};
 
 pub use bound::{Bound, Judgement, Outcome};
-
-/// Two campaigns beside each other.
-#[derive(Clone, Debug, Serialize)]
-pub struct Changes {
-    /// The campaign that is compared with.
-    pub a: Side,
-    /// The campaign that is compared.
-    pub b: Side,
-    /// What of plan, program and machine differs.
-    pub differences: Vec<Difference>,
-    /// The relative change that counts as none.
-    pub margin: f64,
-    /// Every figure that both have.
-    pub changes: Vec<Change>,
-    /// Cells that only the first has, in words.
-    pub only_in_a: Vec<String>,
-    /// Cells that only the second has, in words.
-    pub only_in_b: Vec<String>,
-}
-
-/// One of the two campaigns.
-#[derive(Clone, Debug, Serialize)]
-pub struct Side {
-    /// How it was named: its folder.
-    pub label: String,
-    /// Name of the campaign.
-    pub campaign: String,
-    /// Hash of its plan.
-    pub plan: String,
-    /// When its first trial began, milliseconds since 1970.
-    pub started_unix_ms: u64,
-    /// Trials that were planned.
-    pub trials_planned: usize,
-    /// Trials that were carried out.
-    pub trials_complete: usize,
-    /// Whether any of its figures may be used.
-    pub usable: bool,
-    /// What makes its figures doubtful, where that goes for all of them or forbids their use.
-    pub doubts: Vec<String>,
-}
-
-/// A fact that differs between the two campaigns.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Difference {
-    /// What it is.
-    pub what: &'static str,
-    /// Its value in the first.
-    pub a: String,
-    /// Its value in the second.
-    pub b: String,
-}
-
-/// What became of one figure.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Change {
-    /// Which figure.
-    #[serde(flatten, serialize_with = "Key::without_no_level")]
-    pub key: Key,
-    /// Unit of the metric.
-    pub unit: &'static str,
-    /// The figure in the first campaign.
-    pub a: Estimate,
-    /// The figure in the second.
-    pub b: Estimate,
-    /// The second divided by the first; `None` where a trial's value is not positive.
-    pub ratio: Option<Estimate>,
-    /// The second minus the first, in the metric's unit.
-    pub difference: Estimate,
-    /// What the ratio says or, where there is none, the difference, after the correction for the
-    /// number of comparisons in its family.
-    pub verdict: Verdict,
-    /// Whether both figures may be used; the verdict is inconclusive where they may not.
-    pub valid: bool,
-    #[serde(skip)]
-    question: Option<ApartQuestion>,
-}
+pub use model::{Changes, Side};
 
 /// Puts two campaigns beside each other, each given by its label, its plan and its analysis.
 pub fn changes(a: (&str, &Plan, &Analysis), b: (&str, &Plan, &Analysis)) -> Changes {
@@ -140,12 +63,8 @@ fn place(m: &Measurement) -> String {
     format!("{}, {}{}{}", m.key.experiment, m.key.arm, at(m.key.users), swept(&m.key.experiment, m.key.level))
 }
 
-fn at(users: Option<u64>) -> String {
-    users.map_or_else(String::new, |users| format!(" at {} users", crate::units::grouped(users)))
-}
-
 fn side(label: &str, analysis: &Analysis) -> Side {
-    let grave = |d: &&super::DoubtSummary| {
+    let grave = |d: &&DoubtSummary| {
         d.doubt.invalidates || d.places.iter().any(|place| place == WHOLE)
     };
     Side {

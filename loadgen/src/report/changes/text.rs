@@ -4,8 +4,8 @@
 //! `grep` finds them. What is to be read first comes last, where a terminal shows it: the count of
 //! verdicts and what became of the bounds.
 
-use super::bound::less_one;
-use super::{Change, Changes, Judgement, Outcome, Side, at};
+use super::bound::{Judgement, Outcome, less_one};
+use super::model::{Change, Changes, Side, at};
 use crate::experiment::Better;
 use crate::report::figure::{figure, signed, signed_range};
 use crate::report::words::{self, swept};
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn a_difference_of_machines_is_said_before_any_figure() {
         let mut found = sample_changes(|_| {});
-        found.differences.push(super::super::Difference {
+        found.differences.push(super::super::model::Difference {
             what: "kernel",
             a: "Linux 1".into(),
             b: "Linux 2".into(),

@@ -1,7 +1,9 @@
 //! Charts of easy and of awkward data: every mark inside the drawing, every label apart.
 
+use super::look::{COLOURS, Look};
 use super::*;
-use crate::experiment::metric;
+use crate::experiment::{ChartPlan, Over, metric};
+use crate::report::figures::Measurement;
 use crate::report::key::Key;
 use crate::report::tests::sample;
 use crate::stats::Estimate;

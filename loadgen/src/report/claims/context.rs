@@ -1,7 +1,7 @@
 //! What the experiment `context` says of two arms: how much handler work hides their difference,
 //! and what the distance of a store adds to it.
 
-use super::ask::{
+use super::seen::{
     Cell, Said, Seen, Tested, contrast, ends, joined, ratio_or_difference, shown, with_interval,
 };
 use super::file::{Compared, Direction};

@@ -7,8 +7,8 @@
 //! numerator and denominator are independent, each paired by block. The interval of their quotient
 //! is Fieller's, which stays right where the denominator is near 0 and tells when there is none.
 
-use super::ClaimCell;
-use super::ask::{Blocks, Said, Seen, Tested, joined};
+use super::result::ClaimCell;
+use super::seen::{Blocks, Said, Seen, Tested, joined};
 use crate::experiment::metric::{self, Metric};
 use crate::plan::Prices;
 use crate::report::key::Place;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, ClaimCell, ClaimResult, Matrix, crossover};
+use super::crossover;
+use super::result::{Answer, ClaimCell, ClaimResult, Matrix};
 use crate::report::table::{Cell, Column, Row, Table};
 use crate::report::words;
 

@@ -4,11 +4,11 @@
 //! time. So every primary endpoint shows its p value before and after the correction, and every
 //! comparison that is none says no more than its figure and its interval.
 
-use super::{Cell, Column, Finding, Row, Table, arm, cell, finding, level};
 use crate::experiment::Metric;
 use crate::report::analysis::Analysis;
 use crate::report::figures::{ComparedAs, Comparison, Endpoint};
 use crate::report::figure::{signed, signed_range, times, times_range};
+use crate::report::table::{Cell, Column, Finding, Row, Table, arm, cell, finding, level};
 use crate::report::words;
 use crate::stats::Estimate;
 
