@@ -183,11 +183,11 @@ impl Experiment for Cart {
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
-        let of = |(plan, load): (&LoadPlan, &LoadRecord)| {
+        let doubts = |(plan, load): (&LoadPlan, &LoadRecord)| {
             let own = load.doubts(plan.model.is_open());
             own.into_iter().chain(steady::doubt(plan, load)).collect::<Vec<_>>()
         };
-        loads(record).flat_map(of).collect()
+        loads(record).flat_map(doubts).collect()
     }
 
     fn remarks(&self, record: &TrialRecord) -> Vec<String> {

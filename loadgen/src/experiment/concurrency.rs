@@ -137,10 +137,10 @@ mod tests {
     fn a_slice_is_long_enough_for_its_connections() {
         let cut = |table: &str| {
             let trials = plan(table).unwrap().trials;
-            let of = |trial: &crate::plan::TrialPlan| {
+            let place = |trial: &crate::plan::TrialPlan| {
                 trial.slices().map(|s| (s.slicing.length_ns / 1_000, s.slicing.cut_ns / 1_000))
             };
-            let mut cut: Vec<_> = trials.iter().map(|trial| (trial.level, of(trial))).collect();
+            let mut cut: Vec<_> = trials.iter().map(|trial| (trial.level, place(trial))).collect();
             cut.sort_unstable();
             cut.dedup();
             cut

@@ -338,10 +338,10 @@ mod tests {
         let trials = trials(rps);
         let all: Vec<_> = trials.iter().collect();
         let found = Cores.summarise(&all, 3, 1);
-        let at = |level| found.iter().find(|s| s.level == Some(level)).map(|s| &s.estimate);
-        assert!(at(1).is_none(), "the fewest are the yardstick");
+        let estimate = |level| found.iter().find(|s| s.level == Some(level)).map(|s| &s.estimate);
+        assert!(estimate(1).is_none(), "the fewest are the yardstick");
         for (level, share) in [(2, 0.8), (4, 0.6)] {
-            let Estimate { point, interval, n, .. } = at(level).unwrap();
+            let Estimate { point, interval, n, .. } = estimate(level).unwrap();
             let (lo, hi) = interval.unwrap();
             assert!((point - share).abs() < 1e-9 && *n == 3, "{level}: {point}");
             assert!(hi - lo < 1e-6, "what blocks have in common is in no interval");

@@ -267,8 +267,8 @@ mod tests {
     fn the_pilot_is_a_scale_and_no_figure() {
         let plan = plan(TABLE).unwrap();
         let trial = plan.trials.iter().find(|trial| trial.level == 0).unwrap();
-        let of = |ok| record(trial, vec![ActionRecord::Load(Box::new(answered(ok)))]);
-        let (slow, fast) = (of(90_000), of(110_000));
+        let answering = |ok| record(trial, vec![ActionRecord::Load(Box::new(answered(ok)))]);
+        let (slow, fast) = (answering(90_000), answering(110_000));
         assert_eq!(Curve.observe(&slow), []);
         let said = Curve.conclusions(&[&slow, &fast], 3, 1);
         assert!(said[0].starts_with("answered 90,000 to 110,000 requests"), "{said:?}");

@@ -301,24 +301,24 @@ mod tests {
     #[test]
     fn costs_follow_from_the_unit_cost_and_the_measured_one_stands_beside() {
         let record = record(|_| {});
-        let of = |metric| figure(&Expiry, &record, metric);
-        assert_eq!(of(metric::RENEWAL_CPU_US), Some(30.0));
-        assert_eq!(of(metric::RENEWAL_TTL_1MIN_US), Some(1800.0));
-        assert_eq!(of(metric::RENEWAL_TTL_60MIN_US), Some(30.0));
-        assert_eq!(of(metric::RENEWAL_TRIED_COMPUTED_US), Some(54_000.0), "every 2 s");
+        let value = |metric| figure(&Expiry, &record, metric);
+        assert_eq!(value(metric::RENEWAL_CPU_US), Some(30.0));
+        assert_eq!(value(metric::RENEWAL_TTL_1MIN_US), Some(1800.0));
+        assert_eq!(value(metric::RENEWAL_TTL_60MIN_US), Some(30.0));
+        assert_eq!(value(metric::RENEWAL_TRIED_COMPUTED_US), Some(54_000.0), "every 2 s");
         // 50 ms of server and store for 500 users and 4 s.
-        let measured = of(metric::RENEWAL_TRIED_MEASURED_US).unwrap();
+        let measured = value(metric::RENEWAL_TRIED_MEASURED_US).unwrap();
         assert!((measured - 90_000.0).abs() < 1e-6, "{measured}");
     }
 
     #[test]
     fn ends_stand_at_their_leeway() {
         let record = record(|_| {});
-        let of = |metric| figure(&Expiry, &record, metric);
-        assert_eq!(of(metric::EXPIRY_EARLIEST_US), Some(-900_000.0));
-        assert_eq!(of(metric::EXPIRY_LATEST_US), Some(-10_000.0));
-        assert_eq!(of(metric::EXPIRY_LEEWAY_LATEST_US), Some(1_990_000.0));
-        assert_eq!(of(metric::EXPIRY_STILL_ACCEPTED), Some(0.0));
+        let value = |metric| figure(&Expiry, &record, metric);
+        assert_eq!(value(metric::EXPIRY_EARLIEST_US), Some(-900_000.0));
+        assert_eq!(value(metric::EXPIRY_LATEST_US), Some(-10_000.0));
+        assert_eq!(value(metric::EXPIRY_LEEWAY_LATEST_US), Some(1_990_000.0));
+        assert_eq!(value(metric::EXPIRY_STILL_ACCEPTED), Some(0.0));
         assert_eq!(codes(&Expiry, &record), []);
     }
 
@@ -330,9 +330,9 @@ mod tests {
                 lifetimes.still_accepted = 50;
             }
         });
-        let of = |metric| figure(&Expiry, &record, metric);
-        assert_eq!((of(metric::EXPIRY_LATEST_US), of(metric::RENEWAL_CPU_US)), (None, None));
-        assert_eq!(of(metric::EXPIRY_STILL_ACCEPTED), Some(1.0));
+        let value = |metric| figure(&Expiry, &record, metric);
+        assert_eq!((value(metric::EXPIRY_LATEST_US), value(metric::RENEWAL_CPU_US)), (None, None));
+        assert_eq!(value(metric::EXPIRY_STILL_ACCEPTED), Some(1.0));
         assert_eq!(codes(&Expiry, &record), [("accepted_after_expiry".into(), false)]);
     }
 

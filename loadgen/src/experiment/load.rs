@@ -106,12 +106,12 @@ pub(super) fn loads(record: &TrialRecord) -> impl Iterator<Item = (&LoadPlan, &L
 
 /// Every metric that a load gives.
 pub(super) fn observed(record: &TrialRecord) -> Vec<Observation> {
-    let of = |(plan, load)| {
+    let observed = |(plan, load)| {
         METRICS.iter().filter_map(move |metric| {
             Some(observation(plan, load, metric, (metric.of_load)(load)?))
         })
     };
-    loads(record).flat_map(of).collect()
+    loads(record).flat_map(observed).collect()
 }
 
 /// A value at the place of a load: its users, connections and rate.
@@ -132,9 +132,9 @@ pub(super) fn observation(
 
 /// What makes the figures of a trial's loads doubtful.
 pub(super) fn doubts(record: &TrialRecord) -> Vec<Doubt> {
-    let of = |(plan, load): (&LoadPlan, &LoadRecord)| {
+    let doubts = |(plan, load): (&LoadPlan, &LoadRecord)| {
         let own = load.doubts(plan.model.is_open());
         own.into_iter().chain(steady::doubt(plan, load)).collect::<Vec<_>>()
     };
-    loads(record).flat_map(of).collect()
+    loads(record).flat_map(doubts).collect()
 }

@@ -191,7 +191,7 @@ impl Experiment for Memory {
         let mut levels: Vec<u32> = trials.iter().map(|record| record.trial.level).collect();
         levels.sort_unstable();
         levels.dedup();
-        let of = |level: u32, kind: Kind, (metric, read): (&'static Metric, Reading), over| {
+        let summary = |level: u32, kind: Kind, (metric, read): (&'static Metric, Reading), over| {
             let is_of = |r: &&&TrialRecord| r.trial.level == level && Kind::of(&r.trial) == kind;
             let trials = || trials.iter().filter(is_of);
             let points: Vec<_> = trials().map(|trial| points(trial, read, over)).collect();
@@ -210,7 +210,7 @@ impl Experiment for Memory {
         let connections = CONNECTION_SLOPES.map(|slope| (Kind::Connections, slope, CONNECTIONS));
         let slopes: Vec<_> = sessions.into_iter().chain(connections).collect();
         let places = levels.iter().flat_map(|level| slopes.iter().map(|slope| (*level, *slope)));
-        places.filter_map(|(level, (kind, slope, over))| of(level, kind, slope, over)).collect()
+        places.filter_map(|(level, (kind, slope, over))| summary(level, kind, slope, over)).collect()
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
@@ -387,10 +387,12 @@ enum Kind {
 impl Kind {
     fn of(trial: &TrialPlan) -> Self {
         let connects = |action: &Action| matches!(action, Action::Connect(_));
-        match () {
-            () if trial.actions.iter().any(connects) => Self::Connections,
-            () if trial.server.iter().any(|argument| argument == TTL) => Self::Expiry,
-            () => Self::Sessions,
+        if trial.actions.iter().any(connects) {
+            Self::Connections
+        } else if trial.server.iter().any(|argument| argument == TTL) {
+            Self::Expiry
+        } else {
+            Self::Sessions
         }
     }
 }
@@ -582,11 +584,11 @@ fn planned_connections(trial: &TrialPlan) -> impl Iterator<Item = u64> {
 }
 
 fn connections(record: &TrialRecord) -> u32 {
-    let of = |action: &Action| match action {
+    let connections = |action: &Action| match action {
         Action::Fill(fill) => Some(fill.connections),
         _ => None,
     };
-    record.trial.actions.iter().filter_map(of).max().unwrap_or(0)
+    record.trial.actions.iter().filter_map(connections).max().unwrap_or(0)
 }
 
 #[cfg(test)]

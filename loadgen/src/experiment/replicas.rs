@@ -287,13 +287,13 @@ mod tests {
     #[test]
     fn efficiency_is_what_a_cpu_second_does_at_the_most_beside_the_fewest() {
         let record = record(vec![step(1, 100), step(2, 110), step(4, 125)]);
-        let at = |metric, users| figure_at(&Replicas, &record, metric, Some(users));
-        assert_eq!(at(metric::REQUESTS_PER_CPU_S, 32), Some(100_000.0));
-        assert_eq!(at(metric::REQUESTS_PER_CPU_S, 128), Some(80_000.0));
-        assert_eq!(at(metric::THROUGHPUT_RPS, 128), Some(40_000.0));
+        let value = |metric, users| figure_at(&Replicas, &record, metric, Some(users));
+        assert_eq!(value(metric::REQUESTS_PER_CPU_S, 32), Some(100_000.0));
+        assert_eq!(value(metric::REQUESTS_PER_CPU_S, 128), Some(80_000.0));
+        assert_eq!(value(metric::THROUGHPUT_RPS, 128), Some(40_000.0));
         assert_eq!(figure(&Replicas, &record, metric::SCALING_EFFICIENCY), Some(0.8));
-        assert_eq!(at(metric::LOST_AFTER_DEATH_SHARE, 32), None);
-        assert_eq!(at(metric::LOST_AFTER_DEATH_SHARE, 64), Some(0.25));
+        assert_eq!(value(metric::LOST_AFTER_DEATH_SHARE, 32), None);
+        assert_eq!(value(metric::LOST_AFTER_DEATH_SHARE, 64), Some(0.25));
         assert_eq!(codes(&Replicas, &record), [("servers_share_cores".into(), false)]);
     }
 

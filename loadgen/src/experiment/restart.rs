@@ -205,12 +205,12 @@ mod tests {
             new_key: Some(replaced(0, 100)),
             new_store: None,
         });
-        let of = |metric| figure(&Restart, &record, metric);
-        assert_eq!((of(metric::LOGGED_OUT_SHARE), of(metric::STORM_US)), (Some(0.0), None));
-        assert_eq!(of(metric::OUT_OF_SERVICE_US), Some(25_000.0));
-        let new_key = (of(metric::NEW_KEY_LOGGED_OUT_SHARE), of(metric::NEW_KEY_STORM_US));
+        let value = |metric| figure(&Restart, &record, metric);
+        assert_eq!((value(metric::LOGGED_OUT_SHARE), value(metric::STORM_US)), (Some(0.0), None));
+        assert_eq!(value(metric::OUT_OF_SERVICE_US), Some(25_000.0));
+        let new_key = (value(metric::NEW_KEY_LOGGED_OUT_SHARE), value(metric::NEW_KEY_STORM_US));
         assert_eq!(new_key, (Some(1.0), Some(4000.0)));
-        assert_eq!(of(metric::NEW_STORE_LOGGED_OUT_SHARE), None);
+        assert_eq!(value(metric::NEW_STORE_LOGGED_OUT_SHARE), None);
         assert_eq!(codes(&Restart, &record), []);
     }
 

@@ -374,12 +374,12 @@ mod tests {
     #[test]
     fn refused_at_once_everywhere_leaves_no_doubt() {
         let record = record(|_| {});
-        let of = |metric| figure(&Revocation, &record, metric);
-        assert!(near(of(metric::TIME_TO_REJECT_US), 1000.0));
-        assert_eq!(of(metric::STALE_ACCEPTS), Some(0.0));
-        assert_eq!(of(metric::STILL_ACCEPTED), Some(0.0));
-        assert_eq!(of(metric::REPLICA_UNKNOWN), Some(0.0));
-        assert_eq!((of(metric::RESTART_ACCEPTED), of(metric::RESTART_OTHERS_ACCEPTED)), (Some(0.0), Some(1.0)));
+        let value = |metric| figure(&Revocation, &record, metric);
+        assert!(near(value(metric::TIME_TO_REJECT_US), 1000.0));
+        assert_eq!(value(metric::STALE_ACCEPTS), Some(0.0));
+        assert_eq!(value(metric::STILL_ACCEPTED), Some(0.0));
+        assert_eq!(value(metric::REPLICA_UNKNOWN), Some(0.0));
+        assert_eq!((value(metric::RESTART_ACCEPTED), value(metric::RESTART_OTHERS_ACCEPTED)), (Some(0.0), Some(1.0)));
         assert_eq!(codes(&Revocation, &record), []);
     }
 
@@ -387,13 +387,13 @@ mod tests {
     fn what_was_never_refused_gets_no_time_and_lies_beyond_all_times() {
         let eight: Vec<u64> = (1..=8).map(|i| i * 10).collect();
         let record = record(|found| found.same.logout = case(&eight, 2, 77));
-        let of = |metric| figure(&Revocation, &record, metric);
+        let value = |metric| figure(&Revocation, &record, metric);
         assert!(
-            near(of(metric::TIME_TO_REJECT_US), 50_000.0),
+            near(value(metric::TIME_TO_REJECT_US), 50_000.0),
             "the fifth of ten, not the fourth of eight"
         );
-        assert_eq!((of(metric::TIME_TO_REJECT_P99_US), of(metric::TIME_TO_REJECT_MAX_US)), (None, None));
-        assert_eq!((of(metric::STALE_ACCEPTS), of(metric::STILL_ACCEPTED)), (Some(7.7), Some(0.2)));
+        assert_eq!((value(metric::TIME_TO_REJECT_P99_US), value(metric::TIME_TO_REJECT_MAX_US)), (None, None));
+        assert_eq!((value(metric::STALE_ACCEPTS), value(metric::STILL_ACCEPTED)), (Some(7.7), Some(0.2)));
         assert_eq!(codes(&Revocation, &record), [("accepted_after_logout".into(), false)]);
         let what = &Revocation.doubts(&record)[0].what;
         assert!(what.contains("2 of 40") && what.contains("100ms"), "{what}");

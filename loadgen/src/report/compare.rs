@@ -238,9 +238,10 @@ pub(super) fn endpoints(plan: &Plan, measurements: &[Measurement]) -> Vec<Endpoi
             levels.filter_map(|level| place_of(measurements, (declared, metric), level)).collect();
         let compare = |arms| compare_as(measurements, (declared, metric), arms, &places);
         let pair = compare([declared.arm.as_str(), declared.against.as_str()]);
-        let floor = match plan.has_twin() {
-            true => Floor::of(compare([twin.as_str(), reference]).and_then(|pair| pair.moments)),
-            false => Floor::NotMeasured,
+        let floor = if plan.has_twin() {
+            Floor::of(compare([twin.as_str(), reference]).and_then(|pair| pair.moments))
+        } else {
+            Floor::NotMeasured
         };
         questions.push(Question {
             difference: pair.as_ref().and_then(|pair| pair.moments),

@@ -159,7 +159,7 @@ pub(super) fn indifference(analysis: &Analysis) -> Vec<Indifference> {
     let mut distances: Vec<u32> =
         costs.keys().map(|(level, _)| Point::of_level(*level).distance_us).collect();
     distances.dedup();
-    let at = |distance_us: u32| {
+    let least_work = |distance_us: u32| {
         let level = Point { distance_us, ..Point::default() }.level();
         let schemes = analysis.arms.iter().filter(|arm| **arm != analysis.baseline);
         let mut found: Vec<_> =
@@ -180,7 +180,7 @@ pub(super) fn indifference(analysis: &Analysis) -> Vec<Indifference> {
             valid: dearest.valid && cheapest.valid,
         })
     };
-    distances.into_iter().filter_map(at).collect()
+    distances.into_iter().filter_map(least_work).collect()
 }
 
 #[cfg(test)]

@@ -64,12 +64,12 @@ fn row(counted: &Instructions, arm: &str, measured: &[&Measurement]) -> Option<R
 /// CPU time per request of every arm, in the first experiment that has it, at its highest level.
 fn measured(analysis: &Analysis) -> Vec<&Measurement> {
     let cpu = metric::SERVER_CPU_US_PER_REQUEST;
-    let of = |name: &str| {
+    let at_the_most = |name: &str| {
         let last = analysis.measurements.places(name, cpu).pop()?;
         let all = analysis.measurements.all_of(name, cpu);
         Some(all.filter(|m| m.key.place() == last).collect())
     };
-    analysis.experiments.iter().find_map(|e| of(&e.name)).unwrap_or_default()
+    analysis.experiments.iter().find_map(|e| at_the_most(&e.name)).unwrap_or_default()
 }
 
 #[cfg(test)]

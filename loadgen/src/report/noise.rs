@@ -252,13 +252,13 @@ pub fn expected(plan: &Plan, noise: Option<&Noise>) -> Vec<Expected> {
 
 /// In how many blocks both arms of an endpoint are measured.
 fn blocks(plan: &Plan, endpoint: &Primary) -> u32 {
-    let of = |arm: &str| {
+    let measured = |arm: &str| {
         let own = plan.trials.iter().filter(|t| {
             (&t.experiment, t.arm.as_str(), t.level) == (&endpoint.experiment, arm, endpoint.level)
         });
         own.map(|trial| trial.block + 1).max().unwrap_or(0)
     };
-    of(&endpoint.arm).min(of(&endpoint.against))
+    measured(&endpoint.arm).min(measured(&endpoint.against))
 }
 
 /// The noise of what an endpoint tests.
@@ -327,8 +327,8 @@ mod tests {
     fn the_noise_is_that_of_the_records() {
         // The sample's trials vary by 3 %, evenly: 0.03 / sqrt(12) each.
         let noise = noise(&sample::analysis());
-        let is = |row: &&NoiseRow| row.metric == metric::SERVER_CPU_US_PER_REQUEST;
-        let rows: Vec<&NoiseRow> = noise.rows.iter().filter(is).collect();
+        let is_cpu = |row: &&NoiseRow| row.metric == metric::SERVER_CPU_US_PER_REQUEST;
+        let rows: Vec<&NoiseRow> = noise.rows.iter().filter(is_cpu).collect();
         assert_eq!(rows.len(), 3);
         let expected = (2.0 * 0.03f64.powi(2) / 12.0).sqrt();
         for row in rows {
@@ -343,11 +343,11 @@ mod tests {
     #[test]
     fn drift_of_whole_blocks_is_no_noise() {
         let analysis = sample::analysis();
-        let of = |analysis: &Analysis| {
-            let is = |row: &&NoiseRow| {
+        let deviation = |analysis: &Analysis| {
+            let is_wanted = |row: &&NoiseRow| {
                 row.metric == metric::SERVER_CPU_US_PER_REQUEST && row.users == Some(100)
             };
-            noise(analysis).rows.iter().find(is).unwrap().deviation
+            noise(analysis).rows.iter().find(is_wanted).unwrap().deviation
         };
         let mut drifting = analysis.clone();
         for m in &mut drifting.measurements {
@@ -355,7 +355,7 @@ mod tests {
                 .iter_mut()
                 .for_each(|(block, value)| *value *= 1.0 + 0.2 * f64::from(*block));
         }
-        assert!((of(&analysis) / of(&drifting) - 1.0).abs() < 1e-3);
+        assert!((deviation(&analysis) / deviation(&drifting) - 1.0).abs() < 1e-3);
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub fn summary(analysis: &Analysis) -> String {
 
 /// A row an arm: figures of the most users, and of a session without a cart.
 fn figures(analysis: &Analysis) -> String {
-    let of = |experiment: &str, metric: &Metric, arm: &str| -> Option<&Measurement> {
+    let figure_of = |experiment: &str, metric: &Metric, arm: &str| -> Option<&Measurement> {
         let all = analysis.measurements.all_of(experiment, metric);
         let all = all.filter(|m| m.key.arm == arm && m.valid);
         match experiment {
@@ -68,17 +68,17 @@ fn figures(analysis: &Analysis) -> String {
         }
     };
     let found = |(experiment, metric): &&(&str, &Metric)| {
-        analysis.arms.iter().any(|arm| of(experiment, metric, arm).is_some())
+        analysis.arms.iter().any(|arm| figure_of(experiment, metric, arm).is_some())
     };
     let columns: Vec<_> = FIGURES.iter().filter(found).collect();
     let arms = || analysis.arms.iter();
-    let users = arms().filter_map(|arm| of("concurrency", metric::THROUGHPUT_RPS, arm)?.key.users).max();
+    let users = arms().filter_map(|arm| figure_of("concurrency", metric::THROUGHPUT_RPS, arm)?.key.users).max();
     let Some(users) = users else { return String::new() };
     let heads = columns.iter().map(|(_, metric)| metric.label.to_owned());
     let mut lines = vec![std::iter::once("Arm".to_owned()).chain(heads).collect::<Vec<_>>()];
     for arm in arms() {
         let cells = columns.iter().map(|(experiment, metric)| {
-            let shown = of(experiment, metric, arm).map(|m| words::estimate(&m.estimate, m.unit));
+            let shown = figure_of(experiment, metric, arm).map(|m| words::estimate(&m.estimate, m.unit));
             shown.map_or_else(|| "–".to_owned(), |shown| text(&shown))
         });
         lines.push(std::iter::once(text(arm)).chain(cells).collect());

@@ -83,8 +83,8 @@ fn noise_floor(analysis: &Analysis, experiment: &str) -> Option<Table> {
     let note = "The same arm, measured twice in every block under two names: how far the interval \
                 of the two reaches from no difference, and that interval. No smaller difference is \
                 called one.";
-    let of = |overall| build(analysis, experiment, overall, &title, note, &columns);
-    of(true).or_else(|| of(false))
+    let floors = |overall| build(analysis, experiment, overall, &title, note, &columns);
+    floors(true).or_else(|| floors(false))
 }
 
 /// The figures, and what is added to the baseline and beside the reference.

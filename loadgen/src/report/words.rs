@@ -135,10 +135,8 @@ pub(super) const COARSE: &str = "Known too coarsely for a headline";
 /// The line with which a figure of this report is quoted: where it is from, and what it cannot say.
 pub(super) fn cite(analysis: &Analysis) -> String {
     let host = &analysis.host;
-    let machine = match host.virtualised {
-        true => format!("{} cores of a virtual machine", host.cores.len()),
-        false => format!("{} cores", host.cores.len()),
-    };
+    let of_machine = if host.virtualised { " of a virtual machine" } else { "" };
+    let machine = format!("{} cores{of_machine}", host.cores.len());
     let cpu = if host.cpu_model.is_empty() { "unknown processor" } else { &host.cpu_model };
     let start = |hash: &str| hash.get(..12).unwrap_or(hash).to_string();
     let blocks = analysis.experiments.iter().map(|e| e.blocks);

@@ -14,8 +14,8 @@ fn trials(kind: Kind) -> Vec<TrialPlan> {
 
 fn trials_of(table: &str, kind: Kind) -> Vec<TrialPlan> {
     let plan = plan(table).unwrap();
-    let of = |trial: &&TrialPlan| trial.arm == "a" && Kind::of(trial) == kind;
-    let mut trials: Vec<TrialPlan> = plan.trials.iter().filter(of).cloned().collect();
+    let is_wanted = |trial: &&TrialPlan| trial.arm == "a" && Kind::of(trial) == kind;
+    let mut trials: Vec<TrialPlan> = plan.trials.iter().filter(is_wanted).cloned().collect();
     trials.sort_by_key(|trial| trial.level);
     trials
 }

@@ -184,8 +184,8 @@ fn the_figure_comes_before_what_takes_the_verdict_away() {
 /// A figure of `session@memory` in the memory experiment.
 fn figure_of(metric: &'static Metric, point: f64, interval: (f64, f64)) -> Measurement {
     let all = sample::analysis().measurements;
-    let is = |m: &Measurement| m.key.metric == metric::BYTES_PER_SESSION && m.key.arm == "session@memory";
-    let mut figure = all.into_iter().find(is).unwrap();
+    let is_slope = |m: &Measurement| m.key.metric == metric::BYTES_PER_SESSION && m.key.arm == "session@memory";
+    let mut figure = all.into_iter().find(is_slope).unwrap();
     figure.key.metric = metric;
     figure.estimate.point = point;
     figure.estimate.interval = Some(interval);

@@ -7,7 +7,7 @@
 use super::bound::{Judgement, Outcome, less_one};
 use super::model::{Change, Changes, Side, at};
 use crate::experiment::Better;
-use crate::report::figure::{figure, signed, signed_range};
+use crate::report::figure::{figure, range, signed, signed_range};
 use crate::report::words::{self, swept};
 use crate::sanitise::Page;
 use crate::stats::{Estimate, Verdict};
@@ -130,13 +130,10 @@ fn found(judgement: &Judgement, change: &Change) -> String {
         );
     };
     let unit = if judgement.of_change() { "share" } else { change.unit };
-    let point = match judgement.signed() {
-        true => signed(quantity.point, unit),
-        false => figure(quantity.point, unit),
-    };
-    let range = match judgement.signed() {
-        true => signed_range(&quantity, unit),
-        false => crate::report::range(&quantity, unit),
+    let (point, range) = if judgement.signed() {
+        (signed(quantity.point, unit), signed_range(&quantity, unit))
+    } else {
+        (figure(quantity.point, unit), range(&quantity, unit))
     };
     format!("{point} ({range})")
 }

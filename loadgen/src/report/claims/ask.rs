@@ -102,10 +102,10 @@ impl Seen<'_> {
             By::Growth { experiment, metric, is, scale } => {
                 let places = self.places(experiment, metric, &[arm, against]);
                 let (few, many) = ends(&places)?;
-                let at = |place, arm| self.at(experiment, metric, place, arm);
-                let change = |arm| Some(ratio_or_difference(*scale, at(many, arm)?, at(few, arm)?));
+                let values = |place, arm| self.at(experiment, metric, place, arm);
+                let change = |arm| Some(ratio_or_difference(*scale, values(many, arm)?, values(few, arm)?));
                 let pairs = joined(&change(arm)?, &change(against)?);
-                let size = mean(at(few, arm)?);
+                let size = mean(values(few, arm)?);
                 let tested = contrast(&pairs, *scale, *is, size, self.margin(metric));
                 Some((between(experiment, few, many), tested))
             }

@@ -35,11 +35,11 @@ pub(super) fn ask(
         let cpu = seen.places(experiment, metric::CPU_US_PER_REQUEST, &[arm, against]);
         let wire = seen.places(experiment, metric::REQUEST_WIRE_BYTES, &[arm, against]);
         let place = *cpu.iter().rev().find(|place| wire.contains(place))?;
-        let of = |arm| request(seen, prices, experiment, place, arm);
+        let cost = |arm| request(seen, prices, experiment, place, arm);
         let users = place.1.map_or_else(String::new, |users| {
             format!("requests as in {experiment} with {} users, ", grouped(users))
         });
-        Some((users, joined(&of(arm)?, &of(against)?)))
+        Some((users, joined(&cost(arm)?, &cost(against)?)))
     })?;
     let less =
         |pairs: &[(f64, f64)]| Moments::of(&pairs.iter().map(|(a, b)| a - b).collect::<Vec<_>>());
@@ -64,11 +64,11 @@ fn login(seen: &Seen<'_>, prices: &Prices, arm: &str) -> Option<Blocks> {
     // A login without a cart.
     let bytes = |metric: &Metric| seen.at("memory", metric, (Some(0), None), arm);
     let store = bytes(metric::STORE_BYTES_PER_SESSION);
-    let of = |(block, own): (&u32, &f64)| {
+    let cost = |(block, own): (&u32, &f64)| {
         let store = store.map_or(Some(0.0), |store| store.get(block).copied())?;
         Some((*block, (own + store) / GIB * prices.memory_gib_hour))
     };
-    Some(bytes(metric::BYTES_PER_SESSION)?.iter().filter_map(of).collect())
+    Some(bytes(metric::BYTES_PER_SESSION)?.iter().filter_map(cost).collect())
 }
 
 /// What a request costs, by block.
@@ -81,11 +81,11 @@ fn request(
 ) -> Option<Blocks> {
     let cpu = seen.at(experiment, metric::CPU_US_PER_REQUEST, place, arm)?;
     let wire = seen.at(experiment, metric::REQUEST_WIRE_BYTES, place, arm)?;
-    let of = |(block, cpu_us): (&u32, &f64)| {
+    let cost = |(block, cpu_us): (&u32, &f64)| {
         let bytes = wire.get(block)?;
         Some((*block, cpu_us / US_PER_HOUR * prices.cpu_hour + bytes / GB * prices.traffic_gb))
     };
-    Some(cpu.iter().filter_map(of).collect())
+    Some(cpu.iter().filter_map(cost).collect())
 }
 
 /// The rate at which two arms cost the same, for a line: an interval that spans more than twofold

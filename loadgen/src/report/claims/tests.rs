@@ -218,7 +218,7 @@ fn a_difference_within_the_margin_is_a_no() {
 fn many_cells_ask_for_more_and_a_cell_says_that_it_was_the_correction() {
     // One-sided p = 0.01 at five degrees of freedom, and too much among twelve.
     let faster = [1.10, 1.0, 1.06, 1.10, 1.01, 1.06].map(|ratio| ratio * 100e3);
-    let of = |tokens: &[&str]| {
+    let asked = |tokens: &[&str]| {
         let mut arms = vec!["none", "session@memory"];
         arms.extend(tokens);
         let mut analysis = campaign(&arms);
@@ -229,12 +229,12 @@ fn many_cells_ask_for_more_and_a_cell_says_that_it_was_the_correction() {
         }
         result(&analysis, MORE)
     };
-    let alone = of(&["jwt-a"]);
+    let alone = asked(&["jwt-a"]);
     let p = alone.matrices[0].cells[0].p_yes.unwrap();
     assert!((0.003..0.025).contains(&p), "{p}");
     assert_eq!(alone.verdict, ClaimVerdict::Supported);
     let tokens: Vec<String> = (0..12).map(|i| format!("jwt-{i}")).collect();
-    let many = of(&tokens.iter().map(String::as_str).collect::<Vec<_>>());
+    let many = asked(&tokens.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(many.verdict, ClaimVerdict::NotSettled);
     let found = &many.matrices[0].cells[0].found;
     assert!(found.ends_with("not significant after correction for 12 cells"), "{found}");
@@ -308,7 +308,7 @@ fn what_is_true_of_tokens_too_is_shown_and_does_not_count() {
 #[test]
 fn a_hop_is_not_what_a_queue_takes() {
     const HOP: &str = "network hop";
-    let of = |many: bool, few: Option<f64>| {
+    let tested = |many: bool, few: Option<f64>| {
         let mut analysis = campaign(&["none", "session@redis"]);
         let mut add = |arm, at, values: &[f64]| {
             add(&mut analysis, "concurrency", metric::SERVICE_P50_US, arm, users(at), values);
@@ -323,9 +323,9 @@ fn a_hop_is_not_what_a_queue_takes() {
         }
         result(&analysis, HOP)
     };
-    assert_eq!(of(true, None).verdict, ClaimVerdict::NotMeasured);
-    assert_eq!(of(true, Some(50.1)).verdict, ClaimVerdict::Refuted);
-    let hop = of(true, Some(112.0));
+    assert_eq!(tested(true, None).verdict, ClaimVerdict::NotMeasured);
+    assert_eq!(tested(true, Some(50.1)).verdict, ClaimVerdict::Refuted);
+    let hop = tested(true, Some(112.0));
     assert_eq!(hop.verdict, ClaimVerdict::Supported);
     let found = &cell(&hop, "session@redis", "none").found;
     assert!(found.starts_with("+62") && found.contains("µs"), "{found}");
@@ -333,7 +333,7 @@ fn a_hop_is_not_what_a_queue_takes() {
 
 #[test]
 fn figures_decide_by_their_intervals() {
-    let of = |values: &[f64]| {
+    let weighed = |values: &[f64]| {
         let mut analysis = campaign(&["none", "session@memory", "session@redis", "jwt-hs256"]);
         let at = (Some(0), None);
         add(&mut analysis, "memory", metric::BYTES_PER_SESSION, "session@memory", at, values);
@@ -345,11 +345,11 @@ fn figures_decide_by_their_intervals() {
         ([0.0, 20.0, 40.0], ClaimVerdict::NotSettled),
         ([16.0, 16.0, 16.0], ClaimVerdict::NotSettled),
     ] {
-        let claim = of(&values);
+        let claim = weighed(&values);
         assert_eq!(claim.verdict, verdict, "{values:?}");
         assert_eq!(claim.matrices[0].cells.len(), 1);
     }
-    let exact = of(&[112.0; 3]);
+    let exact = weighed(&[112.0; 3]);
     assert_eq!(exact.matrices[0].cells[0].found, "allocated memory per session: 112 bytes");
 }
 
@@ -468,7 +468,7 @@ fn point(distance_us: u32, cpu_us: u32) -> At {
 #[test]
 fn work_hides_a_difference_and_the_rate_at_which_it_does_follows() {
     const WORK: &str = "real work";
-    let of = |most: u32| {
+    let with_work = |most: u32| {
         let mut analysis = campaign(&["none", "session@memory", "jwt-hs256"]);
         for work in [0, most] {
             let at = point(0, work);
@@ -481,14 +481,14 @@ fn work_hides_a_difference_and_the_rate_at_which_it_does_follows() {
         }
         result(&analysis, WORK)
     };
-    let enough = of(1000);
+    let enough = with_work(1000);
     assert_eq!(enough.verdict, ClaimVerdict::Supported);
     // 1.5 us are 3 % of 50 us, of which 10 are there without any work.
     let found = &cell(&enough, "jwt-hs256", "session@memory").found;
     let (_, from) = found.split_once("; 3 % from ").unwrap();
     let from: f64 = from.split(' ').next().unwrap().parse().unwrap();
     assert!((from - 40.0).abs() < 1.0, "{found}");
-    assert_eq!(of(20).verdict, ClaimVerdict::Refuted);
+    assert_eq!(with_work(20).verdict, ClaimVerdict::Refuted);
 }
 
 #[test]

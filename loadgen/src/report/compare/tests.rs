@@ -11,11 +11,11 @@ const ARMS: [&str; 3] = ["none", "session@memory", "jwt-hs256"];
 const CPU: &Metric = metric::SERVER_CPU_US_PER_REQUEST;
 
 fn find<'a>(analysis: &'a Analysis, metric: &Metric, users: u64) -> &'a Comparison {
-    let is = |c: &&Comparison| {
+    let is_wanted = |c: &&Comparison| {
         (c.key.metric, c.key.users, c.key.arm.as_str(), c.against.as_str())
             == (metric, Some(users), "jwt-hs256", "session@memory")
     };
-    analysis.comparisons.iter().find(is).unwrap()
+    analysis.comparisons.iter().find(is_wanted).unwrap()
 }
 
 fn ruling(comparison: &Comparison) -> (Verdict, Option<Cause>) {
@@ -46,8 +46,8 @@ fn only_what_was_declared_has_a_verdict() {
         let own = |p: &&Primary| {
             (&p.experiment, p.metric.as_str()) == (&c.key.experiment, c.key.metric.name) && p.from.is_none()
         };
-        let at = |p: &&Primary| c.key.users.is_none_or(|users| users == u64::from(p.level));
-        sample::plan(&ARMS, 5).primary.iter().any(|p| arm(&p) && own(&p) && at(&p))
+        let has_level = |p: &&Primary| c.key.users.is_none_or(|users| users == u64::from(p.level));
+        sample::plan(&ARMS, 5).primary.iter().any(|p| arm(&p) && own(&p) && has_level(&p))
     };
     assert!(analysis.comparisons.iter().any(declared));
     for comparison in &analysis.comparisons {
@@ -99,8 +99,8 @@ fn a_campaign_that_declared_nothing_has_no_verdict_and_says_so() {
 
 /// The endpoint about growth of CPU time of this arm.
 fn growth<'a>(analysis: &'a Analysis, arm: &str) -> &'a Endpoint {
-    let is = |e: &&Endpoint| e.declared.from.is_some() && e.declared.arm == arm;
-    analysis.primary.iter().find(is).unwrap()
+    let is_growth = |e: &&Endpoint| e.declared.from.is_some() && e.declared.arm == arm;
+    analysis.primary.iter().find(is_growth).unwrap()
 }
 
 #[test]
@@ -119,11 +119,11 @@ fn growth_is_that_of_the_difference_and_not_of_the_ratio() {
         assert!(lo < 0.0 && hi > 0.0, "{grown:?}");
         assert!(!matches!(grown.ruling.verdict, Verdict::Higher | Verdict::Lower), "{grown:?}");
         let ratio = |users: u64| {
-            let is = |c: &&Comparison| {
+            let is_wanted = |c: &&Comparison| {
                 (c.key.metric, c.key.users, c.key.arm.as_str(), c.against.as_str())
                     == (CPU, Some(users), arm, "none")
             };
-            analysis.comparisons.iter().find(is).unwrap().ratio.clone().unwrap()
+            analysis.comparisons.iter().find(is_wanted).unwrap().ratio.clone().unwrap()
         };
         let (few, many) = (ratio(10).interval.unwrap(), ratio(1000).interval.unwrap());
         assert!(few.1 < many.0, "the old rule: the ratio grows beyond doubt");
@@ -180,18 +180,18 @@ fn the_twin_is_measured_and_sets_a_floor_and_is_compared_with_nothing_else() {
     assert!(!analysis.arms.contains(&twin));
     assert!(analysis.comparisons.iter().all(|c| c.key.arm != twin && c.against != twin));
     for users in [10, 100, 1000] {
-        let of = |f: &&NoiseFloor| f.key.metric == metric::THROUGHPUT_RPS && f.key.users == Some(users);
-        let floor = analysis.noise_floors.iter().find(of).unwrap();
+        let is_wanted = |f: &&NoiseFloor| f.key.metric == metric::THROUGHPUT_RPS && f.key.users == Some(users);
+        let floor = analysis.noise_floors.iter().find(is_wanted).unwrap();
         let (lo, hi) = floor.ratio.as_ref().unwrap().interval.unwrap();
         let reach = lo.ln().abs().max(hi.ln().abs());
         assert!((floor.floor.unwrap().ln_1p() - reach).abs() < 1e-9, "{floor:?}");
         assert_eq!(find(&analysis, metric::THROUGHPUT_RPS, users).noise_floor, floor.floor);
     }
     for endpoint in analysis.primary.iter().filter(|e| e.compared_as == ComparedAs::Ratio) {
-        let is = |f: &&NoiseFloor| {
+        let is_under = |f: &&NoiseFloor| {
             (f.key.metric, Some(f.key.place())) == (endpoint.metric, endpoint.place())
         };
-        let floor = analysis.noise_floors.iter().find(is).unwrap().floor;
+        let floor = analysis.noise_floors.iter().find(is_under).unwrap().floor;
         assert_eq!(endpoint.noise_floor, floor, "{endpoint:?}");
     }
 }
