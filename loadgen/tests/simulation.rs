@@ -55,7 +55,9 @@ impl Pool {
     /// What was left of a metric in the committed records, at every level that was measured.
     fn read(metric: &Metric) -> Self {
         let all = &reference().measurements;
-        let own = |m: &&Measurement| m.key.experiment == "concurrency" && m.key.metric == metric && m.valid;
+        let own = |m: &&Measurement| {
+            m.key.experiment == "concurrency" && m.key.metric == metric && m.valid
+        };
         let levels: BTreeSet<u64> = all.iter().filter(own).filter_map(|m| m.key.users).collect();
         let (mut trials, mut blocks) = (Vec::new(), Vec::new());
         for level in levels {

@@ -144,7 +144,10 @@ impl Experiment for Capacity {
             let bracket = both.filter(|_| found.end == End::Bracketed);
             let middle = bracket.map(|(held, failed)| (held * failed).sqrt());
             let beyond = bracket.map(|(_, failed)| failed);
-            Some([observation(metric::CAPACITY_RPS, middle), observation(metric::BEYOND_CAPACITY_RPS, beyond)])
+            Some([
+                observation(metric::CAPACITY_RPS, middle),
+                observation(metric::BEYOND_CAPACITY_RPS, beyond),
+            ])
         };
         searches(record).filter_map(observed).flatten().flatten().collect()
     }
@@ -355,7 +358,10 @@ mod tests {
         let record = searched(20_000.0, ProbeVerdict::Failed);
         let seen = Capacity.observe(&record);
         let [middle, failed] = seen.as_slice() else { panic!("{seen:?}") };
-        assert_eq!((middle.metric, failed.metric), (metric::CAPACITY_RPS, metric::BEYOND_CAPACITY_RPS));
+        assert_eq!(
+            (middle.metric, failed.metric),
+            (metric::CAPACITY_RPS, metric::BEYOND_CAPACITY_RPS)
+        );
         assert_eq!((middle.users, middle.connections), (Some(100), 64));
         assert!((middle.value / 20_000.0 - 1.0).abs() < 0.05, "{seen:?}");
         assert!(failed.value > 20_000.0 && failed.value < middle.value * 1.03, "{seen:?}");

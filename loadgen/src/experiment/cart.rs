@@ -288,7 +288,10 @@ mod tests {
             Cart.remarks(&late)[0].ends_with("took 64 items, and answered the next one with 409")
         );
         let values: Vec<_> = Cart.observe(&late).iter().map(|seen| seen.metric).collect();
-        assert!(values.contains(&metric::REQUEST_WIRE_BYTES) && values.contains(&metric::CART_ITEMS_MAX));
+        assert!(
+            values.contains(&metric::REQUEST_WIRE_BYTES)
+                && values.contains(&metric::CART_ITEMS_MAX)
+        );
         let never = loaded(grown(256, None));
         assert_eq!(Cart.remarks(&never), ["refused none of 256 items"]);
         assert!(Cart.observe(&never).iter().all(|seen| seen.metric != metric::CART_ITEMS_MAX));

@@ -346,7 +346,10 @@ mod tests {
             assert!((point - share).abs() < 1e-9 && *n == 3, "{level}: {point}");
             assert!(hi - lo < 1e-6, "what blocks have in common is in no interval");
         }
-        assert!(found.iter().all(|s| s.metric == metric::SCALING_EFFICIENCY), "three levels have no law");
+        assert!(
+            found.iter().all(|s| s.metric == metric::SCALING_EFFICIENCY),
+            "three levels have no law"
+        );
     }
 
     #[test]

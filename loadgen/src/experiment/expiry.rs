@@ -244,9 +244,11 @@ impl Experiment for Expiry {
 const fn names(leeway_ms: u64) -> [&'static Metric; 3] {
     match leeway_ms {
         0 => [metric::EXPIRY_EARLIEST_US, metric::EXPIRY_LATEST_US, metric::EXPIRY_STILL_ACCEPTED],
-        _ => {
-            [metric::EXPIRY_LEEWAY_EARLIEST_US, metric::EXPIRY_LEEWAY_LATEST_US, metric::EXPIRY_LEEWAY_STILL_ACCEPTED]
-        }
+        _ => [
+            metric::EXPIRY_LEEWAY_EARLIEST_US,
+            metric::EXPIRY_LEEWAY_LATEST_US,
+            metric::EXPIRY_LEEWAY_STILL_ACCEPTED,
+        ],
     }
 }
 

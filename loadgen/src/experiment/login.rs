@@ -62,7 +62,10 @@ const ARGON2ID: (u32, &str) = (2, "argon2id");
 const TAKEN: [(&Metric, [&Metric; 2]); 3] = [
     (metric::GOODPUT_RPS, [metric::LOGIN_RPS, metric::ARGON2ID_LOGIN_RPS]),
     (metric::SERVER_CPU_US_PER_REQUEST, [metric::LOGIN_CPU_US, metric::ARGON2ID_LOGIN_CPU_US]),
-    (metric::STORE_CPU_US_PER_REQUEST, [metric::LOGIN_STORE_CPU_US, metric::ARGON2ID_LOGIN_STORE_CPU_US]),
+    (
+        metric::STORE_CPU_US_PER_REQUEST,
+        [metric::LOGIN_STORE_CPU_US, metric::ARGON2ID_LOGIN_STORE_CPU_US],
+    ),
 ];
 
 impl Experiment for Login {

@@ -210,7 +210,9 @@ impl Experiment for Memory {
         let connections = CONNECTION_SLOPES.map(|slope| (Kind::Connections, slope, CONNECTIONS));
         let slopes: Vec<_> = sessions.into_iter().chain(connections).collect();
         let places = levels.iter().flat_map(|level| slopes.iter().map(|slope| (*level, *slope)));
-        places.filter_map(|(level, (kind, slope, over))| summary(level, kind, slope, over)).collect()
+        places
+            .filter_map(|(level, (kind, slope, over))| summary(level, kind, slope, over))
+            .collect()
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
@@ -464,8 +466,7 @@ impl Seen<'_> {
             }
         }
         seen.extend(self.slopes(&SLOPES, SESSIONS));
-        let slope =
-            |metric: &Metric| seen.iter().find(|s| s.metric == metric).map(|s| s.value);
+        let slope = |metric: &Metric| seen.iter().find(|s| s.metric == metric).map(|s| s.value);
         let both = slope(metric::BYTES_PER_SESSION).map(|own| {
             // A store whose server is not ours to see is none: its memory is in this process.
             own + slope(metric::STORE_BYTES_PER_SESSION).unwrap_or(0.0)

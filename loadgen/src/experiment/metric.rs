@@ -1,6 +1,6 @@
-//! The metrics there are: a named row each, from which tables, charts, comparisons and files follow.
-//! Code names one by its constant; names from outside are looked up once ([`Metric::named`]). Names
-//! are part of the output contract: add rows, do not rename them.
+//! The metrics: a named row each, from which tables, charts, comparisons and files follow. Code
+//! names one by its constant; names from outside are looked up once ([`Metric::named`]). Names are
+//! part of the output contract: add rows, do not rename them.
 
 use std::fmt;
 
@@ -153,7 +153,8 @@ impl Serialize for Metric {
 impl<'de> Deserialize<'de> for &'static Metric {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        let unknown = || de::Error::custom(format!("expected the name of a metric, found `{name}`"));
+        let unknown =
+            || de::Error::custom(format!("expected the name of a metric, found `{name}`"));
         Metric::named(&name).ok_or_else(unknown)
     }
 }
@@ -486,7 +487,10 @@ mod tests {
     fn a_name_from_outside_is_looked_up_or_named_in_the_error() {
         assert_eq!(Metric::named("bytes_per_session"), Some(BYTES_PER_SESSION));
         let read: &Metric = serde_json::from_str("\"error_rate\"").unwrap();
-        assert_eq!((read, serde_json::to_string(read).unwrap()), (ERROR_RATE, "\"error_rate\"".into()));
+        assert_eq!(
+            (read, serde_json::to_string(read).unwrap()),
+            (ERROR_RATE, "\"error_rate\"".into())
+        );
         let error = serde_json::from_str::<&Metric>("\"speed\"").unwrap_err();
         assert!(error.to_string().contains("found `speed`"), "{error}");
     }

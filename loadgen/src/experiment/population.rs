@@ -240,7 +240,8 @@ mod tests {
         let populated = ActionRecord::Populate(LoginRecord::default());
         let mut record = record(trial, vec![populated, ActionRecord::Load(Box::new(load(500)))]);
         let seen = Population.observe(&record);
-        let cpu = seen.iter().find(|seen| seen.metric == metric::SERVER_CPU_US_PER_REQUEST).unwrap();
+        let cpu =
+            seen.iter().find(|seen| seen.metric == metric::SERVER_CPU_US_PER_REQUEST).unwrap();
         assert_eq!((cpu.users, cpu.rate, cpu.connections), (Some(1_000_000), Some(5000.0), 64));
         assert_eq!(cpu.value, 1000.0);
 

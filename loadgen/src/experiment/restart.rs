@@ -109,7 +109,11 @@ impl Experiment for Restart {
         for (case, share, storm) in [
             (Some(&found.kept), metric::LOGGED_OUT_SHARE, metric::STORM_US),
             (found.new_key.as_ref(), metric::NEW_KEY_LOGGED_OUT_SHARE, metric::NEW_KEY_STORM_US),
-            (found.new_store.as_ref(), metric::NEW_STORE_LOGGED_OUT_SHARE, metric::NEW_STORE_STORM_US),
+            (
+                found.new_store.as_ref(),
+                metric::NEW_STORE_LOGGED_OUT_SHARE,
+                metric::NEW_STORE_STORM_US,
+            ),
         ] {
             let Some(case) = case else { continue };
             figures.extend(case.users.refused_share().map(|refused| (share, refused)));

@@ -379,7 +379,10 @@ mod tests {
         assert_eq!(value(metric::STALE_ACCEPTS), Some(0.0));
         assert_eq!(value(metric::STILL_ACCEPTED), Some(0.0));
         assert_eq!(value(metric::REPLICA_UNKNOWN), Some(0.0));
-        assert_eq!((value(metric::RESTART_ACCEPTED), value(metric::RESTART_OTHERS_ACCEPTED)), (Some(0.0), Some(1.0)));
+        assert_eq!(
+            (value(metric::RESTART_ACCEPTED), value(metric::RESTART_OTHERS_ACCEPTED)),
+            (Some(0.0), Some(1.0))
+        );
         assert_eq!(codes(&Revocation, &record), []);
     }
 
@@ -392,8 +395,14 @@ mod tests {
             near(value(metric::TIME_TO_REJECT_US), 50_000.0),
             "the fifth of ten, not the fourth of eight"
         );
-        assert_eq!((value(metric::TIME_TO_REJECT_P99_US), value(metric::TIME_TO_REJECT_MAX_US)), (None, None));
-        assert_eq!((value(metric::STALE_ACCEPTS), value(metric::STILL_ACCEPTED)), (Some(7.7), Some(0.2)));
+        assert_eq!(
+            (value(metric::TIME_TO_REJECT_P99_US), value(metric::TIME_TO_REJECT_MAX_US)),
+            (None, None)
+        );
+        assert_eq!(
+            (value(metric::STALE_ACCEPTS), value(metric::STILL_ACCEPTED)),
+            (Some(7.7), Some(0.2))
+        );
         assert_eq!(codes(&Revocation, &record), [("accepted_after_logout".into(), false)]);
         let what = &Revocation.doubts(&record)[0].what;
         assert!(what.contains("2 of 40") && what.contains("100ms"), "{what}");
@@ -402,7 +411,11 @@ mod tests {
     #[test]
     fn an_arm_that_cannot_revoke_has_no_time_at_all() {
         let record = record(|found| found.same.logout = case(&[], 10, 1000));
-        for metric in [metric::TIME_TO_REJECT_US, metric::TIME_TO_REJECT_P99_US, metric::TIME_TO_REJECT_MAX_US] {
+        for metric in [
+            metric::TIME_TO_REJECT_US,
+            metric::TIME_TO_REJECT_P99_US,
+            metric::TIME_TO_REJECT_MAX_US,
+        ] {
             assert_eq!(figure(&Revocation, &record, metric), None, "{metric:?}");
         }
         assert_eq!(figure(&Revocation, &record, metric::STILL_ACCEPTED), Some(1.0));

@@ -250,7 +250,8 @@ mod tests {
         did.server = Some(ServerUse { store_writes: Some(250), ..server });
         let record = record(&plan.trials[0], vec![ActionRecord::Load(Box::new(did))]);
         let seen = Sliding.observe(&record);
-        let writes = seen.iter().find(|seen| seen.metric == metric::STORE_WRITES_PER_REQUEST).unwrap();
+        let writes =
+            seen.iter().find(|seen| seen.metric == metric::STORE_WRITES_PER_REQUEST).unwrap();
         assert_eq!(writes.value, 0.25);
     }
 

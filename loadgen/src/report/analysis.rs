@@ -1,5 +1,5 @@
-//! Everything that a report says, as data, before it is set in type: `analyse` makes it, from records
-//! alone, and the pages read it.
+//! Everything that a report says, as data, before it is set in type: `analyse` makes it from
+//! records alone, and the pages read it.
 
 use std::collections::BTreeMap;
 

@@ -13,7 +13,6 @@ use super::analysis::Sentence;
 use super::figure::{figure, range, signed_range};
 use super::figures::{Comparison, Endpoint, Measurement};
 use super::key::Lookup;
-use super::words;
 use crate::experiment::metric::{self, Metric};
 use crate::plan::Plan;
 use crate::stats::Verdict;
@@ -50,8 +49,9 @@ pub(super) fn answer(
         of_rivals.extend(tail(against, comparisons, rival));
     }
     // What was declared leads, in a sentence of its own where no other tells it.
-    let is_told =
-        |endpoint: &&Endpoint| of_rivals.iter().flat_map(|told| &told.of).any(|c| endpoint.declares(c));
+    let is_told = |endpoint: &&Endpoint| {
+        of_rivals.iter().flat_map(|told| &told.of).any(|c| endpoint.declares(c))
+    };
     let untold = endpoints.iter().filter(|endpoint| !is_told(endpoint));
     let mut sentences: Vec<Sentence> = untold.filter_map(declared::sentence).collect();
     sentences.extend(of_rivals.into_iter().map(|told| told.sentence));
@@ -77,8 +77,7 @@ fn at_the_top<'a>(
     arm: &str,
     against: &str,
 ) -> Option<&'a Comparison> {
-    let there = comparisons.all_of("concurrency", metric);
-    there.filter(|c| c.is_between(arm, against)).max_by_key(|c| c.key.users)
+    comparisons.top("concurrency", metric, |c| c.is_between(arm, against))
 }
 
 /// Of the metrics that say the same, the comparison that is a primary endpoint, or else the first.
@@ -128,8 +127,8 @@ const COSTS: [&Metric; 2] = [metric::CPU_US_PER_REQUEST, metric::SERVER_CPU_US_P
 /// The load of `curve` at which costs are told, % of what the baseline can do.
 const HALF: u32 = 50;
 
-/// What two arms cost compared, where a campaign asks it first: at an endpoint of it, or else at the
-/// first of [`COSTS_AT`].
+/// What two arms cost compared, where a campaign asks it first: at an endpoint of it, or else at
+/// the first of [`COSTS_AT`].
 fn leading_cost<'a>(
     comparisons: &'a [Comparison],
     arm: &str,
@@ -199,7 +198,8 @@ fn cpu<'a>(
         Some((text, is_narrow(d), holds_0))
     };
     let here = measurements.all_of(&c.key.experiment, c.key.metric);
-    let mut of_floor = here.filter(|m| m.key.place() == c.key.place() && m.key.arm == plan.baseline);
+    let mut of_floor =
+        here.filter(|m| m.key.place() == c.key.place() && m.key.arm == plan.baseline);
     let floor = of_floor.find(|m| m.valid)?;
     let (own, own_is_known, _) = cost(arm)?;
     let (other, other_is_known) = match cost(against) {

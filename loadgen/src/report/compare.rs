@@ -6,15 +6,13 @@
 //! has a figure, an interval and no verdict. The reference compared with its twin sets the floor
 //! below which nothing is called a difference.
 
-use super::figures::{
-    Comparison, ComparedAs, Endpoint, MARGIN, Measurement, NoiseFloor, Ruled,
-};
+use super::figures::{ComparedAs, Comparison, Endpoint, MARGIN, Measurement, NoiseFloor, Ruled};
 use super::key::{Key, Lookup, Place};
 use crate::experiment::Metric;
 use crate::plan::{Plan, Primary, twin_of};
 use crate::stats::{
-    Cause, Estimate, Floor, Moments, Question, Ruling, Scale, Verdict, estimate, judge,
-    log_ratios, paired_difference, paired_ratio, resampled_difference, resampled_ratio,
+    Cause, Estimate, Floor, Moments, Question, Ruling, Scale, Verdict, estimate, judge, log_ratios,
+    paired_difference, paired_ratio, resampled_difference, resampled_ratio,
 };
 
 /// The largest share that is said of what would have been seen: with two blocks it can be any
@@ -109,7 +107,8 @@ pub(super) fn noise_floors(plan: &Plan, measurements: &[Measurement]) -> Vec<Noi
     let twin = twin_of(&plan.reference);
     let mut floors = Vec::new();
     for one in measurements.iter().filter(|m| m.valid && m.key.arm == twin) {
-        let is_first = |m: &&Measurement| m.valid && m.key.arm == plan.reference && one.key.same_thing(&m.key);
+        let is_first =
+            |m: &&Measurement| m.valid && m.key.arm == plan.reference && one.key.same_thing(&m.key);
         let first = measurements.iter().find(is_first).filter(|_| !one.key.metric.is_exact);
         let Some(pair) = first.and_then(|first| pair(one, first)) else { continue };
         let floor = match Floor::of(pair.moments) {

@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 
 use super::analysis::Analysis;
-use super::figures::Measurement;
 use super::figure::{figure, range, times, times_range};
+use super::figures::Measurement;
 use super::key::Lookup;
 use super::table::{Cell, Column, Row, Table};
 use crate::experiment::context::{COST, NAME, Point, distance, label};

@@ -77,8 +77,10 @@ pub(super) fn doubts(plan: &Plan, host: &Host, trials: &[Judged]) -> Vec<DoubtSu
 /// The doubt that follows from an A/A pair that differs: the campaign sees what is not there.
 pub(super) fn pair_doubt(floors: &[NoiseFloor]) -> Option<DoubtSummary> {
     let place = |floor: &NoiseFloor| {
-        let at =
-            floor.key.users.map_or_else(String::new, |users| format!(" at {} users", grouped(users)));
+        let at = floor
+            .key
+            .users
+            .map_or_else(String::new, |users| format!(" at {} users", grouped(users)));
         let swept = words::swept(&floor.key.experiment, floor.key.level);
         format!("{}, {}{at}{swept}", floor.key.experiment, floor.key.metric.label)
     };

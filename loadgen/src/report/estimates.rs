@@ -199,7 +199,8 @@ mod tests {
         let plan = sample::plan(&["none", "session@memory", "jwt-hs256"], 5);
         let analysis = sample::analysis_of(&plan, |record| spoilt(record, spoil));
         let found = analysis.measurements.iter().find(|m| {
-            (m.key.arm.as_str(), m.key.users, m.key.metric) == ("jwt-hs256", Some(100), metric::THROUGHPUT_RPS)
+            (m.key.arm.as_str(), m.key.users, m.key.metric)
+                == ("jwt-hs256", Some(100), metric::THROUGHPUT_RPS)
         });
         found.map(|m| (m.valid, m.estimate.n)).unwrap()
     }

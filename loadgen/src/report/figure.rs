@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn a_range_says_a_common_unit_once() {
-        let with_interval = |interval| Estimate { point: 1.0, interval, n: 5, method: String::new() };
+        let with_interval =
+            |interval| Estimate { point: 1.0, interval, n: 5, method: String::new() };
         assert_eq!(range(&with_interval(Some((3.651, 4.02))), "us"), "3.65 to 4.02 µs");
         assert_eq!(range(&with_interval(Some((900.0, 1100.0))), "us"), "900 µs to 1.10 ms");
         assert_eq!(signed_range(&with_interval(Some((-1.0, 2.0))), "us"), "-1.00 to +2.00 µs");

@@ -1,6 +1,6 @@
 //! What the records of a campaign come to: figures, comparisons, primary endpoints, noise floors.
-//! Plain data, made by `estimates` and `compare` and shown by every page, so that no file that makes
-//! some of it needs one that reads it.
+//! Plain data, made by `estimates` and `compare` and shown by every page, so that no file that
+//! makes some of it needs one that reads it.
 
 use std::collections::BTreeMap;
 

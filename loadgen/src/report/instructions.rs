@@ -4,8 +4,8 @@
 //! compared or judged: they say whether a difference in CPU time is one of work or of the machine.
 
 use super::analysis::Analysis;
-use super::figures::Measurement;
 use super::figure::{figure, range};
+use super::figures::Measurement;
 use super::key::Lookup;
 use super::table::{Cell, Column, Row, Table};
 use super::words::capital;

@@ -94,7 +94,7 @@ impl Key {
 }
 
 /// A figure, or what is said of one.
-pub(super) trait Keyed {
+pub(super) trait Keyed: 'static {
     /// Which figure.
     fn key(&self) -> &Key;
 }
@@ -109,10 +109,10 @@ pub(super) trait Lookup<T: Keyed> {
         self.all_of(experiment, metric).find(|of| of.key().place() == place && of.key().arm == arm)
     }
 
-    /// That of an arm with the most users.
-    fn top(&self, experiment: &str, metric: &Metric, arm: &str) -> Option<&T> {
-        let own = self.all_of(experiment, metric).filter(|of| of.key().arm == arm);
-        own.max_by_key(|of| of.key().users)
+    /// That of the wanted ones with the most users.
+    fn top(&self, experiment: &str, metric: &Metric, is_wanted: impl Fn(&T) -> bool) -> Option<&T> {
+        let wanted = self.all_of(experiment, metric).filter(|of| is_wanted(of));
+        wanted.max_by_key(|of| of.key().users)
     }
 
     /// Where it was measured, ascending.

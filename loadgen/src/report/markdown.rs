@@ -170,10 +170,9 @@ pub(super) fn aligned(mut lines: Vec<Vec<String>>, numeric: &[bool]) -> String {
     lines.insert(1, rule.collect());
     let mut out = String::new();
     for line in lines {
-        let cells =
-            line.iter().zip(&widths).zip(numeric).map(|((cell, width), numeric)| {
-                if *numeric { right_aligned(cell, *width) } else { padded(cell, *width) }
-            });
+        let cells = line.iter().zip(&widths).zip(numeric).map(|((cell, width), numeric)| {
+            if *numeric { right_aligned(cell, *width) } else { padded(cell, *width) }
+        });
         let _ = writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "));
     }
     out

@@ -127,7 +127,7 @@ pub fn noise(analysis: &Analysis) -> Noise {
 ///
 /// `None` with fewer than two arms or two blocks that all of them have.
 pub fn residuals(arms: &[&Measurement]) -> Option<Vec<Vec<f64>>> {
-    let scale = arms.first()?.metric.scale;
+    let scale = arms.first()?.key.metric.scale;
     let mut blocks: Vec<u32> = arms[0].by_block.keys().copied().collect();
     blocks.retain(|block| arms.iter().all(|arm| arm.by_block.contains_key(block)));
     if arms.len() < 2 || blocks.len() < 2 {

@@ -60,11 +60,11 @@ pub fn summary(analysis: &Analysis) -> String {
 /// A row an arm: figures of the most users, and of a session without a cart.
 fn figures(analysis: &Analysis) -> String {
     let figure_of = |experiment: &str, metric: &Metric, arm: &str| -> Option<&Measurement> {
-        let all = analysis.measurements.all_of(experiment, metric);
-        let all = all.filter(|m| m.key.arm == arm && m.valid);
+        let is_own = |m: &Measurement| m.key.arm == arm && m.valid;
+        let all = &analysis.measurements;
         match experiment {
-            "concurrency" => all.max_by_key(|m| m.key.users),
-            _ => all.min_by_key(|m| m.key.level),
+            "concurrency" => all.top(experiment, metric, is_own),
+            _ => all.all_of(experiment, metric).filter(|m| is_own(m)).min_by_key(|m| m.key.level),
         }
     };
     let found = |(experiment, metric): &&(&str, &Metric)| {
@@ -72,13 +72,16 @@ fn figures(analysis: &Analysis) -> String {
     };
     let columns: Vec<_> = FIGURES.iter().filter(found).collect();
     let arms = || analysis.arms.iter();
-    let users = arms().filter_map(|arm| figure_of("concurrency", metric::THROUGHPUT_RPS, arm)?.key.users).max();
+    let users = arms()
+        .filter_map(|arm| figure_of("concurrency", metric::THROUGHPUT_RPS, arm)?.key.users)
+        .max();
     let Some(users) = users else { return String::new() };
     let heads = columns.iter().map(|(_, metric)| metric.label.to_owned());
     let mut lines = vec![std::iter::once("Arm".to_owned()).chain(heads).collect::<Vec<_>>()];
     for arm in arms() {
         let cells = columns.iter().map(|(experiment, metric)| {
-            let shown = figure_of(experiment, metric, arm).map(|m| words::estimate(&m.estimate, m.unit));
+            let shown =
+                figure_of(experiment, metric, arm).map(|m| words::estimate(&m.estimate, m.unit));
             shown.map_or_else(|| "–".to_owned(), |shown| text(&shown))
         });
         lines.push(std::iter::once(text(arm)).chain(cells).collect());

@@ -94,7 +94,12 @@ pub(super) fn arm(analysis: &Analysis, name: &str) -> Cell {
     Cell::Arm { name: name.into(), role }
 }
 
-pub(super) fn cell(figure: String, interval: String, valid: bool, finding: Option<Finding>) -> Cell {
+pub(super) fn cell(
+    figure: String,
+    interval: String,
+    valid: bool,
+    finding: Option<Finding>,
+) -> Cell {
     Cell::Figure { figure, interval, valid, finding }
 }
 

@@ -1,5 +1,5 @@
-//! The tables of a report: lists of columns (a metric and a [`View`] of it) over rows (a level and an
-//! arm). Cells, empty rows and empty columns follow from the analysis by rule, and no figure is
+//! The tables of a report: lists of columns (a metric and a [`View`] of it) over rows (a level and
+//! an arm). Cells, empty rows and empty columns follow from the analysis by rule, and no figure is
 //! computed here.
 
 use super::analysis::Analysis;
@@ -315,8 +315,9 @@ fn look_up(
     let against = if view == View::Over { &analysis.baseline } else { &analysis.reference };
     let mut all = analysis.comparisons.all_of(experiment, metric);
     let found = all.find(|c| c.key.place() == place && c.is_between(arm, against));
-    let ruled =
-        |c: &Comparison| c.ruling.as_ref().map(|ruling| finding(c.key.metric, c.compared_as, ruling));
+    let ruled = |c: &Comparison| {
+        c.ruling.as_ref().map(|ruling| finding(c.key.metric, c.compared_as, ruling))
+    };
     let seen = found.and_then(|c| match view {
         View::Beside => {
             let ratio = c.ratio.as_ref()?;

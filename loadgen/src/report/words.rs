@@ -5,8 +5,8 @@
 
 use super::analysis::{Analysis, DoubtSummary};
 use super::claims::result::{Answer, ClaimResult, ClaimVerdict};
-use super::figures::{ComparedAs, Endpoint, Measurement};
 use super::figure::{digits, figure, range};
+use super::figures::{ComparedAs, Endpoint, Measurement};
 use crate::experiment::{self, Metric, metric};
 use crate::plan::Primary;
 use crate::stats::{Cause, Estimate, Verdict};

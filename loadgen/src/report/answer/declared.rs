@@ -2,8 +2,8 @@
 
 use super::parts::{by_how_much, is_narrow, limits};
 use crate::report::analysis::Sentence;
-use crate::report::figures::{ComparedAs, Endpoint};
 use crate::report::figure::{signed, signed_range};
+use crate::report::figures::{ComparedAs, Endpoint};
 use crate::report::words;
 use crate::stats::Verdict;
 

@@ -4,13 +4,12 @@
 //! interval would be a promise that no data keep, so there is none.
 
 use super::parts::{
-    NOTHING_BYTES, by_how_much, is_narrow, leads, measured_users, missed,
-    valid_figure,
+    NOTHING_BYTES, by_how_much, is_narrow, leads, measured_users, missed, valid_figure,
 };
 use crate::experiment::metric::{self, Metric};
-use crate::report::figures::{Comparison, Measurement};
 use crate::report::analysis::Sentence;
 use crate::report::figure::{figure, range};
+use crate::report::figures::{Comparison, Measurement};
 use crate::stats::Estimate;
 use crate::units::grouped;
 
@@ -43,10 +42,12 @@ fn times(slope: &Estimate, users: f64, measured: u64) -> String {
 /// there, because its memory is a buffer of a fixed size.
 pub(super) fn many_users(measurements: &[Measurement], arm: &str) -> Option<Sentence> {
     let own = valid_figure(measurements, metric::BYTES_PER_SESSION, arm)?;
-    let on_disk = valid_figure(measurements, metric::STORE_DISK_BYTES_PER_SESSION, arm).filter(|m| takes(m));
+    let on_disk =
+        valid_figure(measurements, metric::STORE_DISK_BYTES_PER_SESSION, arm).filter(|m| takes(m));
     let in_store = match on_disk {
         Some(on_disk) => Some((on_disk, "its store's disk")),
-        None => valid_figure(measurements, metric::STORE_BYTES_PER_SESSION, arm).map(|m| (m, "its store")),
+        None => valid_figure(measurements, metric::STORE_BYTES_PER_SESSION, arm)
+            .map(|m| (m, "its store")),
     };
     let parts: Vec<(&Measurement, &str)> = [Some((own, "the server")), in_store]
         .into_iter()
@@ -76,7 +77,8 @@ pub(super) fn connection(measurements: &[Measurement], arm: &str) -> Option<Sent
     let connection = valid_figure(measurements, metric::RESIDENT_BYTES_PER_CONNECTION, arm)?;
     let estimate = &connection.estimate;
     let (lo, hi) = estimate.interval.filter(|(lo, _)| *lo > 0.0)?;
-    let session = valid_figure(measurements, metric::RESIDENT_BYTES_PER_SESSION, arm).filter(|m| takes(m));
+    let session =
+        valid_figure(measurements, metric::RESIDENT_BYTES_PER_SESSION, arm).filter(|m| takes(m));
     let users = session.and_then(|session| {
         let (least, most) = session.estimate.interval?;
         let worth = Estimate {
@@ -134,8 +136,7 @@ pub(super) fn login(
     comparisons: &[Comparison],
     arm: &str,
 ) -> Option<Sentence> {
-    let here =
-        |c: &&Comparison| c.key.metric == metric::LOGIN_CPU_US && c.is_between(arm, against);
+    let here = |c: &&Comparison| c.key.metric == metric::LOGIN_CPU_US && c.is_between(arm, against);
     let c = comparisons.iter().find(here)?;
     let cost = |metric: &Metric, arm: &str| {
         let m = valid_figure(measurements, metric, arm)?;

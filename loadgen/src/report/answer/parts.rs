@@ -22,7 +22,12 @@ pub(super) fn is_narrow(estimate: &Estimate) -> bool {
 
 /// `24 % more (20 % to 28 %)`: the figure first, and then what a verdict adds to it or takes from
 /// it.
-pub(super) fn by_how_much(ratio: &Estimate, ruling: Option<&Ruled>, more: &str, less: &str) -> String {
+pub(super) fn by_how_much(
+    ratio: &Estimate,
+    ruling: Option<&Ruled>,
+    more: &str,
+    less: &str,
+) -> String {
     let percent = |ratio: f64| format!("{} %", digits((ratio - 1.0).abs() * 100.0));
     let Some((lo, hi)) = ratio.interval else {
         return "an unknown difference (one trial has no interval)".into();
@@ -86,8 +91,7 @@ pub(super) fn valid_figure<'a>(
 /// The most users of whom a slope was measured. A table grows in steps, and the next may be larger.
 pub(super) fn measured_users(measurements: &[Measurement], slope: &Measurement) -> Option<u64> {
     let Key { experiment, arm, .. } = &slope.key;
-    let own =
-        measurements.iter().filter(|m| m.key.experiment == *experiment && m.key.arm == *arm);
+    let own = measurements.iter().filter(|m| m.key.experiment == *experiment && m.key.arm == *arm);
     own.filter_map(|m| m.key.users).max()
 }
 

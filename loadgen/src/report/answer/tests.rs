@@ -3,6 +3,7 @@
 use super::*;
 use crate::report::analysis::Analysis;
 use crate::report::figures::Ruled;
+use crate::report::key::Key;
 use crate::report::tests::sample;
 use crate::stats::{Cause, Estimate, Tests};
 
@@ -71,9 +72,12 @@ fn with_open_load(users: u64) -> (Vec<Measurement>, Vec<Comparison>) {
         .iter()
         .filter(|m| m.key.metric == CPU && m.key.users == Some(10))
         .map(|m| Measurement {
-            experiment: "population".into(),
-            users: Some(users),
-            rate: Some(8000.0),
+            key: Key {
+                experiment: "population".into(),
+                users: Some(users),
+                rate: Some(8000.0),
+                ..m.key.clone()
+            },
             ..m.clone()
         })
         .collect();
@@ -81,8 +85,7 @@ fn with_open_load(users: u64) -> (Vec<Measurement>, Vec<Comparison>) {
         .iter()
         .filter(|c| c.key.metric == CPU && c.key.users == Some(10))
         .map(|c| Comparison {
-            experiment: "population".into(),
-            users: Some(users),
+            key: Key { experiment: "population".into(), users: Some(users), ..c.key.clone() },
             ruling: None,
             ..c.clone()
         })
@@ -120,10 +123,10 @@ fn what_is_declared_at_another_level_has_a_sentence_of_its_own() {
     let sentences = answer(&plan, &analysis.measurements, &analysis.comparisons, endpoints);
     for endpoint in endpoints {
         let declared = &endpoint.declared;
-        let label = Metric::named(&declared.metric).unwrap().label;
+        let label = endpoint.metric.label;
         let own = format!("{} compared with {}", declared.arm, declared.against);
         let told = sentences.iter().any(|s| s.text.contains(&own) && s.topic == label);
-        let of_top = analysis.comparisons.iter().filter(|c| endpoint.is(c));
+        let of_top = analysis.comparisons.iter().filter(|c| endpoint.declares(c));
         let elsewhere = of_top.clone().any(|c| c.key.users.is_some_and(|users| users < 1000));
         assert!(!elsewhere || told, "{declared:?}: {sentences:#?}");
     }
@@ -184,7 +187,9 @@ fn the_figure_comes_before_what_takes_the_verdict_away() {
 /// A figure of `session@memory` in the memory experiment.
 fn figure_of(metric: &'static Metric, point: f64, interval: (f64, f64)) -> Measurement {
     let all = sample::analysis().measurements;
-    let is_slope = |m: &Measurement| m.key.metric == metric::BYTES_PER_SESSION && m.key.arm == "session@memory";
+    let is_slope = |m: &Measurement| {
+        m.key.metric == metric::BYTES_PER_SESSION && m.key.arm == "session@memory"
+    };
     let mut figure = all.into_iter().find(is_slope).unwrap();
     figure.key.metric = metric;
     figure.estimate.point = point;

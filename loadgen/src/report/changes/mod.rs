@@ -60,13 +60,18 @@ fn only(of: &[Measurement], other: &[Measurement]) -> Vec<String> {
 
 /// Where a figure stands: `concurrency, jwt-hs256 at 1,000 users`.
 fn place(m: &Measurement) -> String {
-    format!("{}, {}{}{}", m.key.experiment, m.key.arm, at(m.key.users), swept(&m.key.experiment, m.key.level))
+    format!(
+        "{}, {}{}{}",
+        m.key.experiment,
+        m.key.arm,
+        at(m.key.users),
+        swept(&m.key.experiment, m.key.level)
+    )
 }
 
 fn side(label: &str, analysis: &Analysis) -> Side {
-    let grave = |d: &&DoubtSummary| {
-        d.doubt.invalidates || d.places.iter().any(|place| place == WHOLE)
-    };
+    let grave =
+        |d: &&DoubtSummary| d.doubt.invalidates || d.places.iter().any(|place| place == WHOLE);
     Side {
         label: label.into(),
         campaign: analysis.name.clone(),

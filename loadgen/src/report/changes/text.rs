@@ -159,8 +159,10 @@ fn heading(change: &Change) -> String {
         None => " over all levels".into(),
     };
     let connections = grouped(change.key.connections.into());
-    let rate =
-        change.key.rate.map_or_else(String::new, |rate| format!(", {}", figure(rate, "requests/s")));
+    let rate = change
+        .key
+        .rate
+        .map_or_else(String::new, |rate| format!(", {}", figure(rate, "requests/s")));
     let swept = swept(&change.key.experiment, change.key.level);
     format!("[{}]{level}{swept}, {connections} connections{rate}", change.key.experiment)
 }

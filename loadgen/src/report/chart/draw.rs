@@ -205,4 +205,3 @@ fn short(name: &str) -> String {
     }
     name.chars().take(NAME_MAX - 1).chain(['…']).collect()
 }
-

@@ -1,5 +1,5 @@
-//! How an arm looks in every chart, table and list: its colour, marker and dashes, which follow from
-//! its place in the campaign file.
+//! How an arm looks in every chart, table and list: its colour, marker and dashes, which follow
+//! from its place in the campaign file.
 
 use maud::{Markup, html};
 

@@ -103,7 +103,8 @@ impl Seen<'_> {
                 let places = self.places(experiment, metric, &[arm, against]);
                 let (few, many) = ends(&places)?;
                 let values = |place, arm| self.at(experiment, metric, place, arm);
-                let change = |arm| Some(ratio_or_difference(*scale, values(many, arm)?, values(few, arm)?));
+                let change =
+                    |arm| Some(ratio_or_difference(*scale, values(many, arm)?, values(few, arm)?));
                 let pairs = joined(&change(arm)?, &change(against)?);
                 let size = mean(values(few, arm)?);
                 let tested = contrast(&pairs, *scale, *is, size, self.margin(metric));

@@ -1,14 +1,14 @@
 //! What the experiment `context` says of two arms: how much handler work hides their difference,
 //! and what the distance of a store adds to it.
 
+use super::file::{Compared, Direction};
 use super::seen::{
     Cell, Said, Seen, Tested, contrast, ends, joined, ratio_or_difference, shown, with_interval,
 };
-use super::file::{Compared, Direction};
 use crate::experiment::Metric;
 use crate::experiment::context::Point;
-use crate::report::key::Place;
 use crate::report::figure::{figure, range};
+use crate::report::key::Place;
 use crate::stats::{Moments, log_ratios};
 
 impl Seen<'_> {

@@ -11,8 +11,8 @@ use super::result::ClaimCell;
 use super::seen::{Blocks, Said, Seen, Tested, joined};
 use crate::experiment::metric::{self, Metric};
 use crate::plan::Prices;
-use crate::report::key::Place;
 use crate::report::figure::digits;
+use crate::report::key::Place;
 use crate::stats::{Moments, quotient};
 use crate::units::grouped;
 

@@ -63,7 +63,12 @@ impl Seen<'_> {
     }
 
     /// The figures of an arm that may be used, of these metrics, over everything that was measured.
-    pub(super) fn figures(&self, experiment: &str, metrics: &[&Metric], arm: &str) -> Vec<&Measurement> {
+    pub(super) fn figures(
+        &self,
+        experiment: &str,
+        metrics: &[&Metric],
+        arm: &str,
+    ) -> Vec<&Measurement> {
         let wanted = |m: &&Measurement| {
             m.valid
                 && m.key.arm == arm

@@ -5,9 +5,9 @@ use super::*;
 use crate::experiment::context::Point;
 use crate::experiment::metric::{self, Metric};
 use crate::record::{AttackRecord, Attacked, CaseOutcome, CaseRecord};
+use crate::report::figure::digits;
 use crate::report::figures::Measurement;
 use crate::report::key::Key;
-use crate::report::figure::digits;
 use crate::report::tests::sample;
 use crate::stats::{Scale, estimate};
 
@@ -80,7 +80,14 @@ fn throughput(noise: f64) -> Analysis {
     let mut analysis = campaign(&arms);
     let values = [("none", 121e3), ("session@memory", 119e3), ("session@redis", 76e3)];
     for (arm, value) in values {
-        add(&mut analysis, "concurrency", metric::THROUGHPUT_RPS, arm, users(1024), &about(value, noise));
+        add(
+            &mut analysis,
+            "concurrency",
+            metric::THROUGHPUT_RPS,
+            arm,
+            users(1024),
+            &about(value, noise),
+        );
     }
     for (arm, value) in [("jwt-hs256", 103e3), ("jwt-rs256", 70e3)] {
         add(
@@ -223,7 +230,14 @@ fn many_cells_ask_for_more_and_a_cell_says_that_it_was_the_correction() {
         arms.extend(tokens);
         let mut analysis = campaign(&arms);
         let flat = [100e3; 6];
-        add(&mut analysis, "concurrency", metric::THROUGHPUT_RPS, "session@memory", users(10), &flat);
+        add(
+            &mut analysis,
+            "concurrency",
+            metric::THROUGHPUT_RPS,
+            "session@memory",
+            users(10),
+            &flat,
+        );
         for token in tokens {
             add(&mut analysis, "concurrency", metric::THROUGHPUT_RPS, token, users(10), &faster);
         }
@@ -368,9 +382,23 @@ fn a_mixture_is_asked_for_each_advantage() {
     let claim = result(&analysis, MIXED);
     assert_eq!(claim.verdict, ClaimVerdict::Depends);
     for (arm, value) in [("session@memory", 119e3), ("jwt-hs256", 103e3)] {
-        add(&mut analysis, "concurrency", metric::THROUGHPUT_RPS, arm, users(64), &about(value, 0.01));
+        add(
+            &mut analysis,
+            "concurrency",
+            metric::THROUGHPUT_RPS,
+            arm,
+            users(64),
+            &about(value, 0.01),
+        );
     }
-    add(&mut analysis, "concurrency", metric::THROUGHPUT_RPS, list, users(64), &around(102.9e3, 0.01));
+    add(
+        &mut analysis,
+        "concurrency",
+        metric::THROUGHPUT_RPS,
+        list,
+        users(64),
+        &around(102.9e3, 0.01),
+    );
     let claim = result(&analysis, MIXED);
     assert_eq!(cell(&claim, list, "session@memory").answer, Answer::No);
     assert_eq!(cell(&claim, list, "jwt-hs256").answer, Answer::Yes);

@@ -44,7 +44,8 @@ fn only_what_was_declared_has_a_verdict() {
     let declared = |c: &Comparison| {
         let arm = |p: &&Primary| (&p.arm, &p.against) == (&c.key.arm, &c.against);
         let own = |p: &&Primary| {
-            (&p.experiment, p.metric.as_str()) == (&c.key.experiment, c.key.metric.name) && p.from.is_none()
+            (&p.experiment, p.metric.as_str()) == (&c.key.experiment, c.key.metric.name)
+                && p.from.is_none()
         };
         let has_level = |p: &&Primary| c.key.users.is_none_or(|users| users == u64::from(p.level));
         sample::plan(&ARMS, 5).primary.iter().any(|p| arm(&p) && own(&p) && has_level(&p))
@@ -54,7 +55,8 @@ fn only_what_was_declared_has_a_verdict() {
         assert_eq!(comparison.ruling.is_some(), declared(comparison), "{comparison:?}");
     }
     // As clear a difference as any, and nobody asked for it.
-    let (_, hi) = find(&analysis, metric::THROUGHPUT_RPS, 10).ratio.as_ref().unwrap().interval.unwrap();
+    let (_, hi) =
+        find(&analysis, metric::THROUGHPUT_RPS, 10).ratio.as_ref().unwrap().interval.unwrap();
     assert!(hi < 0.95 && find(&analysis, metric::THROUGHPUT_RPS, 10).ruling.is_none());
 }
 
@@ -146,7 +148,7 @@ fn growth_that_is_there_is_found_and_its_interval_holds_it() {
     let (lo, hi) = grown.difference.as_ref().unwrap().interval.unwrap();
     assert!(lo < 3.0 && hi > 3.0, "{grown:?}");
     assert_ne!(growth(&analysis, "session@memory").ruling.verdict, Verdict::Higher);
-    let said = |s: &&crate::report::answer::Sentence| s.text.contains("growth of what jwt-hs256");
+    let said = |s: &&crate::report::Sentence| s.text.contains("growth of what jwt-hs256");
     let sentence = analysis.answer.iter().find(said).unwrap();
     assert!(sentence.text.contains("10 to 1,000 users"), "{}", sentence.text);
 }
@@ -180,7 +182,8 @@ fn the_twin_is_measured_and_sets_a_floor_and_is_compared_with_nothing_else() {
     assert!(!analysis.arms.contains(&twin));
     assert!(analysis.comparisons.iter().all(|c| c.key.arm != twin && c.against != twin));
     for users in [10, 100, 1000] {
-        let is_wanted = |f: &&NoiseFloor| f.key.metric == metric::THROUGHPUT_RPS && f.key.users == Some(users);
+        let is_wanted =
+            |f: &&NoiseFloor| f.key.metric == metric::THROUGHPUT_RPS && f.key.users == Some(users);
         let floor = analysis.noise_floors.iter().find(is_wanted).unwrap();
         let (lo, hi) = floor.ratio.as_ref().unwrap().interval.unwrap();
         let reach = lo.ln().abs().max(hi.ln().abs());

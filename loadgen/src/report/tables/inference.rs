@@ -6,8 +6,8 @@
 
 use crate::experiment::Metric;
 use crate::report::analysis::Analysis;
-use crate::report::figures::{ComparedAs, Comparison, Endpoint};
 use crate::report::figure::{signed, signed_range, times, times_range};
+use crate::report::figures::{ComparedAs, Comparison, Endpoint};
 use crate::report::table::{Cell, Column, Finding, Row, Table, arm, cell, finding, level};
 use crate::report::words;
 use crate::stats::Estimate;

@@ -131,8 +131,8 @@ fn record(plan: &Plan, trial: &TrialPlan) -> TrialRecord {
 fn did(action: &Action, place: f64, noise: &dyn Fn(u64) -> f64) -> ActionRecord {
     match action {
         Action::Fill(fill) => ActionRecord::Fill(LoginRecord {
-            users: fill.key.users,
-            wall_ns: u64::from(fill.key.users) * 30_000,
+            users: fill.users,
+            wall_ns: u64::from(fill.users) * 30_000,
             ..LoginRecord::default()
         }),
         Action::Snapshot(snapshot) => ActionRecord::Snapshot(SnapshotRecord {
