@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::check::levels;
+use super::metric;
 use super::question::{Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary};
 use super::search::{End, Found, Next, next};
 use crate::error::Result;
@@ -92,7 +93,7 @@ impl Experiment for Capacity {
 
     fn charts(&self) -> &'static [ChartPlan] {
         const CHARTS: &[ChartPlan] = &[ChartPlan {
-            metric: "capacity_rps",
+            metric: metric::CAPACITY_RPS,
             title: "Capacity",
             over: Over::Users,
             x_label: "users",
@@ -129,7 +130,7 @@ impl Experiment for Capacity {
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         let observed = |(plan, search): (&SearchPlan, &SearchRecord)| {
             let found = found(plan, record, search)?;
-            let of = |metric, value: Option<f64>| {
+            let observation = |metric, value: Option<f64>| {
                 value.map(|value| Observation {
                     users: Some(u64::from(plan.users)),
                     connections: plan.connections,
@@ -143,7 +144,10 @@ impl Experiment for Capacity {
             let bracket = both.filter(|_| found.end == End::Bracketed);
             let middle = bracket.map(|(held, failed)| (held * failed).sqrt());
             let beyond = bracket.map(|(_, failed)| failed);
-            Some([of("capacity_rps", middle), of("beyond_capacity_rps", beyond)])
+            Some([
+                observation(metric::CAPACITY_RPS, middle),
+                observation(metric::BEYOND_CAPACITY_RPS, beyond),
+            ])
         };
         searches(record).filter_map(observed).flatten().flatten().collect()
     }
@@ -162,7 +166,7 @@ impl Experiment for Capacity {
                 level: None,
                 users: Some(u64::from(users)),
                 connections,
-                metric: "capacity_rps",
+                metric: metric::CAPACITY_RPS,
                 estimate,
                 resampled: None,
             })
@@ -354,7 +358,10 @@ mod tests {
         let record = searched(20_000.0, ProbeVerdict::Failed);
         let seen = Capacity.observe(&record);
         let [middle, failed] = seen.as_slice() else { panic!("{seen:?}") };
-        assert_eq!((middle.metric, failed.metric), ("capacity_rps", "beyond_capacity_rps"));
+        assert_eq!(
+            (middle.metric, failed.metric),
+            (metric::CAPACITY_RPS, metric::BEYOND_CAPACITY_RPS)
+        );
         assert_eq!((middle.users, middle.connections), (Some(100), 64));
         assert!((middle.value / 20_000.0 - 1.0).abs() < 0.05, "{seen:?}");
         assert!(failed.value > 20_000.0 && failed.value < middle.value * 1.03, "{seen:?}");
@@ -382,24 +389,24 @@ mod tests {
 
     #[test]
     fn all_trials_count_whichever_of_their_bounds_is_known() {
-        let of = |trials: &[&TrialRecord]| {
+        let summary = |trials: &[&TrialRecord]| {
             let mut all = Capacity.summarise(trials, trials.len() as u32, 1);
             assert!(all.len() <= 1);
             all.pop().map(|summary| summary.estimate)
         };
         let [a, b, c] = [19_000.0, 20_000.0, 21_000.0].map(|x| searched(x, ProbeVerdict::Failed));
-        let three = of(&[&a, &b, &c]).unwrap();
+        let three = summary(&[&a, &b, &c]).unwrap();
         let (lo, hi) = three.interval.unwrap();
         assert!((19_500.0..20_500.0).contains(&three.point), "{three:?}");
         assert!(lo < 19_500.0 && hi > 20_500.0, "{three:?}");
         let nothing = searched(1.0, ProbeVerdict::Failed);
-        let with_nothing = of(&[&a, &b, &nothing]).unwrap();
+        let with_nothing = summary(&[&a, &b, &nothing]).unwrap();
         assert!(with_nothing.point < 10_000.0, "a bad day is not left out: {with_nothing:?}");
         // Where no rate failed in any trial it is known to be more, and no more than that.
         let open = searched(20_000.0, ProbeVerdict::NotOffered);
-        let least = of(&[&open, &open]).unwrap();
+        let least = summary(&[&open, &open]).unwrap();
         assert!(least.interval.is_none() && least.method.starts_with("at least"), "{least:?}");
         assert!(least.point <= 20_000.0 && least.point > 9_000.0, "{least:?}");
-        assert_eq!(of(&[&nothing, &nothing]), None);
+        assert_eq!(summary(&[&nothing, &nothing]), None);
     }
 }

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 
 use super::check::levels;
+use super::metric::{self, METRICS, Metric};
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over};
-use super::{METRICS, Metric, steady};
+use super::steady;
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, UserChoice};
 use crate::plan::{Action, GrowPlan, LoadPlan, Prepare};
@@ -71,7 +72,7 @@ impl Experiment for Cart {
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
-        const fn chart(metric: &'static str, title: &'static str) -> ChartPlan {
+        const fn chart(metric: &'static Metric, title: &'static str) -> ChartPlan {
             ChartPlan {
                 metric,
                 title,
@@ -82,9 +83,9 @@ impl Experiment for Cart {
             }
         }
         const CHARTS: &[ChartPlan] = &[
-            chart("request_wire_bytes", "Request on the wire"),
-            chart("server_cpu_us_per_request", "Server CPU per request"),
-            chart("credential_bytes", "Credential"),
+            chart(metric::REQUEST_WIRE_BYTES, "Request on the wire"),
+            chart(metric::SERVER_CPU_US_PER_REQUEST, "Server CPU per request"),
+            chart(metric::CREDENTIAL_BYTES, "Credential"),
         ];
         CHARTS
     }
@@ -155,16 +156,16 @@ impl Experiment for Cart {
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         let mut seen = Vec::new();
         for (plan, load) in loads(record) {
-            let of_load = |metric: &Metric| {
+            let of_load = |metric: &'static Metric| {
                 Some(Observation {
                     users: Some(u64::from(plan.users)),
                     connections: plan.connections,
                     rate: None,
-                    metric: metric.name,
+                    metric,
                     value: (metric.of_load)(load)?,
                 })
             };
-            seen.extend(METRICS.iter().filter_map(of_load));
+            seen.extend(METRICS.iter().copied().filter_map(of_load));
         }
         let planned = record.trial.actions.iter().find_map(|action| match action {
             Action::Load(plan) => Some(plan),
@@ -175,18 +176,18 @@ impl Experiment for Cart {
             users: Some(u64::from(plan.users)),
             connections: plan.connections,
             rate: None,
-            metric: "cart_items_max",
+            metric: metric::CART_ITEMS_MAX,
             value: f64::from(grow.made),
         }));
         seen
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
-        let of = |(plan, load): (&LoadPlan, &LoadRecord)| {
+        let doubts = |(plan, load): (&LoadPlan, &LoadRecord)| {
             let own = load.doubts(plan.model.is_open());
             own.into_iter().chain(steady::doubt(plan, load)).collect::<Vec<_>>()
         };
-        loads(record).flat_map(of).collect()
+        loads(record).flat_map(doubts).collect()
     }
 
     fn remarks(&self, record: &TrialRecord) -> Vec<String> {
@@ -275,7 +276,7 @@ mod tests {
         let trial = &plan.trials[0];
         let early = record(trial, vec![grown(5, Some(r#"{"error":"cookie_full"}"#))]);
         let seen = Cart.observe(&early);
-        assert_eq!((seen.len(), seen[0].metric, seen[0].value), (1, "cart_items_max", 5.0));
+        assert_eq!((seen.len(), seen[0].metric, seen[0].value), (1, metric::CART_ITEMS_MAX, 5.0));
         let said = "took 5 items, and answered the next one with 409 cookie_full";
         assert_eq!(Cart.remarks(&early), [said]);
         let loaded = |last| {
@@ -287,9 +288,12 @@ mod tests {
             Cart.remarks(&late)[0].ends_with("took 64 items, and answered the next one with 409")
         );
         let values: Vec<_> = Cart.observe(&late).iter().map(|seen| seen.metric).collect();
-        assert!(values.contains(&"request_wire_bytes") && values.contains(&"cart_items_max"));
+        assert!(
+            values.contains(&metric::REQUEST_WIRE_BYTES)
+                && values.contains(&metric::CART_ITEMS_MAX)
+        );
         let never = loaded(grown(256, None));
         assert_eq!(Cart.remarks(&never), ["refused none of 256 items"]);
-        assert!(Cart.observe(&never).iter().all(|seen| seen.metric != "cart_items_max"));
+        assert!(Cart.observe(&never).iter().all(|seen| seen.metric != metric::CART_ITEMS_MAX));
     }
 }

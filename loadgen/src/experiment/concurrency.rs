@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::check::levels;
 use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, cut};
+use super::metric::{self, Metric};
 use super::question::{Cell, Cells, ChartPlan, Experiment, Observation, Over};
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, Spread, UserChoice};
@@ -75,7 +76,7 @@ impl Experiment for Concurrency {
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
-        const fn chart(metric: &'static str, title: &'static str, y_log: bool) -> ChartPlan {
+        const fn chart(metric: &'static Metric, title: &'static str, y_log: bool) -> ChartPlan {
             ChartPlan {
                 metric,
                 title,
@@ -86,10 +87,10 @@ impl Experiment for Concurrency {
             }
         }
         const CHARTS: &[ChartPlan] = &[
-            chart("throughput_rps", "Throughput", false),
-            chart("server_cpu_us_per_request", "Server CPU per request", false),
-            chart("response_p50_us", "Response time, p50", true),
-            chart("response_p99_us", "Response time, p99", true),
+            chart(metric::THROUGHPUT_RPS, "Throughput", false),
+            chart(metric::SERVER_CPU_US_PER_REQUEST, "Server CPU per request", false),
+            chart(metric::RESPONSE_P50_US, "Response time, p50", true),
+            chart(metric::RESPONSE_P99_US, "Response time, p99", true),
         ];
         CHARTS
     }
@@ -136,10 +137,10 @@ mod tests {
     fn a_slice_is_long_enough_for_its_connections() {
         let cut = |table: &str| {
             let trials = plan(table).unwrap().trials;
-            let of = |trial: &crate::plan::TrialPlan| {
+            let place = |trial: &crate::plan::TrialPlan| {
                 trial.slices().map(|s| (s.slicing.length_ns / 1_000, s.slicing.cut_ns / 1_000))
             };
-            let mut cut: Vec<_> = trials.iter().map(|trial| (trial.level, of(trial))).collect();
+            let mut cut: Vec<_> = trials.iter().map(|trial| (trial.level, place(trial))).collect();
             cut.sort_unstable();
             cut.dedup();
             cut

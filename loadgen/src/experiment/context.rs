@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::check::within;
 use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, cut};
+use super::metric::{self, Metric};
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, UserChoice};
@@ -21,7 +22,7 @@ use crate::units::Span;
 /// The name of the experiment.
 pub const NAME: &str = "context";
 /// What a request costs: CPU time of the server and its store.
-pub const COST: &str = "cpu_us_per_request";
+pub const COST: &Metric = metric::CPU_US_PER_REQUEST;
 
 /// A point of the experiment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,10 +157,10 @@ impl Experiment for Context {
                    of server and store, the handler's work included.",
             metrics: &[
                 COST,
-                "relay_cpu_us_per_request",
-                "throughput_rps",
-                "response_p50_us",
-                "response_p99_us",
+                metric::RELAY_CPU_US_PER_REQUEST,
+                metric::THROUGHPUT_RPS,
+                metric::RESPONSE_P50_US,
+                metric::RESPONSE_P99_US,
             ],
         }];
         TABLES

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::check::{doubt, levels, within};
 use super::enough_valid;
 use super::load::{self, Slices, browse, check_lengths, cut, loads, observation};
+use super::metric::{self, Metric};
 use super::question::{
     Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary, TablePlan,
 };
@@ -75,14 +76,14 @@ impl Experiment for Cores {
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
-        const fn chart(metric: &'static str, title: &'static str) -> ChartPlan {
+        const fn chart(metric: &'static Metric, title: &'static str) -> ChartPlan {
             let (over, x_label) = (Over::Level, "cores of the server");
             ChartPlan { metric, title, over, x_label, x_log: true, y_log: false }
         }
         const CHARTS: &[ChartPlan] = &[
-            chart("throughput_rps", "Throughput"),
-            chart("rps_per_core", "Requests per second and core"),
-            chart("cpu_us_per_request", "CPU per request, server and store"),
+            chart(metric::THROUGHPUT_RPS, "Throughput"),
+            chart(metric::RPS_PER_CORE, "Requests per second and core"),
+            chart(metric::CPU_US_PER_REQUEST, "CPU per request, server and store"),
         ];
         CHARTS
     }
@@ -93,10 +94,10 @@ impl Experiment for Cores {
             note: "Each figure with its 95 % interval over n trials. Scaling efficiency compares \
                    with the fewest cores.",
             metrics: &[
-                "throughput_rps",
-                "rps_per_core",
-                "scaling_efficiency",
-                "cpu_us_per_request",
+                metric::THROUGHPUT_RPS,
+                metric::RPS_PER_CORE,
+                metric::SCALING_EFFICIENCY,
+                metric::CPU_US_PER_REQUEST,
             ],
         }];
         TABLES
@@ -143,7 +144,7 @@ impl Experiment for Cores {
         let mut seen = load::observed(record);
         seen.extend(loads(record).map(|(plan, load)| {
             let per_core = load.counts.goodput_rps() / f64::from(record.trial.level.max(1));
-            observation(plan, load, "rps_per_core", per_core)
+            observation(plan, load, metric::RPS_PER_CORE, per_core)
         }));
         seen
     }
@@ -228,7 +229,7 @@ fn efficiency(trials: &[&TrialRecord], blocks: u32, seed: u64) -> Vec<Summary> {
             level: Some(*cores as u32),
             users: Some(u64::from(plan.users)),
             connections: plan.connections,
-            metric: "scaling_efficiency",
+            metric: metric::SCALING_EFFICIENCY,
             estimate: Estimate {
                 point: point.exp(),
                 interval: interval.map(|(lo, hi)| (lo.exp(), hi.exp())),
@@ -280,11 +281,11 @@ fn law(fit: &UslFit, connections: u32) -> Vec<Summary> {
             n,
             method: format!("USL fit, {method} on logs"),
         };
-        summary("usl_peak_cores", estimate, &fit.ln_peak)
+        summary(metric::USL_PEAK_CORES, estimate, &fit.ln_peak)
     };
     [
-        parameter("usl_contention", fit.law.contention, &fit.contention),
-        parameter("usl_coherency", fit.law.coherency, &fit.coherency),
+        parameter(metric::USL_CONTENTION, fit.law.contention, &fit.contention),
+        parameter(metric::USL_COHERENCY, fit.law.coherency, &fit.coherency),
         peak(),
     ]
     .into_iter()
@@ -320,7 +321,7 @@ mod tests {
             assert_eq!(trial.trial.place().unwrap().server_cores, cores);
             assert_eq!(trial.trial.server, ["--threads".to_string(), cores.to_string()]);
             let seen = Cores.observe(&trial);
-            let per_core = seen.iter().find(|o| o.metric == "rps_per_core").unwrap();
+            let per_core = seen.iter().find(|o| o.metric == metric::RPS_PER_CORE).unwrap();
             assert_eq!((per_core.value, per_core.users), (10_000.0, Some(64 * u64::from(cores))));
             assert!(Cores.doubts(&trial).iter().all(|doubt| doubt.code != "too_few_cores"));
         }
@@ -337,15 +338,18 @@ mod tests {
         let trials = trials(rps);
         let all: Vec<_> = trials.iter().collect();
         let found = Cores.summarise(&all, 3, 1);
-        let at = |level| found.iter().find(|s| s.level == Some(level)).map(|s| &s.estimate);
-        assert!(at(1).is_none(), "the fewest are the yardstick");
+        let estimate = |level| found.iter().find(|s| s.level == Some(level)).map(|s| &s.estimate);
+        assert!(estimate(1).is_none(), "the fewest are the yardstick");
         for (level, share) in [(2, 0.8), (4, 0.6)] {
-            let Estimate { point, interval, n, .. } = at(level).unwrap();
+            let Estimate { point, interval, n, .. } = estimate(level).unwrap();
             let (lo, hi) = interval.unwrap();
             assert!((point - share).abs() < 1e-9 && *n == 3, "{level}: {point}");
             assert!(hi - lo < 1e-6, "what blocks have in common is in no interval");
         }
-        assert!(found.iter().all(|s| s.metric == "scaling_efficiency"), "three levels have no law");
+        assert!(
+            found.iter().all(|s| s.metric == metric::SCALING_EFFICIENCY),
+            "three levels have no law"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::load::{
     self, CONNECTIONS_MAX, PERCENT_MAX, PILOT, PILOT_LEVEL, Slices, browse, check_lengths,
     check_window, cut, loads,
 };
+use super::metric::{self, Metric};
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over};
 use crate::error::Result;
 use crate::load::{LoadModel, PilotShare, UserChoice};
@@ -83,14 +84,14 @@ impl Experiment for Curve {
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
-        const fn chart(metric: &'static str, title: &'static str, y_log: bool) -> ChartPlan {
+        const fn chart(metric: &'static Metric, title: &'static str, y_log: bool) -> ChartPlan {
             let x_label = "load, % of what the baseline can do";
             ChartPlan { metric, title, over: Over::Level, x_label, x_log: false, y_log }
         }
         const CHARTS: &[ChartPlan] = &[
-            chart("response_p50_us", "Response time, p50", true),
-            chart("response_p99_us", "Response time, p99", true),
-            chart("cpu_us_per_request", "CPU per request, server and store", false),
+            chart(metric::RESPONSE_P50_US, "Response time, p50", true),
+            chart(metric::RESPONSE_P99_US, "Response time, p99", true),
+            chart(metric::CPU_US_PER_REQUEST, "CPU per request, server and store", false),
         ];
         CHARTS
     }
@@ -230,7 +231,7 @@ mod tests {
         assert_eq!(Curve.remarks(&record), ["did not hold 95 % of what the baseline can do"]);
         let seen = Curve.observe(&record);
         assert!(seen.iter().all(|o| o.rate == Some(100_000.0) && o.users == Some(1000)));
-        assert!(seen.iter().any(|o| o.metric == "throughput_rps"));
+        assert!(seen.iter().any(|o| o.metric == metric::THROUGHPUT_RPS));
     }
 
     #[test]
@@ -247,8 +248,8 @@ mod tests {
     fn the_pilot_is_a_scale_and_no_figure() {
         let plan = plan(TABLE).unwrap();
         let trial = plan.trials.iter().find(|trial| trial.level == 0).unwrap();
-        let of = |ok| record(trial, vec![ActionRecord::Load(Box::new(answered(ok)))]);
-        let (slow, fast) = (of(90_000), of(110_000));
+        let answering = |ok| record(trial, vec![ActionRecord::Load(Box::new(answered(ok)))]);
+        let (slow, fast) = (answering(90_000), answering(110_000));
         assert_eq!(Curve.observe(&slow), []);
         let said = Curve.conclusions(&[&slow, &fast], 3, 1);
         assert!(said[0].starts_with("answered 90,000 to 110,000 requests"), "{said:?}");

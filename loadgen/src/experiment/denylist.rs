@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::check::{levels, within};
 use super::load::{self, Slices, browse, check_lengths, cut, loads, observation};
+use super::metric::{self, Metric};
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, TablePlan};
 use crate::error::Result;
 use crate::load::{LoadModel, Poisson, UserChoice};
@@ -97,7 +98,7 @@ impl Experiment for Denylist {
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
-        const fn chart(metric: &'static str, title: &'static str) -> ChartPlan {
+        const fn chart(metric: &'static Metric, title: &'static str) -> ChartPlan {
             ChartPlan {
                 metric,
                 title,
@@ -108,8 +109,8 @@ impl Experiment for Denylist {
             }
         }
         const CHARTS: &[ChartPlan] = &[
-            chart("cpu_us_per_request", "CPU per request, server and store"),
-            chart("server_allocated_bytes", "Server memory, allocated"),
+            chart(metric::CPU_US_PER_REQUEST, "CPU per request, server and store"),
+            chart(metric::SERVER_ALLOCATED_BYTES, "Server memory, allocated"),
         ];
         CHARTS
     }
@@ -119,11 +120,11 @@ impl Experiment for Denylist {
             title: "The list as it grows",
             note: "Rate, connections and users are the same in every row.",
             metrics: &[
-                "cpu_us_per_request",
-                "response_p99_us",
-                "bytes_per_logout",
-                "store_bytes_per_logout",
-                "false_refusals",
+                metric::CPU_US_PER_REQUEST,
+                metric::RESPONSE_P99_US,
+                metric::BYTES_PER_LOGOUT,
+                metric::STORE_BYTES_PER_LOGOUT,
+                metric::FALSE_REFUSALS,
             ],
         }];
         TABLES
@@ -172,10 +173,10 @@ impl Experiment for Denylist {
             let mut add = |metric, value: Option<f64>| {
                 seen.extend(value.map(|value| observation(plan, load, metric, value)));
             };
-            add("false_refusals", false_refusals(load));
+            add(metric::FALSE_REFUSALS, false_refusals(load));
             let added = |read| per_logout(record, read);
-            add("bytes_per_logout", added(|memory| memory.allocated_bytes));
-            add("store_bytes_per_logout", added(|memory| memory.store_used_bytes));
+            add(metric::BYTES_PER_LOGOUT, added(|memory| memory.allocated_bytes));
+            add(metric::STORE_BYTES_PER_LOGOUT, added(|memory| memory.store_used_bytes));
         }
         seen
     }
@@ -343,19 +344,19 @@ mod tests {
     fn a_good_token_that_is_refused_is_a_figure_and_another_error_a_doubt() {
         let plan = plan(ARMS, "").unwrap();
         let trial = plan.trials.iter().find(|trial| trial.level == 1000).unwrap();
-        let value = |record: &TrialRecord, metric: &str| {
+        let value = |record: &TrialRecord, metric: &Metric| {
             let seen = Denylist.observe(record);
             seen.iter().find(|seen| seen.metric == metric).map(|seen| seen.value)
         };
         let exact = carried_out(trial, [5_000, 55_000], 0);
-        assert_eq!(value(&exact, "false_refusals"), Some(0.0));
-        assert_eq!(value(&exact, "bytes_per_logout"), Some(50.0));
-        assert_eq!(value(&exact, "store_bytes_per_logout"), None);
+        assert_eq!(value(&exact, metric::FALSE_REFUSALS), Some(0.0));
+        assert_eq!(value(&exact, metric::BYTES_PER_LOGOUT), Some(50.0));
+        assert_eq!(value(&exact, metric::STORE_BYTES_PER_LOGOUT), None);
         let none = Denylist.doubts(&exact);
 
         let mut filter = carried_out(trial, [5_000, 5_000], 10_000);
-        assert_eq!(value(&filter, "false_refusals"), Some(0.25));
-        assert_eq!(value(&filter, "bytes_per_logout"), Some(0.0));
+        assert_eq!(value(&filter, metric::FALSE_REFUSALS), Some(0.25));
+        assert_eq!(value(&filter, metric::BYTES_PER_LOGOUT), Some(0.0));
         assert_eq!(Denylist.doubts(&filter), none);
         let Some(ActionRecord::Load(load)) = filter.actions.last_mut() else { panic!() };
         load.counts.errors.insert("status_5xx".into(), 10_000);
@@ -366,6 +367,6 @@ mod tests {
 
         let empty = plan.trials.iter().find(|trial| trial.level == 0).unwrap();
         let empty = carried_out(empty, [5_000, 0], 0);
-        assert_eq!(value(&empty, "bytes_per_logout"), None, "nobody logged out");
+        assert_eq!(value(&empty, metric::BYTES_PER_LOGOUT), None, "nobody logged out");
     }
 }

@@ -175,8 +175,8 @@ mod tests {
     fn the_reference_runs_twice_wherever_arms_are_compared() {
         let tables = "[concurrency]\nusers=[1,10]\nblocks=4\n\
                       [memory]\nsessions=[0,100,200,300,400]\nblocks=4\n";
-        let of = |arms: &str| whole(&format!("name='t'\narms=[{arms}]\n{tables}")).unwrap();
-        let plan = of("'none','a','b'");
+        let planned = |arms: &str| whole(&format!("name='t'\narms=[{arms}]\n{tables}")).unwrap();
+        let plan = planned("'none','a','b'");
         let twins: Vec<_> = plan.trials.iter().filter(|trial| trial.twin).collect();
         assert_eq!(twins.len(), 12, "two levels and a fill, in four blocks");
         for twin in &twins {
@@ -204,7 +204,7 @@ mod tests {
         assert!((1..twins.len()).contains(&before.count()), "now before its like, now after");
         assert_eq!(plan.names(), ["none", "a", "a (again)", "b"]);
         assert!(twins[0].file_stem().ends_with("-a-again"));
-        assert!(!of("'none'").has_twin(), "nothing is compared");
+        assert!(!planned("'none'").has_twin(), "nothing is compared");
     }
 
     #[test]
@@ -219,13 +219,13 @@ mod tests {
 
     #[test]
     fn prices_go_into_the_plan_where_a_campaign_gives_them() {
-        let of = |prices: &str| {
+        let planned = |prices: &str| {
             whole(&format!("name='t'\narms=['none']\n[concurrency]\nusers=[1]\n{prices}")).unwrap()
         };
         let table = "[prices]\nmemory_gib_hour=0.5\ncpu_hour=4\ntraffic_gb=0\nsource='ours'\n";
-        assert_eq!(of("").prices, None);
-        assert_eq!(of(table).prices.unwrap().cpu_hour, 4.0);
-        assert_eq!(of(table).experiments, ["concurrency"]);
+        assert_eq!(planned("").prices, None);
+        assert_eq!(planned(table).prices.unwrap().cpu_hour, 4.0);
+        assert_eq!(planned(table).experiments, ["concurrency"]);
     }
 
     #[test]

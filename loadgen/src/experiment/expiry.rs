@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::check::{doubt, drills, within};
+use super::metric::{self, Metric};
 use super::question::{Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::Result;
 use crate::plan::{Action, DrillPlan, ExpiryPlan};
@@ -66,11 +67,11 @@ const BEYOND: Span = Span::from_millis(1500);
 /// How often each active user replaces a credential.
 const ROUNDS: u32 = 2;
 /// The TTLs for which the cost is computed, minutes.
-const TTLS: [(u32, &str); 4] = [
-    (1, "renewal_ttl_1min_us"),
-    (5, "renewal_ttl_5min_us"),
-    (15, "renewal_ttl_15min_us"),
-    (60, "renewal_ttl_60min_us"),
+const TTLS: [(u32, &Metric); 4] = [
+    (1, metric::RENEWAL_TTL_1MIN_US),
+    (5, metric::RENEWAL_TTL_5MIN_US),
+    (15, metric::RENEWAL_TTL_15MIN_US),
+    (60, metric::RENEWAL_TTL_60MIN_US),
 ];
 const HOUR_S: f64 = 3600.0;
 
@@ -111,12 +112,12 @@ impl Experiment for Expiry {
                 note: "Counted from the answer to the login plus the lifetime, known to 10 ms. A \
                        credential that never ended has no time.",
                 metrics: &[
-                    "expiry_earliest_us",
-                    "expiry_latest_us",
-                    "expiry_still_accepted",
-                    "expiry_leeway_earliest_us",
-                    "expiry_leeway_latest_us",
-                    "expiry_leeway_still_accepted",
+                    metric::EXPIRY_EARLIEST_US,
+                    metric::EXPIRY_LATEST_US,
+                    metric::EXPIRY_STILL_ACCEPTED,
+                    metric::EXPIRY_LEEWAY_EARLIEST_US,
+                    metric::EXPIRY_LEEWAY_LATEST_US,
+                    metric::EXPIRY_LEEWAY_STILL_ACCEPTED,
                 ],
             },
             TablePlan {
@@ -127,13 +128,13 @@ impl Experiment for Expiry {
                        pays for that too, so it is as a rule above what is computed. An arm whose \
                        credential does not end has no renewals.",
                 metrics: &[
-                    "renewal_cpu_us",
-                    "renewal_ttl_1min_us",
-                    "renewal_ttl_5min_us",
-                    "renewal_ttl_15min_us",
-                    "renewal_ttl_60min_us",
-                    "renewal_tried_computed_us",
-                    "renewal_tried_measured_us",
+                    metric::RENEWAL_CPU_US,
+                    metric::RENEWAL_TTL_1MIN_US,
+                    metric::RENEWAL_TTL_5MIN_US,
+                    metric::RENEWAL_TTL_15MIN_US,
+                    metric::RENEWAL_TTL_60MIN_US,
+                    metric::RENEWAL_TRIED_COMPUTED_US,
+                    metric::RENEWAL_TRIED_MEASURED_US,
                 ],
             },
         ];
@@ -186,14 +187,14 @@ impl Experiment for Expiry {
         let ends = found.lifetimes.iter().any(|lifetimes| !lifetimes.last_accepted_us.is_empty());
         let Some(unit) = unit_us(&found.at_once).filter(|_| ends) else { return observations };
         let users = plan.active_users;
-        add(users, users, "renewal_cpu_us", unit);
+        add(users, users, metric::RENEWAL_CPU_US, unit);
         for (minutes, metric) in TTLS {
             add(users, users, metric, unit * HOUR_S / (60.0 * f64::from(minutes)));
         }
         let computed = unit * HOUR_S / plan.ttl_s as f64;
-        add(users, users, "renewal_tried_computed_us", computed);
+        add(users, users, metric::RENEWAL_TRIED_COMPUTED_US, computed);
         if let Some(measured) = per_user_hour_us(&found.steady) {
-            add(users, users, "renewal_tried_measured_us", measured);
+            add(users, users, metric::RENEWAL_TRIED_MEASURED_US, measured);
         }
         observations
     }
@@ -240,12 +241,14 @@ impl Experiment for Expiry {
 }
 
 /// The metrics of a leeway: the earliest end, the latest, and what never ended.
-const fn names(leeway_ms: u64) -> [&'static str; 3] {
+const fn names(leeway_ms: u64) -> [&'static Metric; 3] {
     match leeway_ms {
-        0 => ["expiry_earliest_us", "expiry_latest_us", "expiry_still_accepted"],
-        _ => {
-            ["expiry_leeway_earliest_us", "expiry_leeway_latest_us", "expiry_leeway_still_accepted"]
-        }
+        0 => [metric::EXPIRY_EARLIEST_US, metric::EXPIRY_LATEST_US, metric::EXPIRY_STILL_ACCEPTED],
+        _ => [
+            metric::EXPIRY_LEEWAY_EARLIEST_US,
+            metric::EXPIRY_LEEWAY_LATEST_US,
+            metric::EXPIRY_LEEWAY_STILL_ACCEPTED,
+        ],
     }
 }
 
@@ -300,24 +303,24 @@ mod tests {
     #[test]
     fn costs_follow_from_the_unit_cost_and_the_measured_one_stands_beside() {
         let record = record(|_| {});
-        let of = |metric| figure(&Expiry, &record, metric);
-        assert_eq!(of("renewal_cpu_us"), Some(30.0));
-        assert_eq!(of("renewal_ttl_1min_us"), Some(1800.0));
-        assert_eq!(of("renewal_ttl_60min_us"), Some(30.0));
-        assert_eq!(of("renewal_tried_computed_us"), Some(54_000.0), "every 2 s");
+        let value = |metric| figure(&Expiry, &record, metric);
+        assert_eq!(value(metric::RENEWAL_CPU_US), Some(30.0));
+        assert_eq!(value(metric::RENEWAL_TTL_1MIN_US), Some(1800.0));
+        assert_eq!(value(metric::RENEWAL_TTL_60MIN_US), Some(30.0));
+        assert_eq!(value(metric::RENEWAL_TRIED_COMPUTED_US), Some(54_000.0), "every 2 s");
         // 50 ms of server and store for 500 users and 4 s.
-        let measured = of("renewal_tried_measured_us").unwrap();
+        let measured = value(metric::RENEWAL_TRIED_MEASURED_US).unwrap();
         assert!((measured - 90_000.0).abs() < 1e-6, "{measured}");
     }
 
     #[test]
     fn ends_stand_at_their_leeway() {
         let record = record(|_| {});
-        let of = |metric| figure(&Expiry, &record, metric);
-        assert_eq!(of("expiry_earliest_us"), Some(-900_000.0));
-        assert_eq!(of("expiry_latest_us"), Some(-10_000.0));
-        assert_eq!(of("expiry_leeway_latest_us"), Some(1_990_000.0));
-        assert_eq!(of("expiry_still_accepted"), Some(0.0));
+        let value = |metric| figure(&Expiry, &record, metric);
+        assert_eq!(value(metric::EXPIRY_EARLIEST_US), Some(-900_000.0));
+        assert_eq!(value(metric::EXPIRY_LATEST_US), Some(-10_000.0));
+        assert_eq!(value(metric::EXPIRY_LEEWAY_LATEST_US), Some(1_990_000.0));
+        assert_eq!(value(metric::EXPIRY_STILL_ACCEPTED), Some(0.0));
         assert_eq!(codes(&Expiry, &record), []);
     }
 
@@ -329,9 +332,9 @@ mod tests {
                 lifetimes.still_accepted = 50;
             }
         });
-        let of = |metric| figure(&Expiry, &record, metric);
-        assert_eq!((of("expiry_latest_us"), of("renewal_cpu_us")), (None, None));
-        assert_eq!(of("expiry_still_accepted"), Some(1.0));
+        let value = |metric| figure(&Expiry, &record, metric);
+        assert_eq!((value(metric::EXPIRY_LATEST_US), value(metric::RENEWAL_CPU_US)), (None, None));
+        assert_eq!(value(metric::EXPIRY_STILL_ACCEPTED), Some(1.0));
         assert_eq!(codes(&Expiry, &record), [("accepted_after_expiry".into(), false)]);
     }
 

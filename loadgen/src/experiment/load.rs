@@ -1,8 +1,9 @@
 //! The load that several experiments share: GET /me by users who are logged in, in slices that
 //! alternate between the servers of a level.
 
+use super::metric::{METRICS, Metric};
 use super::question::{Cell, Observation};
-use super::{METRICS, steady};
+use super::steady;
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, PilotShare, Poisson, UserChoice};
 use crate::plan::{Action, LoadPlan, SlicesPlan, Slicing};
@@ -154,19 +155,19 @@ pub(super) fn observed(record: &TrialRecord) -> Vec<Observation> {
     if record.trial.is_pilot() {
         return Vec::new();
     }
-    let of = |(plan, load)| {
+    let observed = |(plan, load)| {
         METRICS.iter().filter_map(move |metric| {
-            Some(observation(plan, load, metric.name, (metric.of_load)(load)?))
+            Some(observation(plan, load, metric, (metric.of_load)(load)?))
         })
     };
-    loads(record).flat_map(of).collect()
+    loads(record).flat_map(observed).collect()
 }
 
 /// A value at the place of a load: its users, connections and rate.
 pub(super) fn observation(
     plan: &LoadPlan,
     load: &LoadRecord,
-    metric: &'static str,
+    metric: &'static Metric,
     value: f64,
 ) -> Observation {
     Observation {
@@ -180,9 +181,9 @@ pub(super) fn observation(
 
 /// What makes the figures of a trial's loads doubtful.
 pub(super) fn doubts(record: &TrialRecord) -> Vec<Doubt> {
-    let of = |(plan, load): (&LoadPlan, &LoadRecord)| {
+    let doubts = |(plan, load): (&LoadPlan, &LoadRecord)| {
         let own = load.doubts(plan.model.is_open());
         own.into_iter().chain(steady::doubt(plan, load)).collect::<Vec<_>>()
     };
-    loads(record).flat_map(of).collect()
+    loads(record).flat_map(doubts).collect()
 }

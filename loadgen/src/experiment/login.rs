@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::metric;
+use super::metric::{self, Metric};
 use super::question::{Cell, Cells, ChartPlan, Experiment, Observation};
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, UserChoice};
@@ -59,10 +59,13 @@ const ARGON2ID: (u32, &str) = (2, "argon2id");
 
 /// What is taken from a load: its metric there, and its name with a derived password and with
 /// argon2id.
-const TAKEN: [(&str, [&str; 2]); 3] = [
-    ("goodput_rps", ["login_rps", "argon2id_login_rps"]),
-    ("server_cpu_us_per_request", ["login_cpu_us", "argon2id_login_cpu_us"]),
-    ("store_cpu_us_per_request", ["login_store_cpu_us", "argon2id_login_store_cpu_us"]),
+const TAKEN: [(&Metric, [&Metric; 2]); 3] = [
+    (metric::GOODPUT_RPS, [metric::LOGIN_RPS, metric::ARGON2ID_LOGIN_RPS]),
+    (metric::SERVER_CPU_US_PER_REQUEST, [metric::LOGIN_CPU_US, metric::ARGON2ID_LOGIN_CPU_US]),
+    (
+        metric::STORE_CPU_US_PER_REQUEST,
+        [metric::LOGIN_STORE_CPU_US, metric::ARGON2ID_LOGIN_STORE_CPU_US],
+    ),
 ];
 
 impl Experiment for Login {
@@ -158,7 +161,7 @@ impl Experiment for Login {
         let mut seen = Vec::new();
         if let Some((_, load)) = load(record) {
             for (of, names) in TAKEN {
-                let value = (metric(of).of_load)(load);
+                let value = (of.of_load)(load);
                 seen.extend(value.map(|value| observation(names[usize::from(argon2id)], value)));
             }
         }
@@ -168,7 +171,7 @@ impl Experiment for Login {
                 && fill.users > 0
             {
                 let bytes = fill.credential_bytes as f64 / f64::from(fill.users);
-                seen.push(observation("credential_bytes", bytes));
+                seen.push(observation(metric::CREDENTIAL_BYTES, bytes));
             }
         }
         seen
@@ -231,9 +234,9 @@ mod tests {
             let did = vec![ActionRecord::Fill(fill), ActionRecord::Load(Box::new(load))];
             let seen = Login.observe(&record(trial, did));
             let names: Vec<_> = seen.iter().map(|seen| seen.metric).collect();
-            let expected: &[&str] = match trial.level {
-                1 => &["login_rps", "login_cpu_us", "credential_bytes"],
-                _ => &["argon2id_login_rps", "argon2id_login_cpu_us"],
+            let expected: &[&Metric] = match trial.level {
+                1 => &[metric::LOGIN_RPS, metric::LOGIN_CPU_US, metric::CREDENTIAL_BYTES],
+                _ => &[metric::ARGON2ID_LOGIN_RPS, metric::ARGON2ID_LOGIN_CPU_US],
             };
             assert_eq!(names, expected);
             assert!(seen.iter().all(|seen| seen.users.is_none()));

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::check::levels;
+use super::metric::{self, Metric};
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary};
 use crate::error::Result;
 use crate::plan::{
@@ -119,7 +120,7 @@ impl Experiment for Memory {
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
-        const fn chart(metric: &'static str, title: &'static str) -> ChartPlan {
+        const fn chart(metric: &'static Metric, title: &'static str) -> ChartPlan {
             ChartPlan {
                 metric,
                 title,
@@ -130,8 +131,8 @@ impl Experiment for Memory {
             }
         }
         const CHARTS: &[ChartPlan] = &[
-            chart("server_allocated_bytes", "Server memory, allocated"),
-            chart("server_pss_bytes", "Server memory, proportional set size"),
+            chart(metric::SERVER_ALLOCATED_BYTES, "Server memory, allocated"),
+            chart(metric::SERVER_PSS_BYTES, "Server memory, proportional set size"),
         ];
         CHARTS
     }
@@ -190,7 +191,7 @@ impl Experiment for Memory {
         let mut levels: Vec<u32> = trials.iter().map(|record| record.trial.level).collect();
         levels.sort_unstable();
         levels.dedup();
-        let of = |level: u32, kind: Kind, (metric, read): (&'static str, Reading), over| {
+        let summary = |level: u32, kind: Kind, (metric, read): (&'static Metric, Reading), over| {
             let is_of = |r: &&&TrialRecord| r.trial.level == level && Kind::of(&r.trial) == kind;
             let trials = || trials.iter().filter(is_of);
             let points: Vec<_> = trials().map(|trial| points(trial, read, over)).collect();
@@ -209,7 +210,9 @@ impl Experiment for Memory {
         let connections = CONNECTION_SLOPES.map(|slope| (Kind::Connections, slope, CONNECTIONS));
         let slopes: Vec<_> = sessions.into_iter().chain(connections).collect();
         let places = levels.iter().flat_map(|level| slopes.iter().map(|slope| (*level, *slope)));
-        places.filter_map(|(level, (kind, slope, over))| of(level, kind, slope, over)).collect()
+        places
+            .filter_map(|(level, (kind, slope, over))| summary(level, kind, slope, over))
+            .collect()
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
@@ -386,10 +389,12 @@ enum Kind {
 impl Kind {
     fn of(trial: &TrialPlan) -> Self {
         let connects = |action: &Action| matches!(action, Action::Connect(_));
-        match () {
-            () if trial.actions.iter().any(connects) => Self::Connections,
-            () if trial.server.iter().any(|argument| argument == TTL) => Self::Expiry,
-            () => Self::Sessions,
+        if trial.actions.iter().any(connects) {
+            Self::Connections
+        } else if trial.server.iter().any(|argument| argument == TTL) {
+            Self::Expiry
+        } else {
+            Self::Sessions
         }
     }
 }
@@ -408,36 +413,36 @@ type Along = fn(&SnapshotRecord) -> Option<u64>;
 const SESSIONS: Along = |snapshot| Some(snapshot.sessions);
 const CONNECTIONS: Along = |snapshot| snapshot.memory.connections;
 
-const READINGS: [(&str, Reading); 6] = [
-    ("server_rss_bytes", |memory| Some(memory.rss_bytes)),
-    ("server_pss_bytes", RESIDENT),
-    ("server_allocated_bytes", ALLOCATED),
-    ("store_memory_bytes", STORE),
-    ("store_used_bytes", STORE_USED),
-    ("store_disk_bytes", STORE_DISK),
+const READINGS: [(&Metric, Reading); 6] = [
+    (metric::SERVER_RSS_BYTES, |memory| Some(memory.rss_bytes)),
+    (metric::SERVER_PSS_BYTES, RESIDENT),
+    (metric::SERVER_ALLOCATED_BYTES, ALLOCATED),
+    (metric::STORE_MEMORY_BYTES, STORE),
+    (metric::STORE_USED_BYTES, STORE_USED),
+    (metric::STORE_DISK_BYTES, STORE_DISK),
 ];
 
-const SLOPES: [(&str, Reading); 5] = [
-    ("bytes_per_session", ALLOCATED),
-    ("resident_bytes_per_session", RESIDENT),
-    ("store_bytes_per_session", STORE),
-    ("store_used_bytes_per_session", STORE_USED),
-    ("store_disk_bytes_per_session", STORE_DISK),
+const SLOPES: [(&Metric, Reading); 5] = [
+    (metric::BYTES_PER_SESSION, ALLOCATED),
+    (metric::RESIDENT_BYTES_PER_SESSION, RESIDENT),
+    (metric::STORE_BYTES_PER_SESSION, STORE),
+    (metric::STORE_USED_BYTES_PER_SESSION, STORE_USED),
+    (metric::STORE_DISK_BYTES_PER_SESSION, STORE_DISK),
 ];
 
-const CONNECTION_SLOPES: [(&str, Reading); 2] =
-    [("bytes_per_connection", ALLOCATED), ("resident_bytes_per_connection", RESIDENT)];
+const CONNECTION_SLOPES: [(&Metric, Reading); 2] =
+    [(metric::BYTES_PER_CONNECTION, ALLOCATED), (metric::RESIDENT_BYTES_PER_CONNECTION, RESIDENT)];
 
-const AFTER_LOGOUT: [(&str, Reading); 3] = [
-    ("returned_after_logout", ALLOCATED),
-    ("resident_returned_after_logout", RESIDENT),
-    ("store_returned_after_logout", STORE),
+const AFTER_LOGOUT: [(&Metric, Reading); 3] = [
+    (metric::RETURNED_AFTER_LOGOUT, ALLOCATED),
+    (metric::RESIDENT_RETURNED_AFTER_LOGOUT, RESIDENT),
+    (metric::STORE_RETURNED_AFTER_LOGOUT, STORE),
 ];
 
-const AFTER_EXPIRY: [(&str, Reading); 3] = [
-    ("returned_after_expiry", ALLOCATED),
-    ("resident_returned_after_expiry", RESIDENT),
-    ("store_returned_after_expiry", STORE),
+const AFTER_EXPIRY: [(&Metric, Reading); 3] = [
+    (metric::RETURNED_AFTER_EXPIRY, ALLOCATED),
+    (metric::RESIDENT_RETURNED_AFTER_EXPIRY, RESIDENT),
+    (metric::STORE_RETURNED_AFTER_EXPIRY, STORE),
 ];
 
 /// What is read out of a trial.
@@ -447,7 +452,7 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    fn of(&self, users: Option<u64>, metric: &'static str, value: f64) -> Observation {
+    fn of(&self, users: Option<u64>, metric: &'static Metric, value: f64) -> Observation {
         Observation { users, connections: self.connections, rate: None, metric, value }
     }
 
@@ -461,13 +466,13 @@ impl Seen<'_> {
             }
         }
         seen.extend(self.slopes(&SLOPES, SESSIONS));
-        let slope = |name: &str| seen.iter().find(|s| s.metric == name).map(|s| s.value);
-        let both = slope("bytes_per_session").map(|own| {
+        let slope = |metric: &Metric| seen.iter().find(|s| s.metric == metric).map(|s| s.value);
+        let both = slope(metric::BYTES_PER_SESSION).map(|own| {
             // A store whose server is not ours to see is none: its memory is in this process.
-            own + slope("store_bytes_per_session").unwrap_or(0.0)
+            own + slope(metric::STORE_BYTES_PER_SESSION).unwrap_or(0.0)
         });
         let per_gib = both.filter(|bytes| *bytes >= NOTHING_BYTES).map(|bytes| GIB / bytes);
-        seen.extend(per_gib.map(|users| self.of(None, "users_per_gib", users)));
+        seen.extend(per_gib.map(|users| self.of(None, metric::USERS_PER_GIB, users)));
         seen.extend(self.logins());
         if self.logout().is_some() {
             seen.extend(self.came_back(&AFTER_LOGOUT));
@@ -475,8 +480,8 @@ impl Seen<'_> {
         seen
     }
 
-    fn slopes(&self, slopes: &[(&'static str, Reading)], over: Along) -> Vec<Observation> {
-        let slope = |(metric, read): &(&'static str, Reading)| {
+    fn slopes(&self, slopes: &[(&'static Metric, Reading)], over: Along) -> Vec<Observation> {
+        let slope = |(metric, read): &(&'static Metric, Reading)| {
             let slope = theil_sen(&points(self.record, *read, over))?;
             Some(self.of(None, metric, slope))
         };
@@ -485,7 +490,7 @@ impl Seen<'_> {
 
     /// The share of what the users had added that came back, where they had added anything; and
     /// what each logout left, which a list of revoked tokens does where nothing was there before.
-    fn came_back(&self, shares: &[(&'static str, Reading)]) -> Vec<Observation> {
+    fn came_back(&self, shares: &[(&'static Metric, Reading)]) -> Vec<Observation> {
         let last = snapshots(self.record).last().filter(|snapshot| snapshot.sessions == 0);
         let (Some(first), Some(full), Some(last)) =
             (filled(self.record).next(), filled(self.record).last(), last)
@@ -496,7 +501,7 @@ impl Seen<'_> {
         let between = |read: Reading, from: &SnapshotRecord, to: &SnapshotRecord| {
             Some(read(&to.memory)? as f64 - read(&from.memory)? as f64)
         };
-        let share = |(metric, read): &(&'static str, Reading)| {
+        let share = |(metric, read): &(&'static Metric, Reading)| {
             let added = between(*read, first, full)?;
             let back = -between(*read, full, last)?;
             (users > 0.0 && added >= NOTHING_BYTES * users)
@@ -505,7 +510,7 @@ impl Seen<'_> {
         let mut seen: Vec<Observation> = shares.iter().filter_map(share).collect();
         if let (Some(logout), Some(change)) = (self.logout(), between(ALLOCATED, full, last)) {
             let each = change / f64::from(logout.max(1));
-            seen.push(self.of(None, "bytes_per_logout", each));
+            seen.push(self.of(None, metric::BYTES_PER_LOGOUT, each));
         }
         seen
     }
@@ -531,7 +536,7 @@ impl Seen<'_> {
         });
         let (users, wall_ns) = fills
             .fold((0, 0), |(users, ns), fill| (users + u64::from(fill.users), ns + fill.wall_ns));
-        (wall_ns > 0).then(|| self.of(None, "login_rps", users as f64 * 1e9 / wall_ns as f64))
+        (wall_ns > 0).then(|| self.of(None, metric::LOGIN_RPS, users as f64 * 1e9 / wall_ns as f64))
     }
 }
 
@@ -580,11 +585,11 @@ fn planned_connections(trial: &TrialPlan) -> impl Iterator<Item = u64> {
 }
 
 fn connections(record: &TrialRecord) -> u32 {
-    let of = |action: &Action| match action {
+    let connections = |action: &Action| match action {
         Action::Fill(fill) => Some(fill.connections),
         _ => None,
     };
-    record.trial.actions.iter().filter_map(of).max().unwrap_or(0)
+    record.trial.actions.iter().filter_map(connections).max().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -14,11 +14,12 @@ mod curve;
 mod denylist;
 mod expand;
 mod expiry;
-mod family;
+pub mod family;
+mod judged;
 mod load;
 mod login;
 mod memory;
-mod metric;
+pub mod metric;
 mod population;
 mod primary;
 mod question;
@@ -31,12 +32,12 @@ mod sliding;
 mod steady;
 
 pub use expand::expand;
-pub use family::{SCALABILITY, family};
-pub use metric::{Better, METRICS, Metric, metric};
+pub use judged::Judged;
+pub use metric::{Better, METRICS, Metric};
 pub use question::{
     Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary, TablePlan,
 };
-pub use rounds::{PACED, paces};
+pub use rounds::paces;
 pub use steady::{Steadiness, steadiness};
 
 use crate::record::{Doubt, TrialRecord};

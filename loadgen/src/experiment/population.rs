@@ -7,6 +7,7 @@ use super::load::{
     self, CONNECTIONS_MAX, PILOT, PILOT_LEVEL, Slices, arrivals, browse, check_lengths,
     check_window, cut, loads,
 };
+use super::metric::{self, Metric};
 use super::question::{Cell, Cells, ChartPlan, Experiment, Observation, Over, TablePlan};
 use crate::error::Result;
 use crate::load::{LoadModel, UserChoice};
@@ -101,7 +102,7 @@ impl Experiment for Population {
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
-        const fn chart(metric: &'static str, title: &'static str, y_log: bool) -> ChartPlan {
+        const fn chart(metric: &'static Metric, title: &'static str, y_log: bool) -> ChartPlan {
             ChartPlan {
                 metric,
                 title,
@@ -112,9 +113,9 @@ impl Experiment for Population {
             }
         }
         const CHARTS: &[ChartPlan] = &[
-            chart("cpu_us_per_request", "CPU per request, server and store", false),
-            chart("response_p50_us", "Response time, p50", true),
-            chart("response_p99_us", "Response time, p99", true),
+            chart(metric::CPU_US_PER_REQUEST, "CPU per request, server and store", false),
+            chart(metric::RESPONSE_P50_US, "Response time, p50", true),
+            chart(metric::RESPONSE_P99_US, "Response time, p99", true),
         ];
         CHARTS
     }
@@ -125,23 +126,23 @@ impl Experiment for Population {
                 title: "A request as logged-in users grow",
                 note: "Rate and connections are the same in every row.",
                 metrics: &[
-                    "cpu_us_per_request",
-                    "server_cpu_us_per_request",
-                    "store_cpu_us_per_request",
-                    "response_p50_us",
-                    "response_p99_us",
-                    "error_rate",
+                    metric::CPU_US_PER_REQUEST,
+                    metric::SERVER_CPU_US_PER_REQUEST,
+                    metric::STORE_CPU_US_PER_REQUEST,
+                    metric::RESPONSE_P50_US,
+                    metric::RESPONSE_P99_US,
+                    metric::ERROR_RATE,
                 ],
             },
             TablePlan {
                 title: "Memory at these levels",
                 note: "At the end of the load, with all of them logged in.",
                 metrics: &[
-                    "server_allocated_bytes",
-                    "server_pss_bytes",
-                    "store_memory_bytes",
-                    "store_used_bytes",
-                    "store_disk_bytes",
+                    metric::SERVER_ALLOCATED_BYTES,
+                    metric::SERVER_PSS_BYTES,
+                    metric::STORE_MEMORY_BYTES,
+                    metric::STORE_USED_BYTES,
+                    metric::STORE_DISK_BYTES,
                 ],
             },
         ];
@@ -288,7 +289,8 @@ mod tests {
         let populated = ActionRecord::Populate(LoginRecord::default());
         let mut record = record(trial, vec![populated, ActionRecord::Load(Box::new(load(500)))]);
         let seen = Population.observe(&record);
-        let cpu = seen.iter().find(|seen| seen.metric == "server_cpu_us_per_request").unwrap();
+        let cpu =
+            seen.iter().find(|seen| seen.metric == metric::SERVER_CPU_US_PER_REQUEST).unwrap();
         assert_eq!((cpu.users, cpu.rate, cpu.connections), (Some(1_000_000), Some(5000.0), 64));
         assert_eq!(cpu.value, 1000.0);
 

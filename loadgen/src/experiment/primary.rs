@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{METRICS, find};
+use super::find;
+use super::metric::{self, Metric};
 use crate::error::{Error, Result};
 use crate::plan::{Primary, TrialPlan};
 use crate::spec::{PrimarySpec, Spec};
@@ -15,7 +16,7 @@ use crate::spec::{PrimarySpec, Spec};
 const ENDPOINTS_MAX: usize = 100;
 /// The same answers counted twice: both as endpoints would be one question that is corrected for
 /// two.
-const ALIKE: [&str; 2] = ["throughput_rps", "goodput_rps"];
+const ALIKE: [&Metric; 2] = [metric::THROUGHPUT_RPS, metric::GOODPUT_RPS];
 
 /// The primary endpoints of a campaign whose trials these are. Those whose arms a flag has taken
 /// out are left out.
@@ -36,7 +37,7 @@ pub(super) fn resolved(spec: &Spec, trials: &[TrialPlan]) -> Result<Vec<Primary>
             return Err(refuse(spec, written, &expected, "more up to here"));
         }
         if let Some(alike) = counted_twice(&endpoints) {
-            let found = format!("both {} and {} of [{alike}]", ALIKE[0], ALIKE[1]);
+            let found = format!("both {} and {} of [{alike}]", ALIKE[0].name, ALIKE[1].name);
             return Err(refuse(spec, written, "one of two metrics that count the same", &found));
         }
     }
@@ -53,8 +54,8 @@ pub(super) fn resolved(spec: &Spec, trials: &[TrialPlan]) -> Result<Vec<Primary>
 
 /// The experiment of which two metrics that count the same are endpoints.
 fn counted_twice(endpoints: &[Primary]) -> Option<&str> {
-    let has = |experiment: &str, metric: &str| {
-        endpoints.iter().any(|e| e.experiment == experiment && e.metric == metric)
+    let has = |experiment: &str, metric: &Metric| {
+        endpoints.iter().any(|e| e.experiment == experiment && e.metric == metric.name)
     };
     let mut experiments = endpoints.iter().map(|endpoint| endpoint.experiment.as_str());
     experiments.find(|experiment| ALIKE.iter().all(|metric| has(experiment, metric)))
@@ -68,10 +69,10 @@ fn resolve(spec: &Spec, trials: &[TrialPlan], written: &PrimarySpec) -> Result<V
         let known = format!("an experiment of this campaign ({})", spec.experiments.join(", "));
         return wrong(&known, &format!("`{experiment}`"));
     }
-    let Some(row) = METRICS.iter().find(|row| row.name == *metric) else {
+    let Some(row) = Metric::named(metric) else {
         return wrong("a metric that `measurements.csv` has", &format!("`{metric}`"));
     };
-    if row.exact {
+    if row.is_exact {
         return wrong("a metric with noise", &format!("`{metric}`, which is exact"));
     }
     let known = || spec.listed_arms.iter().chain(&spec.arms);
@@ -229,7 +230,8 @@ mod tests {
             (&table("arm='jwt-a';against='none';users=10;level=1"), "two numbers"),
             (&table("arm='jwt-a';against='none';users=1;growth=true"), "from which it grows"),
             (
-                "experiment='concurrency';metric='goodput_rps';arm='jwt-a';against='none';[[primary]];\
+                "experiment='concurrency';metric='goodput_rps';arm='jwt-a';against='none';\
+                 [[primary]];\
                  experiment='concurrency';metric='throughput_rps';arm='jwt-b';against='none'",
                 "both throughput_rps and goodput_rps",
             ),

@@ -1,9 +1,10 @@
 //! What an experiment is: a question, how it is asked, and what a trial answers.
 //!
-//! It is two pure functions. [`Experiment::expand`] turns its table in the campaign file into cells:
-//! an arm, a level and a list of actions. [`Experiment::observe`] turns the record of one trial into
-//! values of metrics.
+//! It is two pure functions. [`Experiment::expand`] turns its table in the campaign file into
+//! cells: an arm, a level and a list of actions. [`Experiment::observe`] turns the record of one
+//! trial into values of metrics.
 
+use super::Metric;
 use crate::error::Result;
 use crate::plan::Action;
 use crate::record::{Doubt, TrialRecord};
@@ -96,7 +97,7 @@ pub struct Axis {
 #[derive(Clone, Copy, Debug)]
 pub struct ChartPlan {
     /// The metric on the vertical axis.
-    pub metric: &'static str,
+    pub metric: &'static Metric,
     /// Heading.
     pub title: &'static str,
     /// What lies along it.
@@ -126,7 +127,7 @@ pub struct TablePlan {
     /// How to read it, a sentence or two.
     pub note: &'static str,
     /// The metrics that are its columns.
-    pub metrics: &'static [&'static str],
+    pub metrics: &'static [&'static Metric],
 }
 
 /// The trials of one block.
@@ -160,8 +161,8 @@ pub struct Observation {
     pub connections: u32,
     /// The rate that was asked for, requests a second.
     pub rate: Option<f64>,
-    /// Name of the metric.
-    pub metric: &'static str,
+    /// The metric.
+    pub metric: &'static Metric,
     /// Its value.
     pub value: f64,
 }
@@ -175,8 +176,8 @@ pub struct Summary {
     pub users: Option<u64>,
     /// The most connections that carried a load.
     pub connections: u32,
-    /// Name of the metric.
-    pub metric: &'static str,
+    /// The metric.
+    pub metric: &'static Metric,
     /// The figure.
     pub estimate: Estimate,
     /// Its values in campaigns drawn anew, where it has none in a single trial; their logarithms

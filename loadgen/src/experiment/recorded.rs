@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{Experiment, expand};
+use super::{Experiment, Metric, expand};
 use crate::record::{DrillRecord, TrialRecord};
 use crate::spec::{Overrides, Spec};
 
@@ -34,7 +34,7 @@ pub(super) fn trial(table: &str, found: &DrillRecord) -> TrialRecord {
 pub(super) fn figure_at(
     experiment: &dyn Experiment,
     record: &TrialRecord,
-    metric: &str,
+    metric: &Metric,
     users: Option<u64>,
 ) -> Option<f64> {
     let mut found = experiment.observe(record).into_iter().filter(|o| o.metric == metric);
@@ -45,7 +45,7 @@ pub(super) fn figure_at(
 pub(super) fn figure(
     experiment: &dyn Experiment,
     record: &TrialRecord,
-    metric: &str,
+    metric: &Metric,
 ) -> Option<f64> {
     experiment.observe(record).into_iter().find(|o| o.metric == metric).map(|o| o.value)
 }

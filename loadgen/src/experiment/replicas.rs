@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::check::{doubt, drills, levels, within};
+use super::metric::{self, Metric};
 use super::question::{Cells, ChartPlan, Experiment, Observation, Over, TablePlan};
 use crate::error::Result;
 use crate::plan::{Action, DrillPlan, ReplicasPlan};
@@ -81,14 +82,14 @@ impl Experiment for Replicas {
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
-        const fn chart(metric: &'static str, title: &'static str) -> ChartPlan {
+        const fn chart(metric: &'static Metric, title: &'static str) -> ChartPlan {
             let x_label = "users of all servers";
             ChartPlan { metric, title, over: Over::Users, x_label, x_log: true, y_log: false }
         }
         const CHARTS: &[ChartPlan] = &[
-            chart("round_robin_refused_share", "Refused behind round-robin"),
-            chart("lost_after_death_share", "Logged out when one server dies"),
-            chart("requests_per_cpu_s", "Requests per second of CPU, all servers and store"),
+            chart(metric::ROUND_ROBIN_REFUSED_SHARE, "Refused behind round-robin"),
+            chart(metric::LOST_AFTER_DEATH_SHARE, "Logged out when one server dies"),
+            chart(metric::REQUESTS_PER_CPU_S, "Requests per second of CPU, all servers and store"),
         ];
         CHARTS
     }
@@ -99,22 +100,22 @@ impl Experiment for Replicas {
                 title: "Who is let in",
                 note: "Shares of requests that were refused though their user had logged in.",
                 metrics: &[
-                    "sticky_refused_share",
-                    "round_robin_refused_share",
-                    "round_robin_unrefreshed_share",
-                    "lost_after_death_share",
+                    metric::STICKY_REFUSED_SHARE,
+                    metric::ROUND_ROBIN_REFUSED_SHARE,
+                    metric::ROUND_ROBIN_UNREFRESHED_SHARE,
+                    metric::LOST_AFTER_DEATH_SHARE,
                 ],
             },
             TablePlan {
                 title: "What the servers and the store cost together",
                 note: "Each figure with its 95 % interval over n trials.",
-                metrics: &["requests_per_cpu_s", "throughput_rps"],
+                metrics: &[metric::REQUESTS_PER_CPU_S, metric::THROUGHPUT_RPS],
             },
             TablePlan {
                 title: "Scaling efficiency",
                 note: "Requests per CPU second at the most servers, divided by those at the \
                        fewest: 100 % where a request costs the same however many there are.",
-                metrics: &["scaling_efficiency"],
+                metrics: &[metric::SCALING_EFFICIENCY],
             },
         ];
         TABLES
@@ -146,12 +147,12 @@ impl Experiment for Replicas {
             let death = step.after_death.and_then(|asked| asked.refused_share());
             let refreshed = step.round_robin_refreshed.and_then(|asked| asked.refused_share());
             for (metric, value) in [
-                ("sticky_refused_share", step.sticky.refused_share()),
-                ("round_robin_refused_share", step.round_robin.refused_share()),
-                ("round_robin_unrefreshed_share", refreshed),
-                ("lost_after_death_share", death),
-                ("throughput_rps", throughput(step)),
-                ("requests_per_cpu_s", per_cpu_second(step)),
+                (metric::STICKY_REFUSED_SHARE, step.sticky.refused_share()),
+                (metric::ROUND_ROBIN_REFUSED_SHARE, step.round_robin.refused_share()),
+                (metric::ROUND_ROBIN_UNREFRESHED_SHARE, refreshed),
+                (metric::LOST_AFTER_DEATH_SHARE, death),
+                (metric::THROUGHPUT_RPS, throughput(step)),
+                (metric::REQUESTS_PER_CPU_S, per_cpu_second(step)),
             ] {
                 observations.extend(value.map(|value| Observation {
                     users: Some(u64::from(step.users)),
@@ -166,7 +167,7 @@ impl Experiment for Replicas {
             users: None,
             connections: found.steps.last().map_or(0, |s| s.servers * plan.users_per_server),
             rate: None,
-            metric: "scaling_efficiency",
+            metric: metric::SCALING_EFFICIENCY,
             value,
         }));
         observations
@@ -286,13 +287,13 @@ mod tests {
     #[test]
     fn efficiency_is_what_a_cpu_second_does_at_the_most_beside_the_fewest() {
         let record = record(vec![step(1, 100), step(2, 110), step(4, 125)]);
-        let at = |metric, users| figure_at(&Replicas, &record, metric, Some(users));
-        assert_eq!(at("requests_per_cpu_s", 32), Some(100_000.0));
-        assert_eq!(at("requests_per_cpu_s", 128), Some(80_000.0));
-        assert_eq!(at("throughput_rps", 128), Some(40_000.0));
-        assert_eq!(figure(&Replicas, &record, "scaling_efficiency"), Some(0.8));
-        assert_eq!(at("lost_after_death_share", 32), None);
-        assert_eq!(at("lost_after_death_share", 64), Some(0.25));
+        let value = |metric, users| figure_at(&Replicas, &record, metric, Some(users));
+        assert_eq!(value(metric::REQUESTS_PER_CPU_S, 32), Some(100_000.0));
+        assert_eq!(value(metric::REQUESTS_PER_CPU_S, 128), Some(80_000.0));
+        assert_eq!(value(metric::THROUGHPUT_RPS, 128), Some(40_000.0));
+        assert_eq!(figure(&Replicas, &record, metric::SCALING_EFFICIENCY), Some(0.8));
+        assert_eq!(value(metric::LOST_AFTER_DEATH_SHARE, 32), None);
+        assert_eq!(value(metric::LOST_AFTER_DEATH_SHARE, 64), Some(0.25));
         assert_eq!(codes(&Replicas, &record), [("servers_share_cores".into(), false)]);
     }
 
@@ -300,9 +301,9 @@ mod tests {
     fn a_stores_time_is_on_the_bill() {
         let with_store = ReplicasStep { store_cpu_ns: Some(100_000_000), ..step(1, 100) };
         let record = record(vec![with_store]);
-        assert_eq!(figure(&Replicas, &record, "requests_per_cpu_s"), Some(50_000.0));
+        assert_eq!(figure(&Replicas, &record, metric::REQUESTS_PER_CPU_S), Some(50_000.0));
         assert_eq!(
-            figure(&Replicas, &record, "scaling_efficiency"),
+            figure(&Replicas, &record, metric::SCALING_EFFICIENCY),
             None,
             "of one number of servers"
         );
@@ -313,7 +314,7 @@ mod tests {
         let mut lame = step(2, 100);
         lame.round_robin = Asked { right: 50, refused: 50, failed: 10 };
         let record = record(vec![lame]);
-        assert_eq!(figure(&Replicas, &record, "round_robin_refused_share"), Some(0.5));
+        assert_eq!(figure(&Replicas, &record, metric::ROUND_ROBIN_REFUSED_SHARE), Some(0.5));
         assert!(codes(&Replicas, &record).contains(&("requests_lost".into(), true)));
     }
 }

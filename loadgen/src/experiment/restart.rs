@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::check::{doubt, drills, within};
+use super::metric::{self, Metric};
 use super::question::{Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::Result;
 use crate::plan::{Action, DrillPlan, RestartPlan};
@@ -73,10 +74,10 @@ impl Experiment for Restart {
                 title: "Key and store kept",
                 note: "Where nobody was logged out there is no storm.",
                 metrics: &[
-                    "logged_out_share",
-                    "cannot_refresh_share",
-                    "storm_us",
-                    "out_of_service_us",
+                    metric::LOGGED_OUT_SHARE,
+                    metric::CANNOT_REFRESH_SHARE,
+                    metric::STORM_US,
+                    metric::OUT_OF_SERVICE_US,
                 ],
             },
             TablePlan {
@@ -84,10 +85,10 @@ impl Experiment for Restart {
                 note: "A field is empty where the arm has no key, or no store outside of its \
                        servers.",
                 metrics: &[
-                    "new_key_logged_out_share",
-                    "new_key_storm_us",
-                    "new_store_logged_out_share",
-                    "new_store_storm_us",
+                    metric::NEW_KEY_LOGGED_OUT_SHARE,
+                    metric::NEW_KEY_STORM_US,
+                    metric::NEW_STORE_LOGGED_OUT_SHARE,
+                    metric::NEW_STORE_STORM_US,
                 ],
             },
         ];
@@ -104,19 +105,23 @@ impl Experiment for Restart {
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         let Some((plan, found)) = both(record) else { return Vec::new() };
-        let mut figures: Vec<(&'static str, f64)> = Vec::new();
+        let mut figures: Vec<(&'static Metric, f64)> = Vec::new();
         for (case, share, storm) in [
-            (Some(&found.kept), "logged_out_share", "storm_us"),
-            (found.new_key.as_ref(), "new_key_logged_out_share", "new_key_storm_us"),
-            (found.new_store.as_ref(), "new_store_logged_out_share", "new_store_storm_us"),
+            (Some(&found.kept), metric::LOGGED_OUT_SHARE, metric::STORM_US),
+            (found.new_key.as_ref(), metric::NEW_KEY_LOGGED_OUT_SHARE, metric::NEW_KEY_STORM_US),
+            (
+                found.new_store.as_ref(),
+                metric::NEW_STORE_LOGGED_OUT_SHARE,
+                metric::NEW_STORE_STORM_US,
+            ),
         ] {
             let Some(case) = case else { continue };
             figures.extend(case.users.refused_share().map(|refused| (share, refused)));
             figures.extend(case.storm.as_ref().map(|logins| (storm, logins.wall_ns as f64 / 1e3)));
         }
         let refreshed = found.kept.refreshed.and_then(|asked| asked.refused_share());
-        figures.extend(refreshed.map(|refused| ("cannot_refresh_share", refused)));
-        figures.push(("out_of_service_us", found.kept.out_of_service_ns as f64 / 1e3));
+        figures.extend(refreshed.map(|refused| (metric::CANNOT_REFRESH_SHARE, refused)));
+        figures.push((metric::OUT_OF_SERVICE_US, found.kept.out_of_service_ns as f64 / 1e3));
         let observation = |(metric, value)| Observation {
             users: Some(u64::from(plan.users)),
             connections: plan.connections,
@@ -204,12 +209,12 @@ mod tests {
             new_key: Some(replaced(0, 100)),
             new_store: None,
         });
-        let of = |metric| figure(&Restart, &record, metric);
-        assert_eq!((of("logged_out_share"), of("storm_us")), (Some(0.0), None));
-        assert_eq!(of("out_of_service_us"), Some(25_000.0));
-        let new_key = (of("new_key_logged_out_share"), of("new_key_storm_us"));
+        let value = |metric| figure(&Restart, &record, metric);
+        assert_eq!((value(metric::LOGGED_OUT_SHARE), value(metric::STORM_US)), (Some(0.0), None));
+        assert_eq!(value(metric::OUT_OF_SERVICE_US), Some(25_000.0));
+        let new_key = (value(metric::NEW_KEY_LOGGED_OUT_SHARE), value(metric::NEW_KEY_STORM_US));
         assert_eq!(new_key, (Some(1.0), Some(4000.0)));
-        assert_eq!(of("new_store_logged_out_share"), None);
+        assert_eq!(value(metric::NEW_STORE_LOGGED_OUT_SHARE), None);
         assert_eq!(codes(&Restart, &record), []);
     }
 

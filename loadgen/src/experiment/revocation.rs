@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::check::{doubt, drills, within};
+use super::metric::{self, Metric};
 use super::question::{Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::Result;
 use crate::plan::{Action, DrillPlan, RevocationPlan, WatchPlan};
@@ -95,12 +96,12 @@ impl Experiment for Revocation {
                        not refused while it was watched, its stale accepts are those until \
                        then.",
                 metrics: &[
-                    "time_to_reject_us",
-                    "time_to_reject_p99_us",
-                    "time_to_reject_max_us",
-                    "stale_accepts",
-                    "still_accepted",
-                    "refreshed_after_logout",
+                    metric::TIME_TO_REJECT_US,
+                    metric::TIME_TO_REJECT_P99_US,
+                    metric::TIME_TO_REJECT_MAX_US,
+                    metric::STALE_ACCEPTS,
+                    metric::STILL_ACCEPTED,
+                    metric::REFRESHED_AFTER_LOGOUT,
                 ],
             },
             TablePlan {
@@ -108,12 +109,12 @@ impl Experiment for Revocation {
                 note: "A credential that the second server did not know before the logout is not \
                        watched: its share stands in the last column.",
                 metrics: &[
-                    "replica_time_to_reject_us",
-                    "replica_time_to_reject_p99_us",
-                    "replica_time_to_reject_max_us",
-                    "replica_stale_accepts",
-                    "replica_still_accepted",
-                    "replica_unknown",
+                    metric::REPLICA_TIME_TO_REJECT_US,
+                    metric::REPLICA_TIME_TO_REJECT_P99_US,
+                    metric::REPLICA_TIME_TO_REJECT_MAX_US,
+                    metric::REPLICA_STALE_ACCEPTS,
+                    metric::REPLICA_STILL_ACCEPTED,
+                    metric::REPLICA_UNKNOWN,
                 ],
             },
             TablePlan {
@@ -121,14 +122,14 @@ impl Experiment for Revocation {
                 note: "The credential that is tried is another one of the user than the one that \
                        asked for the logout.",
                 metrics: &[
-                    "everywhere_time_to_reject_us",
-                    "everywhere_time_to_reject_p99_us",
-                    "everywhere_time_to_reject_max_us",
-                    "everywhere_stale_accepts",
-                    "everywhere_still_accepted",
-                    "everywhere_refreshed_after_logout",
-                    "everywhere_replica_stale_accepts",
-                    "everywhere_replica_still_accepted",
+                    metric::EVERYWHERE_TIME_TO_REJECT_US,
+                    metric::EVERYWHERE_TIME_TO_REJECT_P99_US,
+                    metric::EVERYWHERE_TIME_TO_REJECT_MAX_US,
+                    metric::EVERYWHERE_STALE_ACCEPTS,
+                    metric::EVERYWHERE_STILL_ACCEPTED,
+                    metric::EVERYWHERE_REFRESHED_AFTER_LOGOUT,
+                    metric::EVERYWHERE_REPLICA_STALE_ACCEPTS,
+                    metric::EVERYWHERE_REPLICA_STILL_ACCEPTED,
                 ],
             },
             TablePlan {
@@ -137,9 +138,9 @@ impl Experiment for Revocation {
                        Where those of users who had not logged out are refused too, everybody was \
                        logged out, which is no revocation.",
                 metrics: &[
-                    "restart_accepted",
-                    "everywhere_restart_accepted",
-                    "restart_others_accepted",
+                    metric::RESTART_ACCEPTED,
+                    metric::EVERYWHERE_RESTART_ACCEPTED,
+                    metric::RESTART_OTHERS_ACCEPTED,
                 ],
             },
         ];
@@ -174,20 +175,20 @@ impl Experiment for Revocation {
         let replica = &found.replica.logout;
         let known = replica.users + replica.unknown;
         if known > 0 {
-            figures.push(("replica_unknown", f64::from(replica.unknown) / f64::from(known)));
+            figures.push((metric::REPLICA_UNKNOWN, f64::from(replica.unknown) / f64::from(known)));
         }
         if let Some(refreshed) = &found.refreshed {
             for (metric, asked) in [
-                ("refreshed_after_logout", refreshed.logout),
-                ("everywhere_refreshed_after_logout", refreshed.everywhere),
+                (metric::REFRESHED_AFTER_LOGOUT, refreshed.logout),
+                (metric::EVERYWHERE_REFRESHED_AFTER_LOGOUT, refreshed.everywhere),
             ] {
                 figures.extend(asked.refused_share().map(|refused| (metric, 1.0 - refused)));
             }
         }
         for (metric, asked) in [
-            ("restart_accepted", found.restarted.logout),
-            ("everywhere_restart_accepted", found.restarted.everywhere),
-            ("restart_others_accepted", found.restarted_others),
+            (metric::RESTART_ACCEPTED, found.restarted.logout),
+            (metric::EVERYWHERE_RESTART_ACCEPTED, found.restarted.everywhere),
+            (metric::RESTART_OTHERS_ACCEPTED, found.restarted_others),
         ] {
             figures.extend(asked.refused_share().map(|refused| (metric, 1.0 - refused)));
         }
@@ -262,49 +263,53 @@ impl Experiment for Revocation {
 
 /// The metrics of a watched case: percentiles, the longest, stale accepts, what was never refused.
 struct Names {
-    times: [&'static str; 3],
-    stale: &'static str,
-    still: &'static str,
+    times: Option<[&'static Metric; 3]>,
+    stale: &'static Metric,
+    still: &'static Metric,
 }
 
 const HERE: Names = Names {
-    times: ["time_to_reject_us", "time_to_reject_p99_us", "time_to_reject_max_us"],
-    stale: "stale_accepts",
-    still: "still_accepted",
+    times: Some([
+        metric::TIME_TO_REJECT_US,
+        metric::TIME_TO_REJECT_P99_US,
+        metric::TIME_TO_REJECT_MAX_US,
+    ]),
+    stale: metric::STALE_ACCEPTS,
+    still: metric::STILL_ACCEPTED,
 };
 const REPLICA: Names = Names {
-    times: [
-        "replica_time_to_reject_us",
-        "replica_time_to_reject_p99_us",
-        "replica_time_to_reject_max_us",
-    ],
-    stale: "replica_stale_accepts",
-    still: "replica_still_accepted",
+    times: Some([
+        metric::REPLICA_TIME_TO_REJECT_US,
+        metric::REPLICA_TIME_TO_REJECT_P99_US,
+        metric::REPLICA_TIME_TO_REJECT_MAX_US,
+    ]),
+    stale: metric::REPLICA_STALE_ACCEPTS,
+    still: metric::REPLICA_STILL_ACCEPTED,
 };
 const EVERYWHERE: Names = Names {
-    times: [
-        "everywhere_time_to_reject_us",
-        "everywhere_time_to_reject_p99_us",
-        "everywhere_time_to_reject_max_us",
-    ],
-    stale: "everywhere_stale_accepts",
-    still: "everywhere_still_accepted",
+    times: Some([
+        metric::EVERYWHERE_TIME_TO_REJECT_US,
+        metric::EVERYWHERE_TIME_TO_REJECT_P99_US,
+        metric::EVERYWHERE_TIME_TO_REJECT_MAX_US,
+    ]),
+    stale: metric::EVERYWHERE_STALE_ACCEPTS,
+    still: metric::EVERYWHERE_STILL_ACCEPTED,
 };
 const EVERYWHERE_REPLICA: Names = Names {
-    times: ["", "", ""],
-    stale: "everywhere_replica_stale_accepts",
-    still: "everywhere_replica_still_accepted",
+    times: None,
+    stale: metric::EVERYWHERE_REPLICA_STALE_ACCEPTS,
+    still: metric::EVERYWHERE_REPLICA_STILL_ACCEPTED,
 };
 
 /// The figures of one watched case, where anybody was watched.
-fn watched(case: &Watched, names: &Names, figures: &mut Vec<(&'static str, f64)>) {
+fn watched(case: &Watched, names: &Names, figures: &mut Vec<(&'static Metric, f64)>) {
     if case.users == 0 {
         return;
     }
     let users = f64::from(case.users);
-    for (name, quantile) in names.times.into_iter().zip([0.5, 0.99, 1.0]) {
-        let known = quantile_ns(case, quantile).filter(|_| !name.is_empty());
-        figures.extend(known.map(|ns| (name, ns as f64 / 1e3)));
+    for (metric, quantile) in names.times.into_iter().flatten().zip([0.5, 0.99, 1.0]) {
+        let known = quantile_ns(case, quantile);
+        figures.extend(known.map(|ns| (metric, ns as f64 / 1e3)));
     }
     figures.push((names.stale, case.stale_accepts as f64 / users));
     figures.push((names.still, f64::from(case.still_accepted) / users));
@@ -369,12 +374,15 @@ mod tests {
     #[test]
     fn refused_at_once_everywhere_leaves_no_doubt() {
         let record = record(|_| {});
-        let of = |metric| figure(&Revocation, &record, metric);
-        assert!(near(of("time_to_reject_us"), 1000.0));
-        assert_eq!(of("stale_accepts"), Some(0.0));
-        assert_eq!(of("still_accepted"), Some(0.0));
-        assert_eq!(of("replica_unknown"), Some(0.0));
-        assert_eq!((of("restart_accepted"), of("restart_others_accepted")), (Some(0.0), Some(1.0)));
+        let value = |metric| figure(&Revocation, &record, metric);
+        assert!(near(value(metric::TIME_TO_REJECT_US), 1000.0));
+        assert_eq!(value(metric::STALE_ACCEPTS), Some(0.0));
+        assert_eq!(value(metric::STILL_ACCEPTED), Some(0.0));
+        assert_eq!(value(metric::REPLICA_UNKNOWN), Some(0.0));
+        assert_eq!(
+            (value(metric::RESTART_ACCEPTED), value(metric::RESTART_OTHERS_ACCEPTED)),
+            (Some(0.0), Some(1.0))
+        );
         assert_eq!(codes(&Revocation, &record), []);
     }
 
@@ -382,13 +390,19 @@ mod tests {
     fn what_was_never_refused_gets_no_time_and_lies_beyond_all_times() {
         let eight: Vec<u64> = (1..=8).map(|i| i * 10).collect();
         let record = record(|found| found.same.logout = case(&eight, 2, 77));
-        let of = |metric| figure(&Revocation, &record, metric);
+        let value = |metric| figure(&Revocation, &record, metric);
         assert!(
-            near(of("time_to_reject_us"), 50_000.0),
+            near(value(metric::TIME_TO_REJECT_US), 50_000.0),
             "the fifth of ten, not the fourth of eight"
         );
-        assert_eq!((of("time_to_reject_p99_us"), of("time_to_reject_max_us")), (None, None));
-        assert_eq!((of("stale_accepts"), of("still_accepted")), (Some(7.7), Some(0.2)));
+        assert_eq!(
+            (value(metric::TIME_TO_REJECT_P99_US), value(metric::TIME_TO_REJECT_MAX_US)),
+            (None, None)
+        );
+        assert_eq!(
+            (value(metric::STALE_ACCEPTS), value(metric::STILL_ACCEPTED)),
+            (Some(7.7), Some(0.2))
+        );
         assert_eq!(codes(&Revocation, &record), [("accepted_after_logout".into(), false)]);
         let what = &Revocation.doubts(&record)[0].what;
         assert!(what.contains("2 of 40") && what.contains("100ms"), "{what}");
@@ -397,11 +411,15 @@ mod tests {
     #[test]
     fn an_arm_that_cannot_revoke_has_no_time_at_all() {
         let record = record(|found| found.same.logout = case(&[], 10, 1000));
-        for metric in ["time_to_reject_us", "time_to_reject_p99_us", "time_to_reject_max_us"] {
-            assert_eq!(figure(&Revocation, &record, metric), None, "{metric}");
+        for metric in [
+            metric::TIME_TO_REJECT_US,
+            metric::TIME_TO_REJECT_P99_US,
+            metric::TIME_TO_REJECT_MAX_US,
+        ] {
+            assert_eq!(figure(&Revocation, &record, metric), None, "{metric:?}");
         }
-        assert_eq!(figure(&Revocation, &record, "still_accepted"), Some(1.0));
-        assert_eq!(figure(&Revocation, &record, "stale_accepts"), Some(100.0));
+        assert_eq!(figure(&Revocation, &record, metric::STILL_ACCEPTED), Some(1.0));
+        assert_eq!(figure(&Revocation, &record, metric::STALE_ACCEPTS), Some(100.0));
     }
 
     #[test]
@@ -409,8 +427,8 @@ mod tests {
         let record = record(|found| {
             found.replica.logout = Watched { unknown: 10, ..Watched::default() };
         });
-        assert_eq!(figure(&Revocation, &record, "replica_stale_accepts"), None);
-        assert_eq!(figure(&Revocation, &record, "replica_unknown"), Some(1.0));
+        assert_eq!(figure(&Revocation, &record, metric::REPLICA_STALE_ACCEPTS), None);
+        assert_eq!(figure(&Revocation, &record, metric::REPLICA_UNKNOWN), Some(1.0));
     }
 
     #[test]

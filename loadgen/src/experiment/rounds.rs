@@ -10,9 +10,6 @@ use crate::load::LoadModel;
 use crate::record::{SliceRecord, TrialRecord};
 use crate::stats::lane_effects;
 
-/// The metrics that a pace corrects: right answers, and answers, per second.
-pub const PACED: [&str; 3] = ["throughput_rps", "goodput_rps", "rps_per_core"];
-
 /// What the totals of a trial are to be multiplied by, by the trial's place in the plan. A trial
 /// that shared no load, or whose load was to keep a rate, is not in it: there is nothing to
 /// correct.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::check::within;
 use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, cut};
+use super::metric;
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::{Error, Result};
 use crate::load::{Closed, LoadModel, UserChoice};
@@ -85,12 +86,12 @@ impl Experiment for Sliding {
             note: "A write is a session that the store changed for a request. A store that groups \
                    what it writes, as SQLite does, writes less than once per use.",
             metrics: &[
-                "store_writes_per_request",
-                "server_cpu_us_per_request",
-                "store_cpu_us_per_request",
-                "throughput_rps",
-                "response_p50_us",
-                "response_p99_us",
+                metric::STORE_WRITES_PER_REQUEST,
+                metric::SERVER_CPU_US_PER_REQUEST,
+                metric::STORE_CPU_US_PER_REQUEST,
+                metric::THROUGHPUT_RPS,
+                metric::RESPONSE_P50_US,
+                metric::RESPONSE_P99_US,
             ],
         }];
         TABLES
@@ -249,7 +250,8 @@ mod tests {
         did.server = Some(ServerUse { store_writes: Some(250), ..server });
         let record = record(&plan.trials[0], vec![ActionRecord::Load(Box::new(did))]);
         let seen = Sliding.observe(&record);
-        let writes = seen.iter().find(|seen| seen.metric == "store_writes_per_request").unwrap();
+        let writes =
+            seen.iter().find(|seen| seen.metric == metric::STORE_WRITES_PER_REQUEST).unwrap();
         assert_eq!(writes.value, 0.25);
     }
 

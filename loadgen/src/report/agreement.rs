@@ -274,9 +274,9 @@ mod tests {
     fn throughputs_disagree_where_no_ratio_of_the_interval_is_near_one() {
         let pairs =
             |ratio: f64| [(ratio * 100.0, 100.0), (ratio * 204.0, 200.0), (ratio * 98.0, 100.0)];
-        let of = |ratio| Throughputs::of(&pairs(ratio)).unwrap();
-        assert!(of(1.0).agree && of(1.27).agree && of(0.8).agree);
-        assert!(!of(1.6).agree && !of(0.6).agree);
+        let compared = |ratio| Throughputs::of(&pairs(ratio)).unwrap();
+        assert!(compared(1.0).agree && compared(1.27).agree && compared(0.8).agree);
+        assert!(!compared(1.6).agree && !compared(0.6).agree);
         assert!(Throughputs::of(&[]).is_none() && Throughputs::of(&[(0.0, 1.0)]).is_none());
     }
 }

@@ -1,19 +1,16 @@
-//! Estimates, comparisons and doubts of a whole campaign, from its records alone.
+//! Everything that a report says, as data, before it is set in type: `analyse` makes it from
+//! records alone, and the pages read it.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::answer::{Sentence, answer};
-use super::claims::{ClaimResult, claims, default_prices};
-use super::compare::{
-    Comparison, Endpoint, MARGIN, NoiseFloor, comparisons, endpoints, noise_floors,
-};
-use super::doubts::{DoubtSummary, WHOLE, doubts, is_invalid, pair_doubt};
-use super::estimates::{Measurement, Place, measurements};
-use crate::experiment::{self, Experiment, Steadiness, metric, steadiness};
-use crate::plan::{Plan, Prices, twin_of};
-use crate::record::{AttackRecord, Attacked, Host, TrialOutcome, TrialRecord};
+use super::claims::result::ClaimResult;
+use super::figures::{Comparison, Endpoint, Measurement, NoiseFloor};
+use crate::experiment::{Metric, Steadiness};
+use crate::plan::Prices;
+use crate::record::{Attacked, Doubt, Host};
+use crate::stats::Verdict;
 
 /// Everything a report says, before it is set in type.
 #[derive(Clone, Debug, Serialize)]
@@ -94,125 +91,33 @@ pub struct ExperimentSummary {
     pub steadiness: Steadiness,
 }
 
-/// Analyses a campaign.
-pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
-    let complete: Vec<&TrialRecord> =
-        records.iter().filter(|record| record.outcome == TrialOutcome::Complete).collect();
-    let measurements = measurements(plan, &complete);
-    let noise_floors = noise_floors(plan, &measurements);
-    let primary = endpoints(plan, &measurements);
-    let comparisons = comparisons(plan, &measurements, &noise_floors, &primary);
-    let mut doubts = doubts(plan, &host, records);
-    doubts.extend(pair_doubt(&noise_floors));
-    let answer = answer(plan, &measurements, &comparisons, &primary);
-    let began = records.iter().map(|record| record.started_unix_ms).min().unwrap_or(0);
-    let ended = records.iter().map(|record| record.started_unix_ms + record.wall_ms).max();
-    let analysis = Analysis {
-        name: plan.name.clone(),
-        plan: plan.hash(),
-        again: plan.again.clone(),
-        seed: plan.seed,
-        arms: plan.arms.clone(),
-        baseline: plan.baseline.clone(),
-        reference: plan.reference.clone(),
-        twin: plan.has_twin().then(|| twin_of(&plan.reference)),
-        margin: MARGIN,
-        prices: plan.prices.clone().unwrap_or_else(default_prices),
-        answer,
-        experiments: summaries(plan, &complete),
-        doubts,
-        host,
-        measurements,
-        primary,
-        comparisons,
-        noise_floors,
-        trials_planned: plan.trials.len(),
-        trials_complete: complete.len(),
-        trials_invalid: complete.iter().filter(|record| is_invalid(record)).count(),
-        started_unix_ms: began,
-        wall_ms: ended.unwrap_or(began) - began,
-        placement: placement(records),
-        notes: records
-            .iter()
-            .filter_map(|r| Some((r.trial.arm.clone(), r.server.as_ref()?.notes.clone())))
-            .collect(),
-        attacks: Vec::new(),
-        claims: Vec::new(),
-    };
-    analysis.with_attacks(None)
+/// A sentence of the answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sentence {
+    /// What it is about, a few words.
+    pub topic: String,
+    /// The sentence.
+    pub text: String,
+    /// What the primary endpoint behind it says; `None` where it is exploratory.
+    pub verdict: Option<Verdict>,
+    /// Whether its figures are known well enough to be read first: an interval that holds 0 or
+    /// spans more than twofold makes no headline, unless it settles that two arms are alike.
+    pub headline: bool,
 }
 
-fn summaries(plan: &Plan, complete: &[&TrialRecord]) -> Vec<ExperimentSummary> {
-    let summary = |name: &String| {
-        let experiment = experiment::find(name)?;
-        let trials = || plan.trials.iter().filter(|t| t.experiment == *name);
-        let blocks = trials().map(|t| t.block + 1);
-        Some(ExperimentSummary {
-            name: name.clone(),
-            question: experiment.question().into(),
-            method: experiment.method().into(),
-            remarks: remarks(plan, experiment, complete),
-            blocks: blocks.max().unwrap_or(0),
-            steadiness: steadiness(trials()),
-        })
-    };
-    plan.experiments.iter().filter_map(summary).collect()
-}
+/// The place of a doubt about every figure.
+pub(super) const WHOLE: &str = "the whole campaign";
 
-/// What happened in the trials of an experiment, arm by arm; the same words of several trials are
-/// said once, with their number where not all trials that say something say the same.
-fn remarks(plan: &Plan, experiment: &dyn Experiment, complete: &[&TrialRecord]) -> Vec<String> {
-    let mut said = Vec::new();
-    let of_experiment = plan.trials.iter().filter(|t| t.experiment == experiment.name());
-    let blocks = of_experiment.map(|trial| trial.block + 1).max().unwrap_or(0);
-    for arm in &plan.arms {
-        let mut of_arm: Vec<(String, usize)> = Vec::new();
-        let own = |r: &&&TrialRecord| {
-            r.trial.experiment == experiment.name() && r.trial.arm == *arm && !is_invalid(r)
-        };
-        let trials: Vec<&TrialRecord> = complete.iter().filter(own).copied().collect();
-        for clause in trials.iter().flat_map(|record| experiment.remarks(record)) {
-            match of_arm.iter_mut().find(|(known, _)| *known == clause) {
-                Some((_, count)) => *count += 1,
-                None => of_arm.push((clause, 1)),
-            }
-        }
-        let alone = of_arm.len() == 1;
-        said.extend(of_arm.into_iter().map(|(clause, count)| match (alone, count) {
-            (true, _) => format!("{arm} {clause}."),
-            (false, 1) => format!("{arm} {clause} (1 trial)."),
-            (false, count) => format!("{arm} {clause} ({count} trials)."),
-        }));
-        let first: Vec<&TrialRecord> = trials.into_iter().filter(|r| !r.trial.twin).collect();
-        let together = experiment.conclusions(&first, blocks, plan.seed);
-        said.extend(together.into_iter().map(|clause| format!("{arm} {clause}.")));
-    }
-    said
-}
-
-fn placement(records: &[TrialRecord]) -> String {
-    let Some(record) = records.first() else { return "nothing ran".into() };
-    let list = |cores: &[usize]| match cores {
-        [] => "no core of their own".to_string(),
-        [core] => format!("core {core}"),
-        _ => {
-            let cores: Vec<_> = cores.iter().map(ToString::to_string).collect();
-            format!("cores {}", cores.join(", "))
-        }
-    };
-    let placement = &record.placement;
-    format!("server on {}, generator on {}", list(&placement.server), list(&placement.generator))
+/// A doubt and where it applies.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DoubtSummary {
+    /// The doubt, as the first trial had it.
+    pub doubt: Doubt,
+    /// Where it applies: `concurrency, jwt-hs256 at 1,000 users: 2 of 5 trials`.
+    pub places: Vec<String>,
 }
 
 impl Analysis {
-    /// The same with what came of attacking the arms.
-    #[must_use]
-    pub fn with_attacks(self, attacks: Option<AttackRecord>) -> Self {
-        let attacks = attacks.map_or_else(Vec::new, |attacks| attacks.arms);
-        let with = Self { attacks, ..self };
-        Self { claims: claims(&with), ..with }
-    }
-
     /// Whether an answer may be drawn from it: some figure is valid, and no doubt invalidates them
     /// all.
     pub fn usable(&self) -> bool {
@@ -220,40 +125,14 @@ impl Analysis {
         self.measurements.iter().any(|m| m.valid) && !self.doubts.iter().any(all)
     }
 
-    /// The figure of an arm at a level, if there is one.
-    pub(super) fn find(
-        &self,
-        experiment: &str,
-        metric: &str,
-        place: Place,
-        arm: &str,
-    ) -> Option<&Measurement> {
-        self.measurements.iter().find(|m| {
-            m.experiment == experiment && m.metric == metric && m.place() == place && m.arm == arm
-        })
-    }
-
-    /// The places at which a metric was measured, ascending.
-    pub(super) fn places(&self, experiment: &str, metric: &str) -> Vec<Place> {
-        let mut levels: Vec<_> = self
-            .measurements
-            .iter()
-            .filter(|m| m.experiment == experiment && m.metric == metric)
-            .map(Measurement::place)
-            .collect();
-        levels.sort_unstable();
-        levels.dedup();
-        levels
-    }
-
     /// The metrics that an experiment measured, in the order of the table.
-    pub fn metrics(&self, experiment: &str) -> Vec<&'static experiment::Metric> {
-        let mut names: Vec<&'static str> = Vec::new();
-        for m in self.measurements.iter().filter(|m| m.experiment == experiment) {
-            if !names.contains(&m.metric) {
-                names.push(m.metric);
+    pub fn metrics(&self, experiment: &str) -> Vec<&'static Metric> {
+        let mut metrics = Vec::new();
+        for m in self.measurements.iter().filter(|m| m.key.experiment == experiment) {
+            if !metrics.contains(&m.key.metric) {
+                metrics.push(m.key.metric);
             }
         }
-        names.into_iter().map(metric).collect()
+        metrics
     }
 }

@@ -7,43 +7,20 @@
 
 mod declared;
 mod more;
+mod parts;
 
-use serde::Serialize;
-
-use super::compare::{Comparison, Endpoint, Ruled};
-use super::estimates::Measurement;
-use super::figure::{digits, figure, range, signed_range};
-use super::words;
-use crate::experiment::metric;
+use super::analysis::Sentence;
+use super::figure::{figure, range, signed_range};
+use super::figures::{Comparison, Endpoint, Measurement};
+use super::key::Lookup;
+use crate::experiment::metric::{self, Metric};
 use crate::plan::Plan;
-use crate::stats::{Cause, Estimate, Verdict};
+use crate::stats::Verdict;
 use crate::units::grouped;
-
-/// A sentence of the answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Sentence {
-    /// What it is about, a few words.
-    pub topic: String,
-    /// The sentence.
-    pub text: String,
-    /// What the primary endpoint behind it says; `None` where it is exploratory.
-    pub verdict: Option<Verdict>,
-    /// Whether its figures are known well enough to be read first: an interval that holds 0 or
-    /// spans more than twofold makes no headline, unless it settles that two arms are alike.
-    pub headline: bool,
-}
-
-/// The widest interval of a headline: its ends are within a factor of this.
-const SPAN_MAX: f64 = 2.0;
-
-/// Whether an estimate is known well enough for a headline.
-fn is_narrow(estimate: &Estimate) -> bool {
-    estimate.is_exact()
-        || estimate.interval.is_some_and(|(lo, hi)| {
-            let (near, far) = (lo.abs().min(hi.abs()), lo.abs().max(hi.abs()));
-            lo * hi > 0.0 && far <= SPAN_MAX * near
-        })
-}
+use parts::{
+    NOTHING_BYTES, by_how_much, is_narrow, leads, limits, measured_users, missed, users,
+    valid_figure,
+};
 
 /// A sentence, and the comparisons whose figures it gives.
 struct Told<'a> {
@@ -72,8 +49,9 @@ pub(super) fn answer(
         of_rivals.extend(tail(against, comparisons, rival));
     }
     // What was declared leads, in a sentence of its own where no other tells it.
-    let is_told =
-        |endpoint: &&Endpoint| of_rivals.iter().flat_map(|told| &told.of).any(|c| endpoint.is(c));
+    let is_told = |endpoint: &&Endpoint| {
+        of_rivals.iter().flat_map(|told| &told.of).any(|c| endpoint.declares(c))
+    };
     let untold = endpoints.iter().filter(|endpoint| !is_told(endpoint));
     let mut sentences: Vec<Sentence> = untold.filter_map(declared::sentence).collect();
     sentences.extend(of_rivals.into_iter().map(|told| told.sentence));
@@ -95,75 +73,17 @@ pub(super) fn answer(
 /// The comparison of a metric at the highest level at which both arms have it.
 fn at_the_top<'a>(
     comparisons: &'a [Comparison],
-    metric: &str,
+    metric: &Metric,
     arm: &str,
     against: &str,
 ) -> Option<&'a Comparison> {
-    comparisons
-        .iter()
-        .filter(|c| c.metric == metric && c.arm == arm && c.against == against)
-        .filter(|c| c.experiment == "concurrency")
-        .max_by_key(|c| c.users)
-}
-
-/// `24 % more (20 % to 28 %)`: the figure first, and then what a verdict adds to it or takes from
-/// it.
-fn by_how_much(ratio: &Estimate, ruling: Option<&Ruled>, more: &str, less: &str) -> String {
-    let percent = |ratio: f64| format!("{} %", digits((ratio - 1.0).abs() * 100.0));
-    let Some((lo, hi)) = ratio.interval else {
-        return "an unknown difference (one trial has no interval)".into();
-    };
-    let sign = |ratio: f64| if ratio < 1.0 { '-' } else { '+' };
-    let signed = |ratio: f64| format!("{}{}", sign(ratio), percent(ratio));
-    if ruling.is_some_and(|ruling| ruling.verdict == Verdict::Equivalent) {
-        return format!("the same within the margin ({} to {})", signed(lo), signed(hi));
-    }
-    let (point, limits) = (ratio.point, limits(ruling));
-    if lo > 1.0 {
-        format!("{} {more} ({} to {}){limits}", percent(point), percent(lo), percent(hi))
-    } else if hi < 1.0 {
-        format!("{} {less} ({} to {}){limits}", percent(point), percent(hi), percent(lo))
-    } else {
-        let (point, lo, hi) = (signed(point), signed(lo), signed(hi));
-        format!("{point} ({lo} to {hi}), which holds no difference{limits}")
-    }
-}
-
-/// Why an endpoint is not settled, and what would have been seen; nothing where it is, and of what
-/// is exploratory.
-fn limits(ruling: Option<&Ruled>) -> String {
-    match ruling.and_then(|ruling| ruling.cause.map(|cause| (cause, ruling))) {
-        // The interval has said it.
-        None | Some((Cause::Noise | Cause::NoInterval, _)) => String::new(),
-        Some((cause, ruling)) => format!(", {}", words::cause(cause, ruling.tests.family_size)),
-    }
-}
-
-/// The smallest effect that an endpoint could have found, where it found none.
-fn missed(c: &Comparison) -> String {
-    let smallest = c.ruling.as_ref().filter(|r| r.verdict == Verdict::Inconclusive);
-    let smallest = smallest.and_then(|ruling| ruling.smallest_effect);
-    smallest.map_or_else(String::new, |effect| {
-        let effect = words::effect(effect, c.compared_as, metric(c.metric).unit);
-        format!("; effects below {effect} would likely be missed (80 % power)")
-    })
-}
-
-/// Whether a comparison makes a headline: its ratio is known well enough, or settled.
-fn leads(c: &Comparison) -> bool {
-    let settled = c.verdict().is_some_and(|verdict| verdict != Verdict::Inconclusive);
-    let apart = |ratio: &Estimate| ratio.interval.is_some_and(|(lo, hi)| lo > 1.0 || hi < 1.0);
-    settled || c.ratio.as_ref().is_some_and(|ratio| is_narrow(ratio) && apart(ratio))
-}
-
-fn users(comparison: &Comparison) -> String {
-    grouped(comparison.users.unwrap_or(0))
+    comparisons.top("concurrency", metric, |c| c.is_between(arm, against))
 }
 
 /// Of the metrics that say the same, the comparison that is a primary endpoint, or else the first.
 fn preferred<'a>(
     comparisons: &'a [Comparison],
-    metrics: [&str; 2],
+    metrics: [&Metric; 2],
     arm: &str,
     against: &str,
 ) -> Option<&'a Comparison> {
@@ -173,7 +93,7 @@ fn preferred<'a>(
 }
 
 fn throughput<'a>(against: &str, comparisons: &'a [Comparison], arm: &str) -> Option<Told<'a>> {
-    let c = preferred(comparisons, ["goodput_rps", "throughput_rps"], arm, against)?;
+    let c = preferred(comparisons, [metric::GOODPUT_RPS, metric::THROUGHPUT_RPS], arm, against)?;
     let ratio = c.ratio.as_ref()?;
     let how = by_how_much(ratio, c.ruling.as_ref(), "more", "fewer");
     let differs = ratio.interval.is_some_and(|(lo, hi)| lo > 1.0 || hi < 1.0)
@@ -203,39 +123,34 @@ fn throughput<'a>(against: &str, comparisons: &'a [Comparison], arm: &str) -> Op
 /// flatters a store that many requests share.
 const COSTS_AT: [&str; 3] = ["curve", "population", "concurrency"];
 /// A store's CPU time is on the same bill, where it was measured.
-const COSTS: [&str; 2] = ["cpu_us_per_request", "server_cpu_us_per_request"];
+const COSTS: [&Metric; 2] = [metric::CPU_US_PER_REQUEST, metric::SERVER_CPU_US_PER_REQUEST];
 /// The load of `curve` at which costs are told, % of what the baseline can do.
 const HALF: u32 = 50;
 
-/// What two arms cost compared, where a campaign asks it first: at an endpoint of it, or else at the
-/// first of [`COSTS_AT`].
+/// What two arms cost compared, where a campaign asks it first: at an endpoint of it, or else at
+/// the first of [`COSTS_AT`].
 fn leading_cost<'a>(
     comparisons: &'a [Comparison],
     arm: &str,
     against: &str,
 ) -> Option<&'a Comparison> {
-    let own = |experiment: &'static str| {
-        comparisons.iter().filter(move |c| {
-            COSTS.contains(&c.metric) && c.experiment == experiment && c.arm == arm
-        })
-    };
-    let of_pair = |experiment: &'static str, name: &'static str| {
-        let all = own(experiment).filter(move |c| c.metric == name && c.against == against);
+    let of_pair = |experiment: &'static str, metric: &'static Metric| {
+        let all = comparisons.all_of(experiment, metric);
+        let all = all.filter(|c| c.is_between(arm, against));
         match experiment {
-            "curve" => all.min_by_key(|c| c.level.unwrap_or(0).abs_diff(HALF)),
-            "population" => all.min_by_key(|c| c.users),
-            _ => all.max_by_key(|c| c.users),
+            "curve" => all.min_by_key(|c| c.key.level.unwrap_or(0).abs_diff(HALF)),
+            "population" => all.min_by_key(|c| c.key.users),
+            _ => all.max_by_key(|c| c.key.users),
         }
     };
     let is_declared = |c: &&Comparison| {
-        let here = |other: &&Comparison| (other.metric, other.place()) == (c.metric, c.place());
-        COSTS_AT
-            .into_iter()
-            .filter(|experiment| c.experiment == **experiment)
-            .any(|experiment| own(experiment).filter(here).any(|other| other.ruling.is_some()))
+        let there = comparisons.all_of(&c.key.experiment, c.key.metric);
+        there
+            .filter(|other| other.key.arm == arm && other.key.place() == c.key.place())
+            .any(|other| other.ruling.is_some())
     };
     let found = || {
-        let of_metrics = |at| COSTS.into_iter().filter_map(move |name| of_pair(at, name));
+        let of_metrics = |at| COSTS.into_iter().filter_map(move |metric| of_pair(at, metric));
         COSTS_AT.into_iter().flat_map(of_metrics)
     };
     found().find(is_declared).or_else(|| found().next())
@@ -243,8 +158,8 @@ fn leading_cost<'a>(
 
 /// Under what load a cost was measured.
 fn load_of(c: &Comparison, floor: &Measurement) -> String {
-    match (c.experiment.as_str(), floor.rate) {
-        ("curve", _) => format!("at {} % of what the baseline can do", c.level.unwrap_or(0)),
+    match (c.key.experiment.as_str(), floor.key.rate) {
+        ("curve", _) => format!("at {} % of what the baseline can do", c.key.level.unwrap_or(0)),
         ("population", Some(rate)) => {
             format!(
                 "at {} requests per second with {} users logged in",
@@ -265,10 +180,8 @@ fn cpu<'a>(
 ) -> Option<Told<'a>> {
     let c = leading_cost(comparisons, arm, against)?;
     let over = |arm: &str| {
-        comparisons.iter().find(|other| {
-            (&other.experiment, other.metric, other.place()) == (&c.experiment, c.metric, c.place())
-                && other.arm == arm
-                && other.against == plan.baseline
+        comparisons.all_of(&c.key.experiment, c.key.metric).find(|other| {
+            other.key.place() == c.key.place() && other.is_between(arm, &plan.baseline)
         })
     };
     let cost = |arm: &str| {
@@ -284,10 +197,10 @@ fn cpu<'a>(
         };
         Some((text, is_narrow(d), holds_0))
     };
-    let floor = measurements
-        .iter()
-        .filter(|m| (&m.experiment, m.place()) == (&c.experiment, c.place()))
-        .find(|m| m.valid && m.metric == c.metric && m.arm == plan.baseline)?;
+    let here = measurements.all_of(&c.key.experiment, c.key.metric);
+    let mut of_floor =
+        here.filter(|m| m.key.place() == c.key.place() && m.key.arm == plan.baseline);
+    let floor = of_floor.find(|m| m.valid)?;
     let (own, own_is_known, _) = cost(arm)?;
     let (other, other_is_known) = match cost(against) {
         Some((other, is_known, holds_0)) => {
@@ -295,7 +208,7 @@ fn cpu<'a>(
         }
         None => (String::new(), true),
     };
-    let what = if c.metric == COSTS[0] { "server and store CPU" } else { "server CPU" };
+    let what = if c.key.metric == COSTS[0] { "server and store CPU" } else { "server CPU" };
     let text = format!(
         "What authentication costs in {what} per request, {} and on top of {} without any: {own} \
          with {arm}{other}.",
@@ -309,7 +222,7 @@ fn cpu<'a>(
 }
 
 fn tail<'a>(against: &str, comparisons: &'a [Comparison], arm: &str) -> Option<Told<'a>> {
-    let c = at_the_top(comparisons, "response_p99_us", arm, against)?;
+    let c = at_the_top(comparisons, metric::RESPONSE_P99_US, arm, against)?;
     let how = by_how_much(c.ratio.as_ref()?, c.ruling.as_ref(), "higher", "lower");
     let text = format!(
         "With {} concurrent users, the p99 response time of {arm} compared with {against}: \
@@ -328,8 +241,7 @@ fn memory(
     comparisons: &[Comparison],
     arm: &str,
 ) -> Option<Sentence> {
-    let slope =
-        measurements.iter().find(|m| m.valid && m.metric == "bytes_per_session" && m.arm == arm)?;
+    let slope = valid_figure(measurements, metric::BYTES_PER_SESSION, arm)?;
     let (lo, hi) = slope.estimate.interval?;
     let per_user = &slope.estimate;
     let (text, headline) = if lo > 0.0 && per_user.point >= NOTHING_BYTES {
@@ -356,21 +268,11 @@ fn memory(
         (text, false)
     };
     let is_own = |c: &&Comparison| {
-        (c.metric, c.arm.as_str(), &c.against) == ("bytes_per_session", arm, &plan.baseline)
+        c.key.metric == metric::BYTES_PER_SESSION && c.is_between(arm, &plan.baseline)
     };
     let verdict = comparisons.iter().find(is_own).and_then(Comparison::verdict);
     Some(Sentence { topic: "Memory".into(), text, verdict, headline })
 }
-
-/// The most users of whom a slope was measured. A table grows in steps, and the next may be larger.
-fn measured_users(measurements: &[Measurement], slope: &Measurement) -> Option<u64> {
-    let own =
-        measurements.iter().filter(|m| (&m.experiment, &m.arm) == (&slope.experiment, &slope.arm));
-    own.filter_map(|m| m.users).max()
-}
-
-/// A slope below this is the allocator's own bookkeeping, not a user's state: an id alone has 16.
-const NOTHING_BYTES: f64 = 1.0;
 
 fn wire(
     against: &str,
@@ -378,13 +280,10 @@ fn wire(
     comparisons: &[Comparison],
     arm: &str,
 ) -> Option<Sentence> {
-    let c = at_the_top(comparisons, "request_wire_bytes", arm, against)?;
+    let c = at_the_top(comparisons, metric::REQUEST_WIRE_BYTES, arm, against)?;
     let bytes = |arm: &str| {
-        let m = measurements
-            .iter()
-            .filter(|m| (&m.experiment, m.place()) == (&c.experiment, c.place()))
-            .find(|m| m.metric == c.metric && m.arm == arm)?;
-        Some(figure(m.estimate.point, metric(c.metric).unit))
+        let m = measurements.find(&c.key.experiment, c.key.metric, c.key.place(), arm)?;
+        Some(figure(m.estimate.point, c.key.metric.unit))
     };
     let text = format!(
         "A request of {arm} is {} on the wire, one of {} {}: {} more per million requests.",

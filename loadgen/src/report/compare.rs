@@ -6,176 +6,18 @@
 //! has a figure, an interval and no verdict. The reference compared with its twin sets the floor
 //! below which nothing is called a difference.
 
-use serde::Serialize;
-
-use super::estimates::{Measurement, Place};
-use crate::experiment::{METRICS, metric};
+use super::figures::{ComparedAs, Comparison, Endpoint, MARGIN, Measurement, NoiseFloor, Ruled};
+use super::key::{Key, Lookup, Place};
+use crate::experiment::Metric;
 use crate::plan::{Plan, Primary, twin_of};
 use crate::stats::{
-    Cause, Estimate, Floor, Moments, Question, Ruling, Scale, Tests, Verdict, estimate, judge,
-    log_ratios, paired_difference, paired_ratio, resampled_difference, resampled_ratio,
+    Cause, Estimate, Floor, Moments, Question, Ruling, Scale, Verdict, estimate, judge, log_ratios,
+    paired_difference, paired_ratio, resampled_difference, resampled_ratio,
 };
-
-/// The relative difference that still counts as equal. A smaller one would decide no choice of a
-/// scheme, and two cores cannot tell it from noise.
-pub(super) const MARGIN: f64 = 0.03;
 
 /// The largest share that is said of what would have been seen: with two blocks it can be any
 /// number, and a factor of a thousand says no more than that there is none.
 const EFFECT_MAX: f64 = 1000.0;
-
-/// Two arms compared, in one metric at one level.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Comparison {
-    /// The experiment.
-    pub experiment: String,
-    /// The metric.
-    pub metric: &'static str,
-    /// Level of the trials, where the experiment sweeps something else than users.
-    pub level: Option<u32>,
-    /// Users who were logged in; `None` for a figure of all levels.
-    pub users: Option<u64>,
-    /// The arm.
-    pub arm: String,
-    /// The arm it is compared with.
-    pub against: String,
-    /// Arm divided by the other; `None` where a value is not positive.
-    pub ratio: Option<Estimate>,
-    /// Arm minus the other, in the metric's unit.
-    pub difference: Estimate,
-    /// The scale on which arms are compared in this metric.
-    pub compared_as: ComparedAs,
-    /// What is called no difference, because the reference differs as much from itself: a share for
-    /// a ratio, the metric's unit for a difference; `None` without a valid A/A pair.
-    pub noise_floor: Option<f64>,
-    /// What the campaign says of it; `None` where it is exploratory.
-    pub ruling: Option<Ruled>,
-}
-
-/// A primary endpoint, and what became of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Endpoint {
-    /// What was declared.
-    #[serde(flatten)]
-    pub declared: Primary,
-    /// Unit of the metric.
-    pub unit: &'static str,
-    /// Arm divided by the other; `None` for a growth, and where a value is not positive.
-    pub ratio: Option<Estimate>,
-    /// Arm minus the other, or how much that has grown, in the metric's unit; `None` where it was
-    /// not measured.
-    pub difference: Option<Estimate>,
-    /// What is tested, and so the scale of the noise floor and the smallest effect.
-    pub compared_as: ComparedAs,
-    /// See [`Comparison::noise_floor`].
-    pub noise_floor: Option<f64>,
-    /// The verdict and its tests.
-    #[serde(flatten)]
-    pub ruling: Ruled,
-    /// Where its figures stand, and those that it grows from.
-    #[serde(skip)]
-    places: Vec<Place>,
-}
-
-/// What the campaign says of a primary endpoint, after the correction for all of them and the noise
-/// floor.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Ruled {
-    /// What it says.
-    pub verdict: Verdict,
-    /// Why it says nothing, when it is inconclusive.
-    pub cause: Option<Cause>,
-    /// The smallest true effect that would have been called a difference four times in five: a
-    /// share for a ratio, the metric's unit for a difference.
-    pub smallest_effect: Option<f64>,
-    /// The tests, with their p values before and after the correction.
-    pub tests: Tests,
-}
-
-impl Comparison {
-    /// At which level and with how many users.
-    pub(super) const fn place(&self) -> Place {
-        (self.level, self.users)
-    }
-
-    /// Its verdict; `None` where it is exploratory.
-    pub fn verdict(&self) -> Option<Verdict> {
-        self.ruling.as_ref().map(|ruling| ruling.verdict)
-    }
-}
-
-impl Endpoint {
-    /// Where its figures stand; `None` where nothing was measured.
-    pub(super) fn place(&self) -> Option<Place> {
-        self.places.first().copied()
-    }
-
-    /// Whether this comparison is what was declared.
-    pub(super) fn is(&self, c: &Comparison) -> bool {
-        let Primary { experiment, metric, arm, against, from, .. } = &self.declared;
-        from.is_none()
-            && (&c.experiment, c.metric) == (experiment, metric)
-            && (&c.arm, &c.against) == (arm, against)
-            && self.place() == Some(c.place())
-    }
-
-    /// Whether a figure is one of those that it compares.
-    pub(super) fn rests_on(&self, m: &Measurement) -> bool {
-        let Primary { experiment, metric, arm, against, .. } = &self.declared;
-        (&m.experiment, m.metric) == (experiment, metric)
-            && [arm, against].contains(&&m.arm)
-            && self.places.contains(&m.place())
-    }
-}
-
-impl NoiseFloor {
-    /// At which level and with how many users.
-    pub(super) const fn place(&self) -> Place {
-        (self.level, self.users)
-    }
-}
-
-/// What of two arms is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ComparedAs {
-    /// The ratio: rates, times, bytes.
-    Ratio,
-    /// The difference: what may be 0 or less.
-    Difference,
-}
-
-/// The reference compared with its twin: what a campaign shows where there is nothing to see.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct NoiseFloor {
-    /// The experiment.
-    pub experiment: String,
-    /// The metric.
-    pub metric: &'static str,
-    /// Level of the trials, where the experiment sweeps something else than users.
-    pub level: Option<u32>,
-    /// Users who were logged in; `None` for a figure of all levels.
-    pub users: Option<u64>,
-    /// The arm that was measured twice.
-    pub arm: String,
-    /// The second run divided by the first; `None` where a value is not positive.
-    pub ratio: Option<Estimate>,
-    /// The second run minus the first, in the metric's unit.
-    pub difference: Estimate,
-    /// What is tested, and so the scale of the floor.
-    pub compared_as: ComparedAs,
-    /// What is called no difference: a share for a ratio, the metric's unit for a difference.
-    pub floor: Option<f64>,
-    /// Whether the two runs differ by more than chance, corrected over all pairs that matter: the
-    /// campaign then shows a difference where there is none.
-    pub differs: bool,
-    #[serde(skip)]
-    connections: u32,
-    #[serde(skip)]
-    rate: Option<f64>,
-    #[serde(skip)]
-    moments: Option<Moments>,
-}
 
 /// Two figures of the same metric, level and load, paired.
 struct Pair {
@@ -189,7 +31,7 @@ struct Pair {
 }
 
 fn pair(one: &Measurement, other: &Measurement) -> Option<Pair> {
-    let row = metric(one.metric);
+    let row = one.key.metric;
     let scale = row.scale;
     let compared_as = match scale {
         Scale::Log => ComparedAs::Ratio,
@@ -226,7 +68,7 @@ fn pair(one: &Measurement, other: &Measurement) -> Option<Pair> {
         Scale::Linear => Moments::of(&differences),
     };
     let (mut ratio, mut difference) = (paired_ratio(&pairs), paired_difference(&pairs)?);
-    if row.exact {
+    if row.is_exact {
         let (of, than) = (one.estimate.point, other.estimate.point);
         ratio = ratio.map(|ratio| Estimate { point: of / than, ..ratio.as_exact() });
         difference = Estimate { point: of - than, ..difference.as_exact() };
@@ -260,38 +102,26 @@ fn grown(at: [&Measurement; 2], from: [&Measurement; 2]) -> Option<Pair> {
     Some(Pair { ratio: None, difference, compared_as, moments, relative })
 }
 
-/// Whether two figures are of the same thing but of different arms.
-fn same_place(one: &Measurement, other: &Measurement) -> bool {
-    (&one.experiment, one.metric, one.place(), one.connections)
-        == (&other.experiment, other.metric, other.place(), other.connections)
-        && one.rate == other.rate
-}
-
 /// The reference compared with its twin, wherever both have valid figures.
 pub(super) fn noise_floors(plan: &Plan, measurements: &[Measurement]) -> Vec<NoiseFloor> {
     let twin = twin_of(&plan.reference);
     let mut floors = Vec::new();
-    for one in measurements.iter().filter(|m| m.valid && m.arm == twin) {
-        let is_first = |m: &&Measurement| m.valid && m.arm == plan.reference && same_place(one, m);
-        let first = measurements.iter().find(is_first).filter(|_| !metric(one.metric).exact);
+    for one in measurements.iter().filter(|m| m.valid && m.key.arm == twin) {
+        let is_first =
+            |m: &&Measurement| m.valid && m.key.arm == plan.reference && one.key.same_thing(&m.key);
+        let first = measurements.iter().find(is_first).filter(|_| !one.key.metric.is_exact);
         let Some(pair) = first.and_then(|first| pair(one, first)) else { continue };
         let floor = match Floor::of(pair.moments) {
             Floor::At(floor) => Some(shown(floor, pair.compared_as)),
             Floor::Unknown | Floor::NotMeasured => None,
         };
         floors.push(NoiseFloor {
-            experiment: one.experiment.clone(),
-            metric: one.metric,
-            level: one.level,
-            users: one.users,
-            arm: plan.reference.clone(),
+            key: Key { arm: plan.reference.clone(), ..one.key.clone() },
             ratio: pair.ratio,
             difference: pair.difference,
             compared_as: pair.compared_as,
             floor,
             differs: false,
-            connections: one.connections,
-            rate: one.rate,
             moments: pair.moments,
         });
     }
@@ -304,11 +134,11 @@ pub(super) fn noise_floors(plan: &Plan, measurements: &[Measurement]) -> Vec<Noi
 fn doubt_pairs(plan: &Plan, floors: &mut [NoiseFloor]) {
     let matters = |floor: &&mut NoiseFloor| {
         let under = |p: &Primary| {
-            (&p.experiment, p.metric.as_str()) == (&floor.experiment, floor.metric)
+            declares(p, &floor.key)
                 && [Some(p.level), p.from]
                     .into_iter()
                     .flatten()
-                    .any(|at| is_at(p, at, floor.place()))
+                    .any(|at| is_at(p, at, floor.key.place()))
         };
         plan.primary.is_empty() || plan.primary.iter().any(under)
     };
@@ -322,6 +152,11 @@ fn doubt_pairs(plan: &Plan, floors: &mut [NoiseFloor]) {
     for (floor, ruling) in family.iter_mut().zip(judge(&questions, MARGIN)) {
         floor.differs = matches!(ruling.verdict, Verdict::Lower | Verdict::Higher);
     }
+}
+
+/// Whether an endpoint is about the metric of a figure.
+fn declares(endpoint: &Primary, figure: &Key) -> bool {
+    endpoint.experiment == figure.experiment && endpoint.metric == figure.metric.name
 }
 
 /// An effect on the scale of a test, as a reader has it: a share for a ratio.
@@ -345,51 +180,46 @@ fn is_at(endpoint: &Primary, level: u32, place: Place) -> bool {
 
 /// Where the figures of an endpoint stand whose trials have this level: with the most users, where
 /// there are several.
-fn place_of(measurements: &[Measurement], endpoint: &Primary, level: u32) -> Option<Place> {
-    let own = measurements.iter().filter(|m| {
-        (&m.experiment, m.metric) == (&endpoint.experiment, endpoint.metric.as_str())
-            && is_at(endpoint, level, m.place())
-    });
-    own.map(Measurement::place).max()
+fn place_of(
+    measurements: &[Measurement],
+    (endpoint, metric): (&Primary, &Metric),
+    level: u32,
+) -> Option<Place> {
+    let places = measurements.places(&endpoint.experiment, metric);
+    places.into_iter().rfind(|place| is_at(endpoint, level, *place))
 }
 
 /// The valid figures of two arms at a place of an endpoint.
 fn figures<'a>(
     measurements: &'a [Measurement],
-    endpoint: &Primary,
+    (endpoint, metric): (&Primary, &Metric),
     arms: [&str; 2],
     place: Place,
 ) -> Option<[&'a Measurement; 2]> {
-    let of = |arm: &str| {
-        measurements
-            .iter()
-            .filter(move |m| {
-                m.valid
-                    && (&m.experiment, m.metric) == (&endpoint.experiment, endpoint.metric.as_str())
-                    && m.place() == place
-                    && m.arm == arm
-            })
-            .collect::<Vec<_>>()
+    let valid = |which: usize| {
+        let here = measurements.all_of(&endpoint.experiment, metric);
+        here.filter(move |m| m.valid && m.key.place() == place && m.key.arm == arms[which])
     };
-    let others = of(arms[1]);
     let both = |one: &'a Measurement| {
-        let other = others.iter().find(|other| same_place(one, other))?;
-        Some([one, *other])
+        let other = valid(1).find(|other| one.key.same_thing(&other.key))?;
+        Some([one, other])
     };
-    of(arms[0]).into_iter().find_map(both)
+    valid(0).find_map(both)
 }
 
 /// Two arms compared as an endpoint asks.
 fn compare_as(
     measurements: &[Measurement],
-    endpoint: &Primary,
+    endpoint: (&Primary, &Metric),
     arms: [&str; 2],
     places: &[Place],
 ) -> Option<Pair> {
-    let at = |place: &Place| figures(measurements, endpoint, arms, *place);
+    let both = |place: &Place| figures(measurements, endpoint, arms, *place);
     match places {
-        [place] if endpoint.from.is_none() => at(place).and_then(|[one, other]| pair(one, other)),
-        [place, from] => grown(at(place)?, at(from)?),
+        [place] if endpoint.0.from.is_none() => {
+            both(place).and_then(|[one, other]| pair(one, other))
+        }
+        [place, from] => grown(both(place)?, both(from)?),
         _ => None,
     }
 }
@@ -400,40 +230,40 @@ pub(super) fn endpoints(plan: &Plan, measurements: &[Measurement]) -> Vec<Endpoi
     let mut found = Vec::new();
     let mut questions = Vec::new();
     // A plan of a later version may name a metric that this one does not know.
-    let known = |p: &&Primary| METRICS.iter().any(|row| row.name == p.metric);
-    for declared in plan.primary.iter().filter(known) {
+    let known = plan.primary.iter().filter_map(|p| Some((p, Metric::named(&p.metric)?)));
+    for (declared, metric) in known {
         let levels = [Some(declared.level), declared.from].into_iter().flatten();
         let places: Vec<Place> =
-            levels.filter_map(|level| place_of(measurements, declared, level)).collect();
-        let compare = |arms| compare_as(measurements, declared, arms, &places);
+            levels.filter_map(|level| place_of(measurements, (declared, metric), level)).collect();
+        let compare = |arms| compare_as(measurements, (declared, metric), arms, &places);
         let pair = compare([declared.arm.as_str(), declared.against.as_str()]);
-        let floor = match plan.has_twin() {
-            true => Floor::of(compare([twin.as_str(), reference]).and_then(|pair| pair.moments)),
-            false => Floor::NotMeasured,
+        let floor = if plan.has_twin() {
+            Floor::of(compare([twin.as_str(), reference]).and_then(|pair| pair.moments))
+        } else {
+            Floor::NotMeasured
         };
         questions.push(Question {
             difference: pair.as_ref().and_then(|pair| pair.moments),
             ratio: pair.as_ref().and_then(|pair| pair.relative),
             floor,
         });
-        found.push((declared, places, pair, floor));
+        found.push((declared, metric, places, pair, floor));
     }
     let rulings = judge(&questions, MARGIN);
-    let endpoint = |((declared, places, pair, floor), ruling): (_, Ruling)| {
-        endpoint(declared, places, pair, floor, &ruling)
+    let endpoint = |((declared, metric, places, pair, floor), ruling): (_, Ruling)| {
+        endpoint((declared, metric), places, pair, floor, &ruling)
     };
     found.into_iter().zip(rulings).map(endpoint).collect()
 }
 
 fn endpoint(
-    declared: &Primary,
+    (declared, metric): (&Primary, &'static Metric),
     places: Vec<Place>,
     pair: Option<Pair>,
     floor: Floor,
     ruling: &Ruling,
 ) -> Endpoint {
-    let row = metric(&declared.metric);
-    let compared_as = match (row.scale, declared.from) {
+    let compared_as = match (metric.scale, declared.from) {
         (Scale::Log, None) => ComparedAs::Ratio,
         _ => ComparedAs::Difference,
     };
@@ -443,7 +273,8 @@ fn endpoint(
     let (ratio, difference) = pair.map(|pair| (pair.ratio, pair.difference)).unzip();
     Endpoint {
         declared: declared.clone(),
-        unit: row.unit,
+        metric,
+        unit: metric.unit,
         ratio: ratio.flatten(),
         difference,
         compared_as,
@@ -471,26 +302,20 @@ pub(super) fn comparisons(
 ) -> Vec<Comparison> {
     let twin = twin_of(&plan.reference);
     let mut compared = Vec::new();
-    for one in measurements.iter().filter(|m| m.valid && m.arm != twin) {
+    for one in measurements.iter().filter(|m| m.valid && m.key.arm != twin) {
         for against in others(plan, one) {
             let other = measurements.iter().find(|other| {
                 other.valid
-                    && other.arm == *against
-                    && other.arm != one.arm
-                    && same_place(one, other)
+                    && other.key.arm == *against
+                    && other.key.arm != one.key.arm
+                    && one.key.same_thing(&other.key)
             });
             compared.extend(other.and_then(|other| compare(one, other, floors)));
         }
     }
     for comparison in &mut compared {
-        let is_here = |e: &&Endpoint| {
-            let Primary { experiment, metric, arm, against, from, .. } = &e.declared;
-            from.is_none()
-                && (experiment, metric.as_str()) == (&comparison.experiment, comparison.metric)
-                && (arm, against) == (&comparison.arm, &comparison.against)
-                && e.place() == Some(comparison.place())
-        };
-        comparison.ruling = endpoints.iter().find(is_here).map(|e| e.ruling.clone());
+        let declared = endpoints.iter().find(|endpoint| endpoint.declares(comparison));
+        comparison.ruling = declared.map(|endpoint| endpoint.ruling.clone());
     }
     compared
 }
@@ -499,12 +324,10 @@ pub(super) fn comparisons(
 fn others<'a>(plan: &'a Plan, one: &Measurement) -> Vec<&'a String> {
     let mut others: Vec<&String> = Vec::new();
     // The baseline compared with the reference says nothing that its inverse does not.
-    if one.arm != plan.baseline {
+    if one.key.arm != plan.baseline {
         others.extend([&plan.baseline, &plan.reference]);
     }
-    let declared = plan.primary.iter().filter(|p| {
-        (&p.experiment, p.metric.as_str(), &p.arm) == (&one.experiment, one.metric, &one.arm)
-    });
+    let declared = plan.primary.iter().filter(|p| declares(p, &one.key) && p.arm == one.key.arm);
     others.extend(declared.map(|p| &p.against));
     let mut seen = std::collections::BTreeSet::new();
     others.retain(|arm| seen.insert(arm.as_str()));
@@ -513,22 +336,14 @@ fn others<'a>(plan: &'a Plan, one: &Measurement) -> Vec<&'a String> {
 
 fn compare(one: &Measurement, other: &Measurement, floors: &[NoiseFloor]) -> Option<Comparison> {
     let pair = pair(one, other)?;
-    let is_here = |floor: &&NoiseFloor| {
-        (&floor.experiment, floor.metric, floor.place(), floor.connections)
-            == (&one.experiment, one.metric, one.place(), one.connections)
-            && floor.rate == one.rate
-    };
+    let floor = floors.iter().find(|floor| floor.key.same_thing(&one.key));
     Some(Comparison {
-        experiment: one.experiment.clone(),
-        metric: one.metric,
-        level: one.level,
-        users: one.users,
-        arm: one.arm.clone(),
-        against: other.arm.clone(),
+        key: one.key.clone(),
+        against: other.key.arm.clone(),
         ratio: pair.ratio,
         difference: pair.difference,
         compared_as: pair.compared_as,
-        noise_floor: floors.iter().find(is_here).and_then(|floor| floor.floor),
+        noise_floor: floor.and_then(|floor| floor.floor),
         ruling: None,
     })
 }

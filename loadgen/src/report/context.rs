@@ -9,8 +9,9 @@
 use std::collections::BTreeMap;
 
 use super::analysis::Analysis;
-use super::estimates::Measurement;
 use super::figure::{figure, range, times, times_range};
+use super::figures::Measurement;
+use super::key::Lookup;
 use super::table::{Cell, Column, Row, Table};
 use crate::experiment::context::{COST, NAME, Point, distance, label};
 use crate::stats::{Estimate, Scale, estimate, paired_ratio};
@@ -120,9 +121,8 @@ fn columns(words: &[&str], numbers: &[&str]) -> Vec<Column> {
 
 /// What every arm costs per request at every point.
 fn costs(analysis: &Analysis) -> BTreeMap<(u32, &str), &Measurement> {
-    let of = |m: &&Measurement| m.experiment == NAME && m.metric == COST;
-    let all = analysis.measurements.iter().filter(of);
-    all.filter_map(|m| Some(((m.level?, m.arm.as_str()), m))).collect()
+    let all = analysis.measurements.all_of(NAME, COST);
+    all.filter_map(|m| Some(((m.key.level?, m.key.arm.as_str()), m))).collect()
 }
 
 /// Every arm beside the reference at every point, in the order of points and arms.
@@ -159,7 +159,7 @@ pub(super) fn indifference(analysis: &Analysis) -> Vec<Indifference> {
     let mut distances: Vec<u32> =
         costs.keys().map(|(level, _)| Point::of_level(*level).distance_us).collect();
     distances.dedup();
-    let at = |distance_us: u32| {
+    let least_work = |distance_us: u32| {
         let level = Point { distance_us, ..Point::default() }.level();
         let schemes = analysis.arms.iter().filter(|arm| **arm != analysis.baseline);
         let mut found: Vec<_> =
@@ -174,18 +174,19 @@ pub(super) fn indifference(analysis: &Analysis) -> Vec<Indifference> {
         let interval = interval.map(|(lo, hi)| (lo.max(0.0), hi.max(0.0)));
         Some(Indifference {
             distance_us,
-            dearest: dearest.arm.clone(),
-            cheapest: cheapest.arm.clone(),
+            dearest: dearest.key.arm.clone(),
+            cheapest: cheapest.key.arm.clone(),
             work_us: Estimate { point: point.max(0.0), interval, n, method },
             valid: dearest.valid && cheapest.valid,
         })
     };
-    distances.into_iter().filter_map(at).collect()
+    distances.into_iter().filter_map(least_work).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::key::Key;
     use crate::report::tests::sample;
 
     const FLOOR: f64 = 10.0;
@@ -204,13 +205,15 @@ mod tests {
                     blocks.map(|(block, drift)| (block, cost * drift + work)).into();
                 let values: Vec<f64> = by_block.values().copied().collect();
                 analysis.measurements.push(Measurement {
-                    experiment: NAME.into(),
-                    arm: (*arm).into(),
-                    level: Some(point.level()),
-                    users: Some(32),
-                    connections: 32,
-                    rate: None,
-                    metric: COST,
+                    key: Key {
+                        experiment: NAME.into(),
+                        arm: (*arm).into(),
+                        level: Some(point.level()),
+                        users: Some(32),
+                        connections: 32,
+                        rate: None,
+                        metric: COST,
+                    },
                     unit: "us",
                     estimate: estimate(&values, Scale::Log).unwrap(),
                     valid: true,

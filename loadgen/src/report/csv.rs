@@ -1,7 +1,7 @@
 //! `measurements.csv`: tidy, a row a figure, for pandas, DuckDB or R.
 
 use super::analysis::Analysis;
-use super::estimates::Measurement;
+use super::figures::Measurement;
 use crate::sanitise::csv as text;
 
 /// The columns; they are part of the output contract.
@@ -22,22 +22,22 @@ pub(super) fn render(analysis: &Analysis) -> String {
 fn row(analysis: &Analysis, m: &Measurement) -> String {
     let (lo, hi) = m.estimate.interval.unzip();
     [
-        text(&m.experiment),
-        text(&m.arm),
+        text(&m.key.experiment),
+        text(&m.key.arm),
         text(&analysis.name),
         analysis.seed.to_string(),
-        m.users.map(|users| users.to_string()).unwrap_or_default(),
-        m.connections.to_string(),
-        optional(m.rate),
-        m.level.map(|level| level.to_string()).unwrap_or_default(),
-        m.metric.into(),
+        m.key.users.map(|users| users.to_string()).unwrap_or_default(),
+        m.key.connections.to_string(),
+        optional(m.key.rate),
+        m.key.level.map(|level| level.to_string()).unwrap_or_default(),
+        m.key.metric.name.into(),
         m.unit.into(),
         number(m.estimate.point),
         optional(lo),
         optional(hi),
         m.estimate.n.to_string(),
         m.valid.to_string(),
-        analysis.primary.iter().any(|endpoint| endpoint.rests_on(m)).to_string(),
+        analysis.primary.iter().any(|endpoint| endpoint.rests_on(&m.key)).to_string(),
     ]
     .join(",")
 }

@@ -3,41 +3,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
-use super::compare::NoiseFloor;
+use super::analysis::{DoubtSummary, WHOLE};
+use super::figures::NoiseFloor;
 use super::words;
-use crate::experiment::{self, metric};
+use crate::experiment::{self, Judged};
 use crate::plan::Plan;
 use crate::record::{Doubt, Host, Origin, TrialOutcome, TrialRecord};
 use crate::units::grouped;
 
-/// The place of a doubt about every figure.
-pub(super) const WHOLE: &str = "the whole campaign";
-
-/// A doubt and where it applies.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct DoubtSummary {
-    /// The doubt, as the first trial had it.
-    pub doubt: Doubt,
-    /// Where it applies: `concurrency, jwt-hs256 at 1,000 users: 2 of 5 trials`.
-    pub places: Vec<String>,
-}
-
-pub(super) fn is_invalid(record: &TrialRecord) -> bool {
-    experiment::doubts(record).iter().any(|doubt| doubt.invalidates)
-}
-
 /// How many trials of an experiment, a level and an arm have a doubt.
 type Places = BTreeMap<(String, u32, String), u32>;
 
-pub(super) fn doubts(plan: &Plan, host: &Host, records: &[TrialRecord]) -> Vec<DoubtSummary> {
+pub(super) fn doubts(plan: &Plan, host: &Host, trials: &[Judged]) -> Vec<DoubtSummary> {
     let mut found: Vec<DoubtSummary> = Vec::new();
-    for doubt in host_doubts(host, records) {
+    let records: Vec<&TrialRecord> = trials.iter().map(|trial| trial.record).collect();
+    for doubt in host_doubts(host, &records) {
         found.push(DoubtSummary { doubt, places: vec![WHOLE.into()] });
     }
     let mut by_code: BTreeMap<String, (Doubt, Places)> = BTreeMap::new();
-    for record in records {
+    for Judged { record, doubts, .. } in trials {
         let trial = &record.trial;
         let failed = match &record.outcome {
             TrialOutcome::Complete => None,
@@ -48,7 +32,7 @@ pub(super) fn doubts(plan: &Plan, host: &Host, records: &[TrialRecord]) -> Vec<D
                 remedy: "run the campaign again once the cause is gone".into(),
             }),
         };
-        for doubt in experiment::doubts(record).into_iter().chain(failed) {
+        for doubt in doubts.iter().chain(&failed) {
             let (worst, places) = by_code
                 .entry(doubt.code.clone())
                 .or_insert_with(|| (doubt.clone(), BTreeMap::new()));
@@ -93,10 +77,12 @@ pub(super) fn doubts(plan: &Plan, host: &Host, records: &[TrialRecord]) -> Vec<D
 /// The doubt that follows from an A/A pair that differs: the campaign sees what is not there.
 pub(super) fn pair_doubt(floors: &[NoiseFloor]) -> Option<DoubtSummary> {
     let place = |floor: &NoiseFloor| {
-        let at =
-            floor.users.map_or_else(String::new, |users| format!(" at {} users", grouped(users)));
-        let swept = words::swept(&floor.experiment, floor.level);
-        format!("{}, {}{at}{swept}", floor.experiment, metric(floor.metric).label)
+        let at = floor
+            .key
+            .users
+            .map_or_else(String::new, |users| format!(" at {} users", grouped(users)));
+        let swept = words::swept(&floor.key.experiment, floor.key.level);
+        format!("{}, {}{at}{swept}", floor.key.experiment, floor.key.metric.label)
     };
     let places: Vec<String> = floors.iter().filter(|f| f.differs).map(place).collect();
     let doubt = Doubt {
@@ -116,7 +102,7 @@ pub(super) fn pair_doubt(floors: &[NoiseFloor]) -> Option<DoubtSummary> {
 const STEAL_MAX: f64 = 0.02;
 
 /// What of the machine makes every figure doubtful.
-fn host_doubts(host: &Host, records: &[TrialRecord]) -> Vec<Doubt> {
+fn host_doubts(host: &Host, records: &[&TrialRecord]) -> Vec<Doubt> {
     let mut doubts = Vec::new();
     let mut doubt = |invalidates, code: &str, what: String, remedy: &str| {
         doubts.push(Doubt { invalidates, code: code.into(), what, remedy: remedy.into() });

@@ -7,60 +7,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
-use super::doubts::is_invalid;
-use crate::experiment::{self, Observation, Summary, enough_valid, metric};
+use super::figures::Measurement;
+use super::key::{Key, Place};
+use crate::experiment::{self, Judged, METRICS, Observation, Summary, enough_valid};
 use crate::plan::Plan;
 use crate::record::TrialRecord;
-use crate::stats::{Estimate, Resampled, estimate, exact};
-
-/// One figure: a metric of an arm at a level.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Measurement {
-    /// The experiment.
-    pub experiment: String,
-    /// The arm.
-    pub arm: String,
-    /// Level of the trials, where the experiment sweeps something else than users.
-    pub level: Option<u32>,
-    /// Users who were logged in; `None` for a figure of all levels.
-    pub users: Option<u64>,
-    /// Connections that carried the load.
-    pub connections: u32,
-    /// The rate that was asked for, requests per second; the mean over blocks where it follows from
-    /// a pilot.
-    pub rate: Option<f64>,
-    /// Name of the metric.
-    pub metric: &'static str,
-    /// Its unit.
-    pub unit: &'static str,
-    /// The figure with its interval.
-    pub estimate: Estimate,
-    /// Whether it may be used: false when fewer than two thirds of the trials are valid; the figure
-    /// is then of all of them.
-    pub valid: bool,
-    /// The values of the trials, by block.
-    #[serde(skip)]
-    pub by_block: BTreeMap<u32, f64>,
-    /// Its values in campaigns drawn anew, where single trials have none.
-    #[serde(skip)]
-    pub resampled: Option<Resampled>,
-}
-
-/// At which level and with how many users a figure was measured, in the order of the tables.
-pub(super) type Place = (Option<u32>, Option<u64>);
-
-impl Measurement {
-    /// Its place.
-    pub(super) const fn place(&self) -> Place {
-        (self.level, self.users)
-    }
-}
+use crate::stats::{estimate, exact};
 
 /// Where a figure stands: experiment, metric's place in the table, its own place, arm's place,
 /// connections, rate in micro-requests a second (so that it orders) where no level stands for it.
-type Key = (usize, usize, Place, usize, u32, Option<u64>);
+type Order = (usize, usize, Place, usize, u32, Option<u64>);
 
 /// Values of one figure by block.
 #[derive(Default)]
@@ -74,7 +30,7 @@ struct Values {
 }
 
 /// Every figure of a campaign, in the order of experiments, metrics, levels and arms.
-pub(super) fn measurements(plan: &Plan, complete: &[&TrialRecord]) -> Vec<Measurement> {
+pub(super) fn measurements(plan: &Plan, complete: &[&Judged]) -> Vec<Measurement> {
     let names = plan.names();
     let mut measurements = of_trials(plan, &names, complete);
     for name in &plan.experiments {
@@ -82,12 +38,11 @@ pub(super) fn measurements(plan: &Plan, complete: &[&TrialRecord]) -> Vec<Measur
             summarise(plan, name, arm, complete, &mut measurements);
         }
     }
-    let row = |m: &Measurement| experiment::METRICS.iter().position(|row| row.name == m.metric);
     measurements.sort_by_cached_key(|m| {
-        let experiment = plan.experiments.iter().position(|name| *name == m.experiment);
-        let arm = names.iter().position(|name| *name == m.arm);
-        let rate = m.rate.map(|rate| (rate * 1e6) as u64);
-        (experiment, row(m), m.place(), arm, m.connections, rate)
+        let experiment = plan.experiments.iter().position(|name| *name == m.key.experiment);
+        let arm = names.iter().position(|name| *name == m.key.arm);
+        let rate = m.key.rate.map(|rate| (rate * 1e6) as u64);
+        (experiment, m.key.metric.order(), m.key.place(), arm, m.key.connections, rate)
     });
     measurements
 }
@@ -97,36 +52,37 @@ fn summarise(
     plan: &Plan,
     name: &str,
     arm: &str,
-    complete: &[&TrialRecord],
+    complete: &[&Judged],
     measurements: &mut Vec<Measurement>,
 ) {
     let Some(experiment) = experiment::find(name) else { return };
-    let is_of = |r: &&&TrialRecord| r.trial.experiment == name && r.trial.name() == arm;
+    let valid = complete.iter().filter(|judged| judged.valid).map(|judged| judged.record);
     let trials: Vec<&TrialRecord> =
-        complete.iter().filter(is_of).copied().filter(|record| !is_invalid(record)).collect();
+        valid.filter(|r| r.trial.experiment == name && r.trial.name() == arm).collect();
     let blocks = plan.trials.iter().filter(|t| t.experiment == name).map(|t| t.block + 1).max();
     if trials.is_empty() {
         return;
     }
     for summary in experiment.summarise(&trials, blocks.unwrap_or(0), plan.seed) {
-        let Summary { level, users, connections, metric: of, estimate, resampled } = summary;
+        let Summary { level, users, connections, metric, estimate, resampled } = summary;
         let known = measurements.iter_mut().find(|m| {
-            (m.experiment.as_str(), m.arm.as_str(), m.metric) == (name, arm, of)
-                && m.place() == (level, users)
+            m.key.measures(name, metric) && m.key.arm == arm && m.key.place() == (level, users)
         });
         match known {
             // Figures of all trials, because too few are valid, stay as they are.
             Some(known) if !known.valid => {}
             Some(known) => (known.estimate, known.resampled) = (estimate, resampled),
             None => measurements.push(Measurement {
-                experiment: name.into(),
-                arm: arm.into(),
-                level,
-                users,
-                connections,
-                rate: None,
-                metric: of,
-                unit: metric(of).unit,
+                key: Key {
+                    experiment: name.into(),
+                    arm: arm.into(),
+                    level,
+                    users,
+                    connections,
+                    rate: None,
+                    metric,
+                },
+                unit: metric.unit,
                 estimate,
                 valid: true,
                 by_block: BTreeMap::new(),
@@ -137,31 +93,29 @@ fn summarise(
 }
 
 /// What single trials say, gathered.
-fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Measurement> {
-    let mut cells: BTreeMap<Key, Values> = BTreeMap::new();
+fn of_trials(plan: &Plan, names: &[String], complete: &[&Judged]) -> Vec<Measurement> {
+    let mut cells: BTreeMap<Order, Values> = BTreeMap::new();
     let mut rates: BTreeMap<(usize, Place), Vec<f64>> = BTreeMap::new();
     let mut at_fault: BTreeSet<(usize, usize, u32)> = BTreeSet::new();
-    let paces = experiment::paces(complete);
-    for record in complete {
+    let records: Vec<&TrialRecord> = complete.iter().map(|judged| judged.record).collect();
+    let paces = experiment::paces(&records);
+    for judged in complete {
+        let record = judged.record;
         let Some(experiment) = experiment::find(&record.trial.experiment) else { continue };
-        let doubts = experiment::doubts(record);
-        let valid = !doubts.iter().any(|doubt| doubt.invalidates);
-        let outcome = doubts.iter().any(|doubt| doubt.invalidates && doubt.is_outcome());
         for observation in experiment.observe(record) {
-            let Some(key) = key(plan, names, record, &observation) else { continue };
-            if outcome {
-                at_fault.insert((key.0, key.3, record.trial.level));
+            let Some(order) = order(plan, names, record, &observation) else { continue };
+            if judged.is_at_fault() {
+                at_fault.insert((order.0, order.3, record.trial.level));
             }
-            rates.entry((key.0, key.2)).or_default().extend(observation.rate);
-            let cell = cells.entry(key).or_default();
+            rates.entry((order.0, order.2)).or_default().extend(observation.rate);
+            let cell = cells.entry(order).or_default();
             cell.level = record.trial.level;
-            let values = if valid { &mut cell.usable } else { &mut cell.doubtful };
-            let paced = experiment::PACED.contains(&observation.metric);
-            let pace = paces.get(&record.trial.index).filter(|_| paced).unwrap_or(&1.0);
-            values.insert(record.trial.block, observation.value * pace);
+            let values = if judged.valid { &mut cell.usable } else { &mut cell.doubtful };
+            let pace = paces.get(&record.trial.index).filter(|_| observation.metric.is_paced);
+            values.insert(record.trial.block, observation.value * pace.unwrap_or(&1.0));
         }
     }
-    let measurement = |(key, Values { usable, doubtful, level: of_trials }): (Key, Values)| {
+    let measurement = |(key, Values { usable, doubtful, level: of_trials }): (Order, Values)| {
         let (experiment, row, (level, users), arm, connections, rate) = key;
         // Invalid trials are not a random choice: a generator is saturated where the server is
         // fastest. With too many gone, those that are left no longer stand for the cell; and where
@@ -173,9 +127,9 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Me
         if !valid {
             by_block.extend(doubtful);
         }
-        let metric = &experiment::METRICS[row];
+        let metric = METRICS[row];
         let values: Vec<f64> = by_block.values().copied().collect();
-        let found = if metric.exact { exact(&values) } else { estimate(&values, metric.scale) };
+        let found = if metric.is_exact { exact(&values) } else { estimate(&values, metric.scale) };
         let asked = rates.get(&(experiment, (level, users))).filter(|_| level.is_some());
         let rate = match asked {
             Some(rates) if !rates.is_empty() => {
@@ -184,13 +138,15 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Me
             _ => rate.map(|rate| rate as f64 / 1e6),
         };
         Some(Measurement {
-            experiment: plan.experiments[experiment].clone(),
-            arm: names[arm].clone(),
-            level,
-            users,
-            connections,
-            rate,
-            metric: metric.name,
+            key: Key {
+                experiment: plan.experiments[experiment].clone(),
+                arm: names[arm].clone(),
+                level,
+                users,
+                connections,
+                rate,
+                metric,
+            },
             unit: metric.unit,
             estimate: found?,
             valid,
@@ -201,18 +157,18 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&TrialRecord]) -> Vec<Me
     cells.into_iter().filter_map(measurement).collect()
 }
 
-fn key(
+fn order(
     plan: &Plan,
     names: &[String],
     record: &TrialRecord,
     observation: &Observation,
-) -> Option<Key> {
+) -> Option<Order> {
     let trial = &record.trial;
     let arm = trial.name();
     let axis = experiment::find(&trial.experiment)?.axis();
     Some((
         plan.experiments.iter().position(|name| *name == trial.experiment)?,
-        experiment::METRICS.iter().position(|metric| metric.name == observation.metric)?,
+        observation.metric.order(),
         (axis.map(|_| trial.level), observation.users),
         names.iter().position(|name| *name == arm)?,
         observation.connections,
@@ -223,6 +179,7 @@ fn key(
 
 #[cfg(test)]
 mod tests {
+    use crate::experiment::metric;
     use crate::record::{ActionRecord, TrialRecord};
     use crate::report::tests::sample;
 
@@ -242,7 +199,8 @@ mod tests {
         let plan = sample::plan(&["none", "session@memory", "jwt-hs256"], 5);
         let analysis = sample::analysis_of(&plan, |record| spoilt(record, spoil));
         let found = analysis.measurements.iter().find(|m| {
-            (m.arm.as_str(), m.users, m.metric) == ("jwt-hs256", Some(100), "throughput_rps")
+            (m.key.arm.as_str(), m.key.users, m.key.metric)
+                == ("jwt-hs256", Some(100), metric::THROUGHPUT_RPS)
         });
         found.map(|m| (m.valid, m.estimate.n)).unwrap()
     }

@@ -107,14 +107,15 @@ mod tests {
 
     #[test]
     fn a_range_says_a_common_unit_once() {
-        let of = |interval| Estimate { point: 1.0, interval, n: 5, method: String::new() };
-        assert_eq!(range(&of(Some((3.651, 4.02))), "us"), "3.65 to 4.02 µs");
-        assert_eq!(range(&of(Some((900.0, 1100.0))), "us"), "900 µs to 1.10 ms");
-        assert_eq!(signed_range(&of(Some((-1.0, 2.0))), "us"), "-1.00 to +2.00 µs");
-        assert_eq!(times_range(&of(Some((0.8, 0.84)))), "0.80 to 0.84 ×");
-        assert_eq!(range(&of(Some((1.0, 1.0))).as_exact(), "bytes"), "exact");
-        assert_eq!(times_range(&of(None)), "no interval");
-        let one = Estimate { n: 1, ..of(None) };
+        let with_interval =
+            |interval| Estimate { point: 1.0, interval, n: 5, method: String::new() };
+        assert_eq!(range(&with_interval(Some((3.651, 4.02))), "us"), "3.65 to 4.02 µs");
+        assert_eq!(range(&with_interval(Some((900.0, 1100.0))), "us"), "900 µs to 1.10 ms");
+        assert_eq!(signed_range(&with_interval(Some((-1.0, 2.0))), "us"), "-1.00 to +2.00 µs");
+        assert_eq!(times_range(&with_interval(Some((0.8, 0.84)))), "0.80 to 0.84 ×");
+        assert_eq!(range(&with_interval(Some((1.0, 1.0))).as_exact(), "bytes"), "exact");
+        assert_eq!(times_range(&with_interval(None)), "no interval");
+        let one = Estimate { n: 1, ..with_interval(None) };
         assert_eq!(times_range(&one), "one trial, no interval");
     }
 

@@ -4,14 +4,14 @@
 //! compared or judged: they say whether a difference in CPU time is one of work or of the machine.
 
 use super::analysis::Analysis;
-use super::estimates::Measurement;
 use super::figure::{figure, range};
+use super::figures::Measurement;
+use super::key::Lookup;
 use super::table::{Cell, Column, Row, Table};
 use super::words::capital;
+use crate::experiment::metric;
 use crate::record::{Instructions, Operation};
 use crate::units::grouped;
-
-const CPU: &str = "server_cpu_us_per_request";
 
 /// The table; `None` where the program of the campaign counted none of its arms.
 pub(super) fn table(analysis: &Analysis) -> Option<Table> {
@@ -23,7 +23,7 @@ pub(super) fn table(analysis: &Analysis) -> Option<Table> {
     let mut columns = vec![Column { label: "Arm".into(), hint: "", numeric: false }];
     columns.extend(Operation::ALL.map(|operation| label(capital(operation.name()))));
     columns.extend(measured.first().map(|m| {
-        let users = m.users.map(|users| format!(", {} users", grouped(users)));
+        let users = m.key.users.map(|users| format!(", {} users", grouped(users)));
         label(format!("Server CPU per request{}", users.unwrap_or_default()))
     }));
     (!rows.is_empty()).then(|| Table {
@@ -50,7 +50,7 @@ fn row(counted: &Instructions, arm: &str, measured: &[&Measurement]) -> Option<R
         counts.map(|count| count.map_or(Cell::Empty, |count| Cell::Text(grouped(count.median)))),
     );
     if !measured.is_empty() {
-        let of_arm = measured.iter().find(|m| m.arm == arm);
+        let of_arm = measured.iter().find(|m| m.key.arm == arm);
         cells.push(of_arm.map_or(Cell::Empty, |m| Cell::Figure {
             figure: figure(m.estimate.point, m.unit),
             interval: range(&m.estimate, m.unit),
@@ -63,12 +63,13 @@ fn row(counted: &Instructions, arm: &str, measured: &[&Measurement]) -> Option<R
 
 /// CPU time per request of every arm, in the first experiment that has it, at its highest level.
 fn measured(analysis: &Analysis) -> Vec<&Measurement> {
-    let of = |name: &str| {
-        let last = analysis.places(name, CPU).pop()?;
-        let there = |m: &&Measurement| m.experiment == name && m.metric == CPU && m.place() == last;
-        Some(analysis.measurements.iter().filter(there).collect())
+    let cpu = metric::SERVER_CPU_US_PER_REQUEST;
+    let at_the_most = |name: &str| {
+        let last = analysis.measurements.places(name, cpu).pop()?;
+        let all = analysis.measurements.all_of(name, cpu);
+        Some(all.filter(|m| m.key.place() == last).collect())
     };
-    analysis.experiments.iter().find_map(|e| of(&e.name)).unwrap_or_default()
+    analysis.experiments.iter().find_map(|e| at_the_most(&e.name)).unwrap_or_default()
 }
 
 #[cfg(test)]

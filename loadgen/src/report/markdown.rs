@@ -5,12 +5,12 @@
 
 use std::fmt::Write as _;
 
-use super::analysis::Analysis;
-use super::answer::Sentence;
+use super::analysis::{Analysis, Sentence};
 use super::attacks;
 use super::claims::tables;
 use super::instructions;
-use super::table::{Cell, Table, key_tables};
+use super::table::{Cell, Table};
+use super::tables::key_tables;
 use super::words;
 use crate::sanitise::{markdown as text, padded, right_aligned, visible, width};
 
@@ -164,18 +164,15 @@ fn table(table: &Table) -> String {
 pub(super) fn aligned(mut lines: Vec<Vec<String>>, numeric: &[bool]) -> String {
     let widest = |i: usize| lines.iter().map(|line| width(&line[i])).max().unwrap_or(0);
     let widths: Vec<usize> = (0..numeric.len()).map(|i| widest(i).max(3)).collect();
-    let rule = numeric.iter().zip(&widths).map(|(numeric, width)| match numeric {
-        true => format!("{}:", "-".repeat(width - 1)),
-        false => "-".repeat(*width),
+    let rule = numeric.iter().zip(&widths).map(|(numeric, width)| {
+        if *numeric { format!("{}:", "-".repeat(width - 1)) } else { "-".repeat(*width) }
     });
     lines.insert(1, rule.collect());
     let mut out = String::new();
     for line in lines {
-        let cells =
-            line.iter().zip(&widths).zip(numeric).map(|((cell, width), numeric)| match numeric {
-                true => right_aligned(cell, *width),
-                false => padded(cell, *width),
-            });
+        let cells = line.iter().zip(&widths).zip(numeric).map(|((cell, width), numeric)| {
+            if *numeric { right_aligned(cell, *width) } else { padded(cell, *width) }
+        });
         let _ = writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "));
     }
     out
@@ -223,9 +220,10 @@ mod tests {
         let page = render(&sample::analysis_of(&plan, |_| {}));
         let mut tables: Vec<Vec<&str>> = vec![vec![]];
         for line in page.lines() {
-            match line.starts_with('|') {
-                true => tables.last_mut().unwrap().push(line),
-                false => tables.push(vec![]),
+            if line.starts_with('|') {
+                tables.last_mut().unwrap().push(line);
+            } else {
+                tables.push(vec![]);
             }
         }
         tables.retain(|lines| !lines.is_empty());

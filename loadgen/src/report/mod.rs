@@ -6,6 +6,7 @@
 //! a line in [`FORMATS`].
 
 mod agreement;
+mod analyse;
 mod analysis;
 mod answer;
 mod attacks;
@@ -18,46 +19,31 @@ mod csv;
 mod doubts;
 mod estimates;
 mod figure;
+mod figures;
+mod format;
 mod html;
 mod instructions;
 mod json;
+mod key;
 mod markdown;
 mod noise;
 mod summary;
 mod svg;
 mod table;
+mod tables;
 mod words;
 
-use crate::sanitise;
-
 pub use agreement::{Arrivals, Lateness, Throughputs};
-pub use analysis::{Analysis, ExperimentSummary, analyse};
+pub use analyse::analyse;
+pub use analysis::{Analysis, DoubtSummary, ExperimentSummary, Sentence};
 pub use changes::{Bound, Changes, Judgement, Outcome, Side, changes};
-pub use claims::{Answer, ClaimCell, ClaimResult, ClaimVerdict, Matrix};
-pub use compare::{ComparedAs, Comparison, Endpoint, NoiseFloor, Ruled};
-pub use doubts::DoubtSummary;
-pub use estimates::Measurement;
+pub use claims::result::{Answer, ClaimCell, ClaimResult, ClaimVerdict, Matrix};
 pub use figure::{figure, range};
+pub use figures::{ComparedAs, Comparison, Endpoint, Measurement, NoiseFloor, Ruled};
+pub use format::Format;
+pub use key::Key;
 pub use noise::{Expected, Noise, NoiseRow, expected, noise, residuals, shipped};
 pub use summary::{MARKS, put_into, summary};
-
-/// A format of the report: what it is called, its file, and how it is set.
-pub struct Format {
-    /// Name for `--format`.
-    pub name: &'static str,
-    /// File in the campaign's folder.
-    pub file: &'static str,
-    /// Whether every campaign leaves it, or only who asks for it gets it.
-    pub always: bool,
-    set: fn(&Analysis) -> String,
-}
-
-impl Format {
-    /// Sets an analysis in type. What comes out has no control character but the line feed.
-    pub fn render(&self, analysis: &Analysis) -> String {
-        sanitise::document(&(self.set)(analysis)).into_owned()
-    }
-}
 
 /// Every format there is.
 pub const FORMATS: &[Format] = &[

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::analysis::Analysis;
-use super::compare::{ComparedAs, MARGIN};
-use super::estimates::{Measurement, Place};
+use super::figures::{ComparedAs, MARGIN, Measurement};
+use super::key::Key;
 use super::words;
-use crate::experiment::{self, metric};
+use crate::experiment::{self, Metric};
 use crate::plan::{Plan, Primary};
 use crate::sanitise;
 use crate::stats::{Planned, Scale, planned};
@@ -48,7 +48,7 @@ pub struct NoiseRow {
     /// The experiment.
     pub experiment: String,
     /// The metric.
-    pub metric: String,
+    pub metric: &'static Metric,
     /// Level of the trials, where the experiment sweeps something else than users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<u32>,
@@ -72,6 +72,9 @@ pub struct Expected {
     /// What is declared.
     #[serde(flatten)]
     pub declared: Primary,
+    /// Its metric.
+    #[serde(skip)]
+    pub metric: &'static Metric,
     /// How often both arms are measured.
     pub blocks: u32,
     /// The scale of the effect.
@@ -96,21 +99,17 @@ pub fn shipped(preset: &str) -> Option<Noise> {
 
 /// The noise of a campaign.
 pub fn noise(analysis: &Analysis) -> Noise {
-    type Key<'a> = (&'a str, &'static str, Place, u32, Option<u64>);
-    let key = |m: &'_ Measurement| (m.metric, m.place(), m.connections, m.rate.map(f64::to_bits));
     let mut rows = Vec::new();
-    let mut seen: Vec<Key> = Vec::new();
-    for m in analysis.measurements.iter().filter(|m| m.valid && !metric(m.metric).exact) {
-        let (name, place, connections, rate) = key(m);
-        let here: Key = (m.experiment.as_str(), name, place, connections, rate);
-        if seen.contains(&here) {
+    let mut seen: Vec<&Key> = Vec::new();
+    for m in analysis.measurements.iter().filter(|m| m.valid && !m.key.metric.is_exact) {
+        if seen.iter().any(|key| key.same_thing(&m.key)) {
             continue;
         }
-        seen.push(here);
+        seen.push(&m.key);
         let arms: Vec<&Measurement> = analysis
             .measurements
             .iter()
-            .filter(|of| of.valid && of.experiment == m.experiment && key(of) == key(m))
+            .filter(|arm| arm.valid && arm.key.same_thing(&m.key))
             .collect();
         rows.extend(row(&arms));
     }
@@ -128,7 +127,7 @@ pub fn noise(analysis: &Analysis) -> Noise {
 ///
 /// `None` with fewer than two arms or two blocks that all of them have.
 pub fn residuals(arms: &[&Measurement]) -> Option<Vec<Vec<f64>>> {
-    let scale = metric(arms.first()?.metric).scale;
+    let scale = arms.first()?.key.metric.scale;
     let mut blocks: Vec<u32> = arms[0].by_block.keys().copied().collect();
     blocks.retain(|block| arms.iter().all(|arm| arm.by_block.contains_key(block)));
     if arms.len() < 2 || blocks.len() < 2 {
@@ -163,10 +162,10 @@ fn row(arms: &[&Measurement]) -> Option<NoiseRow> {
     points.sort_unstable_by(f64::total_cmp);
     let first = arms[0];
     (variance > 0.0).then(|| NoiseRow {
-        experiment: first.experiment.clone(),
-        metric: first.metric.into(),
-        level: first.level,
-        users: first.users,
+        experiment: first.key.experiment.clone(),
+        metric: first.key.metric,
+        level: first.key.level,
+        users: first.key.users,
         deviation: rounded((2.0 * variance).sqrt()),
         typical: rounded(points[points.len() / 2]),
         arms: count as u32,
@@ -196,7 +195,7 @@ impl Noise {
     /// The row of an endpoint's metric at the level that is nearest.
     fn nearest(&self, endpoint: &Primary, level: u32) -> Option<&NoiseRow> {
         let own = self.rows.iter().filter(|row| {
-            (&row.experiment, &row.metric) == (&endpoint.experiment, &endpoint.metric)
+            row.experiment == endpoint.experiment && row.metric.name == endpoint.metric
         });
         let users = endpoint.users.map(u64::from);
         let apart = |one: u64, other: u64| ((one + 1) as f64 / (other + 1) as f64).ln().abs();
@@ -222,14 +221,16 @@ pub fn expected(plan: &Plan, noise: Option<&Noise>) -> Vec<Expected> {
     let mut prepared: BTreeMap<(u32, bool), Option<Planned>> = BTreeMap::new();
     let mut found = Vec::new();
     for declared in &plan.primary {
+        // As of a plan's endpoints, those of an unknown metric are left out.
+        let Some(metric) = Metric::named(&declared.metric) else { continue };
         let blocks = blocks(plan, declared);
-        let compared_as = match (metric(&declared.metric).scale, declared.from) {
+        let compared_as = match (metric.scale, declared.from) {
             (Scale::Log, None) => ComparedAs::Ratio,
             _ => ComparedAs::Difference,
         };
         let shared = [&declared.arm, &declared.against].contains(&&plan.reference);
         let planned = prepared.entry((blocks, shared)).or_insert_with(|| planned(blocks, shared));
-        let spread = noise.and_then(|noise| spread(noise, declared));
+        let spread = noise.and_then(|noise| spread(noise, declared, metric.scale));
         let smallest = planned.as_ref().zip(spread.as_ref()).map(|(planned, spread)| {
             let margin = spread.margin.map(|margin| margin / spread.deviation);
             let size = planned.smallest(plan.primary.len(), margin, plan.has_twin());
@@ -238,6 +239,7 @@ pub fn expected(plan: &Plan, noise: Option<&Noise>) -> Vec<Expected> {
         });
         found.push(Expected {
             declared: declared.clone(),
+            metric,
             blocks,
             compared_as,
             smallest_effect: smallest,
@@ -250,13 +252,13 @@ pub fn expected(plan: &Plan, noise: Option<&Noise>) -> Vec<Expected> {
 
 /// In how many blocks both arms of an endpoint are measured.
 fn blocks(plan: &Plan, endpoint: &Primary) -> u32 {
-    let of = |arm: &str| {
+    let measured = |arm: &str| {
         let own = plan.trials.iter().filter(|t| {
             (&t.experiment, t.arm.as_str(), t.level) == (&endpoint.experiment, arm, endpoint.level)
         });
         own.map(|trial| trial.block + 1).max().unwrap_or(0)
     };
-    of(&endpoint.arm).min(of(&endpoint.against))
+    measured(&endpoint.arm).min(measured(&endpoint.against))
 }
 
 /// The noise of what an endpoint tests.
@@ -267,9 +269,8 @@ struct Spread {
     place: String,
 }
 
-fn spread(noise: &Noise, endpoint: &Primary) -> Option<Spread> {
+fn spread(noise: &Noise, endpoint: &Primary, scale: Scale) -> Option<Spread> {
     let at = noise.nearest(endpoint, endpoint.level)?;
-    let scale = metric(&endpoint.metric).scale;
     let place = |row: &NoiseRow| {
         let level = row.level.map(u64::from).or(row.users);
         let named = |level: u64| {
@@ -299,16 +300,15 @@ impl Expected {
     /// What it compares, and the smallest effect that it would find.
     pub fn in_words(&self) -> String {
         let declared = &self.declared;
-        let row = metric(&declared.metric);
         let found = match self.smallest_effect {
-            Some(effect) => words::effect(effect, self.compared_as, row.unit),
+            Some(effect) => words::effect(effect, self.compared_as, self.metric.unit),
             None => "not known".into(),
         };
         let growth = if declared.from.is_some() { "growth of " } else { "" };
         format!(
             "[{}] {growth}{}, {} against {}, {}: {found} ({} blocks)",
             declared.experiment,
-            row.label,
+            self.metric.label,
             declared.arm,
             declared.against,
             words::endpoint_at(declared),
@@ -320,21 +320,22 @@ impl Expected {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::metric;
     use crate::report::tests::sample;
 
     #[test]
     fn the_noise_is_that_of_the_records() {
         // The sample's trials vary by 3 %, evenly: 0.03 / sqrt(12) each.
         let noise = noise(&sample::analysis());
-        let is = |row: &&NoiseRow| row.metric == "server_cpu_us_per_request";
-        let rows: Vec<&NoiseRow> = noise.rows.iter().filter(is).collect();
+        let is_cpu = |row: &&NoiseRow| row.metric == metric::SERVER_CPU_US_PER_REQUEST;
+        let rows: Vec<&NoiseRow> = noise.rows.iter().filter(is_cpu).collect();
         assert_eq!(rows.len(), 3);
         let expected = (2.0 * 0.03f64.powi(2) / 12.0).sqrt();
         for row in rows {
             assert!((row.deviation / expected - 1.0).abs() < 0.5, "{row:?}, {expected}");
             assert_eq!((row.arms, row.blocks), (4, 5), "the twin is an arm like any other");
         }
-        assert!(noise.rows.iter().all(|row| row.metric != "request_wire_bytes"));
+        assert!(noise.rows.iter().all(|row| row.metric != metric::REQUEST_WIRE_BYTES));
         let read: Noise = serde_json::from_str(&render(&sample::analysis())).unwrap();
         assert_eq!(read, noise);
     }
@@ -342,11 +343,11 @@ mod tests {
     #[test]
     fn drift_of_whole_blocks_is_no_noise() {
         let analysis = sample::analysis();
-        let of = |analysis: &Analysis| {
-            let is = |row: &&NoiseRow| {
-                row.metric == "server_cpu_us_per_request" && row.users == Some(100)
+        let deviation = |analysis: &Analysis| {
+            let is_wanted = |row: &&NoiseRow| {
+                row.metric == metric::SERVER_CPU_US_PER_REQUEST && row.users == Some(100)
             };
-            noise(analysis).rows.iter().find(is).unwrap().deviation
+            noise(analysis).rows.iter().find(is_wanted).unwrap().deviation
         };
         let mut drifting = analysis.clone();
         for m in &mut drifting.measurements {
@@ -354,7 +355,7 @@ mod tests {
                 .iter_mut()
                 .for_each(|(block, value)| *value *= 1.0 + 0.2 * f64::from(*block));
         }
-        assert!((of(&analysis) / of(&drifting) - 1.0).abs() < 1e-3);
+        assert!((deviation(&analysis) / deviation(&drifting) - 1.0).abs() < 1e-3);
     }
 
     #[test]
@@ -364,13 +365,13 @@ mod tests {
         let smallest = |plan: &Plan| {
             let all = expected(plan, Some(&noise));
             let is =
-                |e: &&Expected| e.declared.metric == "throughput_rps" && e.declared.from.is_none();
+                |e: &&Expected| e.metric == metric::THROUGHPUT_RPS && e.declared.from.is_none();
             all.iter().find(is).unwrap().smallest_effect.unwrap()
         };
         let (five, twenty) = (sample::plan(&arms, 5), sample::plan(&arms, 20));
         assert!(smallest(&twenty) < 0.8 * smallest(&five));
         let mut alone = sample::plan(&arms, 5);
-        alone.primary.retain(|p| p.metric == "throughput_rps");
+        alone.primary.retain(|p| p.metric == metric::THROUGHPUT_RPS.name);
         assert!(smallest(&alone) < smallest(&five));
         assert!(expected(&five, None).iter().all(|e| e.smallest_effect.is_none()));
         for (declared, expected) in five.primary.iter().zip(expected(&five, Some(&noise))) {

@@ -6,24 +6,25 @@
 use std::fmt::Write as _;
 
 use super::analysis::Analysis;
-use super::claims::{ClaimResult, ClaimVerdict};
-use super::estimates::Measurement;
+use super::claims::result::{ClaimResult, ClaimVerdict};
+use super::figures::Measurement;
+use super::key::Lookup;
 use super::markdown::aligned;
 use super::words;
-use crate::experiment::metric;
+use crate::experiment::metric::{self, Metric};
 use crate::sanitise::markdown as text;
 
 /// The lines between which a page has the short answer.
 pub const MARKS: [&str; 2] = ["<!-- authbench: summary -->", "<!-- authbench: end -->"];
 
 /// What stands in the table, and the experiment that it is from.
-const FIGURES: &[(&str, &str)] = &[
-    ("concurrency", "throughput_rps"),
-    ("concurrency", "response_p99_us"),
-    ("concurrency", "server_cpu_us_per_request"),
-    ("memory", "bytes_per_session"),
-    ("memory", "store_bytes_per_session"),
-    ("concurrency", "request_wire_bytes"),
+const FIGURES: &[(&str, &Metric)] = &[
+    ("concurrency", metric::THROUGHPUT_RPS),
+    ("concurrency", metric::RESPONSE_P99_US),
+    ("concurrency", metric::SERVER_CPU_US_PER_REQUEST),
+    ("memory", metric::BYTES_PER_SESSION),
+    ("memory", metric::STORE_BYTES_PER_SESSION),
+    ("concurrency", metric::REQUEST_WIRE_BYTES),
 ];
 
 /// Sets the short answer of an analysis as Markdown.
@@ -58,26 +59,29 @@ pub fn summary(analysis: &Analysis) -> String {
 
 /// A row an arm: figures of the most users, and of a session without a cart.
 fn figures(analysis: &Analysis) -> String {
-    let of = |experiment: &str, name: &str, arm: &str| -> Option<&Measurement> {
-        let all = analysis.measurements.iter().filter(|m| m.experiment == experiment);
-        let all = all.filter(|m| m.metric == name && m.arm == arm && m.valid);
+    let figure_of = |experiment: &str, metric: &Metric, arm: &str| -> Option<&Measurement> {
+        let is_own = |m: &Measurement| m.key.arm == arm && m.valid;
+        let all = &analysis.measurements;
         match experiment {
-            "concurrency" => all.max_by_key(|m| m.users),
-            _ => all.min_by_key(|m| m.level),
+            "concurrency" => all.top(experiment, metric, is_own),
+            _ => all.all_of(experiment, metric).filter(|m| is_own(m)).min_by_key(|m| m.key.level),
         }
     };
-    let found = |(experiment, name): &&(&str, &str)| {
-        analysis.arms.iter().any(|arm| of(experiment, name, arm).is_some())
+    let found = |(experiment, metric): &&(&str, &Metric)| {
+        analysis.arms.iter().any(|arm| figure_of(experiment, metric, arm).is_some())
     };
     let columns: Vec<_> = FIGURES.iter().filter(found).collect();
     let arms = || analysis.arms.iter();
-    let users = arms().filter_map(|arm| of("concurrency", "throughput_rps", arm)?.users).max();
+    let users = arms()
+        .filter_map(|arm| figure_of("concurrency", metric::THROUGHPUT_RPS, arm)?.key.users)
+        .max();
     let Some(users) = users else { return String::new() };
-    let heads = columns.iter().map(|(_, name)| metric(name).label.to_owned());
+    let heads = columns.iter().map(|(_, metric)| metric.label.to_owned());
     let mut lines = vec![std::iter::once("Arm".to_owned()).chain(heads).collect::<Vec<_>>()];
     for arm in arms() {
-        let cells = columns.iter().map(|(experiment, name)| {
-            let shown = of(experiment, name, arm).map(|m| words::estimate(&m.estimate, m.unit));
+        let cells = columns.iter().map(|(experiment, metric)| {
+            let shown =
+                figure_of(experiment, metric, arm).map(|m| words::estimate(&m.estimate, m.unit));
             shown.map_or_else(|| "–".to_owned(), |shown| text(&shown))
         });
         lines.push(std::iter::once(text(arm)).chain(cells).collect());

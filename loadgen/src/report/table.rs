@@ -1,17 +1,12 @@
-//! The tables of a report, as data: which metrics stand beside each other, and how they are seen.
-//!
-//! A table is declared as a list of columns (a metric and a [`View`] of it) over rows (a level and
-//! an arm). Cells, empty rows and empty columns follow from the analysis by rule, and a format
-//! supplies punctuation only: HTML and Markdown cannot disagree. No figure is computed here.
+//! A table as data, and the cells that several tables share: a format supplies punctuation only,
+//! so HTML and Markdown cannot disagree. No figure is computed here.
 
 use super::analysis::Analysis;
-use super::compare::{ComparedAs, Comparison, Ruled};
-use super::context;
-use super::estimates::{Measurement, Place};
-use super::figure::{figure, range, signed, signed_range, times, times_range};
+use super::figures::{ComparedAs, Ruled};
+use super::key::Place;
 use super::words;
-use crate::experiment::{self, Better, Experiment, Metric, SCALABILITY, family, metric};
-use crate::stats::{Estimate, Verdict};
+use crate::experiment::{Better, Metric};
+use crate::stats::Verdict;
 use crate::units::grouped;
 
 /// A table, ready to be set.
@@ -85,234 +80,12 @@ pub(super) struct Finding {
     pub(super) from: Option<String>,
 }
 
-/// How a metric is seen.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum View {
-    /// The figure itself.
-    Figure,
-    /// What is added to the baseline.
-    Over,
-    /// The ratio to the reference.
-    Beside,
-    /// The difference to the reference, where there is no ratio.
-    Apart,
-    /// How far the reference, measured twice, differs from itself.
-    Floor,
-}
-
-/// The metrics that a reader asks for first; those of an experiment's charts are added.
-const KEY: &[&str] = &[
-    "throughput_rps",
-    "response_p50_us",
-    "response_p99_us",
-    "response_p999_us",
-    "response_max_us",
-    "server_cpu_us_per_request",
-    "server_pss_bytes",
-    "error_rate",
-    "capacity_rps",
-    "beyond_capacity_rps",
-    "cart_items_max",
-];
-/// What an authentication adds: a difference means something for these.
-const ADDED: &[&str] = &[
-    "server_cpu_us_per_request",
-    "cpu_us_per_request",
-    "response_p50_us",
-    "response_p99_us",
-    "server_allocated_bytes",
-    "request_wire_bytes",
-    "bytes_per_session",
-    "resident_bytes_per_session",
-    "login_cpu_us",
-    "argon2id_login_cpu_us",
-];
-/// What is compared as a ratio.
-const RATIOS: &[&str] = &[
-    "throughput_rps",
-    "server_cpu_us_per_request",
-    "cpu_us_per_request",
-    "response_p50_us",
-    "response_p99_us",
-    "server_allocated_bytes",
-    "bytes_per_session",
-    "resident_bytes_per_session",
-    "capacity_rps",
-    "login_rps",
-    "login_cpu_us",
-];
-/// Figures of all levels that answer another question than the rest, and so have a table of their
-/// own: the family, the heading, and how to read it.
-const APART: &[(&str, &str, &str)] = &[
-    (
-        "memory per connection",
-        "What a connection takes",
-        "The slope of memory over open and idle connections; what the kernel keeps for them is not \
-         in it.",
-    ),
-    (
-        "memory that comes back",
-        "What comes back",
-        "The share of what logged-in users had added to memory that was gone after they had all \
-         logged out, or had all expired; for an arm that keeps nothing for them there is none. An \
-         allocator keeps pages for later, so less comes back to the system (PSS) than to the \
-         program. What a logout adds is below zero where it frees a session.",
-    ),
-];
-
-/// The tables of an experiment that a reader should see; those without a row are left out.
-pub(super) fn key_tables(analysis: &Analysis, experiment: &str) -> Vec<Table> {
-    let mut tables = figures(analysis, experiment);
-    tables.extend(context::tables(analysis, experiment));
-    tables.extend(scalability(analysis, experiment));
-    tables.extend(noise_floor(analysis, experiment));
-    tables.extend(inference::endpoints(analysis, experiment));
-    tables
-}
-
-/// The parameters of the scalability law, where it was fitted.
-fn scalability(analysis: &Analysis, experiment: &str) -> Option<Table> {
-    let metrics = analysis.metrics(experiment);
-    let law = || metrics.iter().copied().filter(|m| family(m) == SCALABILITY);
-    let columns: Vec<_> = law()
-        .map(|m| (View::Figure, m))
-        .chain(law().filter(|m| m.unit == "coefficient").map(|m| (View::Apart, m)))
-        .collect();
-    let note = "The Universal Scalability Law, fitted to the right answers a second at all levels; \
-                bootstrap over blocks. Where the interval of coherency holds 0, throughput may \
-                never fall, and no peak is named; a peak beyond the levels measured is an \
-                extrapolation. Figures are cut at 0, and differences are those of fits that are \
-                not, so that their errors are even.";
-    build(analysis, experiment, true, "How the arms scale", note, &columns)
-}
-
-/// The reference beside itself: per level, or of the figures of all levels where those are the
-/// answer.
-fn noise_floor(analysis: &Analysis, experiment: &str) -> Option<Table> {
-    let metrics = analysis.metrics(experiment);
-    let seen = |m: &&&Metric| ADDED.contains(&m.name) || RATIOS.contains(&m.name);
-    let columns: Vec<_> = metrics.iter().filter(seen).map(|m| (View::Floor, *m)).collect();
-    let title = format!("Noise floor: {} beside itself", analysis.reference);
-    let note = "The same arm, measured twice in every block under two names: how far the interval \
-                of the two reaches from no difference, and that interval. No smaller difference is \
-                called one.";
-    let of = |overall| build(analysis, experiment, overall, &title, note, &columns);
-    of(true).or_else(|| of(false))
-}
-
-/// The figures, and what is added to the baseline and beside the reference.
-fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
-    let charts = experiment::find(experiment).map_or(&[][..], |e| e.charts());
-    let charted = |m: &Metric| charts.iter().any(|chart| chart.metric == m.name);
-    let mut metrics = analysis.metrics(experiment);
-    metrics.retain(|m| family(m) != SCALABILITY);
-    let seen = |view: View, wanted: &dyn Fn(&Metric) -> bool| {
-        let wanted = metrics.iter().filter(|m| wanted(m));
-        wanted.map(|m| (view, *m)).collect::<Vec<_>>()
-    };
-    let added = seen(View::Over, &|m| ADDED.contains(&m.name));
-    let ratios = seen(View::Beside, &|m| RATIOS.contains(&m.name));
-    let together = |m: &Metric| APART.iter().all(|(name, ..)| family(m) != *name);
-    let overall = [seen(View::Figure, &together), added.clone(), ratios.clone()].concat();
-    let key = seen(View::Figure, &|m| KEY.contains(&m.name) || charted(m));
-    let Analysis { baseline, reference, .. } = analysis;
-    let build = |overall, title: &str, note: &str, columns: &[(View, &'static Metric)]| {
-        build(analysis, experiment, overall, title, note, columns)
-    };
-    let plans = experiment::find(experiment).map_or(&[][..], |e| e.tables());
-    if !plans.is_empty() {
-        let both = |plan: &experiment::TablePlan| {
-            let columns: Vec<_> =
-                plan.metrics.iter().map(|name| (View::Figure, metric(name))).collect();
-            [true, false].map(|overall| build(overall, plan.title, plan.note, &columns))
-        };
-        return plans.iter().flat_map(both).flatten().collect();
-    }
-    let slopes = build(
-        true,
-        "Over all levels",
-        "One figure a trial, each with its 95 % interval over n trials.",
-        &overall,
-    );
-    let levels =
-        build(false, "Key figures", "Each figure with its 95 % interval over n trials.", &key);
-    if slopes.is_some() {
-        // Where a figure sums up all levels, comparing level by level would only repeat it.
-        let apart = APART.iter().map(|(name, title, note)| {
-            build(true, title, note, &seen(View::Figure, &|m| family(m) == *name))
-        });
-        return [slopes].into_iter().chain(apart).chain([levels]).flatten().collect();
-    }
-    let over = build(
-        false,
-        &format!("What is added to {baseline}"),
-        &format!("Arm minus {baseline}, paired by block: the cost of authentication."),
-        &added,
-    );
-    let beside = build(
-        false,
-        &format!("Beside {reference}"),
-        &format!(
-            "Arm divided by {reference}, paired by block; 1 is the same. Primary endpoints have a \
-             verdict: within {:.0} % counts as equivalent, and where it is inconclusive, \"from\" \
-             is the smallest difference that would have been found four times in five. The rest is \
-             exploratory.",
-            analysis.margin * 100.0
-        ),
-        &ratios,
-    );
-    [levels, over, beside].into_iter().flatten().collect()
-}
-
-/// Every measurement of an experiment, a row each.
-pub(super) fn every_measurement(analysis: &Analysis, experiment: &str) -> Table {
-    let column = |label: &str, numeric| Column { label: label.into(), hint: "", numeric };
-    let mut rows: Vec<Row> = Vec::new();
-    let mut before = "";
-    for m in analysis.measurements.iter().filter(|m| m.experiment == experiment) {
-        rows.push(Row {
-            opens_group: m.metric != before,
-            cells: vec![
-                Cell::Text(metric(m.metric).label.into()),
-                Cell::Text(place(m)),
-                Cell::Arm { name: m.arm.clone(), role: "" },
-                cell(figure(m.estimate.point, m.unit), String::new(), m.valid, None),
-                Cell::Text(range(&m.estimate, m.unit)),
-                Cell::Text(m.estimate.n.to_string()),
-            ],
-        });
-        before = m.metric;
-    }
-    Table {
-        title: "Every measurement".into(),
-        note: "The same figures as measurements.csv, as people read them.".into(),
-        columns: vec![
-            column("Metric", false),
-            column("Where", false),
-            column("Arm", false),
-            column("Figure", true),
-            column("95 % interval", true),
-            column("n", true),
-        ],
-        rows,
-    }
-}
-
-fn place(m: &Measurement) -> String {
-    let mut parts = vec![level(&m.experiment, m.place())];
-    if m.users != Some(u64::from(m.connections)) {
-        parts.push(format!("{} connections", grouped(u64::from(m.connections))));
-    }
-    parts.extend(m.rate.map(|rate| figure(rate, "requests/s")));
-    parts.join(", ")
-}
-
-fn level(experiment: &str, (level, users): Place) -> String {
+pub(super) fn level(experiment: &str, (level, users): Place) -> String {
     let users = users.map(|users| format!("{} users", grouped(users)));
     users.unwrap_or_else(|| "all levels".into()) + &words::swept(experiment, level)
 }
 
-fn arm(analysis: &Analysis, name: &str) -> Cell {
+pub(super) fn arm(analysis: &Analysis, name: &str) -> Cell {
     let role = match name {
         _ if name == analysis.baseline => "baseline",
         _ if name == analysis.reference => "reference",
@@ -321,188 +94,24 @@ fn arm(analysis: &Analysis, name: &str) -> Cell {
     Cell::Arm { name: name.into(), role }
 }
 
-fn cell(figure: String, interval: String, valid: bool, finding: Option<Finding>) -> Cell {
+pub(super) fn cell(
+    figure: String,
+    interval: String,
+    valid: bool,
+    finding: Option<Finding>,
+) -> Cell {
     Cell::Figure { figure, interval, valid, finding }
 }
 
-/// Fills a table; `None` when not one cell has a figure. `overall` asks for the figures of no
-/// level.
-fn build(
-    analysis: &Analysis,
-    experiment: &str,
-    overall: bool,
-    title: &str,
-    note: &str,
-    columns: &[(View, &'static Metric)],
-) -> Option<Table> {
-    let mut places: Vec<Place> =
-        columns.iter().flat_map(|(_, m)| analysis.places(experiment, m.name)).collect();
-    places.sort_unstable();
-    places.dedup();
-    places.retain(|(_, users)| users.is_none() == overall);
-    let swept = |at: fn(&Place) -> Option<u64>| {
-        let mut levels: Vec<_> = places.iter().filter_map(at).collect();
-        levels.dedup();
-        levels.len()
-    };
-    let asked = experiment::find(experiment);
-    let axis = asked.and_then(Experiment::axis);
-    // A level that is the same in every row, and is nothing, needs no column.
-    let axis = axis.filter(|_| places.iter().any(|(level, _)| level.is_some_and(|at| at > 0)));
-    // Where something else is swept, users who are the same in every row do not need one either.
-    let show_users = !overall && (axis.is_none() || swept(|(_, users)| *users) > 1);
-    let mut heads: Vec<Column> =
-        columns.iter().map(|(view, m)| head(analysis, *view, m, overall)).collect();
-    let mut rows = Vec::new();
-    for place in places {
-        let mut opens_group = true;
-        for name in &analysis.arms {
-            let seen = |(view, m): &(View, &'static Metric)| {
-                look_up(analysis, experiment, place, name, *view, m)
-            };
-            let (cells, ns): (Vec<Cell>, Vec<Option<u32>>) = columns.iter().map(seen).unzip();
-            if cells.iter().all(|cell| *cell == Cell::Empty) {
-                continue;
-            }
-            rows.push((opens_group, place, name, cells, trials(&ns)));
-            opens_group = false;
-        }
-    }
-    let used: Vec<bool> = (0..columns.len())
-        .map(|i| rows.iter().any(|(_, _, _, cells, _)| cells[i] != Cell::Empty))
-        .collect();
-    let mut keep = used.iter();
-    heads.retain(|_| *keep.next().unwrap_or(&false));
-    let text = |label: &str, numeric| Column { label: label.into(), hint: "", numeric };
-    let mut all = vec![text("Arm", false)];
-    all.extend(heads);
-    all.push(text("n", true));
-    if show_users {
-        all.insert(0, text("Users", true));
-    }
-    if let Some(axis) = axis {
-        // A level without a noun of its own is words and no number.
-        all.insert(0, text(axis.label, !axis.noun.is_empty()));
-    }
-    let row = |(opens_group, place, name, cells, n): (bool, Place, &String, Vec<Cell>, _)| {
-        let count = |of: Option<u64>| of.map_or(Cell::Empty, |of| Cell::Text(grouped(of)));
-        let (level, users) = place;
-        let mut row = Vec::new();
-        let at = asked.zip(level).map(|(asked, level)| Cell::Text(asked.level_cell(level)));
-        row.extend(axis.map(|_| at.unwrap_or(Cell::Empty)));
-        row.extend(show_users.then(|| count(users)));
-        row.push(arm(analysis, name));
-        row.extend(cells.into_iter().zip(&used).filter(|(_, used)| **used).map(|(cell, _)| cell));
-        row.push(Cell::Text(n));
-        Row { opens_group, cells: row }
-    };
-    (!rows.is_empty()).then(|| Table {
-        title: title.into(),
-        note: note.into(),
-        columns: all,
-        rows: rows.into_iter().map(row).collect(),
-    })
-}
-
-/// A column's head; a table of ratios has said in its title what they are to.
-fn head(analysis: &Analysis, view: View, metric: &Metric, overall: bool) -> Column {
-    let label = match view {
-        View::Over if overall => format!("{}, more than {}", metric.label, analysis.baseline),
-        View::Beside if overall => format!("{}, ratio to {}", metric.label, analysis.reference),
-        View::Apart => format!("{}, more than {}", metric.label, analysis.reference),
-        _ => metric.label.to_string(),
-    };
-    let hint = match metric.better {
-        Better::Lower => "less is better",
-        Better::Higher => "more is better",
-        Better::Neither => "",
-    };
-    Column { label, hint, numeric: true }
-}
-
-/// A cell, and the number of trials behind it.
-fn look_up(
-    analysis: &Analysis,
-    experiment: &str,
-    place: Place,
-    arm: &str,
-    view: View,
-    metric: &Metric,
-) -> (Cell, Option<u32>) {
-    let unit = metric.unit;
-    if view == View::Figure {
-        return match analysis.find(experiment, metric.name, place, arm) {
-            Some(m) => {
-                let interval = range(&m.estimate, unit);
-                let figure = figure(m.estimate.point, unit);
-                (cell(figure, interval, m.valid, None), Some(m.estimate.n))
-            }
-            None => (Cell::Empty, None),
-        };
-    }
-    if view == View::Floor {
-        return floor(analysis, experiment, place, arm, metric);
-    }
-    let against = if view == View::Over { &analysis.baseline } else { &analysis.reference };
-    let found = analysis.comparisons.iter().find(|c| {
-        (c.experiment.as_str(), c.metric, c.place()) == (experiment, metric.name, place)
-            && c.arm == arm
-            && c.against == *against
-    });
-    let ruled =
-        |c: &Comparison| c.ruling.as_ref().map(|ruling| finding(c.metric, c.compared_as, ruling));
-    let seen = found.and_then(|c| match view {
-        View::Beside => {
-            let ratio = c.ratio.as_ref()?;
-            let interval = times_range(ratio);
-            Some((cell(times(ratio.point), interval, true, ruled(c)), ratio.n))
-        }
-        View::Apart => {
-            let interval = signed_range(&c.difference, unit);
-            let figure = signed(c.difference.point, unit);
-            Some((cell(figure, interval, true, ruled(c)), c.difference.n))
-        }
-        _ => Some((difference(&c.difference, unit), c.difference.n)),
-    });
-    seen.map_or((Cell::Empty, None), |(cell, n)| (cell, Some(n)))
-}
-
-fn finding(name: &str, compared_as: ComparedAs, ruling: &Ruled) -> Finding {
+pub(super) fn finding(metric: &Metric, compared_as: ComparedAs, ruling: &Ruled) -> Finding {
     let inconclusive = ruling.verdict == Verdict::Inconclusive;
-    let Metric { unit, better, .. } = metric(name);
+    let Metric { unit, better, .. } = metric;
     let from = ruling.smallest_effect.filter(|_| inconclusive);
     Finding {
         verdict: ruling.verdict,
         better: merit(ruling.verdict, *better),
         from: from.map(|effect| words::effect(effect, compared_as, unit)),
     }
-}
-
-/// How far the reference differs from itself; of other arms nothing.
-fn floor(
-    analysis: &Analysis,
-    experiment: &str,
-    place: Place,
-    arm: &str,
-    metric: &Metric,
-) -> (Cell, Option<u32>) {
-    let found = analysis.noise_floors.iter().find(|f| {
-        (f.experiment.as_str(), f.metric, f.place()) == (experiment, metric.name, place)
-            && f.arm == arm
-    });
-    let seen = found.and_then(|f| {
-        let figure = format!("± {}", words::effect(f.floor?, f.compared_as, metric.unit));
-        let interval = match (f.compared_as, &f.ratio) {
-            (ComparedAs::Ratio, Some(ratio)) => times_range(ratio),
-            _ => signed_range(&f.difference, metric.unit),
-        };
-        Some((cell(figure, interval, true, None), f.difference.n))
-    });
-    seen.map_or((Cell::Empty, None), |(cell, n)| (cell, Some(n)))
-}
-
-fn difference(difference: &Estimate, unit: &str) -> Cell {
-    cell(signed(difference.point, unit), signed_range(difference, unit), true, None)
 }
 
 fn merit(verdict: Verdict, better: Better) -> Option<bool> {
@@ -513,82 +122,9 @@ fn merit(verdict: Verdict, better: Better) -> Option<bool> {
     }
 }
 
-/// `5`, or `3–5` where the figures of a row rest on different numbers of trials.
-fn trials(ns: &[Option<u32>]) -> String {
-    let ns = || ns.iter().copied().flatten();
-    match (ns().min(), ns().max()) {
-        (Some(least), Some(most)) if least < most => format!("{least}–{most}"),
-        (Some(n), _) => n.to_string(),
-        _ => String::new(),
-    }
-}
-
-mod inference;
-
-pub(super) use inference::every_comparison;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::sample;
-
-    fn rendered(table: &Table) -> Vec<Vec<String>> {
-        let text = |cell: &Cell| match cell {
-            Cell::Empty => String::new(),
-            Cell::Text(text) => text.clone(),
-            Cell::Arm { name, .. } => name.clone(),
-            Cell::Figure { figure, .. } => figure.clone(),
-        };
-        table.rows.iter().map(|row| row.cells.iter().map(text).collect()).collect()
-    }
-
-    #[test]
-    fn every_row_has_a_cell_for_every_column() {
-        let analysis = sample::analysis();
-        for experiment in &analysis.experiments {
-            let mut tables = key_tables(&analysis, &experiment.name);
-            assert!(tables.len() >= 2, "{}", experiment.name);
-            tables.push(every_measurement(&analysis, &experiment.name));
-            for table in &tables {
-                assert!(!table.rows.is_empty(), "{}", table.title);
-                for row in &table.rows {
-                    assert_eq!(row.cells.len(), table.columns.len(), "{}", table.title);
-                }
-                for column in 0..table.columns.len() {
-                    let filled = table.rows.iter().any(|row| row.cells[column] != Cell::Empty);
-                    assert!(filled, "{}: {}", table.title, table.columns[column].label);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn rows_go_by_level_and_then_by_arm() {
-        let analysis = sample::analysis();
-        let tables = key_tables(&analysis, "concurrency");
-        let key = tables.iter().find(|t| t.title == "Key figures").unwrap();
-        let places: Vec<(String, String)> =
-            rendered(key).into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
-        let mut expected = Vec::new();
-        for users in ["10", "100", "1,000"] {
-            for arm in &analysis.arms {
-                expected.push((users.to_string(), arm.clone()));
-            }
-        }
-        assert_eq!(places, expected);
-        let opens = key.rows.iter().filter(|row| row.opens_group).count();
-        assert_eq!(opens, 3);
-    }
-
-    #[test]
-    fn a_table_beside_the_reference_has_neither_it_nor_the_baseline() {
-        let analysis = sample::analysis();
-        let tables = key_tables(&analysis, "concurrency");
-        let beside = tables.iter().find(|t| t.title.starts_with("Beside")).unwrap();
-        for row in rendered(beside) {
-            assert!(row[1] != analysis.baseline && row[1] != analysis.reference, "{row:?}");
-        }
-    }
 
     #[test]
     fn merit_follows_from_the_direction_of_the_metric() {

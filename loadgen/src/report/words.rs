@@ -3,12 +3,11 @@
 //! The formats share these words, so that the page and the pull request say the same. Every caution
 //! follows from the data of the campaign; none is said of a campaign that it does not fit.
 
-use super::analysis::Analysis;
-use super::claims::{Answer, ClaimResult, ClaimVerdict};
-use super::compare::{ComparedAs, Endpoint};
-use super::doubts::DoubtSummary;
+use super::analysis::{Analysis, DoubtSummary};
+use super::claims::result::{Answer, ClaimResult, ClaimVerdict};
 use super::figure::{digits, figure, range};
-use crate::experiment::{self, metric};
+use super::figures::{ComparedAs, Endpoint, Measurement};
+use crate::experiment::{self, Metric, metric};
 use crate::plan::Primary;
 use crate::stats::{Cause, Estimate, Verdict};
 use crate::units::grouped;
@@ -45,8 +44,8 @@ pub(super) const fn answer(answer: Answer) -> (&'static str, &'static str) {
 }
 
 /// What a metric is called where no sentence begins.
-pub(super) fn in_a_sentence(name: &str) -> String {
-    let label = metric(name).label;
+pub(super) fn in_a_sentence(metric: &Metric) -> String {
+    let label = metric.label;
     // An abbreviation stays one.
     let capitals = label.chars().take(2).filter(|c| c.is_uppercase()).count();
     if capitals == 2 {
@@ -136,10 +135,8 @@ pub(super) const COARSE: &str = "Known too coarsely for a headline";
 /// The line with which a figure of this report is quoted: where it is from, and what it cannot say.
 pub(super) fn cite(analysis: &Analysis) -> String {
     let host = &analysis.host;
-    let machine = match host.virtualised {
-        true => format!("{} cores of a virtual machine", host.cores.len()),
-        false => format!("{} cores", host.cores.len()),
-    };
+    let of_machine = if host.virtualised { " of a virtual machine" } else { "" };
+    let machine = format!("{} cores{of_machine}", host.cores.len());
     let cpu = if host.cpu_model.is_empty() { "unknown processor" } else { &host.cpu_model };
     let start = |hash: &str| hash.get(..12).unwrap_or(hash).to_string();
     let blocks = analysis.experiments.iter().map(|e| e.blocks);
@@ -315,16 +312,16 @@ pub(super) fn notes(analysis: &Analysis) -> Vec<(Option<&str>, Vec<&str>)> {
 /// What the numbers do not mean.
 pub(super) fn cautions(analysis: &Analysis) -> Vec<String> {
     let mut cautions = Vec::new();
-    let timed = |m: &&super::Measurement| m.metric.starts_with("response_");
-    if analysis.measurements.iter().filter(timed).any(|m| m.rate.is_none()) {
+    let timed = |m: &&Measurement| metric::RESPONSE_TIMES.contains(&m.key.metric);
+    if analysis.measurements.iter().filter(timed).any(|m| m.key.rate.is_none()) {
         cautions.push(
             "Response times without a stated rate are of a closed loop: a slower server is asked \
              less often. They compare arms; they are not what users would see at a given rate."
                 .into(),
         );
     }
-    let costs = |m: &&super::Measurement| m.metric == "server_cpu_us_per_request";
-    if analysis.measurements.iter().filter(costs).any(|m| m.rate.is_none()) {
+    let costs = |m: &&Measurement| m.key.metric == metric::SERVER_CPU_US_PER_REQUEST;
+    if analysis.measurements.iter().filter(costs).any(|m| m.key.rate.is_none()) {
         cautions.push(
             "CPU time per request without a stated rate is that of a saturated server, whose \
              requests share wake-ups and round trips to a store: it flatters what is shared. Cost \

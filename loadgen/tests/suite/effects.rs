@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Output, Stdio};
 
-use loadgen::experiment::find;
+use loadgen::experiment::{find, metric};
 use loadgen::record::TrialRecord;
 use loadgen::stats::paired_difference;
 use serde_json::Value;
@@ -85,7 +85,7 @@ fn added_cpu_us(arm: &str) -> (f64, f64) {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
         let record: TrialRecord = serde_json::from_str(&text).unwrap();
         let observed = find(EXPERIMENT).unwrap().observe(&record);
-        let cost = observed.iter().find(|o| o.metric == "server_cpu_us_per_request").unwrap();
+        let cost = observed.iter().find(|o| o.metric == metric::SERVER_CPU_US_PER_REQUEST).unwrap();
         if !record.trial.twin {
             costs.insert((record.trial.arm, record.trial.block), cost.value);
         }

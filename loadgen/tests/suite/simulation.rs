@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use loadgen::experiment::expand;
+use loadgen::experiment::{Metric, expand, metric};
 use loadgen::plan::{Plan, Primary};
 use loadgen::random::mix;
 use loadgen::record::Folder;
@@ -26,11 +26,9 @@ const CAMPAIGNS: u64 = 1000;
 const BLOCKS: [u32; 4] = [3, 6, 10, 20];
 /// The relative difference that counts as equal.
 const MARGIN: f64 = 0.03;
-const THROUGHPUT: &str = "throughput_rps";
-const CPU: &str = "server_cpu_us_per_request";
-const P99: &str = "response_p99_us";
 /// Throughput and CPU time, which endpoints are about, and p99, whose noise has the longest tail.
-const METRICS: [&str; 3] = [THROUGHPUT, CPU, P99];
+const METRICS: [&Metric; 3] =
+    [metric::THROUGHPUT_RPS, metric::SERVER_CPU_US_PER_REQUEST, metric::RESPONSE_P99_US];
 
 /// The analysis of the committed campaign `standard`, read once.
 fn reference() -> &'static Analysis {
@@ -53,14 +51,16 @@ struct Pool {
 
 impl Pool {
     /// What was left of a metric in the committed records, at every level that was measured.
-    fn read(metric: &str) -> Self {
+    fn read(metric: &Metric) -> Self {
         let all = &reference().measurements;
-        let own = |m: &&Measurement| m.experiment == "concurrency" && m.metric == metric && m.valid;
-        let levels: BTreeSet<u64> = all.iter().filter(own).filter_map(|m| m.users).collect();
+        let own = |m: &&Measurement| {
+            m.key.experiment == "concurrency" && m.key.metric == metric && m.valid
+        };
+        let levels: BTreeSet<u64> = all.iter().filter(own).filter_map(|m| m.key.users).collect();
         let (mut trials, mut blocks) = (Vec::new(), Vec::new());
         for level in levels {
             let arms: Vec<&Measurement> =
-                all.iter().filter(own).filter(|m| m.users == Some(level)).collect();
+                all.iter().filter(own).filter(|m| m.key.users == Some(level)).collect();
             let Some(table) = residuals(&arms) else { continue };
             // Two means were taken away, and with them a part of the noise.
             let (rows, columns) = (table.len() as f64, table[0].len() as f64);
@@ -109,8 +109,8 @@ fn centre(values: &mut [f64]) {
     values.iter_mut().for_each(|value| *value -= mean);
 }
 
-fn pools() -> &'static [(&'static str, Pool)] {
-    static POOLS: OnceLock<Vec<(&'static str, Pool)>> = OnceLock::new();
+fn pools() -> &'static [(&'static Metric, Pool)] {
+    static POOLS: OnceLock<Vec<(&'static Metric, Pool)>> = OnceLock::new();
     POOLS.get_or_init(|| METRICS.map(|metric| (metric, Pool::read(metric))).into())
 }
 
@@ -137,7 +137,7 @@ fn intervals_of_ratios_cover_the_truth_as_often_as_they_say() {
                 covers(difference(&arms[0], &arms[1]).unwrap().interval(CONFIDENCE), 0.0)
             });
             // The outliers of p99 make its intervals a little wider than need be.
-            let most = if *metric == P99 { 0.98 } else { 0.97 };
+            let most = if *metric == metric::RESPONSE_P99_US { 0.98 } else { 0.97 };
             assert!((0.93..=most).contains(&covered), "{metric}, {blocks} blocks: {covered}");
         }
     }
@@ -159,7 +159,7 @@ fn intervals_of_one_arm_cover_the_truth_as_often_as_they_say() {
 
 /// A campaign with the endpoints of a preset.
 fn plan(blocks: u32) -> Plan {
-    let endpoint = |metric: &str, arm: &str, against: &str| {
+    let endpoint = |metric: &Metric, arm: &str, against: &str| {
         format!(
             "[[primary]]\nexperiment = 'concurrency'\nmetric = '{metric}'\narm = '{arm}'\n\
              against = '{against}'\n"
@@ -168,9 +168,9 @@ fn plan(blocks: u32) -> Plan {
     let text = format!(
         "name = 't'\narms = ['none', 'session@memory', 'session@redis', 'jwt-a', 'jwt-b']\n\
          reference = 'session@memory'\n[concurrency]\nusers = [64]\nblocks = {blocks}\n{}{}{}",
-        endpoint(CPU, "*", "none"),
-        endpoint(THROUGHPUT, "jwt-*", "session@memory"),
-        endpoint(THROUGHPUT, "jwt-*", "session@redis"),
+        endpoint(metric::SERVER_CPU_US_PER_REQUEST, "*", "none"),
+        endpoint(metric::THROUGHPUT_RPS, "jwt-*", "session@memory"),
+        endpoint(metric::THROUGHPUT_RPS, "jwt-*", "session@redis"),
     );
     expand(&Spec::parse("t.toml", &text, Overrides::default()).unwrap()).unwrap()
 }
@@ -187,7 +187,7 @@ fn questions(plan: &Plan, blocks: u32, seed: u64, effect: Option<(usize, f64)>) 
         .map(|((_, pool), n)| pool.arms(names.len() as u64, blocks, mix(seed, n)))
         .collect();
     let question = |(n, endpoint): (usize, &Primary)| {
-        let metric = METRICS.iter().position(|metric| *metric == endpoint.metric).unwrap();
+        let metric = METRICS.iter().position(|metric| metric.name == endpoint.metric).unwrap();
         let of = |name: &String| &measured[metric][arm(name)];
         let mut found = difference(of(&endpoint.arm), of(&endpoint.against));
         if let (Some(moments), Some((_, effect))) = (&mut found, effect.filter(|(at, _)| *at == n))

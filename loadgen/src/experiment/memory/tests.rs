@@ -14,8 +14,8 @@ fn trials(kind: Kind) -> Vec<TrialPlan> {
 
 fn trials_of(table: &str, kind: Kind) -> Vec<TrialPlan> {
     let plan = plan(table).unwrap();
-    let of = |trial: &&TrialPlan| trial.arm == "a" && Kind::of(trial) == kind;
-    let mut trials: Vec<TrialPlan> = plan.trials.iter().filter(of).cloned().collect();
+    let is_wanted = |trial: &&TrialPlan| trial.arm == "a" && Kind::of(trial) == kind;
+    let mut trials: Vec<TrialPlan> = plan.trials.iter().filter(is_wanted).cloned().collect();
     trials.sort_by_key(|trial| trial.level);
     trials
 }
@@ -60,10 +60,10 @@ fn carried_out(trial: &TrialPlan, server: impl Fn(u64, u64) -> (u64, Option<u64>
     record(trial, trial.actions.iter().map(did).collect())
 }
 
-fn value(record: &TrialRecord, metric: &str) -> Option<f64> {
+fn value(record: &TrialRecord, metric: &Metric) -> Option<f64> {
     let seen = Memory.observe(record);
     let of: Vec<f64> = seen.iter().filter(|s| s.metric == metric).map(|s| s.value).collect();
-    assert!(of.len() < 2 || metric.starts_with("server_"), "{metric}: {of:?}");
+    assert!(of.len() < 2 || metric.name.starts_with("server_"), "{metric:?}: {of:?}");
     of.first().copied()
 }
 
@@ -112,19 +112,19 @@ fn a_session_is_a_slope_and_most_of_it_comes_back() {
         sessions => (1000 + 100 * sessions, Some(sessions)),
     };
     let record = carried_out(&trials(Kind::Sessions)[0], server);
-    assert_eq!(value(&record, "bytes_per_session"), Some(100.0));
-    assert_eq!(value(&record, "resident_bytes_per_session"), Some(200.0));
-    assert_eq!(value(&record, "users_per_gib"), Some(GIB / 100.0));
-    assert_eq!(value(&record, "login_rps"), Some(80.0));
+    assert_eq!(value(&record, metric::BYTES_PER_SESSION), Some(100.0));
+    assert_eq!(value(&record, metric::RESIDENT_BYTES_PER_SESSION), Some(200.0));
+    assert_eq!(value(&record, metric::USERS_PER_GIB), Some(GIB / 100.0));
+    assert_eq!(value(&record, metric::LOGIN_RPS), Some(80.0));
     // 390 users had added 39,000 bytes since the first reading, at 41,000 bytes in all.
-    assert_eq!(value(&record, "returned_after_logout"), Some(32_000.0 / 39_000.0));
-    assert_eq!(value(&record, "bytes_per_logout"), Some(-80.0));
+    assert_eq!(value(&record, metric::RETURNED_AFTER_LOGOUT), Some(32_000.0 / 39_000.0));
+    assert_eq!(value(&record, metric::BYTES_PER_LOGOUT), Some(-80.0));
     assert_eq!(Memory.doubts(&record), []);
     let larger = carried_out(&trials(Kind::Sessions)[1], server);
-    assert_eq!(value(&larger, "login_rps"), None, "they did more than log in");
+    assert_eq!(value(&larger, metric::LOGIN_RPS), None, "they did more than log in");
     let record = carried_out(&trials(Kind::Expiry)[0], server);
-    assert_eq!(value(&record, "returned_after_expiry"), Some(32_000.0 / 39_000.0));
-    assert_eq!(value(&record, "bytes_per_session"), None);
+    assert_eq!(value(&record, metric::RETURNED_AFTER_EXPIRY), Some(32_000.0 / 39_000.0));
+    assert_eq!(value(&record, metric::BYTES_PER_SESSION), None);
     assert_eq!(Memory.doubts(&record), []);
 }
 
@@ -136,10 +136,10 @@ fn a_token_keeps_nothing_and_a_list_of_revoked_ones_grows_at_logout() {
         _ => (1000, Some(0)),
     };
     let record = carried_out(&trials(Kind::Sessions)[0], server);
-    assert_eq!(value(&record, "bytes_per_session"), Some(0.0));
-    assert_eq!(value(&record, "users_per_gib"), None);
-    assert_eq!(value(&record, "returned_after_logout"), None, "of nothing there is no share");
-    assert_eq!(value(&record, "bytes_per_logout"), Some(50.0));
+    assert_eq!(value(&record, metric::BYTES_PER_SESSION), Some(0.0));
+    assert_eq!(value(&record, metric::USERS_PER_GIB), None);
+    assert_eq!(value(&record, metric::RETURNED_AFTER_LOGOUT), None, "of nothing there is no share");
+    assert_eq!(value(&record, metric::BYTES_PER_LOGOUT), Some(50.0));
     assert_eq!(Memory.doubts(&record), []);
 }
 
@@ -147,9 +147,9 @@ fn a_token_keeps_nothing_and_a_list_of_revoked_ones_grows_at_logout() {
 fn a_connection_is_a_slope_of_its_own() {
     let server = |sessions, open| (1000 + sessions + 30_000 * open, Some(sessions));
     let mut record = carried_out(&trials(Kind::Connections)[0], server);
-    let slope = value(&record, "bytes_per_connection").unwrap();
+    let slope = value(&record, metric::BYTES_PER_CONNECTION).unwrap();
     assert!((slope - 30_000.2).abs() < 1e-6, "a session for every five connections: {slope}");
-    assert_eq!(value(&record, "bytes_per_session"), None);
+    assert_eq!(value(&record, metric::BYTES_PER_SESSION), None);
     assert_eq!(Memory.doubts(&record), []);
     let Some(ActionRecord::Snapshot(last)) = record.actions.last_mut() else { panic!() };
     last.memory.connections = Some(19);
@@ -238,8 +238,8 @@ fn a_stores_own_count_and_its_disk_are_slopes_of_their_own() {
         memory.store_used_bytes = Some(8192 + 150 * snapshot.sessions);
         memory.store_disk_bytes = Some(7_000_000 + 160 * snapshot.sessions);
     }
-    assert_eq!(value(&record, "store_bytes_per_session"), Some(0.0));
-    assert_eq!(value(&record, "store_used_bytes_per_session"), Some(150.0));
-    assert_eq!(value(&record, "store_disk_bytes_per_session"), Some(160.0));
-    assert_eq!(value(&record, "login_rps"), None, "hardly anybody logged in over HTTP");
+    assert_eq!(value(&record, metric::STORE_BYTES_PER_SESSION), Some(0.0));
+    assert_eq!(value(&record, metric::STORE_USED_BYTES_PER_SESSION), Some(150.0));
+    assert_eq!(value(&record, metric::STORE_DISK_BYTES_PER_SESSION), Some(160.0));
+    assert_eq!(value(&record, metric::LOGIN_RPS), None, "hardly anybody logged in over HTTP");
 }

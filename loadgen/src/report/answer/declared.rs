@@ -1,19 +1,16 @@
 //! A sentence for a primary endpoint that no other sentence tells.
 
-use super::{Sentence, by_how_much, is_narrow, limits};
-use crate::experiment::metric;
-use crate::report::compare::{ComparedAs, Endpoint};
+use super::parts::{by_how_much, is_narrow, limits};
+use crate::report::analysis::Sentence;
 use crate::report::figure::{signed, signed_range};
+use crate::report::figures::{ComparedAs, Endpoint};
 use crate::report::words;
 use crate::stats::Verdict;
-
-/// Metrics of which a sentence follows for every arm.
-const TOLD: [&str; 3] = ["bytes_per_session", "capacity_rps", "login_cpu_us"];
 
 /// What an endpoint says.
 pub(super) fn sentence(endpoint: &Endpoint) -> Option<Sentence> {
     let Endpoint { declared, ruling, .. } = endpoint;
-    if TOLD.contains(&declared.metric.as_str()) && declared.from.is_none() {
+    if endpoint.metric.is_told && declared.from.is_none() {
         return None;
     }
     let difference = endpoint.difference.as_ref()?;
@@ -28,7 +25,7 @@ pub(super) fn sentence(endpoint: &Endpoint) -> Option<Sentence> {
             }
         }
     };
-    let label = metric(&declared.metric).label;
+    let label = endpoint.metric.label;
     let (arm, against) = (&declared.arm, &declared.against);
     let place = words::place_of(endpoint);
     let what = match declared.from {

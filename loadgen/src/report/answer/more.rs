@@ -3,10 +3,13 @@
 //! Each follows from a figure and its interval by rule. Beyond tenfold of what was measured an
 //! interval would be a promise that no data keep, so there is none.
 
-use super::{NOTHING_BYTES, Sentence, by_how_much, is_narrow, leads, measured_users, missed};
-use crate::report::compare::Comparison;
-use crate::report::estimates::Measurement;
+use super::parts::{
+    NOTHING_BYTES, by_how_much, is_narrow, leads, measured_users, missed, valid_figure,
+};
+use crate::experiment::metric::{self, Metric};
+use crate::report::analysis::Sentence;
 use crate::report::figure::{figure, range};
+use crate::report::figures::{Comparison, Measurement};
 use crate::stats::Estimate;
 use crate::units::grouped;
 
@@ -14,10 +17,6 @@ use crate::units::grouped;
 const MANY: [(&str, f64); 2] = [("10 million", 1e7), ("100 million", 1e8)];
 /// An interval is taken no further than so many times what was measured.
 const BEYOND_MAX: f64 = 10.0;
-
-fn find<'a>(measurements: &'a [Measurement], metric: &str, arm: &str) -> Option<&'a Measurement> {
-    measurements.iter().find(|m| m.valid && m.metric == metric && m.arm == arm)
-}
 
 /// A slope that is more than the allocator's bookkeeping.
 fn takes(slope: &Measurement) -> bool {
@@ -42,11 +41,13 @@ fn times(slope: &Estimate, users: f64, measured: u64) -> String {
 /// What many users would take, of the server and of its store: on the disk, where it keeps them
 /// there, because its memory is a buffer of a fixed size.
 pub(super) fn many_users(measurements: &[Measurement], arm: &str) -> Option<Sentence> {
-    let own = find(measurements, "bytes_per_session", arm)?;
-    let on_disk = find(measurements, "store_disk_bytes_per_session", arm).filter(|m| takes(m));
+    let own = valid_figure(measurements, metric::BYTES_PER_SESSION, arm)?;
+    let on_disk =
+        valid_figure(measurements, metric::STORE_DISK_BYTES_PER_SESSION, arm).filter(|m| takes(m));
     let in_store = match on_disk {
         Some(on_disk) => Some((on_disk, "its store's disk")),
-        None => find(measurements, "store_bytes_per_session", arm).map(|m| (m, "its store")),
+        None => valid_figure(measurements, metric::STORE_BYTES_PER_SESSION, arm)
+            .map(|m| (m, "its store")),
     };
     let parts: Vec<(&Measurement, &str)> = [Some((own, "the server")), in_store]
         .into_iter()
@@ -73,10 +74,11 @@ pub(super) fn many_users(measurements: &[Measurement], arm: &str) -> Option<Sent
 /// the bill? Both by the memory that the system gave (PSS): what is allocated and never touched
 /// costs nothing.
 pub(super) fn connection(measurements: &[Measurement], arm: &str) -> Option<Sentence> {
-    let connection = find(measurements, "resident_bytes_per_connection", arm)?;
+    let connection = valid_figure(measurements, metric::RESIDENT_BYTES_PER_CONNECTION, arm)?;
     let estimate = &connection.estimate;
     let (lo, hi) = estimate.interval.filter(|(lo, _)| *lo > 0.0)?;
-    let session = find(measurements, "resident_bytes_per_session", arm).filter(|m| takes(m));
+    let session =
+        valid_figure(measurements, metric::RESIDENT_BYTES_PER_SESSION, arm).filter(|m| takes(m));
     let users = session.and_then(|session| {
         let (least, most) = session.estimate.interval?;
         let worth = Estimate {
@@ -108,11 +110,12 @@ pub(super) fn capacity(
 ) -> Option<Sentence> {
     let c = comparisons
         .iter()
-        .filter(|c| c.metric == "capacity_rps" && c.arm == arm && c.against == against)
-        .max_by_key(|c| c.place())?;
+        .filter(|c| c.key.metric == metric::CAPACITY_RPS && c.is_between(arm, against))
+        .max_by_key(|c| c.key.place())?;
     let held = |arm: &str| {
-        let is_here = |m: &&Measurement| m.metric == c.metric && m.place() == c.place();
-        let m = measurements.iter().filter(is_here).find(|m| m.valid && m.arm == arm)?;
+        let is_own = |m: &&Measurement| m.key.metric == c.key.metric && m.key.arm == arm;
+        let mut own = measurements.iter().filter(is_own);
+        let m = own.find(|m| m.valid && m.key.place() == c.key.place())?;
         Some(format!("{} ({})", figure(m.estimate.point, m.unit), range(&m.estimate, m.unit)))
     };
     let text = format!(
@@ -133,18 +136,18 @@ pub(super) fn login(
     comparisons: &[Comparison],
     arm: &str,
 ) -> Option<Sentence> {
-    let is = |c: &&Comparison| c.metric == "login_cpu_us" && c.arm == arm && c.against == against;
-    let c = comparisons.iter().find(is)?;
-    let cost = |metric: &str, arm: &str| {
-        let m = find(measurements, metric, arm)?;
+    let here = |c: &&Comparison| c.key.metric == metric::LOGIN_CPU_US && c.is_between(arm, against);
+    let c = comparisons.iter().find(here)?;
+    let cost = |metric: &Metric, arm: &str| {
+        let m = valid_figure(measurements, metric, arm)?;
         let text = format!("{} ({})", figure(m.estimate.point, m.unit), range(&m.estimate, m.unit));
         Some((text, is_narrow(&m.estimate)))
     };
-    let argon2id = cost("argon2id_login_cpu_us", arm)
+    let argon2id = cost(metric::ARGON2ID_LOGIN_CPU_US, arm)
         .map(|(cost, _)| format!("; with argon2id {arm} needs {cost}"))
         .unwrap_or_default();
-    let (own, own_is_known) = cost("login_cpu_us", arm)?;
-    let (other, other_is_known) = cost("login_cpu_us", against)?;
+    let (own, own_is_known) = cost(metric::LOGIN_CPU_US, arm)?;
+    let (other, other_is_known) = cost(metric::LOGIN_CPU_US, against)?;
     let text = format!(
         "A login costs {own} of server CPU with {arm} and {other} with {against}, passwords \
          aside{argon2id}.",

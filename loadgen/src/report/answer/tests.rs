@@ -2,11 +2,13 @@
 
 use super::*;
 use crate::report::analysis::Analysis;
+use crate::report::figures::Ruled;
+use crate::report::key::Key;
 use crate::report::tests::sample;
-use crate::stats::Tests;
+use crate::stats::{Cause, Estimate, Tests};
 
 const ARMS: [&str; 3] = ["none", "session@memory", "jwt-hs256"];
-const CPU: &str = "server_cpu_us_per_request";
+const CPU: &Metric = metric::SERVER_CPU_US_PER_REQUEST;
 
 fn ruled(verdict: Verdict, cause: Option<Cause>) -> Ruled {
     let tests = Tests {
@@ -22,7 +24,7 @@ fn ruled(verdict: Verdict, cause: Option<Cause>) -> Ruled {
 /// The sentences of the sample in which this is found of CPU time over the baseline.
 fn with_cost(interval: (f64, f64), ruling: Option<&Ruled>) -> Vec<Sentence> {
     let Analysis { measurements, mut comparisons, .. } = sample::analysis();
-    for c in comparisons.iter_mut().filter(|c| c.metric == CPU && c.against == "none") {
+    for c in comparisons.iter_mut().filter(|c| c.key.metric == CPU && c.against == "none") {
         c.difference.point = f64::midpoint(interval.0, interval.1);
         c.difference.interval = Some(interval);
         c.ruling = ruling.cloned();
@@ -68,20 +70,22 @@ fn with_open_load(users: u64) -> (Vec<Measurement>, Vec<Comparison>) {
     let Analysis { mut measurements, mut comparisons, .. } = sample::analysis();
     let of_load: Vec<Measurement> = measurements
         .iter()
-        .filter(|m| m.metric == CPU && m.users == Some(10))
+        .filter(|m| m.key.metric == CPU && m.key.users == Some(10))
         .map(|m| Measurement {
-            experiment: "population".into(),
-            users: Some(users),
-            rate: Some(8000.0),
+            key: Key {
+                experiment: "population".into(),
+                users: Some(users),
+                rate: Some(8000.0),
+                ..m.key.clone()
+            },
             ..m.clone()
         })
         .collect();
     let of_pairs: Vec<Comparison> = comparisons
         .iter()
-        .filter(|c| c.metric == CPU && c.users == Some(10))
+        .filter(|c| c.key.metric == CPU && c.key.users == Some(10))
         .map(|c| Comparison {
-            experiment: "population".into(),
-            users: Some(users),
+            key: Key { experiment: "population".into(), users: Some(users), ..c.key.clone() },
             ruling: None,
             ..c.clone()
         })
@@ -119,11 +123,11 @@ fn what_is_declared_at_another_level_has_a_sentence_of_its_own() {
     let sentences = answer(&plan, &analysis.measurements, &analysis.comparisons, endpoints);
     for endpoint in endpoints {
         let declared = &endpoint.declared;
-        let label = metric(&declared.metric).label;
+        let label = endpoint.metric.label;
         let own = format!("{} compared with {}", declared.arm, declared.against);
         let told = sentences.iter().any(|s| s.text.contains(&own) && s.topic == label);
-        let of_top = analysis.comparisons.iter().filter(|c| endpoint.is(c));
-        let elsewhere = of_top.clone().any(|c| c.users.is_some_and(|users| users < 1000));
+        let of_top = analysis.comparisons.iter().filter(|c| endpoint.declares(c));
+        let elsewhere = of_top.clone().any(|c| c.key.users.is_some_and(|users| users < 1000));
         assert!(!elsewhere || told, "{declared:?}: {sentences:#?}");
     }
 }
@@ -181,11 +185,13 @@ fn the_figure_comes_before_what_takes_the_verdict_away() {
 }
 
 /// A figure of `session@memory` in the memory experiment.
-fn figure_of(metric: &'static str, point: f64, interval: (f64, f64)) -> Measurement {
+fn figure_of(metric: &'static Metric, point: f64, interval: (f64, f64)) -> Measurement {
     let all = sample::analysis().measurements;
-    let is = |m: &Measurement| m.metric == "bytes_per_session" && m.arm == "session@memory";
-    let mut figure = all.into_iter().find(is).unwrap();
-    figure.metric = metric;
+    let is_slope = |m: &Measurement| {
+        m.key.metric == metric::BYTES_PER_SESSION && m.key.arm == "session@memory"
+    };
+    let mut figure = all.into_iter().find(is_slope).unwrap();
+    figure.key.metric = metric;
     figure.estimate.point = point;
     figure.estimate.interval = Some(interval);
     figure
@@ -193,14 +199,14 @@ fn figure_of(metric: &'static str, point: f64, interval: (f64, f64)) -> Measurem
 
 /// The same of a fill to so many users, so that the slope is known to have been measured there.
 fn filled(users: u64) -> Measurement {
-    let mut fill = figure_of("server_allocated_bytes", 1e6, (1e6, 1e6));
-    fill.users = Some(users);
+    let mut fill = figure_of(metric::SERVER_ALLOCATED_BYTES, 1e6, (1e6, 1e6));
+    fill.key.users = Some(users);
     fill
 }
 
 #[test]
 fn beyond_tenfold_of_what_was_measured_there_is_no_interval() {
-    let slope = || figure_of("bytes_per_session", 280.0, (270.0, 290.0));
+    let slope = || figure_of(metric::BYTES_PER_SESSION, 280.0, (270.0, 290.0));
     let text = |users| more::many_users(&[slope(), filled(users)], "session@memory").unwrap().text;
     let far = text(100_000);
     assert!(far.contains("At this slope, which was measured up to 100,000 users"), "{far}");
@@ -213,9 +219,9 @@ fn beyond_tenfold_of_what_was_measured_there_is_no_interval() {
 #[test]
 fn a_store_on_a_disk_is_billed_by_its_disk() {
     let figures = [
-        figure_of("bytes_per_session", 0.1, (-0.1, 0.3)),
-        figure_of("store_bytes_per_session", 254.0, (252.0, 256.0)),
-        figure_of("store_disk_bytes_per_session", 120.0, (118.0, 122.0)),
+        figure_of(metric::BYTES_PER_SESSION, 0.1, (-0.1, 0.3)),
+        figure_of(metric::STORE_BYTES_PER_SESSION, 254.0, (252.0, 256.0)),
+        figure_of(metric::STORE_DISK_BYTES_PER_SESSION, 120.0, (118.0, 122.0)),
         filled(1_000_000),
     ];
     let text = more::many_users(&figures, "session@memory").unwrap().text;
@@ -227,10 +233,10 @@ fn a_store_on_a_disk_is_billed_by_its_disk() {
 fn a_connection_is_worth_what_the_system_gave_for_it() {
     let figures = [
         // Allocated and never touched: 182 users' worth, of which half is there.
-        figure_of("bytes_per_connection", 51_000.0, (50_900.0, 51_100.0)),
-        figure_of("bytes_per_session", 280.0, (279.0, 281.0)),
-        figure_of("resident_bytes_per_connection", 26_100.0, (25_000.0, 27_000.0)),
-        figure_of("resident_bytes_per_session", 300.0, (290.0, 310.0)),
+        figure_of(metric::BYTES_PER_CONNECTION, 51_000.0, (50_900.0, 51_100.0)),
+        figure_of(metric::BYTES_PER_SESSION, 280.0, (279.0, 281.0)),
+        figure_of(metric::RESIDENT_BYTES_PER_CONNECTION, 26_100.0, (25_000.0, 27_000.0)),
+        figure_of(metric::RESIDENT_BYTES_PER_SESSION, 300.0, (290.0, 310.0)),
     ];
     let text = more::connection(&figures, "session@memory").unwrap().text;
     assert!(text.contains("as much as 87 logged-in users (81 to 93)"), "{text}");

@@ -16,11 +16,9 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::{Change, Changes};
+use super::model::{Change, Changes};
 use crate::experiment::{METRICS, Metric};
-use crate::report::words::swept;
 use crate::stats::Estimate;
-use crate::units::grouped;
 
 /// What must not be true of a comparison.
 #[derive(Clone, Debug)]
@@ -106,9 +104,9 @@ impl Bound {
     /// A sentence when it is about none: a bound that a slip of the pen made empty must not pass.
     pub fn judge(&self, changes: &Changes) -> Result<Judgement, String> {
         let is_meant = |change: &Change| {
-            change.metric == self.metric.name
-                && self.arm.as_ref().is_none_or(|arm| *arm == change.arm)
-                && self.users.is_none_or(|users| Some(users) == change.users)
+            change.key.metric == self.metric
+                && self.arm.as_ref().is_none_or(|arm| *arm == change.key.arm)
+                && self.users.is_none_or(|users| Some(users) == change.key.users)
         };
         let outcomes: Vec<_> = changes
             .changes
@@ -144,16 +142,16 @@ impl Bound {
     }
 
     fn not_found(&self, changes: &Changes) -> String {
-        let of_metric = || changes.changes.iter().filter(|c| c.metric == self.metric.name);
-        let mut arms: Vec<&str> = of_metric().map(|c| c.arm.as_str()).collect();
+        let of_metric = || changes.changes.iter().filter(|c| c.key.metric == self.metric);
+        let mut arms: Vec<&str> = of_metric().map(|c| c.key.arm.as_str()).collect();
         arms.sort_unstable();
         arms.dedup();
-        let mut users: Vec<u64> = of_metric().filter_map(|c| c.users).collect();
+        let mut users: Vec<u64> = of_metric().filter_map(|c| c.key.users).collect();
         users.sort_unstable();
         users.dedup();
         let users: Vec<_> = users.iter().map(ToString::to_string).collect();
         if arms.is_empty() {
-            let mut known: Vec<_> = changes.changes.iter().map(|c| c.metric).collect();
+            let mut known: Vec<_> = changes.changes.iter().map(|c| c.key.metric.name).collect();
             known.sort_unstable();
             known.dedup();
             return format!("expected a metric that both campaigns have: {}", known.join(", "));
@@ -230,7 +228,7 @@ impl FromStr for Bound {
         if arm.is_some_and(str::is_empty) {
             return Err(format!("expected an arm after `@`; {FORM}"));
         }
-        let metric = METRICS.iter().find(|metric| metric.name == name).ok_or_else(|| {
+        let metric = Metric::named(name).ok_or_else(|| {
             let known: Vec<_> = METRICS.iter().map(|metric| metric.name).collect();
             format!("expected a metric among {}; found `{name}`", known.join(", "))
         })?;
@@ -282,22 +280,11 @@ fn units(own: &'static str) -> Vec<(&'static str, f64)> {
     }
 }
 
-impl Change {
-    /// Where it stands: `concurrency, jwt-hs256 at 1,000 users`.
-    pub(super) fn place(&self) -> String {
-        let rate = match self.rate {
-            Some(rate) => format!(" at {} requests/s", grouped(rate.round() as u64)),
-            None => String::new(),
-        };
-        let (at, swept) = (super::at(self.users), swept(&self.experiment, self.level));
-        format!("{}, {}{at}{swept}{rate}", self.experiment, self.arm)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::{sample_changes, slower};
     use super::*;
+    use crate::experiment::metric;
 
     fn bound(text: &str) -> Bound {
         text.parse().unwrap_or_else(|e| panic!("{text}: {e}"))
@@ -306,12 +293,12 @@ mod tests {
     #[test]
     fn bounds_are_read() {
         for (text, metric, arm, users, beyond, limit) in [
-            ("response_p99_us > +5%", "response_p99_us", None, None, Beyond::Above, 0.05),
-            ("response_p99_us>+5%", "response_p99_us", None, None, Beyond::Above, 0.05),
-            ("throughput_rps < -3 %", "throughput_rps", None, None, Beyond::Below, -0.03),
+            ("response_p99_us > +5%", metric::RESPONSE_P99_US, None, None, Beyond::Above, 0.05),
+            ("response_p99_us>+5%", metric::RESPONSE_P99_US, None, None, Beyond::Above, 0.05),
+            ("throughput_rps < -3 %", metric::THROUGHPUT_RPS, None, None, Beyond::Below, -0.03),
             (
                 "throughput_rps@session@memory/100 <= -2.5%",
-                "throughput_rps",
+                metric::THROUGHPUT_RPS,
                 Some("session@memory"),
                 Some(100),
                 Beyond::BelowOrAt,
@@ -319,16 +306,16 @@ mod tests {
             ),
             (
                 "goodput_rps@jwt-hs256 < +0%",
-                "goodput_rps",
+                metric::GOODPUT_RPS,
                 Some("jwt-hs256"),
                 None,
                 Beyond::Below,
                 0.0,
             ),
-            ("error_rate/10>=+10%", "error_rate", None, Some(10), Beyond::AboveOrAt, 0.1),
+            ("error_rate/10>=+10%", metric::ERROR_RATE, None, Some(10), Beyond::AboveOrAt, 0.1),
         ] {
             let found = bound(text);
-            assert_eq!(found.metric.name, metric, "{text}");
+            assert_eq!(found.metric, metric, "{text}");
             assert_eq!((found.arm.as_deref(), found.users, found.beyond), (arm, users, beyond));
             assert_eq!(found.limit, Limit::Change(limit), "{text}");
         }

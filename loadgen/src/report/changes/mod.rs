@@ -6,113 +6,23 @@
 //! verdict.
 
 mod bound;
+mod model;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
-use super::analysis::Analysis;
-use super::compare::MARGIN;
-use super::doubts::WHOLE;
-use super::estimates::Measurement;
+use super::analysis::{Analysis, DoubtSummary, WHOLE};
+use super::figures::{MARGIN, Measurement};
 use super::words::swept;
-use crate::experiment::{family, metric};
 use crate::plan::Plan;
 use crate::stats::{
     Apart, ApartQuestion, Estimate, Independent, Resampled, Scale, Verdict, independent_difference,
     independent_ratio, judge_apart,
 };
+use model::{Change, Difference, at};
 
 pub use bound::{Bound, Judgement, Outcome};
-
-/// Two campaigns beside each other.
-#[derive(Clone, Debug, Serialize)]
-pub struct Changes {
-    /// The campaign that is compared with.
-    pub a: Side,
-    /// The campaign that is compared.
-    pub b: Side,
-    /// What of plan, program and machine differs.
-    pub differences: Vec<Difference>,
-    /// The relative change that counts as none.
-    pub margin: f64,
-    /// Every figure that both have.
-    pub changes: Vec<Change>,
-    /// Cells that only the first has, in words.
-    pub only_in_a: Vec<String>,
-    /// Cells that only the second has, in words.
-    pub only_in_b: Vec<String>,
-}
-
-/// One of the two campaigns.
-#[derive(Clone, Debug, Serialize)]
-pub struct Side {
-    /// How it was named: its folder.
-    pub label: String,
-    /// Name of the campaign.
-    pub campaign: String,
-    /// Hash of its plan.
-    pub plan: String,
-    /// When its first trial began, milliseconds since 1970.
-    pub started_unix_ms: u64,
-    /// Trials that were planned.
-    pub trials_planned: usize,
-    /// Trials that were carried out.
-    pub trials_complete: usize,
-    /// Whether any of its figures may be used.
-    pub usable: bool,
-    /// What makes its figures doubtful, where that goes for all of them or forbids their use.
-    pub doubts: Vec<String>,
-}
-
-/// A fact that differs between the two campaigns.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Difference {
-    /// What it is.
-    pub what: &'static str,
-    /// Its value in the first.
-    pub a: String,
-    /// Its value in the second.
-    pub b: String,
-}
-
-/// What became of one figure.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Change {
-    /// The experiment.
-    pub experiment: String,
-    /// The arm.
-    pub arm: String,
-    /// Level of the trials, where the experiment sweeps something else than users.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub level: Option<u32>,
-    /// Users who were logged in; `None` for a figure of all levels.
-    pub users: Option<u64>,
-    /// Connections that carried the load.
-    pub connections: u32,
-    /// The rate that was asked for, requests a second.
-    pub rate: Option<f64>,
-    /// Name of the metric.
-    pub metric: &'static str,
-    /// Its unit.
-    pub unit: &'static str,
-    /// The figure in the first campaign.
-    pub a: Estimate,
-    /// The figure in the second.
-    pub b: Estimate,
-    /// The second divided by the first; `None` where a trial's value is not positive.
-    pub ratio: Option<Estimate>,
-    /// The second minus the first, in the metric's unit.
-    pub difference: Estimate,
-    /// What the ratio says or, where there is none, the difference, after the correction for the
-    /// number of comparisons in its family.
-    pub verdict: Verdict,
-    /// Whether both figures may be used; the verdict is inconclusive where they may not.
-    pub valid: bool,
-    #[serde(skip)]
-    question: Option<ApartQuestion>,
-}
+pub use model::{Changes, Side};
 
 /// Puts two campaigns beside each other, each given by its label, its plan and its analysis.
 pub fn changes(a: (&str, &Plan, &Analysis), b: (&str, &Plan, &Analysis)) -> Changes {
@@ -120,7 +30,7 @@ pub fn changes(a: (&str, &Plan, &Analysis), b: (&str, &Plan, &Analysis)) -> Chan
     let (a_figures, b_figures) = (&a.2.measurements, &b.2.measurements);
     let mut changes = Vec::new();
     for one in a_figures {
-        let other = b_figures.iter().find(|other| same_figure(one, other));
+        let other = b_figures.iter().find(|other| one.key.same_figure(&other.key));
         changes.extend(other.and_then(|other| change(one, other, usable)));
     }
     judge_families(&mut changes);
@@ -138,36 +48,30 @@ pub fn changes(a: (&str, &Plan, &Analysis), b: (&str, &Plan, &Analysis)) -> Chan
 
 /// What the first has and the second has not: a place where they share nothing, else the figure.
 fn only(of: &[Measurement], other: &[Measurement]) -> Vec<String> {
-    let there = |m: &Measurement| other.iter().any(|other| same_figure(m, other));
+    let there = |m: &Measurement| other.iter().any(|other| m.key.same_figure(&other.key));
     let shared: BTreeSet<String> = of.iter().filter(|m| there(m)).map(place).collect();
     let mut seen = BTreeSet::new();
     let name = |m: &Measurement| match place(m) {
-        place if shared.contains(&place) => format!("{place}: {}", m.metric),
+        place if shared.contains(&place) => format!("{place}: {}", m.key.metric.name),
         place => place,
     };
     of.iter().filter(|m| !there(m)).map(name).filter(|name| seen.insert(name.clone())).collect()
 }
 
-fn same_figure(one: &Measurement, other: &Measurement) -> bool {
-    // Where a level stands for a rate, the rate itself follows from what the machine does that day.
-    (one.level.is_some() || one.rate == other.rate)
-        && (&one.experiment, &one.arm, one.metric, one.place(), one.connections)
-            == (&other.experiment, &other.arm, other.metric, other.place(), other.connections)
-}
-
 /// Where a figure stands: `concurrency, jwt-hs256 at 1,000 users`.
 fn place(m: &Measurement) -> String {
-    format!("{}, {}{}{}", m.experiment, m.arm, at(m.users), swept(&m.experiment, m.level))
-}
-
-fn at(users: Option<u64>) -> String {
-    users.map_or_else(String::new, |users| format!(" at {} users", crate::units::grouped(users)))
+    format!(
+        "{}, {}{}{}",
+        m.key.experiment,
+        m.key.arm,
+        at(m.key.users),
+        swept(&m.key.experiment, m.key.level)
+    )
 }
 
 fn side(label: &str, analysis: &Analysis) -> Side {
-    let grave = |d: &&super::DoubtSummary| {
-        d.doubt.invalidates || d.places.iter().any(|place| place == WHOLE)
-    };
+    let grave =
+        |d: &&DoubtSummary| d.doubt.invalidates || d.places.iter().any(|place| place == WHOLE);
     Side {
         label: label.into(),
         campaign: analysis.name.clone(),
@@ -196,13 +100,7 @@ fn change(one: &Measurement, other: &Measurement, usable: bool) -> Option<Change
         None => difference.apart.map(|apart| ApartQuestion { apart, of_ratio: false }),
     };
     Some(Change {
-        experiment: one.experiment.clone(),
-        arm: one.arm.clone(),
-        level: one.level,
-        users: one.users,
-        connections: one.connections,
-        rate: one.rate,
-        metric: one.metric,
+        key: one.key.clone(),
         unit: one.unit,
         a: one.estimate.clone(),
         b: other.estimate.clone(),
@@ -231,7 +129,7 @@ fn resampled(
         method: method.into(),
     };
     let point = other.estimate.point - one.estimate.point;
-    Some(match metric(one.metric).scale {
+    Some(match one.key.metric.scale {
         // What is compared as a ratio was drawn as a logarithm.
         Scale::Log => {
             let (lo, hi) = apart.interval();
@@ -253,7 +151,7 @@ fn resampled(
 
 /// Gives verdicts, family by family, as within a campaign.
 fn judge_families(changes: &mut [Change]) {
-    let key = |change: &Change| (change.experiment.clone(), family(metric(change.metric)));
+    let key = |change: &Change| (change.key.experiment.clone(), change.key.metric.family);
     let mut families = BTreeMap::new();
     for change in changes {
         families.entry(key(change)).or_insert_with(Vec::new).push(change);
@@ -269,6 +167,7 @@ fn judge_families(changes: &mut [Change]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::metric::{self, Metric};
     use crate::record::{ActionRecord, TrialRecord};
     use crate::report::tests::sample;
 
@@ -293,7 +192,7 @@ mod tests {
     }
 
     /// The server's part of the CPU time, and the whole of it.
-    const CPU: [&str; 2] = ["server_cpu_us_per_request", "cpu_us_per_request"];
+    const CPU: [&Metric; 2] = [metric::SERVER_CPU_US_PER_REQUEST, metric::CPU_US_PER_REQUEST];
 
     #[test]
     fn what_changed_is_found_and_nothing_else() {
@@ -301,8 +200,8 @@ mod tests {
         assert_eq!(found.differences, []);
         assert_eq!((found.only_in_a.len(), found.only_in_b.len()), (0, 0));
         for change in &found.changes {
-            let slowed = CPU.contains(&change.metric) && change.arm == "jwt-hs256";
-            let at = (change.metric, &change.arm, change.users);
+            let slowed = CPU.contains(&change.key.metric) && change.key.arm == "jwt-hs256";
+            let at = (change.key.metric, &change.key.arm, change.key.users);
             assert_eq!(change.verdict == Verdict::Higher, slowed, "{at:?}: {change:?}");
             if slowed {
                 let ratio = change.ratio.as_ref().unwrap();
@@ -325,7 +224,7 @@ mod tests {
         let found = changes(("one", &plan, &a), ("two", &other_plan, &b));
         let named: Vec<_> = found.differences.iter().map(|d| d.what).collect();
         assert_eq!(named, ["arms", "reference", "primary endpoints", "trials", "kernel"]);
-        assert!(found.changes.iter().all(|change| change.arm != "session@memory"));
+        assert!(found.changes.iter().all(|change| change.key.arm != "session@memory"));
         let only = "concurrency, session@memory at 1,000 users".to_string();
         assert!(found.only_in_a.contains(&only), "{:?}", found.only_in_a);
         // The reference of the second is measured twice there.
@@ -343,10 +242,10 @@ mod tests {
         let plan = sample::plan(&["none", "jwt-hs256"], 5);
         let (a, mut b) =
             (sample::analysis_of(&plan, |_| {}), sample::analysis_of(&plan, slower("jwt-hs256")));
-        b.measurements.iter_mut().for_each(|m| m.valid = m.arm != "jwt-hs256");
+        b.measurements.iter_mut().for_each(|m| m.valid = m.key.arm != "jwt-hs256");
         let found = changes(("one", &plan, &a), ("two", &plan, &b));
         for change in &found.changes {
-            assert_eq!(change.valid, change.arm != "jwt-hs256");
+            assert_eq!(change.valid, change.key.arm != "jwt-hs256");
             assert!(change.valid || change.verdict == Verdict::Inconclusive);
         }
         b.measurements.iter_mut().for_each(|m| m.valid = false);

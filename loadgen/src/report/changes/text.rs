@@ -4,10 +4,10 @@
 //! `grep` finds them. What is to be read first comes last, where a terminal shows it: the count of
 //! verdicts and what became of the bounds.
 
-use super::bound::less_one;
-use super::{Change, Changes, Judgement, Outcome, Side, at};
-use crate::experiment::{Better, metric};
-use crate::report::figure::{figure, signed, signed_range};
+use super::bound::{Judgement, Outcome, less_one};
+use super::model::{Change, Changes, Side, at};
+use crate::experiment::Better;
+use crate::report::figure::{figure, range, signed, signed_range};
 use crate::report::words::{self, swept};
 use crate::sanitise::Page;
 use crate::stats::{Estimate, Verdict};
@@ -61,12 +61,9 @@ impl Changes {
 
     /// Figures of one experiment and level, which make a table.
     fn groups(&self) -> Vec<Vec<&Change>> {
-        let key = |c: &Change| {
-            (c.experiment.clone(), c.level, c.users, c.connections, c.rate.map(f64::to_bits))
-        };
         let mut groups: Vec<Vec<&Change>> = Vec::new();
         for change in &self.changes {
-            match groups.iter_mut().find(|group| key(group[0]) == key(change)) {
+            match groups.iter_mut().find(|group| group[0].key.same_load(&change.key)) {
                 Some(group) => group.push(change),
                 None => groups.push(vec![change]),
             }
@@ -133,13 +130,10 @@ fn found(judgement: &Judgement, change: &Change) -> String {
         );
     };
     let unit = if judgement.of_change() { "share" } else { change.unit };
-    let point = match judgement.signed() {
-        true => signed(quantity.point, unit),
-        false => figure(quantity.point, unit),
-    };
-    let range = match judgement.signed() {
-        true => signed_range(&quantity, unit),
-        false => crate::report::range(&quantity, unit),
+    let (point, range) = if judgement.signed() {
+        (signed(quantity.point, unit), signed_range(&quantity, unit))
+    } else {
+        (figure(quantity.point, unit), range(&quantity, unit))
     };
     format!("{point} ({range})")
 }
@@ -160,15 +154,17 @@ fn describe(side: &Side) -> String {
 }
 
 fn heading(change: &Change) -> String {
-    let level = match change.users {
-        Some(_) => at(change.users),
+    let level = match change.key.users {
+        Some(_) => at(change.key.users),
         None => " over all levels".into(),
     };
-    let connections = grouped(change.connections.into());
-    let rate =
-        change.rate.map_or_else(String::new, |rate| format!(", {}", figure(rate, "requests/s")));
-    let swept = swept(&change.experiment, change.level);
-    format!("[{}]{level}{swept}, {connections} connections{rate}", change.experiment)
+    let connections = grouped(change.key.connections.into());
+    let rate = change
+        .key
+        .rate
+        .map_or_else(String::new, |rate| format!(", {}", figure(rate, "requests/s")));
+    let swept = swept(&change.key.experiment, change.key.level);
+    format!("[{}]{level}{swept}, {connections} connections{rate}", change.key.experiment)
 }
 
 fn table(group: &[&Change], page: &mut Page) {
@@ -185,8 +181,8 @@ fn row(change: &Change) -> [String; 7] {
         None => (change.difference.clone(), change.unit),
     };
     [
-        change.metric.into(),
-        change.arm.clone(),
+        change.key.metric.name.into(),
+        change.key.arm.clone(),
         figure(change.a.point, change.unit),
         figure(change.b.point, change.unit),
         signed(of.point, unit),
@@ -200,7 +196,7 @@ fn verdict(change: &Change) -> String {
         return "INVALID".into();
     }
     let (mark, word) = words::verdict(change.verdict);
-    let merit = match (metric(change.metric).better, change.verdict) {
+    let merit = match (change.key.metric.better, change.verdict) {
         (Better::Lower, Verdict::Lower) | (Better::Higher, Verdict::Higher) => ", better",
         (Better::Lower, Verdict::Higher) | (Better::Higher, Verdict::Lower) => ", worse",
         _ => "",
@@ -253,7 +249,7 @@ mod tests {
     #[test]
     fn a_difference_of_machines_is_said_before_any_figure() {
         let mut found = sample_changes(|_| {});
-        found.differences.push(super::super::Difference {
+        found.differences.push(super::super::model::Difference {
             what: "kernel",
             a: "Linux 1".into(),
             b: "Linux 2".into(),

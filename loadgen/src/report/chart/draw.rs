@@ -6,8 +6,9 @@
 use maud::{Markup, html};
 
 use super::axis::Axis;
+use super::gather::{Chart, Point, Series};
 use super::labels::spread;
-use super::{Chart, Look, Point, Series};
+use super::look::{Look, c, classes, shape};
 
 const WIDTH: f64 = 480.0;
 const TOP: f64 = 30.0;
@@ -21,18 +22,6 @@ const CHARACTER: f64 = 8.3;
 const LINE: f64 = 17.0;
 /// Longer names of arms end in an ellipsis.
 const NAME_MAX: usize = 18;
-/// With more lines than this their bands are a fog; the whiskers say the same.
-const BANDS_MAX: usize = 6;
-
-/// Markers with corners; number 0 is a circle.
-pub(super) const SHAPES: [&[(f64, f64)]; 6] = [
-    &[(-3.6, -3.6), (3.6, -3.6), (3.6, 3.6), (-3.6, 3.6)],
-    &[(0.0, -5.4), (5.4, 0.0), (0.0, 5.4), (-5.4, 0.0)],
-    &[(0.0, -4.9), (4.9, 3.8), (-4.9, 3.8)],
-    &[(0.0, 4.9), (4.9, -3.8), (-4.9, -3.8)],
-    &[(-2.6, -4.4), (2.6, -4.4), (5.1, 0.0), (2.6, 4.4), (-2.6, 4.4), (-5.1, 0.0)],
-    &[(-5.0, -2.4), (5.0, -2.4), (5.0, 2.4), (-5.0, 2.4)],
-];
 
 /// The frame of a drawing and its two axes.
 struct Frame {
@@ -77,7 +66,7 @@ pub(super) fn svg(chart: &Chart, describes: &str) -> Markup {
     let frame = Frame::new(chart);
     let height = frame.bottom + BOTTOM;
     let (title, desc) = (format!("{}-title", chart.id), format!("{}-desc", chart.id));
-    let bands = has_bands(chart);
+    let bands = chart.has_bands();
     html! {
         svg.chart viewBox=(format!("0 0 {WIDTH:.0} {height:.0}")) width=(format!("{WIDTH:.0}"))
             height=(format!("{height:.0}")) role="img"
@@ -100,24 +89,6 @@ pub(super) fn svg(chart: &Chart, describes: &str) -> Markup {
             (ends(chart, &frame))
         }
     }
-}
-
-/// Whether intervals are shown as bands too.
-pub(super) fn has_bands(chart: &Chart) -> bool {
-    chart.series.len() <= BANDS_MAX
-}
-
-/// The marker of an arm by itself, for tables and lists.
-pub(in crate::report) fn marker(look: Look) -> Markup {
-    html! {
-        svg.key viewBox="0 0 14 14" aria-hidden="true" {
-            g class=(classes(look)) { path.dot d=(shape(look.marker, 7.0, 7.0)) {} }
-        }
-    }
-}
-
-fn classes(look: Look) -> String {
-    format!("arm c{} d{}", look.colour, look.dashes)
 }
 
 fn axes(chart: &Chart, frame: &Frame, height: f64) -> Markup {
@@ -233,21 +204,4 @@ fn short(name: &str) -> String {
         return name.into();
     }
     name.chars().take(NAME_MAX - 1).chain(['…']).collect()
-}
-
-/// The outline of a marker, centred: shapes differ, so that colour is not needed to tell them
-/// apart.
-fn shape(number: usize, x: f64, y: f64) -> String {
-    let Some(corners) = number.checked_sub(1).map(|shape| SHAPES[shape % SHAPES.len()]) else {
-        return format!("M{} {}a4.2 4.2 0 1 0 8.4 0a4.2 4.2 0 1 0 -8.4 0Z", c(x - 4.2), c(y));
-    };
-    let corners: Vec<String> =
-        corners.iter().map(|(dx, dy)| format!("{} {}", c(x + dx), c(y + dy))).collect();
-    format!("M{}Z", corners.join("L"))
-}
-
-/// A coordinate: one decimal is finer than any screen, and the same on every machine.
-fn c(value: f64) -> String {
-    let text = format!("{value:.1}");
-    if text == "-0.0" { "0.0".into() } else { text }
 }

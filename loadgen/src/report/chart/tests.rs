@@ -1,12 +1,16 @@
 //! Charts of easy and of awkward data: every mark inside the drawing, every label apart.
 
+use super::look::{COLOURS, Look};
 use super::*;
+use crate::experiment::{ChartPlan, Over, metric};
+use crate::report::figures::Measurement;
+use crate::report::key::Key;
 use crate::report::tests::sample;
 use crate::stats::Estimate;
 
 const PLAN: ChartPlan = ChartPlan {
     over: Over::Users,
-    metric: "response_p99_us",
+    metric: metric::RESPONSE_P99_US,
     title: "Title",
     x_label: "users",
     x_log: true,
@@ -28,10 +32,13 @@ fn of(figures: &[Figure<'_>]) -> Analysis {
     let measurement = |(arm, users, point, interval, valid): &Figure<'_>| {
         let template = &analysis.measurements[0];
         Measurement {
-            level: None,
-            arm: (*arm).into(),
-            users: Some(*users),
-            metric: "response_p99_us",
+            key: Key {
+                level: None,
+                arm: (*arm).into(),
+                users: Some(*users),
+                metric: metric::RESPONSE_P99_US,
+                ..template.key.clone()
+            },
             unit: "us",
             estimate: Estimate { point: *point, interval: *interval, n: 5, method: String::new() },
             valid: *valid,

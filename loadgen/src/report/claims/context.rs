@@ -1,19 +1,20 @@
 //! What the experiment `context` says of two arms: how much handler work hides their difference,
 //! and what the distance of a store adds to it.
 
-use super::ask::{
+use super::file::{Compared, Direction};
+use super::seen::{
     Cell, Said, Seen, Tested, contrast, ends, joined, ratio_or_difference, shown, with_interval,
 };
-use super::file::{Compared, Direction};
+use crate::experiment::Metric;
 use crate::experiment::context::Point;
-use crate::report::estimates::Place;
 use crate::report::figure::{figure, range};
+use crate::report::key::Place;
 use crate::stats::{Moments, log_ratios};
 
 impl Seen<'_> {
     /// Whether two arms differ by less than the margin at the most handler work, and from how much
     /// work on they should, by what they cost without any.
-    pub(super) fn work(&self, experiment: &str, metric: &str, arm: &str, against: &str) -> Cell {
+    pub(super) fn work(&self, experiment: &str, metric: &Metric, arm: &str, against: &str) -> Cell {
         let mut places = self.places(experiment, metric, &[arm, against]);
         let nearest = places.iter().map(|place| point(*place).distance_us).min()?;
         places.retain(|place| {
@@ -21,8 +22,8 @@ impl Seen<'_> {
             distance_us == nearest && wait_ms == 0
         });
         let (none, most) = ends(&places)?;
-        let at = |place, arm| self.at(experiment, metric, place, arm);
-        let (own, other) = (at(most, arm)?, at(most, against)?);
+        let values = |place, arm| self.at(experiment, metric, place, arm);
+        let (own, other) = (values(most, arm)?, values(most, against)?);
         let pairs = joined(own, other);
         let ratio = log_ratios(&pairs).and_then(|logs| Moments::of(&logs));
         let bound = self.analysis.margin.ln_1p();
@@ -32,7 +33,7 @@ impl Seen<'_> {
         tested.no = ratio.map(beyond);
         let enough = |(a, b): (f64, f64)| (a - b).abs() / self.analysis.margin - a.min(b);
         let enough: Vec<f64> =
-            joined(at(none, arm)?, at(none, against)?).into_iter().map(enough).collect();
+            joined(values(none, arm)?, values(none, against)?).into_iter().map(enough).collect();
         if let Some(work) = Moments::of(&enough) {
             let work = shown(work, "mean of blocks, Student's t", |us| us.max(0.0));
             let percent = self.analysis.margin * 100.0;
@@ -48,7 +49,7 @@ impl Seen<'_> {
     pub(super) fn distance(
         &self,
         experiment: &str,
-        metric: &str,
+        metric: &Metric,
         arm: &str,
         against: &str,
     ) -> Cell {
@@ -59,12 +60,12 @@ impl Seen<'_> {
         };
         let (own, other) = (idle(arm), idle(against));
         let (near, far) = ends(&own).or_else(|| ends(&other))?;
-        let at = |places: &[Place], arm, wanted| {
+        let values = |places: &[Place], arm, wanted| {
             let place = if places.len() > 1 { wanted } else { *places.first()? };
             self.at(experiment, metric, place, arm)
         };
         let change = |places: &[Place], arm| {
-            let (far, near) = (at(places, arm, far)?, at(places, arm, near)?);
+            let (far, near) = (values(places, arm, far)?, values(places, arm, near)?);
             Some(ratio_or_difference(Compared::Ratio, far, near))
         };
         let pairs = joined(&change(&own, arm)?, &change(&other, against)?);

@@ -7,11 +7,12 @@
 //! numerator and denominator are independent, each paired by block. The interval of their quotient
 //! is Fieller's, which stays right where the denominator is near 0 and tells when there is none.
 
-use super::ClaimCell;
-use super::ask::{Blocks, Said, Seen, Tested, joined};
+use super::result::ClaimCell;
+use super::seen::{Blocks, Said, Seen, Tested, joined};
+use crate::experiment::metric::{self, Metric};
 use crate::plan::Prices;
-use crate::report::estimates::Place;
 use crate::report::figure::digits;
+use crate::report::key::Place;
 use crate::stats::{Moments, quotient};
 use crate::units::grouped;
 
@@ -31,14 +32,14 @@ pub(super) fn ask(
 ) -> Option<(String, Said)> {
     let memory = joined(&login(seen, prices, against)?, &login(seen, prices, arm)?);
     let (at, request) = experiments.iter().find_map(|experiment| {
-        let cpu = seen.places(experiment, "cpu_us_per_request", &[arm, against]);
-        let wire = seen.places(experiment, "request_wire_bytes", &[arm, against]);
+        let cpu = seen.places(experiment, metric::CPU_US_PER_REQUEST, &[arm, against]);
+        let wire = seen.places(experiment, metric::REQUEST_WIRE_BYTES, &[arm, against]);
         let place = *cpu.iter().rev().find(|place| wire.contains(place))?;
-        let of = |arm| request(seen, prices, experiment, place, arm);
+        let cost = |arm| request(seen, prices, experiment, place, arm);
         let users = place.1.map_or_else(String::new, |users| {
             format!("requests as in {experiment} with {} users, ", grouped(users))
         });
-        Some((users, joined(&of(arm)?, &of(against)?)))
+        Some((users, joined(&cost(arm)?, &cost(against)?)))
     })?;
     let less =
         |pairs: &[(f64, f64)]| Moments::of(&pairs.iter().map(|(a, b)| a - b).collect::<Vec<_>>());
@@ -61,13 +62,13 @@ fn priced(prices: &Prices) -> String {
 /// What a login costs per hour, by block.
 fn login(seen: &Seen<'_>, prices: &Prices, arm: &str) -> Option<Blocks> {
     // A login without a cart.
-    let bytes = |metric: &str| seen.at("memory", metric, (Some(0), None), arm);
-    let store = bytes("store_bytes_per_session");
-    let of = |(block, own): (&u32, &f64)| {
+    let bytes = |metric: &Metric| seen.at("memory", metric, (Some(0), None), arm);
+    let store = bytes(metric::STORE_BYTES_PER_SESSION);
+    let cost = |(block, own): (&u32, &f64)| {
         let store = store.map_or(Some(0.0), |store| store.get(block).copied())?;
         Some((*block, (own + store) / GIB * prices.memory_gib_hour))
     };
-    Some(bytes("bytes_per_session")?.iter().filter_map(of).collect())
+    Some(bytes(metric::BYTES_PER_SESSION)?.iter().filter_map(cost).collect())
 }
 
 /// What a request costs, by block.
@@ -78,13 +79,13 @@ fn request(
     place: Place,
     arm: &str,
 ) -> Option<Blocks> {
-    let cpu = seen.at(experiment, "cpu_us_per_request", place, arm)?;
-    let wire = seen.at(experiment, "request_wire_bytes", place, arm)?;
-    let of = |(block, cpu_us): (&u32, &f64)| {
+    let cpu = seen.at(experiment, metric::CPU_US_PER_REQUEST, place, arm)?;
+    let wire = seen.at(experiment, metric::REQUEST_WIRE_BYTES, place, arm)?;
+    let cost = |(block, cpu_us): (&u32, &f64)| {
         let bytes = wire.get(block)?;
         Some((*block, cpu_us / US_PER_HOUR * prices.cpu_hour + bytes / GB * prices.traffic_gb))
     };
-    Some(cpu.iter().filter_map(of).collect())
+    Some(cpu.iter().filter_map(cost).collect())
 }
 
 /// The rate at which two arms cost the same, for a line: an interval that spans more than twofold

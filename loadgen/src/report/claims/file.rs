@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::experiment::Metric;
 use crate::plan::Prices;
 
 const CLAIMS: &str = include_str!("../../../claims.toml");
@@ -110,12 +111,12 @@ pub(super) enum Where {
 pub(super) enum By {
     Figure {
         experiments: Vec<String>,
-        metrics: Vec<String>,
+        metrics: Vec<&'static Metric>,
         above: f64,
     },
     Pair {
         experiment: String,
-        metric: String,
+        metric: &'static Metric,
         #[serde(rename = "where")]
         place: Where,
         is: Direction,
@@ -124,7 +125,7 @@ pub(super) enum By {
     },
     Growth {
         experiment: String,
-        metric: String,
+        metric: &'static Metric,
         is: Direction,
         #[serde(default)]
         scale: Compared,
@@ -136,11 +137,11 @@ pub(super) enum By {
     },
     Work {
         experiment: String,
-        metric: String,
+        metric: &'static Metric,
     },
     Distance {
         experiment: String,
-        metric: String,
+        metric: &'static Metric,
     },
     Gate {},
     Property {

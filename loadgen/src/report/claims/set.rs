@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, ClaimCell, ClaimResult, Matrix, crossover};
+use super::crossover;
+use super::result::{Answer, ClaimCell, ClaimResult, Matrix};
 use crate::report::table::{Cell, Column, Row, Table};
 use crate::report::words;
 
 /// The answers in a line: `jwt-hs256: yes against session@redis; no against session@memory`.
 pub(super) fn in_short(matrices: &[Matrix], baseline: &str) -> String {
     let line = |matrix: &Matrix| {
-        let of = |counts: bool| {
+        let answered = |counts: bool| {
             let cells: Vec<&ClaimCell> =
                 matrix.cells.iter().filter(|cell| cell.counts == counts).collect();
             rows(&cells, baseline)
         };
-        let (own, also) = (of(true), of(false));
+        let (own, also) = (answered(true), answered(false));
         if also.is_empty() { own } else { format!("{own} (for comparison: {also})") }
     };
     match matrices {
@@ -51,13 +52,13 @@ fn rows(cells: &[&ClaimCell], baseline: &str) -> String {
 
 /// `yes for a, b; no for c`.
 fn answers(cells: &[&ClaimCell], link: &str, name: impl Fn(&ClaimCell) -> String) -> String {
-    let of = |answer: Answer| {
+    let named_with = |answer: Answer| {
         let names: Vec<String> =
             cells.iter().filter(|cell| cell.answer == answer).map(|cell| name(cell)).collect();
         let (_, word) = words::answer(answer);
         (!names.is_empty()).then(|| format!("{word} {link} {}", names.join(", ")))
     };
-    let said = [Answer::Yes, Answer::No, Answer::NotSettled].into_iter().filter_map(of);
+    let said = [Answer::Yes, Answer::No, Answer::NotSettled].into_iter().filter_map(named_with);
     said.collect::<Vec<_>>().join("; ")
 }
 

@@ -3,10 +3,11 @@
 use super::file::{By, read};
 use super::*;
 use crate::experiment::context::Point;
-use crate::experiment::metric;
+use crate::experiment::metric::{self, Metric};
 use crate::record::{AttackRecord, Attacked, CaseOutcome, CaseRecord};
-use crate::report::estimates::Measurement;
 use crate::report::figure::digits;
+use crate::report::figures::Measurement;
+use crate::report::key::Key;
 use crate::report::tests::sample;
 use crate::stats::{Scale, estimate};
 
@@ -25,17 +26,26 @@ fn users(users: u64) -> At {
 }
 
 /// Adds a figure with a value for each block.
-fn add(of: &mut Analysis, experiment: &str, name: &str, arm: &str, at: At, values: &[f64]) {
+fn add(
+    of: &mut Analysis,
+    experiment: &str,
+    metric: &'static Metric,
+    arm: &str,
+    at: At,
+    values: &[f64],
+) {
     of.measurements.push(Measurement {
-        experiment: experiment.into(),
-        arm: arm.into(),
-        level: at.0,
-        users: at.1,
-        connections: 1,
-        rate: None,
-        metric: metric(name).name,
-        unit: metric(name).unit,
-        estimate: estimate(values, metric(name).scale).unwrap(),
+        key: Key {
+            experiment: experiment.into(),
+            arm: arm.into(),
+            level: at.0,
+            users: at.1,
+            connections: 1,
+            rate: None,
+            metric,
+        },
+        unit: metric.unit,
+        estimate: estimate(values, metric.scale).unwrap(),
         valid: true,
         by_block: (0..).zip(values.iter().copied()).collect(),
         resampled: None,
@@ -70,13 +80,20 @@ fn throughput(noise: f64) -> Analysis {
     let mut analysis = campaign(&arms);
     let values = [("none", 121e3), ("session@memory", 119e3), ("session@redis", 76e3)];
     for (arm, value) in values {
-        add(&mut analysis, "concurrency", "throughput_rps", arm, users(1024), &about(value, noise));
+        add(
+            &mut analysis,
+            "concurrency",
+            metric::THROUGHPUT_RPS,
+            arm,
+            users(1024),
+            &about(value, noise),
+        );
     }
     for (arm, value) in [("jwt-hs256", 103e3), ("jwt-rs256", 70e3)] {
         add(
             &mut analysis,
             "concurrency",
-            "throughput_rps",
+            metric::THROUGHPUT_RPS,
             arm,
             users(1024),
             &around(value, noise),
@@ -88,7 +105,7 @@ fn throughput(noise: f64) -> Analysis {
 const MORE: &str = "answers more requests";
 
 #[test]
-fn every_claim_names_metrics_and_experiments_that_there_are() {
+fn every_claim_names_experiments_that_there_are_and_bounds_what_is_linear() {
     let file = read();
     assert!(file.claim.len() >= 15);
     for test in file.claim.iter().flat_map(|claim| &claim.test) {
@@ -105,21 +122,11 @@ fn every_claim_names_metrics_and_experiments_that_there_are() {
         for name in experiments {
             assert!(crate::experiment::find(name).is_some(), "{name}");
         }
-        let names = match &test.by {
-            By::Figure { metrics, .. } => metrics.clone(),
-            By::Pair { metric, .. }
-            | By::Growth { metric, .. }
-            | By::Work { metric, .. }
-            | By::Distance { metric, .. } => vec![metric.clone()],
-            By::Crossover { .. } | By::Gate {} | By::Property { .. } => vec![],
-        };
         let single = matches!(test.by, By::Figure { .. } | By::Gate {} | By::Property { .. });
         assert!(!single || test.against.is_empty(), "{}", test.asks);
-        let bounded = matches!(test.by, By::Figure { .. });
-        for name in &names {
-            assert_eq!(metric(name).name, name);
+        if let By::Figure { metrics, .. } = &test.by {
             // Its bound is on the plain scale, and so is its test.
-            assert!(!bounded || metric(name).scale == Scale::Linear, "{name}");
+            assert!(metrics.iter().all(|m| m.scale == Scale::Linear), "{metrics:?}");
         }
     }
 }
@@ -206,7 +213,7 @@ fn a_difference_within_the_margin_is_a_no() {
     for (arm, values) in
         [("session@memory", about(100e3, 0.002)), ("jwt-hs256", around(101.5e3, 0.002))]
     {
-        add(&mut analysis, "concurrency", "throughput_rps", arm, users(10), &values);
+        add(&mut analysis, "concurrency", metric::THROUGHPUT_RPS, arm, users(10), &values);
     }
     let claim = result(&analysis, MORE);
     let ratio = cell(&claim, "jwt-hs256", "session@memory").estimate.clone().unwrap();
@@ -218,23 +225,30 @@ fn a_difference_within_the_margin_is_a_no() {
 fn many_cells_ask_for_more_and_a_cell_says_that_it_was_the_correction() {
     // One-sided p = 0.01 at five degrees of freedom, and too much among twelve.
     let faster = [1.10, 1.0, 1.06, 1.10, 1.01, 1.06].map(|ratio| ratio * 100e3);
-    let of = |tokens: &[&str]| {
+    let asked = |tokens: &[&str]| {
         let mut arms = vec!["none", "session@memory"];
         arms.extend(tokens);
         let mut analysis = campaign(&arms);
         let flat = [100e3; 6];
-        add(&mut analysis, "concurrency", "throughput_rps", "session@memory", users(10), &flat);
+        add(
+            &mut analysis,
+            "concurrency",
+            metric::THROUGHPUT_RPS,
+            "session@memory",
+            users(10),
+            &flat,
+        );
         for token in tokens {
-            add(&mut analysis, "concurrency", "throughput_rps", token, users(10), &faster);
+            add(&mut analysis, "concurrency", metric::THROUGHPUT_RPS, token, users(10), &faster);
         }
         result(&analysis, MORE)
     };
-    let alone = of(&["jwt-a"]);
+    let alone = asked(&["jwt-a"]);
     let p = alone.matrices[0].cells[0].p_yes.unwrap();
     assert!((0.003..0.025).contains(&p), "{p}");
     assert_eq!(alone.verdict, ClaimVerdict::Supported);
     let tokens: Vec<String> = (0..12).map(|i| format!("jwt-{i}")).collect();
-    let many = of(&tokens.iter().map(String::as_str).collect::<Vec<_>>());
+    let many = asked(&tokens.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(many.verdict, ClaimVerdict::NotSettled);
     let found = &many.matrices[0].cells[0].found;
     assert!(found.ends_with("not significant after correction for 12 cells"), "{found}");
@@ -245,7 +259,7 @@ fn costs(experiment: &str, figures: &[(&str, f64, f64)], noise: f64) -> Analysis
     let arms: Vec<&str> = figures.iter().map(|of| of.0).collect();
     let mut analysis = campaign(&arms);
     for (arm, few, many) in figures {
-        for name in ["cpu_us_per_request", "server_cpu_us_per_request"] {
+        for name in [metric::CPU_US_PER_REQUEST, metric::SERVER_CPU_US_PER_REQUEST] {
             add(&mut analysis, experiment, name, arm, users(1), &about(*few, noise));
             add(&mut analysis, experiment, name, arm, users(1_000_000), &around(*many, noise));
         }
@@ -308,10 +322,10 @@ fn what_is_true_of_tokens_too_is_shown_and_does_not_count() {
 #[test]
 fn a_hop_is_not_what_a_queue_takes() {
     const HOP: &str = "network hop";
-    let of = |many: bool, few: Option<f64>| {
+    let tested = |many: bool, few: Option<f64>| {
         let mut analysis = campaign(&["none", "session@redis"]);
         let mut add = |arm, at, values: &[f64]| {
-            add(&mut analysis, "concurrency", "service_p50_us", arm, users(at), values);
+            add(&mut analysis, "concurrency", metric::SERVICE_P50_US, arm, users(at), values);
         };
         if many {
             add("none", 1024, &about(8000.0, 0.02));
@@ -323,9 +337,9 @@ fn a_hop_is_not_what_a_queue_takes() {
         }
         result(&analysis, HOP)
     };
-    assert_eq!(of(true, None).verdict, ClaimVerdict::NotMeasured);
-    assert_eq!(of(true, Some(50.1)).verdict, ClaimVerdict::Refuted);
-    let hop = of(true, Some(112.0));
+    assert_eq!(tested(true, None).verdict, ClaimVerdict::NotMeasured);
+    assert_eq!(tested(true, Some(50.1)).verdict, ClaimVerdict::Refuted);
+    let hop = tested(true, Some(112.0));
     assert_eq!(hop.verdict, ClaimVerdict::Supported);
     let found = &cell(&hop, "session@redis", "none").found;
     assert!(found.starts_with("+62") && found.contains("µs"), "{found}");
@@ -333,10 +347,10 @@ fn a_hop_is_not_what_a_queue_takes() {
 
 #[test]
 fn figures_decide_by_their_intervals() {
-    let of = |values: &[f64]| {
+    let weighed = |values: &[f64]| {
         let mut analysis = campaign(&["none", "session@memory", "session@redis", "jwt-hs256"]);
         let at = (Some(0), None);
-        add(&mut analysis, "memory", "bytes_per_session", "session@memory", at, values);
+        add(&mut analysis, "memory", metric::BYTES_PER_SESSION, "session@memory", at, values);
         result(&analysis, "A session uses server memory")
     };
     for (values, verdict) in [
@@ -345,11 +359,11 @@ fn figures_decide_by_their_intervals() {
         ([0.0, 20.0, 40.0], ClaimVerdict::NotSettled),
         ([16.0, 16.0, 16.0], ClaimVerdict::NotSettled),
     ] {
-        let claim = of(&values);
+        let claim = weighed(&values);
         assert_eq!(claim.verdict, verdict, "{values:?}");
         assert_eq!(claim.matrices[0].cells.len(), 1);
     }
-    let exact = of(&[112.0; 3]);
+    let exact = weighed(&[112.0; 3]);
     assert_eq!(exact.matrices[0].cells[0].found, "allocated memory per session: 112 bytes");
 }
 
@@ -359,18 +373,32 @@ fn a_mixture_is_asked_for_each_advantage() {
     let list = "jwt-denylist@redis";
     let mut analysis = campaign(&["none", "session@memory", "jwt-hs256", list]);
     let at = (Some(0), None);
-    add(&mut analysis, "memory", "bytes_per_session", list, at, &[0.0; 3]);
+    add(&mut analysis, "memory", metric::BYTES_PER_SESSION, list, at, &[0.0; 3]);
     let claim = result(&analysis, MIXED);
     assert_eq!(claim.verdict, ClaimVerdict::Supported);
     assert!(claim.words.contains("Not measured here: \"No more than 16 bytes per logout\""));
     assert!(claim.leaves_out.contains("503"));
-    add(&mut analysis, "memory", "bytes_per_logout", list, at, &[90.0, 91.0, 92.0]);
+    add(&mut analysis, "memory", metric::BYTES_PER_LOGOUT, list, at, &[90.0, 91.0, 92.0]);
     let claim = result(&analysis, MIXED);
     assert_eq!(claim.verdict, ClaimVerdict::Depends);
     for (arm, value) in [("session@memory", 119e3), ("jwt-hs256", 103e3)] {
-        add(&mut analysis, "concurrency", "throughput_rps", arm, users(64), &about(value, 0.01));
+        add(
+            &mut analysis,
+            "concurrency",
+            metric::THROUGHPUT_RPS,
+            arm,
+            users(64),
+            &about(value, 0.01),
+        );
     }
-    add(&mut analysis, "concurrency", "throughput_rps", list, users(64), &around(102.9e3, 0.01));
+    add(
+        &mut analysis,
+        "concurrency",
+        metric::THROUGHPUT_RPS,
+        list,
+        users(64),
+        &around(102.9e3, 0.01),
+    );
     let claim = result(&analysis, MIXED);
     assert_eq!(cell(&claim, list, "session@memory").answer, Answer::No);
     assert_eq!(cell(&claim, list, "jwt-hs256").answer, Answer::Yes);
@@ -386,10 +414,10 @@ fn bill(extra_us: f64) -> Analysis {
         [("session@memory", 100.0, 100.0, 8.0), ("jwt-hs256", 0.0, 400.0, 8.0 + extra_us)]
     {
         let at = (Some(0), None);
-        add(&mut analysis, "memory", "bytes_per_session", arm, at, &[bytes; 3]);
-        add(&mut analysis, "concurrency", "request_wire_bytes", arm, users(64), &[wire; 6]);
+        add(&mut analysis, "memory", metric::BYTES_PER_SESSION, arm, at, &[bytes; 3]);
+        add(&mut analysis, "concurrency", metric::REQUEST_WIRE_BYTES, arm, users(64), &[wire; 6]);
         let cpu = if us > 8.0 { around(us, 0.004) } else { about(us, 0.004) };
-        add(&mut analysis, "concurrency", "cpu_us_per_request", arm, users(64), &cpu);
+        add(&mut analysis, "concurrency", metric::CPU_US_PER_REQUEST, arm, users(64), &cpu);
     }
     analysis
 }
@@ -468,12 +496,12 @@ fn point(distance_us: u32, cpu_us: u32) -> At {
 #[test]
 fn work_hides_a_difference_and_the_rate_at_which_it_does_follows() {
     const WORK: &str = "real work";
-    let of = |most: u32| {
+    let with_work = |most: u32| {
         let mut analysis = campaign(&["none", "session@memory", "jwt-hs256"]);
         for work in [0, most] {
             let at = point(0, work);
             let us = f64::from(work);
-            let name = "cpu_us_per_request";
+            let name = metric::CPU_US_PER_REQUEST;
             let session = about(10.0 + us, 0.001);
             let token = around(11.5 + us, 0.001);
             add(&mut analysis, "context", name, "session@memory", at, &session);
@@ -481,20 +509,20 @@ fn work_hides_a_difference_and_the_rate_at_which_it_does_follows() {
         }
         result(&analysis, WORK)
     };
-    let enough = of(1000);
+    let enough = with_work(1000);
     assert_eq!(enough.verdict, ClaimVerdict::Supported);
     // 1.5 us are 3 % of 50 us, of which 10 are there without any work.
     let found = &cell(&enough, "jwt-hs256", "session@memory").found;
     let (_, from) = found.split_once("; 3 % from ").unwrap();
     let from: f64 = from.split(' ').next().unwrap().parse().unwrap();
     assert!((from - 40.0).abs() < 1.0, "{found}");
-    assert_eq!(of(20).verdict, ClaimVerdict::Refuted);
+    assert_eq!(with_work(20).verdict, ClaimVerdict::Refuted);
 }
 
 #[test]
 fn a_distance_counts_for_those_who_go_there() {
     let mut analysis = campaign(&["none", "session@memory", "session@redis", "jwt-hs256"]);
-    let name = "service_p50_us";
+    let name = metric::SERVICE_P50_US;
     for (arm, at, us) in [
         ("session@memory", point(0, 0), 400.0),
         ("jwt-hs256", point(0, 0), 450.0),

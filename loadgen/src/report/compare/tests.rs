@@ -2,19 +2,20 @@
 //! is missing.
 
 use super::*;
+use crate::experiment::{family, metric};
 use crate::record::{ActionRecord, LoadRecord, TrialRecord};
 use crate::report::tests::sample;
 use crate::report::{Analysis, analyse};
 
 const ARMS: [&str; 3] = ["none", "session@memory", "jwt-hs256"];
-const CPU: &str = "server_cpu_us_per_request";
+const CPU: &Metric = metric::SERVER_CPU_US_PER_REQUEST;
 
-fn find<'a>(analysis: &'a Analysis, metric: &str, users: u64) -> &'a Comparison {
-    let is = |c: &&Comparison| {
-        (c.metric, c.users, c.arm.as_str(), c.against.as_str())
+fn find<'a>(analysis: &'a Analysis, metric: &Metric, users: u64) -> &'a Comparison {
+    let is_wanted = |c: &&Comparison| {
+        (c.key.metric, c.key.users, c.key.arm.as_str(), c.against.as_str())
             == (metric, Some(users), "jwt-hs256", "session@memory")
     };
-    analysis.comparisons.iter().find(is).unwrap()
+    analysis.comparisons.iter().find(is_wanted).unwrap()
 }
 
 fn ruling(comparison: &Comparison) -> (Verdict, Option<Cause>) {
@@ -41,20 +42,22 @@ fn add_us(load: &mut LoadRecord, us: u64) {
 fn only_what_was_declared_has_a_verdict() {
     let analysis = sample::analysis();
     let declared = |c: &Comparison| {
-        let arm = |p: &&Primary| (&p.arm, &p.against) == (&c.arm, &c.against);
+        let arm = |p: &&Primary| (&p.arm, &p.against) == (&c.key.arm, &c.against);
         let own = |p: &&Primary| {
-            (&p.experiment, p.metric.as_str()) == (&c.experiment, c.metric) && p.from.is_none()
+            (&p.experiment, p.metric.as_str()) == (&c.key.experiment, c.key.metric.name)
+                && p.from.is_none()
         };
-        let at = |p: &&Primary| c.users.is_none_or(|users| users == u64::from(p.level));
-        sample::plan(&ARMS, 5).primary.iter().any(|p| arm(&p) && own(&p) && at(&p))
+        let has_level = |p: &&Primary| c.key.users.is_none_or(|users| users == u64::from(p.level));
+        sample::plan(&ARMS, 5).primary.iter().any(|p| arm(&p) && own(&p) && has_level(&p))
     };
     assert!(analysis.comparisons.iter().any(declared));
     for comparison in &analysis.comparisons {
         assert_eq!(comparison.ruling.is_some(), declared(comparison), "{comparison:?}");
     }
     // As clear a difference as any, and nobody asked for it.
-    let (_, hi) = find(&analysis, "throughput_rps", 10).ratio.as_ref().unwrap().interval.unwrap();
-    assert!(hi < 0.95 && find(&analysis, "throughput_rps", 10).ruling.is_none());
+    let (_, hi) =
+        find(&analysis, metric::THROUGHPUT_RPS, 10).ratio.as_ref().unwrap().interval.unwrap();
+    assert!(hi < 0.95 && find(&analysis, metric::THROUGHPUT_RPS, 10).ruling.is_none());
 }
 
 #[test]
@@ -98,8 +101,8 @@ fn a_campaign_that_declared_nothing_has_no_verdict_and_says_so() {
 
 /// The endpoint about growth of CPU time of this arm.
 fn growth<'a>(analysis: &'a Analysis, arm: &str) -> &'a Endpoint {
-    let is = |e: &&Endpoint| e.declared.from.is_some() && e.declared.arm == arm;
-    analysis.primary.iter().find(is).unwrap()
+    let is_growth = |e: &&Endpoint| e.declared.from.is_some() && e.declared.arm == arm;
+    analysis.primary.iter().find(is_growth).unwrap()
 }
 
 #[test]
@@ -118,11 +121,11 @@ fn growth_is_that_of_the_difference_and_not_of_the_ratio() {
         assert!(lo < 0.0 && hi > 0.0, "{grown:?}");
         assert!(!matches!(grown.ruling.verdict, Verdict::Higher | Verdict::Lower), "{grown:?}");
         let ratio = |users: u64| {
-            let is = |c: &&Comparison| {
-                (c.metric, c.users, c.arm.as_str(), c.against.as_str())
+            let is_wanted = |c: &&Comparison| {
+                (c.key.metric, c.key.users, c.key.arm.as_str(), c.against.as_str())
                     == (CPU, Some(users), arm, "none")
             };
-            analysis.comparisons.iter().find(is).unwrap().ratio.clone().unwrap()
+            analysis.comparisons.iter().find(is_wanted).unwrap().ratio.clone().unwrap()
         };
         let (few, many) = (ratio(10).interval.unwrap(), ratio(1000).interval.unwrap());
         assert!(few.1 < many.0, "the old rule: the ratio grows beyond doubt");
@@ -145,7 +148,7 @@ fn growth_that_is_there_is_found_and_its_interval_holds_it() {
     let (lo, hi) = grown.difference.as_ref().unwrap().interval.unwrap();
     assert!(lo < 3.0 && hi > 3.0, "{grown:?}");
     assert_ne!(growth(&analysis, "session@memory").ruling.verdict, Verdict::Higher);
-    let said = |s: &&crate::report::answer::Sentence| s.text.contains("growth of what jwt-hs256");
+    let said = |s: &&crate::report::Sentence| s.text.contains("growth of what jwt-hs256");
     let sentence = analysis.answer.iter().find(said).unwrap();
     assert!(sentence.text.contains("10 to 1,000 users"), "{}", sentence.text);
 }
@@ -175,22 +178,23 @@ fn the_twin_is_measured_and_sets_a_floor_and_is_compared_with_nothing_else() {
     let analysis = sample::analysis();
     let twin = analysis.twin.clone().unwrap();
     assert_eq!(twin, "session@memory (again)");
-    assert!(analysis.measurements.iter().any(|m| m.arm == twin));
+    assert!(analysis.measurements.iter().any(|m| m.key.arm == twin));
     assert!(!analysis.arms.contains(&twin));
-    assert!(analysis.comparisons.iter().all(|c| c.arm != twin && c.against != twin));
+    assert!(analysis.comparisons.iter().all(|c| c.key.arm != twin && c.against != twin));
     for users in [10, 100, 1000] {
-        let of = |f: &&NoiseFloor| f.metric == "throughput_rps" && f.users == Some(users);
-        let floor = analysis.noise_floors.iter().find(of).unwrap();
+        let is_wanted =
+            |f: &&NoiseFloor| f.key.metric == metric::THROUGHPUT_RPS && f.key.users == Some(users);
+        let floor = analysis.noise_floors.iter().find(is_wanted).unwrap();
         let (lo, hi) = floor.ratio.as_ref().unwrap().interval.unwrap();
         let reach = lo.ln().abs().max(hi.ln().abs());
         assert!((floor.floor.unwrap().ln_1p() - reach).abs() < 1e-9, "{floor:?}");
-        assert_eq!(find(&analysis, "throughput_rps", users).noise_floor, floor.floor);
+        assert_eq!(find(&analysis, metric::THROUGHPUT_RPS, users).noise_floor, floor.floor);
     }
     for endpoint in analysis.primary.iter().filter(|e| e.compared_as == ComparedAs::Ratio) {
-        let is = |f: &&NoiseFloor| {
-            (f.metric, Some(f.place())) == (endpoint.declared.metric.as_str(), endpoint.place())
+        let is_under = |f: &&NoiseFloor| {
+            (f.key.metric, Some(f.key.place())) == (endpoint.metric, endpoint.place())
         };
-        let floor = analysis.noise_floors.iter().find(is).unwrap().floor;
+        let floor = analysis.noise_floors.iter().find(is_under).unwrap().floor;
         assert_eq!(endpoint.noise_floor, floor, "{endpoint:?}");
     }
 }
@@ -217,7 +221,7 @@ fn no_difference_below_the_floor_is_called_one() {
         |analysis: &Analysis| analysis.doubts.iter().any(|d| d.doubt.code == "aa_pair_differs");
     assert!(doubted(&disturbed) && !doubted(&at_rest));
     // What the pair does not disturb is still found.
-    assert_eq!(find(&disturbed, "throughput_rps", 1000).verdict(), Some(Verdict::Lower));
+    assert_eq!(find(&disturbed, metric::THROUGHPUT_RPS, 1000).verdict(), Some(Verdict::Lower));
 }
 
 #[test]
@@ -263,7 +267,7 @@ fn an_inconclusive_endpoint_says_what_it_could_have_seen() {
 #[test]
 fn what_does_not_vary_is_compared_without_an_interval() {
     let analysis = sample::analysis();
-    let wire = analysis.comparisons.iter().filter(|c| c.metric == "request_wire_bytes");
+    let wire = analysis.comparisons.iter().filter(|c| c.key.metric == metric::REQUEST_WIRE_BYTES);
     let wire: Vec<_> = wire.collect();
     assert_eq!(wire.len(), 9);
     for c in wire {
@@ -293,9 +297,9 @@ fn a_law_is_over_cores_and_has_to_fit() {
             }
         }
         let analysis = analyse(&plan, sample::host(), &records);
-        let has = |m: &&Measurement| m.metric.starts_with("usl_");
+        let has = |m: &&Measurement| m.key.metric.family == family::SCALABILITY;
         let arms: Vec<String> =
-            analysis.measurements.iter().filter(has).map(|m| m.arm.clone()).collect();
+            analysis.measurements.iter().filter(has).map(|m| m.key.arm.clone()).collect();
         let page = crate::report::FORMATS[1].render(&analysis);
         (arms, page)
     };
@@ -321,5 +325,5 @@ fn a_law_is_over_cores_and_has_to_fit() {
 fn users_of_one_core_have_no_law() {
     let plan = sample::plan_at(&[1, 4, 16, 64, 256, 1000], &ARMS, 4);
     let analysis = analyse(&plan, sample::host(), &sample::records(&plan));
-    assert!(analysis.measurements.iter().all(|m| !m.metric.starts_with("usl_")));
+    assert!(analysis.measurements.iter().all(|m| m.key.metric.family != family::SCALABILITY));
 }

@@ -9,13 +9,12 @@ mod tables;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::analysis::{Analysis, ExperimentSummary};
-use super::answer::Sentence;
+use super::analysis::{Analysis, ExperimentSummary, Sentence};
 use super::attacks;
 use super::chart::{charts, look, marker};
 use super::claims;
 use super::instructions;
-use super::table::{every_comparison, every_measurement, key_tables};
+use super::tables::{every_comparison, every_measurement, key_tables};
 use super::words;
 
 pub(super) const STYLE: &str = include_str!("page.css");

@@ -4,11 +4,11 @@
 //! time. So every primary endpoint shows its p value before and after the correction, and every
 //! comparison that is none says no more than its figure and its interval.
 
-use super::{Cell, Column, Finding, Row, Table, arm, cell, finding, level};
-use crate::experiment::metric;
+use crate::experiment::Metric;
 use crate::report::analysis::Analysis;
-use crate::report::compare::{ComparedAs, Comparison, Endpoint};
 use crate::report::figure::{signed, signed_range, times, times_range};
+use crate::report::figures::{ComparedAs, Comparison, Endpoint};
+use crate::report::table::{Cell, Column, Finding, Row, Table, arm, cell, finding, level};
 use crate::report::words;
 use crate::stats::Estimate;
 
@@ -70,12 +70,12 @@ fn of_endpoint(analysis: &Analysis, endpoint: &Endpoint) -> Vec<Cell> {
         of.map_or(Cell::Empty, |of| Cell::Text(words::effect(of, *compared_as, unit)))
     };
     // The smallest effect has a column here.
-    let finding = Finding { from: None, ..finding(&declared.metric, *compared_as, ruling) };
+    let finding = Finding { from: None, ..finding(endpoint.metric, *compared_as, ruling) };
     let found = endpoint.difference.as_ref().map(|difference| {
         compared(endpoint.ratio.as_ref(), difference, *compared_as, unit, Some(finding))
     });
     vec![
-        Cell::Text(metric(&declared.metric).label.into()),
+        Cell::Text(endpoint.metric.label.into()),
         Cell::Text(words::place_of(endpoint)),
         arm(analysis, &declared.arm),
         arm(analysis, &declared.against),
@@ -116,12 +116,12 @@ fn compared(
 
 /// Every comparison of an experiment, a row each.
 pub(in crate::report) fn every_comparison(analysis: &Analysis, experiment: &str) -> Table {
-    let mut before = "";
+    let mut before: Option<&Metric> = None;
     let mut rows = Vec::new();
-    for comparison in analysis.comparisons.iter().filter(|c| c.experiment == experiment) {
-        let opens_group = comparison.metric != before;
+    for comparison in analysis.comparisons.iter().filter(|c| c.key.experiment == experiment) {
+        let opens_group = before != Some(comparison.key.metric);
         rows.push(Row { opens_group, cells: cells(analysis, comparison) });
-        before = comparison.metric;
+        before = Some(comparison.key.metric);
     }
     Table {
         title: "Every comparison".into(),
@@ -142,12 +142,12 @@ pub(in crate::report) fn every_comparison(analysis: &Analysis, experiment: &str)
 }
 
 fn cells(analysis: &Analysis, c: &Comparison) -> Vec<Cell> {
-    let unit = metric(c.metric).unit;
-    let finding = c.ruling.as_ref().map(|ruling| finding(c.metric, c.compared_as, ruling));
+    let unit = c.key.metric.unit;
+    let finding = c.ruling.as_ref().map(|ruling| finding(c.key.metric, c.compared_as, ruling));
     vec![
-        Cell::Text(metric(c.metric).label.into()),
-        Cell::Text(level(&c.experiment, c.place())),
-        arm(analysis, &c.arm),
+        Cell::Text(c.key.metric.label.into()),
+        Cell::Text(level(&c.key.experiment, c.key.place())),
+        arm(analysis, &c.key.arm),
         arm(analysis, &c.against),
         compared(c.ratio.as_ref(), &c.difference, c.compared_as, unit, finding),
         c.noise_floor.map_or(Cell::Empty, |of| Cell::Text(words::effect(of, c.compared_as, unit))),

@@ -1,0 +1,216 @@
+//! A campaign as a test sees it: values of valid trials by block, so that any two arms of an
+//! experiment can be compared, and each pair has the interval of its own paired differences.
+
+use std::collections::BTreeMap;
+
+use super::file::{Compared, Direction};
+use crate::experiment::Metric;
+use crate::report::analysis::Analysis;
+use crate::report::figure::{signed, signed_range, times, times_range};
+use crate::report::figures::Measurement;
+use crate::report::key::{Lookup, Place};
+use crate::stats::{CONFIDENCE, Estimate, Moments, log_ratios};
+
+/// What a cell says.
+pub(super) enum Said {
+    /// A fact that rests on no statistics.
+    Fact {
+        yes: bool,
+        found: String,
+    },
+    Tested(Tested),
+}
+
+/// A figure, and the chance of so clear a yes or no were it not so; `None` where it has none.
+pub(super) struct Tested {
+    pub(super) yes: Option<f64>,
+    pub(super) no: Option<f64>,
+    pub(super) found: String,
+    pub(super) estimate: Option<Estimate>,
+    pub(super) unit: &'static str,
+}
+
+impl Said {
+    pub(super) fn p_yes(&self) -> Option<f64> {
+        match self {
+            Self::Fact { .. } => None,
+            Self::Tested(tested) => tested.yes,
+        }
+    }
+
+    pub(super) fn p_no(&self) -> Option<f64> {
+        match self {
+            Self::Fact { .. } => None,
+            Self::Tested(tested) => tested.no,
+        }
+    }
+}
+
+/// Values of valid trials by block.
+pub(super) type Blocks = BTreeMap<u32, f64>;
+
+/// What a cell says and where; `None` where it was not measured, or not validly.
+pub(super) type Cell = Option<(String, Said)>;
+
+/// A campaign as a test sees it.
+pub(super) struct Seen<'a> {
+    pub(super) analysis: &'a Analysis,
+}
+
+impl Seen<'_> {
+    pub(super) fn margin(&self, metric: &Metric) -> Margin {
+        Margin { share: self.analysis.margin, unit: metric.unit }
+    }
+
+    /// The figures of an arm that may be used, of these metrics, over everything that was measured.
+    pub(super) fn figures(
+        &self,
+        experiment: &str,
+        metrics: &[&Metric],
+        arm: &str,
+    ) -> Vec<&Measurement> {
+        let wanted = |m: &&Measurement| {
+            m.valid
+                && m.key.arm == arm
+                && m.key.experiment == experiment
+                && metrics.contains(&m.key.metric)
+        };
+        self.analysis.measurements.iter().filter(wanted).collect()
+    }
+
+    /// The places at which all of these arms have a valid figure, ascending.
+    pub(super) fn places(&self, experiment: &str, metric: &Metric, arms: &[&str]) -> Vec<Place> {
+        let mut places = self.analysis.measurements.places(experiment, metric);
+        places.retain(|place| {
+            arms.iter().all(|arm| self.at(experiment, metric, *place, arm).is_some())
+        });
+        places
+    }
+
+    /// The values of an arm at a place, if they may be used.
+    pub(super) fn at(
+        &self,
+        experiment: &str,
+        metric: &Metric,
+        place: Place,
+        arm: &str,
+    ) -> Option<&Blocks> {
+        let found = self.analysis.measurements.find(experiment, metric, place, arm)?;
+        (found.valid && !found.by_block.is_empty()).then_some(&found.by_block)
+    }
+}
+
+/// The first place and the last, where they are two.
+pub(super) fn ends(places: &[Place]) -> Option<(Place, Place)> {
+    let (few, many) = (*places.first()?, *places.last()?);
+    (few != many).then_some((few, many))
+}
+
+pub(super) fn joined(own: &Blocks, other: &Blocks) -> Vec<(f64, f64)> {
+    own.iter().filter_map(|(block, a)| Some((*a, *other.get(block)?))).collect()
+}
+
+pub(super) fn ratio_or_difference(scale: Compared, own: &Blocks, other: &Blocks) -> Blocks {
+    let change = |(block, a): (&u32, &f64)| {
+        let b = other.get(block)?;
+        let change = match scale {
+            Compared::Ratio => a / b,
+            Compared::Difference => a - b,
+        };
+        Some((*block, change))
+    };
+    own.iter().filter_map(change).collect()
+}
+
+pub(super) fn mean(values: &Blocks) -> f64 {
+    values.values().sum::<f64>() / values.len() as f64
+}
+
+/// What counts as no difference: this share of a figure in this unit.
+#[derive(Clone, Copy)]
+pub(super) struct Margin {
+    share: f64,
+    unit: &'static str,
+}
+
+/// Whether the first of pairs is higher, or lower, than the second: yes where any difference is
+/// shown, no where it is shown to be no larger than the margin, which for a difference is that
+/// share of `size`.
+pub(super) fn contrast(
+    pairs: &[(f64, f64)],
+    scale: Compared,
+    is: Direction,
+    size: f64,
+    margin: Margin,
+) -> Said {
+    let (moments, bound, mut tested) = match scale {
+        Compared::Ratio => {
+            let moments = log_ratios(pairs).and_then(|logs| Moments::of(&logs));
+            (moments, margin.share.ln_1p(), Tested::ratio(moments, pairs))
+        }
+        Compared::Difference => {
+            let moments = Moments::of(&pairs.iter().map(|(a, b)| a - b).collect::<Vec<_>>());
+            let tested = Tested::difference(moments, pairs, margin.unit);
+            (moments, margin.share * size.abs(), tested)
+        }
+    };
+    tested.yes = moments.map(|m| match is {
+        Direction::Higher => m.p_above(0.0),
+        Direction::Lower => m.p_below(0.0),
+    });
+    tested.no = moments.map(|m| match is {
+        Direction::Higher => m.p_below(bound),
+        Direction::Lower => m.p_above(-bound),
+    });
+    Said::Tested(tested)
+}
+
+impl Tested {
+    pub(super) fn ratio(moments: Option<Moments>, pairs: &[(f64, f64)]) -> Self {
+        let method = "paired by block, Student's t on log ratios";
+        let estimate = moments.map(|moments| shown(moments, method, f64::exp));
+        let found = match (&estimate, pairs) {
+            (Some(estimate), _) => with_interval(&times(estimate.point), estimate, times_range),
+            (None, [(a, b)]) => format!("{}, one block", times(a / b)),
+            (None, _) => "values without a ratio".into(),
+        };
+        Self { yes: None, no: None, found, estimate, unit: "ratio" }
+    }
+
+    fn difference(moments: Option<Moments>, pairs: &[(f64, f64)], unit: &'static str) -> Self {
+        let method = "paired by block, Student's t on differences";
+        let estimate = moments.map(|moments| shown(moments, method, |value| value));
+        let found = match (&estimate, pairs) {
+            (Some(estimate), _) => {
+                with_interval(&signed(estimate.point, unit), estimate, |e| signed_range(e, unit))
+            }
+            (None, [(a, b)]) => format!("{}, one block", signed(a - b, unit)),
+            (None, _) => "no block with both".into(),
+        };
+        Self { yes: None, no: None, found, estimate, unit }
+    }
+}
+
+/// An estimate from moments; what is exact has no interval.
+pub(super) fn shown(moments: Moments, method: &str, scale: impl Fn(f64) -> f64) -> Estimate {
+    let (lo, hi) = moments.interval(CONFIDENCE);
+    let exact = moments.error <= 1e-12 * moments.mean.abs();
+    Estimate {
+        point: scale(moments.mean),
+        interval: (!exact).then(|| (scale(lo), scale(hi))),
+        n: moments.n,
+        method: if exact { "the same in every block".into() } else { method.into() },
+    }
+}
+
+/// A figure and its interval, if it has one.
+pub(super) fn with_interval(
+    figure: &str,
+    estimate: &Estimate,
+    range: impl Fn(&Estimate) -> String,
+) -> String {
+    match estimate.interval {
+        Some(_) => format!("{figure} ({})", range(estimate)),
+        None => figure.into(),
+    }
+}
