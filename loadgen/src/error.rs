@@ -103,9 +103,47 @@ impl Interrupt {
             _ => Some(Signal::Int),
         }
     }
+
+    /// Lets the caller continue unless a signal has come.
+    ///
+    /// # Errors
+    /// `Interrupted`, once a signal has come.
+    pub fn check(&self) -> Result<()> {
+        self.check_or("interrupted")
+    }
+
+    /// The same with a text of one's own.
+    ///
+    /// # Errors
+    /// `Interrupted` with `text`, once a signal has come.
+    pub fn check_or(&self, text: &str) -> Result<()> {
+        self.signal().map_or(Ok(()), |signal| Err(Error::Interrupted(text.into(), signal)))
+    }
+
+    /// The error of a wait that this ended.
+    pub fn error(&self) -> Error {
+        Error::Interrupted("interrupted".into(), self.signal().unwrap_or(Signal::Int))
+    }
 }
 
 /// Number of SIGINT on every Unix.
 pub const SIGINT: usize = 2;
 /// Number of SIGTERM on every Unix.
 pub const SIGTERM: usize = 15;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    #[test]
+    fn a_signal_ends_what_looks_for_one() {
+        let interrupt = Interrupt::default();
+        assert!(interrupt.check().is_ok());
+        interrupt.flag().store(SIGTERM, Ordering::Relaxed);
+        assert_eq!(interrupt.check().map_err(|error| error.exit_code()), Err(143));
+        assert_eq!(interrupt.check_or("halfway").map_err(|e| e.to_string()), Err("halfway".into()));
+        assert_eq!(interrupt.error().exit_code(), 143);
+    }
+}

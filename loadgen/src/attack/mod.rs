@@ -73,6 +73,9 @@ impl Options {
     }
 }
 
+/// What a signal leaves of a suite.
+const CUT_SHORT: &str = "interrupted before every case was tried";
+
 /// Hears which case is next.
 pub type Progress<'a> = &'a mut dyn FnMut(&str);
 
@@ -128,9 +131,7 @@ fn patiently() -> Vec<String> {
 fn attack(mut attacker: Attacker<'_>, progress: Progress<'_>) -> Result<Attacked> {
     let mut cases = Vec::new();
     for row in suite() {
-        if attacker.interrupt.signal().is_some() {
-            return Err(interrupted(attacker.interrupt));
-        }
+        attacker.interrupt.check_or(CUT_SHORT)?;
         progress(&format!("{} {}", row.id, row.what));
         let case = match carry_out(&mut attacker, &row) {
             // A server that stops answering has failed a case, and the others are tried as well.
@@ -169,15 +170,6 @@ fn record(attacker: &Attacker<'_>, row: &Row, finding: &Finding) -> CaseRecord {
         expected: row.expected.text(attacker.options.standard).into(),
         found: fit(&finding.found, REMARK),
         outcome: finding.outcome,
-    }
-}
-
-fn interrupted(interrupt: &Interrupt) -> Error {
-    match interrupt.signal() {
-        Some(signal) => {
-            Error::Interrupted("interrupted before every case was tried".into(), signal)
-        }
-        None => Error::Bug("interrupted by nothing".into()),
     }
 }
 

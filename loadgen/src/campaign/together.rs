@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::trial::{
     Held, Set, Stage, act_in_turn, facts, failed, read_memory, relay_cpu_ns, store_pid, unfinished,
 };
-use crate::engine::{self, Driver, Lane, Used, interrupted};
+use crate::engine::{self, Driver, Lane, Used};
 use crate::error::{Error, Interrupt, Result};
 use crate::plan::{SlicesPlan, TrialPlan};
 use crate::proc::{FamilyCpu, Server, ServerOptions, Steal, Watch, cpu_and_wait_ns};
@@ -80,9 +80,7 @@ fn carry_out(
         up.iter().map(|up| Watch::start(up.server.ready().pid, SAMPLE_EVERY)).collect();
     let loads = share(&up, slices, trials, placement, interrupt);
     let timelines: Vec<_> = watches.into_iter().map(Watch::stop).collect();
-    if interrupt.signal().is_some() {
-        return Err(interrupted(interrupt));
-    }
+    interrupt.check()?;
     if matches!(loads, Err(Error::Target(_)))
         && let Some(obituary) = up.iter_mut().find_map(|up| up.server.obituary())
     {

@@ -7,7 +7,7 @@ use servers::contract::Population;
 
 use super::drill;
 use super::search::search;
-use crate::engine::{self, Driver, LoggedIn, OpenConnections, Pacing, Phase, Watcher, interrupted};
+use crate::engine::{self, Driver, LoggedIn, OpenConnections, Pacing, Phase, Watcher};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::plan::{Action, LoadPlan, PopulatePlan, Prepare, SnapshotPlan, TrialPlan};
@@ -141,9 +141,7 @@ pub(super) fn act_in_turn(
         }
         let stage = Stage { server, seed, placement, interrupt };
         let did = stage.act(action, held).map_err(|error| or_obituary(error, server))?;
-        if interrupt.signal().is_some() {
-            return Err(interrupted(interrupt));
-        }
+        interrupt.check()?;
         if let Some(obituary) = server.obituary() {
             return Err(Error::Target(obituary));
         }

@@ -21,7 +21,7 @@ use super::core::Core;
 use super::merge::{merge, merge_logins};
 use super::users::Credentials;
 use super::worker::{Edges, Harvest, INTERRUPT_CHECK_NS, Part, Setup, Worker};
-use super::{Driver, interrupted, panicked};
+use super::{Driver, panicked};
 use crate::error::{Error, Result};
 use crate::load::LoadModel;
 use crate::plan::{LoadPlan, Slicing};
@@ -221,7 +221,7 @@ impl Shared<'_> {
         if self.ended.load(Ordering::Relaxed) {
             return Error::Target("a server ended while a load alternated between several".into());
         }
-        interrupted(&self.lanes[0].driver.interrupt)
+        self.lanes[0].driver.interrupt.error()
     }
 
     /// The record of each lane, from what every worker brought home of it.

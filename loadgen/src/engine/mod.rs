@@ -231,7 +231,7 @@ impl Driver {
             SetupFault::Refused(refused) if refused.outcome == Outcome::Failed(Failure::Tls) => {
                 no_tls()
             }
-            SetupFault::Interrupted => interrupted(&self.interrupt),
+            SetupFault::Interrupted => self.interrupt.error(),
             SetupFault::Late { done, users } => Error::Target(format!(
                 "{} was not ready for the load within {} s: {done} of {users} users had done what \
                  comes before it; make its logins faster, have fewer users, or give it longer with \
@@ -262,12 +262,6 @@ impl Driver {
             SetupFault::Refused(refused) => Error::Target(setup::refusal(&self.script, &refused)),
         }
     }
-}
-
-/// The error that an interrupt ends a command with.
-pub fn interrupted(interrupt: &Interrupt) -> Error {
-    let signal = interrupt.signal().unwrap_or(crate::error::Signal::Int);
-    Error::Interrupted("interrupted".into(), signal)
 }
 
 /// Runs a load; `watcher` is called on the calling thread.

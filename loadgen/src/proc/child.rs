@@ -216,9 +216,7 @@ impl Admin {
             let mut lines = Lines::default();
             let mut heard = Instant::now();
             loop {
-                if let Some(signal) = interrupt.signal() {
-                    return Err(Fault::Own(Error::Interrupted("interrupted".into(), signal)));
-                }
+                interrupt.check().map_err(Fault::Own)?;
                 match timeout(INTERRUPT_CHECK, answer.chunk()).await {
                     Ok(piece) => match piece? {
                         Some(piece) => lines.take(&piece, each)?,

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use super::attacker::{Attacker, Field, now};
 use super::forge::{Edit, Form, make};
 use super::wire::{Reply, Silence};
-use super::{Standard, interrupted};
+use super::{CUT_SHORT, Standard};
 use crate::error::Result;
 use crate::record::CaseOutcome;
 use shots::{Shot, Shots, Volley, listed};
@@ -223,9 +223,7 @@ fn fire(attacker: &mut Attacker<'_>, expected: Expected, volley: Volley) -> Resu
     let Volley { mut shots, count, sampled_of } = volley;
     let mut seen: BTreeMap<(CaseOutcome, String), usize> = BTreeMap::new();
     for at in 1..=count {
-        if attacker.interrupt.signal().is_some() {
-            return Err(interrupted(attacker.interrupt));
-        }
+        attacker.interrupt.check_or(CUT_SHORT)?;
         // Asked before a shot is made: making many takes longer than refusing to send them.
         let mut finding = if attacker.is_time_up() {
             Finding::new(CaseOutcome::Failed, Silence::TimeUp.to_string())

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use crate::client::{Client, Endpoint, LoggedIn, Seen};
-use crate::engine::{Driver, Pacing, interrupted};
+use crate::engine::{Driver, Pacing};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::plan::{DrillPlan, TrialPlan};
@@ -91,7 +91,7 @@ impl<'a> Rig<'a> {
 
     /// Starts a server of the fleet.
     fn start(&mut self, kept: Kept, further: &[String]) -> Result<(Server, Endpoint)> {
-        self.go_on()?;
+        self.interrupt.check()?;
         let server = self.fleet.start(kept, further)?;
         let endpoint = self.client.endpoint(&server.ready().target)?;
         let ready = server.ready();
@@ -111,15 +111,10 @@ impl<'a> Rig<'a> {
         first..self.next_user
     }
 
-    /// Ends the drill where a signal has come.
-    fn go_on(&self) -> Result<()> {
-        if self.interrupt.signal().is_some() { Err(interrupted(self.interrupt)) } else { Ok(()) }
-    }
-
     /// Has this done on the generator's cores. A server must not be started from in there: it would
     /// be kept on those cores too.
     fn drive<T: Send>(&self, work: impl Future<Output = T> + Send) -> Result<T> {
-        self.go_on()?;
+        self.interrupt.check()?;
         let (runtime, cores) = (&self.runtime, &self.placement.generator);
         let stopped = async {
             while self.interrupt.signal().is_none() {
@@ -139,7 +134,7 @@ impl<'a> Rig<'a> {
             thread.join()
         });
         done.map_err(|_| Error::Bug("the client's thread panicked".into()))?
-            .ok_or_else(|| interrupted(self.interrupt))
+            .ok_or_else(|| self.interrupt.error())
     }
 
     /// The engine's driver of a server.

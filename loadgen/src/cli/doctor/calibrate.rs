@@ -87,9 +87,7 @@ fn load(driver: &Driver, model: LoadModel, connections: u32) -> Result<LoadRecor
         prepare: None,
     };
     let load = engine::load(driver, &plan, 1, |_: Phase| {})?;
-    if driver.interrupt.signal().is_some() {
-        return Err(engine::interrupted(&driver.interrupt));
-    }
+    driver.interrupt.check()?;
     if load.counts.failed() > 0 {
         return Err(Error::Bug(format!("the null server failed: {:?}", load.counts.errors)));
     }

@@ -128,7 +128,7 @@ fn in_turn(
             let theirs = theirs()?;
             (ours()?, theirs)
         };
-        stop_if_interrupted(interrupt)?;
+        interrupt.check()?;
         pairs.push(pair);
     }
     let none = || Error::Target(format!("{} answered no request", args.arm));
@@ -209,19 +209,12 @@ fn plan(
 
 fn load(driver: &Driver, plan: &LoadPlan) -> Result<LoadRecord> {
     let load = engine::load(driver, plan, 1, |_: Phase| {})?;
-    stop_if_interrupted(&driver.interrupt)?;
+    driver.interrupt.check()?;
     if load.counts.without_answer() > 0 {
         let errors = &load.counts.errors;
         return Err(Error::Target(format!("{} failed: {errors:?}", driver.script.authority)));
     }
     Ok(load)
-}
-
-fn stop_if_interrupted(interrupt: &Interrupt) -> Result<()> {
-    match interrupt.signal() {
-        Some(_) => Err(engine::interrupted(interrupt)),
-        None => Ok(()),
-    }
 }
 
 impl CrossCheck {

@@ -20,7 +20,7 @@ use summary::Summary;
 
 use super::{Format, output, refuse_debug_build, serve, signals};
 use crate::campaign::Probe;
-use crate::engine::{self, Driver, Pacing, Phase, Progress, Watcher, interrupted};
+use crate::engine::{self, Driver, Pacing, Phase, Progress, Watcher};
 use crate::error::{Error, Interrupt, Result};
 use crate::files::{self, Kind, check_output, read_text};
 use crate::journey::Script;
@@ -290,13 +290,13 @@ fn verdict(
     plan: &LoadPlan,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    if interrupt.signal().is_some() {
-        let Error::Interrupted(_, signal) = interrupted(interrupt) else { return Ok(()) };
+    if let Some(signal) = interrupt.signal() {
         let measured = Span::from_millis(load.counts.window_ns / 1_000_000);
         let asked = Span::from_millis(plan.measure_ns / 1_000_000);
-        let text = match load.aborted {
-            true => format!("interrupted: these are the figures of {measured} instead of {asked}"),
-            false => "interrupted while the last answers were awaited".into(),
+        let text = if load.aborted {
+            format!("interrupted: these are the figures of {measured} instead of {asked}")
+        } else {
+            "interrupted while the last answers were awaited".into()
         };
         return Err(Error::Interrupted(text, signal));
     }
