@@ -3,7 +3,6 @@
 use super::question::{Cell, Cells};
 use crate::error::Result;
 use crate::plan::{Action, DrillPlan};
-use crate::record::Doubt;
 use crate::spec::Spec;
 
 /// A cell for every arm with the one drill that it is.
@@ -26,10 +25,6 @@ pub(super) fn within(
     }
     let (least, most) = (range.start(), range.end());
     Err(spec.refuse(format!("{place}: expected {least} to {most}, found {found}")))
-}
-
-pub(super) fn doubt(invalidates: bool, code: &str, what: String, remedy: &str) -> Doubt {
-    Doubt { invalidates, code: code.into(), what, remedy: remedy.into() }
 }
 
 /// Levels of a sweep as a human wrote them: at least `least`, each within `range`, made ascending.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::check::{doubt, levels, within};
+use super::check::{levels, within};
 use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, check_window, cut, loads};
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over};
 use crate::error::Result;
@@ -163,11 +163,9 @@ impl Experiment for Curve {
             for doubt in doubts.iter_mut().filter(|doubt| doubt.code == "errors") {
                 doubt.invalidates = false;
             }
-            doubts.push(doubt(
-                false,
+            doubts.push(Doubt::caution(
                 "did_not_hold",
-                "the arm did not hold the rate, so its queue grew for as long as the load lasted"
-                    .into(),
+                "the arm did not hold the rate, so its queue grew for as long as the load lasted",
                 "quote its response times as those of an overload, or not at all",
             ));
         }

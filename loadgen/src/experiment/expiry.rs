@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::check::{doubt, drills, within};
+use super::check::{drills, within};
 use super::question::{Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::Result;
 use crate::plan::{Action, DrillPlan, ExpiryPlan};
@@ -206,8 +206,7 @@ impl Experiment for Expiry {
             + found.at_once.failed
             + found.steady.failed;
         if lost > 0 {
-            doubts.push(doubt(
-                true,
+            doubts.push(Doubt::invalid(
                 "expiry_lost_tries",
                 format!("{lost} logins or tries failed, or were refused long before their time"),
                 "see what the server said; such credentials have no end that means anything",
@@ -216,8 +215,7 @@ impl Experiment for Expiry {
         let still: u32 = found.lifetimes.iter().map(|l| l.still_accepted).sum();
         if still > 0 {
             let beyond = Span::from_millis(plan.beyond_ns / 1_000_000);
-            doubts.push(doubt(
-                false,
+            doubts.push(Doubt::caution(
                 "accepted_after_expiry",
                 format!(
                     "{still} credentials were still accepted {beyond} after lifetime and leeway, \
@@ -228,8 +226,7 @@ impl Experiment for Expiry {
         }
         let pause_us = found.lifetimes.iter().map(|l| l.longest_pause_us).max().unwrap_or(0);
         if pause_us > plan.poll_ns / 1000 * 10 {
-            doubts.push(doubt(
-                false,
+            doubts.push(Doubt::caution(
                 "expiry_poll_pauses",
                 format!("two tries of a credential were {} ms apart", pause_us / 1000),
                 "an end is known no better than that: repeat on a quiet machine",

@@ -213,15 +213,9 @@ impl Experiment for Memory {
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
-        let doubt = |code: &str, what: String, remedy: &str| Doubt {
-            invalidates: true,
-            code: code.into(),
-            what,
-            remedy: remedy.into(),
-        };
         let mut doubts = Vec::new();
         if let Some((live, expected)) = lost(record) {
-            doubts.push(doubt(
+            doubts.push(Doubt::invalid(
                 "live_sessions",
                 format!(
                     "the store held {live} sessions instead of {expected} when memory was read"
@@ -236,7 +230,7 @@ impl Experiment for Memory {
             (open != planned).then_some((open, planned))
         });
         if let (Kind::Connections, Some((open, planned))) = (Kind::of(&record.trial), wrong) {
-            doubts.push(doubt(
+            doubts.push(Doubt::invalid(
                 "connections",
                 format!("{open} connections were open instead of {planned} when memory was read"),
                 "the server closed some: shorten `settle`, or ask for fewer connections",

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::check::{doubt, levels, within};
+use super::check::{levels, within};
 use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, cut, loads};
 use super::question::{Cell, Cells, ChartPlan, Experiment, Observation, Over, TablePlan};
 use crate::error::Result;
@@ -181,8 +181,7 @@ impl Experiment for Population {
             (live != u64::from(plan.users)).then_some((live, plan.users))
         });
         doubts.extend(lost.map(|(live, users)| {
-            doubt(
-                true,
+            Doubt::invalid(
                 "live_sessions",
                 format!("the store held {live} sessions instead of {users} after the load"),
                 "sessions expired or were lost: look at the store's memory limit and at its log",

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::check::{doubt, drills, levels, within};
+use super::check::{drills, levels, within};
 use super::question::{Cells, ChartPlan, Experiment, Observation, Over, TablePlan};
 use crate::error::Result;
 use crate::plan::{Action, DrillPlan, ReplicasPlan};
@@ -182,8 +182,7 @@ impl Experiment for Replicas {
         };
         let failed: u64 = found.steps.iter().map(asked).sum();
         if failed > 0 {
-            doubts.push(doubt(
-                true,
+            doubts.push(Doubt::invalid(
                 "requests_lost",
                 format!("{failed} requests were neither let in nor refused"),
                 "see what the servers said; such requests are in no share",
@@ -192,8 +191,7 @@ impl Experiment for Replicas {
         let shares = || found.steps.iter().flat_map(|step| &step.shares);
         let (ended, ok) = shares().fold((0, 0), |(e, ok), s| (e + s.ended, ok + s.ok));
         if (ended - ok) * 1000 > ended || ended == 0 {
-            doubts.push(doubt(
-                true,
+            doubts.push(Doubt::invalid(
                 "replicas_errors",
                 format!("{} of {ended} requests under load got no right answer", ended - ok),
                 "requests that fail cost less: repeat once the cause is gone",
@@ -202,8 +200,7 @@ impl Experiment for Replicas {
         let most = plan.servers.iter().max().copied().unwrap_or(1);
         let cores = record.placement.server.len();
         if cores > 0 && most as usize > cores {
-            doubts.push(doubt(
-                false,
+            doubts.push(Doubt::caution(
                 "servers_share_cores",
                 format!("{most} servers shared {cores} core{}", if cores == 1 { "" } else { "s" }),
                 "read requests per CPU second; scaling by the wall clock needs a core a server",

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::check::{doubt, drills, within};
+use super::check::{drills, within};
 use super::question::{Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::Result;
 use crate::plan::{Action, DrillPlan, RestartPlan};
@@ -140,8 +140,7 @@ impl Experiment for Restart {
             .sum();
         let mut doubts = Vec::new();
         if lost > 0 {
-            doubts.push(doubt(
-                true,
+            doubts.push(Doubt::invalid(
                 "users_lost",
                 format!("{lost} users were neither let in nor refused by the new server"),
                 "see what the server said; such users are in no share",
@@ -150,8 +149,7 @@ impl Experiment for Restart {
         let some = |case: &&Replacement| case.users.refused > 0 && case.users.right > 0;
         let partly = cases.into_iter().filter(some).count();
         if partly > 0 {
-            doubts.push(doubt(
-                false,
+            doubts.push(Doubt::caution(
                 "partly_logged_out",
                 format!("in {partly} cases some users were logged out and some were not"),
                 "credentials may have expired during the trial: use fewer users",

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::check::{doubt, drills, within};
+use super::check::{drills, within};
 use super::question::{Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::Result;
 use crate::plan::{Action, DrillPlan, RevocationPlan, WatchPlan};
@@ -221,8 +221,7 @@ impl Experiment for Revocation {
                 .map(|asked| u64::from(plan.users).saturating_sub(asked.all()))
                 .sum::<u64>();
         if lost > 0 {
-            doubts.push(doubt(
-                true,
+            doubts.push(Doubt::invalid(
                 "lost_tries",
                 format!("{lost} logins, logouts or tries had neither a right answer nor a refusal"),
                 "see what the server said; who was not asked was neither accepted nor refused",
@@ -232,8 +231,7 @@ impl Experiment for Revocation {
         let watched: u32 = cases.iter().map(|case| case.users).sum();
         let window = Span::from_millis(plan.watch.window_ns / 1_000_000);
         if still > 0 {
-            doubts.push(doubt(
-                false,
+            doubts.push(Doubt::caution(
                 "accepted_after_logout",
                 format!(
                     "{still} of {watched} credentials were still accepted {window} after their \
@@ -245,8 +243,7 @@ impl Experiment for Revocation {
         }
         let pause_ns = cases.iter().map(|case| case.pause.quantile_ns(0.99)).max().unwrap_or(0);
         if pause_ns > PAUSE_MAX * plan.watch.poll_ns {
-            doubts.push(doubt(
-                false,
+            doubts.push(Doubt::caution(
                 "poll_pauses",
                 format!(
                     "tries came {:.1} ms apart at p99, and {:.1} ms had been asked for",
