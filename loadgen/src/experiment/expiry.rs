@@ -19,38 +19,25 @@ struct Table {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 struct Settings {
-    #[serde(default = "fifty")]
     users: u32,
-    #[serde(default = "three")]
     blocks: u32,
-    #[serde(default = "two_seconds")]
     ttl: Span,
-    #[serde(default = "five_thousand")]
     renewals: u32,
-    #[serde(default = "five_hundred")]
     active_users: u32,
 }
 
-fn fifty() -> u32 {
-    50
-}
-
-fn three() -> u32 {
-    3
-}
-
-fn two_seconds() -> Span {
-    Span::from_millis(2000)
-}
-
-fn five_thousand() -> u32 {
-    5000
-}
-
-fn five_hundred() -> u32 {
-    500
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            users: 50,
+            blocks: 3,
+            ttl: Span::from_millis(2000),
+            renewals: 5000,
+            active_users: 500,
+        }
+    }
 }
 
 const USERS_MAX: u32 = 500;

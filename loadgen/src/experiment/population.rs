@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::check::{levels, within};
+use super::check::{count, levels, millis, within};
 use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, cut, loads};
 use super::question::{Cell, Cells, ChartPlan, Experiment, Observation, Over, TablePlan};
 use crate::error::Result;
@@ -25,42 +25,22 @@ struct Table {
 struct Settings {
     users: Vec<u32>,
     rate: Rate,
-    #[serde(default = "sixty_four")]
+    #[serde(default = "count::<64>")]
     connections: u32,
     #[serde(default = "uniform")]
     choice: String,
-    #[serde(default = "five")]
+    #[serde(default = "count::<5>")]
     blocks: u32,
-    #[serde(default = "half_a_second")]
+    #[serde(default = "millis::<500>")]
     warmup: Span,
-    #[serde(default = "three_seconds")]
+    #[serde(default = "millis::<3000>")]
     measure: Span,
-    #[serde(default = "fifteen_ms")]
+    #[serde(default = "millis::<15>")]
     slice: Span,
-}
-
-fn sixty_four() -> u32 {
-    64
 }
 
 fn uniform() -> String {
     "uniform".into()
-}
-
-fn five() -> u32 {
-    5
-}
-
-fn half_a_second() -> Span {
-    Span::from_millis(500)
-}
-
-fn three_seconds() -> Span {
-    Span::from_millis(3000)
-}
-
-fn fifteen_ms() -> Span {
-    Span::from_millis(15)
 }
 
 const USERS_MAX: u32 = 10_000_000;

@@ -19,38 +19,25 @@ struct Table {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 struct Settings {
-    #[serde(default = "one_two_four")]
     servers: Vec<u32>,
-    #[serde(default = "thirty_two")]
     users: u32,
-    #[serde(default = "three")]
     blocks: u32,
-    #[serde(default = "half_a_second")]
     warmup: Span,
-    #[serde(default = "a_second")]
     measure: Span,
 }
 
-fn one_two_four() -> Vec<u32> {
-    vec![1, 2, 4]
-}
-
-fn thirty_two() -> u32 {
-    32
-}
-
-fn three() -> u32 {
-    3
-}
-
-fn half_a_second() -> Span {
-    Span::from_millis(500)
-}
-
-fn a_second() -> Span {
-    Span::from_millis(1000)
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            servers: vec![1, 2, 4],
+            users: 32,
+            blocks: 3,
+            warmup: Span::from_millis(500),
+            measure: Span::from_millis(1000),
+        }
+    }
 }
 
 const SERVERS_MAX: u32 = 16;

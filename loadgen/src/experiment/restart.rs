@@ -19,20 +19,16 @@ struct Table {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 struct Settings {
-    #[serde(default = "a_thousand")]
     users: u32,
-    #[serde(default = "three")]
     blocks: u32,
 }
 
-fn a_thousand() -> u32 {
-    1000
-}
-
-fn three() -> u32 {
-    3
+impl Default for Settings {
+    fn default() -> Self {
+        Self { users: 1000, blocks: 3 }
+    }
 }
 
 const USERS_MAX: u32 = 100_000;

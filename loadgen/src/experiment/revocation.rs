@@ -19,32 +19,18 @@ struct Table {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 struct Settings {
-    #[serde(default = "two_hundred")]
     users: u32,
-    #[serde(default = "three")]
     blocks: u32,
-    #[serde(default = "a_millisecond")]
     poll: Span,
-    #[serde(default = "a_tenth_of_a_second")]
     window: Span,
 }
 
-fn two_hundred() -> u32 {
-    200
-}
-
-fn three() -> u32 {
-    3
-}
-
-fn a_millisecond() -> Span {
-    Span::from_millis(1)
-}
-
-fn a_tenth_of_a_second() -> Span {
-    Span::from_millis(100)
+impl Default for Settings {
+    fn default() -> Self {
+        Self { users: 200, blocks: 3, poll: Span::from_millis(1), window: Span::from_millis(100) }
+    }
 }
 
 const USERS_MAX: u32 = 10_000;
