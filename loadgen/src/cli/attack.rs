@@ -10,9 +10,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::run::target_file;
+use super::trust::TrustArgs;
 use super::{Format, output, serve, signals};
 use crate::attack::{self, GUESSES, Options, Standard};
-use crate::engine::Trust;
 use crate::error::{Error, Result};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
 use crate::sanitise::{NAME, Page, fit, width};
@@ -43,12 +43,8 @@ pub(super) struct AttackArgs {
     /// How long the suite may take: a case that is not tried by then has failed
     #[arg(long, value_name = "SPAN", default_value = "30m")]
     within: Span,
-    /// Trust the certificates in this PEM file in place of the system's, for an https:// target
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Check no certificate of an https:// target
-    #[arg(long, conflicts_with = "ca")]
-    insecure: bool,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -97,11 +93,7 @@ pub(super) fn attack(args: &AttackArgs) -> Result<()> {
 
 impl AttackArgs {
     fn options(&self, standard: Standard) -> Options {
-        let trust = match &self.ca {
-            Some(path) => Trust::File(path.clone()),
-            None if self.insecure => Trust::Anything,
-            None => Trust::System,
-        };
+        let trust = self.trust.trust();
         let (journey, within) = (self.journey.clone(), self.within.duration());
         Options { journey, trust, standard, guesses: self.guesses, within }
     }

@@ -14,6 +14,7 @@ mod run;
 mod schemes;
 mod serve;
 mod signals;
+mod trust;
 
 use std::process::ExitCode;
 

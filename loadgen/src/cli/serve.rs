@@ -24,11 +24,27 @@ use crate::units::Span;
 /// The longest line of secrets that is read, in bytes: a key of 64 KiB would fit.
 const SECRETS_MAX: u64 = 1 << 20;
 
+/// What is served, and where.
+#[derive(Debug, Args)]
+struct ArmArgs {
+    /// The arm to serve, `scheme` or `scheme@store` (see `authbench schemes`)
+    arm: String,
+    /// Cores to run on [default: all that are allowed]
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    cores: Vec<usize>,
+}
+
+impl ArmArgs {
+    /// Refuses what is no arm, and keeps this process on its cores.
+    fn settle(&self) -> Result<()> {
+        require_one(&self.arm)?;
+        pin(&self.cores)
+    }
+}
+
 /// Flags of `authbench serve`.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// The arm to serve, `scheme` or `scheme@store` (see `authbench schemes`)
-    arm: String,
     /// Address of the public listener; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDR")]
     listen: SocketAddr,
@@ -116,9 +132,8 @@ pub(super) struct ServeArgs {
     /// Threads that serve requests [default: one a core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Cores to run on [default: all that are allowed]
-    #[arg(long, value_delimiter = ',', value_name = "N,N")]
-    cores: Vec<usize>,
+    #[command(flatten)]
+    what: ArmArgs,
     /// Log users in without a password where POST /populate asks the admin listener, for campaigns
     #[arg(long, hide = true)]
     admin_fill: bool,
@@ -138,11 +153,8 @@ pub(super) struct RelayArgs {
 /// Flags of `authbench share`, which campaigns start for trials of several servers.
 #[derive(Debug, Args)]
 pub(super) struct ShareArgs {
-    /// The arm whose servers share something
-    arm: String,
-    /// Cores to run on [default: all that are allowed]
-    #[arg(long, value_delimiter = ',', value_name = "N,N")]
-    cores: Vec<usize>,
+    #[command(flatten)]
+    what: ArmArgs,
 }
 
 /// Flags of a server that are not a matter of how an arm is set up: where it runs and listens, and
@@ -238,8 +250,7 @@ pub(super) fn spared(name: &str) -> Option<&'static str> {
 /// # Errors
 /// `Config` when the options are at fault, `Target` when the server fails.
 pub(super) fn serve(args: ServeArgs) -> Result<()> {
-    require_one(&args.arm)?;
-    pin(&args.cores)?;
+    args.what.settle()?;
     let threads =
         args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     if !(1..=1024).contains(&threads) {
@@ -268,15 +279,14 @@ pub(super) fn serve(args: ServeArgs) -> Result<()> {
 /// # Errors
 /// `Config` when the arm or its store cannot be opened.
 pub(super) fn share(args: &ShareArgs) -> Result<()> {
-    require_one(&args.arm)?;
-    pin(&args.cores)?;
+    args.what.settle()?;
     servers::stores::folder::sweep();
     let runtime = runtime(1)
         .enable_all()
         .build()
         .map_err(|e| Error::Config(format!("no event queue for the store: {e}")))?;
     runtime.block_on(async {
-        let shared = servers::share(&args.arm).await.map_err(|e| refused(&e))?;
+        let shared = servers::share(&args.what.arm).await.map_err(|e| refused(&e))?;
         let line = SharedLine {
             authbench: CONTRACT_VERSION,
             secrets: shared.secrets.clone(),
@@ -339,7 +349,7 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         Ok::<_, Error>(Distance { round_trip: round_trip.duration(), program })
     };
     let store_distance = args.store_delay.map(away).transpose()?;
-    let defaults = ServeOptions::new(args.arm);
+    let defaults = ServeOptions::new(args.what.arm);
     let max_connections = match args.max_connections {
         Some(most) => usize::try_from(most).unwrap_or(usize::MAX),
         None => defaults.max_connections,
@@ -411,7 +421,7 @@ fn store_url(args: &ServeArgs) -> Result<Option<String>> {
     let (origin, text) = match &args.store_url_file {
         Some(path) => (path.display().to_string(), read_text(path, Kind::StoreUrl)?),
         // The environment is for many commands: an arm without such a store is not meant.
-        None if !has_place(&args.arm) => return Ok(None),
+        None if !has_place(&args.what.arm) => return Ok(None),
         None => match std::env::var(STORE_URL_VARIABLE) {
             Ok(text) => (STORE_URL_VARIABLE.into(), text),
             Err(std::env::VarError::NotPresent) => return Ok(None),

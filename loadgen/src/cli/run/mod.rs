@@ -197,13 +197,16 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let cores = if server.is_some() { placement.generator } else { Vec::new() };
     let one = matches!((plan.choice, &plan.model), (UserChoice::Zipf(_), LoadModel::Closed(_)));
     let workers = args.workers.unwrap_or(if one { 1 } else { cores.len().max(1) as u32 });
-    let mut driver = Driver::new(script, cores, workers, interrupt.clone())?;
     let own_core = if server.is_some() { !shared } else { usable > workers as usize };
-    driver.pacing = args.pacing.resolved(own_core);
-    driver.transport = transport;
-    driver.trust = args.client.trust(&driver)?;
-    driver.limits = limits;
-    driver.setup_within = setup_within;
+    let trust = args.client.trust(&script)?;
+    let driver = Driver {
+        pacing: args.pacing.resolved(own_core),
+        transport,
+        trust,
+        limits,
+        setup_within,
+        ..Driver::new(script, cores, workers, interrupt.clone())?
+    };
     let mut began = SystemTime::now();
     let load = drive(&driver, &plan, args.seed, server.as_ref(), &mut began);
     let obituary = server.as_mut().and_then(Server::obituary);
