@@ -31,7 +31,7 @@ use crate::journey::Script;
 use crate::limits::Limits;
 use crate::load::LoadModel;
 use crate::plan::LoadPlan;
-use crate::record::{ClientUse, LoadRecord, LoginRecord};
+use crate::record::{ClientUse, LoadRecord, LoginRecord, Placement};
 use crate::transport::{Budget, Failure, Lean, Outcome, Peer, Reader, Realistic, Tls, Transport};
 
 pub use crate::transport::{Pacing, TransportKind, Trust};
@@ -123,6 +123,17 @@ impl Driver {
             interrupt,
             users: None,
         })
+    }
+
+    /// A driver on the generator's cores: a worker for each, which spins where the core is its own.
+    ///
+    /// # Errors
+    /// As for [`Driver::new`].
+    pub fn placed(script: Script, placement: &Placement, interrupt: Interrupt) -> Result<Self> {
+        let cores = placement.generator.clone();
+        let workers = cores.len().max(1) as u32;
+        let pacing = Pacing::Auto.resolved(!placement.shared());
+        Ok(Self { pacing, ..Self::new(script, cores, workers, interrupt)? })
     }
 
     /// Workers of a load of so many users and connections: every worker needs one of each.
@@ -306,7 +317,7 @@ fn load_with<T: Transport>(
     let mut ticks = Ticks::new(workers, watcher.wants_seconds());
     watcher.enter(Phase::Setup);
     let (ready, all_ready) = mpsc::channel();
-    let each = |worker, ready: mpsc::Sender<_>, start: mpsc::Receiver<u64>, ticks: Option<_>| {
+    let carry = |worker, ready: mpsc::Sender<_>, start: mpsc::Receiver<u64>, ticks: Option<_>| {
         let part = Part { worker, workers };
         let make = |connections| make(connections, epoch);
         let made = driver.worker(part, plan.connections, plan.timeout_ns, &stop, make);
@@ -344,14 +355,14 @@ fn load_with<T: Transport>(
         Some((harvest, worker.transport.http()))
     };
     thread::scope(|scope| {
-        let each = &each;
+        let carry = &carry;
         let mut starts = Vec::new();
         let mut handles = Vec::new();
         for worker in 0..workers {
             let (start, started) = mpsc::channel();
             let (ready, ticks) = (ready.clone(), ticks.sender());
             starts.push(start);
-            handles.push(scope.spawn(move || each(worker, ready, started, ticks)));
+            handles.push(scope.spawn(move || carry(worker, ready, started, ticks)));
         }
         drop(ready);
         let logins = all_ready.iter().collect::<Result<Vec<LoginRecord>>>()?;

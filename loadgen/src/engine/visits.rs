@@ -73,11 +73,11 @@ impl Visits {
         slot: u32,
         script: &Script,
         request: usize,
-        held: Option<Vec<u8>>,
+        credential: Option<Vec<u8>>,
     ) -> Option<Next> {
         let visitor = &mut self.visitors[slot as usize];
-        if let Some(held) = held {
-            visitor.credential = held;
+        if let Some(credential) = credential {
+            visitor.credential = credential;
         }
         let steps = script.steps.clone();
         if Some(request) == script.csrf {

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::engine::{self, Driver, Pacing, Phase};
+use crate::engine::{self, Driver, Phase};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::load::{Closed, Constant, LoadModel, UserChoice};
@@ -59,10 +59,7 @@ pub(super) fn calibrate(interrupt: &Interrupt) -> Result<Calibration> {
     let server = NullServer::start(&placement.server)?;
     let target = super::super::run::url_target(&format!("http://{}/", server.address()))?;
     let script = Script::new(&target, "browse")?;
-    let cores = placement.generator.clone();
-    let workers = cores.len().max(1) as u32;
-    let mut driver = Driver::new(script, cores, workers, interrupt.clone())?;
-    driver.pacing = Pacing::Auto.resolved(!placement.shared());
+    let driver = Driver::placed(script, &placement, interrupt.clone())?;
     let closed = CONNECTIONS.iter().map(|connections| {
         let model = LoadModel::Closed(Closed::without_thinking());
         load(&driver, model, *connections).map(|load| ceiling(*connections, &load))

@@ -14,7 +14,7 @@ use servers::contract::Target;
 
 use super::super::{run, serve};
 use crate::client::Client;
-use crate::engine::{self, Driver, Pacing, Phase};
+use crate::engine::{self, Driver, Phase};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::load::{Closed, Constant, LoadModel, UserChoice};
@@ -178,12 +178,7 @@ fn logged(placement: &Placement, interrupt: &Interrupt) -> Result<Arrivals> {
 }
 
 fn driver(target: &Target, placement: &Placement, interrupt: &Interrupt) -> Result<Driver> {
-    let cores = placement.generator.clone();
-    let workers = cores.len().max(1) as u32;
-    let script = Script::new(target, "browse")?;
-    let mut driver = Driver::new(script, cores, workers, interrupt.clone())?;
-    driver.pacing = Pacing::Auto.resolved(!placement.shared());
-    Ok(driver)
+    Driver::placed(Script::new(target, "browse")?, placement, interrupt.clone())
 }
 
 fn plan(
