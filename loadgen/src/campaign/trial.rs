@@ -7,7 +7,7 @@ use servers::contract::Population;
 
 use super::drill;
 use super::search::search;
-use crate::engine::{self, Driver, LoggedIn, OpenConnections, Pacing, Phase, Watcher};
+use crate::engine::{self, Driver, LoggedIn, OpenConnections, Phase, Watcher};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::plan::{Action, LoadPlan, PopulatePlan, Prepare, SnapshotPlan, TrialPlan};
@@ -193,11 +193,7 @@ impl Stage<'_> {
     /// A driver of this journey, and of the one that users make before.
     pub(super) fn driver(&self, journey: &str, prepare: Option<&str>) -> Result<Driver> {
         let script = Script::prepared(&self.server.ready().target, journey, prepare)?;
-        let cores = self.placement.generator.clone();
-        let workers = cores.len().max(1) as u32;
-        let mut driver = Driver::new(script, cores, workers, self.interrupt.clone())?;
-        driver.pacing = Pacing::Auto.resolved(!self.placement.shared());
-        Ok(driver)
+        Driver::placed(script, self.placement, self.interrupt.clone())
     }
 
     fn act(&self, action: &Action, held: &mut Held) -> Result<ActionRecord> {
@@ -218,8 +214,8 @@ impl Stage<'_> {
             // The placement of the whole trial has been made from it.
             Action::Place(_) => Ok(ActionRecord::Place(self.placement.clone())),
             Action::Load(plan) | Action::Pilot(plan) => {
-                let mut driver = self.driver(&plan.journey, before(&plan.prepare).as_deref())?;
-                driver.users = held.users()?;
+                let driver = self.driver(&plan.journey, before(&plan.prepare).as_deref())?;
+                let driver = Driver { users: held.users()?, ..driver };
                 let load = measured_load(&driver, plan, self.seed, self.server)?;
                 Ok(ActionRecord::Load(Box::new(load)))
             }
@@ -228,9 +224,10 @@ impl Stage<'_> {
                 let mut all = LoginRecord::default();
                 for who in held.logged_in.drain(..) {
                     let record = engine::log_out(&driver, &who, plan)?;
-                    all.users += record.users;
-                    all.wall_ns += record.wall_ns;
-                    all.service.merge(&record.service);
+                    // One after the other, and not side by side.
+                    let wall_ns = all.wall_ns + record.wall_ns;
+                    all.merge(&record);
+                    all.wall_ns = wall_ns;
                 }
                 Ok(ActionRecord::Logout(all))
             }

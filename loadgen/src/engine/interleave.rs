@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::load::LoadModel;
 use crate::plan::{LoadPlan, Slicing};
 use crate::random::{mix, shuffle};
-use crate::record::{LoadRecord, LoginRecord, SliceRecord};
+use crate::record::{LoadRecord, LoginRecord, SliceRecord, merge_lists};
 use crate::transport::{Lean, Transport, Until, Wire};
 
 /// How long after its last answer a server is at rest.
@@ -229,15 +229,11 @@ impl Shared<'_> {
         let mut by_worker: Vec<_> = hauls.into_iter().map(Vec::into_iter).collect();
         let mut record = |lane: &Lane<'_>| {
             let (mut logins, mut harvests) = (Vec::new(), Vec::new());
-            let mut slices: Vec<SliceRecord> = Vec::new();
+            let mut slices = Vec::new();
             for haul in by_worker.iter_mut().filter_map(Iterator::next) {
                 logins.push(haul.login);
                 harvests.push(haul.harvest);
-                if slices.is_empty() {
-                    slices = haul.slices;
-                } else {
-                    slices.iter_mut().zip(&haul.slices).for_each(|(all, part)| all.merge(part));
-                }
+                merge_lists(&mut slices, haul.slices, SliceRecord::merge);
             }
             let mut client = lane.driver.client_use();
             client.http = Some("1.1".into());
@@ -347,7 +343,7 @@ impl<'w, T: Transport> Run<'w, T> {
         });
         totals.cpu_ns += edges.cpu_ns();
         totals.waited_ns += edges.waited_ns();
-        totals.wire = totals.wire.plus(edges.wire().unwrap_or_default());
+        totals.wire.merge(&edges.wire().unwrap_or_default());
         totals.wire_requests += edges.requests();
         slices.push(SliceRecord {
             ns: ended - began,

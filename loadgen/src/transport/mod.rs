@@ -150,15 +150,12 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Both together.
-    #[must_use]
-    pub const fn plus(self, other: Self) -> Self {
-        Self {
-            bytes_sent: self.bytes_sent + other.bytes_sent,
-            bytes_received: self.bytes_received + other.bytes_received,
-            connects: self.connects + other.connects,
-            closed_by_server: self.closed_by_server + other.closed_by_server,
-        }
+    /// Adds what another transport counted.
+    pub const fn merge(&mut self, other: &Self) {
+        self.bytes_sent += other.bytes_sent;
+        self.bytes_received += other.bytes_received;
+        self.connects += other.connects;
+        self.closed_by_server += other.closed_by_server;
     }
 }
 
