@@ -497,8 +497,8 @@ fn attempt(
 /// The session that fetching the CSRF token began, which is the one that an attacker could plant.
 fn begun(script: &Script, held: &[u8], name: &str) -> Option<Vec<u8>> {
     let captures = &script.requests[script.csrf?].captures;
-    let is = |source: &Extract| matches!(source, Extract::Cookie(cookie) if cookie == name);
-    let at = captures.iter().position(|capture| capture.source.as_ref().is_some_and(is))?;
+    let is_cookie = |source: &Extract| matches!(source, Extract::Cookie(cookie) if cookie == name);
+    let at = captures.iter().position(|capture| capture.source.as_ref().is_some_and(is_cookie))?;
     Some(field(held, u8::try_from(at).ok()?).to_vec())
 }
 

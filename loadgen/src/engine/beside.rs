@@ -148,7 +148,7 @@ fn passes(
     let workers = credentials.len() as u32;
     let stop = AtomicBool::new(false);
     let lean = driver.lean()?;
-    let each = |worker, credentials| -> Result<(LoginRecord, Arc<Credentials>)> {
+    let make_pass = |worker, credentials| -> Result<(LoginRecord, Arc<Credentials>)> {
         let part = Part { worker, workers };
         let make = |connections| lean(connections, epoch);
         let made = driver.worker(part, connections, timeout_ns, &stop, make)?;
@@ -158,10 +158,10 @@ fn passes(
         Ok((record, worker.credentials))
     };
     let done: Vec<_> = thread::scope(|scope| {
-        let each = &each;
+        let make_pass = &make_pass;
         let handles: Vec<_> = (0..workers)
             .zip(credentials)
-            .map(|(worker, credentials)| scope.spawn(move || each(worker, credentials)))
+            .map(|(worker, credentials)| scope.spawn(move || make_pass(worker, credentials)))
             .collect();
         handles
             .into_iter()

@@ -290,7 +290,7 @@ mod tests {
 
     fn lines(pieces: &[&[u8]], expected: u32) -> Result<Vec<Vec<u8>>, String> {
         let mut found = Vec::new();
-        let mut each = |line: &[u8]| {
+        let mut keep = |line: &[u8]| {
             found.push(line.to_vec());
             Ok(())
         };
@@ -300,7 +300,7 @@ mod tests {
             Fault::Own(error) => error.to_string(),
         };
         for piece in pieces {
-            lines.take(piece, &mut each).map_err(said)?;
+            lines.take(piece, &mut keep).map_err(said)?;
         }
         lines.end(expected).map_err(said)?;
         Ok(found)

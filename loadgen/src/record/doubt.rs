@@ -362,30 +362,30 @@ mod tests {
             change(&mut load);
             codes(&load, open)
         };
-        let one = |code: &str, invalidates| vec![(code.to_string(), invalidates)];
-        assert_eq!(doubted(&|l| l.connections = 7, false), one("connections", true));
+        let alone = |code: &str, invalidates| vec![(code.to_string(), invalidates)];
+        assert_eq!(doubted(&|l| l.connections = 7, false), alone("connections", true));
         assert_eq!(
             doubted(&|l| l.generator.busiest = 0.95, false),
-            one("generator_saturated", true)
+            alone("generator_saturated", true)
         );
         let both_full = |l: &mut LoadRecord| {
             l.generator.busiest = 0.95;
             let (interval_ns, cpu_ns) = (100, 199);
             l.server = Some(ServerUse { interval_ns, cpu_ns, threads: 2, ..ServerUse::default() });
         };
-        assert_eq!(doubted(&both_full, false), one("generator_saturated", false));
+        assert_eq!(doubted(&both_full, false), alone("generator_saturated", false));
         let error = |class: &'static str, n| {
             move |l: &mut LoadRecord| {
                 l.counts.errors.insert(class.into(), n);
             }
         };
-        assert_eq!(doubted(&error("wrong_user", 1), false), one("wrong_answers", true));
+        assert_eq!(doubted(&error("wrong_user", 1), false), alone("wrong_answers", true));
         let unchecked = |l: &mut LoadRecord| l.client.verified = Some(false);
-        assert_eq!(doubted(&unchecked, false), one("certificate_unchecked", false));
-        assert_eq!(doubted(&error("reset", 1), false), one("errors", false));
-        assert_eq!(doubted(&error("reset", 1000), false), one("errors", true));
+        assert_eq!(doubted(&unchecked, false), alone("certificate_unchecked", false));
+        assert_eq!(doubted(&error("reset", 1), false), alone("errors", false));
+        assert_eq!(doubted(&error("reset", 1000), false), alone("errors", true));
         for limit in Limit::ALL {
-            let both = [one("errors", false), one(OVER_LIMIT, false)].concat();
+            let both = [alone("errors", false), alone(OVER_LIMIT, false)].concat();
             assert_eq!(doubted(&error(limit.class(), 1), false), both);
         }
         let unfinished = |n| {
@@ -395,19 +395,22 @@ mod tests {
         };
         assert_eq!(
             doubted(&unfinished(1), false),
-            one("errors", true),
+            alone("errors", true),
             "of 8 connections one hangs"
         );
-        assert_eq!(doubted(&error("timeout", 1), false), one("errors", true), "likewise");
+        assert_eq!(doubted(&error("timeout", 1), false), alone("errors", true), "likewise");
         assert_eq!(
             doubted(&|l| l.generator.waited = 0.05, false),
-            one("generator_contended", false)
+            alone("generator_contended", false)
         );
-        assert_eq!(doubted(&|l| l.generator.waited = 0.5, false), one("generator_contended", true));
+        assert_eq!(
+            doubted(&|l| l.generator.waited = 0.5, false),
+            alone("generator_contended", true)
+        );
         let waited = |l: &mut LoadRecord| {
             l.server = Some(ServerUse { interval_ns: 100, waited_ns: 50, ..ServerUse::default() });
         };
-        assert_eq!(doubted(&waited, false), one("server_contended", true));
+        assert_eq!(doubted(&waited, false), alone("server_contended", true));
         let for_its_store = |l: &mut LoadRecord| {
             let (cpu_ns, store_cpu_ns) = (50, Some(50));
             let used = ServerUse { interval_ns: 100, waited_ns: 50, ..ServerUse::default() };
@@ -421,17 +424,17 @@ mod tests {
             }
         };
         assert_eq!(doubted(&idle(30), false), []);
-        assert_eq!(doubted(&idle(50), false), one("not_idle", false));
-        assert_eq!(doubted(&|l| l.counts.dropped = 1, true), one("dropped", true));
-        assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), true), one("lag", true));
+        assert_eq!(doubted(&idle(50), false), alone("not_idle", false));
+        assert_eq!(doubted(&|l| l.counts.dropped = 1, true), alone("dropped", true));
+        assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), true), alone("lag", true));
         assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), false), []);
         let waited = |l: &mut LoadRecord| {
             l.steps[0].lag.record(5_000_000);
             l.counts.queued = 1000;
         };
-        assert_eq!(doubted(&waited, true), one("lag", false));
-        assert_eq!(codes(&load(500), false), one("few_samples", false));
-        assert_eq!(codes(&load(0), false), one("no_answers", true));
+        assert_eq!(doubted(&waited, true), alone("lag", false));
+        assert_eq!(codes(&load(500), false), alone("few_samples", false));
+        assert_eq!(codes(&load(0), false), alone("no_answers", true));
     }
 
     #[test]
@@ -465,8 +468,8 @@ mod tests {
         let mut load = load(20_000);
         load.counts.errors.insert("status_5xx".into(), 1000);
         load.generator.absent_ns = 200_000_000;
-        let of = |doubt: Doubt| (doubt.code.clone(), doubt.is_outcome());
-        let found: Vec<_> = load.doubts(false).into_iter().map(of).collect();
+        let with_kind = |doubt: Doubt| (doubt.code.clone(), doubt.is_outcome());
+        let found: Vec<_> = load.doubts(false).into_iter().map(with_kind).collect();
         assert_eq!(found, [("errors".into(), true), ("generator_absent".into(), false)]);
     }
 

@@ -170,10 +170,10 @@ fn start_of(record: &TrialRecord) -> u32 {
 
 /// `kernel: Linux 6.8 there, Linux 6.9 here; ...`
 fn listed(differences: &[(&'static str, String, String)]) -> String {
-    let one = |(what, here, there): &(&str, String, String)| {
+    let difference = |(what, here, there): &(&str, String, String)| {
         format!("{what}: {there} there, {here} here")
     };
-    differences.iter().map(one).collect::<Vec<_>>().join("; ")
+    differences.iter().map(difference).collect::<Vec<_>>().join("; ")
 }
 
 /// Takes a file out of the records without losing it; its new name.

@@ -216,10 +216,12 @@ fn login(attacker: &mut Attacker<'_>, _: Option<&str>) -> Finding {
     let answered = attacker.try_log_in(&user(&users.username), &user(&users.password));
     let given = answered.as_ref().is_ok_and(|reply| attacker.gives_credential(reply));
     let is_kept = attacker.form == Form::Id || attacker.target.refresh.is_some();
-    match given {
-        true if is_kept => Finding::new(Accepted, "a credential that no store has"),
-        true => Finding::new(Property, "a credential: a login asks no store"),
-        false => unavailable(&answered),
+    if !given {
+        unavailable(&answered)
+    } else if is_kept {
+        Finding::new(Accepted, "a credential that no store has")
+    } else {
+        Finding::new(Property, "a credential: a login asks no store")
     }
 }
 

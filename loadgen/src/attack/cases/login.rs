@@ -125,9 +125,13 @@ fn no_string(attacker: &mut Attacker<'_>) -> Result<Finding> {
         let body: Map<String, Value> = login
             .fields
             .iter()
-            .map(|(field, value)| match value.contains("{password}") {
-                true => (field.clone(), password.clone()),
-                false => (field.clone(), value.replace("{username}", &name).into()),
+            .map(|(field, value)| {
+                let value = if value.contains("{password}") {
+                    password.clone()
+                } else {
+                    value.replace("{username}", &name).into()
+                };
+                (field.clone(), value)
             })
             .collect();
         let body = Value::Object(body).to_string();

@@ -295,9 +295,10 @@ pub(super) fn judge(
     if status >= 500 && !says_so {
         return Finding::new(CaseOutcome::Failed, status.to_string());
     }
-    let through = match login {
-        true => attacker.is_login(reply).then(|| "a login".to_string()),
-        false => attacker.whose(reply).map(|who| format!("as `{who}`")),
+    let through = if login {
+        attacker.is_login(reply).then(|| "a login".to_string())
+    } else {
+        attacker.whose(reply).map(|who| format!("as `{who}`"))
     };
     let free = expected.is_free_for_strangers() && !attacker.ours();
     match through {

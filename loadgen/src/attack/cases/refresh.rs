@@ -79,10 +79,8 @@ fn show(attacker: &mut Attacker<'_>, token: &str) -> Finding {
         Err(finding) => finding,
         Ok((reply, Some(_))) => Finding::new(Accepted, format!("{}, a new token", reply.status)),
         Ok((reply, None)) => {
-            let right = match attacker.ours() {
-                true => reply.status == 401,
-                false => (400..500).contains(&reply.status),
-            };
+            let refusals = if attacker.ours() { 401..402 } else { 400..500 };
+            let right = refusals.contains(&reply.status);
             Finding::new(if right { Refused } else { Failed }, reply.status.to_string())
         }
     }

@@ -202,11 +202,8 @@ fn attribute(attacker: &Attacker<'_>, right: fn(&SetCookie) -> bool) -> Result<F
         return Ok(Finding::not_applicable("the login sets no cookie of that name"));
     };
     let found = [&[cookie.name.as_str()][..], &cookie.kept_by()].concat().join("; ");
-    let outcome = match right(&cookie) {
-        true => CaseOutcome::Allowed,
-        false if attacker.ours() => Failed,
-        false => Property,
-    };
+    let otherwise = if attacker.ours() { Failed } else { Property };
+    let outcome = if right(&cookie) { CaseOutcome::Allowed } else { otherwise };
     Ok(Finding::new(outcome, found))
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use crate::client::{Client, Endpoint, LoggedIn, Seen};
-use crate::engine::{Driver, Pacing};
+use crate::engine::Driver;
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::plan::{DrillPlan, TrialPlan};
@@ -140,10 +140,8 @@ impl<'a> Rig<'a> {
     /// The engine's driver of a server.
     fn driver(&self, server: &Server) -> Result<Driver> {
         let script = Script::new(&server.ready().target, "browse")?;
-        let cores = self.placement.generator.clone();
-        let mut driver = Driver::new(script, cores, 1, self.interrupt.clone())?;
-        driver.pacing = Pacing::Auto.resolved(!self.placement.shared());
-        Ok(driver)
+        let driver = Driver::placed(script, self.placement, self.interrupt.clone())?;
+        Ok(Driver { workers: 1, ..driver })
     }
 }
 
@@ -165,16 +163,18 @@ fn refresh_all(rig: &Rig<'_>, users: Vec<(Endpoint, LoggedIn)>) -> Result<Option
     if !users.iter().all(|(at, _)| at.refreshes()) {
         return Ok(None);
     }
-    let one = |(at, user): (Endpoint, LoggedIn)| async move {
+    let refresh = |(at, user): (Endpoint, LoggedIn)| async move {
         at.renew(&user).await.map_or_else(|seen| seen, |_| Seen::Right)
     };
     let mut asked = Asked::default();
-    rig.drive(each(users, AT_A_TIME, one))?.into_iter().for_each(|seen| count(&mut asked, seen));
+    rig.drive(gather(users, AT_A_TIME, refresh))?
+        .into_iter()
+        .for_each(|seen| count(&mut asked, seen));
     Ok(Some(asked))
 }
 
 /// Does this for every item, so many at a time, and gathers what came of it in no order.
-async fn each<I, T, F>(
+async fn gather<I, T, F>(
     items: impl IntoIterator<Item = I>,
     at_a_time: usize,
     work: impl Fn(I) -> F,

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{AT_A_TIME, Kept, Rig, count, each, no_login, refresh_all};
+use super::{AT_A_TIME, Kept, Rig, count, gather, no_login, refresh_all};
 use crate::campaign::trial::Probe;
 use crate::client::{Endpoint, LoggedIn};
 use crate::engine::{self, Phase, Watcher};
@@ -53,12 +53,12 @@ fn log_in(
     endpoints: &[Endpoint],
     numbers: std::ops::Range<u64>,
 ) -> Result<Vec<(usize, LoggedIn)>> {
-    let one = |(turn, n): (usize, u64)| {
+    let log_in = |(turn, n): (usize, u64)| {
         let at = turn % endpoints.len();
         let endpoint = endpoints[at].clone();
         async move { endpoint.log_in(n).await.map(|user| (at, user)) }
     };
-    let users = rig.drive(each(numbers.enumerate(), AT_A_TIME, one))?;
+    let users = rig.drive(gather(numbers.enumerate(), AT_A_TIME, log_in))?;
     users.into_iter().collect::<Result<_, _>>().map_err(|found| no_login(&found))
 }
 
@@ -75,13 +75,13 @@ fn ask_all(
         let choose = &choose;
         (0..requests as usize).map(move |turn| (choose(*at, turn), user.clone()))
     });
-    let one = |(at, user): (usize, LoggedIn)| {
+    let ask = |(at, user): (usize, LoggedIn)| {
         let endpoint = endpoints[at % endpoints.len()].clone();
         async move { endpoint.ask(&user).await.seen }
     };
     let asks: Vec<_> = asks.collect();
     let mut asked = Asked::default();
-    rig.drive(each(asks, AT_A_TIME, one))?.into_iter().for_each(|seen| count(&mut asked, seen));
+    rig.drive(gather(asks, AT_A_TIME, ask))?.into_iter().for_each(|seen| count(&mut asked, seen));
     Ok(asked)
 }
 
@@ -106,7 +106,7 @@ fn load_all(
     let drivers = servers.iter().map(|server| rig.driver(server)).collect::<Result<Vec<_>>>()?;
     let (load, seed) = (&load, rig.seed);
     let loads: Vec<(LoadRecord, Option<u64>)> = std::thread::scope(|scope| {
-        let one = |(server, driver)| {
+        let start = |(server, driver)| {
             let fleet = &rig.fleet;
             scope.spawn(move || {
                 let mut probe =
@@ -116,7 +116,7 @@ fn load_all(
                 Ok((record, probe.used))
             })
         };
-        let threads: Vec<_> = servers.iter().zip(&drivers).map(one).collect();
+        let threads: Vec<_> = servers.iter().zip(&drivers).map(start).collect();
         threads
             .into_iter()
             .map(|thread| {

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{AT_A_TIME, Kept, Rig, count, each, no_login, refresh_all};
+use super::{AT_A_TIME, Kept, Rig, count, gather, no_login, refresh_all};
 use crate::client::{LoggedIn, Seen};
 use crate::engine;
 use crate::error::{Error, Result};
@@ -34,7 +34,7 @@ fn replace(rig: &mut Rig<'_>, plan: &RestartPlan, kept: Kept) -> Result<Replacem
         let endpoint = endpoint.clone();
         async move { endpoint.log_in(n).await }
     };
-    let users = rig.drive(each(numbers, AT_A_TIME, log_in))?;
+    let users = rig.drive(gather(numbers, AT_A_TIME, log_in))?;
     let users: Vec<LoggedIn> =
         users.into_iter().collect::<Result<_, _>>().map_err(|found| no_login(&found))?;
     let told = Instant::now();
@@ -67,7 +67,7 @@ fn replace(rig: &mut Rig<'_>, plan: &RestartPlan, kept: Kept) -> Result<Replacem
     };
     let mut asked = Asked::default();
     let mut let_in = Vec::new();
-    for (seen, user) in rig.drive(each(users, AT_A_TIME, ask))? {
+    for (seen, user) in rig.drive(gather(users, AT_A_TIME, ask))? {
         count(&mut asked, seen);
         if seen == Seen::Right {
             let_in.push((endpoint.clone(), user));

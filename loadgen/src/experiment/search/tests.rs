@@ -141,9 +141,8 @@ fn a_confirmation_that_fails_steps_back() {
         assert!(found.held_rps.unwrap() <= 17_000.0 && found.failed_rps.unwrap() > 17_000.0);
     }
     // Never for a long time: it gives up, and names no rate.
-    let never = |_, rate, confirms: bool| match confirms {
-        true => ProbeVerdict::Failed,
-        false => up_to(20_000.0)(0, rate, false),
+    let never = |_, rate, confirms: bool| {
+        if confirms { ProbeVerdict::Failed } else { up_to(20_000.0)(0, rate, false) }
     };
     let (found, _) = run(&plan(), 1, never);
     assert_eq!((found.held_rps, found.end), (None, End::Exhausted));
