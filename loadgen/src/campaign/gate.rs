@@ -4,7 +4,7 @@
 //! attacked once, on a server of its own, before anything is timed; what came of it is kept
 //! whatever it was, and an arm that fails ends the campaign.
 
-use super::Progress;
+use super::progress::Progress;
 use crate::attack::{self, Options};
 use crate::error::{Error, Interrupt, Result};
 use crate::plan::Plan;

@@ -65,7 +65,7 @@ mod tests {
             "generator": crate::record::GeneratorUse::default(),
         }))
         .unwrap();
-        let unfinished = super::super::trial::unfinished("", trial, &Placement::default());
+        let unfinished = super::super::stage::unfinished("", trial, &Placement::default());
         TrialRecord { actions: vec![ActionRecord::Load(Box::new(load))], ..unfinished }
     }
 

@@ -7,11 +7,11 @@
 //! goes wrong once the load has begun fails all of them, because none has its whole load then.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::trial::{
-    Held, Set, Stage, act_in_turn, facts, failed, read_memory, relay_cpu_ns, store_pid, unfinished,
-};
+use super::act::act_in_turn;
+use super::probe::{read_memory, relay_cpu_ns, store_pid};
+use super::stage::{Held, SAMPLE_EVERY, Set, Stage, facts, failed, unfinished};
 use crate::engine::{self, Driver, Lane, Used};
 use crate::error::{Error, Interrupt, Result};
 use crate::plan::{SlicesPlan, TrialPlan};
@@ -20,13 +20,10 @@ use crate::record::{
     ActionRecord, LoadRecord, Placement, ServerUse, SliceRecord, TrialOutcome, TrialRecord,
 };
 
-/// How often a server is sampled while a load runs.
-const SAMPLE_EVERY: Duration = Duration::from_millis(250);
-
 /// Runs trials that share a load.
 ///
 /// # Errors
-/// As for [`super::run_trial`].
+/// As for a trial alone.
 pub(super) fn run_together(
     plan_hash: &str,
     trials: &[TrialPlan],

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 
-use super::{Kept, Rig, cpu_ns, gather, no_login};
+use super::rig::{Rig, cpu_ns, gather, no_login};
 use crate::client::{Endpoint, LoggedIn, Seen};
 use crate::error::Result;
 use crate::plan::ExpiryPlan;
-use crate::proc::Server;
+use crate::proc::{Kept, Server};
 use crate::record::{ExpiryRecord, Lifetimes, Renewals};
 
 /// A credential is tried from so long before its end: a second that is counted as a whole one, and

@@ -6,14 +6,14 @@
 
 use std::time::Duration;
 
-use super::{AT_A_TIME, Kept, Rig, count, gather, no_login, refresh_all};
-use crate::campaign::trial::Probe;
+use super::rig::{AT_A_TIME, Rig, TIMEOUT, count, gather, no_login, refresh_all};
+use crate::campaign::probe::Probe;
 use crate::client::{Endpoint, LoggedIn};
 use crate::engine::{self, Phase, Watcher};
 use crate::error::{Error, Result};
 use crate::load::{Closed, LoadModel, Spread, UserChoice};
 use crate::plan::{LoadPlan, ReplicasPlan};
-use crate::proc::{Fleet, Server};
+use crate::proc::{Fleet, Kept, Server};
 use crate::record::{Asked, LoadRecord, ReplicasRecord, ReplicasStep, ServerShare};
 
 const DRAIN: Duration = Duration::from_secs(2);
@@ -100,7 +100,7 @@ fn load_all(
         warmup_ns: plan.warmup_ns,
         measure_ns: plan.measure_ns,
         drain_ns: DRAIN.as_nanos() as u64,
-        timeout_ns: super::TIMEOUT.as_nanos() as u64,
+        timeout_ns: TIMEOUT.as_nanos() as u64,
         prepare: None,
     };
     let drivers = servers.iter().map(|server| rig.driver(server)).collect::<Result<Vec<_>>>()?;

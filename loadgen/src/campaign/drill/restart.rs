@@ -6,11 +6,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::{AT_A_TIME, Kept, Rig, count, gather, no_login, refresh_all};
+use super::rig::{AT_A_TIME, Rig, count, gather, no_login, refresh_all};
 use crate::client::{LoggedIn, Seen};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::plan::{FillPlan, RestartPlan};
+use crate::proc::Kept;
 use crate::record::{Asked, Replacement, RestartRecord};
 
 /// How long a new server may take to its first answer.

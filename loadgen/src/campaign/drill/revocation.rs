@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::RwLock;
 
-use super::{Kept, Rig, count, gather, refresh_all};
+use super::rig::{Rig, count, gather, refresh_all};
 use crate::client::{Endpoint, LoggedIn, Seen, Timed};
 use crate::error::Result;
 use crate::plan::{RevocationPlan, WatchPlan};
+use crate::proc::Kept;
 use crate::record::{Asked, Beside, RevocationRecord, Watched};
 
 /// What became of one user's credential.
