@@ -116,7 +116,7 @@ impl Stage<'_> {
         let began = Instant::now();
         let PopulatePlan { first_user: first, users, leave, keep } = *plan;
         let driver = self.driver(BROWSE, None)?;
-        let mut logged_in = LoggedIn::nobody(first.into(), &driver);
+        let mut logged_in = LoggedIn::nobody(first.into(), driver.workers);
         let mut credential_bytes = 0;
         self.server.populate(Population { first, users, leave }, self.interrupt, |credential| {
             credential_bytes += credential.len() as u64;

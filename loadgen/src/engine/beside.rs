@@ -9,85 +9,16 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
+use super::driver::{Driver, panicked};
 use super::merge::merge_logins;
+use super::part::Part;
 use super::setup::{Keep, Pass, Route, SetupFault};
-use super::users::Credentials;
-use super::worker::{Part, Worker};
-use super::{Driver, panicked};
+use super::users::{Credentials, LoggedIn};
+use super::worker::Worker;
 use crate::error::{Error, Result};
 use crate::plan::{ConnectPlan, FillPlan, GrowPlan, LogoutPlan};
 use crate::record::{GrowRecord, LoginRecord, Refusal};
 use crate::transport::{Lean, Outcome, Transport as _};
-
-/// Users who are logged in and whose credentials are kept, dealt out to workers as a load deals
-/// them.
-#[derive(Debug)]
-pub struct LoggedIn {
-    first: u64,
-    users: u32,
-    of_workers: Vec<Arc<Credentials>>,
-}
-
-impl LoggedIn {
-    /// Nobody yet, from this number on.
-    pub fn nobody(first: u64, driver: &Driver) -> Self {
-        let of_workers = (0..driver.workers.max(1)).map(|_| Arc::default()).collect();
-        Self { first, users: 0, of_workers }
-    }
-
-    /// Adds the next user, with this credential.
-    ///
-    /// # Errors
-    /// `Config` where the credentials have no room.
-    pub fn add(&mut self, credential: &[u8]) -> Result<()> {
-        let worker = self.users as usize % self.of_workers.len();
-        if !Arc::make_mut(&mut self.of_workers[worker]).try_push(credential) {
-            return Err(Error::Config(format!(
-                "the credentials of {} users take 4 GiB for each generator thread, and that is all \
-                 it holds; ask for fewer users",
-                self.users
-            )));
-        }
-        self.users += 1;
-        Ok(())
-    }
-
-    /// How many there are.
-    pub const fn users(&self) -> u32 {
-        self.users
-    }
-
-    /// Bytes of all their credentials.
-    pub fn credential_bytes(&self) -> u64 {
-        self.of_workers.iter().map(|credentials| credentials.bytes()).sum()
-    }
-
-    /// Their credentials as so many workers of a load of these users have them. Only where that is
-    /// another number of workers are they copied.
-    pub(super) fn dealt(&self, users: u32, workers: u32) -> Result<Vec<Arc<Credentials>>> {
-        if (self.first, self.users) != (0, users) {
-            return Err(Error::Bug(format!(
-                "a load of {users} users after {} were logged in from number {} on",
-                self.users, self.first
-            )));
-        }
-        let have = self.of_workers.len() as u32;
-        if have == workers {
-            return Ok(self.of_workers.clone());
-        }
-        let mut dealt = vec![Credentials::default(); workers as usize];
-        for user in 0..users {
-            let credential = self.of_workers[(user % have) as usize].get(user / have);
-            if !dealt[(user % workers) as usize].try_push(credential) {
-                return Err(Error::Config(format!(
-                    "the credentials of {users} users have no room in {workers} generator threads; \
-                     ask for fewer users or more connections"
-                )));
-            }
-        }
-        Ok(dealt.into_iter().map(Arc::new).collect())
-    }
-}
 
 /// Connections that stay open until this is dropped. The thread that opened them has them: a
 /// transport belongs to one thread.

@@ -9,10 +9,10 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::ops::Range;
 
+use super::part::{INTERRUPT_CHECK_NS, Part, Setup, outcome_of};
 use super::recorder::{Moments, Recorder};
 use super::users::Credentials;
 use super::visits::Visits;
-use super::worker::{INTERRUPT_CHECK_NS, Part, Setup, outcome_of};
 use crate::journey::{Script, Who};
 use crate::load::{Arrivals, Closed, LoadModel, UserChoice};
 use crate::plan::LoadPlan;

@@ -18,10 +18,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
+use super::driver::{Driver, panicked};
 use super::merge::{merge, merge_logins};
+use super::part::{INTERRUPT_CHECK_NS, Part, Setup};
 use super::users::Credentials;
-use super::worker::{Edges, Harvest, INTERRUPT_CHECK_NS, Part, Setup, Worker};
-use super::{Driver, panicked};
+use super::worker::{Edges, Harvest, Worker};
 use crate::error::{Error, Result};
 use crate::load::LoadModel;
 use crate::plan::{LoadPlan, Slicing};

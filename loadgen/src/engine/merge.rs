@@ -1,16 +1,16 @@
 //! Adds up what the workers bring home: once, when the load is over, because nothing is shared
 //! while it runs. Histograms are merged and never averaged.
 
+use super::driver::Driver;
 use super::ends::Ends;
 use super::worker::Harvest;
-use super::{Driver, Pacing};
 use crate::load::LoadModel;
 use crate::plan::LoadPlan;
 use crate::record::{
     ClientUse, Counts, GeneratorUse, LoadRecord, LoginRecord, Second, StepRecord, VisitCounts,
     merge_lists,
 };
-use crate::transport::Wire;
+use crate::transport::{Pacing, Wire};
 
 pub(super) fn merge_logins(records: Vec<LoginRecord>) -> LoginRecord {
     let mut all = LoginRecord::default();

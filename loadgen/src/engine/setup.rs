@@ -9,8 +9,9 @@
 use std::io;
 use std::sync::Arc;
 
+use super::part::{INTERRUPT_CHECK_NS, Setup, outcome_of};
 use super::users::Credentials;
-use super::worker::{INTERRUPT_CHECK_NS, Setup, Worker, outcome_of};
+use super::worker::Worker;
 use crate::journey::{Mismatch, Request, Script, Who, field};
 use crate::plan::Prepare;
 use crate::record::LoginRecord;

@@ -8,13 +8,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::Phase;
 use crate::error::Interrupt;
 use crate::plan::LoadPlan;
 use crate::record::Histogram;
 
 /// How often a watcher is asked whether to go on.
 const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// Where a load is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Connections are opened and users log in.
+    Setup,
+    /// Requests are sent and not counted.
+    Warmup,
+    /// Requests are sent and counted.
+    Measure,
+    /// Nothing new is sent; answers are awaited.
+    Drain,
+}
 
 /// Whoever watches a load, on the thread that started it.
 pub trait Watcher {
