@@ -27,9 +27,10 @@ use redis::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::OwnRedis;
 use super::denied::{COUNT, PREFIX, Scripts, entry, parse};
-use super::link::{self, Link, STORE};
+use super::facts::STORE;
+use super::link::{self, Link};
+use super::own::OwnRedis;
 use super::scripts::GRACE_MS;
 use super::value::millis;
 use crate::clock::{Clock, Timestamp};

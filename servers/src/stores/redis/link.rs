@@ -22,11 +22,10 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
-use super::own::field;
+use super::facts::{STORE, URL, field};
 use crate::error::{ServeError, StoreError};
 use crate::stores::patience::Patience;
 
-pub(super) const STORE: &str = "redis";
 /// How long nobody tries again after a connection could not be opened.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// Requests that may wait to be written; further ones wait before that.
@@ -39,7 +38,7 @@ const QUEUE: usize = 1024;
 pub(super) fn client(url: &str) -> Result<Client, ServeError> {
     let refused = |error: RedisError| ServeError::Option {
         option: "store_url",
-        expected: super::URL,
+        expected: URL,
         found: format!("something else ({:?})", error.kind()),
     };
     let info = url.into_connection_info().map_err(refused)?;

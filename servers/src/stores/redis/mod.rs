@@ -27,18 +27,18 @@ use crate::users::UserId;
 
 mod denied;
 pub mod denylist;
+pub(super) mod facts;
 mod link;
 mod own;
 pub(super) mod records;
 pub(super) mod scripts;
 pub(super) mod value;
 
-use link::STORE;
+pub use facts::URL;
+use facts::{Kind, STORE};
 pub use own::{OwnRedis, PROGRAM};
-use records::{Kind, Records};
+use records::Records;
 
-/// How a URL of one is written.
-pub const URL: &str = "redis://[[USER]:PASSWORD@]HOST:PORT[/DATABASE]";
 /// Where it is.
 pub const PLACE: Place = Place { store: STORE, url: URL, program: Some(PROGRAM) };
 

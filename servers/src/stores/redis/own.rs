@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use redis::{AsyncConnectionConfig, Client, RedisResult};
 
-use super::link;
+use super::facts::{STORE, field};
 use crate::contract::{StoreProcess, StoreUrl};
 use crate::error::{ServeError, StoreError};
 use crate::stores::own::{Home, OwnServer, Program, free_port, password};
@@ -53,13 +53,13 @@ impl OwnRedis {
 
     async fn start_at_a_port(program: &Path, databases: u32) -> Result<Self, ServeError> {
         let port = free_port().map_err(|error| StoreError {
-            store: link::STORE,
+            store: STORE,
             operation: "be given a port",
             found: error.to_string(),
         })?;
         let password = password()?;
         let settings = settings(port, databases, &password);
-        let home = Home::make(link::STORE, &["redis", "nobody"], &[(FILE, &settings)])?;
+        let home = Home::make(STORE, &["redis", "nobody"], &[(FILE, &settings)])?;
         let server = OwnServer::start(home, program, &[FILE], "KILL")?;
         let url = format!("redis://:{password}@127.0.0.1:{port}");
         let client = link::client(&url)?;
@@ -116,9 +116,4 @@ async fn version(client: &Client) -> RedisResult<String> {
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
     Ok(field(&info, "redis_version").unwrap_or("of an unknown version").to_owned())
-}
-
-/// A field of what `INFO` answers.
-pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
-    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }

@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use redis::{Client, FromRedisValue, Script, ScriptInvocation, cmd};
 
+use super::facts::{Kind, field};
 use super::link::{self, Link};
-use super::own::{OwnRedis, field};
+use super::own::OwnRedis;
 use super::scripts::{DELETE_STEP, GRACE_MS, Scripts};
 use super::value::{encode_data, millis};
 use crate::clock::Timestamp;
@@ -29,16 +30,6 @@ use crate::users::UserId;
 const SWEEP_STEP: u32 = 512;
 /// Steps of one sweep: 32,768 keys, after which the next one goes on.
 const SWEEP_STEPS: u32 = 64;
-
-/// How records of one kind are told from others.
-pub(in crate::stores) struct Kind {
-    /// What the key of a record begins with.
-    pub(in crate::stores) key: &'static str,
-    /// What the key of a user's index begins with.
-    pub(in crate::stores) index: &'static str,
-    /// Bytes of a value before its data.
-    pub(in crate::stores) head: usize,
-}
 
 /// The records of one kind in one Redis.
 pub(in crate::stores) struct Records {

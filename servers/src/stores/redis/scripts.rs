@@ -11,7 +11,7 @@
 
 use redis::Script;
 
-use super::records::Kind;
+use super::facts::Kind;
 
 /// How much longer than it lives a record stays in Redis if nobody removes it, in milliseconds.
 pub(super) const GRACE_MS: u64 = 60_000;

@@ -6,7 +6,7 @@
 //! text behind a byte with its length. A value that does not read to its last byte is no session:
 //! it must be told as an error of the store and never be taken for one that is not there.
 
-use super::link::STORE;
+use super::facts::STORE;
 use crate::cart::{Cart, ITEM_BYTES_MAX, ITEMS_MAX};
 use crate::clock::Timestamp;
 use crate::stores::{Session, SessionData, StoreError};
