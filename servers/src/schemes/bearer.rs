@@ -8,7 +8,7 @@ use http::HeaderMap;
 
 use super::claims::Verified;
 use super::credential::bearer;
-use super::{CartAnswer, Challenge, Credential, Issued, Rejection, Revoked, Scheme, Token};
+use super::scheme::{CartAnswer, Challenge, Credential, Issued, Rejection, Revoked, Scheme, Token};
 use crate::cart::Cart;
 use crate::contract::{CredentialCarrier, CredentialSource};
 use crate::users::User;

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::bearer;
 use super::credential::{SessionCookie, bearer, cookie};
-use super::{Challenge, Credential, Issued, Reason, Rejection, SchemeOptions, Token};
+use super::scheme::{Challenge, Credential, Issued, Reason, Rejection, SchemeOptions, Token};
 use crate::contract::{CredentialCarrier, CredentialSource};
 use crate::stores::{SESSION_ID_CHARS, SessionId};
 

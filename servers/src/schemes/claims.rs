@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::{Reason, Rejection, SchemeOptions};
+use super::scheme::{Reason, Rejection, SchemeOptions};
 use crate::cart::Cart;
 use crate::clock::{Clock, Timestamp};
 use crate::json;

@@ -15,11 +15,11 @@ use http::{HeaderMap, HeaderValue};
 
 use super::credential::{SessionCookie, cookie};
 use super::keys::{Ring, random_secret};
-use super::sealing::{NONCE_BYTES, Seal, TAG_BYTES, nonce};
-use super::{
+use super::scheme::{
     ArmInfo, CartAnswer, Challenge, Credential, Form, Issued, Reason, Rejection, Revoked, Scheme,
     SchemeOptions,
 };
+use super::sealing::{NONCE_BYTES, Seal, TAG_BYTES, nonce};
 use crate::cart::Cart;
 use crate::clock::{Clock, Timestamp};
 use crate::contract::{CredentialCarrier, CredentialSource};

@@ -8,7 +8,7 @@
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderValue};
 
-use super::{CookieSecurity, Reason, Rejection};
+use super::scheme::{CookieSecurity, Reason, Rejection};
 
 /// Name of the session cookie where it is `Secure`.
 pub const COOKIE_SECURE: &str = "__Host-session";

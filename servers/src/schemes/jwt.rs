@@ -21,7 +21,7 @@ use super::bearer::Tokens;
 pub use super::claims::{AUDIENCE, ISSUER, Verified};
 use super::claims::{Profile, TokenId, random_token_id};
 use super::keys::{KeyId, Ring};
-use super::{Reason, Rejection, SchemeOptions, Token};
+use super::scheme::{Reason, Rejection, SchemeOptions, Token};
 use crate::cart::Cart;
 use crate::error::ServeError;
 use crate::json;

@@ -23,7 +23,7 @@ use super::claims::{AUDIENCE, ISSUER, Profile, Verified, random_token_id, user};
 use super::jwt::{KeyPair, TYPE};
 use super::jwt_hs256::KIND;
 use super::keys::Ring;
-use super::{ArmInfo, Form, Reason, Rejection, SchemeOptions, Token};
+use super::scheme::{ArmInfo, Form, Reason, Rejection, SchemeOptions, Token};
 use crate::cart::Cart;
 use crate::clock::Clock;
 use crate::error::ServeError;

@@ -25,9 +25,10 @@ use super::bearer::{self, Tokens};
 use super::claims::{Verified, token_id};
 use super::credential::bearer;
 use super::jwt::SignedTokens;
-use super::{
+use super::jwt_hs256;
+use super::scheme::{
     ArmInfo, CartAnswer, Challenge, Credential, Form, Issued, Reason, Rejection, Revoked, Scheme,
-    SchemeOptions, Token, jwt_hs256,
+    SchemeOptions, Token,
 };
 use crate::cart::Cart;
 use crate::clock::Timestamp;

@@ -18,7 +18,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-use super::SchemeOptions;
+use super::scheme::SchemeOptions;
 use crate::error::ServeError;
 
 /// Characters of a key's name: 64 bits in base64url without padding.

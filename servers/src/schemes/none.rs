@@ -6,7 +6,7 @@
 
 use http::HeaderMap;
 
-use super::{
+use super::scheme::{
     ArmInfo, CartAnswer, Challenge, Credential, Form, Issued, Reason, Rejection, Revoked, Scheme,
     SchemeOptions,
 };

@@ -5,8 +5,8 @@
 //! two adds a hop and what it does. Everything else is a session, down to the code.
 
 use super::carrier::AsBearer;
+use super::scheme::{ArmInfo, Form, SchemeOptions};
 use super::session::Sessions;
-use super::{ArmInfo, Form, SchemeOptions};
 use crate::error::ServeError;
 use crate::stores::bounded::Bounded;
 use crate::stores::redis::{RedisStore, Space};

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::bearer::Tokens;
 use super::claims::{AUDIENCE, ISSUER, Profile, Verified, random_token_id, user};
 use super::keys::{KeyId, Ring};
-use super::{Reason, Rejection, SchemeOptions, Token};
+use super::scheme::{Reason, Rejection, SchemeOptions, Token};
 use crate::cart::Cart;
 use crate::error::ServeError;
 use crate::json;

@@ -9,7 +9,7 @@ use pasetors::version4::{LocalToken, V4};
 
 use super::keys::{KeyId, SECRET_BYTES, random_secret, secret_256};
 use super::paseto::{Key, Pasetos};
-use super::{ArmInfo, Form, Reason, SchemeOptions};
+use super::scheme::{ArmInfo, Form, Reason, SchemeOptions};
 use crate::error::ServeError;
 
 /// The arm `paseto-v4-local`.

@@ -10,9 +10,10 @@ use pasetors::keys::{AsymmetricPublicKey, AsymmetricSecretKey};
 use pasetors::token::{Public, TrustedToken, UntrustedToken};
 use pasetors::version4::{PublicToken, V4};
 
+use super::jwt_eddsa;
 use super::keys::{KeyId, pkcs8};
 use super::paseto::{Key, Pasetos};
-use super::{ArmInfo, Form, Reason, SchemeOptions, jwt_eddsa};
+use super::scheme::{ArmInfo, Form, Reason, SchemeOptions};
 use crate::error::ServeError;
 
 /// The arm `paseto-v4-public`.

@@ -7,7 +7,7 @@
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
 use super::keys::{KeyId, secret_256};
-use super::{Reason, Rejection};
+use super::scheme::{Reason, Rejection};
 use crate::error::ServeError;
 
 /// Bytes of a nonce.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 
 use super::carrier::{Carrier, InCookie};
-use super::{
+use super::scheme::{
     ArmInfo, CartAnswer, Challenge, Credential, Form, Issued, Reason, Rejection, Revoked, Scheme,
     SchemeOptions,
 };

@@ -4,8 +4,8 @@
 //! at another server is still good here for as long as the cache may be behind. That span is
 //! stated, and it is the price: `revokes` is true of this arm with that delay and no longer one.
 
+use super::scheme::{ArmInfo, Form, SchemeOptions};
 use super::session::Sessions;
-use super::{ArmInfo, Form, SchemeOptions};
 use crate::error::ServeError;
 use crate::stores::bounded::Bounded;
 use crate::stores::cached::Cached;
