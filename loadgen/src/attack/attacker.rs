@@ -11,8 +11,9 @@ use aws_lc_rs::rand::fill;
 use servers::contract::{CredentialCarrier, Login as LoginRequest, Target, UserPattern};
 
 use super::forge::{Form, Key, Token, b64};
+use super::options::{Options, Standard};
 use super::wire::{Reply, Silence, Wire};
-use super::{Options, Standard};
+
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::{Extract, FIELD_END, Mismatch, Script, Who, field};
 use crate::proc::Fleet;

@@ -14,10 +14,11 @@ mod cases;
 mod ecdsa;
 mod forge;
 mod listener;
+mod options;
 mod race;
 mod wire;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use servers::contract::Target;
 
@@ -25,56 +26,11 @@ use crate::error::{Error, Interrupt, Result};
 use crate::proc::{Fleet, Kept};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
 use crate::sanitise::{REMARK, fit};
-use crate::transport::Trust;
 use attacker::Attacker;
 use cases::{Finding, Row, suite};
 use forge::Key;
-
-/// Random credentials that a server is asked for.
-pub const GUESSES: u32 = 10_000;
-
-/// What a server is held to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standard {
-    /// The answers that our arms promise, to the status and the byte.
-    Ours,
-    /// That attacks are refused, in whatever words.
-    Stranger,
-}
-
-/// How to attack.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The journey whose first step is asked for.
-    pub journey: String,
-    /// Which certificates are believed.
-    pub trust: Trust,
-    /// What the server is held to.
-    pub standard: Standard,
-    /// How many random credentials are tried.
-    pub guesses: u32,
-    /// How long the suite may take; a case that is not tried by then has failed.
-    pub within: Duration,
-}
-
-/// How long the suite may take unless somebody says otherwise.
-pub const WITHIN: Duration = Duration::from_secs(30 * 60);
-
-impl Options {
-    /// What an arm of ours is attacked with.
-    pub fn ours() -> Self {
-        Self {
-            journey: "browse".into(),
-            trust: Trust::System,
-            standard: Standard::Ours,
-            guesses: GUESSES,
-            within: WITHIN,
-        }
-    }
-}
-
-/// What a signal leaves of a suite.
-const CUT_SHORT: &str = "interrupted before every case was tried";
+use options::CUT_SHORT;
+pub use options::{GUESSES, Options, Standard, WITHIN};
 
 /// Hears which case is next.
 pub type Progress<'a> = &'a mut dyn FnMut(&str);

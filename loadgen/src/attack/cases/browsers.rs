@@ -6,7 +6,8 @@
 //! are not asked. What a stranger's server lets through is a property and no fault: the `SameSite`
 //! of its cookie (row 42b) may keep such requests from coming at all.
 
-use super::{Attacker, Finding, PASSER_BY, Row, steps};
+use super::row::{Finding, PASSER_BY, Row, steps};
+use crate::attack::attacker::Attacker;
 use crate::attack::attacker::Field;
 use crate::error::Result;
 use crate::record::CaseOutcome::{Accepted, Allowed, Failed, Property, Refused};

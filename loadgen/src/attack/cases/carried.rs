@@ -3,8 +3,9 @@
 //! Whichever of two a server chose, an attacker could have planted it; and what a proxy may add
 //! says nothing of who asks.
 
+use super::row::{Expected, Finding, Row, Work};
 use super::shots::{Shot, Shots, listed};
-use super::{Attacker, Expected, Finding, Row, Work};
+use crate::attack::attacker::Attacker;
 use crate::attack::attacker::Field;
 use crate::attack::forge::Token;
 use crate::error::Result;

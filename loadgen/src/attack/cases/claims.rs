@@ -4,7 +4,7 @@
 //! token made so is taken when nothing is changed. They need the server's key, and so an arm that
 //! authbench has started.
 
-use super::{Expected, Row, Work};
+use super::row::{Expected, Row, Work};
 use crate::attack::forge::Edit::{
     self, Add, All, Before, Behind, Bytes, Deep, Long, None as Same, Set, Without,
 };

@@ -8,8 +8,9 @@
 use std::time::{Duration, Instant};
 
 use super::logout::{log_out, or_owned};
-use super::{Attacker, Finding, OR_OWNED, PASSER_BY, Row, knock, steps};
+use super::row::{Finding, OR_OWNED, PASSER_BY, Row, knock, steps};
 use crate::attack::attacker::Answered;
+use crate::attack::attacker::Attacker;
 use crate::attack::forge::Form;
 use crate::attack::patiently;
 use crate::error::Result;

@@ -6,7 +6,9 @@
 use serde_json::{Map, Value};
 use servers::contract::BodyFormat;
 
-use super::{Attacker, Expected, Finding, Reply, Row, Silence, Work, same_words};
+use super::row::{Expected, Finding, Row, Work, same_words};
+use crate::attack::attacker::Attacker;
+use crate::attack::wire::{Reply, Silence};
 use crate::error::Result;
 use crate::record::CaseOutcome::{Accepted, Failed, Property, Refused};
 

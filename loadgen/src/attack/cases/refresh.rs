@@ -6,8 +6,9 @@
 //! refresh at once are no thieves.
 
 use super::logout::log_out;
+use super::row::{Expected, Finding, PASSER_BY, Row, Work, steps};
 use super::shots::{Shot, listed};
-use super::{Attacker, Expected, Finding, PASSER_BY, Row, Work, steps};
+use crate::attack::attacker::Attacker;
 use crate::attack::attacker::Login;
 use crate::attack::wire::Reply;
 use crate::error::Result;

@@ -9,9 +9,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use serde_json::Value;
 
+use super::row::{Expected, Row, Work, edited, no_token};
 use super::shots::{Places, Shot, Shots, flipped, listed};
 use super::tokens::{claims, header_with};
-use super::{Attacker, Expected, Row, Work, edited, no_token};
+use crate::attack::attacker::Attacker;
 use crate::attack::forge::{Edit, Form, Key, b64, make};
 
 const JWE_PARTS: usize = 5;

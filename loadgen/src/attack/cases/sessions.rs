@@ -2,9 +2,11 @@
 //! ids, attributes of the cookie, guessing.
 
 use super::logout::log_out;
+use super::row::{Expected, Finding, PASSER_BY, Row, Work, knock, steps};
 use super::shots::{Shot, Shots, listed};
-use super::{Attacker, Expected, Finding, PASSER_BY, Reply, Row, Silence, Work, knock, steps};
+use crate::attack::attacker::Attacker;
 use crate::attack::forge::{Form, alike};
+use crate::attack::wire::{Reply, Silence};
 use crate::error::Result;
 use crate::record::CaseOutcome::{self, Accepted, Failed, Property, Refused};
 

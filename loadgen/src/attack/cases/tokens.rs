@@ -7,8 +7,9 @@
 use aws_lc_rs::hmac;
 use serde_json::{Map, Value};
 
+use super::row::{Expected, Finding, Row, Work, fire, no_token};
 use super::shots::{Places, Shot, Shots, flipped, listed};
-use super::{Attacker, Expected, Finding, Row, Work, no_token};
+use crate::attack::attacker::Attacker;
 use crate::attack::attacker::now;
 use crate::attack::forge::{Edit, Form, Key, Token, b64, jwt, mac};
 use crate::attack::listener::Listener;
@@ -336,7 +337,7 @@ fn addresses(attacker: &mut Attacker<'_>) -> Result<Finding> {
         }
     }
     let mut finding = match listed(shots) {
-        Ok(volley) => super::fire(attacker, Expected::Refused, volley)?,
+        Ok(volley) => fire(attacker, Expected::Refused, volley)?,
         Err(why) => Finding::not_applicable(why),
     };
     let came = listener.connections();
