@@ -1,12 +1,12 @@
 //! What can go wrong, sorted by who has to act, which is what the exit code says.
-//!
-//! A failed request is not an error: it is data (see `transport::Outcome`). An error here ends the
-//! command, and its text says what was expected, what was found and what to do. Only `main.rs`
-//! turns one into the end of the process.
 
 use std::path::{Path, PathBuf};
 
 /// Why a command ended without doing what it was asked to.
+///
+/// A failed request is not an error: it is data (see `transport::Outcome`). An error here ends the
+/// command, and its text says what was expected, what was found and what to do. Only `main.rs`
+/// turns one into the end of the process.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The flags, the campaign file or this machine do not allow it: exit 2.

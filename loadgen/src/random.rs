@@ -1,5 +1,4 @@
 //! Randomness that is arithmetic: every draw is a pure function of a seed and a number.
-//!
 //! Nothing here keeps a state, so a draw does not depend on how many came before it, on which
 //! thread or in which order; the same seed asks the same of every server.
 

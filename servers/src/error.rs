@@ -1,13 +1,13 @@
 //! Why a server could not be started or kept up.
-//!
-//! These are the errors of an operator, not of a client: each says what was expected, what was
-//! found and what to do. What a client does wrong is a [`crate::schemes::Rejection`], which is
-//! data, has a status, and never ends the process.
 
 use std::io;
 use std::net::SocketAddr;
 
 /// A server that cannot start, or cannot go on.
+///
+/// These are the errors of an operator, not of a client: each says what was expected, what was
+/// found and what to do. What a client does wrong is a [`crate::schemes::Rejection`], which is
+/// data, has a status, and never ends the process.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// There is no such arm.

@@ -1,9 +1,5 @@
 //! One server under attack: who is logged in there, what its refusals look like, and what an answer
 //! means.
-//!
-//! Everything is known from the target's descriptor and from the server's own answers, so that a
-//! stranger's server is attacked by the same code as an arm of ours. A request goes out as the
-//! journey's first step does, but for what an attack changes in it.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -56,6 +52,10 @@ impl Login {
 }
 
 /// A server, and what is known of it.
+///
+/// Everything is known from the target's descriptor and from the server's own answers, so that a
+/// stranger's server is attacked by the same code as an arm of ours. A request goes out as the
+/// journey's first step does, but for what an attack changes in it.
 pub(super) struct Attacker<'a> {
     pub(super) target: &'a Target,
     pub(super) options: &'a Options,

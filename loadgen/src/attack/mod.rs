@@ -1,13 +1,5 @@
 //! Attacks a server as a stranger would, and says of every case what a sound one answers and what
 //! this one did.
-//!
-//! One suite for every scheme: what applies is seen in the target's descriptor and in the
-//! credential that a login gives, never in a name. A case that cannot be made is reported as not
-//! applicable, with the reason, and never passed over. After every case the good credential must
-//! still work, and no answer may be a 5xx. Of an arm of ours the exact answer is asked, and the
-//! same one for every refusal; of a stranger's server, that it refuses.
-//!
-//! Nothing here may time anything, and nothing may be sent to a server that nobody named.
 
 mod attacker;
 mod cases;
@@ -36,6 +28,14 @@ pub use options::{GUESSES, Options, Standard, WITHIN};
 pub type Progress<'a> = &'a mut dyn FnMut(&str);
 
 /// Attacks a server that runs.
+///
+/// One suite for every scheme: what applies is seen in the target's descriptor and in the
+/// credential that a login gives, never in a name. A case that cannot be made is reported as not
+/// applicable, with the reason, and never passed over. After every case the good credential must
+/// still work, and no answer may be a 5xx. Of an arm of ours the exact answer is asked, and the
+/// same one for every refusal; of a stranger's server, that it refuses.
+///
+/// Nothing here may time anything, and nothing may be sent to a server that nobody named.
 ///
 /// # Errors
 /// `Config` where its descriptor cannot be attacked, `Target` where it does not do what the

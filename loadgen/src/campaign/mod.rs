@@ -1,10 +1,5 @@
 //! Carries out a plan: every arm attacked once, then a fresh server for every trial, its actions in
 //! order, a record at the end.
-//!
-//! The campaign does not know which experiment a trial belongs to, and computes no figure. A trial
-//! that fails leaves a record that says why, and the next one runs; only an interrupt or a disk
-//! that does not take the record ends the campaign, and every record written before stays whole.
-//! What a campaign that was ended before had done is not run again.
 
 mod act;
 mod drill;
@@ -32,6 +27,11 @@ pub use trial::run_trial;
 
 /// Attacks every arm of a plan that is not spared, then runs every trial that is not done yet and
 /// writes its record.
+///
+/// The campaign does not know which experiment a trial belongs to, and computes no figure. A trial
+/// that fails leaves a record that says why, and the next one runs; only an interrupt or a disk
+/// that does not take the record ends the campaign, and every record written before stays whole.
+/// What a campaign that was ended before had done is not run again.
 ///
 /// # Errors
 /// `Target` when an arm does not hold against the attacks, before anything is timed; `Interrupted`

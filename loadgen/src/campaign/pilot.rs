@@ -1,5 +1,4 @@
 //! Rates that follow from a pilot: shares of what the pilot of the same experiment and block found.
-//!
 //! What it found is read from its record, so a campaign that is resumed runs the rest of a block at
 //! the rates at which it began.
 

@@ -1,5 +1,4 @@
 //! Carries out a search: one load after the other on the same server, as the search says.
-//!
 //! Every probe logs its users in anew and opens its connections anew, so that none inherits a queue
 //! from the one before.
 

@@ -1,10 +1,5 @@
 //! The trials of one level and block, whose servers are up together and share one load that
 //! alternates between them.
-//!
-//! Each trial still has a server process, a record and an outcome of its own. What its plan has
-//! before the slices is done to its server alone, one server after the other. A server that does
-//! not start, or cannot be prepared, fails its own trial, and the others go on without it; what
-//! goes wrong once the load has begun fails all of them, because none has its whole load then.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
@@ -21,6 +16,11 @@ use crate::record::{
 };
 
 /// Runs trials that share a load.
+///
+/// Each trial still has a server process, a record and an outcome of its own. What its plan has
+/// before the slices is done to its server alone, one server after the other. A server that does
+/// not start, or cannot be prepared, fails its own trial, and the others go on without it; what
+/// goes wrong once the load has begun fails all of them, because none has its whole load then.
 ///
 /// # Errors
 /// As for a trial alone.

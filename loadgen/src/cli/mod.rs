@@ -1,5 +1,4 @@
 //! The command line: a verb a file, flags lowered to validated values before anything is started.
-//!
 //! Data goes to stdout, everything else to stderr. No verb ends the process: an error travels to
 //! `main.rs`, which turns it into the exit code.
 

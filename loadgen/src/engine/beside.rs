@@ -1,8 +1,5 @@
 //! What is done with users beside a load: many log in, all log out, one goes on until refused, and
 //! connections are opened and left alone.
-//!
-//! Each is a pass of Setup by itself, on the lean transport. Nothing of it is measured but what the
-//! pass counts; who wants to know what became of the server reads that from outside.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, mpsc};
@@ -68,6 +65,9 @@ pub fn log_out(driver: &Driver, who: &LoggedIn, plan: &LogoutPlan) -> Result<Log
 }
 
 /// Has every worker make its part of a pass, with the credentials it has.
+///
+/// Each is a pass of Setup by itself, on the lean transport. Nothing of it is measured but what the
+/// pass counts; who wants to know what became of the server reads that from outside.
 fn passes(
     driver: &Driver,
     pass: Pass,

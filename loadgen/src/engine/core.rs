@@ -1,8 +1,4 @@
 //! The accounts of one worker: what is due, what is under way, and what comes next.
-//!
-//! [`Core`] is everything of a load but the transport, so that the transport's reports can change
-//! it. It plans what the load model says, starts it on idle connections, and books every end; a
-//! request never leaves its books without a class.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -73,6 +69,10 @@ struct Flight {
 }
 
 /// Everything a load needs beside the transport, so that the transport's reports can change it.
+///
+/// [`Core`] is everything of a load but the transport, so that the transport's reports can change
+/// it. It plans what the load model says, starts it on idle connections, and books every end; a
+/// request never leaves its books without a class.
 pub(super) struct Core<'a> {
     script: &'a Script,
     part: Part,

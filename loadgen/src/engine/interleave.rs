@@ -1,15 +1,4 @@
 //! A load that alternates between several servers, in slices of milliseconds.
-//!
-//! On a virtual machine the same load is twice as fast in one second as in the next, so servers
-//! that are measured one after the other are measured on different machines. Here all of them are
-//! up, and each has a *lane*: its own connections, users and recorder. In every round each lane has
-//! one slice, in an order drawn for the round. A slice begins with nothing under way, is not
-//! counted until the first moments are over (caches, and the queue that a closed load fills), and
-//! ends when its last answer has come. Between its slices a lane's load model stands still.
-//!
-//! What a lane brings home is what a load of its own brings home: a [`LoadRecord`] whose Measure is
-//! all its slices end to end, and the slices one by one ([`SliceRecord`]). No request may span two
-//! slices, and no two lanes may ever have requests under way at the same time.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,6 +48,17 @@ pub struct Lane<'a> {
 /// Runs a load on every lane, in turn; the records are in the order of the lanes.
 ///
 /// `go_on` is asked now and then, on the calling thread; after a no the load ends with an error.
+///
+/// On a virtual machine the same load is twice as fast in one second as in the next, so servers
+/// that are measured one after the other are measured on different machines. Here all of them are
+/// up, and each has a *lane*: its own connections, users and recorder. In every round each lane has
+/// one slice, in an order drawn for the round. A slice begins with nothing under way, is not
+/// counted until the first moments are over (caches, and the queue that a closed load fills), and
+/// ends when its last answer has come. Between its slices a lane's load model stands still.
+///
+/// What a lane brings home is what a load of its own brings home: a [`LoadRecord`] whose Measure is
+/// all its slices end to end, and the slices one by one ([`SliceRecord`]). No request may span two
+/// slices, and no two lanes may ever have requests under way at the same time.
 ///
 /// # Errors
 /// `Config` where the load cannot be cut into slices, `Target` when a connection or a login fails

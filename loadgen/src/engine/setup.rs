@@ -1,10 +1,4 @@
 //! Setup: every user logs in, and every connection is opened, before anything is measured.
-//!
-//! A login is one request, or two where it needs a CSRF token, on one connection, and behind it
-//! come the requests by which a user prepares, where a load asks for them. Logging everybody out,
-//! and one request on every connection, are passes over users of the same kind. The first user who
-//! is refused ends a pass for all: a load with fewer users than were asked for would be another
-//! load.
 
 use std::io;
 use std::sync::Arc;
@@ -47,6 +41,12 @@ pub(super) struct Refused {
 }
 
 /// What users do, one after the other on whatever connection is free.
+///
+/// A login is one request, or two where it needs a CSRF token, on one connection, and behind it
+/// come the requests by which a user prepares, where a load asks for them. Logging everybody out,
+/// and one request on every connection, are passes over users of the same kind. The first user who
+/// is refused ends a pass for all: a load with fewer users than were asked for would be another
+/// load.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pass {
     /// Number of the first user.

@@ -1,14 +1,14 @@
 //! Users as workers hold them: a credential each, and nothing else.
-//!
-//! A million of them must fit into one process, so credentials lie end to end in one buffer and a
-//! user is an offset in it. What else must be held of a user, such as a CSRF token, is a further
-//! field of the same bytes (`journey::field`). A buffer holds at most 4 GiB, which is checked.
 
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
 /// Credentials of the users of one worker, by the user's index within it.
+///
+/// A million of them must fit into one process, so credentials lie end to end in one buffer and a
+/// user is an offset in it. What else must be held of a user, such as a CSRF token, is a further
+/// field of the same bytes (`journey::field`). A buffer holds at most 4 GiB, which is checked.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Credentials {
     bytes: Vec<u8>,

@@ -1,5 +1,4 @@
 //! Users who come and go, as one worker knows them: who is there, and what each does next.
-//!
 //! A visit is a login, some requests and a logout, on whatever connection is free. A user whose
 //! request fails leaves at once, as a person whose shop does not work does, and is counted.
 

@@ -1,8 +1,5 @@
 //! What the thread that started a load does while its workers run it: it tells whoever watches
 //! when a phase begins and, if they want to know, how the load is going, and asks whether to go on.
-//!
-//! A worker shares nothing; once a second, and only for a watcher who asked for it, it sends a copy
-//! of what it has counted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -29,6 +26,9 @@ pub enum Phase {
 }
 
 /// Whoever watches a load, on the thread that started it.
+///
+/// A worker shares nothing; once a second, and only for a watcher who asked for it, it sends a copy
+/// of what it has counted.
 pub trait Watcher {
     /// A phase begins.
     fn enter(&mut self, phase: Phase);

@@ -1,9 +1,4 @@
 //! One worker: a loop on one thread that plans, sends, waits and counts.
-//!
-//! The loop asks the load model what is due, starts it on an idle connection, and lets the
-//! transport report what has ended. Nothing in it is shared with another thread but the flag of an
-//! interrupt, and nothing in it depends on a server's scheme. A request that is due is never
-//! skipped: it is sent late, and shows as lag, or it is dropped, and is counted.
 
 use std::io;
 use std::ops::Range;
@@ -23,6 +18,11 @@ use crate::transport::{Transport, Until, Wire};
 const SHORTLY_NS: u64 = 1_000_000;
 
 /// A transport, its users, and what the worker was told.
+///
+/// The loop asks the load model what is due, starts it on an idle connection, and lets the
+/// transport report what has ended. Nothing in it is shared with another thread but the flag of an
+/// interrupt, and nothing in it depends on a server's scheme. A request that is due is never
+/// skipped: it is sent late, and shows as lag, or it is dropped, and is counted.
 pub(super) struct Worker<'a, T> {
     pub(super) transport: T,
     pub(super) setup: Setup<'a>,

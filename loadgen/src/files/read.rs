@@ -1,5 +1,4 @@
 //! Reading: what is no file, or has no end, is refused at once and never waited for.
-//!
 //! The file is opened without blocking and then asked what it is, by its descriptor: between a look
 //! at a name and its opening somebody could put something else there.
 

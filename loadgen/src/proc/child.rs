@@ -1,5 +1,4 @@
 //! A server under test: a child of this executable that says when it is ready and dies with us.
-//!
 //! What its ready line says is all that is known of it, and its admin listener tells what cannot be
 //! seen from outside. [`Server`] stops it when it is dropped.
 

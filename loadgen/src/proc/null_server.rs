@@ -1,5 +1,4 @@
 //! A server that does nothing but answer: what the generator can offer at most is seen against it.
-//!
 //! It reads requests without a body, understands nothing of them but their end, and answers all
 //! with the same few bytes. It is no arm and never compared with one.
 

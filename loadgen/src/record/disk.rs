@@ -1,10 +1,5 @@
 //! A campaign's folder: `plan.json`, `host.json`, `attacks.json`, `trials/NNNN-ARM.json` and the
 //! report.
-//!
-//! A file is written once and whole ([`Dir::write`]): whatever ends the program, a file that has
-//! its name is complete. Records and the host carry a checksum; the plan's hash is in every record.
-//! A reader refuses what a newer program wrote, and names the file that it cannot read. The folder
-//! may be reached over a link; nothing in it may be one.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -33,6 +28,11 @@ pub(super) const PLAN: &str = "plan.json";
 const TRIALS: &str = "trials";
 
 /// The folder of one campaign.
+///
+/// A file is written once and whole ([`Dir::write`]): whatever ends the program, a file that has
+/// its name is complete. Records and the host carry a checksum; the plan's hash is in every record.
+/// A reader refuses what a newer program wrote, and names the file that it cannot read. The folder
+/// may be reached over a link; nothing in it may be one.
 #[derive(Clone, Debug)]
 pub struct Folder {
     pub(super) root: Dir,

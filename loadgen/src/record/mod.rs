@@ -1,8 +1,4 @@
 //! Facts, written once: what a trial did, counted and saw, and nothing that follows from it.
-//!
-//! Estimates, verdicts and pages are made from these types alone, so a report can be rebuilt, byte
-//! for byte, years after the campaign. Every record carries a schema version, and a newer one than
-//! this program knows is refused. No figure here is derived from another but for sums.
 
 mod attack;
 mod claim;
@@ -50,6 +46,10 @@ use crate::plan::{Action, TrialPlan};
 pub const RECORD_SCHEMA: u32 = 2;
 
 /// Everything about one trial.
+///
+/// Estimates, verdicts and pages are made from these types alone, so a report can be rebuilt, byte
+/// for byte, years after the campaign. Every record carries a schema version, and a newer one than
+/// this program knows is refused. No figure here is derived from another but for sums.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrialRecord {
     /// [`RECORD_SCHEMA`].

@@ -1,9 +1,4 @@
 //! Beginning a campaign in a folder, and going on with one that was ended before its last trial.
-//!
-//! What counts as done is decided by key: a complete record of the same plan (which holds the
-//! seed), from the same program on the same machine, whose checksum holds. Everything else is run
-//! again, and a file that cannot be used is set aside and never deleted. What must not be mixed is
-//! refused before anything in the folder is touched.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -69,6 +64,11 @@ impl Folder {
     }
 
     /// Goes on with the campaign that has begun there.
+    ///
+    /// What counts as done is decided by key: a complete record of the same plan (which holds the
+    /// seed), from the same program on the same machine, whose checksum holds. Everything else is
+    /// run again, and a file that cannot be used is set aside and never deleted. What must not be
+    /// mixed is refused before anything in the folder is touched.
     ///
     /// # Errors
     /// `Config` when it is another campaign, or its trials are from another machine or program and

@@ -1,9 +1,4 @@
 //! A campaign as a human writes it: TOML with defaults, and flags on top.
-//!
-//! The head of the file ([`Spec`]) is read here. The table of an experiment is read by that
-//! experiment ([`Spec::section`]), so that adding one touches no other file; both readings go over
-//! the same text, and an error names the file, the line and the field. Nothing here knows an arm,
-//! an experiment or a machine: whether the names mean something is asked when the plan is made.
 
 use std::path::Path;
 
@@ -24,6 +19,11 @@ pub const PRESETS: &[(&str, &str)] = &[
 ];
 
 /// A campaign as written, with what the flags changed.
+///
+/// The head of the file ([`Spec`]) is read here. The table of an experiment is read by that
+/// experiment ([`Spec::section`]), so that adding one touches no other file; both readings go over
+/// the same text, and an error names the file, the line and the field. Nothing here knows an arm,
+/// an experiment or a machine: whether the names mean something is asked when the plan is made.
 #[derive(Clone, Debug)]
 pub struct Spec {
     /// Where the text came from, for messages: a preset's name or a path.

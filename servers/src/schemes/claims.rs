@@ -1,8 +1,4 @@
 //! What a token says, whatever holds it: one closed profile, written and checked in one place.
-//!
-//! One issuer, one audience, and exactly the claims that we issue: a claim that is missing,
-//! doubled, unknown or of another type refuses the token. RFC 9068's `client_id` is left out, as
-//! there are no clients here. Nothing here is read before its signature or its seal was found good.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -51,6 +47,10 @@ struct Claims<'a> {
 }
 
 /// The same claims as we write them, borrowed from where they are.
+///
+/// One issuer, one audience, and exactly the claims that we issue: a claim that is missing,
+/// doubled, unknown or of another type refuses the token. RFC 9068's `client_id` is left out, as
+/// there are no clients here. Nothing here is read before its signature or its seal was found good.
 #[derive(Serialize)]
 pub(super) struct NewClaims<'a> {
     iss: &'static str,

@@ -1,12 +1,6 @@
-//! The ways to authenticate: the trait, the registry of arms, and what a refusal is.
-//!
-//! # Adding a scheme
-//!
-//! One file with a type that implements [`Scheme`], an [`ArmInfo`] constant and an `open`
-//! function, and one line in the `registry!` below; a new store for a scheme is one more such
-//! constant, function and line. The conformance suite runs for every line. A scheme sees headers
-//! and users, never a socket or a response: statuses, bodies and headers are the shell's, so that
-//! no arm can differ by them.
+//! The ways to authenticate and the registry of arms. To add one, write a file with a type that
+//! implements [`Scheme`], an [`ArmInfo`] and an `open`, and a line in the `registry!` below; the
+//! conformance suite runs for every line.
 
 use crate::error::ServeError;
 use crate::stores::{self, Touch};

@@ -1,5 +1,4 @@
 //! `paseto-v4-local`: encrypted PASETO tokens (XChaCha20 and a keyed BLAKE2b).
-//!
 //! The counterpart of `jwe-dir`, without a choice of algorithms in the token: the version and the
 //! purpose at its front are all there is, and they must be ours.
 

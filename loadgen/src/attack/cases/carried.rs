@@ -1,5 +1,4 @@
 //! How a credential is carried: none, two of them, in the wrong words, in the wrong place.
-//!
 //! Whichever of two a server chose, an attacker could have planted it; and what a proxy may add
 //! says nothing of who asks.
 

@@ -1,9 +1,5 @@
 //! What takes more than one server, or time: a logout that another server or the next one has to
 //! know of, a store that hangs, credentials that grow old.
-//!
-//! Servers are started over what they share, their key and their store, as a deployment starts
-//! them; so these rows are for arms of ours. What a server cannot know because its list is its own
-//! is said as a property, and so is for how long one may be behind.
 
 use std::time::{Duration, Instant};
 
@@ -33,6 +29,9 @@ const LIFE_MIN: Duration = Duration::from_millis(900);
 /// How long after its end a credential is tried.
 const PAST: Duration = Duration::from_millis(200);
 
+/// Servers are started over what they share, their key and their store, as a deployment starts
+/// them; so these rows are for arms of ours. What a server cannot know because its list is its own
+/// is said as a property, and so is for how long one may be behind.
 pub(super) fn rows() -> Vec<Row> {
     vec![
         steps("28a", "a second server after a logout at the first", OR_OWNED, second_server),

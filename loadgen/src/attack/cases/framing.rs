@@ -1,9 +1,5 @@
 //! Requests that are none: too long, cut wrongly, framed twice. What a client library would not
 //! send.
-//!
-//! Each carries the good credential of A, so that only the framing can refuse it, and has a
-//! connection of its own. A stranger's server may have other limits; what could make two servers
-//! disagree on where a request ends is held against it all the same.
 
 use super::row::{Expected, Finding, Row, Work};
 use super::shots::{Shot, Shots, listed};
@@ -12,6 +8,9 @@ use crate::attack::wire::Silence;
 use crate::error::Result;
 use crate::record::CaseOutcome;
 
+/// Each carries the good credential of A, so that only the framing can refuse it, and has a
+/// connection of its own. A stranger's server may have other limits; what could make two servers
+/// disagree on where a request ends is held against it all the same.
 pub(super) fn rows() -> Vec<Row> {
     use Expected::{Limit, Status};
     let row = |id, what, expected, shots| Row { id, what, expected, work: Work::Shots(shots) };

@@ -1,5 +1,4 @@
 //! What is done to the login: names that there are not, passwords that are wrong, or are none.
-//!
 //! Whoever can tell an unknown name from a wrong password learns who has an account. Times are not
 //! looked at: a busy machine would make them say anything.
 

@@ -1,8 +1,4 @@
 //! The suite: every case there is, a row each, in tables by what is attacked.
-//!
-//! A row says what is sent, what a sound server answers, and how it is made: an edit of a token's
-//! header or claims, a list of requests, or steps that depend on each other. To add one, write a
-//! row where its like are. Ids are the numbers of the list that the project goes by, with a letter.
 
 mod browsers;
 mod carried;
@@ -22,6 +18,10 @@ mod tokens;
 pub(super) use row::{Finding, Row};
 
 /// Every case, in the order in which they run.
+///
+/// A row says what is sent, what a sound server answers, and how it is made: an edit of a token's
+/// header or claims, a list of requests, or steps that depend on each other. To add one, write a
+/// row where its like are. Ids are the numbers of the list that the project goes by, with a letter.
 pub(super) fn suite() -> Vec<Row> {
     let tables = [
         carried::rows,

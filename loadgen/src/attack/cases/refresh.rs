@@ -1,9 +1,5 @@
 //! What is done to refresh tokens: shown twice, shown late, shown after a logout, shown where an
 //! access token is due and the other way round.
-//!
-//! A refresh token that was replaced is in two hands when it is shown again, and nobody knows which
-//! is the thief's: its whole family has to end (RFC 9700, 4.14.2). Only two tabs of one user that
-//! refresh at once are no thieves.
 
 use super::logout::log_out;
 use super::row::{Expected, Finding, PASSER_BY, Row, Work, steps};
@@ -14,6 +10,9 @@ use crate::attack::wire::Reply;
 use crate::error::Result;
 use crate::record::CaseOutcome::{Accepted, Failed, Property, Refused};
 
+/// A refresh token that was replaced is in two hands when it is shown again, and nobody knows which
+/// is the thief's: its whole family has to end (RFC 9700, 4.14.2). Only two tabs of one user that
+/// refresh at once are no thieves.
 pub(super) fn rows() -> Vec<Row> {
     vec![
         steps("29a", "a refresh token from before the last", "refused, and its family too", |a| {

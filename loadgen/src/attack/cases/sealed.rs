@@ -1,8 +1,5 @@
 //! What is done to credentials that are sealed as a whole: JWE, PASETO, cookies, and any credential
 //! at every byte.
-//!
-//! Nobody without the key can read these, so an attacker cuts, flips, moves and swaps; where the
-//! key is ours, a JWE is sealed anew under headers that must not be followed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,6 +24,9 @@ fn row(
 }
 
 /// JWE.
+///
+/// Nobody without the key can read these, so an attacker cuts, flips, moves and swaps; where the
+/// key is ours, a JWE is sealed anew under headers that must not be followed.
 pub(super) fn rows() -> Vec<Row> {
     use Expected::Refused;
     vec![

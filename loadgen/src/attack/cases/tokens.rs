@@ -1,8 +1,5 @@
 //! What is done to a signed token from outside: algorithms, signatures, keys that a token brings
 //! along, and its text.
-//!
-//! Most of these need no key of the server's. Where a row has to be sure that only one check can
-//! refuse it, it signs with the server's own, and says so where that is not known.
 
 use aws_lc_rs::hmac;
 use serde_json::{Map, Value};
@@ -71,6 +68,8 @@ const SECRETS: &[&str] = &[
     "00000000000000000000000000000000",
 ];
 
+/// Most of these need no key of the server's. Where a row has to be sure that only one check can
+/// refuse it, it signs with the server's own, and says so where that is not known.
 pub(super) fn rows() -> Vec<Row> {
     use Expected::{Refused, RefusedHere};
     let row = |id, what, expected, shots| Row { id, what, expected, work: Work::Shots(shots) };

@@ -1,8 +1,4 @@
 //! Credentials around the end of their lifetime, and what it costs to replace them.
-//!
-//! When a lifetime begins is known here only as the moment at which the answer to the login had
-//! come; how far from that plus the lifetime a credential was let in last is the fact. Logins are
-//! spread evenly over a second, because some servers count in whole seconds.
 
 use std::time::{Duration, Instant};
 
@@ -31,6 +27,9 @@ enum Fate {
     Failed,
 }
 
+/// When a lifetime begins is known here only as the moment at which the answer to the login had
+/// come; how far from that plus the lifetime a credential was let in last is the fact. Logins are
+/// spread evenly over a second, because some servers count in whole seconds.
 pub(super) fn run(rig: &mut Rig<'_>, plan: &ExpiryPlan) -> Result<ExpiryRecord> {
     let (lifetimes, refreshes) = watch(rig, plan)?;
     // Where a token for the next credential is given, that one lives on.

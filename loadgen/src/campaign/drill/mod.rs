@@ -1,9 +1,4 @@
 //! Drills: servers of one arm are started, stopped and replaced, and their users tried.
-//!
-//! A drill starts what it needs by itself, over a fleet whose key and store outlive any of its
-//! servers. Its requests come from one thread on the generator's cores, through the plain client;
-//! whatever costs CPU time on purpose goes through the engine. It computes no figure, and cannot
-//! tell which scheme it drives.
 
 mod expiry;
 mod replicas;
@@ -17,6 +12,11 @@ use crate::record::{DrillRecord, Placement, TrialRecord};
 use rig::Rig;
 
 /// Carries a drill out; what its first server says of itself goes into the record at once.
+///
+/// A drill starts what it needs by itself, over a fleet whose key and store outlive any of its
+/// servers. Its requests come from one thread on the generator's cores, through the plain client;
+/// whatever costs CPU time on purpose goes through the engine. It computes no figure, and cannot
+/// tell which scheme it drives.
 ///
 /// # Errors
 /// `Target` when a server does not do its part, `Interrupted` when a signal comes.

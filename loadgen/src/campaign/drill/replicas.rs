@@ -1,8 +1,4 @@
 //! The same users over one, two and more servers that share what their arm can share.
-//!
-//! Users log in at one server after the other, as a balancer would spread them. Then they come back
-//! to the server that knows them, or to whichever is next, and at last one server is killed. What
-//! the servers cost together is measured under loads that the engine makes on all of them at once.
 
 use std::time::Duration;
 
@@ -18,6 +14,9 @@ use crate::record::{Asked, LoadRecord, ReplicasRecord, ReplicasStep, ServerShare
 
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// Users log in at one server after the other, as a balancer would spread them. Then they come back
+/// to the server that knows them, or to whichever is next, and at last one server is killed. What
+/// the servers cost together is measured under loads that the engine makes on all of them at once.
 pub(super) fn run(rig: &mut Rig<'_>, plan: &ReplicasPlan) -> Result<ReplicasRecord> {
     let steps = plan.servers.iter().map(|servers| step(rig, plan, *servers as usize));
     Ok(ReplicasRecord { steps: steps.collect::<Result<_>>()? })

@@ -1,8 +1,4 @@
 //! The server is stopped and another one started in its place: who has to log in again?
-//!
-//! The new server is another process, at another address of the loopback; the time without service
-//! runs from the moment the old one is told to stop to the first answer of the new one, whatever
-//! that answer is.
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +13,9 @@ use crate::record::{Asked, Replacement, RestartRecord};
 /// How long a new server may take to its first answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// The new server is another process, at another address of the loopback; the time without service
+/// runs from the moment the old one is told to stop to the first answer of the new one, whatever
+/// that answer is.
 pub(super) fn run(rig: &mut Rig<'_>, plan: &RestartPlan) -> Result<RestartRecord> {
     let (has_key, has_store) = (rig.fleet.has_key(), rig.fleet.has_store());
     let new_key = Kept { key: false, store: true };

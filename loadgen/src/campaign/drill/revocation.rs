@@ -1,12 +1,4 @@
 //! Users log out, and their credentials are tried again and again until they are refused.
-//!
-//! The clock of each user starts with the answer to their own logout: from then on a client may
-//! believe that it holds. A credential that the watched server did not know before is not watched,
-//! because a refusal would say nothing of the logout.
-//!
-//! Most stores refuse within a round trip, so nothing may lie between the logout and the first try:
-//! no timer, which has a granularity of a millisecond, and no request of another user, which the
-//! client's one thread would have to see to first. Later tries are met by spinning.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +19,13 @@ enum Fate {
     Watched { rejected_ns: Option<u64>, stale: u64, lost: u64, pauses_ns: Vec<u64> },
 }
 
+/// The clock of each user starts with the answer to their own logout: from then on a client may
+/// believe that it holds. A credential that the watched server did not know before is not watched,
+/// because a refusal would say nothing of the logout.
+///
+/// Most stores refuse within a round trip, so nothing may lie between the logout and the first try:
+/// no timer, which has a granularity of a millisecond, and no request of another user, which the
+/// client's one thread would have to see to first. Later tries are met by spinning.
 pub(super) fn run(rig: &mut Rig<'_>, plan: &RevocationPlan) -> Result<RevocationRecord> {
     let (server, here) = rig.start(Kept::ALL, &[])?;
     let (_other, there) = rig.start(Kept::ALL, &[])?;

@@ -1,5 +1,5 @@
-//! What every drill works with: servers of one fleet, a client on the generator's cores, and numbers
-//! of users who have done nothing yet.
+//! What every drill works with: servers of one fleet, a client on the generator's cores, and
+//! numbers of users who have done nothing yet.
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,9 +1,5 @@
 //! Our generator against independent witnesses: wrk for throughput, a log of arrivals for an open
 //! load.
-//!
-//! wrk and ours take turns at one server of ours, on the same cores, with the same connections and
-//! the same request. The log is a server of its own that writes down when each request came. What
-//! counts as agreement is `report`'s; here both are only run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -65,6 +61,10 @@ pub(super) struct CrossCheck {
 }
 
 /// Runs the cross-check.
+///
+/// wrk and ours take turns at one server of ours, on the same cores, with the same connections and
+/// the same request. The log is a server of its own that writes down when each request came. What
+/// counts as agreement is `report`'s; here both are only run.
 ///
 /// # Errors
 /// `Config` where it cannot be run here, `Target` when a request fails, `Interrupted`.

@@ -1,8 +1,5 @@
 //! Flags of `authbench run` that say how much of an answer is read, and how long a load may take
 //! to get ready.
-//!
-//! The defaults let a run end within its time and memory whatever the server sends; a server that
-//! is meant to send more has a flag for each limit. A value that no run could hold to is refused.
 
 use std::time::Duration;
 
@@ -50,6 +47,10 @@ const SETUP_LEAST: Span = Span::from_millis(10);
 
 impl LimitArgs {
     /// The limits that were asked for.
+    ///
+    /// The defaults let a run end within its time and memory whatever the server sends; a server
+    /// that is meant to send more has a flag for each limit. A value that no run could hold to is
+    /// refused.
     ///
     /// # Errors
     /// `Config` when one is too small to read any answer with, too large for a process, or does not

@@ -1,5 +1,5 @@
-//! What is said of every Redis: its name and how its URL is written, how the records of one kind are
-//! told from others, and how its `INFO` is read.
+//! What is said of every Redis: its name and how its URL is written, how the records of one kind
+//! are told from others, and how its `INFO` is read.
 
 pub(super) const STORE: &str = "redis";
 /// How a URL of one is written.

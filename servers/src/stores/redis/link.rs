@@ -1,13 +1,4 @@
 //! The connection to Redis: one, shared by all requests, and had anew when it is lost.
-//!
-//! Requests are written behind each other and answered in order, so one connection carries what
-//! thousands of requests ask at a time. The crate gives up on none of it by itself, so all of this
-//! is here: a request that finds no connection opens one, the others wait for the same attempt, and
-//! after a failed one nobody tries for [`PAUSE`]. No task runs while nobody asks, and what waits
-//! while Redis hangs is bounded by its own limit of time.
-//!
-//! A connection on which an answer did not come is given up only where no answer at all came
-//! meanwhile: one slow answer among many must not fail the others. Nothing is ever asked twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,6 +50,15 @@ struct Open {
 type Failure = Option<(Instant, String)>;
 
 /// The shared connection.
+///
+/// Requests are written behind each other and answered in order, so one connection carries what
+/// thousands of requests ask at a time. The crate gives up on none of it by itself, so all of this
+/// is here: a request that finds no connection opens one, the others wait for the same attempt, and
+/// after a failed one nobody tries for [`PAUSE`]. No task runs while nobody asks, and what waits
+/// while Redis hangs is bounded by its own limit of time.
+///
+/// A connection on which an answer did not come is given up only where no answer at all came
+/// meanwhile: one slow answer among many must not fail the others. Nothing is ever asked twice.
 pub(super) struct Link {
     client: Client,
     config: AsyncConnectionConfig,

@@ -1,9 +1,4 @@
 //! A Redis of this server's own, from the machine's binary.
-//!
-//! It holds what it is given in memory and writes nothing to the disk: no snapshot, no log, so that
-//! no figure is one of the disk, and its sessions go with it. It evicts nothing (`noeviction`): a
-//! session that was given must not vanish because another one came. It listens on the loopback
-//! address behind a password, which is in a file and never in the list of processes.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -27,6 +22,11 @@ const TRIES: u32 = 5;
 const ASK_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// A running one, which ends when this is dropped.
+///
+/// It holds what it is given in memory and writes nothing to the disk: no snapshot, no log, so that
+/// no figure is one of the disk, and its sessions go with it. It evicts nothing (`noeviction`): a
+/// session that was given must not vanish because another one came. It listens on the loopback
+/// address behind a password, which is in a file and never in the list of processes.
 #[derive(Debug)]
 pub struct OwnRedis {
     server: OwnServer,

@@ -1,12 +1,4 @@
 //! What Redis keeps of users, whatever it is: one value under each id, and an index by user.
-//!
-//! Sessions and refresh sessions are such records, of one [`Kind`] each. A value has a head of
-//! fixed width, which begins with two moments, of which the second is the end; behind it is what a
-//! session is about (`value`). Keys have a time to live and indexes have none. What is done to both
-//! is here and in `scripts`, for every kind; what only one kind does is a script of its own, in the
-//! same words.
-//!
-//! An index entry of a record that is gone is garbage, and a live record without one must never be.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +24,14 @@ const SWEEP_STEP: u32 = 512;
 const SWEEP_STEPS: u32 = 64;
 
 /// The records of one kind in one Redis.
+///
+/// Sessions and refresh sessions are such records, of one [`Kind`] each. A value has a head of
+/// fixed width, which begins with two moments, of which the second is the end; behind it is what a
+/// session is about (`value`). Keys have a time to live and indexes have none. What is done to both
+/// is here and in `scripts`, for every kind; what only one kind does is a script of its own, in the
+/// same words.
+///
+/// An index entry of a record that is gone is garbage, and a live record without one must never be.
 pub(in crate::stores) struct Records {
     kind: Kind,
     link: Link,
