@@ -180,7 +180,7 @@ fn a_load_that_makes_no_sense_is_refused() {
         (&["report", "."], "plan.json"),
         (&["report", ".", "--format", "pdf"], "expected formats among"),
         (&["serve", "nope"], "expected an arm among"),
-        (&["serve", "none", "--cores", "4096"], "expected cores among"),
+        (&["serve", "none", "--cores", "4096"], "expected --cores among"),
         (&["serve", "none", "--ttl", "1.5s"], "whole number of seconds"),
         (&["serve", "none", "--access-ttl", "0s"], "access_ttl to be a whole number of seconds"),
     ] {

@@ -57,10 +57,7 @@ pub(super) struct AttackArgs {
 /// or when it does not do what its descriptor says. The cases are printed in any case.
 pub(super) fn attack(args: &AttackArgs) -> Result<()> {
     if args.within < WITHIN_LEAST {
-        return Err(Error::Config(format!(
-            "expected --within of at least {WITHIN_LEAST}, found {}",
-            args.within
-        )));
+        return Err(Error::flag("--within", format!("of at least {WITHIN_LEAST}"), args.within));
     }
     let interrupt = signals::listen()?;
     let bar = Spinner::new();

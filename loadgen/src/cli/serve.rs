@@ -254,17 +254,14 @@ pub(super) fn serve(args: ServeArgs) -> Result<()> {
     let threads =
         args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     if !(1..=1024).contains(&threads) {
-        return Err(Error::Config(format!("expected 1 to 1024 threads, found {threads}")));
+        return Err(Error::flag("--threads", "from 1 to 1024", threads));
     }
     servers::stores::folder::sweep();
     // Before the default is taken from the limit of open files, which this raises.
     crate::proc::allow_connections(args.max_connections.unwrap_or_default())?;
     let (listen, admin) = (args.listen, args.admin);
     let options = options(args, threads)?;
-    let runtime = runtime(threads)
-        .enable_all()
-        .build()
-        .map_err(|e| Error::Config(format!("no event queue for the server: {e}")))?;
+    let runtime = runtime(threads).enable_all().build().map_err(Error::runtime("the server"))?;
     let outcome = runtime.block_on(async {
         let public = servers::bind(listen)?;
         let admin = servers::bind(admin)?;
@@ -281,10 +278,7 @@ pub(super) fn serve(args: ServeArgs) -> Result<()> {
 pub(super) fn share(args: &ShareArgs) -> Result<()> {
     args.what.settle()?;
     servers::stores::folder::sweep();
-    let runtime = runtime(1)
-        .enable_all()
-        .build()
-        .map_err(|e| Error::Config(format!("no event queue for the store: {e}")))?;
+    let runtime = runtime(1).enable_all().build().map_err(Error::runtime("the store"))?;
     runtime.block_on(async {
         let shared = servers::share(&args.what.arm).await.map_err(|e| refused(&e))?;
         let line = SharedLine {
@@ -305,10 +299,7 @@ pub(super) fn share(args: &ShareArgs) -> Result<()> {
 /// # Errors
 /// `Config` when there is no port or no runtime.
 pub(super) fn relay(args: &RelayArgs) -> Result<()> {
-    let runtime = runtime(1)
-        .enable_all()
-        .build()
-        .map_err(|e| Error::Config(format!("cannot start the async runtime of a relay: {e}")))?;
+    let runtime = runtime(1).enable_all().build().map_err(Error::runtime("the relay"))?;
     runtime.block_on(async {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = servers::bind(any).map_err(|e| refused(&e))?;
@@ -456,7 +447,7 @@ fn pin(cores: &[usize]) -> Result<()> {
     }
     let usable = crate::proc::usable_cores();
     if let Some(core) = cores.iter().find(|core| !usable.contains(core)) {
-        return Err(Error::Config(format!("expected cores among {usable:?}, found {core}")));
+        return Err(Error::flag("--cores", format!("among {usable:?}"), core));
     }
     let mut set = rustix::thread::CpuSet::new();
     cores.iter().for_each(|core| set.set(*core));

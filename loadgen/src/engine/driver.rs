@@ -131,8 +131,9 @@ impl Driver {
     pub(super) fn lean(&self) -> Result<impl Fn(usize, Instant) -> Result<Lean>> {
         let peer = self.peers(&["http/1.1"])?;
         Ok(move |connections, epoch| {
-            Lean::new(&self.script, peer(), connections, epoch, self.pacing)
-                .map_err(|e| Error::Config(format!("no event queue for the generator: {e}")))
+            Lean::new(&self.script, peer(), connections, epoch, self.pacing).map_err(|e| {
+                Error::Config(format!("cannot open an event queue for the generator: {e}"))
+            })
         })
     }
 
@@ -144,7 +145,9 @@ impl Driver {
         let peer = self.peers(if http2_only { &["h2"] } else { &["h2", "http/1.1"] })?;
         Ok(move |connections, epoch| {
             Realistic::new(&self.script, peer(), http2_only, connections, epoch, self.pacing)
-                .map_err(|e| Error::Config(format!("no client for the generator: {e}")))
+                .map_err(|e| {
+                    Error::Config(format!("cannot set up the reqwest client of the generator: {e}"))
+                })
         })
     }
 

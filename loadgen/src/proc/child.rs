@@ -172,7 +172,7 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|e| Error::Config(format!("no event queue for the admin client: {e}")))?;
+            .map_err(Error::runtime("the admin client"))?;
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(ADMIN_WITHIN)

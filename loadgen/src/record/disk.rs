@@ -106,11 +106,10 @@ impl Folder {
             match read_record(&trials, &name, plan)? {
                 Read::Record(record) => records.push(*record),
                 Read::Unusable(why) => {
-                    return Err(Error::Config(format!(
-                        "{}: {why}; `authbench campaign ... --resume` sets it aside and runs its \
-                         trial again",
-                        trials.path().join(name).display()
-                    )));
+                    let remedy = "`authbench campaign ... --resume` sets it aside and runs its \
+                                  trial again";
+                    let path = trials.path().join(name);
+                    return Err(Error::file(&path, format!("{why}; {remedy}")));
                 }
             }
         }
@@ -129,7 +128,7 @@ impl Folder {
         let attacks: AttackRecord = self.read_as(ATTACKS, &ATTACKED)?;
         if attacks.plan != plan.hash() {
             let path = self.root().join(ATTACKS);
-            return Err(refuse(&path, "is no record of the plan beside it"));
+            return Err(Error::file(&path, "is no record of the plan beside it"));
         }
         Ok(Some(attacks))
     }
@@ -183,7 +182,7 @@ impl Folder {
         let bytes = self.root.read(name, Kind::Record);
         let bytes = bytes.map_err(|e| Error::io("cannot be read", &path, e))?;
         read(&bytes, form).map_err(|fault| match fault {
-            Fault::Broken(why) | Fault::Unknown(why) => refuse(&path, &why),
+            Fault::Broken(why) | Fault::Unknown(why) => Error::file(&path, why),
         })
     }
 
@@ -217,7 +216,7 @@ pub(super) fn read_record(trials: &Dir, name: &OsStr, plan: &Plan) -> Result<Rea
     let record: TrialRecord = match read(&bytes, &SEALED) {
         Ok(record) => record,
         Err(Fault::Broken(why)) => return Ok(Read::Unusable(why)),
-        Err(Fault::Unknown(why)) => return Err(refuse(&path, &why)),
+        Err(Fault::Unknown(why)) => return Err(Error::file(&path, why)),
     };
     let planned = plan.trials.get(record.trial.index as usize);
     if record.plan != plan.hash() || planned != Some(&record.trial) {
@@ -231,10 +230,6 @@ pub(super) fn read_record(trials: &Dir, name: &OsStr, plan: &Plan) -> Result<Rea
         return unusable("is not what was written: its counts do not add up");
     }
     Ok(Read::Record(Box::new(record)))
-}
-
-fn refuse(path: &Path, why: &str) -> Error {
-    Error::Config(format!("{}: {why}", path.display()))
 }
 
 #[cfg(test)]

@@ -148,42 +148,41 @@ impl Spec {
         let experiments: Vec<String> =
             table.keys().filter(|key| !HEAD_FIELDS.contains(&key.as_str())).cloned().collect();
         let arms = overrides.arms.unwrap_or_else(|| head.arms.clone());
+        let refuse = |what: String| Err(Error::Config(format!("{origin}: {what}")));
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if head.name.is_empty() || head.name.starts_with('.') || !head.name.chars().all(plain) {
-            return Err(Error::Config(format!(
-                "{origin}: expected a name of letters, digits, `.`, `_` and `-`, which is also the \
-                 name of a folder; found `{}`",
+            return refuse(format!(
+                "expected a name of letters, digits, `.`, `_` and `-`, which is also the name of a \
+                 folder; found `{}`",
                 head.name
-            )));
+            ));
         }
         let mut seen = std::collections::BTreeSet::new();
         if let Some(twice) = arms.iter().find(|arm| !seen.insert(arm.as_str())) {
-            return Err(Error::Config(format!("{origin}: the arm `{twice}` is listed twice")));
+            return refuse(format!("the arm `{twice}` is listed twice"));
         }
         if !arms.contains(&head.baseline) {
-            return Err(Error::Config(format!(
-                "{origin}: expected the baseline `{}` among the arms, found {}; add it, because \
-                 every table subtracts it",
+            return refuse(format!(
+                "expected the baseline `{}` among the arms, found {}; add it, because every table \
+                 subtracts it",
                 head.baseline,
                 arms.join(", "),
-            )));
+            ));
         }
         let others: Vec<_> = arms.iter().filter(|arm| **arm != head.baseline).collect();
         let reference = match head.reference {
             Some(named) if arms.contains(&named) => named,
             // What `--arms` has taken out cannot be the reference; what never was an arm is a slip.
             Some(named) if !head.arms.contains(&named) => {
-                return Err(Error::Config(format!(
-                    "{origin}: expected the reference among the arms, found `{named}`"
-                )));
+                return refuse(format!("expected the reference among the arms, found `{named}`"));
             }
             _ => others.first().map_or_else(|| head.baseline.clone(), |arm| (*arm).clone()),
         };
         if experiments.is_empty() {
-            return Err(Error::Config(format!(
-                "{origin}: expected at least one experiment, such as a table `[concurrency]`; found \
-                 none"
-            )));
+            return refuse(
+                "expected at least one experiment, such as a table `[concurrency]`; found none"
+                    .into(),
+            );
         }
         Ok(Self {
             origin: origin.into(),

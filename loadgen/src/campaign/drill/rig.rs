@@ -45,7 +45,7 @@ impl<'a> Rig<'a> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|e| Error::Config(format!("no event queue for the client: {e}")))?;
+            .map_err(Error::runtime("the client"))?;
         Ok(Self {
             fleet: Fleet::open(&trial.arm, &placement.server)?,
             client: Client::new(TIMEOUT)?,

@@ -142,7 +142,7 @@ fn as_one_user(target: &Target) -> Result<(Target, Vec<(String, String)>)> {
     let client = Client::new(Duration::from_nanos(TIMEOUT_NS))?;
     let endpoint = client.endpoint(target)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Error::Config(format!("no event queue: {e}")))?;
+    let runtime = runtime.map_err(Error::runtime("the client"))?;
     let user = runtime.block_on(endpoint.log_in(USER)).map_err(Error::Target)?;
     let fields = endpoint.fields(&user);
     let mut target = Target {

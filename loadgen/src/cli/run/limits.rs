@@ -88,9 +88,7 @@ impl LimitArgs {
     pub(super) fn setup_within(&self) -> Result<Duration> {
         let (least, found) = (SETUP_LEAST, self.setup_timeout);
         if found < least {
-            return Err(Error::Config(format!(
-                "expected --setup-timeout of at least {least}, found {found}"
-            )));
+            return Err(Error::flag("--setup-timeout", format!("of at least {least}"), found));
         }
         Ok(found.duration())
     }
@@ -100,7 +98,7 @@ fn within(limit: Limit, found: Size, most: Size) -> Result<usize> {
     let bytes = usize::try_from(found.0).ok().filter(|_| (LEAST..=most.0).contains(&found.0));
     bytes.ok_or_else(|| {
         let (flag, least) = (limit.flag(), Size(LEAST));
-        Error::Config(format!("expected {flag} from {least} to {most}, found {found}"))
+        Error::flag(flag, format!("from {least} to {most}"), found)
     })
 }
 

@@ -343,16 +343,11 @@ impl RunArgs {
             }
         };
         if self.stage.is_empty() && self.duration < SHORTEST {
-            return Err(Error::Config(format!(
-                "expected --duration of at least {SHORTEST}, found {}",
-                self.duration
-            )));
+            let expected = format!("of at least {SHORTEST}");
+            return Err(Error::flag("--duration", expected, self.duration));
         }
         if self.timeout < Span::from_millis(1) {
-            return Err(Error::Config(format!(
-                "expected --timeout of at least 1ms, found {}",
-                self.timeout
-            )));
+            return Err(Error::flag("--timeout", "of at least 1ms", self.timeout));
         }
         if self.poisson && self.rate.is_none() && self.visits.is_none() {
             return Err(Error::Config(
@@ -439,9 +434,8 @@ impl RunArgs {
 
     fn headers(&self) -> Result<BTreeMap<String, String>> {
         let read = |text: &String| {
-            let (name, value) = text.split_once(':').ok_or_else(|| {
-                Error::Config(format!("expected --header as `Name: value`, found `{text}`"))
-            })?;
+            let malformed = || Error::flag("--header", "as `Name: value`", format!("`{text}`"));
+            let (name, value) = text.split_once(':').ok_or_else(malformed)?;
             Ok((name.trim().to_string(), value.trim().to_string()))
         };
         self.header.iter().map(read).collect()
@@ -451,8 +445,8 @@ impl RunArgs {
 /// The server that a file describes.
 pub(super) fn target_file(path: &Path) -> Result<Target> {
     let text = read_text(path, Kind::Description)?;
-    let mut target: Target = toml::from_str(&text)
-        .map_err(|e| Error::Config(format!("{}: {}", path.display(), e.to_string().trim_end())))?;
+    let mut target: Target =
+        toml::from_str(&text).map_err(|e| Error::file(path, e.to_string().trim_end()))?;
     // The name is shown and never sent; everything else goes to the server as it is.
     target.name = fit(&target.name, NAME);
     Ok(target)
