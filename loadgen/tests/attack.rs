@@ -197,7 +197,7 @@ fn what_cannot_be_attacked_is_refused() {
     .unwrap();
     for (arguments, code, part) in [
         (&["attack"][..], 2, "--arm"),
-        (&["attack", "--arm", "nope"], 2, "expected an arm"),
+        (&["attack", "--arm", "nope"], 2, "unknown arm"),
         (&["attack", "--target", "no.toml"], 2, "no.toml"),
         (&["attack", "--target", path.to_str().unwrap()], 2, "expected a [login]"),
         (&["attack", "--arm", "session@memory", "--journey", "x"], 2, "expected a journey"),

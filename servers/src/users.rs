@@ -221,10 +221,10 @@ impl fmt::Display for PasswordHash {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckFailed {
     /// Too many others wait, or have waited for too long.
-    #[error("expected at most {LOGINS_WAITING_MAX} logins to wait, found more: try again later")]
+    #[error("{LOGINS_WAITING_MAX} logins are waiting already; try again later")]
     Busy,
     /// Hashing failed.
-    #[error("expected a password to be checked, found that hashing failed or was shut down")]
+    #[error("the password was not checked: hashing failed or was shut down")]
     Hashing,
 }
 

@@ -31,21 +31,21 @@ pub(super) struct AttackArgs {
     /// Start a server of this arm and attack it
     #[arg(long, value_name = "ARM", group = "whom")]
     arm: Option<String>,
-    /// Attack the server that this file describes: only one that you may attack
+    /// Attack the server that this target file describes; only one that you may attack
     #[arg(long, value_name = "FILE.toml", group = "whom")]
     target: Option<PathBuf>,
-    /// The journey whose first step is asked for
+    /// Send the first step of this journey
     #[arg(long, default_value = "browse", value_name = "NAME")]
     journey: String,
-    /// Random credentials to try
+    /// Try this many random credentials
     #[arg(long, default_value_t = GUESSES, value_name = "N")]
     guesses: u32,
-    /// How long the suite may take: a case that is not tried by then has failed
+    /// Limit the suite to this time; a case not tried by then has failed
     #[arg(long, value_name = "SPAN", default_value = "30m")]
     within: Span,
     #[command(flatten)]
     trust: TrustArgs,
-    /// How to print
+    /// Print text for people, or JSON for programs
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }

@@ -199,7 +199,7 @@ impl Driver {
             let reason = reason.unwrap_or("the library does not say why");
             Error::Target(format!(
                 "no TLS with {}: {reason}; name the issuer of its certificate with --ca FILE, or \
-                 check no certificate with --insecure",
+                 skip the check with --insecure",
                 self.script.origin()
             ))
         };

@@ -72,8 +72,8 @@ pub fn interleave(
     let Some(first) = lanes.first() else { return Ok(Vec::new()) };
     if matches!(plan.model, LoadModel::Visits(_)) {
         return Err(Error::Config(
-            "expected a closed or an open load to alternate between servers, found users who come \
-             and go: a visit is longer than a slice"
+            "users who come and go cannot alternate between servers: a visit is longer than a \
+             slice"
                 .into(),
         ));
     }

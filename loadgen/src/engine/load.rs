@@ -50,7 +50,7 @@ fn load_with<T: Transport>(
     let visits = matches!(plan.model, LoadModel::Visits(_));
     if visits && driver.script.login.is_none() {
         return Err(Error::Config(format!(
-            "users who come and go need a login to begin with, and target `{}` has none",
+            "users who come and go need a login, and target `{}` has none",
             driver.script.name
         )));
     }

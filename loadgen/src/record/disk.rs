@@ -128,7 +128,7 @@ impl Folder {
         let attacks: AttackRecord = self.read_as(ATTACKS, &ATTACKED)?;
         if attacks.plan != plan.hash() {
             let path = self.root().join(ATTACKS);
-            return Err(Error::file(&path, "is no record of the plan beside it"));
+            return Err(Error::file(&path, "is not a record of the plan beside it"));
         }
         Ok(Some(attacks))
     }
@@ -220,11 +220,11 @@ pub(super) fn read_record(trials: &Dir, name: &OsStr, plan: &Plan) -> Result<Rea
     };
     let planned = plan.trials.get(record.trial.index as usize);
     if record.plan != plan.hash() || planned != Some(&record.trial) {
-        return unusable("is no record of the plan beside it");
+        return unusable("is not a record of the plan beside it");
     }
     let stem = record.trial.file_stem();
     if path.file_stem().is_none_or(|found| found != stem.as_str()) {
-        return unusable("has not the name of its trial");
+        return unusable("file name does not match its trial");
     }
     if !record.loads().all(|load| load.counts.balanced()) {
         return unusable("is not what was written: its counts do not add up");

@@ -46,7 +46,7 @@ impl Folder {
         let root = folder.root().display();
         if folder.root.has(PLAN) {
             return Err(Error::Config(format!(
-                "{root} holds a campaign already; go on with it with --resume, name another folder \
+                "{root} holds a campaign already; resume it with --resume, name another folder \
                  with --out, or delete it"
             )));
         }

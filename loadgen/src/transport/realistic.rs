@@ -120,7 +120,7 @@ impl Realistic {
             builder = builder.http2_prior_knowledge();
         }
         let requests: Option<_> = script.requests.iter().map(Prepared::new).collect();
-        let requests = requests.ok_or_else(|| io::Error::other("a method or a header is none"))?;
+        let requests = requests.ok_or_else(|| io::Error::other("invalid method or header"))?;
         let (tell, ends) = mpsc::unbounded_channel();
         Ok(Self {
             epoch,

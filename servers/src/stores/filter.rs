@@ -215,11 +215,11 @@ mod tests {
         let filter = DenyFilter::default();
         let now = Timestamp::from_seconds(2_000_000_000);
         let number = filter.issue(now).await.unwrap();
-        let of = |number: u64| (u128::from(number) << 64) | 5;
+        let id = |number: u64| (u128::from(number) << 64) | 5;
         filter.deny_all(user(), now.plus(Duration::from_secs(900)), now).await.unwrap();
-        assert!(filter.refuses(user(), of(number)).unwrap());
+        assert!(filter.refuses(user(), id(number)).unwrap());
         let next = filter.issue(now).await.unwrap();
-        assert!(!filter.refuses(user(), of(next)).unwrap());
-        assert!(!filter.refuses(UserId::new(8).unwrap(), of(number)).unwrap());
+        assert!(!filter.refuses(user(), id(next)).unwrap());
+        assert!(!filter.refuses(UserId::new(8).unwrap(), id(number)).unwrap());
     }
 }

@@ -128,7 +128,7 @@ impl Calibration {
         )];
         for ceiling in &self.closed {
             lines.push(format!(
-                "         {} connections: at most {}, {} CPU a request, {:.0} % of its core",
+                "         {} connections: at most {}, {} CPU per request, {:.0} % of its core",
                 ceiling.connections,
                 figure(ceiling.achieved_rps, "requests/s"),
                 figure(ceiling.generator_cpu_us_per_request, "us"),

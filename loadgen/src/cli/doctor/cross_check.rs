@@ -31,13 +31,13 @@ const OPEN_NS: u64 = 3_000_000_000;
 /// Flags of the cross-check.
 #[derive(Debug, Args)]
 pub(super) struct CrossCheckArgs {
-    /// Check the generator against wrk and against a server's own log of arrivals
+    /// Check the generator against wrk and a server's own log of arrivals
     #[arg(long)]
     pub(super) cross_check: bool,
-    /// Arm that wrk and the generator drive in turn
+    /// Drive this arm with wrk and the generator in turn
     #[arg(long, value_name = "ARM", requires = "cross_check", default_value = "session@memory")]
     arm: String,
-    /// Turns of each at the arm, of 2 s
+    /// Give each this many turns of 2 s
     #[arg(
         long,
         value_name = "N",
@@ -73,7 +73,7 @@ pub(super) fn cross_check(args: &CrossCheckArgs, interrupt: &Interrupt) -> Resul
     let placement = proc::place(&proc::usable_cores());
     let wrk = Wrk::find();
     if wrk.is_none() && std::env::var_os("AUTHBENCH_REQUIRE_WRK").is_some() {
-        let what = "expected wrk, which AUTHBENCH_REQUIRE_WRK asks for, found none: install it";
+        let what = "wrk is not installed, and AUTHBENCH_REQUIRE_WRK asks for it: install it";
         return Err(Error::Config(what.into()));
     }
     // wrk has at least one connection per thread.

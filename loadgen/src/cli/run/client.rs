@@ -10,7 +10,7 @@ use crate::journey::Script;
 /// `--transport`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Name {
-    /// The one that campaigns measure with: HTTP/1.1, for the least CPU time a request
+    /// The one that campaigns measure with: HTTP/1.1, at the least CPU time per request
     Lean,
     /// What an ordinary client does, HTTP/2 over TLS included, at several times the CPU time
     Reqwest,
@@ -19,8 +19,10 @@ enum Name {
 /// How requests go out.
 #[derive(Debug, Args)]
 pub(super) struct ClientArgs {
-    /// What requests go through: lean, or reqwest for what an ordinary client does, HTTP/2 over TLS
-    /// included, at several times the CPU time
+    /// Send requests through lean or reqwest
+    ///
+    /// reqwest does what an ordinary client does, HTTP/2 over TLS included, at several times the
+    /// CPU time.
     #[arg(
         long,
         value_name = "NAME",
@@ -29,7 +31,7 @@ pub(super) struct ClientArgs {
         default_value = "lean"
     )]
     transport: Name,
-    /// Speak HTTP/2 and nothing else, over plain connections as well; for --transport reqwest
+    /// Speak HTTP/2 only, even over plain connections (--transport reqwest)
     #[arg(long)]
     http2: bool,
     #[command(flatten)]

@@ -16,7 +16,7 @@ pub(super) struct LimitArgs {
     /// Accept a body of up to this size
     #[arg(long, value_name = "SIZE", default_value = "16MiB")]
     max_body: Size,
-    /// Accept a head of up to this size, the interim answers (1xx) before it included
+    /// Accept a head of up to this size, including interim answers (1xx)
     #[arg(long, value_name = "SIZE", default_value = "64KiB")]
     max_head: Size,
     /// Accept up to this many header fields, and as many trailer fields
@@ -30,8 +30,9 @@ pub(super) struct LimitArgs {
     /// Accept up to this many bytes of chunk extensions and trailers per answer
     #[arg(long, value_name = "SIZE", default_value = "16KiB")]
     max_framing: Size,
-    /// Hold up to this many bytes of incomplete answers, over all connections [default: 1.25 times
-    /// --max-body, at least 20MiB]
+    /// Hold this many bytes of incomplete answers [default: 1.25 x --max-body, at least 20MiB]
+    ///
+    /// All connections together.
     #[arg(long, value_name = "SIZE")]
     max_buffered: Option<Size>,
     /// Give up when logins and opening connections take longer than this
@@ -64,8 +65,8 @@ impl LimitArgs {
         let needed = Size((head_bytes + body_bytes + framing_bytes) as u64);
         if buffered < needed {
             return Err(Error::Config(format!(
-                "expected --max-buffered of at least {needed}, which one answer within the other \
-                 limits may take, found {buffered}; raise it, or lower --max-body"
+                "expected --max-buffered of at least {needed}, which one answer may take, found \
+                 {buffered}; raise it, or lower --max-body"
             )));
         }
         let buffered_bytes = within(Limit::Buffered, buffered, Size(4 * BODY_MOST.0))?;

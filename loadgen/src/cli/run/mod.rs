@@ -37,82 +37,87 @@ use crate::units::{Rate, Span, UnitError};
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("whom").required(true).args(["url", "arm", "target"])))]
 pub(super) struct RunArgs {
-    /// An address that needs no login, `http://127.0.0.1:8080/path`
+    /// Load this address, which needs no login: `http://127.0.0.1:8080/path`
     url: Option<String>,
-    /// An arm of ours, which is started for this run
+    /// Start a server of this arm and load it
     #[arg(long, value_name = "ARM")]
     arm: Option<String>,
-    /// A file that says how to drive a server
+    /// Load the server that this target file describes
     #[arg(long, value_name = "FILE.toml")]
     target: Option<PathBuf>,
-    /// Users, each with a credential of their own [default: as many as connections]
+    /// Use this many users, each with their own credential [default: as many as connections]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     users: Option<u32>,
-    /// Keep-alive connections [default: as many as users, or 50]
+    /// Open this many keep-alive connections [default: as many as users, or 50]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16_000))]
     connections: Option<u32>,
-    /// Open load at this rate, `5000/s` [default: closed load]
+    /// Run an open-loop load at this rate, `5000/s` [default: a closed-loop load]
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
-    /// Partly open load: users arrive at this rate, `20/s`, log in, make --requests requests with
-    /// --think between them, log out and leave
+    /// Run a partly open load: users arrive at this rate, `20/s`, and leave again
+    ///
+    /// Each user logs in, makes --requests requests with --think between them, and logs out.
     #[arg(long, value_name = "RATE", conflicts_with_all = ["rate", "stage"])]
     visits: Option<Rate>,
-    /// Requests of each user of --visits
+    /// Set how many requests each user of --visits makes
     #[arg(long, value_name = "N", default_value_t = 10, requires = "visits",
           value_parser = clap::value_parser!(u32).range(1..))]
     requests: u32,
-    /// Let arrivals at --rate or --visits come at random (a Poisson process) instead of evenly
+    /// Space arrivals at random (a Poisson process) instead of evenly, for --rate or --visits
     #[arg(long)]
     poisson: bool,
-    /// Open load whose rate goes in a straight line, from 0, to each of these in turn,
-    /// `1000/s:30s`; together they are the duration
+    /// Ramp an open-loop load to this rate within this time, `1000/s:30s`; may be repeated
+    ///
+    /// The rate starts at 0 and changes linearly; the stages together are the duration.
     #[arg(long, value_name = "RATE:SPAN", conflicts_with_all = ["rate", "duration", "warmup"])]
     stage: Vec<StageFlag>,
-    /// Time between an answer and the user's next request, in a closed or partly open load: `1s`,
-    /// or `exp:1s` for exponential times of that mean
+    /// Wait this long between an answer and the user's next request: `1s`, or `exp:1s`
+    ///
+    /// `exp:` draws exponential times of that mean. For closed-loop and partly open loads.
     #[arg(long, value_name = "SPAN", default_value = "0s", conflicts_with_all = ["rate", "stage"])]
     think: Think,
-    /// Whose turn it is: in-turn, uniform or zipf:S [default: uniform, in-turn in a closed load]
+    /// Pick users in-turn, uniform or zipf:S [default: uniform; in-turn in a closed loop]
     #[arg(long, value_name = "CHOICE")]
     user_choice: Option<UserChoice>,
-    /// How long to measure
+    /// Measure for this long
     #[arg(long, value_name = "SPAN", default_value = "10s")]
     duration: Span,
-    /// How long to load the server before that
+    /// Load the server for this long before measuring
     #[arg(long, value_name = "SPAN", default_value = "0s")]
     warmup: Span,
-    /// When a request that has no answer counts as failed
+    /// Count a request as failed when its answer takes longer than this
     #[arg(long, value_name = "SPAN", default_value = "10s")]
     timeout: Span,
-    /// Which of the target's journeys the users make
+    /// Let users make this journey of the target
     #[arg(long, value_name = "NAME", default_value = "browse")]
     journey: String,
-    /// A header for every request, `Name: value`
+    /// Send this header with every request, `Name: value`
     #[arg(long, value_name = "K: V")]
     header: Vec<String>,
-    /// Seed of every random choice
+    /// Set the seed of every random choice
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Generator threads [default: 1, with --arm one a core of the generator's]
+    /// Run this many generator threads [default: 1; with --arm one per generator core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: Option<u32>,
-    /// How a worker waits for a request that is due: auto (sleep, then spin the last stretch, on a
-    /// core of its own), spin or sleep
+    /// Wait for the next due request by auto, spin or sleep
+    ///
+    /// auto sleeps, then spins the last stretch where the worker has a core of its own.
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pacing: Pacing,
     #[command(flatten)]
     client: ClientArgs,
     #[command(flatten)]
     limits: LimitArgs,
-    /// Write the response times of every second as an HdrHistogram interval log, to a file or a
-    /// character device such as /dev/null
+    /// Write the response times of every second to this file, as an HdrHistogram interval log
+    ///
+    /// A character device such as /dev/null works too.
     #[arg(long, value_name = "FILE")]
     hdr_log: Option<PathBuf>,
-    /// How to print
+    /// Print text for people, or JSON for programs
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// Run a debug build all the same; its figures mean nothing
+    /// Allow a debug build, whose figures mean nothing
     #[arg(long, hide = true)]
     allow_debug: bool,
 }

@@ -303,14 +303,14 @@ impl Summary {
         ));
         if let Some(server) = &self.server {
             line(format!(
-                "  server       {} CPU a request, {} resident",
+                "  server       {} CPU per request, {} resident",
                 figure(server.cpu_us_per_request, "us"),
                 figure(server.rss_bytes as f64, "bytes")
             ));
         }
         let spun = if self.spins { ", spinning included" } else { "" };
         line(format!(
-            "  generator    {} CPU a request{spun}, {:.0} % of its core, {} peak, pacing {}",
+            "  generator    {} CPU per request{spun}, {:.0} % of its core, {} peak, pacing {}",
             figure(self.generator.cpu_us_per_request, "us"),
             self.generator.busiest * 100.0,
             figure(self.generator.peak_rss_bytes as f64, "bytes"),

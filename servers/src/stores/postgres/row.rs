@@ -71,7 +71,7 @@ impl<'a> Columns<'a> {
 }
 
 fn odd(what: &str) -> String {
-    format!("a row whose {what} is none")
+    format!("a row with an invalid {what}")
 }
 
 /// The moment in a column.

@@ -261,7 +261,7 @@ impl Shared {
         let denied = parse(entry).ok_or_else(|| StoreError {
             store: STORE,
             operation: "say what was revoked",
-            found: format!("an entry of {} bytes that is none", entry.len()),
+            found: format!("an unreadable entry of {} bytes", entry.len()),
         })?;
         if let Denied::User(_, number, _) = denied {
             self.highest.fetch_max(number, Ordering::Relaxed);

@@ -94,7 +94,7 @@ pub(in crate::stores) fn decode_data(data: &[u8]) -> Option<SessionData> {
 
 /// A value that is no record.
 pub(in crate::stores) fn unreadable(operation: &'static str, value: &[u8]) -> StoreError {
-    let found = format!("a value of {} bytes that is none", value.len());
+    let found = format!("an unreadable value of {} bytes", value.len());
     StoreError { store: STORE, operation, found }
 }
 
