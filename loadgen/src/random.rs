@@ -54,9 +54,14 @@ mod tests {
 
     #[test]
     fn normal_numbers_have_mean_0_and_variance_1() {
-        let mean_of_powers = |power| (0..100_000).map(|n| normal(5, n).powi(power)).sum::<f64>() / 1e5;
+        let mean_of_powers =
+            |power| (0..100_000).map(|n| normal(5, n).powi(power)).sum::<f64>() / 1e5;
         for (power, expected) in [(1, 0.0), (2, 1.0), (3, 0.0), (4, 3.0)] {
-            assert!((mean_of_powers(power) - expected).abs() < 0.06, "{power}: {}", mean_of_powers(power));
+            assert!(
+                (mean_of_powers(power) - expected).abs() < 0.06,
+                "{power}: {}",
+                mean_of_powers(power)
+            );
         }
     }
 

@@ -21,7 +21,7 @@ use crate::sanitise::{REMARK, fit};
 use attacker::Attacker;
 use cases::{Finding, Row, suite};
 use forge::Key;
-use options::CUT_SHORT;
+use options::{CUT_SHORT, patiently};
 pub use options::{GUESSES, Options, Standard, WITHIN};
 
 /// Hears which case is next.
@@ -76,12 +76,6 @@ pub fn arm(
     let mut attacker = Attacker::new(target, key.as_ref(), options, interrupt, ends)?;
     attacker.fleet = Some(&fleet);
     Ok(Attacked { target: arm.into(), ..attack(attacker, progress)? })
-}
-
-/// Arguments for a server that waits for its store however busy the machine is: a 503 that comes of
-/// that would say nothing about what the server refuses.
-fn patiently() -> Vec<String> {
-    ["--store-timeout", "8s"].map(String::from).to_vec()
 }
 
 fn attack(mut attacker: Attacker<'_>, progress: Progress<'_>) -> Result<Attacked> {

@@ -49,3 +49,9 @@ impl Options {
 
 /// What a signal leaves of a suite.
 pub(super) const CUT_SHORT: &str = "interrupted before every case was tried";
+
+/// Arguments for a server that waits for its store however busy the machine is: a 503 that comes of
+/// that would say nothing about what the server refuses.
+pub(super) fn patiently() -> Vec<String> {
+    ["--store-timeout", "8s"].map(String::from).to_vec()
+}

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::logout::{log_out, or_owned};
 use super::row::{Finding, OR_OWNED, PASSER_BY, Row, knock, steps};
-use crate::attack::attacker::Answered;
-use crate::attack::attacker::Attacker;
+use crate::attack::attacker::{Answered, Attacker};
 use crate::attack::forge::Form;
-use crate::attack::patiently;
+use crate::attack::options::patiently;
 use crate::error::Result;
 use crate::proc::{Fleet, Kept, Server};
 use crate::record::CaseOutcome::{Accepted, Failed, Property, Refused};
