@@ -5,8 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::row::{Finding, OR_OWNED, PASSER_BY, Row, knock, no_token, steps};
-use crate::attack::attacker::Attacker;
-use crate::attack::attacker::Login;
+use crate::attack::attacker::{Attacker, Login};
 use crate::attack::ecdsa;
 use crate::attack::forge::{Edit, Form, Token, b64, make};
 use crate::attack::race::Race;

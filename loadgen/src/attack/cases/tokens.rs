@@ -6,8 +6,7 @@ use serde_json::{Map, Value};
 
 use super::row::{Expected, Finding, Row, Work, fire, no_token};
 use super::shots::{Places, Shot, Shots, flipped, listed};
-use crate::attack::attacker::Attacker;
-use crate::attack::attacker::now;
+use crate::attack::attacker::{Attacker, now};
 use crate::attack::forge::{Edit, Form, Key, Token, b64, jwt, mac};
 use crate::attack::listener::Listener;
 use crate::error::{Error, Result};
