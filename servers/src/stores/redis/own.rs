@@ -7,6 +7,7 @@ use std::time::Duration;
 use redis::{AsyncConnectionConfig, Client, RedisResult};
 
 use super::facts::{STORE, field};
+use super::link;
 use crate::contract::{StoreProcess, StoreUrl};
 use crate::error::{ServeError, StoreError};
 use crate::stores::own::{Home, OwnServer, Program, free_port, password};
