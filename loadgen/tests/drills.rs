@@ -54,7 +54,7 @@ fn shared(figures: &Figures) -> Vec<&'static str> {
 
 /// The figure of an experiment and arm.
 #[track_caller]
-fn is(figures: &Figures, place: [&str; 4], expected: Option<f64>) {
+fn assert_at(figures: &Figures, place: [&str; 4], expected: Option<f64>) {
     let [experiment, arm, users, metric] = place.map(String::from);
     let found = figures.get(&(experiment, arm, users, metric)).copied();
     assert_eq!(found, expected, "{place:?}");
@@ -79,7 +79,7 @@ fn a_logout_ends_what_the_server_can_end() {
     let tables = "[revocation]\nusers = 10\nblocks = 1\nwindow = '20ms'\n";
     let found = figures(&ARMS, tables);
     let assert_figure = |arm: &str, metric: &str, expected| {
-        assert_figure(&found, ["revocation", arm, "10", metric], expected);
+        assert_at(&found, ["revocation", arm, "10", metric], expected);
     };
     for arm in [shared(&found), vec!["session@memory", "jwt-denylist@memory"]].concat() {
         assert_figure(arm, "stale_accepts", Some(0.0));
@@ -117,7 +117,7 @@ fn a_logout_ends_what_the_server_can_end() {
 fn a_restart_logs_out_whoever_depends_on_what_is_gone() {
     let found = figures(&ARMS, "[restart]\nusers = 20\nblocks = 1\n");
     let assert_figure = |arm: &str, metric: &str, expected| {
-        assert_figure(&found, ["restart", arm, "20", metric], expected);
+        assert_at(&found, ["restart", arm, "20", metric], expected);
     };
     for (arm, kept, new_key, new_store) in [
         ("none", 0.0, None, None),
@@ -151,7 +151,7 @@ fn several_servers_know_what_is_shared_and_nothing_else() {
                   measure = '100ms'\n";
     let found = figures(&ARMS, tables);
     let assert_figure = |arm: &str, users: &str, metric: &str, expected| {
-        assert_figure(&found, ["replicas", arm, users, metric], expected);
+        assert_at(&found, ["replicas", arm, users, metric], expected);
     };
     let local = ARMS.into_iter().filter(|arm| !SHARED.contains(arm));
     for arm in local.chain(shared(&found)) {
@@ -172,7 +172,7 @@ fn a_credential_ends_and_not_much_later_than_it_should() {
     let tables = "[expiry]\nusers = 8\nblocks = 1\nttl = '2s'\nrenewals = 100\nactive_users = 10\n";
     let found = figures(&["none", "session@memory", "jwt-refresh@memory"], tables);
     let assert_figure = |arm: &str, metric: &str, expected| {
-        assert_figure(&found, ["expiry", arm, "8", metric], expected);
+        assert_at(&found, ["expiry", arm, "8", metric], expected);
     };
     assert_figure("none", "expiry_still_accepted", Some(1.0));
     assert_figure("none", "expiry_latest_us", None);

@@ -29,10 +29,12 @@ struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { users: 200, blocks: 3, poll: Span::from_millis(1), window: Span::from_millis(100) }
+        Self { users: 200, blocks: 3, poll: POLL_MIN, window: Span::from_millis(100) }
     }
 }
 
+/// The runtime of the client counts in milliseconds.
+const POLL_MIN: Span = Span::from_millis(1);
 const USERS_MAX: u32 = 10_000;
 /// Tries of one credential, at most.
 const TRIES_MAX: u64 = 10_000;
@@ -135,7 +137,7 @@ impl Experiment for Revocation {
     fn expand(&self, spec: &Spec) -> Result<Cells> {
         let Settings { users, blocks, poll, window } = spec.section::<Table>()?.revocation;
         let users = within(spec, "[revocation] users", users, 1..=USERS_MAX)?;
-        if poll < a_millisecond() {
+        if poll < POLL_MIN {
             return Err(
                 spec.refuse(format!("[revocation] poll: expected at least 1ms, found {poll}"))
             );
