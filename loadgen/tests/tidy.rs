@@ -217,6 +217,7 @@ const LONG_HEADERS: &[&str] = &[
     "loadgen/src/sanitise/",
     "loadgen/src/stats/",
     "loadgen/tests/",
+    "servers/tests/",
 ];
 
 #[test]
