@@ -143,7 +143,7 @@ fn bad_input_is_refused_before_anything_is_written() {
 
     let arms =
         refused(&["campaign", "quick", "--arms", "none,nope", "--out", out, "--allow-debug"], 2);
-    assert!(arms.contains("found `nope`"), "{arms}");
+    assert!(arms.contains("unknown arm `nope`"), "{arms}");
     let preset = refused(&["campaign", "fast", "--out", out, "--allow-debug"], 2);
     assert!(preset.contains("expected a preset (quick"), "{preset}");
     let missing = refused(&["campaign", "no.toml", "--out", out, "--allow-debug"], 2);

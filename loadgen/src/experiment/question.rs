@@ -1,8 +1,8 @@
 //! What an experiment is: a question, how it is asked, and what a trial answers.
 //!
-//! It is two pure functions. [`Experiment::expand`] turns its table in the campaign file into cells:
-//! an arm, a level and a list of actions. [`Experiment::observe`] turns the record of one trial into
-//! values of metrics.
+//! It is two pure functions. [`Experiment::expand`] turns its table in the campaign file into
+//! cells: an arm, a level and a list of actions. [`Experiment::observe`] turns the record of one
+//! trial into values of metrics.
 
 use crate::error::Result;
 use crate::plan::Action;
