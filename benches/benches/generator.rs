@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use loadgen::cli::{self, Cli};
-use loadgen::engine::{self, Driver, Pacing, Phase};
+use loadgen::engine::{self, Driver, Phase};
 use loadgen::error::Interrupt;
 use loadgen::journey::Script;
 use loadgen::load::{Closed, Constant, LoadModel, UserChoice};
@@ -65,10 +65,7 @@ fn none() -> (Server, Driver) {
     let options = ServerOptions { cores: placement.server.clone(), ..ServerOptions::default() };
     let server = Server::start("none", &options).expect("a server");
     let script = Script::new(&server.ready().target, "browse").expect("a script");
-    let cores = placement.generator.clone();
-    let workers = cores.len().max(1) as u32;
-    let mut driver = Driver::new(script, cores, workers, Interrupt::default()).expect("a driver");
-    driver.pacing = Pacing::Auto.resolved(!placement.shared());
+    let driver = Driver::placed(script, &placement, Interrupt::default()).expect("a driver");
     (server, driver)
 }
 

@@ -1,12 +1,6 @@
-//! The load generator, campaigns, statistics and reports of authbench.
-//!
-//! A campaign goes one way: a human writes a [`spec`]; expanding it makes a [`plan`]; every trial
-//! of the plan starts a server, drives it with the [`engine`] and leaves a [`record`]; [`stats`]
-//! and [`report`] turn records into estimates and pages. `ARCHITECTURE.md` has the table of which
-//! module may import which, and the test `tidy` holds it.
-//!
-//! The engine knows a server through the descriptor in `servers::contract` only. It must never
-//! learn which scheme it drives: every arm has to run the same client instructions.
+//! The load generator, campaigns, statistics and reports of authbench: a [`spec`] becomes a
+//! [`plan`], its trials drive servers with the [`engine`] and leave [`record`]s, and [`stats`] and
+//! [`report`] make pages of these. `ARCHITECTURE.md` says which module may import which.
 
 pub mod attack;
 pub mod campaign;

@@ -1,8 +1,5 @@
-//! Quantities that parse and print themselves: [`Span`], [`Rate`] and [`Size`].
-//!
-//! Flags, campaign files and reports write a quantity the same way, `250ms`, `5000/s`, `64KiB`, so
-//! the reading and the writing stand together here. A value that makes no sense (a rate of 0, a
-//! negative or endless span) is refused when it is read, and no later code has to ask again.
+//! Quantities that parse and print themselves, the same in flags, files and reports: [`Span`],
+//! [`Rate`] and [`Size`]. A value that makes no sense is refused when it is read.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,9 +1,4 @@
 //! The cart: state that grows, kept in a session record or carried in a token.
-//!
-//! It is bounded, and by the same numbers for every arm, because a token that carries it must stay
-//! under the limit of a request head. That is why an item holds no control characters: in JSON each
-//! of them takes six bytes. A cart is a shared slice behind one pointer, eight bytes
-//! where empty: reading a session copies its record, and must not copy the cart with it.
 
 use std::sync::Arc;
 
@@ -30,6 +25,11 @@ fn is_item(text: &str) -> bool {
 }
 
 /// Items in the order in which they were added. It serialises as an array of strings.
+///
+/// It is bounded, and by the same numbers for every arm, because a token that carries it must stay
+/// under the limit of a request head. That is why an item holds no control characters: in JSON each
+/// of them takes six bytes. A cart is a shared slice behind one pointer, eight bytes
+/// where empty: reading a session copies its record, and must not copy the cart with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cart(Option<Arc<Vec<Box<str>>>>);
 

@@ -1,9 +1,4 @@
 //! The time as the servers see it: whole milliseconds since the Unix epoch.
-//!
-//! Expiry is decided at an exact boundary, so tests must be able to stand on it: a [`Clock`] is
-//! either the system's or one that a test moves by hand. It is an enum and not a trait object,
-//! since it is read once a request. Nothing else in this crate may ask the system for the time of
-//! day.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,6 +41,11 @@ impl Timestamp {
 }
 
 /// Where the time comes from.
+///
+/// Expiry is decided at an exact boundary, so tests must be able to stand on it: a [`Clock`] is
+/// either the system's or one that a test moves by hand. It is an enum and not a trait object,
+/// since it is read once a request. Nothing else in this crate may ask the system for the time of
+/// day.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
     /// The system's time of day.

@@ -1,17 +1,17 @@
 //! Why a server could not be started or kept up.
-//!
-//! These are the errors of an operator, not of a client: each says what was expected, what was
-//! found and what to do. What a client does wrong is a [`crate::schemes::Rejection`], which is
-//! data, has a status, and never ends the process.
 
 use std::io;
 use std::net::SocketAddr;
 
 /// A server that cannot start, or cannot go on.
+///
+/// These are the errors of an operator, not of a client: each says what was expected, what was
+/// found and what to do. What a client does wrong is a [`crate::schemes::Rejection`], which is
+/// data, has a status, and never ends the process.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// There is no such arm.
-    #[error("expected one of the arms {known}, found `{found}`: choose one of these")]
+    #[error("unknown arm `{found}`; choose one of {known}")]
     UnknownArm {
         /// What was asked for.
         found: String,
@@ -20,8 +20,8 @@ pub enum ServeError {
     },
     /// A key that is too short to be one.
     #[error(
-        "expected a key of at least {needed} bytes for `{arm}`, found {found}: make one with a \
-         generator of random bytes, or give none to have one made for this run"
+        "expected a key of at least {needed} bytes for `{arm}`, found {found}; generate one from \
+         random bytes, or omit it to have one made for this run"
     )]
     ShortKey {
         /// The arm that needs it.
@@ -33,8 +33,8 @@ pub enum ServeError {
     },
     /// A key that is weak, or not one of the kind that the arm takes.
     #[error(
-        "expected the key of `{arm}` to be {expected}, found {found}: make one with \
-         `openssl rand` or `openssl genpkey`, or give none to have one made for this run"
+        "expected the key of `{arm}` to be {expected}, found {found}; generate one with \
+         `openssl rand` or `openssl genpkey`, or omit it to have one made for this run"
     )]
     Key {
         /// The arm that needs it.
@@ -45,10 +45,10 @@ pub enum ServeError {
         found: String,
     },
     /// No key could be made for this run.
-    #[error("expected to make a key for `{0}`, found that the library could not: give one")]
+    #[error("could not generate a key for `{0}`; pass --key-file")]
     NoKey(&'static str),
     /// An option whose value makes no sense.
-    #[error("expected {option} to be {expected}, found {found}: change it")]
+    #[error("expected {option} to be {expected}, found {found}")]
     Option {
         /// Name of the option.
         option: &'static str,
@@ -58,10 +58,10 @@ pub enum ServeError {
         found: String,
     },
     /// The operating system gave no random bytes.
-    #[error("expected random bytes from the operating system, found {0}: see getrandom(2)")]
+    #[error("the operating system gave no random bytes: {0}; see getrandom(2)")]
     Entropy(getrandom::Error),
     /// A listener could not be had or asked.
-    #[error("expected to listen on {address}, found: {source}; choose another address")]
+    #[error("cannot listen on {address}: {source}; choose another address")]
     Listen {
         /// The address wanted.
         address: SocketAddr,
@@ -69,7 +69,7 @@ pub enum ServeError {
         source: io::Error,
     },
     /// A task of the server itself died, which is a bug.
-    #[error("expected the {task} to run until asked to stop, found: {found}; this is a bug")]
+    #[error("the {task} ended before it was told to stop: {found}; this is a bug")]
     Task {
         /// Which one.
         task: &'static str,
@@ -78,8 +78,8 @@ pub enum ServeError {
     },
     /// The program of a store is not on this machine.
     #[error(
-        "expected the program `{program}`, found none: install the Debian package `{package}`, or \
-         say with --store-url where the store runs"
+        "the program `{program}` is not installed; install the Debian package `{package}`, or pass \
+         --store-url with a store that runs"
     )]
     Program {
         /// The program.
@@ -88,13 +88,15 @@ pub enum ServeError {
         package: &'static str,
     },
     /// The store could not be opened.
-    #[error("expected a working store, found: {0}")]
+    #[error("cannot open the store: {0}")]
     Store(#[from] StoreError),
 }
 
 /// A store that could not do what it was asked. The request fails closed, with a 503.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the store `{store}` could not {operation}: {found}; see that it runs and can be reached")]
+#[error(
+    "the store `{store}` could not {operation}: {found}; check that it runs and can be reached"
+)]
 pub struct StoreError {
     /// Name of the store.
     pub store: &'static str,

@@ -1,14 +1,6 @@
-//! The matching servers of authbench: one app shell, many authentication schemes.
-//!
-//! Every arm (`none`, `session@memory`, `jwt-hs256`, ...) is the same router, the same handlers,
-//! the same users, limits and headers; only a [`schemes::Scheme`], and for a stateful one its
-//! [`stores::SessionStore`], differ. They are dispatched statically, so that no arm pays for the
-//! presence of another. Imports go only leftwards:
-//!
-//! `contract -> error, clock, json, users, cart -> stores -> schemes -> app -> serve`
-//!
-//! Nothing here reads flags, signals or stdin: [`serve::serve`] is a function of listeners and of
-//! a reason to stop, and whoever calls it is the command.
+//! The servers of authbench: one app shell and many arms, which differ in their [`schemes::Scheme`]
+//! and, where stateful, in its [`stores::SessionStore`]. Imports go only leftwards: `contract ->
+//! error, clock, json, users, cart -> stores -> schemes -> app -> serve`.
 
 pub mod app;
 pub mod cart;

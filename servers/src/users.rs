@@ -1,16 +1,4 @@
 //! The users: a synthetic directory that is a pure function of a number and takes no memory.
-//!
-//! User n, for n below [`USERS`], is called `user-{n}`, has the password `password-{n}`, and the
-//! facts that every arm tells about them. A million of them can log in, so a password is checked
-//! by default against a digest ([`PasswordHash::Derived`]), which is no way to store real
-//! passwords: there is nothing stored. [`PasswordHash::Argon2id`] adds the real cost of one
-//! evaluation per login. A name that does not exist takes the same path as a wrong password and
-//! must never be told from it.
-//!
-//! Evaluations are bounded, and so is the queue before them: logins can take neither all cores from
-//! those who are logged in, nor the patience of those who log in. How often somebody may try is not
-//! bounded, neither per user nor per address: a limit would be in the way of what is measured, and
-//! whoever puts such a login before real users has to add one (NIST SP 800-63B, 3.2.2).
 
 use std::fmt;
 use std::hint::black_box;
@@ -25,6 +13,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// Number of users, `user-0` to `user-99999999`.
+///
+/// User n, for n below [`USERS`], is called `user-{n}`, has the password `password-{n}`, and the
+/// facts that every arm tells about them. A million of them can log in, so a password is checked
+/// by default against a digest ([`PasswordHash::Derived`]), which is no way to store real
+/// passwords: there is nothing stored. [`PasswordHash::Argon2id`] adds the real cost of one
+/// evaluation per login. A name that does not exist takes the same path as a wrong password and
+/// must never be told from it.
+///
+/// Evaluations are bounded, and so is the queue before them: logins can take neither all cores from
+/// those who are logged in, nor the patience of those who log in. How often somebody may try is not
+/// bounded, neither per user nor per address: a limit would be in the way of what is measured, and
+/// whoever puts such a login before real users has to add one (NIST SP 800-63B, 3.2.2).
 pub const USERS: u32 = 100_000_000;
 
 /// Logins that may wait for an argon2id evaluation; one more is told to come later.
@@ -221,10 +221,10 @@ impl fmt::Display for PasswordHash {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckFailed {
     /// Too many others wait, or have waited for too long.
-    #[error("expected at most {LOGINS_WAITING_MAX} logins to wait, found more: try again later")]
+    #[error("{LOGINS_WAITING_MAX} logins are waiting already; try again later")]
     Busy,
     /// Hashing failed.
-    #[error("expected a password to be checked, found that hashing failed or was shut down")]
+    #[error("the password was not checked: hashing failed or was shut down")]
     Hashing,
 }
 

@@ -1,93 +1,21 @@
 //! What is done with users beside a load: many log in, all log out, one goes on until refused, and
 //! connections are opened and left alone.
-//!
-//! Each is a pass of Setup by itself, on the lean transport. Nothing of it is measured but what the
-//! pass counts; who wants to know what became of the server reads that from outside.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
+use super::driver::{Driver, panicked};
 use super::merge::merge_logins;
+use super::part::Part;
 use super::setup::{Keep, Pass, Route, SetupFault};
-use super::users::Credentials;
-use super::worker::{Part, Worker};
-use super::{Driver, panicked};
+use super::users::{Credentials, LoggedIn};
+use super::worker::Worker;
 use crate::error::{Error, Result};
 use crate::plan::{ConnectPlan, FillPlan, GrowPlan, LogoutPlan};
 use crate::record::{GrowRecord, LoginRecord, Refusal};
 use crate::transport::{Lean, Outcome, Transport as _};
-
-/// Users who are logged in and whose credentials are kept, dealt out to workers as a load deals
-/// them.
-#[derive(Debug)]
-pub struct LoggedIn {
-    first: u64,
-    users: u32,
-    of_workers: Vec<Arc<Credentials>>,
-}
-
-impl LoggedIn {
-    /// Nobody yet, from this number on.
-    pub fn nobody(first: u64, driver: &Driver) -> Self {
-        let of_workers = (0..driver.workers.max(1)).map(|_| Arc::default()).collect();
-        Self { first, users: 0, of_workers }
-    }
-
-    /// Adds the next user, with this credential.
-    ///
-    /// # Errors
-    /// `Config` where the credentials have no room.
-    pub fn add(&mut self, credential: &[u8]) -> Result<()> {
-        let worker = self.users as usize % self.of_workers.len();
-        if !Arc::make_mut(&mut self.of_workers[worker]).try_push(credential) {
-            return Err(Error::Config(format!(
-                "the credentials of {} users take 4 GiB for each generator thread, and that is all \
-                 it holds; ask for fewer users",
-                self.users
-            )));
-        }
-        self.users += 1;
-        Ok(())
-    }
-
-    /// How many there are.
-    pub const fn users(&self) -> u32 {
-        self.users
-    }
-
-    /// Bytes of all their credentials.
-    pub fn credential_bytes(&self) -> u64 {
-        self.of_workers.iter().map(|credentials| credentials.bytes()).sum()
-    }
-
-    /// Their credentials as so many workers of a load of these users have them. Only where that is
-    /// another number of workers are they copied.
-    pub(super) fn dealt(&self, users: u32, workers: u32) -> Result<Vec<Arc<Credentials>>> {
-        if (self.first, self.users) != (0, users) {
-            return Err(Error::Bug(format!(
-                "a load of {users} users after {} were logged in from number {} on",
-                self.users, self.first
-            )));
-        }
-        let have = self.of_workers.len() as u32;
-        if have == workers {
-            return Ok(self.of_workers.clone());
-        }
-        let mut dealt = vec![Credentials::default(); workers as usize];
-        for user in 0..users {
-            let credential = self.of_workers[(user % have) as usize].get(user / have);
-            if !dealt[(user % workers) as usize].try_push(credential) {
-                return Err(Error::Config(format!(
-                    "the credentials of {users} users have no room in {workers} generator threads; \
-                     ask for fewer users or more connections"
-                )));
-            }
-        }
-        Ok(dealt.into_iter().map(Arc::new).collect())
-    }
-}
 
 /// Connections that stay open until this is dropped. The thread that opened them has them: a
 /// transport belongs to one thread.
@@ -137,6 +65,9 @@ pub fn log_out(driver: &Driver, who: &LoggedIn, plan: &LogoutPlan) -> Result<Log
 }
 
 /// Has every worker make its part of a pass, with the credentials it has.
+///
+/// Each is a pass of Setup by itself, on the lean transport. Nothing of it is measured but what the
+/// pass counts; who wants to know what became of the server reads that from outside.
 fn passes(
     driver: &Driver,
     pass: Pass,
@@ -148,7 +79,7 @@ fn passes(
     let workers = credentials.len() as u32;
     let stop = AtomicBool::new(false);
     let lean = driver.lean()?;
-    let each = |worker, credentials| -> Result<(LoginRecord, Arc<Credentials>)> {
+    let make_pass = |worker, credentials| -> Result<(LoginRecord, Arc<Credentials>)> {
         let part = Part { worker, workers };
         let make = |connections| lean(connections, epoch);
         let made = driver.worker(part, connections, timeout_ns, &stop, make)?;
@@ -158,10 +89,10 @@ fn passes(
         Ok((record, worker.credentials))
     };
     let done: Vec<_> = thread::scope(|scope| {
-        let each = &each;
+        let make_pass = &make_pass;
         let handles: Vec<_> = (0..workers)
             .zip(credentials)
-            .map(|(worker, credentials)| scope.spawn(move || each(worker, credentials)))
+            .map(|(worker, credentials)| scope.spawn(move || make_pass(worker, credentials)))
             .collect();
         handles
             .into_iter()

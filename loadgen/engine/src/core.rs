@@ -1,18 +1,14 @@
 //! The accounts of one worker: what is due, what is under way, and what comes next.
-//!
-//! [`Core`] is everything of a load but the transport, so that the transport's reports can change
-//! it. It plans what the load model says, starts it on idle connections, and books every end; a
-//! request never leaves its books without a class.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::ops::Range;
 
+use super::part::{INTERRUPT_CHECK_NS, Part, Setup, outcome_of};
 use super::recorder::{Moments, Recorder};
 use super::users::Credentials;
 use super::visits::Visits;
-use super::worker::{INTERRUPT_CHECK_NS, Part, Setup, outcome_of};
 use crate::journey::{Script, Who};
 use crate::load::{Arrivals, Closed, LoadModel, UserChoice};
 use crate::plan::LoadPlan;
@@ -73,6 +69,10 @@ struct Flight {
 }
 
 /// Everything a load needs beside the transport, so that the transport's reports can change it.
+///
+/// [`Core`] is everything of a load but the transport, so that the transport's reports can change
+/// it. It plans what the load model says, starts it on idle connections, and books every end; a
+/// request never leaves its books without a class.
 pub(super) struct Core<'a> {
     script: &'a Script,
     part: Part,
@@ -111,7 +111,7 @@ pub(super) struct Core<'a> {
     made: Vec<u32>,
     under_way: u32,
     /// Closed loops whose next request waits for the next slice; `None` where there are no slices.
-    held: Option<Vec<u32>>,
+    waiting: Option<Vec<u32>>,
     /// Right answers so far, counted or not.
     answered: u64,
     /// Requests sent so far, counted or not.
@@ -176,7 +176,7 @@ impl<'a> Core<'a> {
             returning: BinaryHeap::new(),
             made: vec![0; slots as usize],
             under_way: 0,
-            held: None,
+            waiting: None,
             answered: 0,
             sent: 0,
         }
@@ -190,7 +190,7 @@ impl<'a> Core<'a> {
         seed: u64,
     ) -> Self {
         let mut core = Self::new(setup, credentials, plan, seed);
-        core.held = Some(Vec::new());
+        core.waiting = Some(Vec::new());
         core.end_ns = 0;
         core.recorder.in_slices();
         core
@@ -203,8 +203,8 @@ impl<'a> Core<'a> {
         self.end_ns = window.end;
         self.recorder.slide(if counted { window } else { now..now });
         self.arrival = self.look_at_arrival();
-        let held = self.held.as_mut().map(std::mem::take).unwrap_or_default();
-        for slot in held {
+        let waiting = self.waiting.as_mut().map(std::mem::take).unwrap_or_default();
+        for slot in waiting {
             self.next_of_slot(slot, now);
         }
     }
@@ -358,13 +358,13 @@ impl<'a> Core<'a> {
     pub(super) fn ended(&mut self, ended: &Ended<'_>) {
         let Some(flight) = self.flights[ended.connection].take() else { return };
         let due = flight.due;
-        let mut held = None;
+        let mut credential = None;
         let outcome = match &ended.result {
             Ok(answer) => {
                 let (who, request) = (self.who(due), due.request as usize);
                 let judged = self.script.judge(request, who, answer).and_then(|()| {
                     if self.visits.is_some() && self.gives(request) {
-                        held = Some(self.script.capture(request, who.credential, answer)?);
+                        credential = Some(self.script.capture(request, who.credential, answer)?);
                     }
                     Ok(())
                 });
@@ -374,7 +374,7 @@ impl<'a> Core<'a> {
         };
         let at =
             Moments { planned_ns: due.planned_ns, sent_ns: ended.sent_ns, done_ns: ended.done_ns };
-        self.finish(ended.connection, due, at, outcome, held);
+        self.finish(ended.connection, due, at, outcome, credential);
     }
 
     /// Whether the answer to this request gives a visitor something to hold.
@@ -388,7 +388,7 @@ impl<'a> Core<'a> {
         due: Due,
         at: Moments,
         outcome: Outcome,
-        held: Option<Vec<u8>>,
+        credential: Option<Vec<u8>>,
     ) {
         self.recorder.ended(due.request as usize, at, outcome);
         self.answered += u64::from(outcome == Outcome::Ok);
@@ -397,18 +397,25 @@ impl<'a> Core<'a> {
             self.idle.push_back(connection as u32);
         }
         if self.visits.is_some() {
-            self.next_of_visit(due, at.done_ns, outcome, held);
+            self.next_of_visit(due, at.done_ns, outcome, credential);
         } else if due.slot != NO_SLOT {
             self.next_of_closed(due, at.done_ns, outcome);
         }
     }
 
-    fn next_of_visit(&mut self, due: Due, done_ns: u64, outcome: Outcome, held: Option<Vec<u8>>) {
+    fn next_of_visit(
+        &mut self,
+        due: Due,
+        done_ns: u64,
+        outcome: Outcome,
+        credential: Option<Vec<u8>>,
+    ) {
         let Some(visits) = &mut self.visits else { return };
         if outcome != Outcome::Ok {
             return visits.leave(due.slot, false);
         }
-        let Some(next) = visits.answered(due.slot, self.script, due.request as usize, held) else {
+        let Some(next) = visits.answered(due.slot, self.script, due.request as usize, credential)
+        else {
             return visits.leave(due.slot, true);
         };
         let planned_ns = done_ns + next.think_ns;
@@ -433,8 +440,8 @@ impl<'a> Core<'a> {
             self.thinking.push(Reverse((next - self.start_ns, due.slot)));
         } else if next < self.end_ns {
             self.next_of_slot(due.slot, next);
-        } else if let Some(held) = &mut self.held {
-            held.push(due.slot);
+        } else if let Some(waiting) = &mut self.waiting {
+            waiting.push(due.slot);
         }
     }
 
@@ -536,9 +543,9 @@ impl<'a> Core<'a> {
         let thinking = self.thinking.peek().map(|Reverse((after_ns, _))| self.start_ns + after_ns);
         let returning = self.returning.peek().map(|Reverse((due, ..))| *due);
         let arrival = self.arrival.filter(|arrival| arrival.due_ns < self.end_ns);
-        let arrival = arrival.map(|arrival| match arrival.mine {
-            true => arrival.due_ns,
-            false => arrival.due_ns.saturating_sub(PASS_OVER_NS),
+        let arrival = arrival.map(|arrival| {
+            let early_ns = if arrival.mine { 0 } else { PASS_OVER_NS };
+            arrival.due_ns.saturating_sub(early_ns)
         });
         let due = arrival.into_iter().chain(thinking).chain(returning).min();
         due.unwrap_or(u64::MAX).min(self.end_ns)

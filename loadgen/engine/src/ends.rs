@@ -3,11 +3,13 @@
 
 use std::ops::Range;
 
+use crate::record::merge_lists;
+
 /// Length of one mark, ns.
 const MARK_NS: u64 = 5_000_000;
 
 /// Marks for the stretches of a window in which a request ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ends {
     marks: Vec<u64>,
 }
@@ -26,9 +28,7 @@ impl Ends {
 
     /// Adds the marks of another worker.
     pub(super) fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.marks.iter_mut().zip(&other.marks) {
-            *mine |= theirs;
-        }
+        merge_lists(&mut self.marks, other.marks.clone(), |mine, theirs| *mine |= theirs);
     }
 
     /// The longest time without a mark in a window of this length, in whole marks, ns.

@@ -1,17 +1,46 @@
 //! What can go wrong, sorted by who has to act, which is what the exit code says.
-//!
-//! A failed request is not an error: it is data (see `transport::Outcome`). An error here ends the
-//! command, and its text says what was expected, what was found and what to do. Only `main.rs`
-//! turns one into the end of the process.
 
 use std::path::{Path, PathBuf};
 
 /// Why a command ended without doing what it was asked to.
+///
+/// Functions that say `Config` may also give a `Flag`, a `File` or a `Runtime`: what is at fault is
+/// the same, and these have their words in one place.
+///
+/// A failed request is not an error: it is data (see `transport::Outcome`). An error here ends the
+/// command, and its text says what was expected, what was found and what to do. Only `main.rs`
+/// turns one into the end of the process.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The flags, the campaign file or this machine do not allow it: exit 2.
     #[error("{0}")]
     Config(String),
+    /// The value of a flag cannot be used: exit 2.
+    #[error("expected {flag} {expected}, found {found}")]
+    Flag {
+        /// The flag, such as `--timeout`.
+        flag: &'static str,
+        /// What it may be, such as `of at least 1ms`.
+        expected: String,
+        /// What it was.
+        found: String,
+    },
+    /// What is in a file that the user named cannot be used: exit 2.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// This machine lets no runtime start for asynchronous work: exit 2.
+    #[error("cannot start the async runtime of {part}: {source}")]
+    Runtime {
+        /// The part of the program that needs it.
+        part: &'static str,
+        /// What the operating system answered.
+        source: std::io::Error,
+    },
     /// The figures that were obtained may not be used: exit 3.
     #[error("{0}")]
     Invalid(String),
@@ -54,14 +83,31 @@ impl Error {
         Self::Io { what, path: path.into(), source }
     }
 
+    /// An error about the value of a flag.
+    pub fn flag(
+        flag: &'static str,
+        expected: impl Into<String>,
+        found: impl std::fmt::Display,
+    ) -> Self {
+        Self::Flag { flag, expected: expected.into(), found: found.to_string() }
+    }
+
+    /// An error about what is in a file.
+    pub fn file(path: &Path, why: impl Into<String>) -> Self {
+        Self::File { path: path.into(), why: why.into() }
+    }
+
+    /// What to make of a runtime that does not start.
+    pub fn runtime(part: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Runtime { part, source }
+    }
+
     /// An error about a file that the user named to be read: one that is not there is a slip of the
     /// command line.
     pub fn unreadable(path: &Path, source: std::io::Error) -> Self {
         let what = "cannot be read";
         match source.kind() {
-            std::io::ErrorKind::NotFound => {
-                Self::Config(format!("{}: {what}: {source}", path.display()))
-            }
+            std::io::ErrorKind::NotFound => Self::file(path, format!("{what}: {source}")),
             _ => Self::io(what, path, source),
         }
     }
@@ -70,7 +116,7 @@ impl Error {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Bug(_) => 1,
-            Self::Config(_) => 2,
+            Self::Config(_) | Self::Flag { .. } | Self::File { .. } | Self::Runtime { .. } => 2,
             Self::Invalid(_) => 3,
             Self::Target(_) => 4,
             Self::Io { .. } => 5,
@@ -103,9 +149,47 @@ impl Interrupt {
             _ => Some(Signal::Int),
         }
     }
+
+    /// Lets the caller continue unless a signal has come.
+    ///
+    /// # Errors
+    /// `Interrupted`, once a signal has come.
+    pub fn check(&self) -> Result<()> {
+        self.check_or("interrupted")
+    }
+
+    /// The same with a text of one's own.
+    ///
+    /// # Errors
+    /// `Interrupted` with `text`, once a signal has come.
+    pub fn check_or(&self, text: &str) -> Result<()> {
+        self.signal().map_or(Ok(()), |signal| Err(Error::Interrupted(text.into(), signal)))
+    }
+
+    /// The error of a wait that this ended.
+    pub fn error(&self) -> Error {
+        Error::Interrupted("interrupted".into(), self.signal().unwrap_or(Signal::Int))
+    }
 }
 
 /// Number of SIGINT on every Unix.
 pub const SIGINT: usize = 2;
 /// Number of SIGTERM on every Unix.
 pub const SIGTERM: usize = 15;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    #[test]
+    fn a_signal_ends_what_looks_for_one() {
+        let interrupt = Interrupt::default();
+        assert!(interrupt.check().is_ok());
+        interrupt.flag().store(SIGTERM, Ordering::Relaxed);
+        assert_eq!(interrupt.check().map_err(|error| error.exit_code()), Err(143));
+        assert_eq!(interrupt.check_or("halfway").map_err(|e| e.to_string()), Err("halfway".into()));
+        assert_eq!(interrupt.error().exit_code(), 143);
+    }
+}

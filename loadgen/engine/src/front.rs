@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use contract::{BodyFormat, Journey, Step, Target, UserPattern};
 
+use crate::driver::nanos;
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::load::{Closed, LoadModel, Poisson, UserChoice};
 use crate::plan::LoadPlan;
 use crate::record::LoadRecord;
-use crate::{Driver, Phase, load, nanos};
+use crate::{Driver, Phase, load};
 
 /// The journey of a target that is one request.
 const ONE_REQUEST: &str = "browse";

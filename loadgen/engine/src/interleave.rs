@@ -1,15 +1,4 @@
 //! A load that alternates between several servers, in slices of milliseconds.
-//!
-//! On a virtual machine the same load is twice as fast in one second as in the next, so servers
-//! that are measured one after the other are measured on different machines. Here all of them are
-//! up, and each has a *lane*: its own connections, users and recorder. In every round each lane has
-//! one slice, in an order drawn for the round. A slice begins with nothing under way, is not
-//! counted until the first moments are over (caches, and the queue that a closed load fills), and
-//! ends when its last answer has come. Between its slices a lane's load model stands still.
-//!
-//! What a lane brings home is what a load of its own brings home: a [`LoadRecord`] whose Measure is
-//! all its slices end to end, and the slices one by one ([`SliceRecord`]). No request may span two
-//! slices, and no two lanes may ever have requests under way at the same time.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,15 +7,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
+use super::driver::{Driver, panicked};
 use super::merge::{merge, merge_logins};
+use super::part::{INTERRUPT_CHECK_NS, Part, Setup};
 use super::users::Credentials;
-use super::worker::{Edges, Harvest, INTERRUPT_CHECK_NS, Part, Setup, Worker};
-use super::{Driver, interrupted, panicked};
+use super::worker::{Edges, Harvest, Worker};
 use crate::error::{Error, Result};
 use crate::load::LoadModel;
 use crate::plan::{LoadPlan, Slicing};
 use crate::random::{mix, shuffle};
-use crate::record::{LoadRecord, LoginRecord, SliceRecord};
+use crate::record::{LoadRecord, LoginRecord, SliceRecord, merge_lists};
 use crate::transport::{Lean, Transport, Until, Wire};
 
 /// How long after its last answer a server is at rest.
@@ -59,6 +49,17 @@ pub struct Lane<'a> {
 ///
 /// `go_on` is asked now and then, on the calling thread; after a no the load ends with an error.
 ///
+/// On a virtual machine the same load is twice as fast in one second as in the next, so servers
+/// that are measured one after the other are measured on different machines. Here all of them are
+/// up, and each has a *lane*: its own connections, users and recorder. In every round each lane has
+/// one slice, in an order drawn for the round. A slice begins with nothing under way, is not
+/// counted until the first moments are over (caches, and the queue that a closed load fills), and
+/// ends when its last answer has come. Between its slices a lane's load model stands still.
+///
+/// What a lane brings home is what a load of its own brings home: a [`LoadRecord`] whose Measure is
+/// all its slices end to end, and the slices one by one ([`SliceRecord`]). No request may span two
+/// slices, and no two lanes may ever have requests under way at the same time.
+///
 /// # Errors
 /// `Config` where the load cannot be cut into slices, `Target` when a connection or a login fails
 /// or `go_on` says no, `Interrupted` when a signal comes.
@@ -71,8 +72,8 @@ pub fn interleave(
     let Some(first) = lanes.first() else { return Ok(Vec::new()) };
     if matches!(plan.model, LoadModel::Visits(_)) {
         return Err(Error::Config(
-            "expected a closed or an open load to alternate between servers, found users who come \
-             and go: a visit is longer than a slice"
+            "users who come and go cannot alternate between servers: a visit is longer than a \
+             slice"
                 .into(),
         ));
     }
@@ -221,7 +222,7 @@ impl Shared<'_> {
         if self.ended.load(Ordering::Relaxed) {
             return Error::Target("a server ended while a load alternated between several".into());
         }
-        interrupted(&self.lanes[0].driver.interrupt)
+        self.lanes[0].driver.interrupt.error()
     }
 
     /// The record of each lane, from what every worker brought home of it.
@@ -229,15 +230,11 @@ impl Shared<'_> {
         let mut by_worker: Vec<_> = hauls.into_iter().map(Vec::into_iter).collect();
         let mut record = |lane: &Lane<'_>| {
             let (mut logins, mut harvests) = (Vec::new(), Vec::new());
-            let mut slices: Vec<SliceRecord> = Vec::new();
+            let mut slices = Vec::new();
             for haul in by_worker.iter_mut().filter_map(Iterator::next) {
                 logins.push(haul.login);
                 harvests.push(haul.harvest);
-                if slices.is_empty() {
-                    slices = haul.slices;
-                } else {
-                    slices.iter_mut().zip(&haul.slices).for_each(|(all, part)| all.merge(part));
-                }
+                merge_lists(&mut slices, haul.slices, SliceRecord::merge);
             }
             let mut client = lane.driver.client_use();
             client.http = Some("1.1".into());
@@ -347,7 +344,7 @@ impl<'w, T: Transport> Run<'w, T> {
         });
         totals.cpu_ns += edges.cpu_ns();
         totals.waited_ns += edges.waited_ns();
-        totals.wire = totals.wire.plus(edges.wire().unwrap_or_default());
+        totals.wire.merge(&edges.wire().unwrap_or_default());
         totals.wire_requests += edges.requests();
         slices.push(SliceRecord {
             ns: ended - began,

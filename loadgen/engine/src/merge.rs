@@ -1,26 +1,106 @@
 //! Adds up what the workers bring home: once, when the load is over, because nothing is shared
 //! while it runs. Histograms are merged and never averaged.
 
+use super::driver::Driver;
 use super::ends::Ends;
-use super::recorder::Recorder;
 use super::worker::Harvest;
-use super::{Driver, Pacing};
 use crate::load::LoadModel;
 use crate::plan::LoadPlan;
 use crate::record::{
     ClientUse, Counts, GeneratorUse, LoadRecord, LoginRecord, Second, StepRecord, VisitCounts,
+    merge_lists,
 };
-use crate::transport::Wire;
+use crate::transport::{Pacing, Wire};
 
 pub(super) fn merge_logins(records: Vec<LoginRecord>) -> LoginRecord {
     let mut all = LoginRecord::default();
-    for record in records {
-        all.users += record.users;
-        all.wall_ns = all.wall_ns.max(record.wall_ns);
-        all.credential_bytes += record.credential_bytes;
-        all.service.merge(&record.service);
-    }
+    records.iter().for_each(|record| all.merge(record));
     all
+}
+
+/// What workers counted, one or all together.
+#[derive(Clone, Debug, PartialEq)]
+struct Totals {
+    counts: Counts,
+    steps: Vec<StepRecord>,
+    timeline: Vec<Second>,
+    ends: Ends,
+    generator: GeneratorUse,
+    connections: u32,
+    usable_connections: u32,
+    /// What went over the wire; `None` where one of the transports does not see it.
+    wire: Option<Wire>,
+    wire_requests: u64,
+    visits: Option<VisitCounts>,
+    aborted: bool,
+}
+
+impl Default for Totals {
+    fn default() -> Self {
+        Self {
+            counts: Counts::default(),
+            steps: Vec::new(),
+            timeline: Vec::new(),
+            ends: Ends::default(),
+            generator: GeneratorUse::default(),
+            connections: 0,
+            usable_connections: 0,
+            wire: Some(Wire::default()),
+            wire_requests: 0,
+            visits: None,
+            aborted: false,
+        }
+    }
+}
+
+impl From<Harvest> for Totals {
+    fn from(harvest: Harvest) -> Self {
+        let (counts, steps, timeline, ends) = harvest.recorder.into_parts();
+        let share = |ns: u64| ns as f64 / counts.window_ns.max(1) as f64;
+        let generator = GeneratorUse {
+            workers: 1,
+            cpu_ns: harvest.cpu_ns,
+            busiest: share(harvest.cpu_ns),
+            waited: share(harvest.waited_ns),
+            absent_ns: harvest.absent_ns,
+            ..GeneratorUse::default()
+        };
+        Self {
+            counts,
+            steps,
+            timeline,
+            ends,
+            generator,
+            connections: harvest.connections,
+            usable_connections: harvest.usable,
+            wire: harvest.wire,
+            wire_requests: harvest.wire_requests,
+            visits: harvest.visits,
+            aborted: harvest.aborted,
+        }
+    }
+}
+
+impl Totals {
+    /// Adds what another worker counted.
+    fn merge(&mut self, other: Self) {
+        self.counts.merge(&other.counts);
+        merge_lists(&mut self.steps, other.steps, StepRecord::merge);
+        merge_lists(&mut self.timeline, other.timeline, Second::merge);
+        self.ends.merge(&other.ends);
+        self.generator.merge(&other.generator);
+        self.connections += other.connections;
+        self.usable_connections += other.usable_connections;
+        self.wire = self.wire.zip(other.wire).map(|(mut all, part)| {
+            all.merge(&part);
+            all
+        });
+        self.wire_requests += other.wire_requests;
+        if let Some(visits) = other.visits {
+            self.visits.get_or_insert_default().merge(&visits);
+        }
+        self.aborted |= other.aborted;
+    }
 }
 
 /// The record of a load, from what its workers counted.
@@ -31,76 +111,35 @@ pub(super) fn merge(
     login: LoginRecord,
     harvests: Vec<Harvest>,
 ) -> LoadRecord {
-    let mut counts = Counts::default();
-    let mut steps: Vec<StepRecord> = Vec::new();
-    let mut timeline: Vec<Second> = Vec::new();
+    let mut all = Totals::default();
+    harvests.into_iter().map(Totals::from).for_each(|part| all.merge(part));
+    let Totals { mut counts, steps, timeline, ends, wire, visits, .. } = all;
+    counts.longest_silence_ns = ends.longest_silence_ns(counts.window_ns);
+    assert!(counts.balanced(), "a request was lost in the accounts: {counts:?}");
     let closed = matches!(&plan.model, LoadModel::Closed(closed) if closed.think_ns == 0);
-    let mut generator = GeneratorUse {
-        workers: harvests.len() as u32,
+    let generator = GeneratorUse {
         pacing: driver.pacing.to_string(),
         spins: driver.pacing == Pacing::Spin || (!closed && driver.pacing.spins()),
         peak_rss_bytes: own_peak_rss_bytes(),
-        ..GeneratorUse::default()
+        ..all.generator
     };
-    let (mut connections, mut all_wire, mut wire_requests) = (0, Some(Wire::default()), 0);
-    let mut visits: Option<VisitCounts> = None;
-    let (mut aborted, mut usable_connections) = (false, 0);
-    let mut ends: Option<Ends> = None;
-    for harvest in harvests {
-        let Harvest { recorder, connections: used, wire, cpu_ns, waited_ns, .. } = harvest;
-        aborted |= harvest.aborted;
-        if let Some(more) = harvest.visits {
-            visits.get_or_insert_default().merge(&more);
-        }
-        let (part, part_steps, part_timeline, part_ends) = Recorder::into_parts(recorder);
-        match &mut ends {
-            Some(ends) => ends.merge(&part_ends),
-            None => ends = Some(part_ends),
-        }
-        usable_connections += harvest.usable;
-        generator.absent_ns = generator.absent_ns.max(harvest.absent_ns);
-        let share = |ns: u64| ns as f64 / part.window_ns.max(1) as f64;
-        generator.busiest = generator.busiest.max(share(cpu_ns));
-        generator.waited = generator.waited.max(share(waited_ns));
-        generator.cpu_ns += cpu_ns;
-        counts.merge(&part);
-        connections += used;
-        wire_requests += harvest.wire_requests;
-        all_wire = all_wire.zip(wire).map(|(all, part)| all.plus(part));
-        if steps.is_empty() {
-            (steps, timeline) = (part_steps, part_timeline);
-        } else {
-            for (step, more) in steps.iter_mut().zip(&part_steps) {
-                step.response.merge(&more.response);
-                step.service.merge(&more.service);
-                step.lag.merge(&more.lag);
-            }
-            for (second, more) in timeline.iter_mut().zip(&part_timeline) {
-                second.ended += more.ended;
-                second.ok += more.ok;
-                second.response.merge(&more.response);
-            }
-        }
-    }
-    counts.longest_silence_ns = ends.map_or(0, |ends| ends.longest_silence_ns(counts.window_ns));
-    assert!(counts.balanced(), "a request was lost in the accounts: {counts:?}");
-    let bytes_sent = all_wire.map(|wire| wire.bytes_sent);
-    let request_wire_bytes = bytes_sent.and_then(|b| b.checked_div(wire_requests)).unwrap_or(0);
+    let bytes_sent = wire.map(|wire| wire.bytes_sent);
+    let of_a_request = bytes_sent.and_then(|bytes| bytes.checked_div(all.wire_requests));
     LoadRecord {
         model: plan.model.label(),
         offered_rps: plan.model.offered_rps(),
         login: driver.script.login.filter(|_| visits.is_none()).map(|_| login),
-        connections,
-        usable_connections,
-        request_wire_bytes,
+        connections: all.connections,
+        usable_connections: all.usable_connections,
+        request_wire_bytes: of_a_request.unwrap_or(0),
         counts,
         steps,
         visits,
-        aborted,
+        aborted: all.aborted,
         timeline,
         bytes_sent,
-        bytes_received: all_wire.map(|wire| wire.bytes_received),
-        closed_by_server: all_wire.map(|wire| wire.closed_by_server),
+        bytes_received: wire.map(|wire| wire.bytes_received),
+        closed_by_server: wire.map(|wire| wire.closed_by_server),
         client,
         generator,
         server: None,
@@ -114,4 +153,52 @@ fn own_peak_rss_bytes() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Histogram;
+
+    /// What a worker counted of whose numbers one is `n`; no two differ in the same way.
+    fn totals(n: u64) -> Totals {
+        let mut response = Histogram::new();
+        response.record(n);
+        let second = Second { ended: n, ok: n / 2, response: response.clone() };
+        let (service, lag) = (response.clone(), Histogram::new());
+        let mut ends = Ends::new(&(0..n * 1_000_000_000));
+        ends.mark(n * 100_000_000);
+        let wire = Wire { bytes_sent: n, closed_by_server: 2 * n, ..Wire::default() };
+        Totals {
+            counts: Counts { window_ns: n, planned: n, sent: n, ok: n, ..Counts::default() },
+            steps: vec![StepRecord { name: "me".into(), response, service, lag }],
+            timeline: vec![second; n as usize],
+            ends,
+            generator: GeneratorUse { workers: 1, cpu_ns: n, ..GeneratorUse::default() },
+            connections: n as u32,
+            usable_connections: 2 * n as u32,
+            wire: (n != 2).then_some(wire),
+            wire_requests: n,
+            visits: (n > 1).then(|| VisitCounts { arrived: n, ..VisitCounts::default() }),
+            aborted: n == 3,
+        }
+    }
+
+    fn sum(mut left: Totals, right: Totals) -> Totals {
+        left.merge(right);
+        left
+    }
+
+    #[test]
+    fn it_does_not_matter_which_workers_are_added_up_first() {
+        let [a, b, c] = [1, 2, 3].map(totals);
+        let left = sum(sum(a.clone(), b.clone()), c.clone());
+        assert_eq!(left, sum(a, sum(b, c)));
+        assert_eq!((left.counts.ok, left.connections, left.timeline.len()), (6, 6, 3));
+        assert_eq!((left.wire, left.aborted), (None, true));
+        for n in [1, 2, 3] {
+            assert_eq!(sum(totals(n), Totals::default()), totals(n));
+            assert_eq!(sum(Totals::default(), totals(n)), totals(n));
+        }
+    }
 }

@@ -7,9 +7,10 @@ use std::sync::atomic::AtomicBool;
 
 use contract::Target;
 
+use super::driver::{Driver, nanos};
 use super::merge::merge;
-use super::worker::{Part, Setup, Worker};
-use super::{Driver, nanos};
+use super::part::{Part, Setup};
+use super::worker::Worker;
 use crate::error::Interrupt;
 use crate::journey::Script;
 use crate::plan::LoadPlan;

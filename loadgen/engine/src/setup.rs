@@ -1,16 +1,11 @@
 //! Setup: every user logs in, and every connection is opened, before anything is measured.
-//!
-//! A login is one request, or two where it needs a CSRF token, on one connection, and behind it
-//! come the requests by which a user prepares, where a load asks for them. Logging everybody out,
-//! and one request on every connection, are passes over users of the same kind. The first user who
-//! is refused ends a pass for all: a load with fewer users than were asked for would be another
-//! load.
 
 use std::io;
 use std::sync::Arc;
 
+use super::part::{INTERRUPT_CHECK_NS, Setup, outcome_of};
 use super::users::Credentials;
-use super::worker::{INTERRUPT_CHECK_NS, Setup, Worker, outcome_of};
+use super::worker::Worker;
 use crate::journey::{Mismatch, Request, Script, Who, field};
 use crate::plan::Prepare;
 use crate::record::LoginRecord;
@@ -46,6 +41,12 @@ pub(super) struct Refused {
 }
 
 /// What users do, one after the other on whatever connection is free.
+///
+/// A login is one request, or two where it needs a CSRF token, on one connection, and behind it
+/// come the requests by which a user prepares, where a load asks for them. Logging everybody out,
+/// and one request on every connection, are passes over users of the same kind. The first user who
+/// is refused ends a pass for all: a load with fewer users than were asked for would be another
+/// load.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pass {
     /// Number of the first user.
@@ -132,19 +133,20 @@ impl<T: Transport> Worker<'_, T> {
                 idle.pop();
                 let fresh = !std::mem::replace(&mut used[connection], true);
                 opening += usize::from(fresh);
-                let (user, held) = match route {
+                let (user, credential) = match route {
                     Route::LogIn { .. } => (next, Vec::new()),
                     Route::LogOut => (next, credentials.get(next).to_vec()),
                     Route::Ask => (0, credentials.get(0).to_vec()),
                 };
                 let user = first + part.number(user);
                 let (index, request, since_ns, prepared) = (next, begin, now, 0);
-                let attempt = Attempt { index, user, request, since_ns, held, prepared, fresh };
+                let attempt =
+                    Attempt { index, user, request, since_ns, credential, prepared, fresh };
                 ready.push((connection, attempt));
                 next += 1;
             }
             for (connection, mut attempt) in ready.drain(..) {
-                let who = Who { n: attempt.user, credential: &attempt.held };
+                let who = Who { n: attempt.user, credential: &attempt.credential };
                 transport.start(connection, attempt.request, who);
                 attempt.since_ns = now;
                 under_way[connection] = Some(attempt);
@@ -170,9 +172,9 @@ impl<T: Transport> Worker<'_, T> {
                 }
                 done += 1;
                 if let Route::LogIn { keep, .. } = route {
-                    record.credential_bytes += field(&attempt.held, 0).len() as u64;
+                    record.credential_bytes += field(&attempt.credential, 0).len() as u64;
                     if keep == Keep::Credentials {
-                        Arc::make_mut(credentials).put(attempt.index, &attempt.held);
+                        Arc::make_mut(credentials).put(attempt.index, &attempt.credential);
                     }
                 }
                 if route != Route::Ask {
@@ -256,7 +258,7 @@ struct Attempt {
     request: usize,
     since_ns: u64,
     /// What is held of the user.
-    held: Vec<u8>,
+    credential: Vec<u8>,
     /// Requests of the preparation that the user has made.
     prepared: u32,
     /// Whether it is the first on its connection, which it has to open.
@@ -270,10 +272,10 @@ impl Attempt {
             Ok(answer) => answer,
             Err(failure) => return Err(self.refused(Outcome::Failed(failure), None, b"")),
         };
-        let who = Who { n: self.user, credential: &self.held };
-        let held = script
+        let who = Who { n: self.user, credential: &self.credential };
+        let credential = script
             .judge(self.request, who, &answer)
-            .and_then(|()| script.capture(self.request, &self.held, &answer))
+            .and_then(|()| script.capture(self.request, &self.credential, &answer))
             .map_err(|mismatch| {
                 let missing = match mismatch {
                     Mismatch::Missing(capture) => Some(capture),
@@ -282,7 +284,7 @@ impl Attempt {
                 self.refused(outcome_of(mismatch), missing, answer.body)
             })?;
         if !script.requests[self.request].captures.is_empty() {
-            self.held = held;
+            self.credential = credential;
         }
         self.prepared += u32::from(script.prepare.contains(&self.request));
         Ok(())

@@ -1,10 +1,14 @@
-//! The users of one worker: a credential each, and nothing else.
-//!
-//! A million of them must fit into one process, so credentials lie end to end in one buffer and a
-//! user is an offset in it. What else must be held of a user, such as a CSRF token, is a further
-//! field of the same bytes (`journey::field`). A buffer holds at most 4 GiB, which is checked.
+//! Users as workers hold them: a credential each, and nothing else.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
 
 /// Credentials of the users of one worker, by the user's index within it.
+///
+/// A million of them must fit into one process, so credentials lie end to end in one buffer and a
+/// user is an offset in it. What else must be held of a user, such as a CSRF token, is a further
+/// field of the same bytes (`journey::field`). A buffer holds at most 4 GiB, which is checked.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Credentials {
     bytes: Vec<u8>,
@@ -50,6 +54,76 @@ impl Credentials {
         let Some(start) = self.starts.get(index) else { return &[] };
         let end = self.starts.get(index + 1).map_or(self.bytes.len(), |end| *end as usize);
         &self.bytes[*start as usize..end]
+    }
+}
+
+/// Users who are logged in and whose credentials are kept, dealt out to workers as a load deals
+/// them.
+#[derive(Debug)]
+pub struct LoggedIn {
+    pub(super) first: u64,
+    pub(super) users: u32,
+    pub(super) of_workers: Vec<Arc<Credentials>>,
+}
+
+impl LoggedIn {
+    /// Nobody yet, from this number on, for so many workers.
+    pub fn nobody(first: u64, workers: u32) -> Self {
+        let of_workers = (0..workers.max(1)).map(|_| Arc::default()).collect();
+        Self { first, users: 0, of_workers }
+    }
+
+    /// Adds the next user, with this credential.
+    ///
+    /// # Errors
+    /// `Config` where the credentials have no room.
+    pub fn add(&mut self, credential: &[u8]) -> Result<()> {
+        let worker = self.users as usize % self.of_workers.len();
+        if !Arc::make_mut(&mut self.of_workers[worker]).try_push(credential) {
+            return Err(Error::Config(format!(
+                "the credentials of {} users take 4 GiB for each generator thread, and that is all \
+                 it holds; ask for fewer users",
+                self.users
+            )));
+        }
+        self.users += 1;
+        Ok(())
+    }
+
+    /// How many there are.
+    pub const fn users(&self) -> u32 {
+        self.users
+    }
+
+    /// Bytes of all their credentials.
+    pub fn credential_bytes(&self) -> u64 {
+        self.of_workers.iter().map(|credentials| credentials.bytes()).sum()
+    }
+
+    /// Their credentials as so many workers of a load of these users have them. Only where that is
+    /// another number of workers are they copied.
+    pub(super) fn dealt(&self, users: u32, workers: u32) -> Result<Vec<Arc<Credentials>>> {
+        if (self.first, self.users) != (0, users) {
+            return Err(Error::Bug(format!(
+                "a load of {users} users after {} were logged in from number {} on",
+                self.users, self.first
+            )));
+        }
+        let have = self.of_workers.len() as u32;
+        if have == workers {
+            return Ok(self.of_workers.clone());
+        }
+        let mut dealt = vec![Credentials::default(); workers as usize];
+        for user in 0..users {
+            let credential = self.of_workers[(user % have) as usize].get(user / have);
+            if !dealt[(user % workers) as usize].try_push(credential) {
+                return Err(Error::Config(format!(
+                    "the credentials of {users} users have no room in {workers} generator threads; \
+                     ask for fewer users or more connections"
+                )));
+            }
+        }
+        Ok(dealt.into_iter().map(Arc::new).collect())
     }
 }
 

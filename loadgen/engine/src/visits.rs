@@ -1,5 +1,4 @@
 //! Users who come and go, as one worker knows them: who is there, and what each does next.
-//!
 //! A visit is a login, some requests and a logout, on whatever connection is free. A user whose
 //! request fails leaves at once, as a person whose shop does not work does, and is counted.
 
@@ -73,11 +72,11 @@ impl Visits {
         slot: u32,
         script: &Script,
         request: usize,
-        held: Option<Vec<u8>>,
+        credential: Option<Vec<u8>>,
     ) -> Option<Next> {
         let visitor = &mut self.visitors[slot as usize];
-        if let Some(held) = held {
-            visitor.credential = held;
+        if let Some(credential) = credential {
+            visitor.credential = credential;
         }
         let steps = script.steps.clone();
         if Some(request) == script.csrf {

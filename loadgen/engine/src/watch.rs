@@ -1,14 +1,10 @@
 //! What the thread that started a load does while its workers run it: it tells whoever watches
 //! when a phase begins and, if they want to know, how the load is going, and asks whether to go on.
-//!
-//! A worker shares nothing; once a second, and only for a watcher who asked for it, it sends a copy
-//! of what it has counted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::Phase;
 use crate::error::Interrupt;
 use crate::plan::LoadPlan;
 use crate::record::Histogram;
@@ -16,7 +12,23 @@ use crate::record::Histogram;
 /// How often a watcher is asked whether to go on.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 
+/// Where a load is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Connections are opened and users log in.
+    Setup,
+    /// Requests are sent and not counted.
+    Warmup,
+    /// Requests are sent and counted.
+    Measure,
+    /// Nothing new is sent; answers are awaited.
+    Drain,
+}
+
 /// Whoever watches a load, on the thread that started it.
+///
+/// A worker shares nothing; once a second, and only for a watcher who asked for it, it sends a copy
+/// of what it has counted.
 pub trait Watcher {
     /// A phase begins.
     fn enter(&mut self, phase: Phase);

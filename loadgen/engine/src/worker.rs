@@ -1,88 +1,33 @@
 //! One worker: a loop on one thread that plans, sends, waits and counts.
-//!
-//! The loop asks the load model what is due, starts it on an idle connection, and lets the
-//! transport report what has ended. Nothing in it is shared with another thread but the flag of an
-//! interrupt, and nothing in it depends on a server's scheme. A request that is due is never
-//! skipped: it is sent late, and shows as lag, or it is dropped, and is counted.
 
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
 use super::core::Core;
+use super::part::{INTERRUPT_CHECK_NS, Setup};
 use super::recorder::{Recorder, SECOND_NS};
 use super::users::Credentials;
 use super::watch::Tick;
-use crate::error::Interrupt;
-use crate::journey::{Mismatch, Script};
 use crate::plan::LoadPlan;
 use crate::record::VisitCounts;
-use crate::transport::{Outcome, Transport, Until, Wire};
-
-/// How often a waiting worker looks for an interrupt at least, ns.
-pub(super) const INTERRUPT_CHECK_NS: u64 = 50_000_000;
+use crate::transport::{Transport, Until, Wire};
 
 /// A request that is due within so long after a look at other things has to be met, ns.
 const SHORTLY_NS: u64 = 1_000_000;
 
-/// Which part of a load a worker carries.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
-    pub(super) worker: u32,
-    pub(super) workers: u32,
-}
-
-impl Part {
-    /// How many of `all` things, dealt out in turn, are this worker's.
-    pub(super) const fn of(self, all: u32) -> u32 {
-        (all + self.workers - 1 - self.worker) / self.workers
-    }
-
-    /// Number of this worker's thing `index` among all of them.
-    pub(super) fn number(self, index: u32) -> u64 {
-        u64::from(index) * u64::from(self.workers) + u64::from(self.worker)
-    }
-}
-
-/// What a worker is told before it begins.
-#[derive(Clone, Copy)]
-pub(super) struct Setup<'a> {
-    pub(super) script: &'a Script,
-    pub(super) part: Part,
-    /// Connections of this worker.
-    pub(super) connections: u32,
-    pub(super) timeout_ns: u64,
-    /// When everything before a load has to be done, ns.
-    pub(super) ready_by_ns: u64,
-    pub(super) interrupt: &'a Interrupt,
-    /// Set when there is no point in going on: the server has ended.
-    pub(super) stop: &'a AtomicBool,
-}
-
-impl Setup<'_> {
-    /// Whether the load has to end now. Nothing else is published with either flag.
-    pub(super) fn stopped(&self) -> bool {
-        self.interrupt.signal().is_some() || self.stop.load(Ordering::Relaxed)
-    }
-}
-
 /// A transport, its users, and what the worker was told.
+///
+/// The loop asks the load model what is due, starts it on an idle connection, and lets the
+/// transport report what has ended. Nothing in it is shared with another thread but the flag of an
+/// interrupt, and nothing in it depends on a server's scheme. A request that is due is never
+/// skipped: it is sent late, and shows as lag, or it is dropped, and is counted.
 pub(super) struct Worker<'a, T> {
     pub(super) transport: T,
     pub(super) setup: Setup<'a>,
     /// Shared where the users were logged in before the load, so that a million are held once.
     pub(super) credentials: Arc<Credentials>,
-}
-
-pub(super) const fn outcome_of(mismatch: Mismatch) -> Outcome {
-    match mismatch {
-        Mismatch::Status(status) => Outcome::Status(status),
-        Mismatch::WrongUser => Outcome::WrongUser,
-        Mismatch::Missing(_) => Outcome::NoCredential,
-        Mismatch::TooLong(_) => Outcome::LongCredential,
-    }
 }
 
 /// What one worker brings home.

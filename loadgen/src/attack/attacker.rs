@@ -1,9 +1,5 @@
 //! One server under attack: who is logged in there, what its refusals look like, and what an answer
 //! means.
-//!
-//! Everything is known from the target's descriptor and from the server's own answers, so that a
-//! stranger's server is attacked by the same code as an arm of ours. A request goes out as the
-//! journey's first step does, but for what an attack changes in it.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,8 +7,9 @@ use aws_lc_rs::rand::fill;
 use servers::contract::{CredentialCarrier, Login as LoginRequest, Target, UserPattern};
 
 use super::forge::{Form, Key, Token, b64};
+use super::options::{Options, Standard};
 use super::wire::{Reply, Silence, Wire};
-use super::{Options, Standard};
+
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::{Extract, FIELD_END, Mismatch, Script, Who, field};
 use crate::proc::Fleet;
@@ -55,6 +52,10 @@ impl Login {
 }
 
 /// A server, and what is known of it.
+///
+/// Everything is known from the target's descriptor and from the server's own answers, so that a
+/// stranger's server is attacked by the same code as an arm of ours. A request goes out as the
+/// journey's first step does, but for what an attack changes in it.
 pub(super) struct Attacker<'a> {
     pub(super) target: &'a Target,
     pub(super) options: &'a Options,
@@ -497,8 +498,8 @@ fn attempt(
 /// The session that fetching the CSRF token began, which is the one that an attacker could plant.
 fn begun(script: &Script, held: &[u8], name: &str) -> Option<Vec<u8>> {
     let captures = &script.requests[script.csrf?].captures;
-    let is = |source: &Extract| matches!(source, Extract::Cookie(cookie) if cookie == name);
-    let at = captures.iter().position(|capture| capture.source.as_ref().is_some_and(is))?;
+    let is_cookie = |source: &Extract| matches!(source, Extract::Cookie(cookie) if cookie == name);
+    let at = captures.iter().position(|capture| capture.source.as_ref().is_some_and(is_cookie))?;
     Some(field(held, u8::try_from(at).ok()?).to_vec())
 }
 

@@ -1,9 +1,4 @@
 //! Makes credentials that a server must not take: the forms that there are, keys, and edits.
-//!
-//! A [`Token`] is a credential taken apart, as far as whoever holds one can see. A [`Signer`] makes
-//! one anew over any header and claims: with the server's own key, so that only the check that a
-//! case names can refuse it, or with a key of the attacker's. Which form a credential has is seen
-//! in the credential, never in the name of an arm.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::encoding::AsDer as _;
@@ -215,6 +210,11 @@ fn utc(seconds: u64) -> String {
 }
 
 /// A signed or encrypted token, taken apart.
+///
+/// A [`Token`] is a credential taken apart, as far as whoever holds one can see. A [`Signer`] makes
+/// one anew over any header and claims: with the server's own key, so that only the check that a
+/// case names can refuse it, or with a key of the attacker's. Which form a credential has is seen
+/// in the credential, never in the name of an arm.
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     pub(super) text: String,

@@ -1,5 +1,4 @@
 //! A listener of the attacker's, to which a sound server never comes.
-//!
 //! A token may name an address where its key is said to be. Whoever asks there lets an attacker
 //! choose what the server connects to; so connections are counted, and none is answered.
 

@@ -1,23 +1,16 @@
 //! Attacks a server as a stranger would, and says of every case what a sound one answers and what
 //! this one did.
-//!
-//! One suite for every scheme: what applies is seen in the target's descriptor and in the
-//! credential that a login gives, never in a name. A case that cannot be made is reported as not
-//! applicable, with the reason, and never passed over. After every case the good credential must
-//! still work, and no answer may be a 5xx. Of an arm of ours the exact answer is asked, and the
-//! same one for every refusal; of a stranger's server, that it refuses.
-//!
-//! Nothing here may time anything, and nothing may be sent to a server that nobody named.
 
 mod attacker;
 mod cases;
 mod ecdsa;
 mod forge;
 mod listener;
+mod options;
 mod race;
 mod wire;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use servers::contract::Target;
 
@@ -25,58 +18,24 @@ use crate::error::{Error, Interrupt, Result};
 use crate::proc::{Fleet, Kept};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
 use crate::sanitise::{REMARK, fit};
-use crate::transport::Trust;
 use attacker::Attacker;
 use cases::{Finding, Row, suite};
 use forge::Key;
-
-/// Random credentials that a server is asked for.
-pub const GUESSES: u32 = 10_000;
-
-/// What a server is held to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standard {
-    /// The answers that our arms promise, to the status and the byte.
-    Ours,
-    /// That attacks are refused, in whatever words.
-    Stranger,
-}
-
-/// How to attack.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The journey whose first step is asked for.
-    pub journey: String,
-    /// Which certificates are believed.
-    pub trust: Trust,
-    /// What the server is held to.
-    pub standard: Standard,
-    /// How many random credentials are tried.
-    pub guesses: u32,
-    /// How long the suite may take; a case that is not tried by then has failed.
-    pub within: Duration,
-}
-
-/// How long the suite may take unless somebody says otherwise.
-pub const WITHIN: Duration = Duration::from_secs(30 * 60);
-
-impl Options {
-    /// What an arm of ours is attacked with.
-    pub fn ours() -> Self {
-        Self {
-            journey: "browse".into(),
-            trust: Trust::System,
-            standard: Standard::Ours,
-            guesses: GUESSES,
-            within: WITHIN,
-        }
-    }
-}
+use options::{CUT_SHORT, patiently};
+pub use options::{GUESSES, Options, Standard, WITHIN};
 
 /// Hears which case is next.
 pub type Progress<'a> = &'a mut dyn FnMut(&str);
 
 /// Attacks a server that runs.
+///
+/// One suite for every scheme: what applies is seen in the target's descriptor and in the
+/// credential that a login gives, never in a name. A case that cannot be made is reported as not
+/// applicable, with the reason, and never passed over. After every case the good credential must
+/// still work, and no answer may be a 5xx. Of an arm of ours the exact answer is asked, and the
+/// same one for every refusal; of a stranger's server, that it refuses.
+///
+/// Nothing here may time anything, and nothing may be sent to a server that nobody named.
 ///
 /// # Errors
 /// `Config` where its descriptor cannot be attacked, `Target` where it does not do what the
@@ -119,18 +78,10 @@ pub fn arm(
     Ok(Attacked { target: arm.into(), ..attack(attacker, progress)? })
 }
 
-/// Arguments for a server that waits for its store however busy the machine is: a 503 that comes of
-/// that would say nothing about what the server refuses.
-fn patiently() -> Vec<String> {
-    ["--store-timeout", "8s"].map(String::from).to_vec()
-}
-
 fn attack(mut attacker: Attacker<'_>, progress: Progress<'_>) -> Result<Attacked> {
     let mut cases = Vec::new();
     for row in suite() {
-        if attacker.interrupt.signal().is_some() {
-            return Err(interrupted(attacker.interrupt));
-        }
+        attacker.interrupt.check_or(CUT_SHORT)?;
         progress(&format!("{} {}", row.id, row.what));
         let case = match carry_out(&mut attacker, &row) {
             // A server that stops answering has failed a case, and the others are tried as well.
@@ -169,15 +120,6 @@ fn record(attacker: &Attacker<'_>, row: &Row, finding: &Finding) -> CaseRecord {
         expected: row.expected.text(attacker.options.standard).into(),
         found: fit(&finding.found, REMARK),
         outcome: finding.outcome,
-    }
-}
-
-fn interrupted(interrupt: &Interrupt) -> Error {
-    match interrupt.signal() {
-        Some(signal) => {
-            Error::Interrupted("interrupted before every case was tried".into(), signal)
-        }
-        None => Error::Bug("interrupted by nothing".into()),
     }
 }
 

@@ -1,10 +1,4 @@
 //! HTTP/1.1 as bytes on a socket: what no client library would send has to be sent here.
-//!
-//! Blocking sockets with a limit of time on every exchange, and on all of them together. A request
-//! that may be well formed goes over a kept connection; one that may not be has a connection of its
-//! own, which is read to its end. Answers are read by the load generator's reader, strictly and
-//! within limits, because an answer that is none is a finding too. Nothing here knows what an
-//! attack is.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -190,6 +184,12 @@ impl Write for Stream {
 }
 
 /// The way to one server.
+///
+/// Blocking sockets with a limit of time on every exchange, and on all of them together. A request
+/// that may be well formed goes over a kept connection; one that may not be has a connection of its
+/// own, which is read to its end. Answers are read by the load generator's reader, strictly and
+/// within limits, because an answer that is none is a finding too. Nothing here knows what an
+/// attack is.
 pub(super) struct Wire {
     host: String,
     port: u16,

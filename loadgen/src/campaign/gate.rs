@@ -1,10 +1,6 @@
 //! The gate before a campaign: no arm is timed that does not hold against the attacks.
-//!
-//! An arm that checks less is faster, and its figures would be of something else. So every arm is
-//! attacked once, on a server of its own, before anything is timed; what came of it is kept
-//! whatever it was, and an arm that fails ends the campaign.
 
-use super::Progress;
+use super::progress::Progress;
 use crate::attack::{self, Options};
 use crate::error::{Error, Interrupt, Result};
 use crate::plan::Plan;
@@ -25,6 +21,10 @@ fn attack(arm: &str, interrupt: &Interrupt, progress: &mut dyn Progress) -> Resu
 }
 
 /// Attacks every arm of the plan and writes down what came of it.
+///
+/// An arm that checks less is faster, and its figures would be of something else. So every arm is
+/// attacked once, on a server of its own, before anything is timed; what came of it is kept
+/// whatever it was, and an arm that fails ends the campaign.
 ///
 /// # Errors
 /// `Target`, naming the cases, when an arm does not hold; `Io` when that cannot be written, and

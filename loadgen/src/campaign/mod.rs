@@ -1,15 +1,14 @@
 //! Carries out a plan: every arm attacked once, then a fresh server for every trial, its actions in
 //! order, a record at the end.
-//!
-//! The campaign does not know which experiment a trial belongs to, and computes no figure. A trial
-//! that fails leaves a record that says why, and the next one runs; only an interrupt or a disk
-//! that does not take the record ends the campaign, and every record written before stays whole.
-//! What a campaign that was ended before had done is not run again.
 
+mod act;
 mod drill;
 mod gate;
 mod pilot;
+mod probe;
+mod progress;
 mod search;
+mod stage;
 mod together;
 mod trial;
 
@@ -19,25 +18,20 @@ use crate::error::{Error, Interrupt, Result};
 use crate::experiment::{self, enough_valid};
 use crate::plan::{Plan, TrialPlan};
 use crate::proc::placed;
-use crate::record::{Attacked, Begun, Placement, TrialOutcome, TrialRecord};
+use crate::record::{Begun, Placement, TrialOutcome, TrialRecord};
 
 pub use gate::Spared;
-pub use trial::{Probe, run_trial};
-
-/// Hears how a campaign goes on.
-pub trait Progress {
-    /// An arm is attacked, with this case.
-    fn attacks(&mut self, arm: &str, case: &str);
-    /// The attacks on an arm are over.
-    fn attacked(&mut self, attacked: &Attacked);
-    /// A trial begins.
-    fn begins(&mut self, trial: &TrialPlan);
-    /// A trial is over.
-    fn ended(&mut self, record: &TrialRecord);
-}
+pub use probe::Probe;
+pub use progress::Progress;
+pub use trial::run_trial;
 
 /// Attacks every arm of a plan that is not spared, then runs every trial that is not done yet and
 /// writes its record.
+///
+/// The campaign does not know which experiment a trial belongs to, and computes no figure. A trial
+/// that fails leaves a record that says why, and the next one runs; only an interrupt or a disk
+/// that does not take the record ends the campaign, and every record written before stays whole.
+/// What a campaign that was ended before had done is not run again.
 ///
 /// # Errors
 /// `Target` when an arm does not hold against the attacks, before anything is timed; `Interrupted`
@@ -71,7 +65,7 @@ pub fn run(
         let placement = &place.map_or_else(|| placement.clone(), |place| placed(place, placement));
         let ended = match pilot::resolved(trials, &records).as_deref() {
             Err(cause) => {
-                let failed = |trial| trial::never_run(&hash, trial, placement, cause);
+                let failed = |trial| stage::never_run(&hash, trial, placement, cause);
                 trials.iter().map(failed).collect()
             }
             Ok([trial]) if trial.slices().is_none() => {

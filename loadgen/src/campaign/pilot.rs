@@ -1,5 +1,4 @@
 //! Rates that follow from a pilot: shares of what the pilot of the same experiment and block found.
-//!
 //! What it found is read from its record, so a campaign that is resumed runs the rest of a block at
 //! the rates at which it began.
 
@@ -65,7 +64,7 @@ mod tests {
             "generator": crate::record::GeneratorUse::default(),
         }))
         .unwrap();
-        let unfinished = super::super::trial::unfinished("", trial, &Placement::default());
+        let unfinished = super::super::stage::unfinished("", trial, &Placement::default());
         TrialRecord { actions: vec![ActionRecord::Load(Box::new(load))], ..unfinished }
     }
 

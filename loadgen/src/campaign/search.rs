@@ -1,9 +1,9 @@
 //! Carries out a search: one load after the other on the same server, as the search says.
-//!
 //! Every probe logs its users in anew and opens its connections anew, so that none inherits a queue
 //! from the one before.
 
-use super::trial::{Stage, measured_load};
+use super::probe::measured_load;
+use super::stage::Stage;
 use crate::error::Result;
 use crate::experiment::search::{Next, judged, next};
 use crate::plan::SearchPlan;

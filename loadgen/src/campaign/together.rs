@@ -1,18 +1,13 @@
 //! The trials of one level and block, whose servers are up together and share one load that
 //! alternates between them.
-//!
-//! Each trial still has a server process, a record and an outcome of its own. What its plan has
-//! before the slices is done to its server alone, one server after the other. A server that does
-//! not start, or cannot be prepared, fails its own trial, and the others go on without it; what
-//! goes wrong once the load has begun fails all of them, because none has its whole load then.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::trial::{
-    Held, Set, Stage, act_in_turn, facts, failed, read_memory, relay_cpu_ns, store_pid, unfinished,
-};
-use crate::engine::{self, Driver, Lane, Used, interrupted};
+use super::act::act_in_turn;
+use super::probe::{read_memory, relay_cpu_ns, store_pid};
+use super::stage::{Held, SAMPLE_EVERY, Set, Stage, facts, failed, unfinished};
+use crate::engine::{self, Driver, Lane, Used};
 use crate::error::{Error, Interrupt, Result};
 use crate::plan::{SlicesPlan, TrialPlan};
 use crate::proc::{FamilyCpu, Server, ServerOptions, Steal, Watch, cpu_and_wait_ns};
@@ -20,13 +15,15 @@ use crate::record::{
     ActionRecord, LoadRecord, Placement, ServerUse, SliceRecord, TrialOutcome, TrialRecord,
 };
 
-/// How often a server is sampled while a load runs.
-const SAMPLE_EVERY: Duration = Duration::from_millis(250);
-
 /// Runs trials that share a load.
 ///
+/// Each trial still has a server process, a record and an outcome of its own. What its plan has
+/// before the slices is done to its server alone, one server after the other. A server that does
+/// not start, or cannot be prepared, fails its own trial, and the others go on without it; what
+/// goes wrong once the load has begun fails all of them, because none has its whole load then.
+///
 /// # Errors
-/// As for [`super::run_trial`].
+/// As for a trial alone.
 pub(super) fn run_together(
     plan_hash: &str,
     trials: &[TrialPlan],
@@ -80,9 +77,7 @@ fn carry_out(
         up.iter().map(|up| Watch::start(up.server.ready().pid, SAMPLE_EVERY)).collect();
     let loads = share(&up, slices, trials, placement, interrupt);
     let timelines: Vec<_> = watches.into_iter().map(Watch::stop).collect();
-    if interrupt.signal().is_some() {
-        return Err(interrupted(interrupt));
-    }
+    interrupt.check()?;
     if matches!(loads, Err(Error::Target(_)))
         && let Some(obituary) = up.iter_mut().find_map(|up| up.server.obituary())
     {

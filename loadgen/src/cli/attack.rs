@@ -10,9 +10,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::run::target_file;
+use super::trust::TrustArgs;
 use super::{Format, output, serve, signals};
 use crate::attack::{self, GUESSES, Options, Standard};
-use crate::engine::Trust;
 use crate::error::{Error, Result};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
 use crate::sanitise::{NAME, Page, fit, width};
@@ -31,25 +31,21 @@ pub(super) struct AttackArgs {
     /// Start a server of this arm and attack it
     #[arg(long, value_name = "ARM", group = "whom")]
     arm: Option<String>,
-    /// Attack the server that this file describes: only one that you may attack
+    /// Attack the server that this target file describes; only one that you may attack
     #[arg(long, value_name = "FILE.toml", group = "whom")]
     target: Option<PathBuf>,
-    /// The journey whose first step is asked for
+    /// Send the first step of this journey
     #[arg(long, default_value = "browse", value_name = "NAME")]
     journey: String,
-    /// Random credentials to try
+    /// Try this many random credentials
     #[arg(long, default_value_t = GUESSES, value_name = "N")]
     guesses: u32,
-    /// How long the suite may take: a case that is not tried by then has failed
+    /// Limit the suite to this time; a case not tried by then has failed
     #[arg(long, value_name = "SPAN", default_value = "30m")]
     within: Span,
-    /// Trust the certificates in this PEM file in place of the system's, for an https:// target
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Check no certificate of an https:// target
-    #[arg(long, conflicts_with = "ca")]
-    insecure: bool,
-    /// How to print
+    #[command(flatten)]
+    trust: TrustArgs,
+    /// Print text for people, or JSON for programs
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -61,10 +57,7 @@ pub(super) struct AttackArgs {
 /// or when it does not do what its descriptor says. The cases are printed in any case.
 pub(super) fn attack(args: &AttackArgs) -> Result<()> {
     if args.within < WITHIN_LEAST {
-        return Err(Error::Config(format!(
-            "expected --within of at least {WITHIN_LEAST}, found {}",
-            args.within
-        )));
+        return Err(Error::flag("--within", format!("of at least {WITHIN_LEAST}"), args.within));
     }
     let interrupt = signals::listen()?;
     let bar = Spinner::new();
@@ -97,11 +90,7 @@ pub(super) fn attack(args: &AttackArgs) -> Result<()> {
 
 impl AttackArgs {
     fn options(&self, standard: Standard) -> Options {
-        let trust = match &self.ca {
-            Some(path) => Trust::File(path.clone()),
-            None if self.insecure => Trust::Anything,
-            None => Trust::System,
-        };
+        let trust = self.trust.trust();
         let (journey, within) = (self.journey.clone(), self.within.duration());
         Options { journey, trust, standard, guesses: self.guesses, within }
     }

@@ -22,7 +22,7 @@ use crate::spec::{Overrides, Spec};
 /// What `campaign` and `plan` have in common.
 #[derive(Debug, Args)]
 pub(super) struct What {
-    /// A preset (quick) or a campaign file
+    /// Run this preset or campaign file
     #[arg(default_value = "quick", value_name = "PRESET|FILE.toml")]
     pub(super) campaign: String,
     /// Compare these arms instead
@@ -31,16 +31,16 @@ pub(super) struct What {
     /// Sweep these numbers of users instead
     #[arg(long, value_delimiter = ',', value_name = "N,N")]
     users: Option<Vec<u32>>,
-    /// Sweep these numbers of server cores instead, in the experiment `cores`
+    /// Sweep these numbers of server cores instead (experiment `cores`)
     #[arg(long, value_delimiter = ',', value_name = "N,N")]
     cores: Option<Vec<u32>>,
-    /// Measure although a server has to share cores with the generator; the report doubts it
+    /// Allow a server to share cores with the generator; the report flags such figures
     #[arg(long)]
     allow_shared: bool,
-    /// Seed of every random choice
+    /// Set the seed of every random choice
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Leave out arms whose store's program is not on this machine
+    /// Leave out arms whose store program is not installed
     #[arg(long)]
     skip_missing: bool,
 }
@@ -50,18 +50,20 @@ pub(super) struct What {
 pub(super) struct CampaignArgs {
     #[command(flatten)]
     what: What,
-    /// Folder for records and report [default: results/NAME]
+    /// Write records and report to this folder [default: results/NAME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with the campaign in that folder, or begin one: trials that are complete are not run
-    /// again
+    /// Resume the campaign in that folder, or start one
+    ///
+    /// Trials that are complete are not run again.
     #[arg(long)]
     resume: bool,
-    /// Go on although the complete trials are from another machine or another build; the report
-    /// doubts such figures
+    /// Resume even if complete trials are from another machine or build
+    ///
+    /// The report flags such figures.
     #[arg(long, requires = "resume")]
     mix: bool,
-    /// Run a debug build all the same; its figures mean nothing
+    /// Allow a debug build, whose figures mean nothing
     #[arg(long, hide = true)]
     allow_debug: bool,
 }
@@ -106,8 +108,7 @@ fn require_programs(plan: &Plan) -> Result<()> {
         return Ok(());
     }
     Err(Error::Config(format!(
-        "expected every arm to have its store's program, found that {}; install it, or leave such \
-         arms out with --skip-missing",
+        "{}; install it, or leave such arms out with --skip-missing",
         missing.join(" and ")
     )))
 }
@@ -157,8 +158,8 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
     let show = format!("{}", folder.root().join("report.html").display());
     if let Err(Error::Interrupted(_, signal)) = outcome {
         let text = format!(
-            "interrupted after {} of {} trials; --resume goes on with them, and their report so \
-             far is {show}",
+            "interrupted after {} of {} trials; --resume continues it, and the report so far is \
+             {show}",
             records.len(),
             plan.trials.len()
         );

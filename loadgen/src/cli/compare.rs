@@ -1,4 +1,4 @@
-//! `authbench compare`: two campaigns beside each other, and bounds that the second must keep.
+//! `authbench compare`: two campaigns, and bounds that the second must keep.
 
 use std::path::{Path, PathBuf};
 
@@ -14,20 +14,22 @@ use crate::report::{Analysis, Bound, Changes, Judgement, Outcome, analyse, chang
 /// Flags of `authbench compare`.
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
-    /// Folder of the campaign that is compared with
+    /// Compare with the campaign in this folder
     #[arg(value_name = "DIR_A")]
     a: PathBuf,
-    /// Folder of the campaign that is compared
+    /// Compare the campaign in this folder
     #[arg(value_name = "DIR_B")]
     b: PathBuf,
-    /// Exit with 6 where this is so beyond doubt: METRIC[@ARM][/USERS], one of > >= < <=, and a
-    /// limit of the change (`+5%`, `+2ms`) or of B itself (`20ms`); may be given several times
+    /// Exit with 6 if this bound is exceeded: `throughput_rps < -5%`; may be repeated
+    ///
+    /// A bound is METRIC[@ARM][/USERS], one of > >= < <=, and a limit of the change (`+5%`,
+    /// `+2ms`) or of B itself (`20ms`).
     #[arg(long, value_name = "BOUND")]
     fail_if: Vec<Bound>,
-    /// Exit with 6, too, where these data do not settle whether a bound is kept
+    /// Exit with 6 also if the data do not settle whether a bound is kept
     #[arg(long, requires = "fail_if")]
     strict: bool,
-    /// How to print
+    /// Print text for people, or JSON for programs
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -54,8 +56,8 @@ pub(super) fn compare(args: &CompareArgs) -> Result<()> {
     let changes = changes((&label_a, &plan_a, &a), (&label_b, &plan_b, &b));
     if changes.changes.is_empty() {
         return Err(Error::Config(format!(
-            "{label_a} and {label_b} have no figure in common: expected an experiment, an arm and \
-             a level that both have measured"
+            "{label_a} and {label_b} have no figure in common; compare campaigns that measured \
+             the same experiment, arm and level"
         )));
     }
     let judgements: Vec<Judgement> = args

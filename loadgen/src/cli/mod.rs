@@ -1,5 +1,4 @@
 //! The command line: a verb a file, flags lowered to validated values before anything is started.
-//!
 //! Data goes to stdout, everything else to stderr. No verb ends the process: an error travels to
 //! `main.rs`, which turns it into the exit code.
 
@@ -14,6 +13,7 @@ mod run;
 mod schemes;
 mod serve;
 mod signals;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::{Error, Result};
 
-/// What session-based and token-based authentication cost as users grow.
+/// Measure what session-based and token-based authentication cost as users grow.
 ///
 /// Start with `authbench campaign quick`: it starts matching servers on this machine, drives them
 /// and leaves a comparison report.
@@ -37,13 +37,13 @@ pub struct Cli {
 enum Verb {
     /// Run a campaign and write its report
     Campaign(campaign::CampaignArgs),
-    /// Print what a campaign would run, for how long, and which effects it would find
+    /// Print what a campaign would run, how long it takes, and which effects it could find
     Plan(plan::PlanArgs),
-    /// Put one load on a URL, an arm, or the server in a target file
+    /// Run a load against a URL, an arm, or a target file
     Run(run::RunArgs),
-    /// Attack a server in every way known, and say what it withstands
+    /// Run the attack suite against a server
     Attack(attack::AttackArgs),
-    /// Serve one arm until stdin closes or a signal comes
+    /// Serve one arm until stdin closes or a signal arrives
     Serve(serve::ServeArgs),
     /// Keep what several servers of an arm share, for a campaign
     #[command(hide = true)]
@@ -53,11 +53,11 @@ enum Verb {
     Relay(serve::RelayArgs),
     /// Rebuild the report of a campaign from its records
     Report(report::ReportArgs),
-    /// Put two campaigns beside each other, and fail where a bound is broken
+    /// Compare two campaigns; fail if a bound is exceeded
     Compare(compare::CompareArgs),
-    /// List the arms, and what each can and cannot do
+    /// List the arms and what each can do
     Schemes(schemes::SchemesArgs),
-    /// Say whether this machine is fit to measure, and what it lacks
+    /// Check whether this machine is fit to measure
     Doctor(doctor::DoctorArgs),
 }
 
@@ -119,8 +119,8 @@ enum Format {
 fn refuse_debug_build(allowed: bool, verb: &str) -> Result<()> {
     if cfg!(debug_assertions) && !allowed {
         return Err(Error::Config(format!(
-            "expected a release build, found a debug build, whose figures mean nothing; use \
-             `cargo run --release -- {verb} ...`, or --allow-debug to try out the mechanics"
+            "this is a debug build, whose figures mean nothing; use `cargo run --release -- {verb} \
+             ...`, or --allow-debug to try out the mechanics"
         )));
     }
     Ok(())

@@ -1,8 +1,4 @@
 //! The one place that writes to stdout and stderr.
-//!
-//! It takes no text as it is: lines, pages and messages are made fit for a terminal, and JSON has
-//! an escape for every character that is not seen. A reader that goes away (`authbench ... | head`)
-//! is no error, and colour appears on a terminal only, unless `NO_COLOR` is set.
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -11,6 +7,10 @@ use crate::error::{Error, Result};
 use crate::sanitise::{self, Page, message};
 
 /// Writes a line of data.
+///
+/// It takes no text as it is: lines, pages and messages are made fit for a terminal, and JSON has
+/// an escape for every character that is not seen. A reader that goes away (`authbench ... | head`)
+/// is no error, and colour appears on a terminal only, unless `NO_COLOR` is set.
 ///
 /// # Errors
 /// `Io` when stdout does not take it; a reader that went away is none.

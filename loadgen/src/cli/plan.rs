@@ -19,11 +19,12 @@ use crate::sanitise::Page;
 pub(super) struct PlanArgs {
     #[command(flatten)]
     what: What,
-    /// Take the noise from this campaign's records, to say which effects would be found [default:
-    /// the noise that is shipped with a preset]
+    /// Take the noise from this campaign's records [default: the noise shipped with a preset]
+    ///
+    /// The noise decides which effects the campaign would find.
     #[arg(long, value_name = "DIR")]
     noise: Option<PathBuf>,
-    /// How to print
+    /// Print text for people, or JSON for programs
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }

@@ -13,12 +13,12 @@ use crate::report::{Analysis, FORMATS, Format, MARKS, analyse, put_into, summary
 /// Flags of `authbench report`.
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// Folder of a campaign
+    /// Read the campaign in this folder
     dir: PathBuf,
-    /// Which files to write: html, md, json, csv, svg, noise [default: all but the last two]
+    /// Write these of html, md, json, csv, svg, noise [default: all but the last two]
     #[arg(long, value_delimiter = ',', value_name = "FORMATS")]
     format: Vec<String>,
-    /// Also put the short answer into this page, between the two lines that are marked for it
+    /// Update the short answer in this page, between the two lines marked for it
     #[arg(long, value_name = "FILE.md")]
     into: Option<PathBuf>,
 }
@@ -31,10 +31,8 @@ pub(super) struct ReportArgs {
 pub(super) fn report(args: &ReportArgs) -> Result<()> {
     let known: Vec<_> = FORMATS.iter().map(|format| format.name).collect();
     if let Some(unknown) = args.format.iter().find(|name| !known.contains(&name.as_str())) {
-        return Err(Error::Config(format!(
-            "expected formats among {}, found `{unknown}`",
-            known.join(", ")
-        )));
+        let expected = format!("among {}", known.join(", "));
+        return Err(Error::flag("--format", expected, format!("`{unknown}`")));
     }
     let folder = Folder::open(&args.dir)?;
     let wanted = |format: &Format| match args.format.as_slice() {
@@ -54,8 +52,8 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
 fn put(summary: &str, page: &Path) -> Result<()> {
     let text = read_text(page, Kind::Page)?;
     let text = put_into(&text, summary).ok_or_else(|| {
-        let (path, [begin, end]) = (page.display(), MARKS);
-        Error::Config(format!("expected {path} to have a line `{begin}` and, below, one `{end}`"))
+        let [begin, end] = MARKS;
+        Error::file(page, format!("expected a line `{begin}` and, below it, one `{end}`"))
     })?;
     files::write(page, text.as_bytes())
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// Flags of `authbench schemes`.
 #[derive(Debug, Args)]
 pub(super) struct SchemesArgs {
-    /// How to print
+    /// Print text for people, or JSON for programs
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }

@@ -24,55 +24,70 @@ use crate::units::Span;
 /// The longest line of secrets that is read, in bytes: a key of 64 KiB would fit.
 const SECRETS_MAX: u64 = 1 << 20;
 
+/// What is served, and where.
+#[derive(Debug, Args)]
+struct ArmArgs {
+    /// Serve this arm, `scheme` or `scheme@store` (see `authbench schemes`)
+    arm: String,
+    /// Run on these cores [default: all that are allowed]
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    cores: Vec<usize>,
+}
+
+impl ArmArgs {
+    /// Refuses what is no arm, and keeps this process on its cores.
+    fn settle(&self) -> Result<()> {
+        require_one(&self.arm)?;
+        pin(&self.cores)
+    }
+}
+
 /// Flags of `authbench serve`.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// The arm to serve, `scheme` or `scheme@store` (see `authbench schemes`)
-    arm: String,
-    /// Address of the public listener; port 0 takes a free one
+    /// Listen on this address; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDR")]
     listen: SocketAddr,
-    /// Address of the admin listener, which answers GET /stats
+    /// Answer GET /stats on this address
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDR")]
     admin: SocketAddr,
-    /// How long a credential lives at most
+    /// End every credential after this long
     #[arg(long, default_value = "15m", value_name = "SPAN")]
     ttl: Span,
-    /// How long an access token lives at most, where the arm refreshes
+    /// End an access token after this long, where the arm refreshes
     #[arg(long, default_value = "5m", value_name = "SPAN")]
     access_ttl: Span,
-    /// How long a session lives without use [default: as long as --ttl]
+    /// End an unused session after this long [default: --ttl]
     #[arg(long, value_name = "SPAN")]
     idle: Option<Span>,
-    /// Put the idle timeout off on every use, at most once in a span, or never
-    /// (`always`, `1m`, `never`) [default: always]
+    /// Extend the idle timeout always, never, or once per span such as `1m` [default: always]
     ///
-    /// What puts it off is written to the store. With a span a session may end as much earlier
+    /// What extends it is written to the store. With a span a session may end as much earlier
     /// after its last use, and never later; with `never` it ends --idle after the login.
     #[arg(long, value_name = "WHEN", value_parser = touch, requires = "idle")]
     touch: Option<Touch>,
-    /// How far the clocks of issuer and server may be apart
+    /// Tolerate this difference between the clocks of issuer and server
     #[arg(long, default_value = "2s", value_name = "SPAN")]
     leeway: Span,
-    /// Check passwords as derived or argon2id does
+    /// Check passwords by derived or argon2id
     ///
     /// With argon2id a login costs one evaluation. Half of the cores evaluate, 64 logins wait for
     /// 5 s at most, and others are answered with 503. How often somebody may try to log in is not
     /// limited, with either: put a limit per user and per address before real users.
     #[arg(long, default_value = "derived", value_name = "HASH")]
     password_hash: PasswordHash,
-    /// Leave Secure and __Host- out of the cookie, for a browser on plain HTTP
+    /// Omit Secure and __Host- from the cookie, for a browser on plain HTTP
     #[arg(long)]
     insecure_cookie: bool,
-    /// File with the key of a token scheme, raw or PKCS#8 [default: a random key for this run]
+    /// Read the token key from this file, raw or PKCS#8 [default: a random key for this run]
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// File with a key that was in use before, whose credentials stay good; may be repeated
+    /// Accept credentials of the previous key in this file; may be repeated
     #[arg(long, value_name = "FILE")]
     previous_key_file: Vec<PathBuf>,
-    /// Use the store at this URL, which holds no password: sqlite:PATH,
-    /// redis://HOST:PORT[/DATABASE] or postgres://USER@HOST[:PORT]/DB
-    /// [default: a store of this server's own]
+    /// Use the store at this URL, without a password [default: a store of its own]
+    ///
+    /// It is sqlite:PATH, redis://HOST:PORT[/DATABASE] or postgres://USER@HOST[:PORT]/DB.
     ///
     /// A password does not belong on a command line, which every user of this machine can read.
     /// Put a URL that holds one (redis://[USER]:PASSWORD@HOST:PORT,
@@ -81,45 +96,44 @@ pub(super) struct ServeArgs {
     /// the arm has such a store.
     #[arg(long, value_name = "URL", conflicts_with = "store_url_file")]
     store_url: Option<String>,
-    /// Use the store whose URL, password included, is in this file; its mode should be 0600
+    /// Read the store URL, password included, from this file (mode 0600)
     #[arg(long, value_name = "FILE")]
     store_url_file: Option<PathBuf>,
     /// Read key and store URL from a line of JSON on standard input
     #[arg(long, hide = true,
           conflicts_with_all = ["key_file", "previous_key_file", "store_url", "store_url_file"])]
     secrets_from_stdin: bool,
-    /// Put a store behind a socket farther away: a round trip takes so much longer, at most 1s
+    /// Delay every round trip to the store by this much, at most 1s
     ///
     /// A relay, a process of its own, holds back what passes in each direction for half of it.
     #[arg(long, value_name = "SPAN")]
     store_delay: Option<Span>,
-    /// Answer a request with a 503 when its store has not answered it for so long
+    /// Answer with 503 when the store takes longer than this
     #[arg(long, default_value = "400ms", value_name = "SPAN")]
     store_timeout: Span,
-    /// How long session-cached believes what it has read of a session
+    /// Let session-cached rely on what it has read for this long
     #[arg(long, default_value = "1s", value_name = "SPAN")]
     cache_ttl: Span,
-    /// Burn so much CPU time in every protected handler, once the user is let in; at most 1s
+    /// Burn this much CPU time in every protected handler, at most 1s
     ///
     /// It is measured by the CPU clock of the thread, so a busy machine does not change it.
     #[arg(long, default_value = "0s", value_name = "SPAN")]
     handler_cpu: Span,
-    /// Wait so long in every protected handler after that; whole milliseconds, at most 60s
+    /// Wait this long in every protected handler; whole milliseconds, at most 60s
     #[arg(long, default_value = "0s", value_name = "SPAN")]
     handler_wait: Span,
-    /// Pause between two sweeps of expired sessions
+    /// Sweep expired sessions this often
     #[arg(long, default_value = "10s", value_name = "SPAN")]
     sweep_every: Span,
-    /// Limit open connections; one more is answered with 503 [default: 100,000 or `ulimit -n` - 64]
+    /// Limit open connections; more get a 503 [default: 100,000 or `ulimit -n` - 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: Option<u32>,
-    /// Threads that serve requests [default: one a core]
+    /// Serve requests on this many threads [default: one per core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Cores to run on [default: all that are allowed]
-    #[arg(long, value_delimiter = ',', value_name = "N,N")]
-    cores: Vec<usize>,
-    /// Log users in without a password where POST /populate asks the admin listener, for campaigns
+    #[command(flatten)]
+    what: ArmArgs,
+    /// Log users in without a password on POST /populate of the admin listener
     #[arg(long, hide = true)]
     admin_fill: bool,
 }
@@ -138,11 +152,8 @@ pub(super) struct RelayArgs {
 /// Flags of `authbench share`, which campaigns start for trials of several servers.
 #[derive(Debug, Args)]
 pub(super) struct ShareArgs {
-    /// The arm whose servers share something
-    arm: String,
-    /// Cores to run on [default: all that are allowed]
-    #[arg(long, value_delimiter = ',', value_name = "N,N")]
-    cores: Vec<usize>,
+    #[command(flatten)]
+    what: ArmArgs,
 }
 
 /// Flags of a server that are not a matter of how an arm is set up: where it runs and listens, and
@@ -175,7 +186,7 @@ fn require_one(arm: &str) -> Result<()> {
     match Variant::of(arm).flags.as_slice() {
         [] => Ok(()),
         _ => Err(Error::Config(format!(
-            "expected an arm and its flags one by one, found the variant `{arm}`"
+            "`{arm}` is a variant; give the arm, and its flags one by one"
         ))),
     }
 }
@@ -188,7 +199,7 @@ pub(super) fn require_arm(name: &str) -> Result<()> {
     if info(name).is_none() {
         let known: Vec<_> = arms().iter().map(|info| info.arm).collect();
         let known = known.join(", ");
-        return Err(Error::Config(format!("expected an arm among {known}, found `{name}`")));
+        return Err(Error::Config(format!("unknown arm `{name}`; choose one of {known}")));
     }
     let variant = Variant::of(name);
     let refuse =
@@ -238,22 +249,18 @@ pub(super) fn spared(name: &str) -> Option<&'static str> {
 /// # Errors
 /// `Config` when the options are at fault, `Target` when the server fails.
 pub(super) fn serve(args: ServeArgs) -> Result<()> {
-    require_one(&args.arm)?;
-    pin(&args.cores)?;
+    args.what.settle()?;
     let threads =
         args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     if !(1..=1024).contains(&threads) {
-        return Err(Error::Config(format!("expected 1 to 1024 threads, found {threads}")));
+        return Err(Error::flag("--threads", "from 1 to 1024", threads));
     }
     servers::stores::folder::sweep();
     // Before the default is taken from the limit of open files, which this raises.
     crate::proc::allow_connections(args.max_connections.unwrap_or_default())?;
     let (listen, admin) = (args.listen, args.admin);
     let options = options(args, threads)?;
-    let runtime = runtime(threads)
-        .enable_all()
-        .build()
-        .map_err(|e| Error::Config(format!("no event queue for the server: {e}")))?;
+    let runtime = runtime(threads).enable_all().build().map_err(Error::runtime("the server"))?;
     let outcome = runtime.block_on(async {
         let public = servers::bind(listen)?;
         let admin = servers::bind(admin)?;
@@ -268,15 +275,11 @@ pub(super) fn serve(args: ServeArgs) -> Result<()> {
 /// # Errors
 /// `Config` when the arm or its store cannot be opened.
 pub(super) fn share(args: &ShareArgs) -> Result<()> {
-    require_one(&args.arm)?;
-    pin(&args.cores)?;
+    args.what.settle()?;
     servers::stores::folder::sweep();
-    let runtime = runtime(1)
-        .enable_all()
-        .build()
-        .map_err(|e| Error::Config(format!("no event queue for the store: {e}")))?;
+    let runtime = runtime(1).enable_all().build().map_err(Error::runtime("the store"))?;
     runtime.block_on(async {
-        let shared = servers::share(&args.arm).await.map_err(|e| refused(&e))?;
+        let shared = servers::share(&args.what.arm).await.map_err(|e| refused(&e))?;
         let line = SharedLine {
             authbench: CONTRACT_VERSION,
             secrets: shared.secrets.clone(),
@@ -295,10 +298,7 @@ pub(super) fn share(args: &ShareArgs) -> Result<()> {
 /// # Errors
 /// `Config` when there is no port or no runtime.
 pub(super) fn relay(args: &RelayArgs) -> Result<()> {
-    let runtime = runtime(1)
-        .enable_all()
-        .build()
-        .map_err(|e| Error::Config(format!("cannot start the async runtime of a relay: {e}")))?;
+    let runtime = runtime(1).enable_all().build().map_err(Error::runtime("the relay"))?;
     runtime.block_on(async {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = servers::bind(any).map_err(|e| refused(&e))?;
@@ -339,7 +339,7 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         Ok::<_, Error>(Distance { round_trip: round_trip.duration(), program })
     };
     let store_distance = args.store_delay.map(away).transpose()?;
-    let defaults = ServeOptions::new(args.arm);
+    let defaults = ServeOptions::new(args.what.arm);
     let max_connections = match args.max_connections {
         Some(most) => usize::try_from(most).unwrap_or(usize::MAX),
         None => defaults.max_connections,
@@ -391,7 +391,7 @@ fn secrets() -> Result<Secrets> {
     let secrets = read.ok().and_then(|_| serde_json::from_slice(&line).ok());
     // What is wrong with it is not said: it may be a secret.
     secrets.ok_or_else(|| {
-        Error::Config("--secrets-from-stdin expected a line of JSON, found none".into())
+        Error::Config("--secrets-from-stdin: the line on standard input is not valid JSON".into())
     })
 }
 
@@ -400,9 +400,8 @@ fn store_url(args: &ServeArgs) -> Result<Option<String>> {
     if let Some(url) = &args.store_url {
         if StoreUrl::new(url.as_str()).holds_password() {
             return Err(Error::Config(
-                "--store-url: expected a URL without a password, found one with a password, which \
-                 every user of this machine can read by now: change it, and put the URL into a \
-                 file for --store-url-file"
+                "--store-url holds a password, which every user of this machine can read by now: \
+                 change it, and put the URL into a file for --store-url-file"
                     .into(),
             ));
         }
@@ -411,7 +410,7 @@ fn store_url(args: &ServeArgs) -> Result<Option<String>> {
     let (origin, text) = match &args.store_url_file {
         Some(path) => (path.display().to_string(), read_text(path, Kind::StoreUrl)?),
         // The environment is for many commands: an arm without such a store is not meant.
-        None if !has_place(&args.arm) => return Ok(None),
+        None if !has_place(&args.what.arm) => return Ok(None),
         None => match std::env::var(STORE_URL_VARIABLE) {
             Ok(text) => (STORE_URL_VARIABLE.into(), text),
             Err(std::env::VarError::NotPresent) => return Ok(None),
@@ -434,8 +433,8 @@ fn has_place(arm: &str) -> bool {
 /// Without what was found: it may hold a password.
 fn no_url(origin: &str) -> Error {
     Error::Config(format!(
-        "{origin}: expected the URL of a store on one line, found something else; write one such \
-         as redis://:PASSWORD@HOST:PORT"
+        "{origin}: not the URL of a store on one line; write one such as \
+         redis://:PASSWORD@HOST:PORT"
     ))
 }
 
@@ -446,7 +445,7 @@ fn pin(cores: &[usize]) -> Result<()> {
     }
     let usable = crate::proc::usable_cores();
     if let Some(core) = cores.iter().find(|core| !usable.contains(core)) {
-        return Err(Error::Config(format!("expected cores among {usable:?}, found {core}")));
+        return Err(Error::flag("--cores", format!("among {usable:?}"), core));
     }
     let mut set = rustix::thread::CpuSet::new();
     cores.iter().for_each(|core| set.set(*core));

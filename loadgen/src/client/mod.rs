@@ -1,10 +1,4 @@
 //! A plain client: one user at a time logs in, asks, logs out, at whichever of several servers.
-//!
-//! It is for drills, where who is let in matters and not what a request costs: reqwest carries the
-//! requests, and costs several times what the engine's transport does. It knows servers through
-//! their descriptors only, renders and judges with the same [`Script`] as the engine, sends nothing
-//! twice, and tells a refusal from everything else: a credential counts as let in only where the
-//! right answer for the right user came back.
 
 use std::time::{Duration, Instant};
 
@@ -57,6 +51,12 @@ pub struct LoggedIn {
 }
 
 /// Connections to any number of servers.
+///
+/// It is for drills, where who is let in matters and not what a request costs: reqwest carries the
+/// requests, and costs several times what the engine's transport does. It knows servers through
+/// their descriptors only, renders and judges with the same [`Script`] as the engine, sends nothing
+/// twice, and tells a refusal from everything else: a credential counts as let in only where the
+/// right answer for the right user came back.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,

@@ -24,7 +24,7 @@ struct Table {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default, deny_unknown_fields)]
 struct Settings {
     users: Vec<u32>,
     blocks: u32,
@@ -179,11 +179,12 @@ impl Experiment for Capacity {
             .map(|(plan, search)| (plan, search, found(plan, record, search)))
             .flat_map(|(plan, search, found)| {
                 let wrong = search.probes.iter().map(|probe| probe.wrong_user).sum::<u64>();
-                let wrong = (wrong > 0).then(|| Doubt {
-                    invalidates: true,
-                    code: "wrong_answers".into(),
-                    what: format!("{wrong} answers did not name the user who asked"),
-                    remedy: "mend the server, or the check in its descriptor".into(),
+                let wrong = (wrong > 0).then(|| {
+                    Doubt::invalid(
+                        "wrong_answers",
+                        format!("{wrong} answers did not name the user who asked"),
+                        "mend the server, or the check in its descriptor",
+                    )
                 });
                 wrong.into_iter().chain(found.and_then(|found| doubt(plan, found)))
             })
@@ -279,47 +280,40 @@ fn at_least(trials: &[Bounds]) -> Option<Estimate> {
 }
 
 fn doubt(plan: &SearchPlan, found: Found) -> Option<Doubt> {
-    let doubt = |invalidates, code: &str, what: &str, remedy: &str| {
-        let (code, what, remedy) = (code.into(), what.into(), remedy.into());
-        Some(Doubt { invalidates, code, what, remedy })
-    };
-    match found.end {
-        End::Bracketed => None,
-        End::NotOffered => doubt(
+    let doubt = match found.end {
+        End::Bracketed => return None,
+        End::NotOffered => Doubt::graded(
             found.held_rps.is_none(),
             "at_least",
             "the generator could not offer more, so the server holds at least what is said here",
             "give the generator more cores, or the server fewer",
         ),
-        End::Limit => doubt(
-            false,
+        End::Limit => Doubt::caution(
             "at_least",
             "the highest rate that was to be tried held, so the server holds at least that",
             "raise `to` in the table [capacity]",
         ),
-        End::Nowhere => doubt(
-            false,
+        End::Nowhere => Doubt::caution(
             "nothing_held",
-            &format!(
+            format!(
                 "not even {:.0} requests a second held, so there is no capacity",
                 plan.from_rps
             ),
             "lower `from` in the table [capacity], or allow a longer time with `slo`",
         ),
-        End::Exhausted => doubt(
-            false,
+        End::Exhausted => Doubt::caution(
             "not_confirmed",
             "no rate was confirmed by a longer load",
             "the server's or the machine's speed changes from second to second: lengthen `probe`, \
              and stop what else runs here",
         ),
-        End::Disturbed => doubt(
-            true,
+        End::Disturbed => Doubt::invalid(
             "disturbed",
             "something else had the cores while a rate was tried, three times in a row",
             "stop what else runs on this machine, and repeat",
         ),
-    }
+    };
+    Some(doubt)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ struct Table {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default, deny_unknown_fields)]
 struct Settings {
     items: Vec<u32>,
     blocks: u32,

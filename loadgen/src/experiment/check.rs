@@ -3,8 +3,8 @@
 use super::question::{Cell, Cells};
 use crate::error::Result;
 use crate::plan::{Action, DrillPlan};
-use crate::record::Doubt;
 use crate::spec::Spec;
+use crate::units::Span;
 
 /// A cell for every arm with the one drill that it is.
 pub(super) fn drills(spec: &Spec, blocks: u32, drill: &DrillPlan) -> Cells {
@@ -12,6 +12,17 @@ pub(super) fn drills(spec: &Spec, blocks: u32, drill: &DrillPlan) -> Cells {
     let cell =
         |arm: &String| Cell { arm: arm.clone(), level: 0, server: Vec::new(), actions: actions() };
     Cells { blocks, cells: spec.arms.iter().map(cell).collect() }
+}
+
+/// The default of a field in a table that has a field without one, so that no default of the whole
+/// table can be given: a number.
+pub(super) const fn count<const N: u32>() -> u32 {
+    N
+}
+
+/// The same for a span, in ms.
+pub(super) const fn millis<const MS: u64>() -> Span {
+    Span::from_millis(MS)
 }
 
 /// A number as a human wrote it, within a range.
@@ -26,10 +37,6 @@ pub(super) fn within(
     }
     let (least, most) = (range.start(), range.end());
     Err(spec.refuse(format!("{place}: expected {least} to {most}, found {found}")))
-}
-
-pub(super) fn doubt(invalidates: bool, code: &str, what: String, remedy: &str) -> Doubt {
-    Doubt { invalidates, code: code.into(), what, remedy: remedy.into() }
 }
 
 /// Levels of a sweep as a human wrote them: at least `least`, each within `range`, made ascending.

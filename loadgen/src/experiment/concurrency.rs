@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::check::levels;
+use super::check::{count, levels, millis};
 use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, cut};
 use super::metric::{self, Metric};
 use super::question::{Cell, Cells, ChartPlan, Experiment, Observation, Over};
@@ -24,32 +24,16 @@ struct Table {
 #[serde(deny_unknown_fields)]
 struct Settings {
     users: Vec<u32>,
-    #[serde(default = "five")]
+    #[serde(default = "count::<5>")]
     blocks: u32,
-    #[serde(default = "half_a_second")]
+    #[serde(default = "millis::<500>")]
     warmup: Span,
-    #[serde(default = "three_seconds")]
+    #[serde(default = "millis::<3000>")]
     measure: Span,
     #[serde(default)]
     think: Span,
-    #[serde(default = "fifteen_milliseconds")]
+    #[serde(default = "millis::<15>")]
     slice: Span,
-}
-
-fn five() -> u32 {
-    5
-}
-
-fn half_a_second() -> Span {
-    Span::from_millis(500)
-}
-
-fn three_seconds() -> Span {
-    Span::from_millis(3000)
-}
-
-fn fifteen_milliseconds() -> Span {
-    Span::from_millis(15)
 }
 
 impl Experiment for Concurrency {

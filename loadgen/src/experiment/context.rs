@@ -93,7 +93,7 @@ struct Table {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default, deny_unknown_fields)]
 struct Settings {
     distance: Vec<Span>,
     cpu: Vec<Span>,

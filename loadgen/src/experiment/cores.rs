@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::check::{doubt, levels, within};
+use super::check::{levels, within};
 use super::enough_valid;
 use super::load::{self, Slices, browse, check_lengths, cut, loads, observation};
 use super::metric::{self, Metric};
@@ -28,7 +28,7 @@ struct Table {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default, deny_unknown_fields)]
 struct Settings {
     cores: Vec<u32>,
     users_per_core: u32,
@@ -181,10 +181,9 @@ impl Experiment for Cores {
         let mut doubts = load::doubts(record);
         let (wanted, had) = (record.trial.level as usize, record.placement.server.len());
         if had < wanted || record.placement.shared() {
-            doubts.push(doubt(
-                false,
+            doubts.push(Doubt::caution(
                 "too_few_cores",
-                "a server shared cores with the generator, or had fewer than its level says".into(),
+                "a server shared cores with the generator, or had fewer than its level says",
                 "use a machine with one core more than the largest level has",
             ));
         }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::check::{doubt, levels, within};
+use super::check::{levels, within};
 use super::load::{
     self, CONNECTIONS_MAX, PERCENT_MAX, PILOT, PILOT_LEVEL, Slices, browse, check_lengths,
     check_window, cut, loads,
@@ -25,7 +25,7 @@ struct Table {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default, deny_unknown_fields)]
 struct Settings {
     load: Vec<u32>,
     capacity: Option<String>,
@@ -154,11 +154,9 @@ impl Experiment for Curve {
             for doubt in doubts.iter_mut().filter(|doubt| doubt.code == "errors") {
                 doubt.invalidates = false;
             }
-            doubts.push(doubt(
-                false,
+            doubts.push(Doubt::caution(
                 "did_not_hold",
-                "the arm did not hold the rate, so its queue grew for as long as the load lasted"
-                    .into(),
+                "the arm did not hold the rate, so its queue grew for as long as the load lasted",
                 "quote its response times as those of an overload, or not at all",
             ));
         }

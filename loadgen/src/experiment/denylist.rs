@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::check::{levels, within};
+use super::check::{count, levels, millis, within};
 use super::load::{self, Slices, browse, check_lengths, cut, loads, observation};
 use super::metric::{self, Metric};
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, TablePlan};
@@ -26,44 +26,20 @@ struct Table {
 struct Settings {
     revoked: Vec<u32>,
     rate: Rate,
-    #[serde(default = "ten_thousand")]
+    #[serde(default = "count::<10_000>")]
     users: u32,
-    #[serde(default = "sixty_four")]
+    #[serde(default = "count::<64>")]
     connections: u32,
-    #[serde(default = "five")]
+    #[serde(default = "count::<5>")]
     blocks: u32,
-    #[serde(default = "half_a_second")]
+    #[serde(default = "millis::<500>")]
     warmup: Span,
-    #[serde(default = "three_seconds")]
+    #[serde(default = "millis::<3000>")]
     measure: Span,
-    #[serde(default = "fifteen_ms")]
+    #[serde(default = "millis::<15>")]
     slice: Span,
-    #[serde(default = "half_a_second")]
+    #[serde(default = "millis::<500>")]
     settle: Span,
-}
-
-fn ten_thousand() -> u32 {
-    10_000
-}
-
-fn sixty_four() -> u32 {
-    64
-}
-
-fn five() -> u32 {
-    5
-}
-
-fn half_a_second() -> Span {
-    Span::from_millis(500)
-}
-
-fn three_seconds() -> Span {
-    Span::from_millis(3000)
-}
-
-fn fifteen_ms() -> Span {
-    Span::from_millis(15)
 }
 
 /// The scheme whose arms are asked: no other keeps anything of a token that was revoked.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::check::{doubt, drills, within};
+use super::check::{drills, within};
 use super::metric::{self, Metric};
 use super::question::{Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::Result;
@@ -20,38 +20,25 @@ struct Table {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 struct Settings {
-    #[serde(default = "fifty")]
     users: u32,
-    #[serde(default = "three")]
     blocks: u32,
-    #[serde(default = "two_seconds")]
     ttl: Span,
-    #[serde(default = "five_thousand")]
     renewals: u32,
-    #[serde(default = "five_hundred")]
     active_users: u32,
 }
 
-fn fifty() -> u32 {
-    50
-}
-
-fn three() -> u32 {
-    3
-}
-
-fn two_seconds() -> Span {
-    Span::from_millis(2000)
-}
-
-fn five_thousand() -> u32 {
-    5000
-}
-
-fn five_hundred() -> u32 {
-    500
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            users: 50,
+            blocks: 3,
+            ttl: Span::from_millis(2000),
+            renewals: 5000,
+            active_users: 500,
+        }
+    }
 }
 
 const USERS_MAX: u32 = 500;
@@ -207,8 +194,7 @@ impl Experiment for Expiry {
             + found.at_once.failed
             + found.steady.failed;
         if lost > 0 {
-            doubts.push(doubt(
-                true,
+            doubts.push(Doubt::invalid(
                 "expiry_lost_tries",
                 format!("{lost} logins or tries failed, or were refused long before their time"),
                 "see what the server said; such credentials have no end that means anything",
@@ -217,8 +203,7 @@ impl Experiment for Expiry {
         let still: u32 = found.lifetimes.iter().map(|l| l.still_accepted).sum();
         if still > 0 {
             let beyond = Span::from_millis(plan.beyond_ns / 1_000_000);
-            doubts.push(doubt(
-                false,
+            doubts.push(Doubt::caution(
                 "accepted_after_expiry",
                 format!(
                     "{still} credentials were still accepted {beyond} after lifetime and leeway, \
@@ -229,8 +214,7 @@ impl Experiment for Expiry {
         }
         let pause_us = found.lifetimes.iter().map(|l| l.longest_pause_us).max().unwrap_or(0);
         if pause_us > plan.poll_ns / 1000 * 10 {
-            doubts.push(doubt(
-                false,
+            doubts.push(Doubt::caution(
                 "expiry_poll_pauses",
                 format!("two tries of a credential were {} ms apart", pause_us / 1000),
                 "an end is known no better than that: repeat on a quiet machine",

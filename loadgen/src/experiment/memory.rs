@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::check::levels;
+use super::check::{count, levels, millis};
 use super::metric::{self, Metric};
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary};
 use crate::error::Result;
@@ -36,11 +36,11 @@ struct Settings {
     #[serde(default)]
     fill: Way,
     expiry: Option<Span>,
-    #[serde(default = "five")]
+    #[serde(default = "count::<5>")]
     blocks: u32,
-    #[serde(default = "thirty_two")]
+    #[serde(default = "count::<32>")]
     connections: u32,
-    #[serde(default = "half_a_second")]
+    #[serde(default = "millis::<500>")]
     settle: Span,
 }
 
@@ -59,18 +59,6 @@ fn nothing() -> Vec<u32> {
     vec![0]
 }
 
-fn five() -> u32 {
-    5
-}
-
-fn thirty_two() -> u32 {
-    32
-}
-
-fn half_a_second() -> Span {
-    Span::from_millis(500)
-}
-
 /// A slope through fewer levels is a difference.
 const LEVELS_MIN: usize = 5;
 const SESSIONS_MAX: u32 = 10_000_000;
@@ -86,7 +74,7 @@ const TTL: &str = "--ttl";
 const SWEEP_EVERY: &str = "1s";
 const SWEPT_AFTER: Span = Span::from_millis(2500);
 /// An id and a user take more, so less is pages and bookkeeping, and a share of it says nothing.
-const NOTHING_BYTES: f64 = 32.0;
+const SESSION_BYTES_MIN: f64 = 32.0;
 const GIB: f64 = 1_073_741_824.0;
 
 impl Experiment for Memory {
@@ -216,15 +204,9 @@ impl Experiment for Memory {
     }
 
     fn doubts(&self, record: &TrialRecord) -> Vec<Doubt> {
-        let doubt = |code: &str, what: String, remedy: &str| Doubt {
-            invalidates: true,
-            code: code.into(),
-            what,
-            remedy: remedy.into(),
-        };
         let mut doubts = Vec::new();
         if let Some((live, expected)) = lost(record) {
-            doubts.push(doubt(
+            doubts.push(Doubt::invalid(
                 "live_sessions",
                 format!(
                     "the store held {live} sessions instead of {expected} when memory was read"
@@ -239,7 +221,7 @@ impl Experiment for Memory {
             (open != planned).then_some((open, planned))
         });
         if let (Kind::Connections, Some((open, planned))) = (Kind::of(&record.trial), wrong) {
-            doubts.push(doubt(
+            doubts.push(Doubt::invalid(
                 "connections",
                 format!("{open} connections were open instead of {planned} when memory was read"),
                 "the server closed some: shorten `settle`, or ask for fewer connections",
@@ -471,7 +453,7 @@ impl Seen<'_> {
             // A store whose server is not ours to see is none: its memory is in this process.
             own + slope(metric::STORE_BYTES_PER_SESSION).unwrap_or(0.0)
         });
-        let per_gib = both.filter(|bytes| *bytes >= NOTHING_BYTES).map(|bytes| GIB / bytes);
+        let per_gib = both.filter(|bytes| *bytes >= SESSION_BYTES_MIN).map(|bytes| GIB / bytes);
         seen.extend(per_gib.map(|users| self.of(None, metric::USERS_PER_GIB, users)));
         seen.extend(self.logins());
         if self.logout().is_some() {
@@ -504,7 +486,7 @@ impl Seen<'_> {
         let share = |(metric, read): &(&'static Metric, Reading)| {
             let added = between(*read, first, full)?;
             let back = -between(*read, full, last)?;
-            (users > 0.0 && added >= NOTHING_BYTES * users)
+            (users > 0.0 && added >= SESSION_BYTES_MIN * users)
                 .then(|| self.of(None, metric, back / added))
         };
         let mut seen: Vec<Observation> = shares.iter().filter_map(share).collect();

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::check::{doubt, levels, within};
+use super::check::{count, levels, millis, within};
 use super::load::{
     self, CONNECTIONS_MAX, PILOT, PILOT_LEVEL, Slices, arrivals, browse, check_lengths,
     check_window, cut, loads,
@@ -29,48 +29,24 @@ struct Table {
 struct Settings {
     users: Vec<u32>,
     rate: String,
-    #[serde(default = "sixty_four")]
+    #[serde(default = "count::<64>")]
     connections: u32,
     #[serde(default = "uniform")]
     choice: String,
-    #[serde(default = "five")]
+    #[serde(default = "count::<5>")]
     blocks: u32,
-    #[serde(default = "one_second")]
+    #[serde(default = "millis::<1000>")]
     pilot: Span,
-    #[serde(default = "half_a_second")]
+    #[serde(default = "millis::<500>")]
     warmup: Span,
-    #[serde(default = "three_seconds")]
+    #[serde(default = "millis::<3000>")]
     measure: Span,
-    #[serde(default = "fifteen_ms")]
+    #[serde(default = "millis::<15>")]
     slice: Span,
-}
-
-fn sixty_four() -> u32 {
-    64
 }
 
 fn uniform() -> String {
     "uniform".into()
-}
-
-fn five() -> u32 {
-    5
-}
-
-fn half_a_second() -> Span {
-    Span::from_millis(500)
-}
-
-fn one_second() -> Span {
-    Span::from_millis(1000)
-}
-
-fn three_seconds() -> Span {
-    Span::from_millis(3000)
-}
-
-fn fifteen_ms() -> Span {
-    Span::from_millis(15)
 }
 
 const USERS_MAX: u32 = 10_000_000;
@@ -205,8 +181,7 @@ impl Experiment for Population {
             (live != u64::from(plan.users)).then_some((live, plan.users))
         });
         doubts.extend(lost.map(|(live, users)| {
-            doubt(
-                true,
+            Doubt::invalid(
                 "live_sessions",
                 format!("the store held {live} sessions instead of {users} after the load"),
                 "sessions expired or were lost: look at the store's memory limit and at its log",

@@ -231,8 +231,8 @@ mod tests {
             (&table("arm='jwt-a';against='none';users=1;growth=true"), "from which it grows"),
             (
                 "experiment='concurrency';metric='goodput_rps';arm='jwt-a';against='none';\
-                 [[primary]];\
-                 experiment='concurrency';metric='throughput_rps';arm='jwt-b';against='none'",
+                 [[primary]];experiment='concurrency';metric='throughput_rps';\
+                 arm='jwt-b';against='none'",
                 "both throughput_rps and goodput_rps",
             ),
         ] {

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::check::{doubt, drills, levels, within};
+use super::check::{drills, levels, within};
 use super::metric::{self, Metric};
 use super::question::{Cells, ChartPlan, Experiment, Observation, Over, TablePlan};
 use crate::error::Result;
@@ -20,38 +20,25 @@ struct Table {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 struct Settings {
-    #[serde(default = "one_two_four")]
     servers: Vec<u32>,
-    #[serde(default = "thirty_two")]
     users: u32,
-    #[serde(default = "three")]
     blocks: u32,
-    #[serde(default = "half_a_second")]
     warmup: Span,
-    #[serde(default = "a_second")]
     measure: Span,
 }
 
-fn one_two_four() -> Vec<u32> {
-    vec![1, 2, 4]
-}
-
-fn thirty_two() -> u32 {
-    32
-}
-
-fn three() -> u32 {
-    3
-}
-
-fn half_a_second() -> Span {
-    Span::from_millis(500)
-}
-
-fn a_second() -> Span {
-    Span::from_millis(1000)
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            servers: vec![1, 2, 4],
+            users: 32,
+            blocks: 3,
+            warmup: Span::from_millis(500),
+            measure: Span::from_millis(1000),
+        }
+    }
 }
 
 const SERVERS_MAX: u32 = 16;
@@ -183,8 +170,7 @@ impl Experiment for Replicas {
         };
         let failed: u64 = found.steps.iter().map(asked).sum();
         if failed > 0 {
-            doubts.push(doubt(
-                true,
+            doubts.push(Doubt::invalid(
                 "requests_lost",
                 format!("{failed} requests were neither let in nor refused"),
                 "see what the servers said; such requests are in no share",
@@ -193,8 +179,7 @@ impl Experiment for Replicas {
         let shares = || found.steps.iter().flat_map(|step| &step.shares);
         let (ended, ok) = shares().fold((0, 0), |(e, ok), s| (e + s.ended, ok + s.ok));
         if (ended - ok) * 1000 > ended || ended == 0 {
-            doubts.push(doubt(
-                true,
+            doubts.push(Doubt::invalid(
                 "replicas_errors",
                 format!("{} of {ended} requests under load got no right answer", ended - ok),
                 "requests that fail cost less: repeat once the cause is gone",
@@ -203,8 +188,7 @@ impl Experiment for Replicas {
         let most = plan.servers.iter().max().copied().unwrap_or(1);
         let cores = record.placement.server.len();
         if cores > 0 && most as usize > cores {
-            doubts.push(doubt(
-                false,
+            doubts.push(Doubt::caution(
                 "servers_share_cores",
                 format!("{most} servers shared {cores} core{}", if cores == 1 { "" } else { "s" }),
                 "read requests per CPU second; scaling by the wall clock needs a core a server",

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::check::{doubt, drills, within};
+use super::check::{drills, within};
 use super::metric::{self, Metric};
 use super::question::{Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::Result;
@@ -20,20 +20,16 @@ struct Table {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 struct Settings {
-    #[serde(default = "a_thousand")]
     users: u32,
-    #[serde(default = "three")]
     blocks: u32,
 }
 
-fn a_thousand() -> u32 {
-    1000
-}
-
-fn three() -> u32 {
-    3
+impl Default for Settings {
+    fn default() -> Self {
+        Self { users: 1000, blocks: 3 }
+    }
 }
 
 const USERS_MAX: u32 = 100_000;
@@ -145,8 +141,7 @@ impl Experiment for Restart {
             .sum();
         let mut doubts = Vec::new();
         if lost > 0 {
-            doubts.push(doubt(
-                true,
+            doubts.push(Doubt::invalid(
                 "users_lost",
                 format!("{lost} users were neither let in nor refused by the new server"),
                 "see what the server said; such users are in no share",
@@ -155,8 +150,7 @@ impl Experiment for Restart {
         let some = |case: &&Replacement| case.users.refused > 0 && case.users.right > 0;
         let partly = cases.into_iter().filter(some).count();
         if partly > 0 {
-            doubts.push(doubt(
-                false,
+            doubts.push(Doubt::caution(
                 "partly_logged_out",
                 format!("in {partly} cases some users were logged out and some were not"),
                 "credentials may have expired during the trial: use fewer users",

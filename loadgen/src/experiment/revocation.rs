@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::check::{doubt, drills, within};
+use super::check::{drills, within};
 use super::metric::{self, Metric};
 use super::question::{Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::Result;
@@ -20,34 +20,22 @@ struct Table {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 struct Settings {
-    #[serde(default = "two_hundred")]
     users: u32,
-    #[serde(default = "three")]
     blocks: u32,
-    #[serde(default = "a_millisecond")]
     poll: Span,
-    #[serde(default = "a_tenth_of_a_second")]
     window: Span,
 }
 
-fn two_hundred() -> u32 {
-    200
+impl Default for Settings {
+    fn default() -> Self {
+        Self { users: 200, blocks: 3, poll: POLL_MIN, window: Span::from_millis(100) }
+    }
 }
 
-fn three() -> u32 {
-    3
-}
-
-fn a_millisecond() -> Span {
-    Span::from_millis(1)
-}
-
-fn a_tenth_of_a_second() -> Span {
-    Span::from_millis(100)
-}
-
+/// The runtime of the client counts in milliseconds.
+const POLL_MIN: Span = Span::from_millis(1);
 const USERS_MAX: u32 = 10_000;
 /// Tries of one credential, at most.
 const TRIES_MAX: u64 = 10_000;
@@ -150,7 +138,7 @@ impl Experiment for Revocation {
     fn expand(&self, spec: &Spec) -> Result<Cells> {
         let Settings { users, blocks, poll, window } = spec.section::<Table>()?.revocation;
         let users = within(spec, "[revocation] users", users, 1..=USERS_MAX)?;
-        if poll < a_millisecond() {
+        if poll < POLL_MIN {
             return Err(
                 spec.refuse(format!("[revocation] poll: expected at least 1ms, found {poll}"))
             );
@@ -222,8 +210,7 @@ impl Experiment for Revocation {
                 .map(|asked| u64::from(plan.users).saturating_sub(asked.all()))
                 .sum::<u64>();
         if lost > 0 {
-            doubts.push(doubt(
-                true,
+            doubts.push(Doubt::invalid(
                 "lost_tries",
                 format!("{lost} logins, logouts or tries had neither a right answer nor a refusal"),
                 "see what the server said; who was not asked was neither accepted nor refused",
@@ -233,8 +220,7 @@ impl Experiment for Revocation {
         let watched: u32 = cases.iter().map(|case| case.users).sum();
         let window = Span::from_millis(plan.watch.window_ns / 1_000_000);
         if still > 0 {
-            doubts.push(doubt(
-                false,
+            doubts.push(Doubt::caution(
                 "accepted_after_logout",
                 format!(
                     "{still} of {watched} credentials were still accepted {window} after their \
@@ -246,8 +232,7 @@ impl Experiment for Revocation {
         }
         let pause_ns = cases.iter().map(|case| case.pause.quantile_ns(0.99)).max().unwrap_or(0);
         if pause_ns > PAUSE_MAX * plan.watch.poll_ns {
-            doubts.push(doubt(
-                false,
+            doubts.push(Doubt::caution(
                 "poll_pauses",
                 format!(
                     "tries came {:.1} ms apart at p99, and {:.1} ms had been asked for",

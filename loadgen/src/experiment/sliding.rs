@@ -30,7 +30,7 @@ struct Table {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default, deny_unknown_fields)]
 struct Settings {
     touch: Vec<String>,
     idle: Span,

@@ -55,23 +55,19 @@ pub(super) fn doubt(plan: &LoadPlan, load: &LoadRecord) -> Option<Doubt> {
     }
     let whole = (load.counts.window_ns / SECOND_NS) as usize;
     let seconds = load.timeline.get(..whole)?;
-    let doubt = |code: &str, what: String, remedy: String| {
-        Some(Doubt { invalidates: false, code: code.into(), what, remedy })
-    };
     match steady_from(&series(seconds)) {
         Some(0) => None,
-        Some(from) => doubt(
+        Some(from) => Some(Doubt::caution(
             "late_steady_state",
-            "throughput or p99 was steady only from a later second of Measure on".into(),
+            "throughput or p99 was steady only from a later second of Measure on",
             format!("lengthen the warm-up by {from} s"),
-        ),
-        None => doubt(
+        )),
+        None => Some(Doubt::caution(
             "no_steady_state",
-            "no steady state: throughput or p99 kept changing while it was measured".into(),
+            "no steady state: throughput or p99 kept changing while it was measured",
             "find out what grows or shrinks in the server, or measure for longer; do not quote \
-             these figures as those of a steady server"
-                .into(),
-        ),
+             these figures as those of a steady server",
+        )),
     }
 }
 

@@ -146,9 +146,8 @@ impl Action {
 
     /// About how long it takes, ms; `logs_in` says whether the users of a load have to.
     fn expected_ms(&self, logs_in: bool) -> u64 {
-        let logins = |load: &LoadPlan| match logs_in {
-            true => logins_ms(load.users, load.prepare.as_ref()),
-            false => 0,
+        let logins = |load: &LoadPlan| {
+            if logs_in { logins_ms(load.users, load.prepare.as_ref()) } else { 0 }
         };
         match self {
             Self::Fill(fill) => logins_ms(fill.users, fill.prepare.as_ref()) + 5,

@@ -1,8 +1,4 @@
 //! A server that writes down when each request arrived: the witness of an open load.
-//!
-//! It shares nothing with the generator but the machine's clock: a thread per connection, blocking
-//! sockets of the standard library, and the number that each request has in its path. It answers
-//! at once, and is no arm.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -20,6 +16,10 @@ const REQUEST_END: &[u8] = b"\r\n\r\n";
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A request that arrived.
+///
+/// It shares nothing with the generator but the machine's clock: a thread per connection, blocking
+/// sockets of the standard library, and the number that each request has in its path. It answers
+/// at once, and is no arm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     /// The number in its path, `/NUMBER`; `None` where there was none.

@@ -1,5 +1,4 @@
 //! A server under test: a child of this executable that says when it is ready and dies with us.
-//!
 //! What its ready line says is all that is known of it, and its admin listener tells what cannot be
 //! seen from outside. [`Server`] stops it when it is dropped.
 
@@ -173,7 +172,7 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|e| Error::Config(format!("no event queue for the admin client: {e}")))?;
+            .map_err(Error::runtime("the admin client"))?;
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(ADMIN_WITHIN)
@@ -216,9 +215,7 @@ impl Admin {
             let mut lines = Lines::default();
             let mut heard = Instant::now();
             loop {
-                if let Some(signal) = interrupt.signal() {
-                    return Err(Fault::Own(Error::Interrupted("interrupted".into(), signal)));
-                }
+                interrupt.check().map_err(Fault::Own)?;
                 match timeout(INTERRUPT_CHECK, answer.chunk()).await {
                     Ok(piece) => match piece? {
                         Some(piece) => lines.take(&piece, each)?,
@@ -292,7 +289,7 @@ mod tests {
 
     fn lines(pieces: &[&[u8]], expected: u32) -> Result<Vec<Vec<u8>>, String> {
         let mut found = Vec::new();
-        let mut each = |line: &[u8]| {
+        let mut keep = |line: &[u8]| {
             found.push(line.to_vec());
             Ok(())
         };
@@ -302,7 +299,7 @@ mod tests {
             Fault::Own(error) => error.to_string(),
         };
         for piece in pieces {
-            lines.take(piece, &mut each).map_err(said)?;
+            lines.take(piece, &mut keep).map_err(said)?;
         }
         lines.end(expected).map_err(said)?;
         Ok(found)

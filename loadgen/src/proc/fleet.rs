@@ -1,11 +1,4 @@
 //! Several servers of one arm, and what they share: a key, and a store that outlives them.
-//!
-//! A fleet's store and key are kept by a child of their own (`authbench share ARM`), so that any
-//! server can be stopped and replaced while they stay, as a deployment does it. What stays is asked
-//! for server by server ([`Kept`]): one that is started without the key makes a new one, one
-//! without the store begins an empty one. A store in a server's memory is in no fleet's keeping.
-//!
-//! Key and store are told through pipes: a command line and an environment can be read by others.
 
 use std::time::Duration;
 
@@ -36,6 +29,13 @@ impl Kept {
 }
 
 /// Servers of one arm.
+///
+/// A fleet's store and key are kept by a child of their own (`authbench share ARM`), so that any
+/// server can be stopped and replaced while they stay, as a deployment does it. What stays is asked
+/// for server by server ([`Kept`]): one that is started without the key makes a new one, one
+/// without the store begins an empty one. A store in a server's memory is in no fleet's keeping.
+///
+/// Key and store are told through pipes: a command line and an environment can be read by others.
 pub struct Fleet {
     arm: String,
     cores: Vec<usize>,

@@ -1,9 +1,6 @@
-//! Processes: the server under test as a child, what it uses, where it runs, and on what machine.
-//!
-//! A server is a child of this very executable (`authbench serve ARM`), so nothing has to be found
-//! on disk. It is measured from outside, through `/proc` and sysinfo; only what the outside cannot
-//! see (allocated bytes, live sessions) is asked of its admin listener, and never while a load is
-//! measured. Linux is assumed: without `/proc` there is no memory or CPU figure to report.
+//! Processes: the server under test as a child of this executable, what it uses, read from outside
+//! through `/proc`, where it runs, and on what machine. Linux is assumed: without `/proc` there is
+//! no figure of memory or CPU time to report.
 
 mod arrival_log;
 mod child;

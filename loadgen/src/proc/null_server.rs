@@ -1,5 +1,4 @@
 //! A server that does nothing but answer: what the generator can offer at most is seen against it.
-//!
 //! It reads requests without a body, understands nothing of them but their end, and answers all
 //! with the same few bytes. It is no arm and never compared with one.
 
@@ -29,8 +28,8 @@ impl NullServer {
     /// `Config` when this machine gives no port, thread or event queue for it.
     pub fn start(cores: &[usize]) -> Result<Self> {
         let refused = |e: std::io::Error| Error::Config(format!("no null server: {e}"));
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(Error::runtime("the null server"))?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let (stop, stopped) = oneshot::channel();

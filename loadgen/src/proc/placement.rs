@@ -99,14 +99,14 @@ mod tests {
 
     #[test]
     fn a_server_gets_the_cores_of_its_plan_and_the_generator_the_rest() {
-        let of = |server_cores, cores: &[usize]| {
+        let divided = |server_cores, cores: &[usize]| {
             let plan = PlacePlan { server_cores, shared: false };
             let Placement { server, generator } = placed(&plan, &place(cores));
             (server, generator)
         };
-        assert_eq!(of(1, &[0, 1, 2, 3]), (vec![0], vec![1, 2, 3]));
-        assert_eq!(of(3, &[0, 1, 2, 3]), (vec![0, 1, 2], vec![3]));
-        assert_eq!(of(4, &[0, 1]), (vec![0, 1], vec![0, 1]), "shared");
-        assert_eq!(of(1, &[5]), (vec![5], vec![5]));
+        assert_eq!(divided(1, &[0, 1, 2, 3]), (vec![0], vec![1, 2, 3]));
+        assert_eq!(divided(3, &[0, 1, 2, 3]), (vec![0, 1, 2], vec![3]));
+        assert_eq!(divided(4, &[0, 1]), (vec![0, 1], vec![0, 1]), "shared");
+        assert_eq!(divided(1, &[5]), (vec![5], vec![5]));
     }
 }

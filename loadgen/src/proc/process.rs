@@ -1,8 +1,4 @@
 //! A child of this executable: it says one line once it is ready, and dies with us.
-//!
-//! It lives until its standard input closes, so even a killed parent leaves no orphan. [`Process`]
-//! stops it when it is dropped, and keeps the last lines of what it complained of, which are the
-//! best explanation of an end that nobody asked for.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -21,6 +17,10 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 const TAIL: usize = 10;
 
 /// A running child.
+///
+/// It lives until its standard input closes, so even a killed parent leaves no orphan. [`Process`]
+/// stops it when it is dropped, and keeps the last lines of what it complained of, which are the
+/// best explanation of an end that nobody asked for.
 pub(super) struct Process {
     /// What messages call it.
     name: String,

@@ -1,8 +1,4 @@
 //! What a process uses, read from outside: resident and proportional memory, CPU time.
-//!
-//! CPU time comes from each thread's `schedstat`, in nanoseconds: `stat` counts in ticks of 10 ms,
-//! which is 1 % of a one-second measurement. Reading `smaps_rollup` walks the page tables with the
-//! process's memory lock held, so it is done between phases and never while one is measured.
 
 use std::fs;
 use std::sync::mpsc;
@@ -16,6 +12,10 @@ use crate::record::{MemoryUse, ProcessSample};
 /// CPU time (user and system) that all live threads of a process have used, and the time in which
 /// they were ready to run and others had their cores, ns; 0 when it is gone. What a thread used
 /// that has ended is not in it: our servers keep theirs.
+///
+/// CPU time comes from each thread's `schedstat`, in nanoseconds: `stat` counts in ticks of 10 ms,
+/// which is 1 % of a one-second measurement. Reading `smaps_rollup` walks the page tables with the
+/// process's memory lock held, so it is done between phases and never while one is measured.
 pub fn cpu_and_wait_ns(pid: u32) -> (u64, u64) {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return (0, 0) };
     let of_task = |text: String| -> Option<(u64, u64)> {

@@ -1,9 +1,4 @@
 //! The right to write trials into a campaign's folder, which one process has at a time.
-//!
-//! It is a lock of the kernel's (`flock`) on a file in the folder, so it ends with its holder
-//! however that ends, and a file that a killed campaign left behind stands in nobody's way. The
-//! file holds the number of the process, for the message to whoever comes second. Its holder
-//! removes it, and whoever has locked a file that lost its name meanwhile looks for the new one.
 
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
@@ -18,6 +13,11 @@ const FILE: &str = "campaign.lock";
 const NAMELESS: Duration = Duration::from_millis(100);
 
 /// The right to write trials into a folder; it ends when this is dropped.
+///
+/// It is a lock of the kernel's (`flock`) on a file in the folder, so it ends with its holder
+/// however that ends, and a file that a killed campaign left behind stands in nobody's way. The
+/// file holds the number of the process, for the message to whoever comes second. Its holder
+/// removes it, and whoever has locked a file that lost its name meanwhile looks for the new one.
 #[derive(Debug)]
 pub struct Claim {
     root: Dir,

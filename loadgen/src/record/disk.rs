@@ -1,10 +1,5 @@
 //! A campaign's folder: `plan.json`, `host.json`, `attacks.json`, `trials/NNNN-ARM.json` and the
 //! report.
-//!
-//! A file is written once and whole ([`Dir::write`]): whatever ends the program, a file that has
-//! its name is complete. Records and the host carry a checksum; the plan's hash is in every record.
-//! A reader refuses what a newer program wrote, and names the file that it cannot read. The folder
-//! may be reached over a link; nothing in it may be one.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -33,6 +28,11 @@ pub(super) const PLAN: &str = "plan.json";
 const TRIALS: &str = "trials";
 
 /// The folder of one campaign.
+///
+/// A file is written once and whole ([`Dir::write`]): whatever ends the program, a file that has
+/// its name is complete. Records and the host carry a checksum; the plan's hash is in every record.
+/// A reader refuses what a newer program wrote, and names the file that it cannot read. The folder
+/// may be reached over a link; nothing in it may be one.
 #[derive(Clone, Debug)]
 pub struct Folder {
     pub(super) root: Dir,
@@ -106,11 +106,10 @@ impl Folder {
             match read_record(&trials, &name, plan)? {
                 Read::Record(record) => records.push(*record),
                 Read::Unusable(why) => {
-                    return Err(Error::Config(format!(
-                        "{}: {why}; `authbench campaign ... --resume` sets it aside and runs its \
-                         trial again",
-                        trials.path().join(name).display()
-                    )));
+                    let remedy = "`authbench campaign ... --resume` sets it aside and runs its \
+                                  trial again";
+                    let path = trials.path().join(name);
+                    return Err(Error::file(&path, format!("{why}; {remedy}")));
                 }
             }
         }
@@ -129,7 +128,7 @@ impl Folder {
         let attacks: AttackRecord = self.read_as(ATTACKS, &ATTACKED)?;
         if attacks.plan != plan.hash() {
             let path = self.root().join(ATTACKS);
-            return Err(refuse(&path, "is no record of the plan beside it"));
+            return Err(Error::file(&path, "is not a record of the plan beside it"));
         }
         Ok(Some(attacks))
     }
@@ -183,7 +182,7 @@ impl Folder {
         let bytes = self.root.read(name, Kind::Record);
         let bytes = bytes.map_err(|e| Error::io("cannot be read", &path, e))?;
         read(&bytes, form).map_err(|fault| match fault {
-            Fault::Broken(why) | Fault::Unknown(why) => refuse(&path, &why),
+            Fault::Broken(why) | Fault::Unknown(why) => Error::file(&path, why),
         })
     }
 
@@ -217,24 +216,20 @@ pub(super) fn read_record(trials: &Dir, name: &OsStr, plan: &Plan) -> Result<Rea
     let record: TrialRecord = match read(&bytes, &SEALED) {
         Ok(record) => record,
         Err(Fault::Broken(why)) => return Ok(Read::Unusable(why)),
-        Err(Fault::Unknown(why)) => return Err(refuse(&path, &why)),
+        Err(Fault::Unknown(why)) => return Err(Error::file(&path, why)),
     };
     let planned = plan.trials.get(record.trial.index as usize);
     if record.plan != plan.hash() || planned != Some(&record.trial) {
-        return unusable("is no record of the plan beside it");
+        return unusable("is not a record of the plan beside it");
     }
     let stem = record.trial.file_stem();
     if path.file_stem().is_none_or(|found| found != stem.as_str()) {
-        return unusable("has not the name of its trial");
+        return unusable("file name does not match its trial");
     }
     if !record.loads().all(|load| load.counts.balanced()) {
         return unusable("is not what was written: its counts do not add up");
     }
     Ok(Read::Record(Box::new(record)))
-}
-
-fn refuse(path: &Path, why: &str) -> Error {
-    Error::Config(format!("{}: {why}", path.display()))
 }
 
 #[cfg(test)]

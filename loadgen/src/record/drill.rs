@@ -1,14 +1,14 @@
 //! What came of a drill: who was let in and who was not, when, and what it cost.
-//!
-//! Counts and times, per user where they are few. A credential that was not refused for as long as
-//! it was watched is counted as such, and no time is made up for it. That a case could not be asked
-//! (an arm without a key has none to lose) is `None`, which is not the same as nobody.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Histogram, LoginRecord};
 
 /// What came of one drill.
+///
+/// Counts and times, per user where they are few. A credential that was not refused for as long as
+/// it was watched is counted as such, and no time is made up for it. That a case could not be asked
+/// (an arm without a key has none to lose) is `None`, which is not the same as nobody.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "drill", rename_all = "snake_case")]
 pub enum DrillRecord {

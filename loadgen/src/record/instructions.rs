@@ -1,15 +1,15 @@
 //! Instructions per operation, as `cargo bench --bench instructions` counted and committed them.
-//!
-//! A count of instructions is the same on every machine, however busy, and so the one figure of
-//! cost that a host cannot spoil. It is taken when a change is made and not during a campaign; a
-//! campaign keeps the counts of the code that it ran in its `host.json`, so that its report stays
-//! the same when the code moves on.
 
 use serde::{Deserialize, Serialize};
 
 const COMMITTED: &str = include_str!("../../../benches/instructions.json");
 
 /// Counted instructions, and what counted them.
+///
+/// A count of instructions is the same on every machine, however busy, and so the one figure of
+/// cost that a host cannot spoil. It is taken when a change is made and not during a campaign; a
+/// campaign keeps the counts of the code that it ran in its `host.json`, so that its report stays
+/// the same when the code moves on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instructions {
     /// The compiler, as it names itself.

@@ -1,8 +1,4 @@
 //! Facts, written once: what a trial did, counted and saw, and nothing that follows from it.
-//!
-//! Estimates, verdicts and pages are made from these types alone, so a report can be rebuilt, byte
-//! for byte, years after the campaign. Every record carries a schema version, and a newer one than
-//! this program knows is refused. No figure here is derived from another but for sums.
 
 mod attack;
 mod claim;
@@ -26,8 +22,8 @@ pub use drill::{
 };
 pub use engine::record::{
     ClientUse, Counts, Doubt, GeneratorUse, GrowRecord, Histogram, LoadRecord, LoginRecord,
-    MemoryUse, OVER_LIMIT, Refusal, SAMPLES_BEYOND, STALL, Second, ServerUse, SliceRecord,
-    StepRecord, VisitCounts,
+    MemoryUse, OVER_LIMIT, Placement, Refusal, SAMPLES_BEYOND, STALL, Second, ServerUse,
+    SliceRecord, StepRecord, VisitCounts,
 };
 pub use host::Host;
 pub use instructions::{InstructionCount, Instructions, Operation};
@@ -42,6 +38,10 @@ use crate::plan::{Action, TrialPlan};
 pub const RECORD_SCHEMA: u32 = 2;
 
 /// Everything about one trial.
+///
+/// Estimates, verdicts and pages are made from these types alone, so a report can be rebuilt, byte
+/// for byte, years after the campaign. Every record carries a schema version, and a newer one than
+/// this program knows is refused. No figure here is derived from another but for sums.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrialRecord {
     /// [`RECORD_SCHEMA`].
@@ -131,24 +131,6 @@ pub enum TrialOutcome {
         /// The cause, as a sentence.
         cause: String,
     },
-}
-
-/// Cores of the two sides; empty where the operating system placed them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Placement {
-    /// Cores the server may use.
-    pub server: Vec<usize>,
-    /// Cores the generator may use.
-    pub generator: Vec<usize>,
-}
-
-impl Placement {
-    /// Whether the two sides may run on the same core.
-    pub fn shared(&self) -> bool {
-        self.server.is_empty()
-            || self.generator.is_empty()
-            || self.server.iter().any(|core| self.generator.contains(core))
-    }
 }
 
 /// What a server said of itself.

@@ -1,5 +1,4 @@
 //! Which machine and program a trial is from, so that trials of several are not taken for one.
-//!
 //! A machine is what its figures depend on: its identity, processor, cores, kernel and the settings
 //! of these. Two that agree in all of it are told apart by nothing here.
 

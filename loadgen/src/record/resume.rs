@@ -1,9 +1,4 @@
 //! Beginning a campaign in a folder, and going on with one that was ended before its last trial.
-//!
-//! What counts as done is decided by key: a complete record of the same plan (which holds the
-//! seed), from the same program on the same machine, whose checksum holds. Everything else is run
-//! again, and a file that cannot be used is set aside and never deleted. What must not be mixed is
-//! refused before anything in the folder is touched.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -51,7 +46,7 @@ impl Folder {
         let root = folder.root().display();
         if folder.root.has(PLAN) {
             return Err(Error::Config(format!(
-                "{root} holds a campaign already; go on with it with --resume, name another folder \
+                "{root} holds a campaign already; resume it with --resume, name another folder \
                  with --out, or delete it"
             )));
         }
@@ -69,6 +64,11 @@ impl Folder {
     }
 
     /// Goes on with the campaign that has begun there.
+    ///
+    /// What counts as done is decided by key: a complete record of the same plan (which holds the
+    /// seed), from the same program on the same machine, whose checksum holds. Everything else is
+    /// run again, and a file that cannot be used is set aside and never deleted. What must not be
+    /// mixed is refused before anything in the folder is touched.
     ///
     /// # Errors
     /// `Config` when it is another campaign, or its trials are from another machine or program and
@@ -170,10 +170,10 @@ fn start_of(record: &TrialRecord) -> u32 {
 
 /// `kernel: Linux 6.8 there, Linux 6.9 here; ...`
 fn listed(differences: &[(&'static str, String, String)]) -> String {
-    let one = |(what, here, there): &(&str, String, String)| {
+    let difference = |(what, here, there): &(&str, String, String)| {
         format!("{what}: {there} there, {here} here")
     };
-    differences.iter().map(one).collect::<Vec<_>>().join("; ")
+    differences.iter().map(difference).collect::<Vec<_>>().join("; ")
 }
 
 /// Takes a file out of the records without losing it; its new name.

@@ -1,9 +1,4 @@
 //! A file that knows whether it is whole: JSON whose first field is a checksum of all the rest.
-//!
-//! The checksum is the SHA-256 of the file's own bytes with that field's value left out, so it
-//! needs no canonical form of JSON, and `sed '2s/[0-9a-f]\{64\}//' FILE | sha256sum` tells the
-//! same. It finds what a disk or an editor did to a file; it is no signature, and keeps nobody from
-//! writing another. Files of schema 1 have none.
 
 use std::ops::RangeInclusive;
 
@@ -21,6 +16,11 @@ const HEAD: &str = "{\n  \"checksum\": \"";
 const DIGITS: usize = 64;
 
 /// What is known of the versions of a file's form.
+///
+/// The checksum is the SHA-256 of the file's own bytes with that field's value left out, so it
+/// needs no canonical form of JSON, and `sed '2s/[0-9a-f]\{64\}//' FILE | sha256sum` tells the
+/// same. It finds what a disk or an editor did to a file; it is no signature, and keeps nobody from
+/// writing another. Files of schema 1 have none.
 pub(super) struct Form {
     /// Versions that can be read.
     pub(super) known: RangeInclusive<u32>,

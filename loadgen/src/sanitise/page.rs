@@ -43,10 +43,8 @@ impl Page {
         let widths: Vec<usize> = (0..N).map(|column| widest(column).unwrap_or(0)).collect();
         for row in &rows {
             let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, columns))| {
-                match flush_right.contains(&column) {
-                    true => right_aligned(cell, *columns),
-                    false => padded(cell, *columns),
-                }
+                let placed = if flush_right.contains(&column) { right_aligned } else { padded };
+                placed(cell, *columns)
             });
             let cells: Vec<String> = cells.collect();
             self.line(&format!("{indent}{}", cells.join("  ")));

@@ -251,9 +251,10 @@ proptest! {
         let shown = csv(&text);
         prop_assert_eq!(unseen(&shown), None);
         let quoted = shown.starts_with('"');
-        let inside = match quoted {
-            true => shown[1..shown.len() - 1].replace("\"\"", "\u{1}"),
-            false => shown.clone(),
+        let inside = if quoted {
+            shown[1..shown.len() - 1].replace("\"\"", "\u{1}")
+        } else {
+            shown.clone()
         };
         prop_assert!(!inside.contains('"'), "{shown}");
         prop_assert!(quoted || !inside.contains(','), "{shown}");

@@ -1,9 +1,4 @@
 //! A campaign as a human writes it: TOML with defaults, and flags on top.
-//!
-//! The head of the file ([`Spec`]) is read here. The table of an experiment is read by that
-//! experiment ([`Spec::section`]), so that adding one touches no other file; both readings go over
-//! the same text, and an error names the file, the line and the field. Nothing here knows an arm,
-//! an experiment or a machine: whether the names mean something is asked when the plan is made.
 
 use std::path::Path;
 
@@ -24,6 +19,11 @@ pub const PRESETS: &[(&str, &str)] = &[
 ];
 
 /// A campaign as written, with what the flags changed.
+///
+/// The head of the file ([`Spec`]) is read here. The table of an experiment is read by that
+/// experiment ([`Spec::section`]), so that adding one touches no other file; both readings go over
+/// the same text, and an error names the file, the line and the field. Nothing here knows an arm,
+/// an experiment or a machine: whether the names mean something is asked when the plan is made.
 #[derive(Clone, Debug)]
 pub struct Spec {
     /// Where the text came from, for messages: a preset's name or a path.
@@ -148,42 +148,41 @@ impl Spec {
         let experiments: Vec<String> =
             table.keys().filter(|key| !HEAD_FIELDS.contains(&key.as_str())).cloned().collect();
         let arms = overrides.arms.unwrap_or_else(|| head.arms.clone());
+        let refuse = |what: String| Err(Error::Config(format!("{origin}: {what}")));
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if head.name.is_empty() || head.name.starts_with('.') || !head.name.chars().all(plain) {
-            return Err(Error::Config(format!(
-                "{origin}: expected a name of letters, digits, `.`, `_` and `-`, which is also the \
-                 name of a folder; found `{}`",
+            return refuse(format!(
+                "expected a name of letters, digits, `.`, `_` and `-`, which is also the name of a \
+                 folder; found `{}`",
                 head.name
-            )));
+            ));
         }
         let mut seen = std::collections::BTreeSet::new();
         if let Some(twice) = arms.iter().find(|arm| !seen.insert(arm.as_str())) {
-            return Err(Error::Config(format!("{origin}: the arm `{twice}` is listed twice")));
+            return refuse(format!("the arm `{twice}` is listed twice"));
         }
         if !arms.contains(&head.baseline) {
-            return Err(Error::Config(format!(
-                "{origin}: expected the baseline `{}` among the arms, found {}; add it, because \
-                 every table subtracts it",
+            return refuse(format!(
+                "expected the baseline `{}` among the arms, found {}; add it, because every table \
+                 subtracts it",
                 head.baseline,
                 arms.join(", "),
-            )));
+            ));
         }
         let others: Vec<_> = arms.iter().filter(|arm| **arm != head.baseline).collect();
         let reference = match head.reference {
             Some(named) if arms.contains(&named) => named,
             // What `--arms` has taken out cannot be the reference; what never was an arm is a slip.
             Some(named) if !head.arms.contains(&named) => {
-                return Err(Error::Config(format!(
-                    "{origin}: expected the reference among the arms, found `{named}`"
-                )));
+                return refuse(format!("expected the reference among the arms, found `{named}`"));
             }
             _ => others.first().map_or_else(|| head.baseline.clone(), |arm| (*arm).clone()),
         };
         if experiments.is_empty() {
-            return Err(Error::Config(format!(
-                "{origin}: expected at least one experiment, such as a table `[concurrency]`; found \
-                 none"
-            )));
+            return refuse(
+                "expected at least one experiment, such as a table `[concurrency]`; found none"
+                    .into(),
+            );
         }
         Ok(Self {
             origin: origin.into(),

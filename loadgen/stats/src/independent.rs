@@ -127,11 +127,13 @@ fn exponential(log: Estimate) -> Estimate {
 pub fn judge_apart(family: &[Option<ApartQuestion>], margin: f64) -> Vec<Verdict> {
     let margin = margin.ln_1p();
     let different = corrected(family, |question| question.apart.p_difference());
-    let equal = corrected(family, |question| match question.of_ratio {
-        true => question.apart.p_equivalence(margin),
+    let equal = corrected(family, |question| {
+        let apart = &question.apart;
+        if question.of_ratio {
+            return apart.p_equivalence(margin);
+        }
         // Without a ratio there is no margin: only no difference at all is equivalence.
-        false if question.apart.mean == 0.0 && question.apart.error == 0.0 => 0.0,
-        false => 1.0,
+        if apart.mean == 0.0 && apart.error == 0.0 { 0.0 } else { 1.0 }
     });
     let verdict = |(at, question): (usize, &Option<ApartQuestion>)| match question {
         Some(_) if equal[at] <= ALPHA / 2.0 => Verdict::Equivalent,

@@ -1,5 +1,4 @@
 //! Randomness that is arithmetic: every draw is a pure function of a seed and a number.
-//!
 //! Nothing here keeps a state, so a draw does not depend on how many came before it, on which
 //! thread or in which order; the same seed asks the same of every server.
 
@@ -55,9 +54,14 @@ mod tests {
 
     #[test]
     fn normal_numbers_have_mean_0_and_variance_1() {
-        let of = |power| (0..100_000).map(|n| normal(5, n).powi(power)).sum::<f64>() / 1e5;
+        let mean_of_powers =
+            |power| (0..100_000).map(|n| normal(5, n).powi(power)).sum::<f64>() / 1e5;
         for (power, expected) in [(1, 0.0), (2, 1.0), (3, 0.0), (4, 3.0)] {
-            assert!((of(power) - expected).abs() < 0.06, "{power}: {}", of(power));
+            assert!(
+                (mean_of_powers(power) - expected).abs() < 0.06,
+                "{power}: {}",
+                mean_of_powers(power)
+            );
         }
     }
 

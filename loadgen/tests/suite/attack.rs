@@ -60,11 +60,11 @@ fn every_arm_withstands_every_attack() {
             continue;
         }
         let cases = page["cases"].as_array().unwrap();
-        let of = |outcome: &str| {
-            let is = |case: &&Value| case["outcome"] == outcome;
-            cases.iter().filter(is).map(|case| case["id"].as_str().unwrap()).collect::<Vec<_>>()
+        let ended = |outcome: &str| {
+            let so = |case: &&Value| case["outcome"] == outcome;
+            cases.iter().filter(so).map(|case| case["id"].as_str().unwrap()).collect::<Vec<_>>()
         };
-        assert_eq!((of("accepted").len(), of("failed").len()), (0, 0), "{page}");
+        assert_eq!((ended("accepted").len(), ended("failed").len()), (0, 0), "{page}");
         // A suite that applies to nothing would find nothing.
         assert!(page["run"].as_u64().unwrap() >= 50, "{}: {}", info.arm, page["run"]);
         assert_eq!(cases.len(), CASES, "the suite is the same for every arm");
@@ -72,12 +72,12 @@ fn every_arm_withstands_every_attack() {
         let shared = matches!(info.store, Some("sqlite" | "redis" | "postgres")) && info.revokes;
         let has_copy = ["session-cached@redis", "jwt-denylist@redis"].contains(&info.arm);
         for row in ["28a", "28b"] {
-            let refused = of("refused").contains(&row);
+            let refused = ended("refused").contains(&row);
             assert!(refused || !shared || has_copy, "{}: {row}: {page}", info.arm);
         }
-        assert!(of("refused").contains(&"39b"), "{}: {page}", info.arm);
-        let cannot_revoke = of("property").contains(&"38a");
-        assert_eq!(cannot_revoke, !info.revokes, "{}: {:?}", info.arm, of("property"));
+        assert!(ended("refused").contains(&"39b"), "{}: {page}", info.arm);
+        let cannot_revoke = ended("property").contains(&"38a");
+        assert_eq!(cannot_revoke, !info.revokes, "{}: {:?}", info.arm, ended("property"));
         let needs_key =
             cases.iter().any(|case| case["found"].as_str().unwrap().contains("needs the server's"));
         assert!(!needs_key, "{}: authbench has the keys of its arms", info.arm);
@@ -93,8 +93,8 @@ fn attacked(fault: Fault, standard: Standard) -> Attacked {
 }
 
 fn ids(attacked: &Attacked, outcome: CaseOutcome) -> BTreeSet<&str> {
-    let is = |case: &&loadgen::record::CaseRecord| case.outcome == outcome;
-    attacked.cases.iter().filter(is).map(|case| case.id.as_str()).collect()
+    let so = |case: &&loadgen::record::CaseRecord| case.outcome == outcome;
+    attacked.cases.iter().filter(so).map(|case| case.id.as_str()).collect()
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn what_cannot_be_attacked_is_refused() {
     .unwrap();
     for (arguments, code, part) in [
         (&["attack"][..], 2, "--arm"),
-        (&["attack", "--arm", "nope"], 2, "expected an arm"),
+        (&["attack", "--arm", "nope"], 2, "unknown arm"),
         (&["attack", "--target", "no.toml"], 2, "no.toml"),
         (&["attack", "--target", path.to_str().unwrap()], 2, "expected a [login]"),
         (&["attack", "--arm", "session@memory", "--journey", "x"], 2, "expected a journey"),

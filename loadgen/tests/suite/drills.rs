@@ -53,7 +53,7 @@ fn shared(figures: &Figures) -> Vec<&'static str> {
 
 /// The figure of an experiment and arm.
 #[track_caller]
-fn is(figures: &Figures, place: [&str; 4], expected: Option<f64>) {
+fn assert_at(figures: &Figures, place: [&str; 4], expected: Option<f64>) {
     let [experiment, arm, users, metric] = place.map(String::from);
     let found = figures.get(&(experiment, arm, users, metric)).copied();
     assert_eq!(found, expected, "{place:?}");
@@ -85,46 +85,46 @@ static FOUND: LazyLock<Figures> = LazyLock::new(|| {
 #[test]
 fn a_logout_ends_what_the_server_can_end() {
     let found = &*FOUND;
-    let is = |arm: &str, metric: &str, expected| {
-        is(found, ["revocation", arm, "10", metric], expected);
+    let assert_figure = |arm: &str, metric: &str, expected| {
+        assert_at(found, ["revocation", arm, "10", metric], expected);
     };
     for arm in [shared(found), vec!["session@memory", "jwt-denylist@memory"]].concat() {
-        is(arm, "stale_accepts", Some(0.0));
-        is(arm, "still_accepted", Some(0.0));
-        is(arm, "everywhere_stale_accepts", Some(0.0));
+        assert_figure(arm, "stale_accepts", Some(0.0));
+        assert_figure(arm, "still_accepted", Some(0.0));
+        assert_figure(arm, "everywhere_stale_accepts", Some(0.0));
     }
     for arm in ["none", "jwt-hs256"] {
-        is(arm, "still_accepted", Some(1.0));
-        is(arm, "time_to_reject_us", None);
-        is(arm, "everywhere_still_accepted", Some(1.0));
-        is(arm, "restart_accepted", Some(1.0));
+        assert_figure(arm, "still_accepted", Some(1.0));
+        assert_figure(arm, "time_to_reject_us", None);
+        assert_figure(arm, "everywhere_still_accepted", Some(1.0));
+        assert_figure(arm, "restart_accepted", Some(1.0));
     }
     // An access token outlives its logout; what could have replaced it does not.
-    is("jwt-refresh@memory", "still_accepted", Some(1.0));
-    is("jwt-refresh@memory", "refreshed_after_logout", Some(0.0));
-    is("jwt-refresh@memory", "everywhere_refreshed_after_logout", Some(0.0));
-    is("jwt-hs256", "refreshed_after_logout", None);
+    assert_figure("jwt-refresh@memory", "still_accepted", Some(1.0));
+    assert_figure("jwt-refresh@memory", "refreshed_after_logout", Some(0.0));
+    assert_figure("jwt-refresh@memory", "everywhere_refreshed_after_logout", Some(0.0));
+    assert_figure("jwt-hs256", "refreshed_after_logout", None);
     // A second server has no part in what the first one keeps in its memory.
-    is("session@memory", "replica_unknown", Some(1.0));
-    is("session@memory", "replica_stale_accepts", None);
+    assert_figure("session@memory", "replica_unknown", Some(1.0));
+    assert_figure("session@memory", "replica_stale_accepts", None);
     for arm in shared(found) {
-        is(arm, "replica_stale_accepts", Some(0.0));
-        is(arm, "everywhere_replica_stale_accepts", Some(0.0));
-        is(arm, "restart_accepted", Some(0.0));
-        is(arm, "everywhere_restart_accepted", Some(0.0));
-        is(arm, "restart_others_accepted", Some(1.0));
+        assert_figure(arm, "replica_stale_accepts", Some(0.0));
+        assert_figure(arm, "everywhere_replica_stale_accepts", Some(0.0));
+        assert_figure(arm, "restart_accepted", Some(0.0));
+        assert_figure(arm, "everywhere_restart_accepted", Some(0.0));
+        assert_figure(arm, "restart_others_accepted", Some(1.0));
     }
-    is("jwt-denylist@memory", "replica_still_accepted", Some(1.0));
+    assert_figure("jwt-denylist@memory", "replica_still_accepted", Some(1.0));
     // A restart logs everybody out, or nobody, or those back in who had logged out.
-    is("session@memory", "restart_others_accepted", Some(0.0));
-    is("jwt-denylist@memory", "restart_accepted", Some(1.0));
+    assert_figure("session@memory", "restart_others_accepted", Some(0.0));
+    assert_figure("jwt-denylist@memory", "restart_accepted", Some(1.0));
 }
 
 #[test]
 fn a_restart_logs_out_whoever_depends_on_what_is_gone() {
     let found = &*FOUND;
-    let is = |arm: &str, metric: &str, expected| {
-        is(found, ["restart", arm, "20", metric], expected);
+    let assert_figure = |arm: &str, metric: &str, expected| {
+        assert_at(found, ["restart", arm, "20", metric], expected);
     };
     for (arm, kept, new_key, new_store) in [
         ("none", 0.0, None, None),
@@ -133,17 +133,17 @@ fn a_restart_logs_out_whoever_depends_on_what_is_gone() {
         ("jwt-denylist@memory", 0.0, Some(1.0), None),
         ("jwt-refresh@memory", 0.0, Some(1.0), None),
     ] {
-        is(arm, "logged_out_share", Some(kept));
-        is(arm, "new_key_logged_out_share", new_key);
-        is(arm, "new_store_logged_out_share", new_store);
+        assert_figure(arm, "logged_out_share", Some(kept));
+        assert_figure(arm, "new_key_logged_out_share", new_key);
+        assert_figure(arm, "new_store_logged_out_share", new_store);
     }
     for arm in shared(found) {
-        is(arm, "logged_out_share", Some(0.0));
-        is(arm, "new_key_logged_out_share", None);
-        is(arm, "new_store_logged_out_share", Some(1.0));
+        assert_figure(arm, "logged_out_share", Some(0.0));
+        assert_figure(arm, "new_key_logged_out_share", None);
+        assert_figure(arm, "new_store_logged_out_share", Some(1.0));
     }
-    is("jwt-refresh@memory", "cannot_refresh_share", Some(1.0));
-    is("jwt-hs256", "cannot_refresh_share", None);
+    assert_figure("jwt-refresh@memory", "cannot_refresh_share", Some(1.0));
+    assert_figure("jwt-hs256", "cannot_refresh_share", None);
     let storm = |arm: &str, metric: &str| {
         let key = ["restart", arm, "20", metric].map(String::from);
         found.contains_key(&key.into())
@@ -155,20 +155,20 @@ fn a_restart_logs_out_whoever_depends_on_what_is_gone() {
 #[test]
 fn several_servers_know_what_is_shared_and_nothing_else() {
     let found = &*FOUND;
-    let is = |arm: &str, users: &str, metric: &str, expected| {
-        is(found, ["replicas", arm, users, metric], expected);
+    let assert_figure = |arm: &str, users: &str, metric: &str, expected| {
+        assert_at(found, ["replicas", arm, users, metric], expected);
     };
     let local = ARMS.into_iter().filter(|arm| !SHARED.contains(arm));
     for arm in local.chain(shared(found)) {
-        is(arm, "8", "sticky_refused_share", Some(0.0));
+        assert_figure(arm, "8", "sticky_refused_share", Some(0.0));
         let alone = arm == "session@memory";
-        is(arm, "8", "round_robin_refused_share", Some(if alone { 0.5 } else { 0.0 }));
-        is(arm, "16", "round_robin_refused_share", Some(if alone { 0.75 } else { 0.0 }));
-        is(arm, "16", "lost_after_death_share", Some(if alone { 0.25 } else { 0.0 }));
-        is(arm, "4", "lost_after_death_share", None);
+        assert_figure(arm, "8", "round_robin_refused_share", Some(if alone { 0.5 } else { 0.0 }));
+        assert_figure(arm, "16", "round_robin_refused_share", Some(if alone { 0.75 } else { 0.0 }));
+        assert_figure(arm, "16", "lost_after_death_share", Some(if alone { 0.25 } else { 0.0 }));
+        assert_figure(arm, "4", "lost_after_death_share", None);
         let refreshes = arm == "jwt-refresh@memory";
-        is(arm, "4", "round_robin_unrefreshed_share", refreshes.then_some(0.0));
-        is(arm, "8", "round_robin_unrefreshed_share", refreshes.then_some(1.0));
+        assert_figure(arm, "4", "round_robin_unrefreshed_share", refreshes.then_some(0.0));
+        assert_figure(arm, "8", "round_robin_unrefreshed_share", refreshes.then_some(1.0));
     }
 }
 
@@ -176,20 +176,20 @@ fn several_servers_know_what_is_shared_and_nothing_else() {
 fn a_credential_ends_and_not_much_later_than_it_should() {
     let tables = "[expiry]\nusers = 8\nblocks = 1\nttl = '2s'\nrenewals = 100\nactive_users = 10\n";
     let found = figures(&["none", "session@memory", "jwt-refresh@memory"], tables);
-    let is = |arm: &str, metric: &str, expected| {
-        is(&found, ["expiry", arm, "8", metric], expected);
+    let assert_figure = |arm: &str, metric: &str, expected| {
+        assert_at(&found, ["expiry", arm, "8", metric], expected);
     };
-    is("none", "expiry_still_accepted", Some(1.0));
-    is("none", "expiry_latest_us", None);
+    assert_figure("none", "expiry_still_accepted", Some(1.0));
+    assert_figure("none", "expiry_latest_us", None);
     for arm in ["session@memory", "jwt-refresh@memory"] {
-        is(arm, "expiry_still_accepted", Some(0.0));
-        is(arm, "expiry_leeway_still_accepted", Some(0.0));
-        let of = |metric: &str| {
+        assert_figure(arm, "expiry_still_accepted", Some(0.0));
+        assert_figure(arm, "expiry_leeway_still_accepted", Some(0.0));
+        let figure = |metric: &str| {
             let key = ["expiry", arm, "8", metric].map(String::from);
             found[&key.into()]
         };
         // Nobody is let in after the end by the server's clock, however slow the machine is.
-        assert!(of("expiry_latest_us") <= 0.0, "{arm}: {}", of("expiry_latest_us"));
-        assert!(of("expiry_leeway_latest_us") <= 2e6, "{arm}");
+        assert!(figure("expiry_latest_us") <= 0.0, "{arm}: {}", figure("expiry_latest_us"));
+        assert!(figure("expiry_leeway_latest_us") <= 2e6, "{arm}");
     }
 }

@@ -47,10 +47,8 @@ fn ten() -> LoadPlan {
 }
 
 fn https(transport: TransportKind, server: &Server, host: &str, trust: Trust) -> Driver {
-    let mut driver = driver(&format!("https://{host}:{}", server.address.port()), "GET", 200, true);
-    driver.transport = transport;
-    driver.trust = trust;
-    driver
+    let driver = driver(&format!("https://{host}:{}", server.address.port()), "GET", 200, true);
+    Driver { transport, trust, ..driver }
 }
 
 /// What the only kind of end is called that all ten requests had; `ok` for right answers.
@@ -182,8 +180,7 @@ fn a_request_ends_alike_through_both_transports() {
             let mut wrong = Vec::new();
             for (transport, expected) in BOTH.into_iter().zip([case.lean, case.reqwest]) {
                 let url = format!("http://{}", server.address);
-                let mut driver = driver(&url, method, status, check);
-                driver.transport = transport;
+                let driver = Driver { transport, ..driver(&url, method, status, check) };
                 let before = server.seen();
                 let end = only_end(&run(&driver).unwrap());
                 let seen = server.seen() - before;
@@ -206,8 +203,8 @@ fn a_request_on_a_connection_used_before_is_not_sent_twice() {
     let server = server(Reply::Once(right(0)), None);
     for transport in BOTH {
         let before = server.seen();
-        let mut driver = driver(&format!("http://{}", server.address), "GET", 200, true);
-        driver.transport = transport;
+        let driver = driver(&format!("http://{}", server.address), "GET", 200, true);
+        let driver = Driver { transport, ..driver };
         let plan = LoadPlan { connections: 1, ..ten() };
         let counts = run_plan(&driver, &plan).unwrap().counts;
         assert_eq!((counts.ok, counts.errors.get("closed")), (5, Some(&5)), "{counts:?}");
@@ -219,8 +216,8 @@ fn a_request_on_a_connection_used_before_is_not_sent_twice() {
 fn nobody_at_the_address() {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for transport in BOTH {
-        let mut driver = driver(&format!("http://{address}"), "GET", 200, true);
-        driver.transport = transport;
+        let driver = driver(&format!("http://{address}"), "GET", 200, true);
+        let driver = Driver { transport, ..driver };
         let error = run(&driver).unwrap_err();
         assert!(matches!(&error, Error::Target(text) if text.contains("refused")), "{error}");
     }
@@ -230,8 +227,8 @@ fn nobody_at_the_address() {
 fn reqwest_does_not_tell_what_is_on_the_wire() {
     let server = server(Reply::Bytes(right(0)), None);
     for transport in BOTH {
-        let mut driver = driver(&format!("http://{}", server.address), "GET", 200, true);
-        driver.transport = transport;
+        let driver = driver(&format!("http://{}", server.address), "GET", 200, true);
+        let driver = Driver { transport, ..driver };
         let load = run(&driver).unwrap();
         let known = transport == TransportKind::Lean;
         assert_eq!((load.bytes_sent.is_some(), load.bytes_received.is_some()), (known, known));

@@ -418,9 +418,10 @@ fn a_suite_goes_on_after_an_answer_over_a_limit_and_ends_in_its_time() {
 fn attack_long(name: &str, credentials: [String; 2], within: u64) -> BTreeMap<String, String> {
     let refused = "HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n".into();
     let mode = Mode::Gives(credentials, Box::new(Mode::Answers(refused)));
-    let file = match name.starts_with("an id") {
-        true => target_sending("header:X-Token: {credential}", mode),
-        false => target(mode),
+    let file = if name.starts_with("an id") {
+        target_sending("header:X-Token: {credential}", mode)
+    } else {
+        target(mode)
     };
     let path = file.path().to_str().unwrap();
     let span = format!("{within}s");

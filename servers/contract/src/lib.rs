@@ -1,10 +1,4 @@
 //! What a server and whoever drives it agree on, and nothing else.
-//!
-//! A [`Target`] says how to drive any HTTP server: how a user logs in, where the credential is in
-//! the answer, how it is sent back, which requests make up a journey, and how one sees that the
-//! right user came back. Our own servers put theirs into the [`ReadyLine`]; a stranger's is a small
-//! TOML file. The load generator knows a server through these types only, so every arm is driven
-//! by the same client instructions. Nothing here may name a scheme or a store.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -235,6 +229,12 @@ pub struct Population {
 }
 
 /// How to drive a server.
+///
+/// A [`Target`] says how to drive any HTTP server: how a user logs in, where the credential is in
+/// the answer, how it is sent back, which requests make up a journey, and how one sees that the
+/// right user came back. Our own servers put theirs into the [`ReadyLine`]; a stranger's is a small
+/// TOML file. The load generator knows a server through these types only, so every arm is driven
+/// by the same client instructions. Nothing here may name a scheme or a store.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Target {

@@ -1,8 +1,4 @@
 //! The answers: every status, body and header that a client can see of a scheme.
-//!
-//! They are made here, for all schemes alike, so that no two arms can differ in what they tell.
-//! Each is JSON and says `Cache-Control: no-store`. Every invalid credential gets the same bytes:
-//! which check refused it is known inside and must never be told.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -50,6 +46,9 @@ struct RevocationBody {
     reason: Option<&'static str>,
 }
 
+/// They are made here, for all schemes alike, so that no two arms can differ in what they tell.
+/// Each is JSON and says `Cache-Control: no-store`. Every invalid credential gets the same bytes:
+/// which check refused it is known inside and must never be told.
 pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     let mut text = Vec::with_capacity(128);
     let (status, body) = match serde_json::to_writer(&mut text, value) {

@@ -1,5 +1,4 @@
 //! The body of a request: JSON of a limited size, or a refusal that says what is wrong with it.
-//!
 //! Read by hand and not by axum's extractor: the limit needs no layer that every other request
 //! would pay for, and a refusal has our form. Bad input is always a 4xx.
 

@@ -1,8 +1,6 @@
-//! The handlers, written once for every scheme.
-//!
-//! Each takes the request whole, hands its headers to the scheme, and turns what comes back into
-//! an answer. None decides anything about credentials, and none knows which scheme it serves. One
-//! that acts for a user does its work ([`super::Work`]) once the scheme has let the user in.
+//! The handlers, written once for every scheme: each hands the request's headers to the scheme,
+//! does its work ([`super::Work`]) once the user is let in, and turns what comes back into an
+//! answer. None decides anything about credentials, and none knows which scheme it serves.
 
 use std::sync::Arc;
 

@@ -1,10 +1,4 @@
 //! The shell: one router and one set of handlers for every scheme.
-//!
-//! [`App`] is the whole server short of sockets, and what tests call in process. Headers are set
-//! where answers are made and not by layers, and there is no tracing, no compression and no
-//! counter in the path of a request: what is measured is the scheme and the least that can carry
-//! it. The one thing wrapped around the router catches a panic, which costs its request a 500 and
-//! nobody else anything.
 
 use std::future::poll_fn;
 use std::ops::Range;
@@ -54,6 +48,12 @@ impl<S> Shell<S> {
 }
 
 /// Every route, its scheme chosen.
+///
+/// [`App`] is the whole server short of sockets, and what tests call in process. Headers are set
+/// where answers are made and not by layers, and there is no tracing, no compression and no
+/// counter in the path of a request: what is measured is the scheme and the least that can carry
+/// it. The one thing wrapped around the router catches a panic, which costs its request a 500 and
+/// nobody else anything.
 #[derive(Clone, Debug)]
 pub struct App {
     router: Router,

@@ -1,11 +1,4 @@
 //! What a handler does for a user who was let in: the same for every arm, and nothing by default.
-//!
-//! A real handler computes and waits for others, and how much decides whether it matters what
-//! authentication costs. The CPU time is burnt by the clock of the thread, so a handler that is
-//! preempted burns no less than one that is not; it keeps the core and touches no memory. The wait
-//! is a timer of the runtime, which counts in whole milliseconds.
-//!
-//! Whether there is any work is decided once, when the arm is opened.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -18,6 +11,13 @@ pub const CPU_MAX: Duration = Duration::from_secs(1);
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The work of every protected handler.
+///
+/// A real handler computes and waits for others, and how much decides whether it matters what
+/// authentication costs. The CPU time is burnt by the clock of the thread, so a handler that is
+/// preempted burns no less than one that is not; it keeps the core and touches no memory. The wait
+/// is a timer of the runtime, which counts in whole milliseconds.
+///
+/// Whether there is any work is decided once, when the arm is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
     /// CPU time that it burns, at most [`CPU_MAX`].

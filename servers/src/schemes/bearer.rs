@@ -1,14 +1,10 @@
 //! Bearer tokens that carry everything: one scheme, whatever the token is made of.
-//!
-//! What differs between a signed, an encrypted and a PASETO token is how it is made and how it is
-//! checked; everything that a server does with one is here, once. A token of these cannot be
-//! revoked, which is what it says when asked to.
 
 use http::HeaderMap;
 
 use super::claims::Verified;
 use super::credential::bearer;
-use super::{CartAnswer, Challenge, Credential, Issued, Rejection, Revoked, Scheme, Token};
+use super::scheme::{CartAnswer, Challenge, Credential, Issued, Rejection, Revoked, Scheme, Token};
 use crate::cart::Cart;
 use crate::contract::{CredentialCarrier, CredentialSource};
 use crate::users::User;
@@ -20,6 +16,10 @@ pub const CHALLENGE: Challenge = Challenge {
 };
 
 /// A form of tokens.
+///
+/// What differs between a signed, an encrypted and a PASETO token is how it is made and how it is
+/// checked; everything that a server does with one is here, once. A token of these cannot be
+/// revoked, which is what it says when asked to.
 pub trait Tokens: Send + Sync + 'static {
     /// A token for this user that carries this cart and expires then, at `now + ttl` if not told.
     ///

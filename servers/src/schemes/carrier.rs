@@ -1,20 +1,20 @@
 //! How the id of a session travels: in the session cookie, or as a bearer token.
-//!
-//! What a server does with a session does not depend on it, so `session` is written once and takes
-//! a carrier. A carrier also says under which id the store keeps the session of a credential, which
-//! need not be the credential itself. It must refuse what is not a credential in form, before any
-//! store is asked.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use http::{HeaderMap, HeaderValue};
 
 use super::bearer;
 use super::credential::{SessionCookie, bearer, cookie};
-use super::{Challenge, Credential, Issued, Reason, Rejection, SchemeOptions, Token};
+use super::scheme::{Challenge, Credential, Issued, Reason, Rejection, SchemeOptions, Token};
 use crate::contract::{CredentialCarrier, CredentialSource};
 use crate::stores::{SESSION_ID_CHARS, SessionId};
 
 /// Where the credential of a session is.
+///
+/// What a server does with a session does not depend on it, so `session` is written once and takes
+/// a carrier. A carrier also says under which id the store keeps the session of a credential, which
+/// need not be the credential itself. It must refuse what is not a credential in form, before any
+/// store is asked.
 pub trait Carrier: Send + Sync + 'static {
     /// The challenges of a 401.
     const CHALLENGE: Challenge;

@@ -1,8 +1,4 @@
 //! What a token says, whatever holds it: one closed profile, written and checked in one place.
-//!
-//! One issuer, one audience, and exactly the claims that we issue: a claim that is missing,
-//! doubled, unknown or of another type refuses the token. RFC 9068's `client_id` is left out, as
-//! there are no clients here. Nothing here is read before its signature or its seal was found good.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::{Reason, Rejection, SchemeOptions};
+use super::scheme::{Reason, Rejection, SchemeOptions};
 use crate::cart::Cart;
 use crate::clock::{Clock, Timestamp};
 use crate::json;
@@ -51,6 +47,10 @@ struct Claims<'a> {
 }
 
 /// The same claims as we write them, borrowed from where they are.
+///
+/// One issuer, one audience, and exactly the claims that we issue: a claim that is missing,
+/// doubled, unknown or of another type refuses the token. RFC 9068's `client_id` is left out, as
+/// there are no clients here. Nothing here is read before its signature or its seal was found good.
 #[derive(Serialize)]
 pub(super) struct NewClaims<'a> {
     iss: &'static str,

@@ -1,13 +1,4 @@
 //! `cookie-sealed`: the whole session, encrypted and authenticated, in the client's own cookie.
-//!
-//! The cookie is base64url of `version | key id | nonce | ciphertext | tag`. What is sealed is when
-//! the session was made, when it ends, the user's facts and the cart, in a form of bytes and not of
-//! JSON, because a browser keeps 4,096 bytes and no more. The seal binds the name of the cookie,
-//! the version and the key id, so that a value moved to another cookie is worth nothing.
-//!
-//! The server keeps nothing, so nothing can be revoked: a copy of the cookie is good until it
-//! expires, and so is an older one with an older cart, which a client may put back. There is no
-//! idle timeout, as one would need a new cookie with every answer.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,11 +6,11 @@ use http::{HeaderMap, HeaderValue};
 
 use super::credential::{SessionCookie, cookie};
 use super::keys::{Ring, random_secret};
-use super::sealing::{NONCE_BYTES, Seal, TAG_BYTES, nonce};
-use super::{
+use super::scheme::{
     ArmInfo, CartAnswer, Challenge, Credential, Form, Issued, Reason, Rejection, Revoked, Scheme,
     SchemeOptions,
 };
+use super::sealing::{NONCE_BYTES, Seal, TAG_BYTES, nonce};
 use crate::cart::Cart;
 use crate::clock::{Clock, Timestamp};
 use crate::contract::{CredentialCarrier, CredentialSource};
@@ -50,6 +41,15 @@ const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 1 + 8;
 
 /// The scheme.
+///
+/// The cookie is base64url of `version | key id | nonce | ciphertext | tag`. What is sealed is when
+/// the session was made, when it ends, the user's facts and the cart, in a form of bytes and not of
+/// JSON, because a browser keeps 4,096 bytes and no more. The seal binds the name of the cookie,
+/// the version and the key id, so that a value moved to another cookie is worth nothing.
+///
+/// The server keeps nothing, so nothing can be revoked: a copy of the cookie is good until it
+/// expires, and so is an older one with an older cart, which a client may put back. There is no
+/// idle timeout, as one would need a new cookie with every answer.
 #[derive(Debug)]
 pub struct SealedCookies {
     keys: Ring<Seal>,

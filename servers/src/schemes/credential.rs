@@ -1,14 +1,10 @@
 //! Where credentials stand in a request, the bearer header and the session cookie, and how that
 //! cookie is set.
-//!
-//! Both are found without allocating. The rule for two of them is one for all schemes: more than
-//! one `Authorization`, more than one session cookie, or one of each, is a 400, because whichever
-//! we chose an attacker could have planted. Nothing is ever taken from a query string or a body.
 
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderValue};
 
-use super::{CookieSecurity, Reason, Rejection};
+use super::scheme::{CookieSecurity, Reason, Rejection};
 
 /// Name of the session cookie where it is `Secure`.
 pub const COOKIE_SECURE: &str = "__Host-session";
@@ -19,6 +15,10 @@ const BEARER: &[u8] = b"bearer ";
 
 /// The session cookie as it is set and removed. It has no `Max-Age`: the server decides when it is
 /// over.
+///
+/// Both are found without allocating. The rule for two of them is one for all schemes: more than
+/// one `Authorization`, more than one session cookie, or one of each, is a 400, because whichever
+/// we chose an attacker could have planted. Nothing is ever taken from a query string or a body.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SessionCookie {
     pub(super) name: &'static str,

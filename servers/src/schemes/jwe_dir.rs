@@ -1,13 +1,4 @@
 //! `jwe-dir`: encrypted access tokens (JWE compact, RFC 7516), `dir` with A256GCM.
-//!
-//! What "the user data is encrypted into a JWT" would mean. Servers share one secret key, which is
-//! the content encryption key itself, so only who can read a token can make one: with a public key
-//! in its place anybody could, and a signature inside would be needed.
-//!
-//! One fixed profile on the primitives of aws-lc-rs, because the one complete crate inflates
-//! `zip` without a bound and links another library. `alg` is exactly `dir` and `enc` exactly
-//! A256GCM; `zip`, `crit` and every other parameter refuse the token, and so does anything in the
-//! place of an encrypted key. The claims are those of the signed tokens.
 
 use std::borrow::Cow;
 
@@ -19,8 +10,8 @@ use super::bearer::Tokens;
 use super::claims::{Profile, Verified, random_token_id};
 use super::jwt::{TYPE, is_access_token};
 use super::keys::{Ring, random_secret};
+use super::scheme::{ArmInfo, Form, Reason, Rejection, SchemeOptions, Token};
 use super::sealing::{NONCE_BYTES, Seal, TAG_BYTES, nonce};
-use super::{ArmInfo, Form, Reason, Rejection, SchemeOptions, Token};
 use crate::cart::Cart;
 use crate::error::ServeError;
 use crate::json;
@@ -67,6 +58,15 @@ struct Key {
 }
 
 /// The scheme.
+///
+/// What "the user data is encrypted into a JWT" would mean. Servers share one secret key, which is
+/// the content encryption key itself, so only who can read a token can make one: with a public key
+/// in its place anybody could, and a signature inside would be needed.
+///
+/// One fixed profile on the primitives of aws-lc-rs, because the one complete crate inflates
+/// `zip` without a bound and links another library. `alg` is exactly `dir` and `enc` exactly
+/// A256GCM; `zip`, `crit` and every other parameter refuse the token, and so does anything in the
+/// place of an encrypted key. The claims are those of the signed tokens.
 pub struct EncryptedTokens {
     keys: Ring<Key>,
     profile: Profile,

@@ -1,14 +1,4 @@
 //! Signed access tokens (JWS compact, RFC 7519, `typ: at+jwt`), whatever the algorithm.
-//!
-//! jsonwebtoken signs and verifies; what a token must say is checked here, because the crate's own
-//! checks are laxer than ours must be: it never looks at `crit`, takes an issuer in an array,
-//! passes over an `aud` or `iss` of a wrong type, and asks the system for the time. Doing it here
-//! also reads header and claims once each where `jsonwebtoken::decode` reads both twice.
-//!
-//! The profile is closed: exactly the header parameters that we issue, and the claims of
-//! [`super::claims`]. A parameter we do not know (`jwk`, `jku`, `x5c`, `crit`, `cty`, ...) refuses
-//! the token; none is ever followed. `kid` chooses among our own keys and nothing else, and
-//! the algorithm is the configured one, whatever a token says.
 
 use std::borrow::Cow;
 
@@ -21,7 +11,7 @@ use super::bearer::Tokens;
 pub use super::claims::{AUDIENCE, ISSUER, Verified};
 use super::claims::{Profile, TokenId, random_token_id};
 use super::keys::{KeyId, Ring};
-use super::{Reason, Rejection, SchemeOptions, Token};
+use super::scheme::{Reason, Rejection, SchemeOptions, Token};
 use crate::cart::Cart;
 use crate::error::ServeError;
 use crate::json;
@@ -74,6 +64,16 @@ struct Key {
 }
 
 /// A scheme of signed tokens.
+///
+/// jsonwebtoken signs and verifies; what a token must say is checked here, because the crate's own
+/// checks are laxer than ours must be: it never looks at `crit`, takes an issuer in an array,
+/// passes over an `aud` or `iss` of a wrong type, and asks the system for the time. Doing it here
+/// also reads header and claims once each where `jsonwebtoken::decode` reads both twice.
+///
+/// The profile is closed: exactly the header parameters that we issue, and the claims of
+/// [`super::claims`]. A parameter we do not know (`jwk`, `jku`, `x5c`, `crit`, `cty`, ...) refuses
+/// the token; none is ever followed. `kid` chooses among our own keys and nothing else, and
+/// the algorithm is the configured one, whatever a token says.
 pub struct SignedTokens {
     kind: &'static Kind,
     keys: Ring<Key>,

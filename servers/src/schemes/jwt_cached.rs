@@ -1,12 +1,4 @@
 //! `jwt-cached`: HS256 tokens with a bounded cache of those that were found good.
-//!
-//! A token that was verified once is compared and not verified again: all of its bytes, in constant
-//! time, with one that was found good. So no other token can ever hit, whatever its hash; the hash
-//! only chooses where to look. Begin and expiry are checked at every hit against the clock.
-//!
-//! Memory per user comes back, and that is what this arm is for to show: at most [`TOKENS_MAX`]
-//! tokens of at most [`TOKEN_BYTES_MAX`] bytes, longer ones being verified every time. The cache is
-//! sets of [`WAYS`] places; in a full set the token that was not asked for the longest makes room.
 
 use std::hash::BuildHasher;
 
@@ -17,7 +9,8 @@ use parking_lot::Mutex;
 use super::bearer::Tokens;
 use super::claims::Verified;
 use super::jwt::SignedTokens;
-use super::{ArmInfo, Form, Rejection, SchemeOptions, Token, jwt_hs256};
+use super::jwt_hs256;
+use super::scheme::{ArmInfo, Form, Rejection, SchemeOptions, Token};
 use crate::cart::Cart;
 use crate::error::ServeError;
 use crate::users::User;
@@ -60,6 +53,14 @@ struct Set {
 }
 
 /// The scheme.
+///
+/// A token that was verified once is compared and not verified again: all of its bytes, in constant
+/// time, with one that was found good. So no other token can ever hit, whatever its hash; the hash
+/// only chooses where to look. Begin and expiry are checked at every hit against the clock.
+///
+/// Memory per user comes back, and that is what this arm is for to show: at most [`TOKENS_MAX`]
+/// tokens of at most [`TOKEN_BYTES_MAX`] bytes, longer ones being verified every time. The cache is
+/// sets of [`WAYS`] places; in a full set the token that was not asked for the longest makes room.
 pub struct CachedTokens {
     tokens: SignedTokens,
     hasher: DefaultHashBuilder,

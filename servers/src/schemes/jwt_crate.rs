@@ -1,17 +1,5 @@
 //! `jwt-crate`: access tokens through jsonwebtoken's own `encode` and `decode`, as its
 //! documentation shows them: what a Rust service writes first.
-//!
-//! The tokens are those of `jwt-hs256`; what differs is how they are made and checked. `decode`
-//! reads the header twice and the claims twice, and prepares the HMAC key for every request.
-//! Issuer, audience, expiry and the leeway are told to it once, at the start. What our promises
-//! need beyond that is added here:
-//!
-//! - It passes over header parameters such as `crit`, so the header has to be the one that this arm
-//!   writes, byte for byte.
-//! - It takes claims that are no object, and claims that we never issued, so the claims have to
-//!   begin as an object does and to be ours in name and type.
-//! - It asks the system for the time. Under a clock of tests its own look at the time is left out.
-//!   Ours follows in any case, and with it the longest life that a token may have.
 
 use std::time::Duration;
 
@@ -23,7 +11,7 @@ use super::claims::{AUDIENCE, ISSUER, Profile, Verified, random_token_id, user};
 use super::jwt::{KeyPair, TYPE};
 use super::jwt_hs256::KIND;
 use super::keys::Ring;
-use super::{ArmInfo, Form, Reason, Rejection, SchemeOptions, Token};
+use super::scheme::{ArmInfo, Form, Reason, Rejection, SchemeOptions, Token};
 use crate::cart::Cart;
 use crate::clock::Clock;
 use crate::error::ServeError;
@@ -72,6 +60,18 @@ struct Key {
 }
 
 /// The scheme.
+///
+/// The tokens are those of `jwt-hs256`; what differs is how they are made and checked. `decode`
+/// reads the header twice and the claims twice, and prepares the HMAC key for every request.
+/// Issuer, audience, expiry and the leeway are told to it once, at the start. What our promises
+/// need beyond that is added here:
+///
+/// - It passes over header parameters such as `crit`, so the header has to be the one that this arm
+///   writes, byte for byte.
+/// - It takes claims that are no object, and claims that we never issued, so the claims have to
+///   begin as an object does and to be ours in name and type.
+/// - It asks the system for the time. Under a clock of tests its own look at the time is left out.
+///   Ours follows in any case, and with it the longest life that a token may have.
 pub struct CrateTokens {
     keys: Ring<Key>,
     validation: Validation,

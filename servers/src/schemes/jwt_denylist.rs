@@ -1,23 +1,4 @@
 //! `jwt-denylist`: HS256 tokens that can be revoked, at the price of a list.
-//!
-//! A logout denies the token's `jti`, never its text: another text of the same token may be just as
-//! good (RFC 8725's successor, and ECDSA's signatures). There is one issuer, so the pair of issuer
-//! and `jti` that a list should be keyed by is the `jti` here. An entry is kept until the token
-//! would expire, leeway included, and swept after that.
-//!
-//! A logout everywhere denies nothing one by one, since nobody knows which tokens there are: it
-//! notes a number, and tokens of that user that were issued before it are refused. Seconds are too
-//! coarse to tell a token from before from the next login's, so the first half of each `jti` is a
-//! number that the list gives at each issue, a count of microseconds that never goes back and that
-//! a logout everywhere moves on by one; the second half is random. The note is kept until the last
-//! of those tokens would expire.
-//!
-//! A token that is re-issued with a larger cart keeps its `jti`: it is the same login, so a logout
-//! with either ends both, and a slow request cannot bring a logged-out login back.
-//!
-//! The list is this process's own (`@memory`: another server does not know it, and a restart
-//! forgets it; `@filter`: the same in less room, and not exact), or one that servers share over
-//! Redis (`@redis`), of which each asks its own copy.
 
 use std::sync::Arc;
 
@@ -29,9 +10,10 @@ use super::bearer::{self, Tokens};
 use super::claims::{Verified, token_id};
 use super::credential::bearer;
 use super::jwt::SignedTokens;
-use super::{
+use super::jwt_hs256;
+use super::scheme::{
     ArmInfo, CartAnswer, Challenge, Credential, Form, Issued, Reason, Rejection, Revoked, Scheme,
-    SchemeOptions, jwt_hs256,
+    SchemeOptions,
 };
 use crate::cart::Cart;
 use crate::clock::Timestamp;
@@ -79,6 +61,25 @@ pub const FILTER: ArmInfo = ArmInfo {
 };
 
 /// The scheme.
+///
+/// A logout denies the token's `jti`, never its text: another text of the same token may be just as
+/// good (RFC 8725's successor, and ECDSA's signatures). There is one issuer, so the pair of issuer
+/// and `jti` that a list should be keyed by is the `jti` here. An entry is kept until the token
+/// would expire, leeway included, and swept after that.
+///
+/// A logout everywhere denies nothing one by one, since nobody knows which tokens there are: it
+/// notes a number, and tokens of that user that were issued before it are refused. Seconds are too
+/// coarse to tell a token from before from the next login's, so the first half of each `jti` is a
+/// number that the list gives at each issue, a count of microseconds that never goes back and that
+/// a logout everywhere moves on by one; the second half is random. The note is kept until the last
+/// of those tokens would expire.
+///
+/// A token that is re-issued with a larger cart keeps its `jti`: it is the same login, so a logout
+/// with either ends both, and a slow request cannot bring a logged-out login back.
+///
+/// The list is this process's own (`@memory`: another server does not know it, and a restart
+/// forgets it; `@filter`: the same in less room, and not exact), or one that servers share over
+/// Redis (`@redis`), of which each asks its own copy.
 pub struct RevocableTokens<D> {
     tokens: SignedTokens,
     denied: Arc<D>,

@@ -1,5 +1,4 @@
 //! `jwt-eddsa`: access tokens under Ed25519 (RFC 8037).
-//!
 //! The smallest keys and signatures of those with a public key, and no choice of parameters to get
 //! wrong. `EdDSA` in a header means Ed25519 here and nothing else: the key decides the curve.
 
@@ -8,7 +7,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
 use super::jwt::{KeyPair, Kind, SignedTokens};
 use super::keys::{KeyId, pkcs8};
-use super::{ArmInfo, Form, SchemeOptions};
+use super::scheme::{ArmInfo, Form, SchemeOptions};
 use crate::error::ServeError;
 
 /// The arm `jwt-eddsa`.

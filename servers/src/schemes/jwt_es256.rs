@@ -1,15 +1,11 @@
 //! `jwt-es256`: access tokens under ECDSA on P-256 with SHA-256.
-//!
-//! Signatures are the 64 bytes of RFC 7518, 3.4, and no DER. One can be turned into another good
-//! one without the key (s and n - s), so nothing may ever know a token by its bytes: it is known
-//! by its `jti`.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
 use super::jwt::{KeyPair, Kind, SignedTokens};
 use super::keys::{KeyId, pkcs8};
-use super::{ArmInfo, Form, SchemeOptions};
+use super::scheme::{ArmInfo, Form, SchemeOptions};
 use crate::error::ServeError;
 
 /// The arm `jwt-es256`.
@@ -54,6 +50,10 @@ fn read(arm: &'static str, key: &[u8]) -> Result<KeyPair, ServeError> {
 }
 
 /// Opens the arm, with a key made for the run unless one is given (PKCS#8, PEM or DER).
+///
+/// Signatures are the 64 bytes of RFC 7518, 3.4, and no DER. One can be turned into another good
+/// one without the key (s and n - s), so nothing may ever know a token by its bytes: it is known
+/// by its `jti`.
 ///
 /// # Errors
 /// [`ServeError::Key`] where the key is none of P-256, [`ServeError::NoKey`].

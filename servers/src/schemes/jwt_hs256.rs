@@ -1,14 +1,10 @@
 //! `jwt-hs256`: access tokens under an HMAC with SHA-256.
-//!
-//! One key signs and verifies, so whoever can check a token can make one. It must have as many
-//! bits as the hash (RFC 7518, 3.2), which jsonwebtoken does not see to: a shorter one is refused
-//! at the start, and so is one that others may know or guess ([`check_secret`]).
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
 use super::jwt::{KeyPair, Kind, SignedTokens};
 use super::keys::{KeyId, check_secret, random_secret};
-use super::{ArmInfo, Form, SchemeOptions};
+use super::scheme::{ArmInfo, Form, SchemeOptions};
 use crate::error::ServeError;
 
 /// The arm `jwt-hs256`.
@@ -40,6 +36,10 @@ fn read(arm: &'static str, key: &[u8]) -> Result<KeyPair, ServeError> {
 }
 
 /// Opens the arm, with a random key unless one is given.
+///
+/// One key signs and verifies, so whoever can check a token can make one. It must have as many
+/// bits as the hash (RFC 7518, 3.2), which jsonwebtoken does not see to: a shorter one is refused
+/// at the start, and so is one that others may know or guess ([`check_secret`]).
 ///
 /// # Errors
 /// [`ServeError::ShortKey`], [`ServeError::Key`], [`ServeError::Entropy`].

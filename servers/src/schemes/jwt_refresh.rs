@@ -1,20 +1,4 @@
 //! `jwt-refresh@...`: short HS256 access tokens, and a refresh session that gives out new ones.
-//!
-//! A login begins a refresh session, a family, in a store. Requests carry an access token, and no
-//! store is asked about it: that is what the scheme is for, and why an access token that is out
-//! outlives its logout, until it expires. `POST /refresh` asks the store, once every few minutes:
-//! it replaces the refresh token by another and refuses one that was replaced. A replaced one that
-//! is shown later than [`GRACE`] is in two hands, and nobody knows which is the thief's, so the
-//! family ends.
-//!
-//! A refresh token is opaque: the family's id and a secret, 128 random bits each. The family's id
-//! is also the `jti` of its access tokens, so a logout with one of them ends the family. It opens
-//! nothing by itself; who has seen it can end the family, by showing a wrong secret, as they could
-//! with the access token that it came from. Two access tokens of a family from the same second say
-//! the same and are the same text.
-//!
-//! The cart is in the access token and in the family, which has it when the token is gone. So a
-//! change of the cart asks the store, and fails after a logout: a slow request brings nothing back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,9 +9,10 @@ use super::bearer::{self, Tokens};
 use super::claims::{Verified, token_id};
 use super::credential::bearer;
 use super::jwt::SignedTokens;
-use super::{
+use super::jwt_hs256;
+use super::scheme::{
     ArmInfo, CartAnswer, Challenge, Credential, Form, Issued, Reason, Rejection, Revoked, Scheme,
-    SchemeOptions, Token, jwt_hs256,
+    SchemeOptions, Token,
 };
 use crate::cart::Cart;
 use crate::clock::Timestamp;
@@ -86,6 +71,22 @@ pub const REFRESH_TOKEN_CHARS: usize = 2 * SESSION_ID_CHARS + 1;
 const BEGIN_TRIES: u32 = 3;
 
 /// The scheme over a store.
+///
+/// A login begins a refresh session, a family, in a store. Requests carry an access token, and no
+/// store is asked about it: that is what the scheme is for, and why an access token that is out
+/// outlives its logout, until it expires. `POST /refresh` asks the store, once every few minutes:
+/// it replaces the refresh token by another and refuses one that was replaced. A replaced one that
+/// is shown later than [`GRACE`] is in two hands, and nobody knows which is the thief's, so the
+/// family ends.
+///
+/// A refresh token is opaque: the family's id and a secret, 128 random bits each. The family's id
+/// is also the `jti` of its access tokens, so a logout with one of them ends the family. It opens
+/// nothing by itself; who has seen it can end the family, by showing a wrong secret, as they could
+/// with the access token that it came from. Two access tokens of a family from the same second say
+/// the same and are the same text.
+///
+/// The cart is in the access token and in the family, which has it when the token is gone. So a
+/// change of the cart asks the store, and fails after a logout: a slow request brings nothing back.
 pub struct RefreshedTokens<St> {
     tokens: SignedTokens,
     families: Arc<St>,

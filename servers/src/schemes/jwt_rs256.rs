@@ -1,8 +1,4 @@
 //! `jwt-rs256`: access tokens under RSA (PKCS#1 v1.5, SHA-256).
-//!
-//! The private key makes tokens and the public one checks them, so a service that only checks
-//! cannot forge. A key of fewer than 2,048 bits, or with a public exponent that is even or below
-//! 65,537 (FIPS 186-5; e = 1 makes every message its own signature), is refused at the start.
 
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::KeySize;
@@ -13,7 +9,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
 use super::jwt::{KeyPair, Kind, SignedTokens};
 use super::keys::{KeyId, pkcs8};
-use super::{ArmInfo, Form, SchemeOptions};
+use super::scheme::{ArmInfo, Form, SchemeOptions};
 use crate::error::ServeError;
 
 /// The arm `jwt-rs256`.
@@ -85,6 +81,10 @@ fn read(arm: &'static str, key: &[u8]) -> Result<KeyPair, ServeError> {
 }
 
 /// Opens the arm, with a key made for the run unless one is given (PKCS#8, PEM or DER).
+///
+/// The private key makes tokens and the public one checks them, so a service that only checks
+/// cannot forge. A key of fewer than 2,048 bits, or with a public exponent that is even or below
+/// 65,537 (FIPS 186-5; e = 1 makes every message its own signature), is refused at the start.
 ///
 /// # Errors
 /// [`ServeError::Key`] where the key is weak or none, [`ServeError::NoKey`].

@@ -1,16 +1,5 @@
 //! The keys of a token scheme: the current one, the previous ones, names for them, and which are
 //! too weak to be one.
-//!
-//! A key's name is derived from the key and the arm, so that servers of an arm which share a key
-//! agree on it with nothing configured, and those of two arms never do. Every credential names its
-//! key in a part that is signed or sealed with the rest, so one that was made for another arm under
-//! the same key is refused, and cannot be renamed without that key: a token that `jwt-denylist` has
-//! revoked does not come back by way of `jwt-hs256`.
-//!
-//!  New tokens are made with the current key; a token that names a previous one
-//! is still good, so that a change of keys logs nobody out, and one that names none of them is
-//! refused before any cryptography. A name is looked up in this list and nowhere else: it is never
-//! a path, a query or an address. Keys are read, judged and prepared at the start, and never again.
 
 use std::fmt;
 
@@ -18,7 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-use super::SchemeOptions;
+use super::scheme::SchemeOptions;
 use crate::error::ServeError;
 
 /// Characters of a key's name: 64 bits in base64url without padding.
@@ -67,6 +56,17 @@ impl fmt::Debug for KeyId {
 }
 
 /// Prepared keys, at least one.
+///
+/// A key's name is derived from the key and the arm, so that servers of an arm which share a key
+/// agree on it with nothing configured, and those of two arms never do. Every credential names its
+/// key in a part that is signed or sealed with the rest, so one that was made for another arm under
+/// the same key is refused, and cannot be renamed without that key: a token that `jwt-denylist` has
+/// revoked does not come back by way of `jwt-hs256`.
+///
+/// New tokens are made with the current key; a token that names a previous one
+/// is still good, so that a change of keys logs nobody out, and one that names none of them is
+/// refused before any cryptography. A name is looked up in this list and nowhere else: it is never
+/// a path, a query or an address. Keys are read, judged and prepared at the start, and never again.
 #[derive(Debug)]
 pub struct Ring<K> {
     current: K,

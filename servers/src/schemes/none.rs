@@ -1,12 +1,8 @@
 //! No authentication: the floor that every other arm is compared with.
-//!
-//! The routes, the answers and the work of the shell are the same; the client says who it is in
-//! `X-User-Id`, in plain, and is believed. It must never be put before real users: it is here to
-//! be subtracted. It keeps nothing, so a cart is echoed and forgotten, and nothing can be revoked.
 
 use http::HeaderMap;
 
-use super::{
+use super::scheme::{
     ArmInfo, CartAnswer, Challenge, Credential, Form, Issued, Reason, Rejection, Revoked, Scheme,
     SchemeOptions,
 };
@@ -33,6 +29,10 @@ pub const INFO: ArmInfo = ArmInfo {
 const HEADER: &str = "x-user-id";
 
 /// The scheme.
+///
+/// The routes, the answers and the work of the shell are the same; the client says who it is in
+/// `X-User-Id`, in plain, and is believed. It must never be put before real users: it is here to
+/// be subtracted. It keeps nothing, so a cart is echoed and forgotten, and nothing can be revoked.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoAuthentication;
 

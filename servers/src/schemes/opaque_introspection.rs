@@ -1,12 +1,8 @@
 //! `opaque-introspection@redis`: a bearer token that says nothing, looked up on every request.
-//!
-//! A resource server that gets such a token has to ask what it stands for (RFC 7662). Here it asks
-//! the store itself, which is the least that asking can cost: an authorization server between the
-//! two adds a hop and what it does. Everything else is a session, down to the code.
 
 use super::carrier::AsBearer;
+use super::scheme::{ArmInfo, Form, SchemeOptions};
 use super::session::Sessions;
-use super::{ArmInfo, Form, SchemeOptions};
 use crate::error::ServeError;
 use crate::stores::bounded::Bounded;
 use crate::stores::redis::{RedisStore, Space};
@@ -29,6 +25,10 @@ pub const REDIS: ArmInfo = ArmInfo {
 };
 
 /// Opens the arm, over the Redis of the URL or one that is started for it.
+///
+/// A resource server that gets such a token has to ask what it stands for (RFC 7662). Here it asks
+/// the store itself, which is the least that asking can cost: an authorization server between the
+/// two adds a hop and what it does. Everything else is a session, down to the code.
 ///
 /// # Errors
 /// See [`RedisStore::open`].

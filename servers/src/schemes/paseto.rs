@@ -1,10 +1,4 @@
 //! PASETO version 4, whichever purpose: the claims, the footer and the checks.
-//!
-//! pasetors makes and opens the tokens. Its own validation of claims is not used: it asks the
-//! system for the time and lets unknown claims pass; the rules here are those of every other token
-//! arm. Times are RFC 3339 texts, as the specification has them, in the one form that we write. The
-//! footer names the key, and a token whose footer is not, byte for byte, that of one of our keys is
-//! refused before any cryptography. There is no implicit assertion.
 
 use std::borrow::Cow;
 
@@ -16,13 +10,19 @@ use serde::{Deserialize, Serialize};
 use super::bearer::Tokens;
 use super::claims::{AUDIENCE, ISSUER, Profile, Verified, random_token_id, user};
 use super::keys::{KeyId, Ring};
-use super::{Reason, Rejection, SchemeOptions, Token};
+use super::scheme::{Reason, Rejection, SchemeOptions, Token};
 use crate::cart::Cart;
 use crate::error::ServeError;
 use crate::json;
 use crate::users::{Name, Role, User};
 
 /// A key of one purpose, prepared once.
+///
+/// pasetors makes and opens the tokens. Its own validation of claims is not used: it asks the
+/// system for the time and lets unknown claims pass; the rules here are those of every other token
+/// arm. Times are RFC 3339 texts, as the specification has them, in the one form that we write. The
+/// footer names the key, and a token whose footer is not, byte for byte, that of one of our keys is
+/// refused before any cryptography. There is no implicit assertion.
 pub trait Key: Send + Sync + Sized + 'static {
     /// What every token of this purpose begins with.
     const HEADER: &'static str;

@@ -1,5 +1,4 @@
 //! `paseto-v4-local`: encrypted PASETO tokens (XChaCha20 and a keyed BLAKE2b).
-//!
 //! The counterpart of `jwe-dir`, without a choice of algorithms in the token: the version and the
 //! purpose at its front are all there is, and they must be ours.
 
@@ -9,7 +8,7 @@ use pasetors::version4::{LocalToken, V4};
 
 use super::keys::{KeyId, SECRET_BYTES, random_secret, secret_256};
 use super::paseto::{Key, Pasetos};
-use super::{ArmInfo, Form, Reason, SchemeOptions};
+use super::scheme::{ArmInfo, Form, Reason, SchemeOptions};
 use crate::error::ServeError;
 
 /// The arm `paseto-v4-local`.

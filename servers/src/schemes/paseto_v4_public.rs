@@ -1,8 +1,4 @@
 //! `paseto-v4-public`: signed PASETO tokens (Ed25519).
-//!
-//! The counterpart of `jwt-eddsa`: the same curve, and the arithmetic of ed25519-compact, which
-//! pasetors is built on, in the place of AWS-LC's. A figure of this arm beside that one is mostly
-//! one of the two libraries.
 
 use aws_lc_rs::encoding::{AsBigEndian, Curve25519SeedBin};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
@@ -10,9 +6,10 @@ use pasetors::keys::{AsymmetricPublicKey, AsymmetricSecretKey};
 use pasetors::token::{Public, TrustedToken, UntrustedToken};
 use pasetors::version4::{PublicToken, V4};
 
+use super::jwt_eddsa;
 use super::keys::{KeyId, pkcs8};
 use super::paseto::{Key, Pasetos};
-use super::{ArmInfo, Form, Reason, SchemeOptions, jwt_eddsa};
+use super::scheme::{ArmInfo, Form, Reason, SchemeOptions};
 use crate::error::ServeError;
 
 /// The arm `paseto-v4-public`.
@@ -31,6 +28,10 @@ pub const INFO: ArmInfo = ArmInfo {
 };
 
 /// A key pair on Curve25519.
+///
+/// The counterpart of `jwt-eddsa`: the same curve, and the arithmetic of ed25519-compact, which
+/// pasetors is built on, in the place of AWS-LC's. A figure of this arm beside that one is mostly
+/// one of the two libraries.
 pub struct PublicKey {
     secret: AsymmetricSecretKey<V4>,
     public: AsymmetricPublicKey<V4>,

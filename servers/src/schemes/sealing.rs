@@ -1,13 +1,9 @@
 //! AES-256-GCM under named keys, prepared once: what seals a cookie or encrypts a token.
-//!
-//! Nonces are 96 random bits, so one key must not seal more than 2^32 times (NIST SP 800-38D, 8.3):
-//! replace it before that. Whatever is sealed is bound to the bytes beside it, its header, which
-//! names the key; a change of either is found before a byte of the content is looked at.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
 use super::keys::{KeyId, secret_256};
-use super::{Reason, Rejection};
+use super::scheme::{Reason, Rejection};
 use crate::error::ServeError;
 
 /// Bytes of a nonce.
@@ -16,6 +12,10 @@ pub(super) const NONCE_BYTES: usize = NONCE_LEN;
 pub(super) const TAG_BYTES: usize = 16;
 
 /// A key, prepared.
+///
+/// Nonces are 96 random bits, so one key must not seal more than 2^32 times (NIST SP 800-38D, 8.3):
+/// replace it before that. Whatever is sealed is bound to the bytes beside it, its header, which
+/// names the key; a change of either is found before a byte of the content is looked at.
 #[derive(Debug)]
 pub(super) struct Seal {
     pub(super) id: KeyId,

@@ -1,10 +1,4 @@
 //! Sessions: a random id in a cookie, everything else in a store.
-//!
-//! An id that is not one in form is refused before the store is asked. Login always makes a new id
-//! and ends the session of a valid presented cookie, so that a planted id is worth nothing. Every
-//! refusal of a cookie looks the same and removes it: an unknown, an ended, an expired and a
-//! malformed id are not told apart. The cookie has no `Max-Age`: the server decides when a session
-//! is over.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 
 use super::carrier::{Carrier, InCookie};
-use super::{
+use super::scheme::{
     ArmInfo, CartAnswer, Challenge, Credential, Form, Issued, Reason, Rejection, Revoked, Scheme,
     SchemeOptions,
 };
@@ -103,6 +97,12 @@ pub const POSTGRES: ArmInfo = ArmInfo {
 const CREATE_TRIES: u32 = 3;
 
 /// The scheme over a store, with the credential in a cookie unless it is carried otherwise.
+///
+/// An id that is not one in form is refused before the store is asked. Login always makes a new id
+/// and ends the session of a valid presented cookie, so that a planted id is worth nothing. Every
+/// refusal of a cookie looks the same and removes it: an unknown, an ended, an expired and a
+/// malformed id are not told apart. The cookie has no `Max-Age`: the server decides when a session
+/// is over.
 #[derive(Debug)]
 pub struct Sessions<St, C = InCookie> {
     store: Arc<St>,

@@ -1,11 +1,7 @@
 //! `session-cached@redis`: sessions in Redis, and what was just read of them in this server.
-//!
-//! The usual hybrid: most requests of a busy user cost no round trip, and a session that was ended
-//! at another server is still good here for as long as the cache may be behind. That span is
-//! stated, and it is the price: `revokes` is true of this arm with that delay and no longer one.
 
+use super::scheme::{ArmInfo, Form, SchemeOptions};
 use super::session::Sessions;
-use super::{ArmInfo, Form, SchemeOptions};
 use crate::error::ServeError;
 use crate::stores::bounded::Bounded;
 use crate::stores::cached::Cached;
@@ -29,6 +25,10 @@ pub const REDIS: ArmInfo = ArmInfo {
 };
 
 /// Opens the arm, over the Redis of the URL or one that is started for it.
+///
+/// The usual hybrid: most requests of a busy user cost no round trip, and a session that was ended
+/// at another server is still good here for as long as the cache may be behind. That span is
+/// stated, and it is the price: `revokes` is true of this arm with that delay and no longer one.
 ///
 /// # Errors
 /// See [`RedisStore::open`].

@@ -1,14 +1,4 @@
 //! The accept loop: connections in, requests to the app, and an orderly end.
-//!
-//! It exists because `axum::serve` sets no header timeout and no TCP_NODELAY, sleeps a second when
-//! descriptors run out, and polls a shared signal with every request. Here each connection has a
-//! stop signal of its own, so that connections share nothing but the app. Only what happens once
-//! per connection may be counted in this file, never what happens once per request.
-//!
-//! What strangers can make the server hold is bounded: connections by [`Limits::connections`], a
-//! head that never ends by [`HEAD_BYTES_MAX`] and a timeout, an answer that is never read by
-//! [`Limits::write_stall`]. Half-sent heads hold at most 16 KiB per connection: 1.6 GB where all
-//! 100,000 connections of the default limit send one.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -50,6 +40,16 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nR
     {\"error\":\"unavailable\"}";
 
 /// Limits of a listener.
+///
+/// It exists because `axum::serve` sets no header timeout and no TCP_NODELAY, sleeps a second when
+/// descriptors run out, and polls a shared signal with every request. Here each connection has a
+/// stop signal of its own, so that connections share nothing but the app. Only what happens once
+/// per connection may be counted in this file, never what happens once per request.
+///
+/// What strangers can make the server hold is bounded: connections by [`Limits::connections`], a
+/// head that never ends by [`HEAD_BYTES_MAX`] and a timeout, an answer that is never read by
+/// [`Limits::write_stall`]. Half-sent heads hold at most 16 KiB per connection: 1.6 GB where all
+/// 100,000 connections of the default limit send one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) header_read_timeout: Duration,

@@ -1,8 +1,4 @@
 //! The admin listener: what the inside of the server looks like, as JSON.
-//!
-//! `GET /stats` answers with [`AdminStats`], `GET /healthz` says that the server is up, and where
-//! the server was started for it `POST /populate` logs users in (`populate`). It is a router of its
-//! own on a listener of its own: nothing of it can be reached by way of the public one.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -22,6 +18,10 @@ use crate::contract::{AdminStats, CONTRACT_VERSION, POPULATE_PATH};
 use crate::stores::Upkeep;
 
 /// What the statistics are taken from.
+///
+/// `GET /stats` answers with [`AdminStats`], `GET /healthz` says that the server is up, and where
+/// the server was started for it `POST /populate` logs users in (`populate`). It is a router of its
+/// own on a listener of its own: nothing of it can be reached by way of the public one.
 pub(super) struct Inside {
     pub(super) started: Instant,
     pub(super) app: App,

@@ -1,9 +1,4 @@
 //! The server: a function of two listeners and a reason to stop.
-//!
-//! [`serve`] opens an arm, answers on the public listener, tells about itself on the admin one,
-//! sweeps the store, and returns when it is told to stop and has let open requests finish. Ports,
-//! flags, signals and stdin belong to the command that calls it; it prints nothing and ends no
-//! process.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -202,6 +197,11 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
 }
 
 /// Serves until `stop` completes, calling `ready` once requests are being answered.
+///
+/// [`serve`] opens an arm, answers on the public listener, tells about itself on the admin one,
+/// sweeps the store, and returns when it is told to stop and has let open requests finish. Ports,
+/// flags, signals and stdin belong to the command that calls it; it prints nothing and ends no
+/// process.
 ///
 /// # Errors
 /// Where the options make no sense, the arm cannot be opened, or a part of the server dies.

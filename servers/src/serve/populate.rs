@@ -1,10 +1,4 @@
 //! `POST /populate` of the admin listener: many users logged in by one request.
-//!
-//! What is measured with a million logged-in users should not take a million logins over HTTP. The
-//! scheme issues each credential as a login does once the password is found right, and the store is
-//! asked in batches where it takes them. The answer is a stream, a line for each credential, so
-//! that neither side holds more than a batch of it. No password is asked: the route must never be
-//! on a listener that strangers can reach.
 
 use std::convert::Infallible;
 use std::ops::Range;
@@ -24,6 +18,12 @@ use crate::users::UserId;
 const BATCH: u32 = 1024;
 
 /// The credentials of these users; a 400 where some of them do not exist.
+///
+/// What is measured with a million logged-in users should not take a million logins over HTTP. The
+/// scheme issues each credential as a login does once the password is found right, and the store is
+/// asked in batches where it takes them. The answer is a stream, a line for each credential, so
+/// that neither side holds more than a batch of it. No password is asked: the route must never be
+/// on a listener that strangers can reach.
 pub(super) fn answer(arm: Arc<dyn Populate>, population: Population) -> Response {
     let Population { first, users, leave } = population;
     let Some(end) = first.checked_add(users) else {

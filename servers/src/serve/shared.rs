@@ -1,9 +1,4 @@
 //! What several servers of one arm share: the key that credentials are made with, and a store.
-//!
-//! A service is more than one process, and each is replaced now and then. Whether that logs anybody
-//! out depends on what outlives a process: a key, a store with a server or a file of its
-//! own. Both are made here by opening the arm once, as a server would, and keeping it open. A store
-//! in a server's memory cannot be shared, and nothing here pretends that it can.
 
 use std::sync::{Arc, OnceLock};
 
@@ -17,6 +12,11 @@ use crate::users::PasswordHash;
 
 /// What the servers of an arm share. A store's server that was started for it ends when this is
 /// dropped, and a file goes.
+///
+/// A service is more than one process, and each is replaced now and then. Whether that logs anybody
+/// out depends on what outlives a process: a key, a store with a server or a file of its
+/// own. Both are made here by opening the arm once, as a server would, and keeping it open. A store
+/// in a server's memory cannot be shared, and nothing here pretends that it can.
 pub struct Shared {
     /// The key of a token scheme and where the store is, as far as the arm has them.
     pub secrets: Secrets,

@@ -1,13 +1,5 @@
 //! What HTTP/1.1 demands of a request and hyper lets pass: one valid `Host`, and no transfer coding
 //! but `chunked`.
-//!
-//! Two servers that read such a request differently can be made to disagree on where it ends or on
-//! whom it is for, so each is a 400 and the end of the connection. hyper itself refuses two lengths
-//! that differ, a coding in HTTP/1.0 and one that does not end in `chunked`. What it hides cannot
-//! be refused here: it drops a `Content-Length` that stands beside `Transfer-Encoding` (RFC 9112,
-//! 6.3, allows that), and then closes after the answer, so nothing is left over for a next request.
-//!
-//! This runs for every request of every arm, and may cost each a few nanoseconds.
 
 use axum::response::Response;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
@@ -22,6 +14,14 @@ pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// The answer to a request that no server should read; `None` where it is sound.
+///
+/// Two servers that read such a request differently can be made to disagree on where it ends or on
+/// whom it is for, so each is a 400 and the end of the connection. hyper itself refuses two lengths
+/// that differ, a coding in HTTP/1.0 and one that does not end in `chunked`. What it hides cannot
+/// be refused here: it drops a `Content-Length` that stands beside `Transfer-Encoding` (RFC 9112,
+/// 6.3, allows that), and then closes after the answer, so nothing is left over for a next request.
+///
+/// This runs for every request of every arm, and may cost each a few nanoseconds.
 pub(super) fn refusal<B: Body>(request: &Request<B>) -> Option<Response> {
     let headers = request.headers();
     if !has_one_host(headers, request.version()) {

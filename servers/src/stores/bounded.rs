@@ -1,9 +1,4 @@
 //! A limit of time around a store that can hang: whoever asks gets an answer, or an error in time.
-//!
-//! A store behind a socket, a disk or a queue may be slow, stopped or gone, and a request must not
-//! wait for it longer than its [`Patience`]: it becomes a 503 and holds nothing any longer. What
-//! was asked may still be done later, so a session can exist that nobody was given; it expires. A
-//! store in this process's own memory cannot hang and must not be wrapped: a timer costs.
 
 use std::future::Future;
 use std::time::Duration;
@@ -23,6 +18,11 @@ pub const SWEEP_TIME_MAX: Duration = Duration::from_secs(60);
 pub const FILL_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// A store whose calls are given up in time.
+///
+/// A store behind a socket, a disk or a queue may be slow, stopped or gone, and a request must not
+/// wait for it longer than its [`Patience`]: it becomes a 503 and holds nothing any longer. What
+/// was asked may still be done later, so a session can exist that nobody was given; it expires. A
+/// store in this process's own memory cannot hang and must not be wrapped: a timer costs.
 #[derive(Debug)]
 pub struct Bounded<S> {
     store: S,

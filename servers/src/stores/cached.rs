@@ -1,16 +1,4 @@
 //! A store behind a local cache whose staleness is bounded and stated.
-//!
-//! What was read counts for a span from the moment at which it was asked for, and while the session
-//! itself lives. So another server's logout takes effect here within that span; this one's takes
-//! effect at once. For the latter it does not do to remove the entry: a slow read from before the
-//! logout would put it back. So every removal is counted, and a read is kept only where none was
-//! counted since before it began. That is why this is no cache off the shelf: the usual ones cannot
-//! insert on the condition that nothing was removed.
-//!
-//! Sets of [`WAYS`] places behind a lock each, as in `jwt-cached`; in a full one the session that
-//! was not asked for the longest makes room. Activity that the cache has answered is not written to
-//! the store, so an idle session may end early by the same span: closed, and not open. Never hold a
-//! lock over an await.
 
 use std::time::Duration;
 
@@ -44,6 +32,18 @@ struct Set {
 }
 
 /// The store with its cache.
+///
+/// What was read counts for a span from the moment at which it was asked for, and while the session
+/// itself lives. So another server's logout takes effect here within that span; this one's takes
+/// effect at once. For the latter it does not do to remove the entry: a slow read from before the
+/// logout would put it back. So every removal is counted, and a read is kept only where none was
+/// counted since before it began. That is why this is no cache off the shelf: the usual ones cannot
+/// insert on the condition that nothing was removed.
+///
+/// Sets of [`WAYS`] places behind a lock each, as in `jwt-cached`; in a full one the session that
+/// was not asked for the longest makes room. Activity that the cache has answered is not written to
+/// the store, so an idle session may end early by the same span: closed, and not open. Never hold a
+/// lock over an await.
 pub struct Cached<S> {
     store: S,
     staleness: Duration,

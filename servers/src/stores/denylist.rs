@@ -1,12 +1,4 @@
 //! What was revoked before its time: the list in this process, and what a list promises.
-//!
-//! A token is denied by its id until it would have expired. A logout everywhere denies every token
-//! of a user that was issued before it: each id begins with the number of its issue, numbers only
-//! go up, and the logout notes one. Where several servers share a list, one counter gives all of
-//! them their numbers, because clocks of two servers do not tell before from after.
-//!
-//! A list must never say that a token is good when it may have missed that it is not: where it
-//! cannot be relied on, [`Denials::refuses`] is an error.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +21,14 @@ pub fn number(id: DeniedId) -> u64 {
 }
 
 /// A list of what was revoked.
+///
+/// A token is denied by its id until it would have expired. A logout everywhere denies every token
+/// of a user that was issued before it: each id begins with the number of its issue, numbers only
+/// go up, and the logout notes one. Where several servers share a list, one counter gives all of
+/// them their numbers, because clocks of two servers do not tell before from after.
+///
+/// A list must never say that a token is good when it may have missed that it is not: where it
+/// cannot be relied on, [`Denials::refuses`] is an error.
 pub trait Denials: Upkeep + 'static {
     /// The number of an issue now: none that was noted by a logout everywhere is above it.
     fn issue(&self, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;

@@ -1,12 +1,5 @@
 //! What was revoked before its time, as a Bloom filter: less memory than a list, and now and then a
 //! good token that is refused.
-//!
-//! A filter never forgets what it was given and cannot be asked to, so there are two, one behind
-//! the other. What is denied goes into the first; when everything in the second is over, the first
-//! takes its place and a new one is begun. A denied token is therefore refused for as long as it
-//! would be valid, and perhaps a while longer. Each is made for [`TOKENS`] tokens: with so many in
-//! one it refuses one good token in [`ONE_IN`], with more it refuses more, and a user who meets
-//! that has to log in again. Logouts everywhere are few and exact: they are in a list.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,6 +44,13 @@ impl Generation {
 }
 
 /// The filters, and the list of logouts everywhere.
+///
+/// A filter never forgets what it was given and cannot be asked to, so there are two, one behind
+/// the other. What is denied goes into the first; when everything in the second is over, the first
+/// takes its place and a new one is begun. A denied token is therefore refused for as long as it
+/// would be valid, and perhaps a while longer. Each is made for [`TOKENS`] tokens: with so many in
+/// one it refuses one good token in [`ONE_IN`], with more it refuses more, and a user who meets
+/// that has to log in again. Logouts everywhere are few and exact: they are in a list.
 pub struct DenyFilter {
     /// Behind a lock only because they change places: what is denied is added under its shared
     /// side.
@@ -215,11 +215,11 @@ mod tests {
         let filter = DenyFilter::default();
         let now = Timestamp::from_seconds(2_000_000_000);
         let number = filter.issue(now).await.unwrap();
-        let of = |number: u64| (u128::from(number) << 64) | 5;
+        let id = |number: u64| (u128::from(number) << 64) | 5;
         filter.deny_all(user(), now.plus(Duration::from_secs(900)), now).await.unwrap();
-        assert!(filter.refuses(user(), of(number)).unwrap());
+        assert!(filter.refuses(user(), id(number)).unwrap());
         let next = filter.issue(now).await.unwrap();
-        assert!(!filter.refuses(user(), of(next)).unwrap());
-        assert!(!filter.refuses(UserId::new(8).unwrap(), of(number)).unwrap());
+        assert!(!filter.refuses(user(), id(next)).unwrap());
+        assert!(!filter.refuses(UserId::new(8).unwrap(), id(number)).unwrap());
     }
 }

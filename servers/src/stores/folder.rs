@@ -1,17 +1,4 @@
 //! A temporary folder that goes with its owner, or with the next run where its owner was killed.
-//!
-//! ```text
-//! authbench-RANDOM/        0700, always this user's
-//!     lock                 0600, locked by everybody who uses the folder
-//!     home/                0700, handed over last where a store runs as another user
-//! ```
-//!
-//! The lock is the kernel's (`flock`), so it ends with its last holder however that ends; a store
-//! inherits it as its standard output and error, which makes it the log as well. Nothing is ever
-//! read or written by name once `home` belongs to another user. A sweep removes a folder only where
-//! it is this user's, its lock is free, and nothing is in it that is not made here; it follows no
-//! link and waits for nothing. `home` is removed first: once it is gone nothing can come back, and
-//! until then the lock says whose turn it is.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
@@ -33,6 +20,19 @@ const MARK: &str = "authbench removes this folder when nobody has this file lock
 const TRIES: u32 = 100;
 
 /// A user and the group of that user.
+///
+/// ```text
+/// authbench-RANDOM/        0700, always this user's
+///     lock                 0600, locked by everybody who uses the folder
+///     home/                0700, handed over last where a store runs as another user
+/// ```
+///
+/// The lock is the kernel's (`flock`), so it ends with its last holder however that ends; a store
+/// inherits it as its standard output and error, which makes it the log as well. Nothing is ever
+/// read or written by name once `home` belongs to another user. A sweep removes a folder only where
+/// it is this user's, its lock is free, and nothing is in it that is not made here; it follows no
+/// link and waits for nothing. `home` is removed first: once it is gone nothing can come back, and
+/// until then the lock says whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// Number of the user.

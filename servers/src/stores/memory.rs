@@ -1,15 +1,4 @@
 //! Sessions in this process: a table in 256 parts, each behind a lock of its own.
-//!
-//! Why not a concurrent map off the shelf: a record must be found in one probe, swept a little at
-//! a time, and given back to the allocator, at a known number of bytes, and each of the usual maps
-//! misses one of these. An id is random already, so its bytes are the hash and choose the part; a
-//! client cannot make ids collide, because only the server makes them. A table's slot is 16 bytes
-//! (a pointer, the user, the expiry), so that the free slots of a grown table cost little, and
-//! sweeping and logging a user out everywhere read slots in a row and do not chase pointers.
-//!
-//! No index from user to sessions is kept: [`SessionStore::delete_all_of_user`] scans every slot,
-//! some milliseconds at a million sessions, yielding as it goes. Never hold two locks, nor one
-//! over an await.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -71,6 +60,17 @@ struct Shard {
 }
 
 /// The store.
+///
+/// Why not a concurrent map off the shelf: a record must be found in one probe, swept a little at
+/// a time, and given back to the allocator, at a known number of bytes, and each of the usual maps
+/// misses one of these. An id is random already, so its bytes are the hash and choose the part; a
+/// client cannot make ids collide, because only the server makes them. A table's slot is 16 bytes
+/// (a pointer, the user, the expiry), so that the free slots of a grown table cost little, and
+/// sweeping and logging a user out everywhere read slots in a row and do not chase pointers.
+///
+/// No index from user to sessions is kept: [`SessionStore::delete_all_of_user`] scans every slot,
+/// some milliseconds at a million sessions, yielding as it goes. Never hold two locks, nor one
+/// over an await.
 pub struct MemoryStore {
     shards: Box<[Shard]>,
     idle: Option<Duration>,

@@ -1,22 +1,4 @@
 //! Where a stateful scheme keeps its sessions: the trait, and what a session is.
-//!
-//! # Writing a store
-//!
-//! One file, one `impl` of [`SessionStore`], one line in the registry of `schemes`, and one in the
-//! list of `servers/tests/every_store.rs`. Keep four promises, which the conformance and model
-//! tests check for every store:
-//!
-//! 1. **Only [`SessionStore::create`] creates.** `update` and `touch` change what is there and
-//!    live, and answer `false` otherwise: a slow request must never bring a logged-out session
-//!    back.
-//! 2. **Nothing extends the absolute expiry.** It is set at creation; activity moves the idle one
-//!    only.
-//! 3. **Expired is gone**, from the millisecond on at which it expires, whether swept or not.
-//! 4. **An error is an error**: a store that cannot answer says so and does not say "no such
-//!    session". One that can hang is wrapped in [`bounded::Bounded`].
-//!
-//! Time is always an argument. A store starts no tasks of its own, but for what a connection needs;
-//! whoever owns it calls `sweep`.
 
 use std::fmt;
 use std::future::Future;
@@ -212,6 +194,24 @@ pub struct StoreStats {
 /// A place for sessions. The module's documentation says what an implementation promises.
 ///
 /// Every method fails with [`StoreError`] where the store could not be asked.
+///
+/// # Writing a store
+///
+/// One file, one `impl` of [`SessionStore`], one line in the registry of `schemes`, and one in the
+/// list of `servers/tests/every_store.rs`. Keep four promises, which the conformance and model
+/// tests check for every store:
+///
+/// 1. **Only [`SessionStore::create`] creates.** `update` and `touch` change what is there and
+///    live, and answer `false` otherwise: a slow request must never bring a logged-out session
+///    back.
+/// 2. **Nothing extends the absolute expiry.** It is set at creation; activity moves the idle one
+///    only.
+/// 3. **Expired is gone**, from the millisecond on at which it expires, whether swept or not.
+/// 4. **An error is an error**: a store that cannot answer says so and does not say "no such
+///    session". One that can hang is wrapped in [`bounded::Bounded`].
+///
+/// Time is always an argument. A store starts no tasks of its own, but for what a connection needs;
+/// whoever owns it calls `sweep`.
 pub trait SessionStore: Send + Sync + 'static {
     /// What stands behind the `@` in the name of an arm.
     const NAME: &'static str;

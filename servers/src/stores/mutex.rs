@@ -1,12 +1,4 @@
 //! Sessions in this process, the naive way: one lock around one map of the standard library.
-//!
-//! This is what many frameworks ship as their store in memory and many services write for
-//! themselves. It is here to be compared with [`super::memory`], so it must stay naive in its form
-//! and right in what it does: every request takes the one lock, reads included, because an
-//! ordinary lock has no shared side; the map hashes ids although they are random; there is no
-//! index, so that a sweep and a logout everywhere look at every session under the lock. What is
-//! found is removed a step at a time, the lock released in between. Never hold the lock over an
-//! await.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +15,14 @@ const STEP: usize = 1024;
 type Map = HashMap<SessionId, Session>;
 
 /// The store.
+///
+/// This is what many frameworks ship as their store in memory and many services write for
+/// themselves. It is here to be compared with [`super::memory`], so it must stay naive in its form
+/// and right in what it does: every request takes the one lock, reads included, because an
+/// ordinary lock has no shared side; the map hashes ids although they are random; there is no
+/// index, so that a sweep and a logout everywhere look at every session under the lock. What is
+/// found is removed a step at a time, the lock released in between. Never hold the lock over an
+/// await.
 #[derive(Default)]
 pub struct MutexStore {
     sessions: Mutex<Map>,

@@ -1,16 +1,4 @@
 //! A store's server that is started for this process, and ends with it.
-//!
-//! Without `--store-url` an arm over Redis or PostgreSQL gets a server of its own, from the
-//! machine's binaries, in a temporary folder, on a free port of the loopback address, behind a
-//! password made for the run. It must never outlive who started it, however that ends, so it is
-//! the child of a small shell that waits for the end of a pipe: the pipe ends with us, even where
-//! we are killed. The shell may be killed too, and then the kernel ends the store, which `setpriv`
-//! (util-linux) asks it to. Where that program is missing, a store whose keeper was killed ends
-//! with us, and lives on only where both were killed.
-//!
-//! It runs on the cores of the server that uses it, whose cost it is part of. No password of it may
-//! be in a command line or an environment, and nothing is read or written by name in a folder that
-//! belongs to the store's user ([`super::folder`]).
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};
@@ -183,6 +171,18 @@ impl Home {
 }
 
 /// The server of a store, running.
+///
+/// Without `--store-url` an arm over Redis or PostgreSQL gets a server of its own, from the
+/// machine's binaries, in a temporary folder, on a free port of the loopback address, behind a
+/// password made for the run. It must never outlive who started it, however that ends, so it is
+/// the child of a small shell that waits for the end of a pipe: the pipe ends with us, even where
+/// we are killed. The shell may be killed too, and then the kernel ends the store, which `setpriv`
+/// (util-linux) asks it to. Where that program is missing, a store whose keeper was killed ends
+/// with us, and lives on only where both were killed.
+///
+/// It runs on the cores of the server that uses it, whose cost it is part of. No password of it may
+/// be in a command line or an environment, and nothing is read or written by name in a folder that
+/// belongs to the store's user ([`super::folder`]).
 #[derive(Debug)]
 pub struct OwnServer {
     keeper: Child,

@@ -1,12 +1,12 @@
 //! How long a request waits for its store, and what follows from that for the parts of one call.
-//!
-//! There is one number, `serve --store-timeout`. The parts of a call (a connection, its answer) get
-//! less than the whole, so that the store's own error comes before the limit that would hide it.
-//! No store has a limit of its own beside this one.
 
 use std::time::Duration;
 
 /// How long a request waits for its store.
+///
+/// There is one number, `serve --store-timeout`. The parts of a call (a connection, its answer) get
+/// less than the whole, so that the store's own error comes before the limit that would hide it.
+/// No store has a limit of its own beside this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience(Duration);
 

@@ -1,13 +1,4 @@
 //! A relay between a server and its store, which puts the store farther away.
-//!
-//! What it reads on one side it writes on the other half a round trip later, in order and whatever
-//! else is on its way: requests that were sent together arrive together, and no answer arrives
-//! before the time is up. It is a process of its own ([`Relay`]), so that its CPU time is on no
-//! bill but its own, and it runs on the server's cores, as the store does.
-//!
-//! Time is kept by a timer of the kernel (`timerfd`): the runtime's own counts in milliseconds, and
-//! a store in the same data centre is a fifth of one away. A timer fires late and never early.
-//! Nothing is understood of what passes through.
 
 use std::io::{self, BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -52,6 +43,15 @@ pub struct Distance {
 
 /// Relays every connection of this listener to `to`, for ever; each direction takes `one_way`
 /// longer.
+///
+/// What it reads on one side it writes on the other half a round trip later, in order and whatever
+/// else is on its way: requests that were sent together arrive together, and no answer arrives
+/// before the time is up. It is a process of its own ([`Relay`]), so that its CPU time is on no
+/// bill but its own, and it runs on the server's cores, as the store does.
+///
+/// Time is kept by a timer of the kernel (`timerfd`): the runtime's own counts in milliseconds, and
+/// a store in the same data centre is a fifth of one away. A timer fires late and never early.
+/// Nothing is understood of what passes through.
 pub async fn relay(listener: TcpListener, to: &str, one_way: Duration) {
     loop {
         match listener.accept().await {

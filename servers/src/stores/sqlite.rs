@@ -1,20 +1,4 @@
 //! Sessions in a file: SQLite, embedded and durable, the default that needs no server.
-//!
-//! Writes go through one thread with a queue, because SQLite has one writer in any case, and one
-//! with a queue can do what a pool cannot: commit together what waits together, so that one flush
-//! of the disk serves many. Reads are done where they are asked: a row that is in memory is found
-//! in two or three microseconds, and the way to a thread and back takes ten times as long. In WAL
-//! mode a read never waits for a writer, nor for a lock that another process holds on one; what it
-//! can wait for is the disk, for a page that nobody read before. A read begins after every commit
-//! that was answered before, so a logout holds at once.
-//!
-//! `synchronous=FULL`: a login or a logout that was answered survives a power cut. With `NORMAL` a
-//! logout could be forgotten, and a session that its user ended would be back. Activity is no such
-//! thing: it is kept in memory, where reads see it, and written at most once a second.
-//!
-//! Only `create` inserts; everything else is an `UPDATE` or a `DELETE`, so nothing here can bring
-//! a session back. What was asked and given up meanwhile is not done late, but for removals.
-//! No memory-mapped file: an error of the disk would be a signal and the end of the process.
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -135,6 +119,22 @@ impl Shared {
 }
 
 /// The store.
+///
+/// Writes go through one thread with a queue, because SQLite has one writer in any case, and one
+/// with a queue can do what a pool cannot: commit together what waits together, so that one flush
+/// of the disk serves many. Reads are done where they are asked: a row that is in memory is found
+/// in two or three microseconds, and the way to a thread and back takes ten times as long. In WAL
+/// mode a read never waits for a writer, nor for a lock that another process holds on one; what it
+/// can wait for is the disk, for a page that nobody read before. A read begins after every commit
+/// that was answered before, so a logout holds at once.
+///
+/// `synchronous=FULL`: a login or a logout that was answered survives a power cut. With `NORMAL` a
+/// logout could be forgotten, and a session that its user ended would be back. Activity is no such
+/// thing: it is kept in memory, where reads see it, and written at most once a second.
+///
+/// Only `create` inserts; everything else is an `UPDATE` or a `DELETE`, so nothing here can bring
+/// a session back. What was asked and given up meanwhile is not done late, but for removals.
+/// No memory-mapped file: an error of the disk would be a signal and the end of the process.
 pub struct SqliteStore {
     /// `None` only while it is dropped.
     writer: Option<mpsc::Sender<AskedWrite>>,

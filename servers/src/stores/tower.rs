@@ -1,19 +1,4 @@
 //! Sessions in tower-sessions' own `MemoryStore`: what a Rust service picks first.
-//!
-//! A session is kept as that crate keeps one, a [`Record`] whose data is a map of JSON values, and
-//! read by its `load`: one asynchronous lock around one map, and a copy of the record for every
-//! request. What our promises need beyond that is added here and not there:
-//!
-//! - Its `save` writes whether or not the session is still there, so one that was logged out would
-//!   come back. All who write hold a lock of ours, and look before they save.
-//! - It has no list by user and never deletes what has expired. An index of ids, under that lock,
-//!   serves a logout everywhere and a sweep. The store's own map keeps its size for ever.
-//! - It asks the system whether a record has expired, and our time is an argument. So its date is
-//!   set by the system's clock, later than ours by [`SLACK`], and ours is looked at besides.
-//!
-//! Records are in the store only while they are in the index: whoever creates enters the index
-//! first, whoever deletes leaves it last, so that a request that is given up half way cannot leave
-//! a record that nobody would ever delete. Every id in the store is one that we made.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -55,6 +40,21 @@ struct Known {
 type Index = HashMap<SessionId, Known>;
 
 /// The store.
+///
+/// A session is kept as that crate keeps one, a [`Record`] whose data is a map of JSON values, and
+/// read by its `load`: one asynchronous lock around one map, and a copy of the record for every
+/// request. What our promises need beyond that is added here and not there:
+///
+/// - Its `save` writes whether or not the session is still there, so one that was logged out would
+///   come back. All who write hold a lock of ours, and look before they save.
+/// - It has no list by user and never deletes what has expired. An index of ids, under that lock,
+///   serves a logout everywhere and a sweep. The store's own map keeps its size for ever.
+/// - It asks the system whether a record has expired, and our time is an argument. So its date is
+///   set by the system's clock, later than ours by [`SLACK`], and ours is looked at besides.
+///
+/// Records are in the store only while they are in the index: whoever creates enters the index
+/// first, whoever deletes leaves it last, so that a request that is given up half way cannot leave
+/// a record that nobody would ever delete. Every id in the store is one that we made.
 #[derive(Default)]
 pub struct TowerStore {
     store: MemoryStore,

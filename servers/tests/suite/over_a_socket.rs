@@ -257,7 +257,7 @@ async fn a_stop_does_not_wait_for_ever() {
 async fn nonsense_is_refused_before_anything_starts() {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     for (options, expected) in [
-        (ServeOptions::new("jwt"), "expected one of the arms none, session@memory,"),
+        (ServeOptions::new("jwt"), "choose one of none, session@memory,"),
         (ServeOptions { ttl: Duration::ZERO, ..ServeOptions::new("none") }, "expected ttl"),
         (
             ServeOptions { ttl: Duration::from_millis(1500), ..ServeOptions::new("none") },

@@ -1,10 +1,4 @@
 //! Writing: by the name itself, whole or not at all.
-//!
-//! A file is written to a temporary one beside it, flushed to the disk, renamed over the name, and
-//! the folder flushed. A rename follows no link, so whatever somebody plants at a name, nothing
-//! else is ever written over; what is no file is refused beforehand, because it is there by mistake
-//! or malice. All goes by the descriptor of the folder, which stays the same folder whatever
-//! becomes of its path.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -123,6 +117,12 @@ impl Dir {
     }
 
     /// Writes a file whole or not at all.
+    ///
+    /// A file is written to a temporary one beside it, flushed to the disk, renamed over the name,
+    /// and the folder flushed. A rename follows no link, so whatever somebody plants at a name,
+    /// nothing else is ever written over; what is no file is refused beforehand, because it is
+    /// there by mistake or malice. All goes by the descriptor of the folder, which stays the same
+    /// folder whatever becomes of its path.
     ///
     /// # Errors
     /// `Io` when something else has its name, or one of the steps fails; what was there before is

@@ -1,5 +1,4 @@
 //! Reading: what is no file, or has no end, is refused at once and never waited for.
-//!
 //! The file is opened without blocking and then asked what it is, by its descriptor: between a look
 //! at a name and its opening somebody could put something else there.
 
@@ -63,8 +62,8 @@ pub fn read(path: &Path, kind: Kind) -> io::Result<Vec<u8>> {
 pub fn read_text(path: &Path, kind: Kind) -> Result<String> {
     let bytes = read(path, kind).map_err(|e| Error::unreadable(path, e))?;
     String::from_utf8(bytes).map_err(|e| {
-        let (path, at) = (path.display(), e.utf8_error().valid_up_to());
-        Error::Config(format!("{path}: expected text in UTF-8, found a byte that is none at {at}"))
+        let at = e.utf8_error().valid_up_to();
+        Error::file(path, format!("expected text in UTF-8, found a byte that is not at {at}"))
     })
 }
 

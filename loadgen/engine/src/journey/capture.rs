@@ -1,5 +1,4 @@
 //! Takes values out of answers: the credential, a CSRF token, the cookies that go with it.
-//!
 //! A value is looked for where the descriptor says and nowhere else. One with a control character
 //! in it is refused: it would let the answer write headers into every later request of the user.
 

@@ -1,14 +1,14 @@
 //! Finds one value in an HTML page: the token that a form carries in a hidden field.
-//!
-//! It runs once a login, on pages that a template engine made, and is no HTML parser: it walks from
-//! tag to tag, passes over comments and text in which tags are no tags, and reads the attributes of
-//! `input` and `meta` elements. It must never take a value from within a comment, a script or
-//! another attribute's text.
 
 use std::borrow::Cow;
 
 /// The `value` of the first `<input name=NAME>`, or the `content` of the first `<meta name=NAME>`,
 /// whichever comes first; `None` when there is neither.
+///
+/// It runs once a login, on pages that a template engine made, and is no HTML parser: it walks from
+/// tag to tag, passes over comments and text in which tags are no tags, and reads the attributes of
+/// `input` and `meta` elements. It must never take a value from within a comment, a script or
+/// another attribute's text.
 pub(super) fn named_value<'a>(page: &'a [u8], name: &str) -> Option<Cow<'a, [u8]>> {
     let mut rest = page;
     while let Some(open) = rest.iter().position(|byte| *byte == b'<') {

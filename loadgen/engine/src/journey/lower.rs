@@ -1,8 +1,4 @@
 //! Makes a script out of a descriptor, or says why it cannot work.
-//!
-//! Requests are made in the order in which a user meets them, and each with what is known of the
-//! user by then: nothing, then a CSRF token and its cookies, then the credential and what the login
-//! left of the others. Where a target has one value per user, that value is all that is held.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +14,10 @@ use super::{Request, Script};
 
 /// Lowers a descriptor, one of its journeys, and the one that users make before it, where there is
 /// one.
+///
+/// Requests are made in the order in which a user meets them, and each with what is known of the
+/// user by then: nothing, then a CSRF token and its cookies, then the credential and what the login
+/// left of the others. Where a target has one value per user, that value is all that is held.
 pub(super) fn script(
     target: &Target,
     journey: &str,

@@ -1,9 +1,4 @@
 //! What a user does: a target's descriptor, made into requests that need no more thought.
-//!
-//! [`Script::new`] lowers a [`Target`] once: every text becomes a [`Template`], every pointer a
-//! [`Pointer`], and a descriptor that cannot work is refused before anything is started. While a
-//! load runs, a script answers three questions: what does request `r` of user `n` look like, is
-//! this the right answer to it, and what has to be held of it. It knows descriptors, never schemes.
 
 mod capture;
 mod html;
@@ -22,6 +17,11 @@ pub use template::{Escape, FIELD_END, Held, Holes, Template, Who, field};
 use crate::error::{Error, Result};
 
 /// A target's requests, ready to be sent.
+///
+/// [`Script::new`] lowers a [`Target`] once: every text becomes a [`Template`], every pointer a
+/// [`Pointer`], and a descriptor that cannot work is refused before anything is started. While a
+/// load runs, a script answers three questions: what does request `r` of user `n` look like, is
+/// this the right answer to it, and what has to be held of it. It knows descriptors, never schemes.
 #[derive(Clone, Debug)]
 pub struct Script {
     /// What reports call the target.

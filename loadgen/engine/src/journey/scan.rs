@@ -1,13 +1,13 @@
 //! Finds one value in a JSON text without building the rest.
-//!
-//! Every answer is checked to name the right user, so this runs once a request and must cost next
-//! to nothing: it walks the text to the value that a JSON pointer (RFC 6901) names and stops there.
-//! It is no validator. It must never find a value that a full parser would not find at that pointer
-//! in a valid text; a property test holds it against `serde_json`.
 
 use std::borrow::Cow;
 
 /// A JSON pointer, taken apart.
+///
+/// Every answer is checked to name the right user, so this runs once a request and must cost next
+/// to nothing: it walks the text to the value that a JSON pointer (RFC 6901) names and stops there.
+/// It is no validator. It must never find a value that a full parser would not find at that pointer
+/// in a valid text; a property test holds it against `serde_json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pointer {
     keys: Vec<String>,

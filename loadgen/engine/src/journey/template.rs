@@ -1,10 +1,4 @@
 //! Text with holes, taken apart once and written out for every request.
-//!
-//! `{n}` is the user's number, `{username}` and `{password}` are the target's patterns,
-//! `{credential}` is what the login gave and `{csrf}` its token. The patterns are folded in when
-//! the template is read, so that only literal bytes, numbers and held values are left to write
-//! while a load runs. What is held of a user is one byte string: where it is more than one value,
-//! they are fields with a line feed between them, which no value may contain.
 
 use std::borrow::Cow;
 
@@ -61,6 +55,12 @@ enum Part {
 }
 
 /// A text with holes.
+///
+/// `{n}` is the user's number, `{username}` and `{password}` are the target's patterns,
+/// `{credential}` is what the login gave and `{csrf}` its token. The patterns are folded in when
+/// the template is read, so that only literal bytes, numbers and held values are left to write
+/// while a load runs. What is held of a user is one byte string: where it is more than one value,
+/// they are fields with a line feed between them, which no value may contain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,

@@ -25,11 +25,12 @@ impl Default for ClientUse {
 
 impl ClientUse {
     pub(super) fn doubt(&self) -> Option<Doubt> {
-        (self.verified == Some(false)).then(|| Doubt {
-            invalidates: false,
-            code: "certificate_unchecked".into(),
-            what: "no certificate was checked: whoever answered may have been another".into(),
-            remedy: "name its issuer with --ca FILE in place of --insecure".into(),
+        (self.verified == Some(false)).then(|| {
+            Doubt::caution(
+                "certificate_unchecked",
+                "no certificate was checked: whoever answered may have been another",
+                "name its issuer with --ca FILE in place of --insecure",
+            )
         })
     }
 

@@ -43,22 +43,31 @@ pub const OVER_LIMIT: &str = "over_limit";
 /// A percentile with fewer samples beyond it is a guess.
 pub const SAMPLES_BEYOND: u64 = 100;
 
-/// Doubts as they are found.
-#[derive(Default)]
-struct Found(Vec<Doubt>);
-
-impl Found {
-    fn add(&mut self, invalidates: bool, code: &str, what: String, remedy: &str) {
-        let (code, remedy) = (code.into(), remedy.into());
-        self.0.push(Doubt { invalidates, code, what, remedy });
-    }
-}
-
 /// Doubts about what a server did. A trial that has one is no accident of the measurement, so it
 /// must not be left out while other trials of its cell stay in.
 const OUTCOMES: &[&str] = &["no_answers", "wrong_answers", "errors", "dropped", "turned_away"];
 
 impl Doubt {
+    /// A doubt that keeps the figures from being used.
+    pub fn invalid(code: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::graded(true, code, what, remedy)
+    }
+
+    /// A doubt about figures that may be used all the same.
+    pub fn caution(code: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::graded(false, code, what, remedy)
+    }
+
+    /// A doubt whose weight depends on what was found.
+    pub fn graded(
+        invalidates: bool,
+        code: &str,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self { invalidates, code: code.into(), what: what.into(), remedy: remedy.into() }
+    }
+
     /// Whether it is about what the server did, and not about what was done to it.
     pub fn is_outcome(&self) -> bool {
         OUTCOMES.contains(&self.code.as_str())
@@ -69,71 +78,67 @@ impl LoadRecord {
     /// What makes this load's figures doubtful. `open` says whether its requests had a schedule to
     /// keep.
     pub fn doubts(&self, open: bool) -> Vec<Doubt> {
-        let mut found = Found::default();
+        let mut found = Vec::new();
         self.doubt_answers(&mut found);
         self.doubt_limits(&mut found);
         self.doubt_generator(&mut found);
         self.doubt_cores(&mut found);
-        found.0.extend(self.client.doubt());
+        found.extend(self.client.doubt());
         if open {
             self.doubt_schedule(&mut found);
         }
-        found.0
+        found
     }
 
     /// A fast wrong answer is no result.
-    fn doubt_answers(&self, found: &mut Found) {
+    fn doubt_answers(&self, found: &mut Vec<Doubt>) {
         let counts = &self.counts;
         let wrong = counts.errors.get("wrong_user").copied().unwrap_or(0);
         if counts.ok == 0 {
-            found.add(
-                true,
+            found.push(Doubt::invalid(
                 "no_answers",
-                "no request got the right answer".into(),
+                "no request got the right answer",
                 "see the errors by class; check the address, the journey and the credentials",
-            );
+            ));
         } else if counts.ok < SAMPLES_BEYOND * 100 {
-            found.add(
-                false,
+            found.push(Doubt::caution(
                 "few_samples",
-                "fewer than 100 right answers lie beyond p99".into(),
+                "fewer than 100 right answers lie beyond p99",
                 "measure for longer before quoting p99",
-            );
+            ));
         }
         if wrong > 0 {
-            found.add(
-                true,
+            found.push(Doubt::invalid(
                 "wrong_answers",
                 format!("{wrong} answers did not name the user who asked"),
                 "mend the server, or the check in its descriptor",
-            );
+            ));
         } else if counts.without_answer() > 0 {
             let without = counts.without_answer();
             // Where connections hang, a closed load asks less, and its latencies miss the worst.
             let hung = counts.unfinished + counts.errors.get("timeout").copied().unwrap_or(0);
-            found.add(
+            found.push(Doubt::graded(
                 without * 1000 > counts.sent || hung * 10 >= self.connections.into(),
                 "errors",
                 format!("{without} of {} requests got no right answer", counts.sent),
                 "see the errors by class; latencies are those of right answers only",
-            );
+            ));
         }
         if self.is_stalled() {
             let ms = counts.longest_silence_ns / 1_000_000;
             if self.is_stopped_from_outside() {
-                found.add(
+                found.push(Doubt::graded(
                     counts.longest_silence_ns * 20 > counts.window_ns,
                     STALL,
                     format!("nothing was answered for {ms} ms: something else had the cores"),
                     "find out what stopped this program or the server, and repeat",
-                );
+                ));
             } else {
-                found.add(
-                    false,
+                found.push(Doubt::caution(
                     STALL,
                     format!("the server answered nothing for {ms} ms"),
                     "this is in its figures; find out what it waits for",
-                );
+                ));
             }
         }
     }
@@ -161,54 +166,51 @@ impl LoadRecord {
     }
 
     /// What was not read may have been right.
-    fn doubt_limits(&self, found: &mut Found) {
+    fn doubt_limits(&self, found: &mut Vec<Doubt>) {
         for limit in Limit::ALL {
             if let Some(count) = self.counts.errors.get(limit.class()) {
-                found.add(
-                    false,
+                found.push(Doubt::caution(
                     OVER_LIMIT,
                     format!("{count} answers had {}", limit.exceeded()),
                     &format!("where the server is meant to answer so, raise {}", limit.flag()),
-                );
+                ));
             }
         }
     }
 
     /// A generator at its limits measures itself.
-    fn doubt_generator(&self, found: &mut Found) {
+    fn doubt_generator(&self, found: &mut Vec<Doubt>) {
         let errors = &self.counts.errors;
         let own = ["no_descriptors", "no_ports"].iter().filter_map(|class| errors.get(*class));
         let own: u64 = own.sum();
         if own > 0 {
-            found.add(
-                true,
+            found.push(Doubt::invalid(
                 "generator_limits",
                 format!("{own} requests failed for want of descriptors or ports here"),
                 "raise `ulimit -n`, or use fewer connections",
-            );
+            ));
         }
         let usable = self.usable_connections;
         if self.connections < usable {
-            found.add(
-                true,
+            found.push(Doubt::invalid(
                 "connections",
                 format!("{} of {usable} connections were used", self.connections),
                 "lengthen the run or the warm-up, or ask for fewer connections",
-            );
+            ));
         }
         if self.generator.absent_ns > ABSENT_NS {
             let ms = self.generator.absent_ns / 1_000_000;
-            found.add(
+            found.push(Doubt::graded(
                 self.generator.absent_ns > ABSENT_INVALID_NS,
                 "generator_absent",
                 format!("the generator itself stood still for {ms} ms"),
                 "something stopped this program or took its core: repeat without it",
-            );
+            ));
         }
         if self.generator.busiest > BUSIEST_MAX && !self.generator.spins {
             // Where the server had no time left either, it and not the generator set the pace.
             let server_full = self.server.as_ref().is_some_and(|s| s.busy() > SERVER_FULL);
-            found.add(
+            found.push(Doubt::graded(
                 !server_full,
                 "generator_saturated",
                 format!(
@@ -216,54 +218,51 @@ impl LoadRecord {
                     self.generator.busiest * 100.0
                 ),
                 "give the generator more cores (--workers), or the server fewer",
-            );
+            ));
         }
     }
 
     /// Whoever has to wait for a core is measured with what had it.
-    fn doubt_cores(&self, found: &mut Found) {
+    fn doubt_cores(&self, found: &mut Vec<Doubt>) {
         let server = self.server.as_ref().map_or(0.0, ServerUse::waited_for_strangers);
         for (who, waited) in [("generator", self.generator.waited), ("server", server)] {
             if waited > WAITED_MAX {
-                found.add(
+                found.push(Doubt::graded(
                     waited > WAITED_INVALID,
                     &format!("{who}_contended"),
                     format!("the {who} waited for its core: something else ran there"),
                     "stop what else runs on this machine, and repeat",
-                );
+                ));
             }
         }
         let sum = |part: fn(&SliceRecord) -> u64| self.slices.iter().map(part).sum::<u64>() as f64;
         let idle = sum(|slice| slice.idle_cpu_ns) / sum(|slice| slice.idle_ns).max(1.0);
         if idle > IDLE_MAX {
-            found.add(
-                false,
+            found.push(Doubt::caution(
                 "not_idle",
                 format!("{:.1} % of a core went to it while others were measured", idle * 100.0),
                 "measure what works on its own account, such as a sweep, in a campaign without it",
-            );
+            ));
         }
     }
 
     /// A load at a rate has to keep it.
-    fn doubt_schedule(&self, found: &mut Found) {
+    fn doubt_schedule(&self, found: &mut Vec<Doubt>) {
         let counts = &self.counts;
         if counts.dropped > 0 {
-            found.add(
-                true,
+            found.push(Doubt::invalid(
                 "dropped",
                 format!("{} of {} planned requests were dropped", counts.dropped, counts.planned),
                 "the server or its connections do not keep up: lower the rate, or add connections",
-            );
+            ));
         }
         let turned_away = self.visits.map_or(0, |visits| visits.turned_away);
         if turned_away > 0 {
-            found.add(
-                true,
+            found.push(Doubt::invalid(
                 "turned_away",
                 format!("{turned_away} users came while too many others were there"),
                 "the server does not keep up: let fewer users arrive, or stay for less",
-            );
+            ));
         }
         let lag = self.lag().quantile_ns(0.99);
         if lag <= LAG_P99_MAX_NS {
@@ -271,15 +270,14 @@ impl LoadRecord {
         }
         let lag = format!("requests left {:.1} ms behind their schedule at p99", lag as f64 / 1e6);
         if counts.queued * 100 > counts.planned {
-            found.add(
-                false,
+            found.push(Doubt::caution(
                 "lag",
                 format!("{lag}, waiting for a free connection"),
                 "the response time holds it; for the server's own part add connections",
-            );
+            ));
         } else {
             let remedy = "give the generator a core of its own, or lower the rate";
-            found.add(true, "lag", lag, remedy);
+            found.push(Doubt::invalid("lag", lag, remedy));
         }
     }
 }
@@ -342,30 +340,30 @@ mod tests {
             change(&mut load);
             codes(&load, open)
         };
-        let one = |code: &str, invalidates| vec![(code.to_string(), invalidates)];
-        assert_eq!(doubted(&|l| l.connections = 7, false), one("connections", true));
+        let alone = |code: &str, invalidates| vec![(code.to_string(), invalidates)];
+        assert_eq!(doubted(&|l| l.connections = 7, false), alone("connections", true));
         assert_eq!(
             doubted(&|l| l.generator.busiest = 0.95, false),
-            one("generator_saturated", true)
+            alone("generator_saturated", true)
         );
         let both_full = |l: &mut LoadRecord| {
             l.generator.busiest = 0.95;
             let (interval_ns, cpu_ns) = (100, 199);
             l.server = Some(ServerUse { interval_ns, cpu_ns, threads: 2, ..ServerUse::default() });
         };
-        assert_eq!(doubted(&both_full, false), one("generator_saturated", false));
+        assert_eq!(doubted(&both_full, false), alone("generator_saturated", false));
         let error = |class: &'static str, n| {
             move |l: &mut LoadRecord| {
                 l.counts.errors.insert(class.into(), n);
             }
         };
-        assert_eq!(doubted(&error("wrong_user", 1), false), one("wrong_answers", true));
+        assert_eq!(doubted(&error("wrong_user", 1), false), alone("wrong_answers", true));
         let unchecked = |l: &mut LoadRecord| l.client.verified = Some(false);
-        assert_eq!(doubted(&unchecked, false), one("certificate_unchecked", false));
-        assert_eq!(doubted(&error("reset", 1), false), one("errors", false));
-        assert_eq!(doubted(&error("reset", 1000), false), one("errors", true));
+        assert_eq!(doubted(&unchecked, false), alone("certificate_unchecked", false));
+        assert_eq!(doubted(&error("reset", 1), false), alone("errors", false));
+        assert_eq!(doubted(&error("reset", 1000), false), alone("errors", true));
         for limit in Limit::ALL {
-            let both = [one("errors", false), one(OVER_LIMIT, false)].concat();
+            let both = [alone("errors", false), alone(OVER_LIMIT, false)].concat();
             assert_eq!(doubted(&error(limit.class(), 1), false), both);
         }
         let unfinished = |n| {
@@ -375,19 +373,22 @@ mod tests {
         };
         assert_eq!(
             doubted(&unfinished(1), false),
-            one("errors", true),
+            alone("errors", true),
             "of 8 connections one hangs"
         );
-        assert_eq!(doubted(&error("timeout", 1), false), one("errors", true), "likewise");
+        assert_eq!(doubted(&error("timeout", 1), false), alone("errors", true), "likewise");
         assert_eq!(
             doubted(&|l| l.generator.waited = 0.05, false),
-            one("generator_contended", false)
+            alone("generator_contended", false)
         );
-        assert_eq!(doubted(&|l| l.generator.waited = 0.5, false), one("generator_contended", true));
+        assert_eq!(
+            doubted(&|l| l.generator.waited = 0.5, false),
+            alone("generator_contended", true)
+        );
         let waited = |l: &mut LoadRecord| {
             l.server = Some(ServerUse { interval_ns: 100, waited_ns: 50, ..ServerUse::default() });
         };
-        assert_eq!(doubted(&waited, false), one("server_contended", true));
+        assert_eq!(doubted(&waited, false), alone("server_contended", true));
         let for_its_store = |l: &mut LoadRecord| {
             let (cpu_ns, store_cpu_ns) = (50, Some(50));
             let used = ServerUse { interval_ns: 100, waited_ns: 50, ..ServerUse::default() };
@@ -395,7 +396,9 @@ mod tests {
         };
         assert_eq!(doubted(&for_its_store, false), []);
         // session@redis at 15 % of what a core can do: it waits while its store runs, and no longer.
-        for (waited_ns, doubts) in [(17, vec![]), (39, one("server_contended", true))] {
+        for (waited_ns, doubts) in [(17, vec![]), (39, alone("server_contended", true))] {
+            [(17, vec![]), (39, vec![("server_contended".to_string(), true)])]
+        {
             let at_low_load = |l: &mut LoadRecord| {
                 let (cpu_ns, store_cpu_ns) = (41, Some(19));
                 let used = ServerUse { interval_ns: 100, waited_ns, ..ServerUse::default() };
@@ -410,17 +413,17 @@ mod tests {
             }
         };
         assert_eq!(doubted(&idle(30), false), []);
-        assert_eq!(doubted(&idle(50), false), one("not_idle", false));
-        assert_eq!(doubted(&|l| l.counts.dropped = 1, true), one("dropped", true));
-        assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), true), one("lag", true));
+        assert_eq!(doubted(&idle(50), false), alone("not_idle", false));
+        assert_eq!(doubted(&|l| l.counts.dropped = 1, true), alone("dropped", true));
+        assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), true), alone("lag", true));
         assert_eq!(doubted(&|l| l.steps[0].lag.record(5_000_000), false), []);
         let waited = |l: &mut LoadRecord| {
             l.steps[0].lag.record(5_000_000);
             l.counts.queued = 1000;
         };
-        assert_eq!(doubted(&waited, true), one("lag", false));
-        assert_eq!(codes(&load(500), false), one("few_samples", false));
-        assert_eq!(codes(&load(0), false), one("no_answers", true));
+        assert_eq!(doubted(&waited, true), alone("lag", false));
+        assert_eq!(codes(&load(500), false), alone("few_samples", false));
+        assert_eq!(codes(&load(0), false), alone("no_answers", true));
     }
 
     #[test]
@@ -454,8 +457,8 @@ mod tests {
         let mut load = load(20_000);
         load.counts.errors.insert("status_5xx".into(), 1000);
         load.generator.absent_ns = 200_000_000;
-        let of = |doubt: Doubt| (doubt.code.clone(), doubt.is_outcome());
-        let found: Vec<_> = load.doubts(false).into_iter().map(of).collect();
+        let with_kind = |doubt: Doubt| (doubt.code.clone(), doubt.is_outcome());
+        let found: Vec<_> = load.doubts(false).into_iter().map(with_kind).collect();
         assert_eq!(found, [("errors".into(), true), ("generator_absent".into(), false)]);
     }
 

@@ -1,9 +1,4 @@
 //! Durations in nanoseconds, counted without loss and written to disk as they are.
-//!
-//! A thin cover over HdrHistogram with three significant digits from 1 ns to 1 h: it never refuses
-//! a value (a longer one counts as 1 h), merges by adding counts, and serialises as the standard
-//! compressed V2 form in base64, which the Java tools read too. Percentiles of several recordings
-//! are those of the merged counts; averaging percentiles is not offered.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,6 +14,11 @@ const BASE64_HEAD: &str = "HISTF";
 const COARSE_DIGITS: u8 = 2;
 
 /// A count of durations, ns.
+///
+/// A thin cover over HdrHistogram with three significant digits from 1 ns to 1 h: it never refuses
+/// a value (a longer one counts as 1 h), merges by adding counts, and serialises as the standard
+/// compressed V2 form in base64, which the Java tools read too. Percentiles of several recordings
+/// are those of the merged counts; averaging percentiles is not offered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Histogram(Hdr<u64>);

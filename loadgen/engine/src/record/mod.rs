@@ -4,6 +4,7 @@ mod client;
 mod doubt;
 mod hdr_log;
 mod histogram;
+mod merge;
 mod users;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use client::ClientUse;
 pub use doubt::{Doubt, OVER_LIMIT, SAMPLES_BEYOND, STALL};
 pub use histogram::Histogram;
+pub use merge::merge_lists;
 pub use users::{GrowRecord, Refusal};
 
 /// What came of a load.
@@ -96,21 +98,6 @@ const fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
-impl SliceRecord {
-    /// Adds what another worker did in the same slice. Only one of them reads the CPU time.
-    pub fn merge(&mut self, other: &Self) {
-        self.ns = self.ns.max(other.ns);
-        self.ok += other.ok;
-        self.ok_in_window += other.ok_in_window;
-        self.server_cpu_ns += other.server_cpu_ns;
-        self.store_cpu_ns += other.store_cpu_ns;
-        self.relay_cpu_ns += other.relay_cpu_ns;
-        self.server_waited_ns += other.server_waited_ns;
-        self.idle_ns = self.idle_ns.max(other.idle_ns);
-        self.idle_cpu_ns += other.idle_cpu_ns;
-    }
-}
-
 /// Requests of a Measure phase. A request belongs to it when it was planned in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -148,23 +135,6 @@ impl Counts {
     /// as one with a wrong one, and would else be in no figure at all.
     pub fn without_answer(&self) -> u64 {
         self.failed() + self.unfinished
-    }
-
-    /// Adds another worker's counts, but for the length of the phase, which all share, and the
-    /// longest silence, which cannot be had from those of each.
-    pub fn merge(&mut self, other: &Self) {
-        self.window_ns = self.window_ns.max(other.window_ns);
-        self.planned += other.planned;
-        self.sent += other.sent;
-        self.dropped += other.dropped;
-        self.ok += other.ok;
-        for (class, count) in &other.errors {
-            *self.errors.entry(class.clone()).or_default() += count;
-        }
-        self.unfinished += other.unfinished;
-        self.queued += other.queued;
-        self.ended_in_window += other.ended_in_window;
-        self.ok_in_window += other.ok_in_window;
     }
 
     /// Whether every request is accounted for: planned = sent + dropped, and
@@ -206,14 +176,6 @@ impl VisitCounts {
     /// Users whose visit had not ended when the load did.
     pub const fn still_there(&self) -> u64 {
         self.arrived - self.completed - self.failed - self.turned_away
-    }
-
-    /// Adds another worker's counts.
-    pub const fn merge(&mut self, other: &Self) {
-        self.arrived += other.arrived;
-        self.completed += other.completed;
-        self.failed += other.failed;
-        self.turned_away += other.turned_away;
     }
 }
 
@@ -375,4 +337,22 @@ pub struct MemoryUse {
     /// What the store takes on the disk, where it is on one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_disk_bytes: Option<u64>,
+}
+
+/// Cores of the two sides; empty where the operating system placed them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// Cores the server may use.
+    pub server: Vec<usize>,
+    /// Cores the generator may use.
+    pub generator: Vec<usize>,
+}
+
+impl Placement {
+    /// Whether the two sides may run on the same core.
+    pub fn shared(&self) -> bool {
+        self.server.is_empty()
+            || self.generator.is_empty()
+            || self.server.iter().any(|core| self.generator.contains(core))
+    }
 }

@@ -1,8 +1,4 @@
 //! The memory that unfinished answers may take, all of a load together.
-//!
-//! It is touched only where an answer that is in pieces needs more room, so an answer that arrives
-//! whole pays nothing for it. It is the one count that workers share while a load runs: a share for
-//! each would refuse an answer that fits. It must never be exceeded, nor lose what was given back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +7,10 @@ use super::Failure;
 use crate::limits::Limit;
 
 /// Bytes that are left for answers in pieces; its clones are the same budget.
+///
+/// It is touched only where an answer that is in pieces needs more room, so an answer that arrives
+/// whole pays nothing for it. It is the one count that workers share while a load runs: a share for
+/// each would refuse an answer that fits. It must never be exceeded, nor lose what was given back.
 #[derive(Clone, Debug)]
 pub struct Budget(Arc<AtomicUsize>);
 

@@ -1,14 +1,14 @@
 //! Takes a chunked body apart as it arrives (RFC 9112, 7.1), every byte once.
-//!
-//! What is kept between two arrivals is a state and the beginning of a line that is not whole yet,
-//! which stands behind the decoded body in the same buffer. It must never look again at what it has
-//! taken: a body of a million arrivals has to cost as much as the same body in one.
 
 use super::Failure;
 use super::http1::examine;
 use crate::limits::{Limit, Limits};
 
 /// Where a chunked body is.
+///
+/// What is kept between two arrivals is a state and the beginning of a line that is not whole yet,
+/// which stands behind the decoded body in the same buffer. It must never look again at what it has
+/// taken: a body of a million arrivals has to cost as much as the same body in one.
 #[derive(Debug)]
 pub(super) struct Chunks {
     next: Next,

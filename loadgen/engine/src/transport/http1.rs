@@ -1,9 +1,4 @@
 //! Reads one HTTP/1.1 answer out of bytes (RFC 9112), and nothing of sockets.
-//!
-//! [`read`] is given the first bytes of an answer and says whether it is whole, which most answers
-//! are; `inbound` goes on with those that are not. Neither must ever take a part of an answer for
-//! the whole: a truncated body that counts as success is the kind of error that makes a broken
-//! server look fast. What is read of an answer has [`Limits`].
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
@@ -85,6 +80,11 @@ pub(super) enum Body {
 
 /// Reads the first bytes of the answer to a request; `to_head` tells that the request's method was
 /// HEAD, `ended` that the server has closed its side.
+///
+/// [`read`] is given the first bytes of an answer and says whether it is whole, which most answers
+/// are; `inbound` goes on with those that are not. Neither must ever take a part of an answer for
+/// the whole: a truncated body that counts as success is the kind of error that makes a broken
+/// server look fast. What is read of an answer has [`Limits`].
 pub(super) fn read<'h, 'a>(
     bytes: &'a [u8],
     to_head: bool,

@@ -1,9 +1,4 @@
 //! One answer as it arrives, whole or in pieces.
-//!
-//! An answer that arrives whole is read where it lies and owns no memory. One in pieces is gathered
-//! in a buffer, its chunks decoded as they come, and every byte is looked at a fixed number of
-//! times however the server cuts them: a server must not be able to make its client slow, and then
-//! be measured with it. What is gathered comes out of the [`Budget`] of all answers.
 
 use super::Failure;
 use super::budget::{Budget, Claim};
@@ -12,6 +7,11 @@ use super::http1::{self, Body, Head, Heads, Length, Part, Read, Whole, examine};
 use crate::limits::{Limit, Limits};
 
 /// How answers are read: within which limits, and in whose memory.
+///
+/// An answer that arrives whole is read where it lies and owns no memory. One in pieces is gathered
+/// in a buffer, its chunks decoded as they come, and every byte is looked at a fixed number of
+/// times however the server cuts them: a server must not be able to make its client slow, and then
+/// be measured with it. What is gathered comes out of the [`Budget`] of all answers.
 #[derive(Clone, Debug)]
 pub struct Reader {
     limits: Limits,

@@ -1,10 +1,4 @@
 //! The measured path: HTTP/1.1 over nonblocking sockets, for as little work per request as we can.
-//!
-//! On two cores the generator takes from the server what it uses itself, so this is a bare event
-//! loop: one write and one read a request, a request assembled into one buffer and an answer parsed
-//! in another, both shared by all connections of the worker. A connection owns memory only while an
-//! answer or a request is in pieces. Over TLS the loop is the same; the session does the rest. It
-//! never sends a request twice.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -24,6 +18,12 @@ const READ_BUFFER: usize = 64 << 10;
 pub const OPENING_MAX: usize = 128;
 
 /// Connections of one worker to one server.
+///
+/// On two cores the generator takes from the server what it uses itself, so this is a bare event
+/// loop: one write and one read a request, a request assembled into one buffer and an answer parsed
+/// in another, both shared by all connections of the worker. A connection owns memory only while an
+/// answer or a request is in pieces. Over TLS the loop is the same; the session does the rest. It
+/// never sends a request twice.
 pub struct Lean {
     epoch: Instant,
     dialer: Dialer,

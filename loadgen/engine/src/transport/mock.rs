@@ -1,5 +1,4 @@
 //! A scripted server and a clock set by hand, so that tests of the engine are exact.
-//!
 //! Time moves in `poll` only: to the end of the next request, or to the moment that was asked for.
 //! The script is a function of the request's number and the moment it was sent.
 

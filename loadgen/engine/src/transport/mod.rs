@@ -1,9 +1,4 @@
 //! How requests leave and answers arrive: the seam between the engine and the network.
-//!
-//! A [`Transport`] owns a fixed number of connections of one worker. The engine starts a request on
-//! an idle connection and later hears of its end; it never waits for one. Time comes from the
-//! transport too, so that a mock with a clock set by hand makes the engine's tests exact. A
-//! transport must never send a request twice: a retry nobody asked for is a wrong figure.
 
 mod budget;
 mod chunks;
@@ -34,6 +29,11 @@ use crate::journey::{Answer, CREDENTIAL_BYTES_MAX, Who};
 use crate::limits::Limit;
 
 /// Connections of one worker, and their time.
+///
+/// A [`Transport`] owns a fixed number of connections of one worker. The engine starts a request on
+/// an idle connection and later hears of its end; it never waits for one. Time comes from the
+/// transport too, so that a mock with a clock set by hand makes the engine's tests exact. A
+/// transport must never send a request twice: a retry nobody asked for is a wrong figure.
 pub trait Transport {
     /// Nanoseconds since the start that all workers of a load share.
     fn now(&mut self) -> u64;
@@ -150,15 +150,12 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Both together.
-    #[must_use]
-    pub const fn plus(self, other: Self) -> Self {
-        Self {
-            bytes_sent: self.bytes_sent + other.bytes_sent,
-            bytes_received: self.bytes_received + other.bytes_received,
-            connects: self.connects + other.connects,
-            closed_by_server: self.closed_by_server + other.closed_by_server,
-        }
+    /// Adds what another transport counted.
+    pub const fn merge(&mut self, other: &Self) {
+        self.bytes_sent += other.bytes_sent;
+        self.bytes_received += other.bytes_received;
+        self.connects += other.connects;
+        self.closed_by_server += other.closed_by_server;
     }
 }
 

@@ -1,13 +1,13 @@
 //! How a worker waits for the moment at which a request is due.
-//!
-//! A thread that sleeps to a moment wakes tens to hundreds of microseconds behind it, and its
-//! lateness would be measured as the server's; one that spins is on time and uses its whole core.
-//! So by default a worker sleeps for most of the way and spins the last stretch.
 
 use std::fmt;
 use std::str::FromStr;
 
 /// How a worker waits for a due request.
+///
+/// A thread that sleeps to a moment wakes tens to hundreds of microseconds behind it, and its
+/// lateness would be measured as the server's; one that spins is on time and uses its whole core.
+/// So by default a worker sleeps for most of the way and spins the last stretch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pacing {
     /// Sleeps until shortly before, then spins; sleeps all the way where the worker shares its core

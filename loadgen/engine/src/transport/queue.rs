@@ -1,8 +1,4 @@
 //! The kernel's event queue (epoll), with waits as fine as its timers.
-//!
-//! Events are edge-triggered: the owner of a socket is told once and must read or write until the
-//! kernel has no more. A wait is given in nanoseconds (`epoll_pwait2`, Linux 5.11): in whole
-//! milliseconds nothing can be paced.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,6 +22,10 @@ pub(super) struct Ready {
 }
 
 /// An event queue.
+///
+/// Events are edge-triggered: the owner of a socket is told once and must read or write until the
+/// kernel has no more. A wait is given in nanoseconds (`epoll_pwait2`, Linux 5.11): in whole
+/// milliseconds nothing can be paced.
 pub(super) struct Queue {
     epoll: OwnedFd,
     events: Vec<Event>,

@@ -1,10 +1,4 @@
 //! The realistic client: requests through reqwest, as an ordinary Rust program sends them.
-//!
-//! It shows what such a program sees of a server, HTTP/2 included, and costs several times the CPU
-//! time of `Lean`, so campaigns do not use it. What reqwest does on its own account is switched
-//! off: proxies, redirects, retries, cookies. It must never send a request twice. What reqwest
-//! keeps to itself is not made up: bytes on the wire and closed connections are not known here, and
-//! connections are those of its pool, of which there may be fewer (HTTP/2) or for a moment more.
 
 mod failure;
 
@@ -31,6 +25,12 @@ use failure::{Fault, fault_of};
 const TICK_NS: u64 = 1_500_000;
 
 /// Connections of one worker to one server, as reqwest keeps them.
+///
+/// It shows what such a program sees of a server, HTTP/2 included, and costs several times the CPU
+/// time of `Lean`, so campaigns do not use it. What reqwest does on its own account is switched
+/// off: proxies, redirects, retries, cookies. It must never send a request twice. What reqwest
+/// keeps to itself is not made up: bytes on the wire and closed connections are not known here, and
+/// connections are those of its pool, of which there may be fewer (HTTP/2) or for a moment more.
 pub struct Realistic {
     epoch: Instant,
     pacing: Pacing,
@@ -120,7 +120,7 @@ impl Realistic {
             builder = builder.http2_prior_knowledge();
         }
         let requests: Option<_> = script.requests.iter().map(Prepared::new).collect();
-        let requests = requests.ok_or_else(|| io::Error::other("a method or a header is none"))?;
+        let requests = requests.ok_or_else(|| io::Error::other("invalid method or header"))?;
         let (tell, ends) = mpsc::unbounded_channel();
         Ok(Self {
             epoch,

@@ -1,8 +1,4 @@
 //! Sockets that connect without waiting, from as many loopback addresses as they need.
-//!
-//! A connection is told apart by both addresses and both ports, so one source address has as many
-//! connections to a server as there are local ports. On loopback all of 127.0.0.0/8 is ours: when
-//! the ports of one address run out, the next address is taken.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -14,6 +10,10 @@ use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 const SOURCES_MAX: u8 = 250;
 
 /// Opens connections to one address.
+///
+/// A connection is told apart by both addresses and both ports, so one source address has as many
+/// connections to a server as there are local ports. On loopback all of 127.0.0.0/8 is ours: when
+/// the ports of one address run out, the next address is taken.
 pub(super) struct Dialer {
     address: SocketAddr,
     /// How many loopback addresses have run out of ports.

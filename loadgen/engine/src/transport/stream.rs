@@ -1,10 +1,4 @@
 //! A nonblocking connection: a socket as it is, or a TLS session over one.
-//!
-//! Both are read until they are empty and take what they can, as an edge-triggered loop wants it.
-//! A session holds more than its socket: bytes that are decrypted and not read yet, which no event
-//! will tell of, and bytes that are encrypted and not written yet, which the next writable event
-//! has to flush. Tickets and other messages of TLS itself are never passed on as bytes of an
-//! answer, and an end that TLS did not announce is never passed on as a proper one.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -17,6 +11,12 @@ use super::tls::{Tls, in_words};
 use super::{Failure, Wire};
 
 /// A connection to a server.
+///
+/// Both are read until they are empty and take what they can, as an edge-triggered loop wants it.
+/// A session holds more than its socket: bytes that are decrypted and not read yet, which no event
+/// will tell of, and bytes that are encrypted and not written yet, which the next writable event
+/// has to flush. Tickets and other messages of TLS itself are never passed on as bytes of an
+/// answer, and an end that TLS did not announce is never passed on as a proper one.
 pub(super) enum Stream {
     /// The socket itself.
     Plain(TcpStream),

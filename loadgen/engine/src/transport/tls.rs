@@ -1,9 +1,4 @@
 //! Whom an `https://` server has to prove itself to, made into what rustls needs.
-//!
-//! Certificates are checked unless somebody says otherwise, against the system's roots or against
-//! the ones in a file, never both: a private issuer that is given by hand is meant. What cannot be
-//! checked must never pass silently, so a store without a single root is an error here and not an
-//! unknown issuer later. The backend is aws-lc-rs, as everywhere in this workspace.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +18,11 @@ use crate::journey::Script;
 const SESSIONS_KEPT: usize = 8;
 
 /// Which certificates are believed.
+///
+/// Certificates are checked unless somebody says otherwise, against the system's roots or against
+/// the ones in a file, never both: a private issuer that is given by hand is meant. What cannot be
+/// checked must never pass silently, so a store without a single root is an error here and not an
+/// unknown issuer later. The backend is aws-lc-rs, as everywhere in this workspace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
     /// Those that lead to a root the operating system trusts.

@@ -1,13 +1,18 @@
 //! The worker on a scripted server with a clock set by hand: every expectation is exact.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use contract::Target;
 
 use super::*;
+use crate::error::Interrupt;
+use crate::journey::Script;
 use crate::load::{Closed, Constant, LoadModel, Poisson, Spread, UserChoice, Visits};
+use crate::part::Part;
 use crate::record::Counts;
 use crate::setup::{Keep, Pass, Route, SetupFault};
-use crate::transport::Failure;
 use crate::transport::mock::{Mock, Reply, Seen};
+use crate::transport::{Failure, Outcome};
 
 const MS: u64 = 1_000_000;
 const S: u64 = 1_000 * MS;

@@ -1,13 +1,8 @@
 //! What another site makes a browser send: a change with the user's cookie, or a login as somebody
 //! else (cross-site request forgery).
-//!
-//! A browser says in `Sec-Fetch-Site` and `Origin` who made it send a request. A credential in a
-//! header is sent by no browser unless a script of the server's own does it, so that such servers
-//! are not asked. What a stranger's server lets through is a property and no fault: the `SameSite`
-//! of its cookie (row 42b) may keep such requests from coming at all.
 
-use super::{Attacker, Finding, PASSER_BY, Row, steps};
-use crate::attack::attacker::Field;
+use super::row::{Finding, PASSER_BY, Row, steps};
+use crate::attack::attacker::{Attacker, Field};
 use crate::error::Result;
 use crate::record::CaseOutcome::{Accepted, Allowed, Failed, Property, Refused};
 
@@ -28,6 +23,10 @@ const SITES: &[Said] = &[
     &[("Sec-Fetch-Site", "cross-site"), ("Origin", "https://attacker.example")],
 ];
 
+/// A browser says in `Sec-Fetch-Site` and `Origin` who made it send a request. A credential in a
+/// header is sent by no browser unless a script of the server's own does it, so that such servers
+/// are not asked. What a stranger's server lets through is a property and no fault: the `SameSite`
+/// of its cookie (row 42b) may keep such requests from coming at all.
 pub(super) fn rows() -> Vec<Row> {
     vec![
         steps("45a", "a logout that another origin asks for (Origin)", "403", |a| {

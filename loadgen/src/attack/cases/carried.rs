@@ -1,11 +1,10 @@
 //! How a credential is carried: none, two of them, in the wrong words, in the wrong place.
-//!
 //! Whichever of two a server chose, an attacker could have planted it; and what a proxy may add
 //! says nothing of who asks.
 
+use super::row::{Expected, Finding, Row, Work};
 use super::shots::{Shot, Shots, listed};
-use super::{Attacker, Expected, Finding, Row, Work};
-use crate::attack::attacker::Field;
+use crate::attack::attacker::{Attacker, Field};
 use crate::attack::forge::Token;
 use crate::error::Result;
 use crate::record::CaseOutcome;
@@ -157,9 +156,8 @@ fn cookies(attacker: &Attacker<'_>, made: fn(&str, &str, &str) -> String) -> Sho
 
 /// The other case for every letter.
 fn flipped(name: &str) -> String {
-    let flip = |c: char| match c.is_ascii_lowercase() {
-        true => c.to_ascii_uppercase(),
-        false => c.to_ascii_lowercase(),
+    let flip = |c: char| {
+        if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }
     };
     name.chars().map(flip).collect()
 }
@@ -211,18 +209,18 @@ fn no_credential(attacker: &mut Attacker<'_>) -> Result<Finding> {
         return Ok(Finding::new(CaseOutcome::Refused, status.to_string()));
     }
     let challenge = reply.header("www-authenticate").unwrap_or_default();
-    let lacks = match () {
-        () if status != 401 => Some("another status than 401"),
-        () if challenge.is_empty() => Some("no challenge (WWW-Authenticate)"),
-        () if challenge.contains("error=") => Some("an error in the challenge"),
-        () if reply.header("set-cookie").is_some() => Some("a cookie that nobody asked for"),
-        () if reply.header("cache-control").as_deref() != Some("no-store") => {
-            Some("no `Cache-Control: no-store`")
-        }
-        () => None,
-    };
-    Ok(match lacks {
+    let faults = [
+        (status != 401, "another status than 401"),
+        (challenge.is_empty(), "no challenge (WWW-Authenticate)"),
+        (challenge.contains("error="), "an error in the challenge"),
+        (reply.header("set-cookie").is_some(), "a cookie that nobody asked for"),
+        (
+            reply.header("cache-control").as_deref() != Some("no-store"),
+            "no `Cache-Control: no-store`",
+        ),
+    ];
+    Ok(match faults.iter().find(|(found, _)| *found) {
         None => Finding::new(CaseOutcome::Refused, status.to_string()),
-        Some(lacks) => Finding::new(CaseOutcome::Failed, format!("{status}, with {lacks}")),
+        Some((_, fault)) => Finding::new(CaseOutcome::Failed, format!("{status}, with {fault}")),
     })
 }

@@ -1,10 +1,6 @@
 //! Tokens under the right key that say what no token of the server's says: data, a row each.
-//!
-//! The signature is good, so that only the check a row names can refuse it; row `0b` shows that a
-//! token made so is taken when nothing is changed. They need the server's key, and so an arm that
-//! authbench has started.
 
-use super::{Expected, Row, Work};
+use super::row::{Expected, Row, Work};
 use crate::attack::forge::Edit::{
     self, Add, All, Before, Behind, Bytes, Deep, Long, None as Same, Set, Without,
 };
@@ -96,6 +92,9 @@ const CLAIMS: &[(&str, &str, &[Edit])] = &[
     ("22o", "a claim that the server never makes", &[Add(r#""admin":true"#)]),
 ];
 
+/// The signature is good, so that only the check a row names can refuse it; row `0b` shows that a
+/// token made so is taken when nothing is changed. They need the server's key, and so an arm that
+/// authbench has started.
 pub(super) fn rows() -> Vec<Row> {
     let expected = Expected::Refused;
     let control = Row {

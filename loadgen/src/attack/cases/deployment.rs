@@ -1,17 +1,13 @@
 //! What takes more than one server, or time: a logout that another server or the next one has to
 //! know of, a store that hangs, credentials that grow old.
-//!
-//! Servers are started over what they share, their key and their store, as a deployment starts
-//! them; so these rows are for arms of ours. What a server cannot know because its list is its own
-//! is said as a property, and so is for how long one may be behind.
 
 use std::time::{Duration, Instant};
 
 use super::logout::{log_out, or_owned};
-use super::{Attacker, Finding, OR_OWNED, PASSER_BY, Row, knock, steps};
-use crate::attack::attacker::Answered;
+use super::row::{Finding, OR_OWNED, PASSER_BY, Row, knock, steps};
+use crate::attack::attacker::{Answered, Attacker};
 use crate::attack::forge::Form;
-use crate::attack::patiently;
+use crate::attack::options::patiently;
 use crate::error::Result;
 use crate::proc::{Fleet, Kept, Server};
 use crate::record::CaseOutcome::{Accepted, Failed, Property, Refused};
@@ -32,6 +28,9 @@ const LIFE_MIN: Duration = Duration::from_millis(900);
 /// How long after its end a credential is tried.
 const PAST: Duration = Duration::from_millis(200);
 
+/// Servers are started over what they share, their key and their store, as a deployment starts
+/// them; so these rows are for arms of ours. What a server cannot know because its list is its own
+/// is said as a property, and so is for how long one may be behind.
 pub(super) fn rows() -> Vec<Row> {
     vec![
         steps("28a", "a second server after a logout at the first", OR_OWNED, second_server),
@@ -216,10 +215,12 @@ fn login(attacker: &mut Attacker<'_>, _: Option<&str>) -> Finding {
     let answered = attacker.try_log_in(&user(&users.username), &user(&users.password));
     let given = answered.as_ref().is_ok_and(|reply| attacker.gives_credential(reply));
     let is_kept = attacker.form == Form::Id || attacker.target.refresh.is_some();
-    match given {
-        true if is_kept => Finding::new(Accepted, "a credential that no store has"),
-        true => Finding::new(Property, "a credential: a login asks no store"),
-        false => unavailable(&answered),
+    if !given {
+        unavailable(&answered)
+    } else if is_kept {
+        Finding::new(Accepted, "a credential that no store has")
+    } else {
+        Finding::new(Property, "a credential: a login asks no store")
     }
 }
 

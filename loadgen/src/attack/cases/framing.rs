@@ -1,15 +1,16 @@
 //! Requests that are none: too long, cut wrongly, framed twice. What a client library would not
 //! send.
-//!
-//! Each carries the good credential of A, so that only the framing can refuse it, and has a
-//! connection of its own. A stranger's server may have other limits; what could make two servers
-//! disagree on where a request ends is held against it all the same.
 
+use super::row::{Expected, Finding, Row, Work};
 use super::shots::{Shot, Shots, listed};
-use super::{Attacker, Expected, Finding, Row, Work};
+use crate::attack::attacker::Attacker;
+use crate::attack::wire::Silence;
 use crate::error::Result;
 use crate::record::CaseOutcome;
 
+/// Each carries the good credential of A, so that only the framing can refuse it, and has a
+/// connection of its own. A stranger's server may have other limits; what could make two servers
+/// disagree on where a request ends is held against it all the same.
 pub(super) fn rows() -> Vec<Row> {
     use Expected::{Limit, Status};
     let row = |id, what, expected, shots| Row { id, what, expected, work: Work::Shots(shots) };
@@ -151,9 +152,7 @@ fn both(attacker: &mut Attacker<'_>) -> Result<Finding> {
     let text = String::from_utf8_lossy(&bytes).replace("Connection: close\r\n", "");
     let bytes = [text.into_bytes(), step_bytes(attacker, "", "")].concat();
     Ok(match attacker.raw(&bytes) {
-        Err(super::Silence::Closed) if !attacker.ours() => {
-            Finding::new(CaseOutcome::Refused, "closed")
-        }
+        Err(Silence::Closed) if !attacker.ours() => Finding::new(CaseOutcome::Refused, "closed"),
         Err(silence) => Finding::new(CaseOutcome::Failed, silence.to_string()),
         Ok(replies) => {
             let statuses: Vec<_> = replies.iter().map(|reply| reply.status.to_string()).collect();

@@ -1,12 +1,13 @@
 //! What is done to the login: names that there are not, passwords that are wrong, or are none.
-//!
 //! Whoever can tell an unknown name from a wrong password learns who has an account. Times are not
 //! looked at: a busy machine would make them say anything.
 
 use serde_json::{Map, Value};
 use servers::contract::BodyFormat;
 
-use super::{Attacker, Expected, Finding, Reply, Row, Silence, Work, same_words};
+use super::row::{Expected, Finding, Row, Work, same_words};
+use crate::attack::attacker::Attacker;
+use crate::attack::wire::{Reply, Silence};
 use crate::error::Result;
 use crate::record::CaseOutcome::{Accepted, Failed, Property, Refused};
 
@@ -125,9 +126,13 @@ fn no_string(attacker: &mut Attacker<'_>) -> Result<Finding> {
         let body: Map<String, Value> = login
             .fields
             .iter()
-            .map(|(field, value)| match value.contains("{password}") {
-                true => (field.clone(), password.clone()),
-                false => (field.clone(), value.replace("{username}", &name).into()),
+            .map(|(field, value)| {
+                let value = if value.contains("{password}") {
+                    password.clone()
+                } else {
+                    value.replace("{username}", &name).into()
+                };
+                (field.clone(), value)
             })
             .collect();
         let body = Value::Object(body).to_string();

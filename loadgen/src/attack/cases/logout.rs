@@ -1,14 +1,11 @@
 //! What a logout ends, and what tries to outlive it: a replay, another text of the same token, a
 //! change that was under way.
-//!
-//! What a scheme cannot do by its nature is said as a property and not as a failure: a token that
-//! nobody keeps a list of is good until it expires, and its server says so.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{Attacker, Finding, OR_OWNED, PASSER_BY, Row, knock, no_token, steps};
-use crate::attack::attacker::Login;
+use super::row::{Finding, OR_OWNED, PASSER_BY, Row, knock, no_token, steps};
+use crate::attack::attacker::{Attacker, Login};
 use crate::attack::ecdsa;
 use crate::attack::forge::{Edit, Form, Token, b64, make};
 use crate::attack::race::Race;
@@ -18,6 +15,8 @@ use crate::record::CaseOutcome::{self, Accepted, Failed, Property, Refused};
 /// How often a change and a logout are sent at the same moment.
 const RACES: usize = 50;
 
+/// What a scheme cannot do by its nature is said as a property and not as a failure: a token that
+/// nobody keeps a list of is good until it expires, and its server says so.
 pub(super) fn rows() -> Vec<Row> {
     vec![
         steps("25a", "the same token in another text after its logout", OR_OWNED, |a| {

@@ -1,8 +1,4 @@
 //! The suite: every case there is, a row each, in tables by what is attacked.
-//!
-//! A row says what is sent, what a sound server answers, and how it is made: an edit of a token's
-//! header or claims, a list of requests, or steps that depend on each other. To add one, write a
-//! row where its like are. Ids are the numbers of the list that the project goes by, with a letter.
 
 mod browsers;
 mod carried;
@@ -12,117 +8,20 @@ mod framing;
 mod login;
 mod logout;
 mod refresh;
+mod row;
 mod sealed;
 mod sessions;
 mod shots;
 mod signatures;
 mod tokens;
 
-use std::collections::BTreeMap;
-
-use super::attacker::{Attacker, Field, now};
-use super::forge::{Edit, Form, make};
-use super::wire::{Reply, Silence};
-use super::{Standard, interrupted};
-use crate::error::Result;
-use crate::record::CaseOutcome;
-use shots::{Shot, Shots, Volley, listed};
-
-/// The user whose sessions begin and end; not the one whose credential must outlive every case.
-const PASSER_BY: u64 = 2;
-/// What is expected of what a scheme may be unable to do by its nature.
-const OR_OWNED: &str = "refused, or said that it cannot be";
-
-/// A case.
-pub(super) struct Row {
-    /// Number and letter.
-    pub(super) id: &'static str,
-    /// What is sent.
-    pub(super) what: &'static str,
-    pub(super) expected: Expected,
-    pub(super) work: Work,
-}
-
-/// What a sound server answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Expected {
-    /// That the credential is none, in the same words for all of them.
-    Refused,
-    /// The same; a stranger's server may choose to be laxer, which is then said.
-    RefusedHere,
-    /// That there is no credential.
-    Missing,
-    /// That there are two; a stranger's server may choose one.
-    Ambiguous,
-    /// What it answers to A. It is no attack; a stranger's server may be stricter.
-    Allowed,
-    /// One of these, before anybody looks at the credential.
-    Status(&'static [u16]),
-    /// The same; a stranger's server may have other limits.
-    Limit(&'static [u16]),
-    /// Something else, which the steps themselves judge.
-    Words(&'static str),
-}
-
-impl Expected {
-    pub(super) const fn text(self, standard: Standard) -> &'static str {
-        match (self, standard) {
-            (Self::Words(text), _) => text,
-            (Self::Refused | Self::RefusedHere | Self::Missing, Standard::Ours) => "401",
-            (Self::Ambiguous, Standard::Ours) => "400",
-            (Self::Allowed, Standard::Ours) => "200",
-            (Self::Status(statuses) | Self::Limit(statuses), Standard::Ours) => match statuses {
-                [400] => "400",
-                [401, 431] => "401 or 431",
-                [400, 401] => "400 or 401",
-                [400, 501] => "400 or 501",
-                [413] => "413",
-                [414, 431] => "414 or 431",
-                [431] => "431",
-                _ => "4xx",
-            },
-            (Self::Refused | Self::Missing, Standard::Stranger) => "refused",
-            (Self::Status(_), Standard::Stranger) => "refused or closed",
-            (Self::Allowed, Standard::Stranger) => "let through",
-            _ => "its choice",
-        }
-    }
-
-    const fn is_free_for_strangers(self) -> bool {
-        matches!(self, Self::RefusedHere | Self::Ambiguous | Self::Allowed | Self::Limit(_))
-    }
-}
-
-/// What came of a case.
-#[derive(Clone, Debug)]
-pub(super) struct Finding {
-    pub(super) outcome: CaseOutcome,
-    pub(super) found: String,
-}
-
-impl Finding {
-    pub(super) fn new(outcome: CaseOutcome, found: impl Into<String>) -> Self {
-        Self { outcome, found: found.into() }
-    }
-
-    pub(super) fn not_applicable(why: impl Into<String>) -> Self {
-        Self::new(CaseOutcome::NotApplicable, why)
-    }
-}
-
-/// How a case is made.
-pub(super) enum Work {
-    /// The good token with these changes of its header, each under the server's own key.
-    Header(&'static [Edit]),
-    /// The good token with these changes of its claims, each under the server's own key.
-    Claims(&'static [Edit]),
-    /// These requests.
-    Shots(fn(&Attacker<'_>) -> Shots),
-    /// Steps that depend on each other.
-    Steps(fn(&mut Attacker<'_>) -> Result<Finding>),
-}
+pub(super) use row::{Finding, Row};
 
 /// Every case, in the order in which they run.
+///
+/// A row says what is sent, what a sound server answers, and how it is made: an edit of a token's
+/// header or claims, a list of requests, or steps that depend on each other. To add one, write a
+/// row where its like are. Ids are the numbers of the list that the project goes by, with a letter.
 pub(super) fn suite() -> Vec<Row> {
     let tables = [
         carried::rows,
@@ -151,224 +50,12 @@ fn place(id: &str) -> (u32, &str) {
     (id[..digits].parse().unwrap_or_default(), &id[digits..])
 }
 
-impl Work {
-    pub(super) fn carry_out(&self, attacker: &mut Attacker<'_>, row: &Row) -> Result<Finding> {
-        let shots = match self {
-            Self::Steps(steps) => return steps(attacker),
-            Self::Shots(make) => make(attacker),
-            Self::Header(edits) => edited(attacker, edits, &[]),
-            Self::Claims(edits) => edited(attacker, &[], edits),
-        };
-        Ok(match shots {
-            Ok(volley) => fire(attacker, row.expected, volley)?,
-            Err(why) => Finding::not_applicable(why),
-        })
-    }
-}
-
-/// A row of steps that depend on each other.
-fn steps(
-    id: &'static str,
-    what: &'static str,
-    expected: &'static str,
-    steps: fn(&mut Attacker<'_>) -> Result<Finding>,
-) -> Row {
-    Row { id, what, expected: Expected::Words(expected), work: Work::Steps(steps) }
-}
-
-/// Whether a credential gets anywhere, and what was found.
-fn knock(attacker: &mut Attacker<'_>, credential: &[u8]) -> Finding {
-    let fields = attacker.fields(credential);
-    let reply = attacker.ask(&fields);
-    judge(attacker, Expected::Refused, &reply, false)
-}
-
-/// The good token with one change each, made anew under the server's own key.
-fn edited(attacker: &Attacker<'_>, headers: &[Edit], claims: &[Edit]) -> Shots {
-    let token = attacker.token.as_ref().ok_or_else(|| no_token(attacker.form))?;
-    if attacker.form == Form::Paseto && !headers.is_empty() {
-        return Err("a PASETO has no header to change".into());
-    }
-    let key = attacker.key.ok_or("needs the server's key")?;
-    if token.claims.is_empty() {
-        return Err("needs the server's key".into());
-    }
-    let (same, now) = (Edit::None, now());
-    let pairs = headers.iter().map(|edit| (edit, &same));
-    let pairs = pairs.chain(claims.iter().map(|edit| (&same, edit)));
-    let shots: Vec<_> = pairs
-        .filter_map(|(header, claims)| {
-            let header = header.apply(&token.header, now);
-            let claims = claims.apply(&token.claims, now);
-            make(attacker.form, key, &header, &claims)
-        })
-        .map(|text| Shot::Credential(text.into_bytes()))
-        .collect();
-    match shots.as_slice() {
-        [] => Err("no token of this form can say so".into()),
-        _ => listed(shots),
-    }
-}
-
-fn no_token(form: Form) -> String {
-    format!("the credential is {}, not a token", form.name())
-}
-
-/// Makes and sends everything and says what was found: the first thing that is wrong, or how often
-/// what was right.
-///
-/// # Errors
-/// `Interrupted` when a signal comes.
-fn fire(attacker: &mut Attacker<'_>, expected: Expected, volley: Volley) -> Result<Finding> {
-    let Volley { mut shots, count, sampled_of } = volley;
-    let mut seen: BTreeMap<(CaseOutcome, String), usize> = BTreeMap::new();
-    for at in 1..=count {
-        if attacker.interrupt.signal().is_some() {
-            return Err(interrupted(attacker.interrupt));
-        }
-        // Asked before a shot is made: making many takes longer than refusing to send them.
-        let mut finding = if attacker.is_time_up() {
-            Finding::new(CaseOutcome::Failed, Silence::TimeUp.to_string())
-        } else {
-            let Some(shot) = shots.next() else { break };
-            let reply = send(attacker, &shot);
-            judge(attacker, expected, &reply, matches!(shot, Shot::RawLogin(_)))
-        };
-        if finding.outcome.is_bad() {
-            if count > 1 {
-                finding.found.push_str(&format!(" ({at} of {count})"));
-            }
-            return Ok(finding);
-        }
-        *seen.entry((finding.outcome, finding.found)).or_default() += 1;
-    }
-    let outcome = [CaseOutcome::Property, CaseOutcome::Allowed]
-        .into_iter()
-        .find(|outcome| seen.keys().any(|(found, _)| found == outcome))
-        .unwrap_or(CaseOutcome::Refused);
-    let mut texts: Vec<_> = seen
-        .iter()
-        .map(|((_, found), times)| match times {
-            1 => found.clone(),
-            times => format!("{found}, {times} times"),
-        })
-        .collect();
-    if let Some(places) = sampled_of {
-        texts.push(format!("a sample of its {places} places"));
-    }
-    Ok(Finding::new(outcome, texts.join("; ")))
-}
-
-fn send(attacker: &mut Attacker<'_>, shot: &Shot) -> std::result::Result<Reply, Silence> {
-    match shot {
-        Shot::Credential(bytes) => {
-            let fields = attacker.fields(bytes);
-            attacker.ask(&fields)
-        }
-        Shot::Fields(fields) => attacker.ask(fields),
-        Shot::Query(query) => {
-            let request = attacker.request(query, &attacker.bare());
-            attacker.send(&request)
-        }
-        Shot::Raw(bytes) | Shot::RawLogin(bytes) => {
-            attacker.raw(bytes).map(|mut replies| replies.remove(0))
-        }
-    }
-}
-
-/// What one answer means.
-pub(super) fn judge(
-    attacker: &mut Attacker<'_>,
-    expected: Expected,
-    reply: &std::result::Result<Reply, Silence>,
-    login: bool,
-) -> Finding {
-    let framing = matches!(expected, Expected::Status(_) | Expected::Limit(_));
-    let reply = match reply {
-        Ok(reply) => reply,
-        Err(Silence::Closed) if framing && !attacker.ours() => {
-            return Finding::new(CaseOutcome::Refused, "closed");
-        }
-        Err(silence) => return Finding::new(CaseOutcome::Failed, silence.to_string()),
-    };
-    let status = reply.status;
-    // 501 is a refusal where a transfer coding is unknown (RFC 9112, 6.1).
-    let says_so = matches!(expected, Expected::Limit(statuses) if statuses.contains(&status));
-    if status >= 500 && !says_so {
-        return Finding::new(CaseOutcome::Failed, status.to_string());
-    }
-    let through = match login {
-        true => attacker.is_login(reply).then(|| "a login".to_string()),
-        false => attacker.whose(reply).map(|who| format!("as `{who}`")),
-    };
-    let free = expected.is_free_for_strangers() && !attacker.ours();
-    match through {
-        Some(_) if expected == Expected::Allowed && attacker.is_for_a(reply) => {
-            Finding::new(CaseOutcome::Allowed, status.to_string())
-        }
-        Some(who) if free => Finding::new(CaseOutcome::Property, format!("{status} {who}")),
-        Some(who) => Finding::new(CaseOutcome::Accepted, format!("{status} {who}")),
-        None if free && expected == Expected::Allowed => {
-            Finding::new(CaseOutcome::Property, status.to_string())
-        }
-        None if attacker.ours() => exactly(attacker, expected, reply),
-        None if (400..500).contains(&status) || says_so || status == attacker.anonymous.status => {
-            Finding::new(CaseOutcome::Refused, status.to_string())
-        }
-        None if free => Finding::new(CaseOutcome::Property, status.to_string()),
-        None => Finding::new(CaseOutcome::Failed, format!("{status}, which refuses nothing")),
-    }
-}
-
-/// Whether an arm of ours refuses as it promises.
-fn exactly(attacker: &mut Attacker<'_>, expected: Expected, reply: &Reply) -> Finding {
-    let status = reply.status;
-    let right = match expected {
-        Expected::Refused | Expected::RefusedHere | Expected::Missing => status == 401,
-        Expected::Ambiguous => status == 400,
-        Expected::Status(statuses) | Expected::Limit(statuses) => statuses.contains(&status),
-        Expected::Allowed | Expected::Words(_) => false,
-    };
-    if !right {
-        return Finding::new(CaseOutcome::Failed, status.to_string());
-    }
-    let model = match expected {
-        Expected::Refused | Expected::RefusedHere => {
-            let first = attacker.refusal.get_or_insert_with(|| reply.clone());
-            Some(&*first)
-        }
-        Expected::Missing => Some(&attacker.anonymous),
-        _ => None,
-    };
-    match model {
-        Some(model) if !same_words(model, reply) => Finding::new(
-            CaseOutcome::Failed,
-            format!("{status}, in other words than other refusals: they can be told apart"),
-        ),
-        _ => Finding::new(CaseOutcome::Refused, status.to_string()),
-    }
-}
-
-/// Whether two answers say the same, but for when they say it.
-pub(super) fn same_words(one: &Reply, other: &Reply) -> bool {
-    let said = |reply: &Reply| {
-        let mut fields: Vec<Field> = reply
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
-            .filter(|(name, _)| !["date", "connection", "keep-alive"].contains(&name.as_str()))
-            .collect();
-        fields.sort();
-        fields
-    };
-    one.status == other.status && one.body == other.body && said(one) == said(other)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::attack::options::Standard;
 
     #[test]
     fn ids_are_a_number_and_a_letter_and_no_two_are_the_same() {
@@ -391,16 +78,5 @@ mod tests {
                 assert_ne!(row.expected.text(standard), "4xx", "{}", row.id);
             }
         }
-    }
-
-    #[test]
-    fn an_answer_that_differs_but_in_its_date_says_the_same() {
-        let reply = |date: &str, body: &str| Reply {
-            status: 401,
-            headers: vec![("Date".into(), date.into()), ("X".into(), "y".into())],
-            body: body.into(),
-        };
-        assert!(same_words(&reply("1", "no"), &reply("2", "no")));
-        assert!(!same_words(&reply("1", "no"), &reply("1", "No")));
     }
 }

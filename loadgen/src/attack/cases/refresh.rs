@@ -1,18 +1,17 @@
 //! What is done to refresh tokens: shown twice, shown late, shown after a logout, shown where an
 //! access token is due and the other way round.
-//!
-//! A refresh token that was replaced is in two hands when it is shown again, and nobody knows which
-//! is the thief's: its whole family has to end (RFC 9700, 4.14.2). Only two tabs of one user that
-//! refresh at once are no thieves.
 
 use super::logout::log_out;
+use super::row::{Expected, Finding, PASSER_BY, Row, Work, steps};
 use super::shots::{Shot, listed};
-use super::{Attacker, Expected, Finding, PASSER_BY, Row, Work, steps};
-use crate::attack::attacker::Login;
+use crate::attack::attacker::{Attacker, Login};
 use crate::attack::wire::Reply;
 use crate::error::Result;
 use crate::record::CaseOutcome::{Accepted, Failed, Property, Refused};
 
+/// A refresh token that was replaced is in two hands when it is shown again, and nobody knows which
+/// is the thief's: its whole family has to end (RFC 9700, 4.14.2). Only two tabs of one user that
+/// refresh at once are no thieves.
 pub(super) fn rows() -> Vec<Row> {
     vec![
         steps("29a", "a refresh token from before the last", "refused, and its family too", |a| {
@@ -79,10 +78,8 @@ fn show(attacker: &mut Attacker<'_>, token: &str) -> Finding {
         Err(finding) => finding,
         Ok((reply, Some(_))) => Finding::new(Accepted, format!("{}, a new token", reply.status)),
         Ok((reply, None)) => {
-            let right = match attacker.ours() {
-                true => reply.status == 401,
-                false => (400..500).contains(&reply.status),
-            };
+            let refusals = if attacker.ours() { 401..402 } else { 400..500 };
+            let right = refusals.contains(&reply.status);
             Finding::new(if right { Refused } else { Failed }, reply.status.to_string())
         }
     }

@@ -1,17 +1,15 @@
 //! What is done to credentials that are sealed as a whole: JWE, PASETO, cookies, and any credential
 //! at every byte.
-//!
-//! Nobody without the key can read these, so an attacker cuts, flips, moves and swaps; where the
-//! key is ours, a JWE is sealed anew under headers that must not be followed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use serde_json::Value;
 
+use super::row::{Expected, Row, Work, edited, no_token};
 use super::shots::{Places, Shot, Shots, flipped, listed};
 use super::tokens::{claims, header_with};
-use super::{Attacker, Expected, Row, Work, edited, no_token};
+use crate::attack::attacker::Attacker;
 use crate::attack::forge::{Edit, Form, Key, b64, make};
 
 const JWE_PARTS: usize = 5;
@@ -26,6 +24,9 @@ fn row(
 }
 
 /// JWE.
+///
+/// Nobody without the key can read these, so an attacker cuts, flips, moves and swaps; where the
+/// key is ours, a JWE is sealed anew under headers that must not be followed.
 pub(super) fn rows() -> Vec<Row> {
     use Expected::Refused;
     vec![

@@ -2,9 +2,11 @@
 //! ids, attributes of the cookie, guessing.
 
 use super::logout::log_out;
+use super::row::{Expected, Finding, PASSER_BY, Row, Work, knock, steps};
 use super::shots::{Shot, Shots, listed};
-use super::{Attacker, Expected, Finding, PASSER_BY, Reply, Row, Silence, Work, knock, steps};
+use crate::attack::attacker::Attacker;
 use crate::attack::forge::{Form, alike};
+use crate::attack::wire::{Reply, Silence};
 use crate::error::Result;
 use crate::record::CaseOutcome::{self, Accepted, Failed, Property, Refused};
 
@@ -202,11 +204,8 @@ fn attribute(attacker: &Attacker<'_>, right: fn(&SetCookie) -> bool) -> Result<F
         return Ok(Finding::not_applicable("the login sets no cookie of that name"));
     };
     let found = [&[cookie.name.as_str()][..], &cookie.kept_by()].concat().join("; ");
-    let outcome = match right(&cookie) {
-        true => CaseOutcome::Allowed,
-        false if attacker.ours() => Failed,
-        false => Property,
-    };
+    let otherwise = if attacker.ours() { Failed } else { Property };
+    let outcome = if right(&cookie) { CaseOutcome::Allowed } else { otherwise };
     Ok(Finding::new(outcome, found))
 }
 

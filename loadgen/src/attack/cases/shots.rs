@@ -1,9 +1,4 @@
 //! What a row sends: shots, each of which is made only when it is its turn.
-//!
-//! A server chooses how long its credentials are, up to 64 KiB, and some rows have a variant for
-//! every place of one: held together these would be gigabytes. So a row hands over how its shots
-//! are made, and not the shots; and of a credential that is longer than any of our arms gives it
-//! takes a sample of the places, which its finding says.
 
 use std::ops::Range;
 
@@ -19,6 +14,11 @@ const BETWEEN: usize = 256;
 const LISTED_MAX: usize = 64;
 
 /// One thing that is sent.
+///
+/// A server chooses how long its credentials are, up to 64 KiB, and some rows have a variant for
+/// every place of one: held together these would be gigabytes. So a row hands over how its shots
+/// are made, and not the shots; and of a credential that is longer than any of our arms gives it
+/// takes a sample of the places, which its finding says.
 pub(in crate::attack) enum Shot {
     /// This in the place of the credential.
     Credential(Vec<u8>),

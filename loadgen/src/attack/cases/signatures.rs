@@ -1,8 +1,9 @@
 //! What is done to the signature of one algorithm: ECDSA and RSA.
 
+use super::row::{Expected, Row, Work};
 use super::shots::{Shots, listed};
 use super::tokens::{raw_signature, signed, text};
-use super::{Attacker, Expected, Row, Work};
+use crate::attack::attacker::Attacker;
 use crate::attack::ecdsa as shapes;
 use crate::attack::forge::b64;
 

@@ -1,15 +1,12 @@
 //! What is done to a signed token from outside: algorithms, signatures, keys that a token brings
 //! along, and its text.
-//!
-//! Most of these need no key of the server's. Where a row has to be sure that only one check can
-//! refuse it, it signs with the server's own, and says so where that is not known.
 
 use aws_lc_rs::hmac;
 use serde_json::{Map, Value};
 
+use super::row::{Expected, Finding, Row, Work, fire, no_token};
 use super::shots::{Places, Shot, Shots, flipped, listed};
-use super::{Attacker, Expected, Finding, Row, Work, no_token};
-use crate::attack::attacker::now;
+use crate::attack::attacker::{Attacker, now};
 use crate::attack::forge::{Edit, Form, Key, Token, b64, jwt, mac};
 use crate::attack::listener::Listener;
 use crate::error::{Error, Result};
@@ -70,6 +67,8 @@ const SECRETS: &[&str] = &[
     "00000000000000000000000000000000",
 ];
 
+/// Most of these need no key of the server's. Where a row has to be sure that only one check can
+/// refuse it, it signs with the server's own, and says so where that is not known.
 pub(super) fn rows() -> Vec<Row> {
     use Expected::{Refused, RefusedHere};
     let row = |id, what, expected, shots| Row { id, what, expected, work: Work::Shots(shots) };
@@ -336,7 +335,7 @@ fn addresses(attacker: &mut Attacker<'_>) -> Result<Finding> {
         }
     }
     let mut finding = match listed(shots) {
-        Ok(volley) => super::fire(attacker, Expected::Refused, volley)?,
+        Ok(volley) => fire(attacker, Expected::Refused, volley)?,
         Err(why) => Finding::not_applicable(why),
     };
     let came = listener.connections();

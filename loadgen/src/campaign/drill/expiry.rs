@@ -1,18 +1,14 @@
 //! Credentials around the end of their lifetime, and what it costs to replace them.
-//!
-//! When a lifetime begins is known here only as the moment at which the answer to the login had
-//! come; how far from that plus the lifetime a credential was let in last is the fact. Logins are
-//! spread evenly over a second, because some servers count in whole seconds.
 
 use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 
-use super::{Kept, Rig, cpu_ns, each, no_login};
+use super::rig::{Rig, cpu_ns, gather, no_login};
 use crate::client::{Endpoint, LoggedIn, Seen};
 use crate::error::Result;
 use crate::plan::ExpiryPlan;
-use crate::proc::Server;
+use crate::proc::{Kept, Server};
 use crate::record::{ExpiryRecord, Lifetimes, Renewals};
 
 /// A credential is tried from so long before its end: a second that is counted as a whole one, and
@@ -31,6 +27,9 @@ enum Fate {
     Failed,
 }
 
+/// When a lifetime begins is known here only as the moment at which the answer to the login had
+/// come; how far from that plus the lifetime a credential was let in last is the fact. Logins are
+/// spread evenly over a second, because some servers count in whole seconds.
 pub(super) fn run(rig: &mut Rig<'_>, plan: &ExpiryPlan) -> Result<ExpiryRecord> {
     let (lifetimes, refreshes) = watch(rig, plan)?;
     // Where a token for the next credential is given, that one lives on.
@@ -60,14 +59,14 @@ fn watch(rig: &mut Rig<'_>, plan: &ExpiryPlan) -> Result<(Vec<Lifetimes>, bool)>
     let all = users.len();
     let (ttl, poll) = (Duration::from_secs(plan.ttl_s), Duration::from_nanos(plan.poll_ns.max(1)));
     let beyond = Duration::from_nanos(plan.beyond_ns);
-    let one = |(place, leeway_ms, at, i, n): (usize, u64, Endpoint, usize, u64)| {
+    let watch_user = |(place, leeway_ms, at, i, n): (usize, u64, Endpoint, usize, u64)| {
         let leeway = Duration::from_millis(leeway_ms);
         async move {
             tokio::time::sleep(pause * i as u32).await;
             (place, watch_one(&at, n, ttl, poll, leeway + beyond).await)
         }
     };
-    let fates = rig.drive(each(users, all, one))?;
+    let fates = rig.drive(gather(users, all, watch_user))?;
     let empty = |leeway_ms: &u64| Lifetimes { leeway_ms: *leeway_ms, ..Lifetimes::default() };
     let mut lifetimes: Vec<Lifetimes> = plan.leeways_ms.iter().map(empty).collect();
     for (place, fate) in fates {
@@ -165,11 +164,11 @@ fn log_in(
     endpoint: &Endpoint,
     numbers: std::ops::Range<u64>,
 ) -> Result<Vec<LoggedIn>> {
-    let one = |n| {
+    let log_in = |n| {
         let endpoint = endpoint.clone();
         async move { endpoint.log_in(n).await }
     };
-    let users = rig.drive(each(numbers, AT_A_TIME, one))?;
+    let users = rig.drive(gather(numbers, AT_A_TIME, log_in))?;
     users.into_iter().collect::<Result<_, _>>().map_err(|found| no_login(&found))
 }
 
@@ -183,12 +182,12 @@ fn at_once(
 ) -> Result<Renewals> {
     let numbers = rig.new_users(plan.renewals);
     let users = log_in(rig, endpoint, numbers)?;
-    let one = |user: LoggedIn| {
+    let renew = |user: LoggedIn| {
         let endpoint = endpoint.clone();
         async move { endpoint.renew(&user).await.is_ok() }
     };
     let before = Used::read(rig, server);
-    let done = rig.drive(each(users, AT_A_TIME, one))?;
+    let done = rig.drive(gather(users, AT_A_TIME, renew))?;
     let now = Used::read(rig, server);
     let renewed = done.iter().filter(|ok| **ok).count() as u64;
     let failed = u64::from(plan.renewals) - renewed;
@@ -208,7 +207,7 @@ fn steady(
     let (rounds, pause) = (plan.rounds, ttl / plan.active_users.max(1));
     let began = Instant::now();
     let all = users.len();
-    let one = |(i, mut user): (usize, LoggedIn)| {
+    let keep_renewing = |(i, mut user): (usize, LoggedIn)| {
         let endpoint = endpoint.clone();
         async move {
             let mut renewed = 0;
@@ -224,7 +223,8 @@ fn steady(
         }
     };
     let before = Used::read(rig, server);
-    let renewed = rig.drive(each(users.into_iter().enumerate(), all, one))?.into_iter().sum();
+    let renewed =
+        rig.drive(gather(users.into_iter().enumerate(), all, keep_renewing))?.into_iter().sum();
     // The last ones are done before the last lifetime is over.
     std::thread::sleep((began + ttl * rounds).saturating_duration_since(Instant::now()));
     let now = Used::read(rig, server);

@@ -1,37 +1,22 @@
 //! Drills: servers of one arm are started, stopped and replaced, and their users tried.
-//!
-//! A drill starts what it needs by itself, over a [`Fleet`] whose key and store outlive any of its
-//! servers. Its requests come from one thread on the generator's cores, through the plain client;
-//! whatever costs CPU time on purpose goes through the engine. It computes no figure, and cannot
-//! tell which scheme it drives.
 
 mod expiry;
 mod replicas;
 mod restart;
 mod revocation;
+mod rig;
 
-use std::future::Future;
-use std::time::Duration;
-
-use tokio::runtime::Runtime;
-
-use crate::client::{Client, Endpoint, LoggedIn, Seen};
-use crate::engine::{Driver, Pacing, interrupted};
-use crate::error::{Error, Interrupt, Result};
-use crate::journey::Script;
+use crate::error::{Interrupt, Result};
 use crate::plan::{DrillPlan, TrialPlan};
-use crate::proc::{Fleet, Kept, Server, cpu_and_wait_ns, pin};
-use crate::record::{Asked, DrillRecord, Placement, ServerFacts, TrialRecord};
-
-/// A request that has no answer by then has none.
-const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Users who do something at the same time, where a drill does not say.
-const AT_A_TIME: usize = 16;
-/// How often a signal is looked for while requests are made.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+use crate::record::{DrillRecord, Placement, TrialRecord};
+use rig::Rig;
 
 /// Carries a drill out; what its first server says of itself goes into the record at once.
+///
+/// A drill starts what it needs by itself, over a fleet whose key and store outlive any of its
+/// servers. Its requests come from one thread on the generator's cores, through the plain client;
+/// whatever costs CPU time on purpose goes through the engine. It computes no figure, and cannot
+/// tell which scheme it drives.
 ///
 /// # Errors
 /// `Target` when a server does not do its part, `Interrupted` when a signal comes.
@@ -55,160 +40,4 @@ pub(super) fn carry_out(
     };
     record.server = rig.facts;
     did
-}
-
-/// What every drill works with.
-struct Rig<'a> {
-    fleet: Fleet,
-    client: Client,
-    runtime: Runtime,
-    seed: u64,
-    placement: &'a Placement,
-    interrupt: &'a Interrupt,
-    /// What the first server said of itself.
-    facts: Option<ServerFacts>,
-    /// The number of the next user who has done nothing yet.
-    next_user: u64,
-}
-
-impl<'a> Rig<'a> {
-    fn new(trial: &TrialPlan, placement: &'a Placement, interrupt: &'a Interrupt) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|e| Error::Config(format!("no event queue for the client: {e}")))?;
-        Ok(Self {
-            fleet: Fleet::open(&trial.arm, &placement.server)?,
-            client: Client::new(TIMEOUT)?,
-            runtime,
-            seed: trial.seed,
-            placement,
-            interrupt,
-            facts: None,
-            next_user: 0,
-        })
-    }
-
-    /// Starts a server of the fleet.
-    fn start(&mut self, kept: Kept, further: &[String]) -> Result<(Server, Endpoint)> {
-        self.go_on()?;
-        let server = self.fleet.start(kept, further)?;
-        let endpoint = self.client.endpoint(&server.ready().target)?;
-        let ready = server.ready();
-        self.facts.get_or_insert_with(|| ServerFacts {
-            pid: ready.pid,
-            threads: ready.threads,
-            notes: ready.notes.clone(),
-            store: self.fleet.store_name().map(String::from),
-        });
-        Ok((server, endpoint))
-    }
-
-    /// Numbers of so many users who have done nothing yet.
-    fn new_users(&mut self, users: u32) -> std::ops::Range<u64> {
-        let first = self.next_user;
-        self.next_user += u64::from(users);
-        first..self.next_user
-    }
-
-    /// Ends the drill where a signal has come.
-    fn go_on(&self) -> Result<()> {
-        if self.interrupt.signal().is_some() { Err(interrupted(self.interrupt)) } else { Ok(()) }
-    }
-
-    /// Has this done on the generator's cores. A server must not be started from in there: it would
-    /// be kept on those cores too.
-    fn drive<T: Send>(&self, work: impl Future<Output = T> + Send) -> Result<T> {
-        self.go_on()?;
-        let (runtime, cores) = (&self.runtime, &self.placement.generator);
-        let stopped = async {
-            while self.interrupt.signal().is_none() {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
-        let done = std::thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                pin(cores);
-                runtime.block_on(async {
-                    tokio::select! {
-                        done = work => Some(done),
-                        () = stopped => None,
-                    }
-                })
-            });
-            thread.join()
-        });
-        done.map_err(|_| Error::Bug("the client's thread panicked".into()))?
-            .ok_or_else(|| interrupted(self.interrupt))
-    }
-
-    /// The engine's driver of a server.
-    fn driver(&self, server: &Server) -> Result<Driver> {
-        let script = Script::new(&server.ready().target, "browse")?;
-        let cores = self.placement.generator.clone();
-        let mut driver = Driver::new(script, cores, 1, self.interrupt.clone())?;
-        driver.pacing = Pacing::Auto.resolved(!self.placement.shared());
-        Ok(driver)
-    }
-}
-
-/// CPU time that a server has used, ns.
-fn cpu_ns(server: &Server) -> u64 {
-    cpu_and_wait_ns(server.ready().pid).0
-}
-
-fn count(asked: &mut Asked, seen: Seen) {
-    match seen {
-        Seen::Right => asked.right += 1,
-        Seen::Refused => asked.refused += 1,
-        Seen::Failed => asked.failed += 1,
-    }
-}
-
-/// Each of these users tries to refresh at their server; `None` where that cannot be done.
-fn refresh_all(rig: &Rig<'_>, users: Vec<(Endpoint, LoggedIn)>) -> Result<Option<Asked>> {
-    if !users.iter().all(|(at, _)| at.refreshes()) {
-        return Ok(None);
-    }
-    let one = |(at, user): (Endpoint, LoggedIn)| async move {
-        at.renew(&user).await.map_or_else(|seen| seen, |_| Seen::Right)
-    };
-    let mut asked = Asked::default();
-    rig.drive(each(users, AT_A_TIME, one))?.into_iter().for_each(|seen| count(&mut asked, seen));
-    Ok(Some(asked))
-}
-
-/// Does this for every item, so many at a time, and gathers what came of it in no order.
-async fn each<I, T, F>(
-    items: impl IntoIterator<Item = I>,
-    at_a_time: usize,
-    work: impl Fn(I) -> F,
-) -> Vec<T>
-where
-    T: Send + 'static,
-    F: Future<Output = T> + Send + 'static,
-{
-    let mut items = items.into_iter();
-    let mut under_way = tokio::task::JoinSet::new();
-    let mut done = Vec::new();
-    loop {
-        while under_way.len() < at_a_time
-            && let Some(item) = items.next()
-        {
-            under_way.spawn(work(item));
-        }
-        match under_way.join_next().await {
-            Some(Ok(result)) => done.push(result),
-            // It panicked, which has said why on stderr; it is missing in the counts.
-            Some(Err(_)) => {}
-            None => return done,
-        }
-    }
-}
-
-/// The error that a login of a drill ends it with.
-fn no_login(found: &str) -> Error {
-    Error::Target(format!(
-        "expected every user of a drill to be logged in, found that one was not: {found}"
-    ))
 }

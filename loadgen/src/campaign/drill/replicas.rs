@@ -1,23 +1,22 @@
 //! The same users over one, two and more servers that share what their arm can share.
-//!
-//! Users log in at one server after the other, as a balancer would spread them. Then they come back
-//! to the server that knows them, or to whichever is next, and at last one server is killed. What
-//! the servers cost together is measured under loads that the engine makes on all of them at once.
 
 use std::time::Duration;
 
-use super::{AT_A_TIME, Kept, Rig, count, each, no_login, refresh_all};
-use crate::campaign::trial::Probe;
+use super::rig::{AT_A_TIME, Rig, TIMEOUT, count, gather, no_login, refresh_all};
+use crate::campaign::probe::Probe;
 use crate::client::{Endpoint, LoggedIn};
 use crate::engine::{self, Phase, Watcher};
 use crate::error::{Error, Result};
 use crate::load::{Closed, LoadModel, Spread, UserChoice};
 use crate::plan::{LoadPlan, ReplicasPlan};
-use crate::proc::{Fleet, Server};
+use crate::proc::{Fleet, Kept, Server};
 use crate::record::{Asked, LoadRecord, ReplicasRecord, ReplicasStep, ServerShare};
 
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// Users log in at one server after the other, as a balancer would spread them. Then they come back
+/// to the server that knows them, or to whichever is next, and at last one server is killed. What
+/// the servers cost together is measured under loads that the engine makes on all of them at once.
 pub(super) fn run(rig: &mut Rig<'_>, plan: &ReplicasPlan) -> Result<ReplicasRecord> {
     let steps = plan.servers.iter().map(|servers| step(rig, plan, *servers as usize));
     Ok(ReplicasRecord { steps: steps.collect::<Result<_>>()? })
@@ -53,12 +52,12 @@ fn log_in(
     endpoints: &[Endpoint],
     numbers: std::ops::Range<u64>,
 ) -> Result<Vec<(usize, LoggedIn)>> {
-    let one = |(turn, n): (usize, u64)| {
+    let log_in = |(turn, n): (usize, u64)| {
         let at = turn % endpoints.len();
         let endpoint = endpoints[at].clone();
         async move { endpoint.log_in(n).await.map(|user| (at, user)) }
     };
-    let users = rig.drive(each(numbers.enumerate(), AT_A_TIME, one))?;
+    let users = rig.drive(gather(numbers.enumerate(), AT_A_TIME, log_in))?;
     users.into_iter().collect::<Result<_, _>>().map_err(|found| no_login(&found))
 }
 
@@ -75,13 +74,13 @@ fn ask_all(
         let choose = &choose;
         (0..requests as usize).map(move |turn| (choose(*at, turn), user.clone()))
     });
-    let one = |(at, user): (usize, LoggedIn)| {
+    let ask = |(at, user): (usize, LoggedIn)| {
         let endpoint = endpoints[at % endpoints.len()].clone();
         async move { endpoint.ask(&user).await.seen }
     };
     let asks: Vec<_> = asks.collect();
     let mut asked = Asked::default();
-    rig.drive(each(asks, AT_A_TIME, one))?.into_iter().for_each(|seen| count(&mut asked, seen));
+    rig.drive(gather(asks, AT_A_TIME, ask))?.into_iter().for_each(|seen| count(&mut asked, seen));
     Ok(asked)
 }
 
@@ -100,13 +99,13 @@ fn load_all(
         warmup_ns: plan.warmup_ns,
         measure_ns: plan.measure_ns,
         drain_ns: DRAIN.as_nanos() as u64,
-        timeout_ns: super::TIMEOUT.as_nanos() as u64,
+        timeout_ns: TIMEOUT.as_nanos() as u64,
         prepare: None,
     };
     let drivers = servers.iter().map(|server| rig.driver(server)).collect::<Result<Vec<_>>>()?;
     let (load, seed) = (&load, rig.seed);
     let loads: Vec<(LoadRecord, Option<u64>)> = std::thread::scope(|scope| {
-        let one = |(server, driver)| {
+        let start = |(server, driver)| {
             let fleet = &rig.fleet;
             scope.spawn(move || {
                 let mut probe =
@@ -116,7 +115,7 @@ fn load_all(
                 Ok((record, probe.used))
             })
         };
-        let threads: Vec<_> = servers.iter().zip(&drivers).map(one).collect();
+        let threads: Vec<_> = servers.iter().zip(&drivers).map(start).collect();
         threads
             .into_iter()
             .map(|thread| {

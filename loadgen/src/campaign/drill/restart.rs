@@ -1,21 +1,21 @@
 //! The server is stopped and another one started in its place: who has to log in again?
-//!
-//! The new server is another process, at another address of the loopback; the time without service
-//! runs from the moment the old one is told to stop to the first answer of the new one, whatever
-//! that answer is.
 
 use std::time::{Duration, Instant};
 
-use super::{AT_A_TIME, Kept, Rig, count, each, no_login, refresh_all};
+use super::rig::{AT_A_TIME, Rig, count, gather, no_login, refresh_all};
 use crate::client::{LoggedIn, Seen};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::plan::{FillPlan, RestartPlan};
+use crate::proc::Kept;
 use crate::record::{Asked, Replacement, RestartRecord};
 
 /// How long a new server may take to its first answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// The new server is another process, at another address of the loopback; the time without service
+/// runs from the moment the old one is told to stop to the first answer of the new one, whatever
+/// that answer is.
 pub(super) fn run(rig: &mut Rig<'_>, plan: &RestartPlan) -> Result<RestartRecord> {
     let (has_key, has_store) = (rig.fleet.has_key(), rig.fleet.has_store());
     let new_key = Kept { key: false, store: true };
@@ -34,7 +34,7 @@ fn replace(rig: &mut Rig<'_>, plan: &RestartPlan, kept: Kept) -> Result<Replacem
         let endpoint = endpoint.clone();
         async move { endpoint.log_in(n).await }
     };
-    let users = rig.drive(each(numbers, AT_A_TIME, log_in))?;
+    let users = rig.drive(gather(numbers, AT_A_TIME, log_in))?;
     let users: Vec<LoggedIn> =
         users.into_iter().collect::<Result<_, _>>().map_err(|found| no_login(&found))?;
     let told = Instant::now();
@@ -67,7 +67,7 @@ fn replace(rig: &mut Rig<'_>, plan: &RestartPlan, kept: Kept) -> Result<Replacem
     };
     let mut asked = Asked::default();
     let mut let_in = Vec::new();
-    for (seen, user) in rig.drive(each(users, AT_A_TIME, ask))? {
+    for (seen, user) in rig.drive(gather(users, AT_A_TIME, ask))? {
         count(&mut asked, seen);
         if seen == Seen::Right {
             let_in.push((endpoint.clone(), user));

@@ -1,22 +1,15 @@
 //! Users log out, and their credentials are tried again and again until they are refused.
-//!
-//! The clock of each user starts with the answer to their own logout: from then on a client may
-//! believe that it holds. A credential that the watched server did not know before is not watched,
-//! because a refusal would say nothing of the logout.
-//!
-//! Most stores refuse within a round trip, so nothing may lie between the logout and the first try:
-//! no timer, which has a granularity of a millisecond, and no request of another user, which the
-//! client's one thread would have to see to first. Later tries are met by spinning.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::RwLock;
 
-use super::{Kept, Rig, count, each, refresh_all};
+use super::rig::{Rig, count, gather, refresh_all};
 use crate::client::{Endpoint, LoggedIn, Seen, Timed};
 use crate::error::Result;
 use crate::plan::{RevocationPlan, WatchPlan};
+use crate::proc::Kept;
 use crate::record::{Asked, Beside, RevocationRecord, Watched};
 
 /// What became of one user's credential.
@@ -26,6 +19,13 @@ enum Fate {
     Watched { rejected_ns: Option<u64>, stale: u64, lost: u64, pauses_ns: Vec<u64> },
 }
 
+/// The clock of each user starts with the answer to their own logout: from then on a client may
+/// believe that it holds. A credential that the watched server did not know before is not watched,
+/// because a refusal would say nothing of the logout.
+///
+/// Most stores refuse within a round trip, so nothing may lie between the logout and the first try:
+/// no timer, which has a granularity of a millisecond, and no request of another user, which the
+/// client's one thread would have to see to first. Later tries are met by spinning.
 pub(super) fn run(rig: &mut Rig<'_>, plan: &RevocationPlan) -> Result<RevocationRecord> {
     let (server, here) = rig.start(Kept::ALL, &[])?;
     let (_other, there) = rig.start(Kept::ALL, &[])?;
@@ -65,11 +65,11 @@ fn watch_all(
     let users = rig.new_users(plan.users);
     let watch = plan.watch;
     let wire = Arc::new(Wire::default());
-    let one = |n| {
+    let watch_user = |n| {
         let (here, at, wire) = (here.clone(), at.clone(), Arc::clone(&wire));
         async move { watch_one(&here, &at, n, everywhere, watch, &wire).await }
     };
-    let fates = rig.drive(each(users, watch.in_flight as usize, one))?;
+    let fates = rig.drive(gather(users, watch.in_flight as usize, watch_user))?;
     let mut watched = Watched::default();
     for fate in fates {
         add(&mut watched, fate);
@@ -175,7 +175,7 @@ fn logged_out(
     everywhere: bool,
 ) -> Result<Vec<LoggedIn>> {
     let users = rig.new_users(plan.users);
-    let one = |n| {
+    let log_in_and_out = |n| {
         let here = here.clone();
         async move {
             let user = here.log_in(n).await.ok()?;
@@ -184,18 +184,18 @@ fn logged_out(
             (logout.seen == Seen::Right).then_some(user)
         }
     };
-    let users = rig.drive(each(users, plan.watch.in_flight as usize, one))?;
+    let users = rig.drive(gather(users, plan.watch.in_flight as usize, log_in_and_out))?;
     Ok(users.into_iter().flatten().collect())
 }
 
 /// New users who have logged in at `here`.
 fn logged_in(rig: &mut Rig<'_>, plan: &RevocationPlan, here: &Endpoint) -> Result<Vec<LoggedIn>> {
     let users = rig.new_users(plan.users);
-    let one = |n| {
+    let log_in = |n| {
         let here = here.clone();
         async move { here.log_in(n).await.ok() }
     };
-    let users = rig.drive(each(users, plan.watch.in_flight as usize, one))?;
+    let users = rig.drive(gather(users, plan.watch.in_flight as usize, log_in))?;
     Ok(users.into_iter().flatten().collect())
 }
 
@@ -206,12 +206,12 @@ fn try_all(
     at: &Endpoint,
     users: Vec<LoggedIn>,
 ) -> Result<Asked> {
-    let one = |user: LoggedIn| {
+    let ask = |user: LoggedIn| {
         let at = at.clone();
         async move { at.ask(&user).await.seen }
     };
     let mut asked = Asked::default();
-    let all = rig.drive(each(users, plan.watch.in_flight as usize, one))?;
+    let all = rig.drive(gather(users, plan.watch.in_flight as usize, ask))?;
     all.into_iter().for_each(|seen| count(&mut asked, seen));
     Ok(asked)
 }

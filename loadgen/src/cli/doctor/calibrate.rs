@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::engine::{self, Driver, Pacing, Phase};
+use crate::engine::{self, Driver, Phase};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::load::{Closed, Constant, LoadModel, UserChoice};
@@ -59,10 +59,7 @@ pub(super) fn calibrate(interrupt: &Interrupt) -> Result<Calibration> {
     let server = NullServer::start(&placement.server)?;
     let target = super::super::run::url_target(&format!("http://{}/", server.address()))?;
     let script = Script::new(&target, "browse")?;
-    let cores = placement.generator.clone();
-    let workers = cores.len().max(1) as u32;
-    let mut driver = Driver::new(script, cores, workers, interrupt.clone())?;
-    driver.pacing = Pacing::Auto.resolved(!placement.shared());
+    let driver = Driver::placed(script, &placement, interrupt.clone())?;
     let closed = CONNECTIONS.iter().map(|connections| {
         let model = LoadModel::Closed(Closed::without_thinking());
         load(&driver, model, *connections).map(|load| ceiling(*connections, &load))
@@ -87,9 +84,7 @@ fn load(driver: &Driver, model: LoadModel, connections: u32) -> Result<LoadRecor
         prepare: None,
     };
     let load = engine::load(driver, &plan, 1, |_: Phase| {})?;
-    if driver.interrupt.signal().is_some() {
-        return Err(engine::interrupted(&driver.interrupt));
-    }
+    driver.interrupt.check()?;
     if load.counts.failed() > 0 {
         return Err(Error::Bug(format!("the null server failed: {:?}", load.counts.errors)));
     }
@@ -133,7 +128,7 @@ impl Calibration {
         )];
         for ceiling in &self.closed {
             lines.push(format!(
-                "         {} connections: at most {}, {} CPU a request, {:.0} % of its core",
+                "         {} connections: at most {}, {} CPU per request, {:.0} % of its core",
                 ceiling.connections,
                 figure(ceiling.achieved_rps, "requests/s"),
                 figure(ceiling.generator_cpu_us_per_request, "us"),

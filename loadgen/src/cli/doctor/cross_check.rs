@@ -1,9 +1,5 @@
 //! Our generator against independent witnesses: wrk for throughput, a log of arrivals for an open
 //! load.
-//!
-//! wrk and ours take turns at one server of ours, on the same cores, with the same connections and
-//! the same request. The log is a server of its own that writes down when each request came. What
-//! counts as agreement is `report`'s; here both are only run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +10,7 @@ use servers::contract::Target;
 
 use super::super::{run, serve};
 use crate::client::Client;
-use crate::engine::{self, Driver, Pacing, Phase};
+use crate::engine::{self, Driver, Phase};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::load::{Closed, Constant, LoadModel, UserChoice};
@@ -35,13 +31,13 @@ const OPEN_NS: u64 = 3_000_000_000;
 /// Flags of the cross-check.
 #[derive(Debug, Args)]
 pub(super) struct CrossCheckArgs {
-    /// Check the generator against wrk and against a server's own log of arrivals
+    /// Check the generator against wrk and a server's own log of arrivals
     #[arg(long)]
     pub(super) cross_check: bool,
-    /// Arm that wrk and the generator drive in turn
+    /// Drive this arm with wrk and the generator in turn
     #[arg(long, value_name = "ARM", requires = "cross_check", default_value = "session@memory")]
     arm: String,
-    /// Turns of each at the arm, of 2 s
+    /// Give each this many turns of 2 s
     #[arg(
         long,
         value_name = "N",
@@ -66,6 +62,10 @@ pub(super) struct CrossCheck {
 
 /// Runs the cross-check.
 ///
+/// wrk and ours take turns at one server of ours, on the same cores, with the same connections and
+/// the same request. The log is a server of its own that writes down when each request came. What
+/// counts as agreement is `report`'s; here both are only run.
+///
 /// # Errors
 /// `Config` where it cannot be run here, `Target` when a request fails, `Interrupted`.
 pub(super) fn cross_check(args: &CrossCheckArgs, interrupt: &Interrupt) -> Result<CrossCheck> {
@@ -73,7 +73,7 @@ pub(super) fn cross_check(args: &CrossCheckArgs, interrupt: &Interrupt) -> Resul
     let placement = proc::place(&proc::usable_cores());
     let wrk = Wrk::find();
     if wrk.is_none() && std::env::var_os("AUTHBENCH_REQUIRE_WRK").is_some() {
-        let what = "expected wrk, which AUTHBENCH_REQUIRE_WRK asks for, found none: install it";
+        let what = "wrk is not installed, and AUTHBENCH_REQUIRE_WRK asks for it: install it";
         return Err(Error::Config(what.into()));
     }
     // wrk has at least one connection per thread.
@@ -128,7 +128,7 @@ fn in_turn(
             let theirs = theirs()?;
             (ours()?, theirs)
         };
-        stop_if_interrupted(interrupt)?;
+        interrupt.check()?;
         pairs.push(pair);
     }
     let none = || Error::Target(format!("{} answered no request", args.arm));
@@ -142,7 +142,7 @@ fn as_one_user(target: &Target) -> Result<(Target, Vec<(String, String)>)> {
     let client = Client::new(Duration::from_nanos(TIMEOUT_NS))?;
     let endpoint = client.endpoint(target)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Error::Config(format!("no event queue: {e}")))?;
+    let runtime = runtime.map_err(Error::runtime("the client"))?;
     let user = runtime.block_on(endpoint.log_in(USER)).map_err(Error::Target)?;
     let fields = endpoint.fields(&user);
     let mut target = Target {
@@ -178,12 +178,7 @@ fn logged(placement: &Placement, interrupt: &Interrupt) -> Result<Arrivals> {
 }
 
 fn driver(target: &Target, placement: &Placement, interrupt: &Interrupt) -> Result<Driver> {
-    let cores = placement.generator.clone();
-    let workers = cores.len().max(1) as u32;
-    let script = Script::new(target, "browse")?;
-    let mut driver = Driver::new(script, cores, workers, interrupt.clone())?;
-    driver.pacing = Pacing::Auto.resolved(!placement.shared());
-    Ok(driver)
+    Driver::placed(Script::new(target, "browse")?, placement, interrupt.clone())
 }
 
 fn plan(
@@ -209,19 +204,12 @@ fn plan(
 
 fn load(driver: &Driver, plan: &LoadPlan) -> Result<LoadRecord> {
     let load = engine::load(driver, plan, 1, |_: Phase| {})?;
-    stop_if_interrupted(&driver.interrupt)?;
+    driver.interrupt.check()?;
     if load.counts.without_answer() > 0 {
         let errors = &load.counts.errors;
         return Err(Error::Target(format!("{} failed: {errors:?}", driver.script.authority)));
     }
     Ok(load)
-}
-
-fn stop_if_interrupted(interrupt: &Interrupt) -> Result<()> {
-    match interrupt.signal() {
-        Some(_) => Err(engine::interrupted(interrupt)),
-        None => Ok(()),
-    }
 }
 
 impl CrossCheck {

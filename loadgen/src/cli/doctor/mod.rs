@@ -15,15 +15,15 @@ use crate::units::{Size, grouped};
 /// Flags of `authbench doctor`.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
-    /// Measure what the generator can do at most here, which takes some seconds
+    /// Measure the most that the generator can do here, which takes some seconds
     #[arg(long)]
     calibrate: bool,
     #[command(flatten)]
     cross: cross_check::CrossCheckArgs,
-    /// Calibrate or check a debug build all the same; its figures mean nothing
+    /// Allow a debug build, whose figures mean nothing
     #[arg(long, hide = true)]
     allow_debug: bool,
-    /// How to print
+    /// Print text for people, or JSON for programs
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }

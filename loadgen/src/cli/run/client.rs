@@ -1,16 +1,16 @@
 //! Flags of `authbench run` that say how requests go out and whom they trust.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
 
-use crate::engine::{Driver, TransportKind, Trust};
+use super::super::trust::TrustArgs;
+use crate::engine::{TransportKind, Trust};
 use crate::error::{Error, Result};
+use crate::journey::Script;
 
 /// `--transport`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Name {
-    /// The one that campaigns measure with: HTTP/1.1, for the least CPU time a request
+    /// The one that campaigns measure with: HTTP/1.1, at the least CPU time per request
     Lean,
     /// What an ordinary client does, HTTP/2 over TLS included, at several times the CPU time
     Reqwest,
@@ -19,8 +19,10 @@ enum Name {
 /// How requests go out.
 #[derive(Debug, Args)]
 pub(super) struct ClientArgs {
-    /// What requests go through: lean, or reqwest for what an ordinary client does, HTTP/2 over TLS
-    /// included, at several times the CPU time
+    /// Send requests through lean or reqwest
+    ///
+    /// reqwest does what an ordinary client does, HTTP/2 over TLS included, at several times the
+    /// CPU time.
     #[arg(
         long,
         value_name = "NAME",
@@ -29,15 +31,11 @@ pub(super) struct ClientArgs {
         default_value = "lean"
     )]
     transport: Name,
-    /// Speak HTTP/2 and nothing else, over plain connections as well; for --transport reqwest
+    /// Speak HTTP/2 only, even over plain connections (--transport reqwest)
     #[arg(long)]
     http2: bool,
-    /// Trust the certificates in this PEM file in place of the system's, for an https:// target
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Check no certificate of an https:// target
-    #[arg(long, conflicts_with = "ca")]
-    insecure: bool,
+    #[command(flatten)]
+    trust: TrustArgs,
 }
 
 impl ClientArgs {
@@ -55,22 +53,17 @@ impl ClientArgs {
         }
     }
 
-    /// Which certificates the driver's target may show.
+    /// Which certificates the target may show.
     ///
     /// # Errors
     /// `Config` when the target shows none.
-    pub(super) fn trust(&self, driver: &Driver) -> Result<Trust> {
-        let flag = if self.insecure { "--insecure" } else { "--ca" };
-        if (self.insecure || self.ca.is_some()) && !driver.script.tls {
-            return Err(Error::Config(format!(
+    pub(super) fn trust(&self, script: &Script) -> Result<Trust> {
+        match self.trust.given() {
+            Some(flag) if !script.tls => Err(Error::Config(format!(
                 "{flag} is about the certificate of an https:// target; found {}",
-                driver.script.origin()
-            )));
+                script.origin()
+            ))),
+            _ => Ok(self.trust.trust()),
         }
-        Ok(match &self.ca {
-            Some(path) => Trust::File(path.clone()),
-            None if self.insecure => Trust::Anything,
-            None => Trust::System,
-        })
     }
 }

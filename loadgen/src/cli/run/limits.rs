@@ -1,8 +1,5 @@
 //! Flags of `authbench run` that say how much of an answer is read, and how long a load may take
 //! to get ready.
-//!
-//! The defaults let a run end within its time and memory whatever the server sends; a server that
-//! is meant to send more has a flag for each limit. A value that no run could hold to is refused.
 
 use std::time::Duration;
 
@@ -19,7 +16,7 @@ pub(super) struct LimitArgs {
     /// Accept a body of up to this size
     #[arg(long, value_name = "SIZE", default_value = "16MiB")]
     max_body: Size,
-    /// Accept a head of up to this size, the interim answers (1xx) before it included
+    /// Accept a head of up to this size, including interim answers (1xx)
     #[arg(long, value_name = "SIZE", default_value = "64KiB")]
     max_head: Size,
     /// Accept up to this many header fields, and as many trailer fields
@@ -33,8 +30,9 @@ pub(super) struct LimitArgs {
     /// Accept up to this many bytes of chunk extensions and trailers per answer
     #[arg(long, value_name = "SIZE", default_value = "16KiB")]
     max_framing: Size,
-    /// Hold up to this many bytes of incomplete answers, over all connections [default: 1.25 times
-    /// --max-body, at least 20MiB]
+    /// Hold this many bytes of incomplete answers [default: 1.25 x --max-body, at least 20MiB]
+    ///
+    /// All connections together.
     #[arg(long, value_name = "SIZE")]
     max_buffered: Option<Size>,
     /// Give up when logins and opening connections take longer than this
@@ -51,6 +49,10 @@ const SETUP_LEAST: Span = Span::from_millis(10);
 impl LimitArgs {
     /// The limits that were asked for.
     ///
+    /// The defaults let a run end within its time and memory whatever the server sends; a server
+    /// that is meant to send more has a flag for each limit. A value that no run could hold to is
+    /// refused.
+    ///
     /// # Errors
     /// `Config` when one is too small to read any answer with, too large for a process, or does not
     /// go with another.
@@ -63,8 +65,8 @@ impl LimitArgs {
         let needed = Size((head_bytes + body_bytes + framing_bytes) as u64);
         if buffered < needed {
             return Err(Error::Config(format!(
-                "expected --max-buffered of at least {needed}, which one answer within the other \
-                 limits may take, found {buffered}; raise it, or lower --max-body"
+                "expected --max-buffered of at least {needed}, which one answer may take, found \
+                 {buffered}; raise it, or lower --max-body"
             )));
         }
         let buffered_bytes = within(Limit::Buffered, buffered, Size(4 * BODY_MOST.0))?;
@@ -87,9 +89,7 @@ impl LimitArgs {
     pub(super) fn setup_within(&self) -> Result<Duration> {
         let (least, found) = (SETUP_LEAST, self.setup_timeout);
         if found < least {
-            return Err(Error::Config(format!(
-                "expected --setup-timeout of at least {least}, found {found}"
-            )));
+            return Err(Error::flag("--setup-timeout", format!("of at least {least}"), found));
         }
         Ok(found.duration())
     }
@@ -99,7 +99,7 @@ fn within(limit: Limit, found: Size, most: Size) -> Result<usize> {
     let bytes = usize::try_from(found.0).ok().filter(|_| (LEAST..=most.0).contains(&found.0));
     bytes.ok_or_else(|| {
         let (flag, least) = (limit.flag(), Size(LEAST));
-        Error::Config(format!("expected {flag} from {least} to {most}, found {found}"))
+        Error::flag(flag, format!("from {least} to {most}"), found)
     })
 }
 

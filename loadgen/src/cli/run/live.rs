@@ -107,14 +107,14 @@ impl Drop for Live {
 /// The figures so far: the rate of the last second, the percentiles of all of them.
 fn figures(users: u32, offered_rps: Option<f64>, progress: &Progress) -> String {
     let asked = offered_rps.map(|rps| format!(" of {} asked for", figure(rps, "requests/s")));
-    let at = |quantile| figure(progress.response.quantile_ns(quantile) as f64 / 1e3, "us");
+    let percentile = |quantile| figure(progress.response.quantile_ns(quantile) as f64 / 1e3, "us");
     format!(
         "{} users, {}{}, p50 {}, p99 {}, {} errors",
         grouped(users.into()),
         figure(progress.ended_in_second as f64, "requests/s"),
         asked.unwrap_or_default(),
-        at(0.5),
-        at(0.99),
+        percentile(0.5),
+        percentile(0.99),
         grouped(progress.ended - progress.ok),
     )
 }

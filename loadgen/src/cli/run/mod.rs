@@ -20,7 +20,7 @@ use summary::Summary;
 
 use super::{Format, output, refuse_debug_build, serve, signals};
 use crate::campaign::Probe;
-use crate::engine::{self, Driver, Pacing, Phase, Progress, Watcher, interrupted};
+use crate::engine::{self, Driver, Pacing, Phase, Progress, Watcher};
 use crate::error::{Error, Interrupt, Result};
 use crate::files::{self, Kind, check_output, read_text};
 use crate::journey::Script;
@@ -37,82 +37,87 @@ use crate::units::{Rate, Span, UnitError};
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("whom").required(true).args(["url", "arm", "target"])))]
 pub(super) struct RunArgs {
-    /// An address that needs no login, `http://127.0.0.1:8080/path`
+    /// Load this address, which needs no login: `http://127.0.0.1:8080/path`
     url: Option<String>,
-    /// An arm of ours, which is started for this run
+    /// Start a server of this arm and load it
     #[arg(long, value_name = "ARM")]
     arm: Option<String>,
-    /// A file that says how to drive a server
+    /// Load the server that this target file describes
     #[arg(long, value_name = "FILE.toml")]
     target: Option<PathBuf>,
-    /// Users, each with a credential of their own [default: as many as connections]
+    /// Use this many users, each with their own credential [default: as many as connections]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     users: Option<u32>,
-    /// Keep-alive connections [default: as many as users, or 50]
+    /// Open this many keep-alive connections [default: as many as users, or 50]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16_000))]
     connections: Option<u32>,
-    /// Open load at this rate, `5000/s` [default: closed load]
+    /// Run an open-loop load at this rate, `5000/s` [default: a closed-loop load]
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
-    /// Partly open load: users arrive at this rate, `20/s`, log in, make --requests requests with
-    /// --think between them, log out and leave
+    /// Run a partly open load: users arrive at this rate, `20/s`, and leave again
+    ///
+    /// Each user logs in, makes --requests requests with --think between them, and logs out.
     #[arg(long, value_name = "RATE", conflicts_with_all = ["rate", "stage"])]
     visits: Option<Rate>,
-    /// Requests of each user of --visits
+    /// Set how many requests each user of --visits makes
     #[arg(long, value_name = "N", default_value_t = 10, requires = "visits",
           value_parser = clap::value_parser!(u32).range(1..))]
     requests: u32,
-    /// Let arrivals at --rate or --visits come at random (a Poisson process) instead of evenly
+    /// Space arrivals at random (a Poisson process) instead of evenly, for --rate or --visits
     #[arg(long)]
     poisson: bool,
-    /// Open load whose rate goes in a straight line, from 0, to each of these in turn,
-    /// `1000/s:30s`; together they are the duration
+    /// Ramp an open-loop load to this rate within this time, `1000/s:30s`; may be repeated
+    ///
+    /// The rate starts at 0 and changes linearly; the stages together are the duration.
     #[arg(long, value_name = "RATE:SPAN", conflicts_with_all = ["rate", "duration", "warmup"])]
     stage: Vec<StageFlag>,
-    /// Time between an answer and the user's next request, in a closed or partly open load: `1s`,
-    /// or `exp:1s` for exponential times of that mean
+    /// Wait this long between an answer and the user's next request: `1s`, or `exp:1s`
+    ///
+    /// `exp:` draws exponential times of that mean. For closed-loop and partly open loads.
     #[arg(long, value_name = "SPAN", default_value = "0s", conflicts_with_all = ["rate", "stage"])]
     think: Think,
-    /// Whose turn it is: in-turn, uniform or zipf:S [default: uniform, in-turn in a closed load]
+    /// Pick users in-turn, uniform or zipf:S [default: uniform; in-turn in a closed loop]
     #[arg(long, value_name = "CHOICE")]
     user_choice: Option<UserChoice>,
-    /// How long to measure
+    /// Measure for this long
     #[arg(long, value_name = "SPAN", default_value = "10s")]
     duration: Span,
-    /// How long to load the server before that
+    /// Load the server for this long before measuring
     #[arg(long, value_name = "SPAN", default_value = "0s")]
     warmup: Span,
-    /// When a request that has no answer counts as failed
+    /// Count a request as failed when its answer takes longer than this
     #[arg(long, value_name = "SPAN", default_value = "10s")]
     timeout: Span,
-    /// Which of the target's journeys the users make
+    /// Let users make this journey of the target
     #[arg(long, value_name = "NAME", default_value = "browse")]
     journey: String,
-    /// A header for every request, `Name: value`
+    /// Send this header with every request, `Name: value`
     #[arg(long, value_name = "K: V")]
     header: Vec<String>,
-    /// Seed of every random choice
+    /// Set the seed of every random choice
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Generator threads [default: 1, with --arm one a core of the generator's]
+    /// Run this many generator threads [default: 1; with --arm one per generator core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: Option<u32>,
-    /// How a worker waits for a request that is due: auto (sleep, then spin the last stretch, on a
-    /// core of its own), spin or sleep
+    /// Wait for the next due request by auto, spin or sleep
+    ///
+    /// auto sleeps, then spins the last stretch where the worker has a core of its own.
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pacing: Pacing,
     #[command(flatten)]
     client: ClientArgs,
     #[command(flatten)]
     limits: LimitArgs,
-    /// Write the response times of every second as an HdrHistogram interval log, to a file or a
-    /// character device such as /dev/null
+    /// Write the response times of every second to this file, as an HdrHistogram interval log
+    ///
+    /// A character device such as /dev/null works too.
     #[arg(long, value_name = "FILE")]
     hdr_log: Option<PathBuf>,
-    /// How to print
+    /// Print text for people, or JSON for programs
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// Run a debug build all the same; its figures mean nothing
+    /// Allow a debug build, whose figures mean nothing
     #[arg(long, hide = true)]
     allow_debug: bool,
 }
@@ -197,13 +202,16 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let cores = if server.is_some() { placement.generator } else { Vec::new() };
     let one = matches!((plan.choice, &plan.model), (UserChoice::Zipf(_), LoadModel::Closed(_)));
     let workers = args.workers.unwrap_or(if one { 1 } else { cores.len().max(1) as u32 });
-    let mut driver = Driver::new(script, cores, workers, interrupt.clone())?;
     let own_core = if server.is_some() { !shared } else { usable > workers as usize };
-    driver.pacing = args.pacing.resolved(own_core);
-    driver.transport = transport;
-    driver.trust = args.client.trust(&driver)?;
-    driver.limits = limits;
-    driver.setup_within = setup_within;
+    let trust = args.client.trust(&script)?;
+    let driver = Driver {
+        pacing: args.pacing.resolved(own_core),
+        transport,
+        trust,
+        limits,
+        setup_within,
+        ..Driver::new(script, cores, workers, interrupt.clone())?
+    };
     let mut began = SystemTime::now();
     let load = drive(&driver, &plan, args.seed, server.as_ref(), &mut began);
     let obituary = server.as_mut().and_then(Server::obituary);
@@ -290,13 +298,13 @@ fn verdict(
     plan: &LoadPlan,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    if interrupt.signal().is_some() {
-        let Error::Interrupted(_, signal) = interrupted(interrupt) else { return Ok(()) };
+    if let Some(signal) = interrupt.signal() {
         let measured = Span::from_millis(load.counts.window_ns / 1_000_000);
         let asked = Span::from_millis(plan.measure_ns / 1_000_000);
-        let text = match load.aborted {
-            true => format!("interrupted: these are the figures of {measured} instead of {asked}"),
-            false => "interrupted while the last answers were awaited".into(),
+        let text = if load.aborted {
+            format!("interrupted: these are the figures of {measured} instead of {asked}")
+        } else {
+            "interrupted while the last answers were awaited".into()
         };
         return Err(Error::Interrupted(text, signal));
     }
@@ -340,16 +348,11 @@ impl RunArgs {
             }
         };
         if self.stage.is_empty() && self.duration < SHORTEST {
-            return Err(Error::Config(format!(
-                "expected --duration of at least {SHORTEST}, found {}",
-                self.duration
-            )));
+            let expected = format!("of at least {SHORTEST}");
+            return Err(Error::flag("--duration", expected, self.duration));
         }
         if self.timeout < Span::from_millis(1) {
-            return Err(Error::Config(format!(
-                "expected --timeout of at least 1ms, found {}",
-                self.timeout
-            )));
+            return Err(Error::flag("--timeout", "of at least 1ms", self.timeout));
         }
         if self.poisson && self.rate.is_none() && self.visits.is_none() {
             return Err(Error::Config(
@@ -436,9 +439,8 @@ impl RunArgs {
 
     fn headers(&self) -> Result<BTreeMap<String, String>> {
         let read = |text: &String| {
-            let (name, value) = text.split_once(':').ok_or_else(|| {
-                Error::Config(format!("expected --header as `Name: value`, found `{text}`"))
-            })?;
+            let malformed = || Error::flag("--header", "as `Name: value`", format!("`{text}`"));
+            let (name, value) = text.split_once(':').ok_or_else(malformed)?;
             Ok((name.trim().to_string(), value.trim().to_string()))
         };
         self.header.iter().map(read).collect()
@@ -448,8 +450,8 @@ impl RunArgs {
 /// The server that a file describes.
 pub(super) fn target_file(path: &Path) -> Result<Target> {
     let text = read_text(path, Kind::Description)?;
-    let mut target: Target = toml::from_str(&text)
-        .map_err(|e| Error::Config(format!("{}: {}", path.display(), e.to_string().trim_end())))?;
+    let mut target: Target =
+        toml::from_str(&text).map_err(|e| Error::file(path, e.to_string().trim_end()))?;
     // The name is shown and never sent; everything else goes to the server as it is.
     target.name = fit(&target.name, NAME);
     Ok(target)

@@ -132,17 +132,17 @@ impl Distribution {
     fn new(histogram: &Histogram) -> Self {
         let count = histogram.count();
         let some = |value: f64| (count > 0).then_some(value);
-        let at = |quantile| some(us(histogram.quantile_ns(quantile)));
+        let percentile = |quantile| some(us(histogram.quantile_ns(quantile)));
         Self {
             min: some(us(histogram.min_ns())),
             mean: some(histogram.mean_ns() / 1e3),
-            p50: at(0.5),
-            p75: at(0.75),
-            p90: at(0.9),
-            p95: at(0.95),
-            p99: at(0.99),
-            p999: at(0.999),
-            p9999: at(0.9999),
+            p50: percentile(0.5),
+            p75: percentile(0.75),
+            p90: percentile(0.9),
+            p95: percentile(0.95),
+            p99: percentile(0.99),
+            p999: percentile(0.999),
+            p9999: percentile(0.9999),
             max: some(us(histogram.max_ns())),
             count,
         }
@@ -303,14 +303,14 @@ impl Summary {
         ));
         if let Some(server) = &self.server {
             line(format!(
-                "  server       {} CPU a request, {} resident",
+                "  server       {} CPU per request, {} resident",
                 figure(server.cpu_us_per_request, "us"),
                 figure(server.rss_bytes as f64, "bytes")
             ));
         }
         let spun = if self.spins { ", spinning included" } else { "" };
         line(format!(
-            "  generator    {} CPU a request{spun}, {:.0} % of its core, {} peak, pacing {}",
+            "  generator    {} CPU per request{spun}, {:.0} % of its core, {} peak, pacing {}",
             figure(self.generator.cpu_us_per_request, "us"),
             self.generator.busiest * 100.0,
             figure(self.generator.peak_rss_bytes as f64, "bytes"),

@@ -121,15 +121,14 @@ impl WrongServer {
 
     /// The target file.
     pub(crate) fn descriptor(&self) -> String {
-        let (credential, send) = match self.shared.has_tokens() {
-            true => ("json:/access_token", "header:Authorization: Bearer {credential}"),
-            false => ("cookie:sid", "cookie:sid"),
-        };
-        let refresh = match self.shared.has_tokens() {
-            true => {
-                "[refresh]\npath = '/refresh'\ntoken = 'json:/refresh_token'\nfield = 'token'\n"
-            }
-            false => "",
+        let (credential, send, refresh) = if self.shared.has_tokens() {
+            (
+                "json:/access_token",
+                "header:Authorization: Bearer {credential}",
+                "[refresh]\npath = '/refresh'\ntoken = 'json:/refresh_token'\nfield = 'token'\n",
+            )
+        } else {
+            ("cookie:sid", "cookie:sid", "")
         };
         format!(
             "name = 'wrong'\nbase_url = 'http://{}'\n[login]\npath = '/login'\n\

@@ -139,9 +139,10 @@ fn sound(credentials: &[String; 2], request: &str) -> Option<String> {
             || request.contains(&format!("X-Token: {credential}\r\n"));
         shown || request.contains(&format!("\"user-{user}\""))
     })?;
-    let set = match request.starts_with("POST /login ") {
-        true => format!("Set-Cookie: sid={credential}\r\n"),
-        false => String::new(),
+    let set = if request.starts_with("POST /login ") {
+        format!("Set-Cookie: sid={credential}\r\n")
+    } else {
+        String::new()
     };
     let body = format!("{{\"user\":\"{user}\"}}");
     Some(format!("HTTP/1.1 200 OK\r\n{set}Content-Length: {}\r\n\r\n{body}", body.len()))

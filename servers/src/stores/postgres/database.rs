@@ -1,8 +1,5 @@
 //! A PostgreSQL as a store has it: the reader's or one of its own, its table there, its connections
 //! open.
-//!
-//! What it says of itself goes into the notes, and whether an answered change survives a crash is
-//! read from its settings and not promised for them.
 
 use std::time::Duration;
 
@@ -22,6 +19,9 @@ const FACTS: &str = "SELECT current_setting('server_version'), current_setting('
     current_setting('fsync'), current_setting('synchronous_commit')";
 
 /// What a store needs of a database.
+///
+/// What it says of itself goes into the notes, and whether an answered change survives a crash is
+/// read from its settings and not promised for them.
 #[derive(Clone, Copy, Debug)]
 pub struct Needs {
     /// Its table.

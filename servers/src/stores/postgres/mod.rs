@@ -1,12 +1,4 @@
 //! Sessions in PostgreSQL: the table that a service has beside its other tables.
-//!
-//! Every call is one prepared statement, and so one round trip and one transaction: what must be
-//! decided at one moment is decided there, whoever else asks. Only `create` inserts; everything
-//! else is an `UPDATE` or a `DELETE` of a row that is there, and PostgreSQL looks at it again after
-//! it has waited for another, so nothing here can bring a session back.
-//!
-//! A login or a logout is answered after its commit is on the disk, where PostgreSQL is set up as
-//! it is shipped. Activity is no such promise: its commit does not wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -106,6 +98,14 @@ const STATEMENTS: &[&str] =
     &[READ, READ_AND_TOUCH, CREATE, UPDATE, DELETE, DELETE_ALL, SWEEP, COUNT];
 
 /// The store.
+///
+/// Every call is one prepared statement, and so one round trip and one transaction: what must be
+/// decided at one moment is decided there, whoever else asks. Only `create` inserts; everything
+/// else is an `UPDATE` or a `DELETE` of a row that is there, and PostgreSQL looks at it again after
+/// it has waited for another, so nothing here can bring a session back.
+///
+/// A login or a logout is answered after its commit is on the disk, where PostgreSQL is set up as
+/// it is shipped. Activity is no such promise: its commit does not wait.
 #[derive(Debug)]
 pub struct PostgresStore {
     database: Database,

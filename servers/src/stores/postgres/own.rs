@@ -1,12 +1,4 @@
 //! A PostgreSQL of this server's own: made, started and gone with it.
-//!
-//! Making one takes most of a second, so what a run of minutes does not need is left out of it:
-//! nothing of it is flushed to the disk while it is made, there is no Unix socket, and its folder
-//! is removed without an orderly stop. What a session's cost depends on is as PostgreSQL ships it,
-//! flushing at every commit above all: a store that forgets logouts in a crash would be another
-//! store.
-//!
-//! PostgreSQL refuses to run as root, so it is given an unprivileged user there.
 
 use tokio_postgres::{Config, NoTls};
 
@@ -39,6 +31,14 @@ const SETTINGS: [&str; 4] = [
 ];
 
 /// A PostgreSQL that runs until it is dropped.
+///
+/// Making one takes most of a second, so what a run of minutes does not need is left out of it:
+/// nothing of it is flushed to the disk while it is made, there is no Unix socket, and its folder
+/// is removed without an orderly stop. What a session's cost depends on is as PostgreSQL ships it,
+/// flushing at every commit above all: a store that forgets logouts in a crash would be another
+/// store.
+///
+/// PostgreSQL refuses to run as root, so it is given an unprivileged user there.
 #[derive(Debug)]
 pub struct Instance {
     server: OwnServer,

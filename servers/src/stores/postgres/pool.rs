@@ -1,16 +1,4 @@
 //! Connections to PostgreSQL: so many and no more, each prepared for everything that will be asked.
-//!
-//! A connection is made ready when it is made: its statements are prepared then, all in one flight,
-//! so that a request is one round trip and never two. All are made before the server says that it
-//! is ready, so that no request pays for one and a server without room for them is found out at
-//! once.
-//!
-//! What can go wrong is bounded from both sides. Here a request waits for a free connection, or for
-//! a new one, for less than its caller does. There PostgreSQL gives up a statement that waits for a
-//! lock, so that nothing piles up behind it. A connection whose answer nobody waited for is kept
-//! out of the pool until it has answered: given back at once, it would be asked on and on by
-//! requests that its silence dooms, and thrown away at once, every moment of overload would end in
-//! a storm of new ones.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -50,6 +38,18 @@ const SETTINGS: &str = "-c enable_seqscan=off -c enable_bitmapscan=off \
 pub const URL: &str = "postgres://USER:PASSWORD@HOST:PORT/DB";
 
 /// What this URL says, with what every connection here asks for.
+///
+/// A connection is made ready when it is made: its statements are prepared then, all in one flight,
+/// so that a request is one round trip and never two. All are made before the server says that it
+/// is ready, so that no request pays for one and a server without room for them is found out at
+/// once.
+///
+/// What can go wrong is bounded from both sides. Here a request waits for a free connection, or for
+/// a new one, for less than its caller does. There PostgreSQL gives up a statement that waits for a
+/// lock, so that nothing piles up behind it. A connection whose answer nobody waited for is kept
+/// out of the pool until it has answered: given back at once, it would be asked on and on by
+/// requests that its silence dooms, and thrown away at once, every moment of overload would end in
+/// a storm of new ones.
 ///
 /// # Errors
 /// [`ServeError::Option`], without a character of the URL: there is a password in it.

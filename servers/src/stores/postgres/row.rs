@@ -1,7 +1,5 @@
-//! How what a store keeps is written in columns, and read from them.
-//!
-//! A row that nobody of ours can have written is an error, and never a session with something else
-//! in it.
+//! How what a store keeps is written in columns and read from them. A row that nobody of ours can
+//! have written is an error, and never a session with something else in it.
 
 use std::time::Duration;
 
@@ -73,7 +71,7 @@ impl<'a> Columns<'a> {
 }
 
 fn odd(what: &str) -> String {
-    format!("a row whose {what} is none")
+    format!("a row with an invalid {what}")
 }
 
 /// The moment in a column.

@@ -1,14 +1,14 @@
 //! A table: made where there is none, and refused where it is somebody else's.
-//!
-//! Rows of a table that lacks an index would be found by reading all of it, and a column more could
-//! refuse every login; so what is there must be exactly what is made here. It is looked at before
-//! anything is changed, and made by one server at a time.
 
 use tokio_postgres::Client;
 
 use super::pool::said;
 
 /// A table of ours.
+///
+/// Rows of a table that lacks an index would be found by reading all of it, and a column more could
+/// refuse every login; so what is there must be exactly what is made here. It is looked at before
+/// anything is changed, and made by one server at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table {
     /// Its name.

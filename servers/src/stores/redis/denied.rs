@@ -1,10 +1,4 @@
 //! How an entry of the shared list is written in Redis, and the scripts that write it.
-//!
-//! An entry is a key with a time to live, `authbench:d:t:` and the id of a token, or
-//! `authbench:d:u:` and the number of a user, with its end as the value, and for a user the number
-//! of the logout before that. What is published is the key without what all have in front, a space,
-//! and the value: one form to read. Writing and publishing are one script, so that no entry is
-//! known to Redis and to nobody else.
 
 use redis::Script;
 
@@ -53,6 +47,12 @@ end
 return 0";
 
 /// All of them.
+///
+/// An entry is a key with a time to live, `authbench:d:t:` and the id of a token, or
+/// `authbench:d:u:` and the number of a user, with its end as the value, and for a user the number
+/// of the logout before that. What is published is the key without what all have in front, a space,
+/// and the value: one form to read. Writing and publishing are one script, so that no entry is
+/// known to Redis and to nobody else.
 pub(super) struct Scripts {
     pub(super) issue: Script,
     pub(super) deny: Script,

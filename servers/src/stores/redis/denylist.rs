@@ -1,19 +1,4 @@
 //! A list of what was revoked that all servers over one Redis share, each with its own copy.
-//!
-//! A request asks the copy and makes no round trip. What is denied is written to Redis and
-//! published in one script, and a logout is answered after that; every server listens. That it
-//! still hears is proved by a heartbeat: each server publishes one to itself every [`BEAT`] with
-//! the moment at which it was sent. Redis tells a listener everything in order, so whoever has
-//! heard a heartbeat has heard every entry from before it was sent. Without one that was sent
-//! within the time that a request waits ([`Patience`]), or within 400 ms where that is longer, the
-//! copy may have missed something, and the list refuses to answer: closed, and not open.
-//!
-//! After every connection the listener subscribes first and then loads the whole list, so nothing
-//! falls between the two. What it knew and Redis does not (a Redis that was restarted has lost it)
-//! it publishes again: a token that was denied stays denied as long as one server that knows it
-//! lives.
-//!
-//! The listener is a thread of its own: a server that is busy must not take itself for deaf.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,9 +12,10 @@ use redis::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::OwnRedis;
 use super::denied::{COUNT, PREFIX, Scripts, entry, parse};
-use super::link::{self, Link, STORE};
+use super::facts::STORE;
+use super::link::{self, Link};
+use super::own::OwnRedis;
 use super::scripts::GRACE_MS;
 use super::value::millis;
 use crate::clock::{Clock, Timestamp};
@@ -72,6 +58,21 @@ struct Shared {
 }
 
 /// The list.
+///
+/// A request asks the copy and makes no round trip. What is denied is written to Redis and
+/// published in one script, and a logout is answered after that; every server listens. That it
+/// still hears is proved by a heartbeat: each server publishes one to itself every [`BEAT`] with
+/// the moment at which it was sent. Redis tells a listener everything in order, so whoever has
+/// heard a heartbeat has heard every entry from before it was sent. Without one that was sent
+/// within the time that a request waits ([`Patience`]), or within 400 ms where that is longer, the
+/// copy may have missed something, and the list refuses to answer: closed, and not open.
+///
+/// After every connection the listener subscribes first and then loads the whole list, so nothing
+/// falls between the two. What it knew and Redis does not (a Redis that was restarted has lost it)
+/// it publishes again: a token that was denied stays denied as long as one server that knows it
+/// lives.
+///
+/// The listener is a thread of its own: a server that is busy must not take itself for deaf.
 pub struct SharedDenylist {
     shared: Arc<Shared>,
     link: Link,
@@ -260,7 +261,7 @@ impl Shared {
         let denied = parse(entry).ok_or_else(|| StoreError {
             store: STORE,
             operation: "say what was revoked",
-            found: format!("an entry of {} bytes that is none", entry.len()),
+            found: format!("an unreadable entry of {} bytes", entry.len()),
         })?;
         if let Denied::User(_, number, _) = denied {
             self.highest.fetch_max(number, Ordering::Relaxed);

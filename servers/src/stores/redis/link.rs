@@ -1,13 +1,4 @@
 //! The connection to Redis: one, shared by all requests, and had anew when it is lost.
-//!
-//! Requests are written behind each other and answered in order, so one connection carries what
-//! thousands of requests ask at a time. The crate gives up on none of it by itself, so all of this
-//! is here: a request that finds no connection opens one, the others wait for the same attempt, and
-//! after a failed one nobody tries for [`PAUSE`]. No task runs while nobody asks, and what waits
-//! while Redis hangs is bounded by its own limit of time.
-//!
-//! A connection on which an answer did not come is given up only where no answer at all came
-//! meanwhile: one slow answer among many must not fail the others. Nothing is ever asked twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,11 +13,10 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
-use super::own::field;
+use super::facts::{STORE, URL, field};
 use crate::error::{ServeError, StoreError};
 use crate::stores::patience::Patience;
 
-pub(super) const STORE: &str = "redis";
 /// How long nobody tries again after a connection could not be opened.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// Requests that may wait to be written; further ones wait before that.
@@ -39,7 +29,7 @@ const QUEUE: usize = 1024;
 pub(super) fn client(url: &str) -> Result<Client, ServeError> {
     let refused = |error: RedisError| ServeError::Option {
         option: "store_url",
-        expected: super::URL,
+        expected: URL,
         found: format!("something else ({:?})", error.kind()),
     };
     let info = url.into_connection_info().map_err(refused)?;
@@ -60,6 +50,15 @@ struct Open {
 type Failure = Option<(Instant, String)>;
 
 /// The shared connection.
+///
+/// Requests are written behind each other and answered in order, so one connection carries what
+/// thousands of requests ask at a time. The crate gives up on none of it by itself, so all of this
+/// is here: a request that finds no connection opens one, the others wait for the same attempt, and
+/// after a failed one nobody tries for [`PAUSE`]. No task runs while nobody asks, and what waits
+/// while Redis hangs is bounded by its own limit of time.
+///
+/// A connection on which an answer did not come is given up only where no answer at all came
+/// meanwhile: one slow answer among many must not fail the others. Nothing is ever asked twice.
 pub(super) struct Link {
     client: Client,
     config: AsyncConnectionConfig,

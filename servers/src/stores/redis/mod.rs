@@ -1,15 +1,4 @@
 //! Sessions in Redis: the store that most people mean when they say that sessions need one.
-//!
-//! A session is one string (`value`), under its id, with a time to live; reading one is a plain
-//! `GET` and nothing else. Whatever has to look before it changes is a script (`scripts`), so that
-//! every request is one round trip over one shared connection (`link`). Each user has an index, a
-//! sorted set of ids, so that a logout everywhere need not look at every session there is. All of
-//! that is shared with refresh sessions (`records`).
-//!
-//! The end of a session is decided by the time that the caller gives, here as in every store. Redis
-//! removes a session by itself a minute after that; `sweep` walks the indexes a part at a time and
-//! removes what is over and what the indexes still name. An index entry of a session that is gone
-//! is garbage, and a live session without an index entry must never be.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,18 +16,18 @@ use crate::users::UserId;
 
 mod denied;
 pub mod denylist;
+pub(super) mod facts;
 mod link;
 mod own;
 pub(super) mod records;
 pub(super) mod scripts;
 pub(super) mod value;
 
-use link::STORE;
+pub use facts::URL;
+use facts::{Kind, STORE};
 pub use own::{OwnRedis, PROGRAM};
-use records::{Kind, Records};
+use records::Records;
 
-/// How a URL of one is written.
-pub const URL: &str = "redis://[[USER]:PASSWORD@]HOST:PORT[/DATABASE]";
 /// Where it is.
 pub const PLACE: Place = Place { store: STORE, url: URL, program: Some(PROGRAM) };
 
@@ -66,6 +55,17 @@ impl Space {
 }
 
 /// The store.
+///
+/// A session is one string (`value`), under its id, with a time to live; reading one is a plain
+/// `GET` and nothing else. Whatever has to look before it changes is a script (`scripts`), so that
+/// every request is one round trip over one shared connection (`link`). Each user has an index, a
+/// sorted set of ids, so that a logout everywhere need not look at every session there is. All of
+/// that is shared with refresh sessions (`records`).
+///
+/// The end of a session is decided by the time that the caller gives, here as in every store. Redis
+/// removes a session by itself a minute after that; `sweep` walks the indexes a part at a time and
+/// removes what is over and what the indexes still name. An index entry of a session that is gone
+/// is garbage, and a live session without an index entry must never be.
 pub struct RedisStore {
     records: Records,
     touch: Script,

@@ -1,9 +1,4 @@
 //! A Redis of this server's own, from the machine's binary.
-//!
-//! It holds what it is given in memory and writes nothing to the disk: no snapshot, no log, so that
-//! no figure is one of the disk, and its sessions go with it. It evicts nothing (`noeviction`): a
-//! session that was given must not vanish because another one came. It listens on the loopback
-//! address behind a password, which is in a file and never in the list of processes.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,6 +6,7 @@ use std::time::Duration;
 
 use redis::{AsyncConnectionConfig, Client, RedisResult};
 
+use super::facts::{STORE, field};
 use super::link;
 use crate::contract::{StoreProcess, StoreUrl};
 use crate::error::{ServeError, StoreError};
@@ -27,6 +23,11 @@ const TRIES: u32 = 5;
 const ASK_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// A running one, which ends when this is dropped.
+///
+/// It holds what it is given in memory and writes nothing to the disk: no snapshot, no log, so that
+/// no figure is one of the disk, and its sessions go with it. It evicts nothing (`noeviction`): a
+/// session that was given must not vanish because another one came. It listens on the loopback
+/// address behind a password, which is in a file and never in the list of processes.
 #[derive(Debug)]
 pub struct OwnRedis {
     server: OwnServer,
@@ -53,13 +54,13 @@ impl OwnRedis {
 
     async fn start_at_a_port(program: &Path, databases: u32) -> Result<Self, ServeError> {
         let port = free_port().map_err(|error| StoreError {
-            store: link::STORE,
+            store: STORE,
             operation: "be given a port",
             found: error.to_string(),
         })?;
         let password = password()?;
         let settings = settings(port, databases, &password);
-        let home = Home::make(link::STORE, &["redis", "nobody"], &[(FILE, &settings)])?;
+        let home = Home::make(STORE, &["redis", "nobody"], &[(FILE, &settings)])?;
         let server = OwnServer::start(home, program, &[FILE], "KILL")?;
         let url = format!("redis://:{password}@127.0.0.1:{port}");
         let client = link::client(&url)?;
@@ -116,9 +117,4 @@ async fn version(client: &Client) -> RedisResult<String> {
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
     Ok(field(&info, "redis_version").unwrap_or("of an unknown version").to_owned())
-}
-
-/// A field of what `INFO` answers.
-pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
-    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }

@@ -1,12 +1,4 @@
 //! What Redis keeps of users, whatever it is: one value under each id, and an index by user.
-//!
-//! Sessions and refresh sessions are such records, of one [`Kind`] each. A value has a head of
-//! fixed width, which begins with two moments, of which the second is the end; behind it is what a
-//! session is about (`value`). Keys have a time to live and indexes have none. What is done to both
-//! is here and in `scripts`, for every kind; what only one kind does is a script of its own, in the
-//! same words.
-//!
-//! An index entry of a record that is gone is garbage, and a live record without one must never be.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,8 +6,9 @@ use std::time::Duration;
 
 use redis::{Client, FromRedisValue, Script, ScriptInvocation, cmd};
 
+use super::facts::{Kind, field};
 use super::link::{self, Link};
-use super::own::{OwnRedis, field};
+use super::own::OwnRedis;
 use super::scripts::{DELETE_STEP, GRACE_MS, Scripts};
 use super::value::{encode_data, millis};
 use crate::clock::Timestamp;
@@ -30,17 +23,15 @@ const SWEEP_STEP: u32 = 512;
 /// Steps of one sweep: 32,768 keys, after which the next one goes on.
 const SWEEP_STEPS: u32 = 64;
 
-/// How records of one kind are told from others.
-pub(in crate::stores) struct Kind {
-    /// What the key of a record begins with.
-    pub(in crate::stores) key: &'static str,
-    /// What the key of a user's index begins with.
-    pub(in crate::stores) index: &'static str,
-    /// Bytes of a value before its data.
-    pub(in crate::stores) head: usize,
-}
-
 /// The records of one kind in one Redis.
+///
+/// Sessions and refresh sessions are such records, of one [`Kind`] each. A value has a head of
+/// fixed width, which begins with two moments, of which the second is the end; behind it is what a
+/// session is about (`value`). Keys have a time to live and indexes have none. What is done to both
+/// is here and in `scripts`, for every kind; what only one kind does is a script of its own, in the
+/// same words.
+///
+/// An index entry of a record that is gone is garbage, and a live record without one must never be.
 pub(in crate::stores) struct Records {
     kind: Kind,
     link: Link,

@@ -1,17 +1,8 @@
 //! What Redis does in one go: every change of a record that first has to look at it.
-//!
-//! A script runs alone, so nothing comes between the look and the change, and it is one round trip.
-//! Time is always the argument: Redis' own clock decides nothing but when it may throw away what is
-//! over. That is never before a minute has passed beyond the end that we reckon with, so that the
-//! clocks need not agree.
-//!
-//! Records have a time to live in Redis and the users' indexes have none; a record's keys are made,
-//! moved and removed together with its place in the index, by the functions here. Names of keys are
-//! made from values, which a cluster does not allow: this is for one Redis, or one with replicas.
 
 use redis::Script;
 
-use super::records::Kind;
+use super::facts::Kind;
 
 /// How much longer than it lives a record stays in Redis if nobody removes it, in milliseconds.
 pub(super) const GRACE_MS: u64 = 60_000;
@@ -111,6 +102,15 @@ end
 return removed";
 
 /// Those that every kind of record has.
+///
+/// A script runs alone, so nothing comes between the look and the change, and it is one round trip.
+/// Time is always the argument: Redis' own clock decides nothing but when it may throw away what is
+/// over. That is never before a minute has passed beyond the end that we reckon with, so that the
+/// clocks need not agree.
+///
+/// Records have a time to live in Redis and the users' indexes have none; a record's keys are made,
+/// moved and removed together with its place in the index, by the functions here. Names of keys are
+/// made from values, which a cluster does not allow: this is for one Redis, or one with replicas.
 pub(super) struct Scripts {
     pub(super) create: Script,
     pub(super) update: Script,

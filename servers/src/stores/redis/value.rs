@@ -1,12 +1,6 @@
 //! A session as the one string value that Redis holds of it.
-//!
-//! A head of fixed width comes first, so that a script can judge a session, note an activity and
-//! find its user without reading on: last use, expiry and creation as milliseconds in eight bytes
-//! each, then the number of the user in four, all big-endian. Role, name and cart follow, every
-//! text behind a byte with its length. A value that does not read to its last byte is no session:
-//! it must be told as an error of the store and never be taken for one that is not there.
 
-use super::link::STORE;
+use super::facts::STORE;
 use crate::cart::{Cart, ITEM_BYTES_MAX, ITEMS_MAX};
 use crate::clock::Timestamp;
 use crate::stores::{Session, SessionData, StoreError};
@@ -20,6 +14,12 @@ const MILLIS_MAX: u64 = 1 << 52;
 const _: () = assert!(ITEMS_MAX <= 255 && ITEM_BYTES_MAX <= 255, "lengths are single bytes");
 
 /// A moment as a script can reckon with it.
+///
+/// A head of fixed width comes first, so that a script can judge a session, note an activity and
+/// find its user without reading on: last use, expiry and creation as milliseconds in eight bytes
+/// each, then the number of the user in four, all big-endian. Role, name and cart follow, every
+/// text behind a byte with its length. A value that does not read to its last byte is no session:
+/// it must be told as an error of the store and never be taken for one that is not there.
 pub(in crate::stores) fn millis(moment: Timestamp) -> u64 {
     moment.millis().min(MILLIS_MAX)
 }
@@ -94,7 +94,7 @@ pub(in crate::stores) fn decode_data(data: &[u8]) -> Option<SessionData> {
 
 /// A value that is no record.
 pub(in crate::stores) fn unreadable(operation: &'static str, value: &[u8]) -> StoreError {
-    let found = format!("a value of {} bytes that is none", value.len());
+    let found = format!("an unreadable value of {} bytes", value.len());
     StoreError { store: STORE, operation, found }
 }
 

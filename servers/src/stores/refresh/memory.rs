@@ -1,10 +1,4 @@
 //! Refresh sessions in this process: a table in 256 parts, each behind a lock of its own.
-//!
-//! In its form it is [`crate::stores::memory`], for the same reasons: an id is random already and
-//! is its own hash, a sweep goes in small steps, what is swept goes back to the allocator. The
-//! locks have no shared side, because every operation on a family changes it. What it holds is
-//! bounded by the logins of one life of a family: a refresh replaces two digests in place and adds
-//! nothing. Never hold two locks, nor one over an await.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -43,6 +37,12 @@ struct Shard {
 }
 
 /// The store.
+///
+/// In its form it is [`crate::stores::memory`], for the same reasons: an id is random already and
+/// is its own hash, a sweep goes in small steps, what is swept goes back to the allocator. The
+/// locks have no shared side, because every operation on a family changes it. What it holds is
+/// bounded by the logins of one life of a family: a refresh replaces two digests in place and adds
+/// nothing. Never hold two locks, nor one over an await.
 pub struct RefreshMemory {
     shards: Box<[Shard]>,
     swept: AtomicU64,

@@ -1,19 +1,4 @@
 //! Where refresh sessions are kept: the trait, and what becomes of a refresh token that is shown.
-//!
-//! A refresh session, a **family**, begins with a login and has one secret at a time: whoever shows
-//! it gets another, and it is the previous one from then on. A store knows digests only, so what it
-//! holds refreshes nothing (secrets are 128 random bits, which nobody searches for, so a plain
-//! SHA-256 is enough).
-//!
-//! # Writing a store
-//!
-//! One file, one `impl` of [`RefreshStore`], its arm beside `MEMORY` in `schemes::jwt_refresh`, and
-//! one line in the list of `servers/tests/every_refresh_store.rs`. The promises of
-//! [`super::SessionStore`] hold here too: only `begin` creates, nothing extends the expiry, expired
-//! is gone from its millisecond on, an error is an error, time is an argument. And one more:
-//! **[`RefreshStore::rotate`] is one atomic step**, so that of two that show the same secret at the
-//! same moment one wins, whatever happens between them. A store that asks first and writes later
-//! does not keep it.
 
 use std::fmt;
 use std::future::Future;
@@ -110,6 +95,21 @@ pub enum Rotation {
 /// A place for refresh sessions. The module's documentation says what an implementation promises.
 ///
 /// Every method fails with [`StoreError`] where the store could not be asked.
+///
+/// A refresh session, a **family**, begins with a login and has one secret at a time: whoever shows
+/// it gets another, and it is the previous one from then on. A store knows digests only, so what it
+/// holds refreshes nothing (secrets are 128 random bits, which nobody searches for, so a plain
+/// SHA-256 is enough).
+///
+/// # Writing a store
+///
+/// One file, one `impl` of [`RefreshStore`], its arm beside `MEMORY` in `schemes::jwt_refresh`, and
+/// one line in the list of `servers/tests/every_refresh_store.rs`. The promises of
+/// [`super::SessionStore`] hold here too: only `begin` creates, nothing extends the expiry, expired
+/// is gone from its millisecond on, an error is an error, time is an argument. And one more:
+/// **[`RefreshStore::rotate`] is one atomic step**, so that of two that show the same secret at the
+/// same moment one wins, whatever happens between them. A store that asks first and writes later
+/// does not keep it.
 pub trait RefreshStore: Send + Sync + 'static {
     /// What stands behind the `@` in the name of an arm.
     const NAME: &'static str;

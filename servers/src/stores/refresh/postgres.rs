@@ -1,14 +1,4 @@
 //! Refresh sessions in PostgreSQL: a table of families, each refresh one statement.
-//!
-//! A refresh locks the family's row, judges the secret that was shown, and then replaces it or
-//! removes the row: one statement, so one round trip, and of two that show the same secret the
-//! second sees what the first has done. It is answered after its commit is on the disk: a secret
-//! that was replaced must not be the current one again after a crash. Nothing that a refresh
-//! changes has an index.
-//!
-//! Digests are compared where they lie, and so not in constant time. How long that takes tells of
-//! the digest, which is no secret that can be shown: to make one that begins like it is a search,
-//! and to make the whole of it is to have the secret.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -79,6 +69,16 @@ const COUNT: &str = "SELECT count(*), pg_total_relation_size('authbench_families
 const STATEMENTS: &[&str] = &[BEGIN, ROTATE, UPDATE, END, END_ALL, SWEEP, COUNT];
 
 /// The store.
+///
+/// A refresh locks the family's row, judges the secret that was shown, and then replaces it or
+/// removes the row: one statement, so one round trip, and of two that show the same secret the
+/// second sees what the first has done. It is answered after its commit is on the disk: a secret
+/// that was replaced must not be the current one again after a crash. Nothing that a refresh
+/// changes has an index.
+///
+/// Digests are compared where they lie, and so not in constant time. How long that takes tells of
+/// the digest, which is no secret that can be shown: to make one that begins like it is a search,
+/// and to make the whole of it is to have the secret.
 #[derive(Debug)]
 pub struct RefreshPostgres {
     database: Database,

@@ -1,12 +1,4 @@
 //! Refresh sessions in Redis: one key a family, and one round trip for whatever is done to one.
-//!
-//! A family is kept as a session is, with an index by user beside it (`stores::redis::records`),
-//! under keys of its own. In the head of its value are the digests of the current secret and of the
-//! one before, so a rotation writes 80 bytes in place and leaves the data alone. It is a script,
-//! which runs alone: of two that show the same secret one comes first.
-//!
-//! Digests are compared as Lua compares strings. That is no leak: whoever could measure it would
-//! learn of a digest, from which no secret follows. Secrets must never get here.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,7 +11,8 @@ use crate::contract::StoreProcess;
 use crate::error::ServeError;
 use crate::stores::patience::Patience;
 use crate::stores::redis::PLACE;
-use crate::stores::redis::records::{Kind, Records, text};
+use crate::stores::redis::facts::Kind;
+use crate::stores::redis::records::{Records, text};
 use crate::stores::redis::scripts::script;
 use crate::stores::redis::value::{decode_data, encode_data, millis, unreadable};
 use crate::stores::{SessionData, SessionId, StoreError, StoreStats};
@@ -55,6 +48,14 @@ remove(KEYS[1], ARGV[5])
 return { 2, 0, '' }";
 
 /// The store.
+///
+/// A family is kept as a session is, with an index by user beside it (`stores::redis::records`),
+/// under keys of its own. In the head of its value are the digests of the current secret and of the
+/// one before, so a rotation writes 80 bytes in place and leaves the data alone. It is a script,
+/// which runs alone: of two that show the same secret one comes first.
+///
+/// Digests are compared as Lua compares strings. That is no leak: whoever could measure it would
+/// learn of a digest, from which no secret follows. Secrets must never get here.
 pub struct RefreshRedis {
     records: Records,
     rotate: Script,

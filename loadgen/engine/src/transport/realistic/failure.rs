@@ -1,9 +1,4 @@
 //! What class a failure of reqwest has: its error and all the errors it stems from tell.
-//!
-//! hyper does not say how much of a head had come when a connection ended, so an end within the
-//! head is `closed` here and `truncated` with `Lean`, and too many header fields are a head that is
-//! too large. What nobody knows is put down to the phase it
-//! happened in; it must never be a panic or a success.
 
 use std::error::Error as StdError;
 use std::io;
@@ -14,6 +9,11 @@ use crate::transport::lean::connect_failure;
 use crate::transport::tls::in_words;
 
 /// Why a request has no answer, with what TLS says of it.
+///
+/// hyper does not say how much of a head had come when a connection ended, so an end within the
+/// head is `closed` here and `truncated` with `Lean`, and too many header fields are a head that is
+/// too large. What nobody knows is put down to the phase it
+/// happened in; it must never be a panic or a success.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) failure: Failure,
