@@ -367,9 +367,15 @@ fn unused_phrases() -> (Vec<String>, String) {
     (phrases, format!("{before}{}", rest.join("\n")))
 }
 
-/// Text on one line, in lower case, with a space at both ends and in the place of punctuation.
+/// Text on one line, in lower case, every word and mark of punctuation between spaces.
 fn plain(text: &str) -> String {
-    let spaced = text.to_lowercase().replace(['.', ',', ';', ':', '(', ')', '"', '*'], " ");
+    let mut spaced = String::new();
+    for c in text.to_lowercase().chars().filter(|c| *c != '*') {
+        match c {
+            '.' | ',' | ';' | ':' | '(' | ')' | '"' | '|' => spaced.extend([' ', c, ' ']),
+            _ => spaced.push(c),
+        }
+    }
     format!(" {} ", spaced.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
