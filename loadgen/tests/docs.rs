@@ -157,9 +157,9 @@ fn words(line: &str) -> Vec<String> {
 fn words_are_split_as_a_shell_splits_them() {
     for (line, expected) in [
         ("plan quick   # what", &["plan", "quick"][..]),
-        ("compare a --fail-if 'x@y > +5%' || exit", &["compare", "a", "--fail-if", "x@y > +5%"]),
-        ("serve a &", &["serve", "a"]),
-        ("run --header \"A: b\"''", &["run", "--header", "A: b"]),
+        ("compare a --fail-if 'x@y > +5%' || exit", &["compare", "a", "--fail-if", "x@y > +5%"][..]),
+        ("serve a &", &["serve", "a"][..]),
+        ("run --header \"A: b\"''", &["run", "--header", "A: b"][..]),
     ] {
         assert_eq!(words(line), expected, "{line}");
     }
