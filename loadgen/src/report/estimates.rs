@@ -99,11 +99,13 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&Judged]) -> Vec<Measure
     let mut at_fault: BTreeSet<(usize, usize, u32)> = BTreeSet::new();
     let records: Vec<&TrialRecord> = complete.iter().map(|judged| judged.record).collect();
     let paces = experiment::paces(&records);
+    let piloted: BTreeSet<&str> =
+        plan.trials.iter().filter(|t| t.is_pilot()).map(|t| t.experiment.as_str()).collect();
     for judged in complete {
         let record = judged.record;
         let Some(experiment) = experiment::find(&record.trial.experiment) else { continue };
         for observation in experiment.observe(record) {
-            let Some(order) = order(plan, names, record, &observation) else { continue };
+            let Some(order) = order(plan, names, &piloted, record, &observation) else { continue };
             if judged.is_at_fault() {
                 at_fault.insert((order.0, order.3, record.trial.level));
             }
@@ -130,13 +132,11 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&Judged]) -> Vec<Measure
         let metric = METRICS[row];
         let values: Vec<f64> = by_block.values().copied().collect();
         let found = if metric.is_exact { exact(&values) } else { estimate(&values, metric.scale) };
-        let asked = rates.get(&(experiment, (level, users))).filter(|_| level.is_some());
-        let rate = match asked {
-            Some(rates) if !rates.is_empty() => {
-                Some(rates.iter().sum::<f64>() / rates.len() as f64)
-            }
-            _ => rate.map(|rate| rate as f64 / 1e6),
+        let mean = || {
+            let rates = rates.get(&(experiment, (level, users))).filter(|r| !r.is_empty())?;
+            Some(rates.iter().sum::<f64>() / rates.len() as f64)
         };
+        let rate = rate.map(|rate| rate as f64 / 1e6).or_else(mean);
         Some(Measurement {
             key: Key {
                 experiment: plan.experiments[experiment].clone(),
@@ -160,6 +160,7 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&Judged]) -> Vec<Measure
 fn order(
     plan: &Plan,
     names: &[String],
+    piloted: &BTreeSet<&str>,
     record: &TrialRecord,
     observation: &Observation,
 ) -> Option<Order> {
@@ -173,13 +174,18 @@ fn order(
         names.iter().position(|name| *name == arm)?,
         observation.connections,
         // A level stands for its rate, which a pilot makes another one in every block.
-        observation.rate.filter(|_| axis.is_none()).map(|rate| (rate * 1e6) as u64),
+        observation
+            .rate
+            .filter(|_| axis.is_none() && !piloted.contains(trial.experiment.as_str()))
+            .map(|rate| (rate * 1e6) as u64),
     ))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Measurement;
     use crate::experiment::metric;
+    use crate::plan::Action;
     use crate::record::{ActionRecord, TrialRecord};
     use crate::report::tests::sample;
 
@@ -191,6 +197,31 @@ mod tests {
                     spoil(load);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn rates_that_follow_from_pilots_do_not_part_the_blocks() {
+        let mut plan = sample::plan(&["none", "session@memory", "jwt-hs256"], 5);
+        let mut pilot = plan.trials[0].clone();
+        let load = pilot.actions[0].load().unwrap().clone();
+        (pilot.level, pilot.actions) = (0, vec![Action::Pilot(load)]);
+        pilot.index = plan.trials.len() as u32;
+        plan.trials.push(pilot);
+        let analysis = sample::analysis_of(&plan, |record| {
+            for action in &mut record.actions {
+                if let ActionRecord::Load(load) = action {
+                    load.offered_rps = Some(1000.0 + f64::from(record.trial.block));
+                }
+            }
+        });
+        let cpu = |m: &&Measurement| {
+            m.key.metric == metric::SERVER_CPU_US_PER_REQUEST && m.key.experiment == "concurrency"
+        };
+        let found: Vec<_> = analysis.measurements.iter().filter(cpu).collect();
+        assert!(!found.is_empty());
+        for m in found {
+            assert_eq!((m.estimate.n, m.key.rate), (5, Some(1002.0)), "{:?}", m.key);
         }
     }
 

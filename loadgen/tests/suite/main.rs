@@ -8,6 +8,7 @@ mod carts;
 mod cli;
 mod compare;
 mod curve;
+mod docs;
 mod drills;
 mod effects;
 mod equivalence;

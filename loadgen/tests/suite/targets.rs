@@ -59,19 +59,6 @@ fn every_target_file_is_one_with_every_journey() {
 }
 
 #[test]
-fn the_target_file_in_the_readme_is_one() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("README.md");
-    let readme = fs::read_to_string(path).unwrap();
-    let section = readme.split("## Your own server").nth(1).unwrap();
-    let text = section.split("```toml").nth(1).unwrap().split("```").next().unwrap();
-    let target: Target = toml::from_str(text).unwrap();
-    for journey in ["browse", "cart"] {
-        let script = Script::new(&target, journey).unwrap();
-        assert!(script.csrf.is_some() && script.login.is_some() && script.logout.is_some());
-    }
-}
-
-#[test]
 fn express_with_sessions_and_a_token_in_the_session() {
     let Some(place) = npm_install("express-session") else { return };
     let server = Server::start(node(&place, "express-session"));

@@ -198,7 +198,7 @@ pub struct StoreStats {
 /// # Writing a store
 ///
 /// One file, one `impl` of [`SessionStore`], one line in the registry of `schemes`, and one in the
-/// list of `servers/tests/every_store.rs`. Keep four promises, which the conformance and model
+/// list of `servers/tests/suite/every_store.rs`. Keep four promises, which the conformance and model
 /// tests check for every store:
 ///
 /// 1. **Only [`SessionStore::create`] creates.** `update` and `touch` change what is there and

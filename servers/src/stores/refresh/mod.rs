@@ -104,7 +104,7 @@ pub enum Rotation {
 /// # Writing a store
 ///
 /// One file, one `impl` of [`RefreshStore`], its arm beside `MEMORY` in `schemes::jwt_refresh`, and
-/// one line in the list of `servers/tests/every_refresh_store.rs`. The promises of
+/// one line in the list of `servers/tests/suite/every_refresh_store.rs`. The promises of
 /// [`super::SessionStore`] hold here too: only `begin` creates, nothing extends the expiry, expired
 /// is gone from its millisecond on, an error is an error, time is an argument. And one more:
 /// **[`RefreshStore::rotate`] is one atomic step**, so that of two that show the same secret at the
