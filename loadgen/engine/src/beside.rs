@@ -99,8 +99,8 @@ fn passes(
             .map(|handle| handle.join().map_err(panicked)?)
             .collect::<Result<Vec<_>>>()
     })?;
-    let (records, credentials) = done.into_iter().unzip();
-    Ok((merge_logins(records), credentials))
+    let (records, credentials): (Vec<_>, Vec<_>) = done.into_iter().unzip();
+    Ok((merge_logins(&records), credentials))
 }
 
 /// Has one user log in and prepare until an answer is not as it should be, which is no error but

@@ -238,7 +238,7 @@ impl Shared<'_> {
             }
             let mut client = lane.driver.client_use();
             client.http = Some("1.1".into());
-            let record = merge(lane.driver, self.plan, client, merge_logins(logins), harvests);
+            let record = merge(lane.driver, self.plan, client, merge_logins(&logins), harvests);
             LoadRecord { slices, ..record }
         };
         self.lanes.iter().map(&mut record).collect()

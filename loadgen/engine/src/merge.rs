@@ -12,7 +12,7 @@ use crate::record::{
 };
 use crate::transport::{Pacing, Wire};
 
-pub(super) fn merge_logins(records: Vec<LoginRecord>) -> LoginRecord {
+pub(super) fn merge_logins(records: &[LoginRecord]) -> LoginRecord {
     let mut all = LoginRecord::default();
     records.iter().for_each(|record| all.merge(record));
     all

@@ -133,6 +133,6 @@ fn load_with<T: Transport>(
                 harvest.map_err(|e| Error::Bug(format!("the event queue stopped working: {e}")))?,
             );
         }
-        Ok(merge(driver, plan, client, merge_logins(logins), harvests))
+        Ok(merge(driver, plan, client, merge_logins(&logins), harvests))
     })
 }

@@ -40,8 +40,7 @@ pub fn summary(analysis: &Analysis) -> String {
     for claim in analysis.claims.iter().filter(|claim| !unmeasured(claim)) {
         let (mark, word) = words::claim(claim.verdict);
         let (says, answer) = (text(&claim.says), text(&claim.words));
-        let line = text(&claim.in_short);
-        let _ = writeln!(out, "- {mark} **{word}**: \"{says}\" {answer} *{line}.*");
+        let _ = writeln!(out, "- {mark} **{word}**: \"{says}\" {answer}");
     }
     let open: Vec<String> = analysis
         .claims

@@ -172,7 +172,7 @@ impl LoadRecord {
                 found.push(Doubt::caution(
                     OVER_LIMIT,
                     format!("{count} answers had {}", limit.exceeded()),
-                    &format!("where the server is meant to answer so, raise {}", limit.flag()),
+                    format!("where the server is meant to answer so, raise {}", limit.flag()),
                 ));
             }
         }
@@ -397,8 +397,6 @@ mod tests {
         assert_eq!(doubted(&for_its_store, false), []);
         // session@redis at 15 % of what a core can do: it waits while its store runs, and no longer.
         for (waited_ns, doubts) in [(17, vec![]), (39, alone("server_contended", true))] {
-            [(17, vec![]), (39, vec![("server_contended".to_string(), true)])]
-        {
             let at_low_load = |l: &mut LoadRecord| {
                 let (cpu_ns, store_cpu_ns) = (41, Some(19));
                 let used = ServerUse { interval_ns: 100, waited_ns, ..ServerUse::default() };
