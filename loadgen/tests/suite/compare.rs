@@ -61,8 +61,8 @@ fn bounds_decide_the_exit_code() {
     let row = |line: &&str| {
         line.starts_with("  server_cpu_us_per_request ") && line.contains("jwt-hs256")
     };
-    // Three levels of concurrency, and two of users who are logged in.
-    assert_eq!(text.lines().filter(row).count(), 5, "{text}");
+    // Three levels of concurrency, one of the curve, and two of users who are logged in.
+    assert_eq!(text.lines().filter(row).count(), 6, "{text}");
     assert!(text.lines().filter(row).all(|line| line.ends_with("higher, worse")), "{text}");
     assert_eq!(
         text.matches("▲ higher, worse: server_cpu_us_per_request, concurrency, jwt").count(),
@@ -71,7 +71,7 @@ fn bounds_decide_the_exit_code() {
 
     let (found, text, complaint) = code(&["--fail-if", "server_cpu_us_per_request > +20%"]);
     assert_eq!(found, 6, "{complaint}");
-    assert!(text.contains("FAILED") && complaint.contains("5 of 20 figures"), "{text}{complaint}");
+    assert!(text.contains("FAILED") && complaint.contains("6 of 24 figures"), "{text}{complaint}");
     let kept = ["--fail-if", "server_cpu_us_per_request@none > +20%"];
     assert_eq!(code(&kept).0, 0);
     let several = [&kept[..], &["--fail-if", "server_cpu_us_per_request@jwt-hs256/64 > +1us"]];

@@ -313,7 +313,8 @@ fn records_are_compared_and_reported_harmlessly() {
 fn what_stands_in_a_folder_is_resumed_harmlessly() {
     let dir = tempfile::tempdir().unwrap();
     let (file, out) = (dir.path().join("c.toml"), dir.path().join("out"));
-    let text = "name = 'small'\narms = ['none', 'jwt-hs256']\n[concurrency]\nusers = [2]\nblocks = 2\n\
+    let text = "name = 'small'\narms = ['none', 'jwt-hs256']\n\
+                [concurrency]\nusers = [2]\nblocks = 2\n\
                 warmup = '20ms'\nmeasure = '100ms'\n";
     fs::write(&file, text).unwrap();
     let (path, folder) = (file.to_str().unwrap(), out.to_str().unwrap());

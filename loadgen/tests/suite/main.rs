@@ -1,5 +1,5 @@
-//! The tests of the command and of the engine from outside, a file a subject. They are one program, so
-//! that it is linked once and those that wait do not wait one after the other.
+//! The tests of the command and of the engine from outside, a file per subject. They are one
+//! program, which is linked once, and in which tests that wait do so together.
 
 #![allow(clippy::unwrap_used, reason = "a failure anywhere in a test is a failed test")]
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules of `servers`, from left to right.
 const SERVERS: &[&str] =
-    &["error", "clock", "json", "users", "cart", "stores", "schemes", "app", "serve"];
+    &["contract", "error", "clock", "json", "users", "cart", "stores", "schemes", "app", "serve"];
 
 /// Modules of the engine's crate and what each may import, itself apart. Its other files are the
 /// engine itself, which may import all of them.
@@ -223,11 +223,12 @@ fn one_file_writes_to_a_terminal() {
 const LONG_HEADERS: &[&str] = &[
     "benches/",
     "loadgen/src/experiment/",
-    "loadgen/src/load/",
+    "loadgen/engine/src/load/",
+    "loadgen/engine/src/plan/",
     "loadgen/src/plan/",
     "loadgen/src/report/",
     "loadgen/src/sanitise/",
-    "loadgen/src/stats/",
+    "loadgen/stats/src/",
     "loadgen/tests/",
     "servers/tests/",
 ];

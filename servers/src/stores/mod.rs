@@ -198,8 +198,8 @@ pub struct StoreStats {
 /// # Writing a store
 ///
 /// One file, one `impl` of [`SessionStore`], one line in the registry of `schemes`, and one in the
-/// list of `servers/tests/suite/every_store.rs`. Keep four promises, which the conformance and model
-/// tests check for every store:
+/// list of `servers/tests/suite/every_store.rs`. Keep four promises, which the conformance and
+/// model tests check for every store:
 ///
 /// 1. **Only [`SessionStore::create`] creates.** `update` and `touch` change what is there and
 ///    live, and answer `false` otherwise: a slow request must never bring a logged-out session

@@ -1,5 +1,5 @@
-//! The tests of the servers, a file a subject. They are one program, so that they are linked once and
-//! share the stores that they start.
+//! The tests of the servers, a file per subject. They are one program, which is linked once and
+//! whose tests share the stores that they start.
 
 #![allow(clippy::unwrap_used, reason = "tests, and their helpers, which clippy does not exempt")]
 

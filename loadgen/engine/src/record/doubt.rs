@@ -395,7 +395,7 @@ mod tests {
             l.server = Some(ServerUse { cpu_ns, store_cpu_ns, ..used });
         };
         assert_eq!(doubted(&for_its_store, false), []);
-        // session@redis at 15 % of what a core can do: it waits while its store runs, and no longer.
+        // session@redis at 15 % of what a core can do: it waits while its store runs.
         for (waited_ns, doubts) in [(17, vec![]), (39, alone("server_contended", true))] {
             let at_low_load = |l: &mut LoadRecord| {
                 let (cpu_ns, store_cpu_ns) = (41, Some(19));

@@ -140,7 +140,9 @@ fn did(action: &Action, place: f64, noise: &dyn Fn(u64) -> f64) -> ActionRecord 
             memory: memory(snapshot.sessions as f64, place, noise(snapshot.sessions)),
         }),
         Action::Place(_) => ActionRecord::Place(Placement::default()),
-        Action::Load(load) => ActionRecord::Load(Box::new(load_record(load.users, place, noise))),
+        Action::Load(load) | Action::Pilot(load) => {
+            ActionRecord::Load(Box::new(load_record(load.users, place, noise)))
+        }
         other => unreachable!("the sample has no {other:?}"),
     }
 }
