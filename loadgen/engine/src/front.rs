@@ -145,7 +145,7 @@ impl Load {
     /// Runs it.
     ///
     /// # Errors
-    /// Those of [`load`], and `Config` when the target has no such journey.
+    /// Those of [`load()`], and `Config` when the target has no such journey.
     pub fn run(self) -> Result<LoadRecord> {
         let script = Script::new(&self.target, &self.plan.journey)?;
         let driver = Driver::new(script, Vec::new(), self.workers, self.interrupt)?;

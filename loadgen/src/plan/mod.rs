@@ -102,7 +102,7 @@ pub enum Action {
     /// Logs users in and has them make a journey while everything is measured.
     Load(LoadPlan),
     /// The same, to find the rate that other trials of its block take shares of
-    /// ([`LoadModel::PilotShare`]).
+    /// ([`crate::load::LoadModel::PilotShare`]).
     Pilot(LoadPlan),
     /// The same, in slices that alternate with those of the other trials of its level and block:
     /// their servers are up together. It is the last action of its trial.
