@@ -13,6 +13,7 @@ pub mod record;
 pub mod report;
 pub mod sanitise;
 pub mod spec;
+pub mod ui;
 pub mod units;
 
 pub use engine;

@@ -4,6 +4,7 @@
 mod act;
 mod drill;
 mod gate;
+mod latest;
 mod pilot;
 mod probe;
 mod progress;
@@ -21,6 +22,7 @@ use crate::proc::placed;
 use crate::record::{Begun, Placement, TrialOutcome, TrialRecord};
 
 pub use gate::Spared;
+pub use latest::{LastTrial, Latest};
 pub use probe::Probe;
 pub use progress::Progress;
 pub use trial::run_trial;

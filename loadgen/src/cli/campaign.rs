@@ -1,22 +1,19 @@
 //! `authbench campaign`.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::watch::Watchers;
 use super::{output, refuse_debug_build, report, serve, signals};
-use crate::campaign::{Progress, run};
+use crate::campaign::run;
 use crate::error::{Error, Result};
 use crate::experiment::{self, expand};
-use crate::plan::{Plan, TrialPlan};
+use crate::plan::Plan;
 use crate::proc;
-use crate::record::{
-    Attacked, Begun, CaseOutcome, Claim, Folder, Mixing, TrialOutcome, TrialRecord,
-};
-use crate::report::{Analysis, ClaimVerdict, analyse};
-use crate::sanitise::{NAME, Page, fit};
+use crate::record::{Claim, Folder, Mixing};
+use crate::report::{Analysis, ClaimVerdict, brief};
+use crate::sanitise::Page;
 use crate::spec::{Overrides, Spec};
 
 /// What `campaign` and `plan` have in common.
@@ -63,6 +60,12 @@ pub(super) struct CampaignArgs {
     /// The report flags such figures.
     #[arg(long, requires = "resume")]
     mix: bool,
+    /// Serve the report on loopback while the campaign runs, and print its address
+    ///
+    /// The page only reads. Its address holds a random part; other users of the machine cannot
+    /// guess it. The report is made between trials, while someone watches.
+    #[arg(long)]
+    ui: bool,
     /// Allow a debug build, whose figures mean nothing
     #[arg(long, hide = true)]
     allow_debug: bool,
@@ -134,28 +137,36 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
     } else {
         Folder::create(&claim, &plan, &host)?
     };
-    let mut bar = Bar::new(&plan, &begun.done);
     begun.remarks.iter().for_each(|remark| output::note(remark));
-    output::note(&format!(
-        "{}: {} trials, about {}, into {}",
-        plan.name,
-        plan.trials.len() - begun.done.len(),
-        bar.left(),
-        out.display()
-    ));
-    let outcome = run(&plan, &begun, &placement, serve::spared, &interrupt, &mut bar);
-    bar.finish();
-    let Begun { folder, .. } = begun;
-    let records = folder.records(&plan)?;
+    let left = plan.trials.len() - begun.done.len();
+    let render = || report::html(&begun.folder);
+    let mut watchers = Watchers::new(&plan, &begun.done, args.ui.then_some(Box::new(render)))?;
+    match left {
+        0 => output::note(&format!(
+            "{}: every trial in {} is complete; nothing is run again",
+            plan.name,
+            out.display()
+        )),
+        _ => output::note(&format!(
+            "{}: {left} trials, about {}, into {}",
+            plan.name,
+            watchers.left(),
+            out.display()
+        )),
+    }
+    let outcome = run(&plan, &begun, &placement, serve::spared, &interrupt, &mut watchers);
+    let records = begun.folder.records(&plan)?;
     if records.is_empty() {
         return outcome;
     }
-    let written = report::write(&folder, |format| format.always);
+    let show = format!("{}", begun.folder.root().join("report.html").display());
+    watchers.finish(&format!("The campaign is over: {} trials. Report: {show}", records.len()));
+    let analysis = report::analysis(&begun.folder)?;
+    let written = report::save(&begun.folder, &analysis, |format| format.always);
     if !matches!(outcome, Err(Error::Io { .. })) {
         // When a record could not be written, that is the error to tell.
         written?;
     }
-    let show = format!("{}", folder.root().join("report.html").display());
     if let Err(Error::Interrupted(_, signal)) = outcome {
         let text = format!(
             "interrupted after {} of {} trials; --resume continues it, and the report so far is \
@@ -165,12 +176,13 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
         );
         return Err(Error::Interrupted(text, signal));
     }
-    outcome?;
-    let attacks = folder.attacks(&plan)?;
-    let mut page = summary(&analyse(&plan, folder.host()?, &records).with_attacks(attacks));
+    let mut page = if outcome.is_ok() { summary(&analysis) } else { Page::default() };
+    page.line("");
+    brief(&analysis).iter().for_each(|line| page.line(line));
     page.line("");
     page.line(&format!("Report: {show}"));
-    output::page(&page)
+    output::page(&page)?;
+    outcome
 }
 
 /// The answer.
@@ -206,115 +218,7 @@ pub(super) fn minutes(ms: u64) -> String {
     }
 }
 
-/// A bar on a terminal, a line a trial elsewhere.
-struct Bar {
-    bar: Option<ProgressBar>,
-    total_ms: u64,
-    /// What was done before this program began.
-    before_ms: u64,
-    done_ms: u64,
-    trials: usize,
-    began: Instant,
-}
-
-impl Bar {
-    fn new(plan: &Plan, done: &[TrialRecord]) -> Self {
-        let total_ms = plan.trials_ms();
-        let before_ms = done.iter().map(|record| record.trial.expected_ms()).sum();
-        let bar = output::watched().then(|| {
-            let bar = ProgressBar::with_draw_target(Some(total_ms), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar.set_position(before_ms);
-            bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        });
-        let (trials, began) = (plan.trials.len(), Instant::now());
-        Self { bar, total_ms, before_ms, done_ms: before_ms, trials, began }
-    }
-
-    /// Time that is left, from how the trials so far went beside what was expected of them.
-    fn left(&self) -> String {
-        let pace = match self.done_ms - self.before_ms {
-            0 => 1.0,
-            done => self.began.elapsed().as_millis() as f64 / done as f64,
-        };
-        minutes(((self.total_ms - self.done_ms) as f64 * pace) as u64)
-    }
-
-    fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
 /// What a level of an experiment is called.
 pub(super) fn named(experiment: &str, level: u32) -> String {
     experiment::find(experiment).map_or_else(|| level.to_string(), |e| e.level(level))
-}
-
-fn label(trial: &TrialPlan) -> String {
-    match trial.level {
-        0 => format!("{} {}", trial.experiment, trial.name()),
-        level => {
-            format!("{} {} {}", trial.experiment, trial.name(), named(&trial.experiment, level))
-        }
-    }
-}
-
-impl Progress for Bar {
-    fn attacks(&mut self, arm: &str, case: &str) {
-        if let Some(bar) = &self.bar {
-            bar.set_prefix(fit(&format!("[attacks] {arm}"), NAME));
-            bar.set_message(fit(case, NAME));
-        }
-    }
-
-    fn attacked(&mut self, attacked: &Attacked) {
-        // The pace is that of the trials.
-        self.began = Instant::now();
-        let found = match (&attacked.spared, attacked.bad().count()) {
-            (Some(why), _) => format!("not attacked: {why}"),
-            (None, 0) => format!(
-                "{} cases run, none got through; {} do not apply",
-                attacked.run(),
-                attacked.count(CaseOutcome::NotApplicable)
-            ),
-            (None, bad) => format!("FAILED {bad} of {} cases", attacked.run()),
-        };
-        let text = format!("[attacks] {}: {found}", attacked.target);
-        match &self.bar {
-            Some(bar) => bar.suspend(|| output::note(&text)),
-            None => output::note(&text),
-        }
-    }
-
-    fn begins(&mut self, trial: &TrialPlan) {
-        if let Some(bar) = &self.bar {
-            let prefix = format!("[{}/{}] {}", trial.index + 1, self.trials, label(trial));
-            bar.set_prefix(fit(&prefix, NAME));
-            bar.set_message(format!("{} left", self.left()));
-        }
-    }
-
-    fn ended(&mut self, record: &TrialRecord) {
-        self.done_ms = (self.done_ms + record.trial.expected_ms()).min(self.total_ms);
-        let failure = match &record.outcome {
-            TrialOutcome::Complete => String::new(),
-            TrialOutcome::Failed { cause } => format!(": FAILED: {cause}"),
-        };
-        let text = format!(
-            "[{}/{}] {}{failure}, {} left",
-            record.trial.index + 1,
-            self.trials,
-            label(&record.trial),
-            self.left()
-        );
-        match &self.bar {
-            Some(bar) if failure.is_empty() => bar.set_position(self.done_ms),
-            Some(bar) => bar.suspend(|| output::note(&text)),
-            None => output::note(&text),
-        }
-    }
 }

@@ -14,6 +14,7 @@ mod schemes;
 mod serve;
 mod signals;
 mod trust;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -58,12 +58,14 @@ fn put(summary: &str, page: &Path) -> Result<()> {
     files::write(page, text.as_bytes())
 }
 
-/// Writes the files of the report that are wanted; their paths.
+/// The report of a campaign as a page.
 ///
 /// # Errors
-/// `Config` or `Io` when a record cannot be read or a file not written.
-pub(super) fn write(folder: &Folder, wanted: impl Fn(&Format) -> bool) -> Result<Vec<PathBuf>> {
-    save(folder, &analysis(folder)?, wanted)
+/// See [`analysis`].
+pub(super) fn html(folder: &Folder) -> Result<String> {
+    let analysis = analysis(folder)?;
+    let page = FORMATS.iter().find(|format| format.name == "html");
+    Ok(page.map(|format| format.render(&analysis)).unwrap_or_default())
 }
 
 /// The analysis of a campaign's records.
@@ -76,7 +78,11 @@ pub(super) fn analysis(folder: &Folder) -> Result<Analysis> {
     Ok(analyse(&plan, folder.host()?, &folder.records(&plan)?).with_attacks(attacks))
 }
 
-fn save(
+/// Writes the wanted formats of an analysis.
+///
+/// # Errors
+/// `Io` when a file cannot be written.
+pub(super) fn save(
     folder: &Folder,
     analysis: &Analysis,
     wanted: impl Fn(&Format) -> bool,

@@ -43,7 +43,7 @@ pub use figures::{ComparedAs, Comparison, Endpoint, Measurement, NoiseFloor, Rul
 pub use format::Format;
 pub use key::Key;
 pub use noise::{Expected, Noise, NoiseRow, expected, noise, residuals, shipped};
-pub use summary::{MARKS, put_into, summary};
+pub use summary::{MARKS, brief, put_into, summary};
 
 /// Every format there is.
 pub const FORMATS: &[Format] = &[

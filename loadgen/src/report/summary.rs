@@ -7,12 +7,13 @@ use std::fmt::Write as _;
 
 use super::analysis::Analysis;
 use super::claims::result::{ClaimResult, ClaimVerdict};
+use super::figure::figure;
 use super::figures::Measurement;
 use super::key::Lookup;
 use super::markdown::aligned;
 use super::words;
 use crate::experiment::metric::{self, Metric};
-use crate::sanitise::markdown as text;
+use crate::sanitise::{fit, markdown as text};
 
 /// The lines between which a page has the short answer.
 pub const MARKS: [&str; 2] = ["<!-- authbench: summary -->", "<!-- authbench: end -->"];
@@ -93,6 +94,49 @@ fn figures(analysis: &Analysis) -> String {
     )
 }
 
+/// The figures of a terminal: those of [`FIGURES`] that fit it.
+const BRIEF: &[(&Metric, &str)] = &[
+    (metric::THROUGHPUT_RPS, "throughput"),
+    (metric::RESPONSE_P99_US, "p99"),
+    (metric::CPU_US_PER_REQUEST, "CPU/request"),
+];
+
+/// A table of 80 columns for a terminal, a row an arm, with the most users of `concurrency`; a
+/// figure that may not be used is marked. No line where that was not measured.
+pub fn brief(analysis: &Analysis) -> Vec<String> {
+    let figure_of = |arm: &str, metric: &Metric| {
+        analysis.measurements.top("concurrency", metric, |m| m.key.arm == arm)
+    };
+    let Some(most) = analysis
+        .measurements
+        .all_of("concurrency", metric::THROUGHPUT_RPS)
+        .filter_map(|m| m.key.users)
+        .max()
+    else {
+        return Vec::new();
+    };
+    let mut is_marked = false;
+    let mut cell = |arm: &str, metric: &Metric| {
+        let Some(m) = figure_of(arm, metric) else { return "–".to_owned() };
+        is_marked |= !m.valid;
+        let mark = if m.valid { ' ' } else { '!' };
+        format!("{}{mark}", figure(m.estimate.point, m.unit))
+    };
+    let line = |name: &str, cells: Vec<String>| {
+        let cells: String = cells.iter().map(|cell| format!(" {cell:>15}")).collect();
+        format!("{:<28}{cells}", fit(name, 28)).trim_end().to_owned()
+    };
+    let head = format!("{} users", crate::units::grouped(most));
+    let mut lines = vec![line(&head, BRIEF.iter().map(|(_, head)| format!("{head} ")).collect())];
+    for arm in &analysis.arms {
+        lines.push(line(arm, BRIEF.iter().map(|(metric, _)| cell(arm, metric)).collect()));
+    }
+    if is_marked {
+        lines.push("! invalid: may not be used".to_owned());
+    }
+    lines
+}
+
 /// The page with this between its two [`MARKS`]; `None` where it does not have both, in this order.
 pub fn put_into(page: &str, summary: &str) -> Option<String> {
     let (before, rest) = page.split_once(MARKS[0])?;
@@ -117,6 +161,20 @@ mod tests {
         }
         assert!(text.contains("With 1,000 concurrent users"), "{text}");
         assert!(!text.contains("(again)"), "{text}");
+    }
+
+    #[test]
+    fn a_terminal_shows_every_arm_in_80_columns_and_marks_what_is_invalid() {
+        let mut analysis = sample::analysis();
+        let lines = brief(&analysis);
+        assert_eq!(lines.len(), 1 + analysis.arms.len(), "{lines:#?}");
+        assert!(lines[0].starts_with("1,000 users"), "{lines:#?}");
+        assert!(lines.iter().all(|line| line.chars().count() <= 80 && !line.contains('!')));
+        analysis.measurements.iter_mut().for_each(|m| m.valid = false);
+        let lines = brief(&analysis);
+        assert!(lines[1].ends_with('!') && lines.last().unwrap().starts_with("! invalid"));
+        analysis.measurements.clear();
+        assert!(brief(&analysis).is_empty());
     }
 
     #[test]

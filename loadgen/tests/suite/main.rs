@@ -27,3 +27,4 @@ mod slices;
 mod sockets;
 mod targets;
 mod tidy;
+mod ui;

@@ -52,6 +52,7 @@ const LOADGEN: &[(&str, &[&str])] = &[
         ],
     ),
     ("report", &["units", "sanitise", "plan", "record", "stats", "experiment"]),
+    ("ui", &["error", "sanitise", "campaign", "report"]),
     (
         "cli",
         &[
@@ -72,6 +73,7 @@ const LOADGEN: &[(&str, &[&str])] = &[
             "experiment",
             "campaign",
             "report",
+            "ui",
         ],
     ),
     ("main", &["cli"]),
