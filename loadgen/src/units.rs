@@ -198,9 +198,22 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
+/// So many of something: `1 user`, `1,234 users`.
+pub fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!(counted(1, "user"), "1 user");
+        assert_eq!(counted(0, "user"), "0 users");
+        assert_eq!(counted(1_234, "trial"), "1,234 trials");
+    }
 
     #[test]
     fn spans() {

@@ -14,7 +14,7 @@ use crate::load::{LoadModel, UserChoice};
 use crate::plan::{ADMIN_FILL, Action, PopulatePlan};
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
-use crate::units::{Span, grouped};
+use crate::units::{Span, counted};
 
 /// The same open load over the same connections, with more and more users logged in.
 pub(super) struct Population;
@@ -161,7 +161,7 @@ impl Experiment for Population {
     fn level(&self, level: u32) -> String {
         match level {
             PILOT => PILOT_LEVEL.into(),
-            users => format!("{} users", grouped(users.into())),
+            users => counted(users.into(), "user"),
         }
     }
 

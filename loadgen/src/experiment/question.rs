@@ -10,7 +10,7 @@ use crate::plan::Action;
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
 use crate::stats::{Estimate, Resampled};
-use crate::units::grouped;
+use crate::units::{counted, grouped};
 
 /// A question, how it is asked, and what an answer says.
 pub trait Experiment: Sync {
@@ -72,7 +72,7 @@ pub trait Experiment: Sync {
     fn level(&self, level: u32) -> String {
         match level {
             0 => "all levels in one trial".into(),
-            users => format!("{} users", grouped(u64::from(users))),
+            users => counted(users.into(), "user"),
         }
     }
 

@@ -14,6 +14,7 @@ use super::markdown::aligned;
 use super::words;
 use crate::experiment::metric::{self, Metric};
 use crate::sanitise::{fit, markdown as text};
+use crate::units::counted;
 
 /// The lines between which a page has the short answer.
 pub const MARKS: [&str; 2] = ["<!-- authbench: summary -->", "<!-- authbench: end -->"];
@@ -126,7 +127,7 @@ pub fn brief(analysis: &Analysis) -> Vec<String> {
         let cells: String = cells.iter().map(|cell| format!(" {cell:>15}")).collect();
         format!("{:<28}{cells}", fit(name, 28)).trim_end().to_owned()
     };
-    let head = format!("{} users", crate::units::grouped(most));
+    let head = counted(most, "user");
     let mut lines = vec![line(&head, BRIEF.iter().map(|(_, head)| format!("{head} ")).collect())];
     for arm in &analysis.arms {
         lines.push(line(arm, BRIEF.iter().map(|(metric, _)| cell(arm, metric)).collect()));

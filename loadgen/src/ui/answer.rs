@@ -21,7 +21,8 @@ const SCRIPT: &str = include_str!("page.js");
 const STYLE: &str = include_str!("page.css");
 /// What stands in the frame before there is a report.
 const NO_REPORT: &str = "<!DOCTYPE html><html lang=\"en\"><meta name=\"color-scheme\" \
-    content=\"light dark\"><title>authbench</title><p>No trial has ended yet.";
+    content=\"light dark\"><title>authbench</title><p>The first report follows the trial that \
+    runs now.";
 /// The page loads what this server has, and nothing else; the report, which needs nothing, may be
 /// framed by it.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \

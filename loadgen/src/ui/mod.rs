@@ -126,7 +126,7 @@ impl<'a> Ui<'a> {
     pub fn ended(&mut self, latest: &Latest, named: impl Fn(&str, u32) -> String) -> Result<()> {
         let arms = latest.trials().map(|(arm, last)| ArmState {
             arm: shown(arm),
-            trial: shown(&named(&last.experiment, last.level)),
+            trial: shown(&format!("{}, {}", last.experiment, named(&last.experiment, last.level))),
             figures: last
                 .figures
                 .iter()

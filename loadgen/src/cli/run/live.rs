@@ -9,7 +9,7 @@ use super::super::output;
 use crate::engine::{Phase, Progress};
 use crate::plan::LoadPlan;
 use crate::report::figure;
-use crate::units::grouped;
+use crate::units::{counted, grouped};
 
 /// Where nobody watches, a line is written after so many seconds of Measure.
 const PLAIN_EVERY_S: u64 = 5;
@@ -59,10 +59,10 @@ impl Live {
             Phase::Drain => "draining",
         };
         if phase == Phase::Setup {
-            self.figures = format!("{} users", grouped(self.users.into()));
+            self.figures = counted(self.users.into(), "user");
         } else if self.began.is_none() {
             self.began = Some(Instant::now());
-            self.figures = format!("{} users", grouped(self.users.into()));
+            self.figures = counted(self.users.into(), "user");
         }
         self.draw();
     }
@@ -109,8 +109,8 @@ fn figures(users: u32, offered_rps: Option<f64>, progress: &Progress) -> String 
     let asked = offered_rps.map(|rps| format!(" of {} asked for", figure(rps, "requests/s")));
     let percentile = |quantile| figure(progress.response.quantile_ns(quantile) as f64 / 1e3, "us");
     format!(
-        "{} users, {}{}, p50 {}, p99 {}, {} errors",
-        grouped(users.into()),
+        "{}, {}{}, p50 {}, p99 {}, {} errors",
+        counted(users.into(), "user"),
         figure(progress.ended_in_second as f64, "requests/s"),
         asked.unwrap_or_default(),
         percentile(0.5),
