@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{output, refuse_debug_build, report, serve, signals};
+use super::shared::refuse_debug_build;
+use super::{output, report, serve, signals};
 use crate::campaign::{Progress, run};
 use crate::error::{Error, Result};
 use crate::experiment::{self, expand};

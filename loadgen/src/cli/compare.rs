@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::{Format, output};
+use super::output;
+use super::shared::Format;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::record::Folder;

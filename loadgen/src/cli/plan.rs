@@ -7,7 +7,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::campaign::{What, minutes, named};
-use super::{Format, output, report};
+use super::shared::Format;
+use super::{output, report};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::record::Folder;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Doubt;
+use super::doubt::Doubt;
 
 /// How requests went out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,7 +18,8 @@ use limits::LimitArgs;
 use live::Live;
 use summary::Summary;
 
-use super::{Format, output, refuse_debug_build, serve, signals};
+use super::shared::{Format, refuse_debug_build};
+use super::{output, serve, signals};
 use crate::campaign::Probe;
 use crate::engine::{self, Driver, Pacing, Phase, Progress, Watcher};
 use crate::error::{Error, Interrupt, Result};

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, NoTls};
 
-use super::STORE;
-use super::own::Instance;
+use super::own::{Instance, STORE};
 use super::pool::{CONNECTIONS, Connections, config, said};
 use super::table::{self, Table};
 use crate::contract::StoreProcess;

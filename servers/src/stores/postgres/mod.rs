@@ -21,6 +21,7 @@ pub mod row;
 pub mod table;
 
 use database::{Database, Needs};
+pub use own::STORE;
 use pool::{Connections, said};
 use row::{Columns, data, millis, moment, number, span, text};
 use table::Table;
@@ -28,8 +29,6 @@ use table::Table;
 /// Where a PostgreSQL is.
 pub const PLACE: Place =
     Place { store: STORE, url: "postgres://HOST:PORT/DB", program: Some(own::PROGRAM) };
-/// The name of the store, here and as the user of a PostgreSQL of its own.
-pub const STORE: &str = "postgres";
 /// Most rows that one step of a sweep looks at.
 pub const SWEEP_STEP: i64 = 256;
 

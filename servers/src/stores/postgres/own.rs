@@ -2,13 +2,14 @@
 
 use tokio_postgres::{Config, NoTls};
 
-use super::STORE;
 use super::pool::{config, said};
 use crate::contract::{StoreProcess, StoreUrl};
 use crate::error::{ServeError, StoreError};
 use crate::stores::own::{Home, OwnServer, Program, free_port, password};
 use crate::stores::patience::Patience;
 
+/// The name of the store, and of the user of a PostgreSQL of its own.
+pub const STORE: &str = "postgres";
 /// The server's program; the one that makes its folder stands beside it.
 pub const PROGRAM: Program =
     Program { name: "postgres", package: "postgresql", versions: Some("/usr/lib/postgresql") };
