@@ -1,5 +1,5 @@
-//! What is done with users beside a load: many log in, all log out, one goes on until refused, and
-//! connections are opened and left alone.
+//! What is done with users apart from a load: many log in, all log out, one goes on until refused,
+//! and connections are opened and left alone.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, mpsc};
@@ -159,7 +159,7 @@ pub fn connect(driver: &Driver, plan: &ConnectPlan) -> Result<(LoginRecord, Open
         let outcome = on_one_worker(&driver, connections, timeout_ns, |worker| {
             let outcome = open(worker);
             let outcome = outcome.map_err(|f| driver.fault(f, worker.transport.reason()))?;
-            // Whoever asked is gone only with the whole load.
+            // The asking thread is gone only with the whole load.
             let _ = opened.send(Ok(outcome));
             // Nothing is ever sent: the connections stay open until the other end is dropped.
             let _ = closed.recv();

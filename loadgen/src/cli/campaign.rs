@@ -234,7 +234,7 @@ impl Bar {
         Self { bar, total_ms, before_ms, done_ms: before_ms, trials, began }
     }
 
-    /// Time that is left, from how the trials so far went beside what was expected of them.
+    /// Time that is left, from how long the trials so far took compared with the plan.
     fn left(&self) -> String {
         let pace = match self.done_ms - self.before_ms {
             0 => 1.0,

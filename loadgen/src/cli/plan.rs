@@ -95,7 +95,7 @@ fn text(plan: &Plan, expected: &[Expected], noise: Option<&str>) -> Page {
         ));
         let mut cells: BTreeMap<u32, Vec<String>> = BTreeMap::new();
         for trial in trials.iter().filter(|trial| trial.block == 0) {
-            cells.entry(trial.level).or_default().push(trial.name());
+            cells.entry(trial.level).or_default().push(trial.name().to_string());
         }
         for (level, mut arms) in cells {
             arms.sort_unstable_by_key(|arm| names.iter().position(|known| known == arm));

@@ -1,8 +1,6 @@
-//! The questions that a campaign asks of every arm, one file each.
-//!
-//! What lies between the two functions of an [`Experiment`], starting servers and driving them, is
-//! the same for all and belongs to `campaign`; what follows, estimates and pages, to `report`. To
-//! add one, write a file and a line in [`EXPERIMENTS`].
+//! The questions that a campaign asks of every arm, one file each. `campaign` starts the servers
+//! and drives them; `report` makes estimates and pages. To add an experiment, write a file and a
+//! line in [`EXPERIMENTS`].
 
 mod capacity;
 mod cart;

@@ -1,5 +1,5 @@
 //! Records of drills for tests, made up by hand: facts go in, and figures are looked up by name.
-//! What a plan holds beside its drill comes from a campaign file, so that it is one.
+//! What a plan holds in addition to its drill comes from a campaign file, so that it is one.
 
 use serde_json::json;
 

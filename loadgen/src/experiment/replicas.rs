@@ -216,7 +216,7 @@ fn per_cpu_second(step: &ReplicasStep) -> Option<f64> {
     (cpu_ns > 0).then(|| all * 1e9 / cpu_ns as f64)
 }
 
-/// What a second of CPU time does at the most servers, beside what it does at the fewest.
+/// What a second of CPU time does at the most servers, compared with the fewest.
 fn efficiency(found: &ReplicasRecord) -> Option<f64> {
     let (first, last) = (found.steps.first()?, found.steps.last()?);
     (last.servers > first.servers).then_some(())?;

@@ -1,6 +1,7 @@
-//! What came of attacking servers: a row a case, as `attacks.json` beside a campaign's records.
-//! These are facts like those of a trial: what was sent, what a sound server answers, what this one
-//! answered. Whether an arm may be timed follows from them, and from nothing that is not here.
+//! The outcome of attacking servers, one row per case: `attacks.json`, next to a campaign's
+//! records. These are facts like those of a trial: what was sent, what a sound server answers, what
+//! this one answered. Whether an arm may be timed follows from them, and from nothing that is not
+//! here.
 
 use serde::{Deserialize, Serialize};
 

@@ -120,7 +120,7 @@ impl Folder {
         Ok(Begun { folder, origin, done, remarks })
     }
 
-    /// Refuses to put trials of this machine and program beside those of another.
+    /// Refuses to put trials of this machine and program together with those of another.
     fn require_unmixed(
         &self,
         done: &[TrialRecord],

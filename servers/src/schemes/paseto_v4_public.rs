@@ -30,8 +30,8 @@ pub const INFO: ArmInfo = ArmInfo {
 /// A key pair on Curve25519.
 ///
 /// The counterpart of `jwt-eddsa`: the same curve, and the arithmetic of ed25519-compact, which
-/// pasetors is built on, in the place of AWS-LC's. A figure of this arm beside that one is mostly
-/// one of the two libraries.
+/// pasetors is built on, in the place of AWS-LC's. A figure of this arm compared with that one is
+/// mostly one of the two libraries.
 pub struct PublicKey {
     secret: AsymmetricSecretKey<V4>,
     public: AsymmetricPublicKey<V4>,

@@ -169,7 +169,7 @@ pub struct StoreStats {
     /// Sessions removed by `sweep` since the start.
     pub swept: u64,
     /// Bytes that the sessions take by the store's own count, indexes included; `None` where it
-    /// has none beside the allocator's.
+    /// has none but the allocator's.
     pub used_bytes: Option<u64>,
     /// Bytes that the store takes on the disk; `None` where it is not on one.
     pub disk_bytes: Option<u64>,
@@ -198,7 +198,7 @@ pub struct StoreStats {
 ///    session". One that can hang is wrapped in [`bounded::Bounded`].
 ///
 /// Time is always an argument. A store starts no tasks of its own, but for what a connection needs;
-/// whoever owns it calls `sweep`.
+/// its owner calls `sweep`.
 pub trait SessionStore: Send + Sync + 'static {
     /// What stands behind the `@` in the name of an arm.
     const NAME: &'static str;

@@ -176,7 +176,7 @@ impl LoadRecord {
         }
     }
 
-    /// Whoever has to wait for a core is measured with what had it.
+    /// A thread that waits for its core is measured together with what had that core.
     fn doubt_cores(&self, found: &mut Vec<Doubt>) {
         let server = self.server.as_ref().map_or(0.0, ServerUse::waited_for_strangers);
         for (who, waited) in [("generator", self.generator.waited), ("server", server)] {
@@ -239,42 +239,17 @@ impl LoadRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{ClientUse, Counts, GeneratorUse, Histogram, ServerUse, StepRecord};
+    use crate::answered;
+    use crate::record::{Histogram, ServerUse, StepRecord};
 
     fn load(ok: u64) -> LoadRecord {
-        LoadRecord {
-            model: String::new(),
-            offered_rps: None,
-            login: None,
-            connections: 8,
-            usable_connections: 8,
-            request_wire_bytes: 0,
-            counts: Counts {
-                window_ns: 1_000_000_000,
-                planned: ok,
-                sent: ok,
-                ok,
-                ended_in_window: ok,
-                ok_in_window: ok,
-                ..Counts::default()
-            },
-            steps: vec![StepRecord {
-                name: String::new(),
-                response: Histogram::new(),
-                service: Histogram::new(),
-                lag: Histogram::new(),
-            }],
-            timeline: vec![],
-            bytes_sent: None,
-            bytes_received: None,
-            visits: None,
-            aborted: false,
-            slices: vec![],
-            closed_by_server: None,
-            client: ClientUse::default(),
-            generator: GeneratorUse { workers: 1, busiest: 0.5, ..GeneratorUse::default() },
-            server: None,
-        }
+        let step = StepRecord {
+            name: String::new(),
+            response: Histogram::new(),
+            service: Histogram::new(),
+            lag: Histogram::new(),
+        };
+        LoadRecord { steps: vec![step], ..answered(ok) }
     }
 
     fn codes(load: &LoadRecord, open: bool) -> Vec<(String, bool)> {

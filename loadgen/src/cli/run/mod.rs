@@ -221,7 +221,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         (load, _) => load,
     };
     if let (Err(error), Format::Json) = (&load, args.format) {
-        // Whoever reads an object gets one, though there was no load to tell of.
+        // A program that expects an object gets one, though there was no load to tell of.
         let nothing = serde_json::json!({
             "target": target.name, "aborted": true, "requests": 0, "error": error.to_string(),
         });
@@ -326,7 +326,7 @@ fn verdict(
             "no request got the right answer: found {found}; {remedy}"
         )));
     }
-    // All connections were open before Measure, so whoever refuses one now has gone.
+    // All connections were open before Measure, so a server that refuses one now has gone.
     if let Some(refused) = load.counts.errors.get("connect_refused") {
         return Err(Error::Target(format!(
             "{} was there when the load began and refused {refused} connections later; it ended \

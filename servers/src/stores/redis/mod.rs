@@ -104,7 +104,7 @@ impl RedisStore {
         Self { records, touch: scripts::script(&space.kind(), scripts::TOUCH) }
     }
 
-    /// Where it is, for those who read beside it.
+    /// Where it is, for readers with a connection of their own.
     #[must_use]
     pub const fn client(&self) -> &Client {
         self.records.client()

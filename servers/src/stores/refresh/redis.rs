@@ -49,12 +49,12 @@ return { 2, 0, '' }";
 
 /// The store.
 ///
-/// A family is kept as a session is, with an index by user beside it (`stores::redis::records`),
+/// A family is kept as a session is, with an index by user (`stores::redis::records`),
 /// under keys of its own. In the head of its value are the digests of the current secret and of the
 /// one before, so a rotation writes 80 bytes in place and leaves the data alone. It is a script,
 /// which runs alone: of two that show the same secret one comes first.
 ///
-/// Digests are compared as Lua compares strings. That is no leak: whoever could measure it would
+/// Digests are compared as Lua compares strings. That is no leak: anyone who could measure it would
 /// learn of a digest, from which no secret follows. Secrets must never get here.
 pub struct RefreshRedis {
     records: Records,
