@@ -190,7 +190,7 @@ fn cost(brief: bool) {
     }
 }
 
-/// CPU time a request of a generator, pinned to `core`; `None` when it is not there.
+/// CPU time per request of a generator, pinned to `core`; `None` when it is not there.
 fn cpu_us_per_request(core: &str, command: &[&str]) -> Option<f64> {
     let before = children_cpu_s();
     let output = Command::new("taskset")

@@ -287,7 +287,7 @@ impl Users {
             evaluated.map_err(|_| CheckFailed::Hashing)??;
         }
         let id = username.strip_prefix("user-").and_then(|n| UserId::parse(n.as_bytes()));
-        // A name that does not exist is compared with somebody's password all the same.
+        // A name that does not exist is compared with somebody's password anyway.
         let right = format!("password-{}", id.unwrap_or(UserId(0)));
         let expected = digest(username, &right);
         let presented = digest(username, password);

@@ -67,7 +67,7 @@ pub fn log_out(driver: &Driver, who: &LoggedIn, plan: &LogoutPlan) -> Result<Log
 /// Has every worker make its part of a pass, with the credentials it has.
 ///
 /// Each is a pass of Setup by itself, on the lean transport. Nothing of it is measured but what the
-/// pass counts; who wants to know what became of the server reads that from outside.
+/// pass counts; who wants to know what happened to the server reads that from outside.
 fn passes(
     driver: &Driver,
     pass: Pass,

@@ -1,4 +1,4 @@
-//! `authbench attack`: every attack against one live server, a row each.
+//! `authbench attack`: every attack against one live server, one row each.
 //!
 //! What is wrong stands first, then what was tried, then what does not apply, gathered by why.
 

@@ -85,7 +85,7 @@ fn read(root: &Path) -> Result<(Plan, Analysis)> {
     Ok((plan, analysis))
 }
 
-/// What became of the bounds, as an exit code.
+/// What happened to the bounds, as an exit code.
 fn verdict(judgements: &[Judgement], strict: bool) -> Result<()> {
     let count = |outcome| judgements.iter().map(|bound| bound.count(outcome)).sum::<usize>();
     let figures: usize = judgements.iter().map(|bound| bound.outcomes.len()).sum();

@@ -175,7 +175,7 @@ pub struct Observation {
     pub users: Option<u64>,
     /// Connections that carried the load.
     pub connections: u32,
-    /// The rate that was asked for, requests a second.
+    /// The rate that was asked for, requests per second.
     pub rate: Option<f64>,
     /// The metric.
     pub metric: &'static Metric,

@@ -7,7 +7,7 @@ use super::{Experiment, Metric, expand};
 use crate::record::{DrillRecord, TrialRecord};
 use crate::spec::{Overrides, Spec};
 
-/// A trial of the campaign with this table, of one arm, with what came of its drill.
+/// A trial of the campaign with this table, of one arm, with the outcome of its drill.
 pub(super) fn trial(table: &str, found: &DrillRecord) -> TrialRecord {
     let text = format!("name = 't'\narms = ['none']\n{table}");
     let spec = Spec::parse("t.toml", &text, Overrides::default()).unwrap();

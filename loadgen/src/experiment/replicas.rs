@@ -198,7 +198,8 @@ impl Experiment for Replicas {
     }
 }
 
-/// Requests a second of all servers; each was measured over a window of its own, at the same time.
+/// Requests per second of all servers; each was measured over a window of its own, at the same
+/// time.
 fn throughput(step: &ReplicasStep) -> Option<f64> {
     let rate = |s: &crate::record::ServerShare| s.ended as f64 * 1e9 / s.window_ns.max(1) as f64;
     (!step.shares.is_empty()).then(|| step.shares.iter().map(rate).sum())

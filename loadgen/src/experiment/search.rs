@@ -14,7 +14,7 @@ pub enum Next {
         load: Box<LoadPlan>,
         /// Its seed.
         seed: u64,
-        /// Its rate, requests a second.
+        /// Its rate, requests per second.
         rate_rps: f64,
         /// Whether it is a longer one, to confirm a rate.
         confirms: bool,
@@ -26,7 +26,7 @@ pub enum Next {
 /// What a search found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
-    /// The highest rate that held and was confirmed, requests a second.
+    /// The highest rate that held and was confirmed, requests per second.
     pub held_rps: Option<f64>,
     /// The lowest rate above it that did not hold.
     pub failed_rps: Option<f64>,

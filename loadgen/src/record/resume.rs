@@ -1,4 +1,4 @@
-//! Beginning a campaign in a folder, and going on with one that was ended before its last trial.
+//! Beginning a campaign in a folder, and resuming one that was ended before its last trial.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -63,7 +63,7 @@ impl Folder {
         Ok(Begun { folder, origin: host.origin(1), done: vec![], remarks: vec![] })
     }
 
-    /// Goes on with the campaign that has begun there.
+    /// Resumes the campaign that has begun there.
     ///
     /// What counts as done is decided by key: a complete record of the same plan (which holds the
     /// seed), from the same program on the same machine, whose checksum holds. Everything else is

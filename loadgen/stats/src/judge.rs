@@ -31,7 +31,7 @@ pub struct Question {
     /// Paired differences, on the scale on which the metric is compared; `None` with fewer than
     /// two blocks.
     pub difference: Option<Moments>,
-    /// What is held against the margin, on the scale of logarithms: the logarithm of the ratio, or
+    /// What is compared with the margin, on the scale of logarithms: the logarithm of the ratio, or
     /// a difference as a share of the figure it is compared with; `None` where there is neither.
     pub ratio: Option<Moments>,
     /// How far the same arm, measured twice, seemed to differ from itself, on the scale of

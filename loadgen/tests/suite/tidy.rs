@@ -1,4 +1,4 @@
-//! What `ARCHITECTURE.md` and `CONTRIBUTING.md` say of the tree, held against the tree.
+//! What `ARCHITECTURE.md` and `CONTRIBUTING.md` say of the tree, compared with the tree.
 //!
 //! Modules import leftwards only, every file opens with a header and is part of its crate, lines
 //! are short, and the README's map names what is there and nothing else.
@@ -100,7 +100,7 @@ pub(super) fn files(folder: &str, extension: &str) -> Vec<(String, String)> {
     found.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
 }
 
-fn sources() -> Vec<(String, String)> {
+pub(super) fn sources() -> Vec<(String, String)> {
     let members = ["servers", "loadgen", "benches"];
     let all: Vec<_> = members.iter().flat_map(|member| files(member, "rs")).collect();
     assert!(all.len() > 50, "the sources are no longer found");

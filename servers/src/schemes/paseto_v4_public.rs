@@ -78,7 +78,7 @@ impl Key for PublicKey {
 /// Opens the arm, with a key made for the run unless one is given (PKCS#8, PEM or DER).
 ///
 /// # Errors
-/// [`ServeError::Key`] where the key is none of Ed25519, [`ServeError::NoKey`].
+/// [`ServeError::Key`] where the key is not of Ed25519, [`ServeError::NoKey`].
 pub async fn open(options: &SchemeOptions) -> Result<Pasetos<PublicKey>, ServeError> {
     Pasetos::open(options, jwt_eddsa::KIND.generate)
 }

@@ -89,7 +89,7 @@ struct AskedWrite {
 
 impl AskedWrite {
     /// Whether it is not to be done any more: nobody would be given the session, nor told of the
-    /// change. A removal is done all the same.
+    /// change. A removal is done anyway.
     fn given_up(&self) -> bool {
         let creates = matches!(self.write, Write::Create(..) | Write::CreateMany(_));
         (creates || matches!(self.write, Write::Update(..))) && self.answer.is_closed()

@@ -14,10 +14,11 @@ pub use template::{Escape, FIELD_END, Held, Holes, Template, Who, field};
 
 /// A target's requests, ready to be sent.
 ///
-/// [`Script::new`] lowers a [`Target`](contract::Target) once: every text becomes a [`Template`], every pointer a
-/// [`Pointer`], and a descriptor that cannot work is refused before anything is started. While a
-/// load runs, a script answers three questions: what does request `r` of user `n` look like, is
-/// this the right answer to it, and what has to be held of it. It knows descriptors, never schemes.
+/// [`Script::new`] lowers a [`Target`](contract::Target) once: every text becomes a [`Template`],
+/// every pointer a [`Pointer`], and a descriptor that cannot work is refused before anything is
+/// started. While a load runs, a script answers three questions: what does request `r` of user `n`
+/// look like, is this the right answer to it, and what has to be held of it. It knows descriptors,
+/// never schemes.
 #[derive(Clone, Debug)]
 pub struct Script {
     /// What reports call the target.

@@ -21,7 +21,7 @@ pub struct Closed {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Spread {
-    /// All the same.
+    /// All of the same length.
     #[default]
     Fixed,
     /// Exponential: as spread as memory-less users are.

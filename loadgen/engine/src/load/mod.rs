@@ -78,7 +78,7 @@ impl LoadModel {
         }
     }
 
-    /// Mean requests a second that are asked for; `None` for a model in which that depends on the
+    /// Mean requests per second that are asked for; `None` for a model in which that depends on the
     /// answers, or on what a pilot finds.
     pub fn offered_rps(&self) -> Option<f64> {
         match self {

@@ -25,7 +25,7 @@ impl Doubt {
         Self::graded(true, code, what, remedy)
     }
 
-    /// A doubt about figures that may be used all the same.
+    /// A doubt about figures that may still be used.
     pub fn caution(code: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::graded(false, code, what, remedy)
     }

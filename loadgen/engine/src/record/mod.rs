@@ -19,7 +19,7 @@ pub use merge::merge_lists;
 pub use rules::{OVER_LIMIT, SAMPLES_BEYOND, STALL};
 pub use users::{GrowRecord, Refusal};
 
-/// What came of a load.
+/// The outcome of a load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadRecord {
     /// The load model, in words.

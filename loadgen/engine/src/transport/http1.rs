@@ -83,7 +83,7 @@ pub(super) enum Body {
 /// HEAD, `ended` that the server has closed its side.
 ///
 /// [`read`] is given the first bytes of an answer and says whether it is whole, which most answers
-/// are; `inbound` goes on with those that are not. Neither must ever take a part of an answer for
+/// are; `inbound` continues with those that are not. Neither must ever take a part of an answer for
 /// the whole: a truncated body that counts as success is the kind of error that makes a broken
 /// server look fast. What is read of an answer has [`Limits`].
 pub(super) fn read<'h, 'a>(

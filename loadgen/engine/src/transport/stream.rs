@@ -67,7 +67,7 @@ impl Stream {
         }
     }
 
-    /// Goes on with the handshake; whether the connection can carry requests now.
+    /// Continues with the handshake; whether the connection can carry requests now.
     pub(super) fn handshake(&mut self, wire: &mut Wire) -> Result<bool, Failure> {
         match self {
             Self::Plain(_) => Ok(true),

@@ -51,7 +51,7 @@ pub enum TlsError {
         /// What the operating system answered.
         source: std::io::Error,
     },
-    /// The file has no certificate, or one that is none.
+    /// The file has no certificate, or an invalid one.
     #[error(
         "{}: expected certificates in PEM, `-----BEGIN CERTIFICATE-----`, found {found}",
         path.display()

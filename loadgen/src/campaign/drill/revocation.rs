@@ -12,7 +12,7 @@ use crate::plan::{RevocationPlan, WatchPlan};
 use crate::proc::Kept;
 use crate::record::{Asked, Beside, RevocationRecord, Watched};
 
-/// What became of one user's credential.
+/// What happened to one user's credential.
 enum Fate {
     Unknown,
     Failed,

@@ -236,7 +236,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         }
         None => Ok(()),
     };
-    // What the load was worth comes before what became of its log.
+    // What the load was worth comes before what happened to its log.
     match obituary {
         Some(obituary) => Err(Error::Target(obituary)),
         None => verdict(&summary, &load, &plan, &interrupt).and(written),

@@ -71,7 +71,7 @@ impl Database {
     ///
     /// # Errors
     /// [`ServeError::Program`] and [`ServeError::Store`] where there is no PostgreSQL or no place
-    /// in it; [`ServeError::Option`] where the URL is none.
+    /// in it; [`ServeError::Option`] where the URL is invalid.
     pub async fn open(
         url: Option<&str>,
         needs: Needs,

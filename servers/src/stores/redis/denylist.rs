@@ -84,7 +84,7 @@ impl SharedDenylist {
     /// The list in the Redis of this URL, or in one of its own, loaded.
     ///
     /// # Errors
-    /// Where the URL is none, the program is missing, or Redis does not answer.
+    /// Where the URL is invalid, the program is missing, or Redis does not answer.
     pub async fn open(
         url: Option<&str>,
         clock: Clock,

@@ -72,7 +72,7 @@ pub struct Family {
     pub expires: Timestamp,
 }
 
-/// What became of a refresh token that was shown.
+/// What happened to a refresh token that was shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotation {
     /// It was the current one, and the new one is current now.
