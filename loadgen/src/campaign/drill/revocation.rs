@@ -230,8 +230,8 @@ mod tests {
     const WATCH: WatchPlan =
         WatchPlan { poll_ns: 1_000_000, window_ns: 60_000_000_000, in_flight: 1 };
 
-    /// A store that lets a credential in so many times after the logout and then refuses it; what
-    /// comes of watching it, and when each try was sent. There is no timer to wait for.
+    /// A store that lets a credential in so many times after the logout and then refuses it; the
+    /// outcome of watching it, and when each try was sent. There is no timer to wait for.
     fn watched(accepts: usize) -> (Fate, Vec<Instant>) {
         let zero = Instant::now();
         let sent = RefCell::new(Vec::new());
