@@ -1,5 +1,5 @@
 //! The generator against its own bars: how it keeps a schedule, what a stall looks like, what a
-//! request costs it beside wrk, h2load and ab, and what a million users take.
+//! request costs it compared with wrk, h2load and ab, and what a million users take.
 //!
 //! Every figure is one of this run on this machine, printed with its bar and whether it was
 //! reached; none is an assertion, because the machine may be busy. A server under test is a child
@@ -91,7 +91,8 @@ fn open(rate_per_s: f64) -> LoadModel {
     LoadModel::Constant(Constant { rate_per_s })
 }
 
-/// 10,000 requests a second on a free core; its p50 beside that of one connection that waits.
+/// 10,000 requests per second on a free core; its p50 compared with that of one connection that
+/// waits.
 fn schedule(brief: bool) {
     let (_server, driver) = none();
     let measure_ns = if brief { SECOND_NS / 5 } else { 10 * SECOND_NS };
@@ -135,7 +136,8 @@ fn stall(brief: bool) {
     show("stall: service p99", 10.0, service_ms, "ms");
 }
 
-/// CPU time of the whole client process a request, beside the cheapest of the peers there are.
+/// CPU time of the whole client process per request, compared with the cheapest of the peers there
+/// are.
 fn cost(brief: bool) {
     let (server, driver) = none();
     let url = format!("{}/healthz", server.ready().target.base_url);
@@ -188,7 +190,7 @@ fn cost(brief: bool) {
     }
 }
 
-/// CPU time a request of a generator, pinned to `core`; `None` when it is not there.
+/// CPU time per request of a generator, pinned to `core`; `None` when it is not there.
 fn cpu_us_per_request(core: &str, command: &[&str]) -> Option<f64> {
     let before = children_cpu_s();
     let output = Command::new("taskset")

@@ -18,7 +18,7 @@ struct Refresh<'a, 'b> {
 }
 
 fn refresh_token(token: Token) -> String {
-    token.refresh_token.expect("a refresh token beside the access token")
+    token.refresh_token.expect("a refresh token with the access token")
 }
 
 impl Visitor for Refresh<'_, '_> {

@@ -5,14 +5,14 @@
 //! stands in for an index from user to sessions: it is in a unit of its own, and needs a runtime
 //! to yield to. A store with threads of its own is asked from a runtime throughout.
 //!
-//! Redis is measured beside its client library alone: `library/get` is the same `GET` over a
+//! Redis is compared with its client library alone: `library/get` is the same `GET` over a
 //! connection of the same kind, and what lies between the two is ours. One at a time the way there
 //! and back is most of both; `get-64` has 64 under way, as a server with many users does.
 //!
-//! SQLite is measured beside its library alone: `library/get` is the same statement on a connection
+//! SQLite is compared with its library alone: `library/get` is the same statement on a connection
 //! of its own.
 //!
-//! PostgreSQL is measured beside its client library alone: `library/get` is the same prepared
+//! PostgreSQL is compared with its client library alone: `library/get` is the same prepared
 //! statement on one connection of tokio-postgres, and what lies between the two is the pool, the
 //! limit of time and reading the row; `library/get-in-time` has the limit of time as well, which
 //! costs a timer where nothing else sets one. One at a time the way there and back is most of all

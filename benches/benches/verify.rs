@@ -1,9 +1,9 @@
 //! What it costs to know whose request this is: every arm, through the trait that the server
 //! calls.
 //!
-//! Beside each kind of token stands `library`: the library that the arm is built on, alone and on
+//! Next to each kind of token is `library`: the library that the arm is built on, alone and on
 //! such tokens, with key and validation prepared. Ours checks more than any of them, and may be
-//! faster all the same, because it reads header and claims once.
+//! faster anyway, because it reads header and claims once.
 
 use std::hint::black_box;
 use std::sync::{Arc, OnceLock};

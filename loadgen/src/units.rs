@@ -86,13 +86,13 @@ impl fmt::Display for Span {
     }
 }
 
-/// Requests a second, above 0 and at most ten million, written `5000/s`.
+/// Requests per second, above 0 and at most ten million, written `5000/s`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Rate(f64);
 
 impl Rate {
-    /// Requests a second.
+    /// Requests per second.
     pub const fn per_second(self) -> f64 {
         self.0
     }

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 /// Evaluations are bounded, and so is the queue before them: logins can take neither all cores from
 /// those who are logged in, nor the patience of those who log in. How often somebody may try is not
 /// bounded, neither per user nor per address: a limit would be in the way of what is measured, and
-/// whoever puts such a login before real users has to add one (NIST SP 800-63B, 3.2.2).
+/// anyone who puts such a login before real users has to add one (NIST SP 800-63B, 3.2.2).
 pub const USERS: u32 = 100_000_000;
 
 /// Logins that may wait for an argon2id evaluation; one more is told to come later.
@@ -238,8 +238,8 @@ pub struct Users {
     places: Arc<Semaphore>,
 }
 
-/// Leave to evaluate argon2id once, which ends when the evaluation does and not when whoever wanted
-/// it goes away.
+/// Leave to evaluate argon2id once, which ends when the evaluation does and not when the one that
+/// wanted it goes away.
 struct Leave {
     _place: OwnedSemaphorePermit,
     _turn: OwnedSemaphorePermit,
@@ -287,7 +287,7 @@ impl Users {
             evaluated.map_err(|_| CheckFailed::Hashing)??;
         }
         let id = username.strip_prefix("user-").and_then(|n| UserId::parse(n.as_bytes()));
-        // A name that does not exist is compared with somebody's password all the same.
+        // A name that does not exist is compared with somebody's password anyway.
         let right = format!("password-{}", id.unwrap_or(UserId(0)));
         let expected = digest(username, &right);
         let presented = digest(username, password);

@@ -1,5 +1,5 @@
-//! What is done with users beside a load: many log in, all log out, one goes on until refused, and
-//! connections are opened and left alone.
+//! What is done with users apart from a load: many log in, all log out, one goes on until refused,
+//! and connections are opened and left alone.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, mpsc};
@@ -67,7 +67,7 @@ pub fn log_out(driver: &Driver, who: &LoggedIn, plan: &LogoutPlan) -> Result<Log
 /// Has every worker make its part of a pass, with the credentials it has.
 ///
 /// Each is a pass of Setup by itself, on the lean transport. Nothing of it is measured but what the
-/// pass counts; who wants to know what became of the server reads that from outside.
+/// pass counts; who wants to know what happened to the server reads that from outside.
 fn passes(
     driver: &Driver,
     pass: Pass,
@@ -159,7 +159,7 @@ pub fn connect(driver: &Driver, plan: &ConnectPlan) -> Result<(LoginRecord, Open
         let outcome = on_one_worker(&driver, connections, timeout_ns, |worker| {
             let outcome = open(worker);
             let outcome = outcome.map_err(|f| driver.fault(f, worker.transport.reason()))?;
-            // Whoever asked is gone only with the whole load.
+            // The asking thread is gone only with the whole load.
             let _ = opened.send(Ok(outcome));
             // Nothing is ever sent: the connections stay open until the other end is dropped.
             let _ = closed.recv();

@@ -68,7 +68,7 @@ struct Flight {
     started_ns: u64,
 }
 
-/// Everything a load needs beside the transport, so that the transport's reports can change it.
+/// Everything a load needs except the transport, so that the transport's reports can change it.
 ///
 /// [`Core`] is everything of a load but the transport, so that the transport's reports can change
 /// it. It plans what the load model says, starts it on idle connections, and books every end; a

@@ -183,7 +183,7 @@ impl Driver {
     }
 
     /// Keeps the calling worker on its core. A refusal is no error: placement is checked and
-    /// reported by whoever chose the cores.
+    /// reported by the caller, which chose the cores.
     pub(super) fn pin(&self, worker: u32) {
         if self.cores.is_empty() {
             return;

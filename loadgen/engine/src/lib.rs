@@ -38,6 +38,6 @@ pub use interleave::{Lane, Used, interleave};
 pub use recorder::{Moments, Recorder};
 pub use run::load;
 #[cfg(any(test, feature = "scripted"))]
-pub use scripted::scripted;
+pub use scripted::{answered, scripted};
 pub use users::LoggedIn;
 pub use watch::{Phase, Progress, Watcher};

@@ -2,8 +2,8 @@
 
 /// What an answer may be at most, and what all unfinished ones may take.
 ///
-/// A server may send anything: a head, a body or interim answers without end. Whoever reads one
-/// reads no more than this, so that a run ends and keeps within its memory whatever the server
+/// A server may send anything: a head, a body or interim answers without end. A client that reads
+/// one reads no more than this, so that a run ends and keeps within its memory whatever the server
 /// does. A limit has one name in records, one flag of `run` and one sentence, and they stand
 /// together here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -75,7 +75,7 @@ impl Recorder {
         self.window = 0..0;
     }
 
-    /// Goes on with the next slice of Measure, which follows the last one as if without a pause.
+    /// Continues with the next slice of Measure, which follows the last one as if without a pause.
     pub(super) fn slide(&mut self, window: Range<u64>) {
         self.before_ns += self.window.end - self.window.start;
         self.window = window;
@@ -130,7 +130,7 @@ impl Recorder {
     /// Counts the end of a request. Only right answers have a latency: a fast error is no success.
     ///
     /// # Panics
-    /// If `request` is none of those it was made for.
+    /// If `request` is not one that it was made for.
     pub fn ended(&mut self, request: usize, at: Moments, outcome: Outcome) {
         let ok = outcome == Outcome::Ok;
         if self.window.contains(&at.done_ns) {

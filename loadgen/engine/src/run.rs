@@ -94,7 +94,7 @@ fn load_with<T: Transport>(
             start.recv().ok()
         };
         let harvest = worker.load(plan, seed, ticks.as_ref(), begin).transpose()?;
-        // The connections stay open until whoever watches has read the server's memory.
+        // The connections stay open until the watcher has read the server's memory.
         let _ = start.recv();
         Some((harvest, worker.transport.http()))
     };

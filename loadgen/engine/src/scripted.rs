@@ -1,4 +1,5 @@
-//! A load on a server that is a rule, with a clock set by hand: for tests of what drives loads.
+//! Loads that no machine disturbs, for tests of what drives loads and of what reads their records:
+//! on a server that is a rule, with a clock set by hand, or written down.
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests: clippy exempts test functions only")]
 
@@ -14,8 +15,41 @@ use super::worker::Worker;
 use crate::error::Interrupt;
 use crate::journey::Script;
 use crate::plan::LoadPlan;
-use crate::record::{GeneratorUse, LoadRecord, LoginRecord};
+use crate::record::{ClientUse, Counts, GeneratorUse, LoadRecord, LoginRecord};
 use crate::transport::mock::{Mock, Reply, Seen};
+
+/// The record of a load of a second in which every request, so many, got the right answer. It has
+/// no steps and no server: tests add what they look at.
+pub fn answered(ok: u64) -> LoadRecord {
+    LoadRecord {
+        model: String::new(),
+        offered_rps: None,
+        login: None,
+        connections: 8,
+        usable_connections: 8,
+        request_wire_bytes: 0,
+        counts: Counts {
+            window_ns: 1_000_000_000,
+            planned: ok,
+            sent: ok,
+            ok,
+            ended_in_window: ok,
+            ok_in_window: ok,
+            ..Counts::default()
+        },
+        steps: vec![],
+        visits: None,
+        aborted: false,
+        timeline: vec![],
+        bytes_sent: None,
+        bytes_received: None,
+        closed_by_server: None,
+        client: ClientUse::default(),
+        generator: GeneratorUse { workers: 1, busiest: 0.5, ..GeneratorUse::default() },
+        server: None,
+        slices: vec![],
+    }
+}
 
 /// Runs a load on a server that answers a request that comes at a moment after so long, ns; every
 /// answer is right. The record says nothing of the machine that the test runs on.

@@ -1,4 +1,4 @@
-//! What the thread that started a load does while its workers run it: it tells whoever watches
+//! What the thread that started a load does while its workers run it: it tells the watcher
 //! when a phase begins and, if they want to know, how the load is going, and asks whether to go on.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ pub enum Phase {
     Drain,
 }
 
-/// Whoever watches a load, on the thread that started it.
+/// Watches a load, on the thread that started it.
 ///
 /// A worker shares nothing; once a second, and only for a watcher who asked for it, it sends a copy
 /// of what it has counted.

@@ -85,7 +85,7 @@ impl<T: Transport> Worker<'_, T> {
                 && now >= tick_ns
             {
                 let second = (tick_ns - edges.window.start) / SECOND_NS - 1;
-                // Whoever watched may be gone; the load is not.
+                // The watcher may be gone; the load is not.
                 let _ = ticks.send(core.recorder.tick(setup.part.worker, second));
                 tick_ns += SECOND_NS;
             }

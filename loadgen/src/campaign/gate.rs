@@ -9,7 +9,7 @@ use crate::record::{ATTACKS_SCHEMA, AttackRecord, Attacked, CaseOutcome, Folder}
 /// Why an arm is not attacked; `None` for one that is.
 pub type Spared = fn(&str) -> Option<&'static str>;
 
-/// Attacks an arm; once more where nothing got through and an answer was wrong all the same, which
+/// Attacks an arm; once more where nothing got through and an answer was still wrong, which
 /// a store that has to wait for a busy machine is enough for. What gets through once has got
 /// through.
 fn attack(arm: &str, interrupt: &Interrupt, progress: &mut dyn Progress) -> Result<Attacked> {
@@ -20,10 +20,10 @@ fn attack(arm: &str, interrupt: &Interrupt, progress: &mut dyn Progress) -> Resu
     if wrong == 0 || first.count(CaseOutcome::Accepted) > 0 { Ok(first) } else { once() }
 }
 
-/// Attacks every arm of the plan and writes down what came of it.
+/// Attacks every arm of the plan and writes down the outcome.
 ///
 /// An arm that checks less is faster, and its figures would be of something else. So every arm is
-/// attacked once, on a server of its own, before anything is timed; what came of it is kept
+/// attacked once, on a server of its own, before anything is timed; the outcome is kept
 /// whatever it was, and an arm that fails ends the campaign.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Whoever watches a campaign.
+//! What a campaign tells those who watch it.
 
 use crate::plan::TrialPlan;
 use crate::record::{Attacked, TrialRecord};

@@ -19,7 +19,7 @@ use crate::record::{
 ///
 /// Each trial still has a server process, a record and an outcome of its own. What its plan has
 /// before the slices is done to its server alone, one server after the other. A server that does
-/// not start, or cannot be prepared, fails its own trial, and the others go on without it; what
+/// not start, or cannot be prepared, fails its own trial, and the others continue; what
 /// goes wrong once the load has begun fails all of them, because none has its whole load then.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! `authbench attack`: every attack against one live server, a row each.
+//! `authbench attack`: every attack against one live server, one row each.
 //!
 //! What is wrong stands first, then what was tried, then what does not apply, gathered by why.
 
@@ -10,8 +10,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::run::target_file;
+use super::shared::Format;
 use super::trust::TrustArgs;
-use super::{Format, output, serve, signals};
+use super::{output, serve, signals};
 use crate::attack::{self, GUESSES, Options, Standard};
 use crate::error::{Error, Result};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::{Format, output};
+use super::output;
+use super::shared::Format;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::record::Folder;
@@ -84,7 +85,7 @@ fn read(root: &Path) -> Result<(Plan, Analysis)> {
     Ok((plan, analysis))
 }
 
-/// What became of the bounds, as an exit code.
+/// What happened to the bounds, as an exit code.
 fn verdict(judgements: &[Judgement], strict: bool) -> Result<()> {
     let count = |outcome| judgements.iter().map(|bound| bound.count(outcome)).sum::<usize>();
     let figures: usize = judgements.iter().map(|bound| bound.outcomes.len()).sum();

@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod schemes;
 mod serve;
+mod shared;
 mod signals;
 mod trust;
 mod watch;
@@ -105,24 +106,4 @@ pub fn run(cli: Cli) -> Result<()> {
 /// Prints an error on stderr.
 pub fn complain(error: &Error) {
     output::error(&error.to_string());
-}
-
-/// How a verb prints its data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people.
-    Text,
-    /// For programs: one JSON value.
-    Json,
-}
-
-/// Figures of a debug build are those of code that nobody runs.
-fn refuse_debug_build(allowed: bool, verb: &str) -> Result<()> {
-    if cfg!(debug_assertions) && !allowed {
-        return Err(Error::Config(format!(
-            "this is a debug build, whose figures mean nothing; use `cargo run --release -- {verb} \
-             ...`, or --allow-debug to try out the mechanics"
-        )));
-    }
-    Ok(())
 }

@@ -13,7 +13,7 @@ use crate::sanitise::{self, Page, message};
 /// is no error, and colour appears on a terminal only, unless `NO_COLOR` is set.
 ///
 /// # Errors
-/// `Io` when stdout does not take it; a reader that went away is none.
+/// `Io` when stdout does not take it; a reader that went away is no error.
 pub(super) fn line(text: &str) -> Result<()> {
     let mut one = Page::default();
     one.line(text);
@@ -23,7 +23,7 @@ pub(super) fn line(text: &str) -> Result<()> {
 /// Writes lines of data.
 ///
 /// # Errors
-/// `Io` when stdout does not take them; a reader that went away is none.
+/// `Io` when stdout does not take them; a reader that went away is no error.
 pub(super) fn page(page: &Page) -> Result<()> {
     raw(page)
 }
@@ -31,7 +31,7 @@ pub(super) fn page(page: &Page) -> Result<()> {
 /// Writes a JSON value, whole whatever its length.
 ///
 /// # Errors
-/// `Io` when stdout does not take it; a reader that went away is none.
+/// `Io` when stdout does not take it; a reader that went away is no error.
 pub(super) fn json(text: &str) -> Result<()> {
     raw(&format!("{}\n", sanitise::json(text)))
 }

@@ -7,7 +7,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::campaign::{What, minutes, named};
-use super::{Format, output, report};
+use super::shared::Format;
+use super::{output, report};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::record::Folder;
@@ -94,7 +95,7 @@ fn text(plan: &Plan, expected: &[Expected], noise: Option<&str>) -> Page {
         ));
         let mut cells: BTreeMap<u32, Vec<String>> = BTreeMap::new();
         for trial in trials.iter().filter(|trial| trial.block == 0) {
-            cells.entry(trial.level).or_default().push(trial.name());
+            cells.entry(trial.level).or_default().push(trial.name().to_string());
         }
         for (level, mut arms) in cells {
             arms.sort_unstable_by_key(|arm| names.iter().position(|known| known == arm));

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{Format, output, serve};
+use super::shared::Format;
+use super::{output, serve};
 use crate::error::{Error, Result};
 
 /// Flags of `authbench schemes`.

@@ -246,7 +246,7 @@ impl Settings {
     }
 }
 
-/// The searches of a trial beside what was planned.
+/// The searches of a trial, each with its plan.
 fn searches(record: &TrialRecord) -> impl Iterator<Item = (&SearchPlan, &SearchRecord)> {
     record.trial.actions.iter().zip(&record.actions).filter_map(|pair| match pair {
         (Action::Search(plan), ActionRecord::Search(search)) => Some((plan, search)),

@@ -171,7 +171,7 @@ impl Experiment for Cart {
             Action::Load(plan) => Some(plan),
             _ => None,
         });
-        // It stands beside the load, also where that was not made.
+        // It is a figure apart from the load, and is there even if no load was made.
         seen.extend(refusal(record).zip(planned).map(|((grow, _), plan)| Observation {
             users: Some(u64::from(plan.users)),
             connections: plan.connections,
@@ -225,7 +225,7 @@ fn how(refusal: &Refusal) -> String {
     }
 }
 
-/// The loads of a trial beside what was planned.
+/// The loads of a trial, each with its plan.
 fn loads(record: &TrialRecord) -> impl Iterator<Item = (&LoadPlan, &LoadRecord)> {
     record.trial.actions.iter().zip(&record.actions).filter_map(|pair| match pair {
         (Action::Load(plan), ActionRecord::Load(load)) => Some((plan, &**load)),

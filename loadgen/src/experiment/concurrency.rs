@@ -96,12 +96,7 @@ impl Experiment for Concurrency {
                 actions: vec![cut(load, slice)],
             }
         };
-        let cells = spec
-            .arms
-            .iter()
-            .flat_map(|arm| users.iter().map(move |users| cell(arm, *users)))
-            .collect();
-        Ok(Cells { blocks, cells })
+        Ok(Cells::of_every_arm(spec, blocks, &users, |arm, users| cell(arm, *users)))
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {

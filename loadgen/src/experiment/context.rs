@@ -1,10 +1,6 @@
-//! When does it matter at all which scheme authenticates a request?
-//!
-//! A request costs what the server does in any case, what its scheme adds, and what its handler
-//! does: the more of the last, the closer the schemes. Here all arms do the same additional work,
-//! and the stores behind a socket are put farther away.
-//!
-//! A level of this experiment is a [`Point`], written as one number ([`Point::level`]).
+//! When does it matter which scheme authenticates a request? All arms do the same additional work,
+//! and stores behind a socket are put farther away. A level of this experiment is a [`Point`],
+//! written as one number ([`Point::level`]).
 
 use serde::Deserialize;
 
@@ -214,12 +210,7 @@ impl Experiment for Context {
                 long_enough(slice, point, users),
             )],
         };
-        let cells = spec
-            .arms
-            .iter()
-            .flat_map(|arm| points.iter().map(move |point| cell(arm, *point)))
-            .collect();
-        Ok(Cells { blocks, cells })
+        Ok(Cells::of_every_arm(spec, blocks, &points, |arm, point| cell(arm, *point)))
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {

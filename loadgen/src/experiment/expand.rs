@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::question::{Cell, Cells};
 use super::{EXPERIMENTS, find, primary};
 use crate::error::Result;
-use crate::plan::{Action, PLAN_SCHEMA, Plan, Prices, TrialPlan, trial_seed, twin_of};
+use crate::plan::{Action, Arm, PLAN_SCHEMA, Plan, Prices, TrialPlan, trial_seed};
 use crate::random::shuffle;
 use crate::spec::Spec;
 
@@ -34,7 +34,8 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
         }
         for block in 0..blocks {
             for Place { cell, twin } in ordered(spec, name, block, &cells) {
-                let seed_of = if twin { twin_of(&cell.arm) } else { cell.arm.clone() };
+                let measured =
+                    if twin { Arm::twin_of(&cell.arm) } else { cell.arm.as_str().into() };
                 trials.push(TrialPlan {
                     index: trials.len() as u32,
                     experiment: name.clone(),
@@ -42,7 +43,7 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
                     twin,
                     block,
                     level: cell.level,
-                    seed: trial_seed(spec.seed, name, &seed_of, cell.level, block),
+                    seed: trial_seed(spec.seed, name, &measured, cell.level, block),
                     server: cell.server.clone(),
                     actions: cell.actions.clone(),
                 });
@@ -148,8 +149,8 @@ mod tests {
         let plan = whole(text).unwrap();
         // Three arms and the reference's twin, at two levels, in six blocks.
         assert_eq!(plan.trials.len(), 48);
-        type Order = [(String, u32)];
-        let orders: Vec<Vec<(String, u32)>> = plan
+        type Order = [(Arm, u32)];
+        let orders: Vec<Vec<(Arm, u32)>> = plan
             .trials
             .chunks(8)
             .map(|block| block.iter().map(|t| (t.name(), t.level)).collect())

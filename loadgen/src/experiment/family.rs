@@ -1,9 +1,6 @@
-//! Which comparisons are corrected together.
-//!
-//! A family is what one would search for a difference: the metrics that answer the same question,
-//! of every arm at every level of an experiment. Throughput and memory are different questions, and
-//! asking the one must not make the other harder to answer. A metric that names none of these is a
-//! family of its own, called by its label.
+//! Which comparisons are corrected together: a family is the metrics that answer the same question,
+//! of every arm at every level of an experiment. A metric that names none of these is a family of
+//! its own, called by its label.
 
 /// Requests per second.
 pub const THROUGHPUT: &str = "throughput";

@@ -454,7 +454,7 @@ fn memory(load: &LoadRecord) -> Option<&MemoryUse> {
     load.server.as_ref().map(|server| &server.memory)
 }
 
-/// CPU time a request, us. The two readings enclose nearly the window; the requests are scaled to
+/// CPU time per request, us. The two readings enclose nearly the window; the requests are scaled to
 /// their interval.
 fn server_time(load: &LoadRecord, of: fn(&ServerUse) -> Option<u64>) -> Option<f64> {
     let server = load.server.as_ref()?;

@@ -1,8 +1,6 @@
-//! The questions that a campaign asks of every arm, one file each.
-//!
-//! What lies between the two functions of an [`Experiment`], starting servers and driving them, is
-//! the same for all and belongs to `campaign`; what follows, estimates and pages, to `report`. To
-//! add one, write a file and a line in [`EXPERIMENTS`].
+//! The questions that a campaign asks of every arm, one file each. `campaign` starts the servers
+//! and drives them; `report` makes estimates and pages. To add an experiment, write a file and a
+//! line in [`EXPERIMENTS`].
 
 mod capacity;
 mod cart;
@@ -23,6 +21,7 @@ pub mod metric;
 mod population;
 mod primary;
 mod question;
+mod registry;
 mod replicas;
 mod restart;
 mod revocation;
@@ -37,41 +36,9 @@ pub use metric::{Better, METRICS, Metric};
 pub use question::{
     Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary, TablePlan,
 };
+pub use registry::{EXPERIMENTS, doubts, find};
 pub use rounds::paces;
 pub use steady::{Steadiness, steadiness};
-
-use crate::record::{Doubt, TrialRecord};
-
-/// Every experiment there is.
-pub const EXPERIMENTS: &[&dyn Experiment] = &[
-    &concurrency::Concurrency,
-    &curve::Curve,
-    &capacity::Capacity,
-    &memory::Memory,
-    &population::Population,
-    &denylist::Denylist,
-    &login::Login,
-    &cart::Cart,
-    &revocation::Revocation,
-    &expiry::Expiry,
-    &restart::Restart,
-    &replicas::Replicas,
-    &cores::Cores,
-    &context::Context,
-    &sliding::Sliding,
-];
-
-/// What makes a trial's figures doubtful, by its experiment and by what its host took away; nothing
-/// where the experiment is unknown.
-pub fn doubts(record: &TrialRecord) -> Vec<Doubt> {
-    let own = find(&record.trial.experiment).map_or_else(Vec::new, |e| e.doubts(record));
-    record.with_steal(own)
-}
-
-/// The experiment of this name.
-pub fn find(name: &str) -> Option<&'static dyn Experiment> {
-    EXPERIMENTS.iter().copied().find(|experiment| experiment.name() == name)
-}
 
 /// Whether so many valid trials of a cell stand for all of them: two in three do.
 pub const fn enough_valid(valid: usize, trials: usize) -> bool {

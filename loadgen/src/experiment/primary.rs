@@ -1,8 +1,4 @@
 //! From the `[[primary]]` tables of a campaign file to the endpoints of its plan.
-//!
-//! A pattern becomes the arms that it names, and a level that is left out becomes the highest. What
-//! the campaign cannot measure is refused with its line: an endpoint that never gets a figure would
-//! still make every other verdict harder to reach.
 
 use std::collections::BTreeSet;
 
@@ -20,6 +16,10 @@ const ALIKE: [&Metric; 2] = [metric::THROUGHPUT_RPS, metric::GOODPUT_RPS];
 
 /// The primary endpoints of a campaign whose trials these are. Those whose arms a flag has taken
 /// out are left out.
+///
+/// A pattern becomes the arms that it names, and a level that is left out becomes the highest. What
+/// the campaign cannot measure is refused with its line: an endpoint that never gets a figure would
+/// still make every other verdict harder to reach.
 ///
 /// # Errors
 /// `Config`, with the line, when an endpoint asks for what this campaign does not measure, or no

@@ -1,8 +1,4 @@
 //! What an experiment is: a question, how it is asked, and what a trial answers.
-//!
-//! It is two pure functions. [`Experiment::expand`] turns its table in the campaign file into
-//! cells: an arm, a level and a list of actions. [`Experiment::observe`] turns the record of one
-//! trial into values of metrics.
 
 use super::Metric;
 use crate::error::Result;
@@ -13,6 +9,10 @@ use crate::stats::{Estimate, Resampled};
 use crate::units::{counted, grouped};
 
 /// A question, how it is asked, and what an answer says.
+///
+/// It is two pure functions. [`Experiment::expand`] turns its table in the campaign file into
+/// cells: an arm, a level and a list of actions. [`Experiment::observe`] turns the record of one
+/// trial into values of metrics.
 pub trait Experiment: Sync {
     /// Its name, which is that of its table in a campaign file.
     fn name(&self) -> &'static str;
@@ -62,8 +62,8 @@ pub trait Experiment: Sync {
         Vec::new()
     }
 
-    /// What its figures are kept apart by beside users, which is the level of their trials; `None`
-    /// where the level is the number of users, or nothing.
+    /// What its figures are kept apart by in addition to users, which is the level of their trials;
+    /// `None` where the level is the number of users, or nothing.
     fn axis(&self) -> Option<Axis> {
         None
     }
@@ -139,6 +139,22 @@ pub struct Cells {
     pub cells: Vec<Cell>,
 }
 
+impl Cells {
+    /// So many blocks of a cell for every arm at every level of a sweep.
+    pub(super) fn of_every_arm<L>(
+        spec: &Spec,
+        blocks: u32,
+        levels: &[L],
+        cell: impl Fn(&String, &L) -> Cell,
+    ) -> Self {
+        let mut cells = Vec::with_capacity(spec.arms.len() * levels.len());
+        for arm in &spec.arms {
+            cells.extend(levels.iter().map(|level| cell(arm, level)));
+        }
+        Self { blocks, cells }
+    }
+}
+
 /// One trial of a block.
 #[derive(Clone, Debug)]
 pub struct Cell {
@@ -159,7 +175,7 @@ pub struct Observation {
     pub users: Option<u64>,
     /// Connections that carried the load.
     pub connections: u32,
-    /// The rate that was asked for, requests a second.
+    /// The rate that was asked for, requests per second.
     pub rate: Option<f64>,
     /// The metric.
     pub metric: &'static Metric,

@@ -1,5 +1,5 @@
 //! Records of drills for tests, made up by hand: facts go in, and figures are looked up by name.
-//! What a plan holds beside its drill comes from a campaign file, so that it is one.
+//! What a plan holds in addition to its drill comes from a campaign file, so that it is one.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use super::{Experiment, Metric, expand};
 use crate::record::{DrillRecord, TrialRecord};
 use crate::spec::{Overrides, Spec};
 
-/// A trial of the campaign with this table, of one arm, with what came of its drill.
+/// A trial of the campaign with this table, of one arm, with the outcome of its drill.
 pub(super) fn trial(table: &str, found: &DrillRecord) -> TrialRecord {
     let text = format!("name = 't'\narms = ['none']\n{table}");
     let spec = Spec::parse("t.toml", &text, Overrides::default()).unwrap();

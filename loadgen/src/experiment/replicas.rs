@@ -198,7 +198,8 @@ impl Experiment for Replicas {
     }
 }
 
-/// Requests a second of all servers; each was measured over a window of its own, at the same time.
+/// Requests per second of all servers; each was measured over a window of its own, at the same
+/// time.
 fn throughput(step: &ReplicasStep) -> Option<f64> {
     let rate = |s: &crate::record::ServerShare| s.ended as f64 * 1e9 / s.window_ns.max(1) as f64;
     (!step.shares.is_empty()).then(|| step.shares.iter().map(rate).sum())
@@ -216,7 +217,7 @@ fn per_cpu_second(step: &ReplicasStep) -> Option<f64> {
     (cpu_ns > 0).then(|| all * 1e9 / cpu_ns as f64)
 }
 
-/// What a second of CPU time does at the most servers, beside what it does at the fewest.
+/// What a second of CPU time does at the most servers, compared with the fewest.
 fn efficiency(found: &ReplicasRecord) -> Option<f64> {
     let (first, last) = (found.steps.first()?, found.steps.last()?);
     (last.servers > first.servers).then_some(())?;

@@ -1,8 +1,4 @@
 //! The pace of servers that took turns: what their rounds say that their totals do not.
-//!
-//! Trials that shared a load are compared round by round ([`lane_effects`]). What each answered per
-//! second is then told by two figures: the level of all of them by their totals, and what they
-//! differ by by their rounds.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +9,10 @@ use crate::stats::lane_effects;
 /// What the totals of a trial are to be multiplied by, by the trial's place in the plan. A trial
 /// that shared no load, or whose load was to keep a rate, is not in it: there is nothing to
 /// correct.
+///
+/// Trials that shared a load are compared round by round ([`lane_effects`]). What each answered per
+/// second is then told by two figures: the level of all of them by their totals, and what they
+/// differ by by their rounds.
 pub fn paces(records: &[&TrialRecord]) -> BTreeMap<u32, f64> {
     let mut together: BTreeMap<_, Vec<&TrialRecord>> = BTreeMap::new();
     for record in records.iter().filter(|record| is_closed(record)) {

@@ -4,8 +4,7 @@ use super::expand;
 use crate::error::Result;
 use crate::plan::{Plan, TrialPlan};
 use crate::record::{
-    ActionRecord, ClientUse, Counts, GeneratorUse, LoadRecord, Placement, RECORD_SCHEMA, ServerUse,
-    TrialOutcome, TrialRecord,
+    ActionRecord, LoadRecord, Placement, RECORD_SCHEMA, ServerUse, TrialOutcome, TrialRecord,
 };
 use crate::spec::{Overrides, Spec};
 
@@ -43,36 +42,13 @@ pub(super) fn record(trial: &TrialPlan, actions: Vec<ActionRecord>) -> TrialReco
 /// A load of a second that answered so many requests rightly, on a server that used half of it.
 pub(super) fn load(ok: u64) -> LoadRecord {
     LoadRecord {
-        model: String::new(),
-        offered_rps: None,
-        login: None,
-        connections: 8,
-        usable_connections: 8,
         request_wire_bytes: 100,
-        counts: Counts {
-            window_ns: 1_000_000_000,
-            planned: ok,
-            sent: ok,
-            ok,
-            ended_in_window: ok,
-            ok_in_window: ok,
-            ..Counts::default()
-        },
-        steps: vec![],
-        timeline: vec![],
-        bytes_sent: None,
-        bytes_received: None,
-        visits: None,
-        aborted: false,
-        slices: vec![],
-        closed_by_server: None,
-        client: ClientUse::default(),
-        generator: GeneratorUse { workers: 1, busiest: 0.5, ..GeneratorUse::default() },
         server: Some(ServerUse {
             interval_ns: 1_000_000_000,
             threads: 1,
             cpu_ns: 500_000_000,
             ..ServerUse::default()
         }),
+        ..engine::answered(ok)
     }
 }

@@ -1,12 +1,4 @@
 //! Which rate is tried next: a search for the highest one that a server holds, as arithmetic.
-//!
-//! [`next`] is a function of the plan, the seed and the probes so far, and nothing else: it starts
-//! no load and reads no clock. It doubles the rate until one fails, bisects between the last that
-//! held and the first that did not, on a scale of ratios, and confirms what it found with a longer
-//! probe. Where that fails it steps back, and closes the gap by bisecting with longer probes. A
-//! machine that others use fails a probe now and then, so a rate has failed only when it failed
-//! twice in a row. What the generator could not offer is no failure of the server: the search goes
-//! no higher then, and its result says "at least".
 
 use crate::load::{LoadModel, Poisson, UserChoice};
 use crate::plan::{LoadPlan, SearchPlan};
@@ -22,7 +14,7 @@ pub enum Next {
         load: Box<LoadPlan>,
         /// Its seed.
         seed: u64,
-        /// Its rate, requests a second.
+        /// Its rate, requests per second.
         rate_rps: f64,
         /// Whether it is a longer one, to confirm a rate.
         confirms: bool,
@@ -34,7 +26,7 @@ pub enum Next {
 /// What a search found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
-    /// The highest rate that held and was confirmed, requests a second.
+    /// The highest rate that held and was confirmed, requests per second.
     pub held_rps: Option<f64>,
     /// The lowest rate above it that did not hold.
     pub failed_rps: Option<f64>,
@@ -85,6 +77,14 @@ struct Known {
 }
 
 /// What to do next.
+///
+/// [`next`] is a function of the plan, the seed and the probes so far, and nothing else: it starts
+/// no load and reads no clock. It doubles the rate until one fails, bisects between the last that
+/// held and the first that did not, on a scale of ratios, and confirms what it found with a longer
+/// probe. Where that fails it steps back, and closes the gap by bisecting with longer probes. A
+/// machine that others use fails a probe now and then, so a rate has failed only when it failed
+/// twice in a row. What the generator could not offer is no failure of the server: the search goes
+/// no higher then, and its result says "at least".
 pub fn next(plan: &SearchPlan, seed: u64, probes: &[ProbeRecord]) -> Next {
     let known = probes.iter().fold(Known::default(), |known, probe| known.after(plan, probe));
     let done = |end| {

@@ -1,7 +1,6 @@
-//! What does an idle timeout cost, which the use of a session puts off?
-//!
-//! The level is the number of seconds that lie between two writes for one session at least: 0 where
-//! every use is written, [`NEVER`] where none is.
+//! What does an idle timeout cost that each use of a session puts off? The level is the least
+//! number of seconds between two writes for one session: 0 if every use is written, [`NEVER`] if no
+//! use is.
 
 use std::time::Duration;
 
@@ -147,12 +146,7 @@ impl Experiment for Sliding {
             server: server(arm, touch),
             actions: vec![cut(load.clone(), slice)],
         };
-        let cells = spec
-            .arms
-            .iter()
-            .flat_map(|arm| levels.iter().map(move |level| cell(arm, level)))
-            .collect();
-        Ok(Cells { blocks, cells })
+        Ok(Cells::of_every_arm(spec, blocks, &levels, cell))
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {

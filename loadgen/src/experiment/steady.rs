@@ -1,7 +1,5 @@
-//! Whether the loads of a campaign had settled when they were measured.
-//!
-//! The time line of a record is per second, so only a load of several seconds can be judged; of a
-//! shorter one the report says that its warm-up was a fixed cut. What has not settled is a doubt
+//! Whether the loads of a campaign had settled when they were measured. The time line of a record
+//! is per second, so only a load of several seconds can be judged. What has not settled is a doubt
 //! with its remedy, and the figures stay: they are those of a server on its way.
 
 use crate::load::LoadModel;

@@ -1,13 +1,13 @@
 //! Drills: what is done to servers that are several, or that are stopped and replaced.
-//!
-//! A load asks what a server costs; a drill asks who is still let in once something has happened: a
-//! logout, the end of a lifetime, another process in place of the first. Each drill starts the
-//! servers it needs by itself, so its trial has no other action. All counts and times are bounded
-//! here, before anything is started.
 
 use serde::{Deserialize, Serialize};
 
 /// One drill.
+///
+/// A load asks what a server costs; a drill asks who is still let in once something has happened: a
+/// logout, the end of a lifetime, another process in place of the first. Each drill starts the
+/// servers it needs by itself, so its trial has no other action. All counts and times are bounded
+/// here, before anything is started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "drill", rename_all = "snake_case")]
 pub enum DrillPlan {

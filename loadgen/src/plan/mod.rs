@@ -1,10 +1,6 @@
 //! What will run, in full: nothing optional, ordered, seeded, hashed, printable.
-//!
-//! A [`Plan`] is made before anything is started and written beside the records. A trial is a list
-//! of [`Action`]s on one fresh server process, and the campaign carries them out without knowing
-//! which experiment they belong to. This module reads no clock and draws no unseeded randomness:
-//! the same spec and seed give the same plan, byte for byte.
 
+mod arm;
 mod drill;
 mod place;
 mod prices;
@@ -14,6 +10,7 @@ mod variant;
 
 use serde::{Deserialize, Serialize};
 
+pub use arm::Arm;
 pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
 pub use engine::plan::{
     ADMIN_FILL, ConnectPlan, FillPlan, GrowPlan, LoadPlan, LogoutPlan, PopulatePlan, Prepare,
@@ -31,6 +28,11 @@ use crate::random::mix;
 pub const PLAN_SCHEMA: u32 = 2;
 
 /// Everything a campaign will do.
+///
+/// A [`Plan`] is made before anything is started and written next to the records. A trial is a list
+/// of [`Action`]s on one fresh server process, and the campaign carries them out without knowing
+/// which experiment they belong to. This module reads no clock and draws no unseeded randomness:
+/// the same spec and seed give the same plan, byte for byte.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// [`PLAN_SCHEMA`].
@@ -270,8 +272,8 @@ impl TrialPlan {
     }
 
     /// What reports call its arm: `session@memory`, and `session@memory (again)` for the twin.
-    pub fn name(&self) -> String {
-        if self.twin { twin_of(&self.arm) } else { self.arm.clone() }
+    pub fn name(&self) -> Arm {
+        if self.twin { Arm::twin_of(&self.arm) } else { self.arm.as_str().into() }
     }
 
     /// Stem of the record's file: `0007-jwt-hs256`; a twin's is `0008-session@memory-again`.
@@ -279,11 +281,6 @@ impl TrialPlan {
         let again = if self.twin { "-again" } else { "" };
         format!("{:04}-{}{again}", self.index, self.arm)
     }
-}
-
-/// What reports call an arm that is measured a second time, as if it were another.
-pub fn twin_of(arm: &str) -> String {
-    format!("{arm} (again)")
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -298,10 +295,17 @@ impl Plan {
     }
 
     /// The arms as reports name them: those of the campaign file, and the twin after its like.
-    pub fn names(&self) -> Vec<String> {
-        let twin = |arm: &String| (self.has_twin() && *arm == self.reference).then(|| twin_of(arm));
-        let named = |arm: &String| [Some(arm.clone()), twin(arm)];
-        self.arms.iter().flat_map(named).flatten().collect()
+    pub fn names(&self) -> Vec<Arm> {
+        let twin = self.twin();
+        let with_twin = |arm: &String| {
+            [Some(Arm::from(arm.as_str())), twin.clone().filter(|_| *arm == self.reference)]
+        };
+        self.arms.iter().flat_map(with_twin).flatten().collect()
+    }
+
+    /// The second run of the reference, if it is measured twice.
+    pub fn twin(&self) -> Option<Arm> {
+        self.has_twin().then(|| Arm::twin_of(&self.reference))
     }
 
     /// The most connections that any trial opens at a time.

@@ -1,12 +1,12 @@
 //! What a campaign is to decide, declared before anything runs.
-//!
-//! A campaign makes hundreds of comparisons, and among so many some look like a difference by
-//! chance. So only those that were declared get a verdict, corrected for their number; a plan's
-//! hash covers them, and nobody can choose them after the figures are known.
 
 use serde::{Deserialize, Serialize};
 
 /// A comparison of two arms that gets a verdict.
+///
+/// A campaign makes hundreds of comparisons, and among so many some look like a difference by
+/// chance. So only those that were declared get a verdict, corrected for their number; a plan's
+/// hash covers them, and nobody can choose them after the figures are known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Primary {
     /// The experiment.

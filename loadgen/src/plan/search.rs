@@ -15,7 +15,7 @@ pub struct SearchPlan {
     pub slo_ns: u64,
     /// The share of requests that may go without a right answer.
     pub errors_max: f64,
-    /// The lowest rate that is tried, requests a second.
+    /// The lowest rate that is tried, requests per second.
     pub from_rps: f64,
     /// The highest one.
     pub to_rps: f64,

@@ -1,11 +1,11 @@
 //! Variants of an arm: the same server with other flags, so that two settings are compared like two
 //! arms.
-//!
-//! A variant is a name and nothing else, `ARM+FLAG=VALUE`, with as many flags as wanted:
-//! `session@memory+idle=15m`, `none+handler-cpu=50us`. So it goes wherever the name of an arm goes,
-//! and a report says what was compared. A name without `+` is the arm as it is.
 
 /// An arm, and flags of `authbench serve` on top.
+///
+/// A variant is a name and nothing else, `ARM+FLAG=VALUE`, with as many flags as wanted:
+/// `session@memory+idle=15m`, `none+handler-cpu=50us`. So it goes wherever the name of an arm goes,
+/// and a report says what was compared. A name without `+` is the arm as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variant<'a> {
     /// The arm.

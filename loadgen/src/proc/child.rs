@@ -29,7 +29,7 @@ const LINE_BYTES_MAX: usize = 64 << 10;
 /// Bytes that its answer may have; it has a few hundred.
 const STATS_BYTES_MAX: usize = 64 << 10;
 
-/// What a server is started with, beside its arm.
+/// What a server is started with in addition to its arm.
 #[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
     /// Cores it may use; empty: all.

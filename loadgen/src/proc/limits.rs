@@ -5,7 +5,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::error::{Error, Result};
 use crate::units::grouped;
 
-/// What a process opens beside its connections: event queues, pipes, files, listeners.
+/// What a process opens in addition to its connections: event queues, pipes, files, listeners.
 const OTHER_DESCRIPTORS: u64 = 64;
 
 /// Raises the limit of open files as far as this process may, and refuses connections beyond it.

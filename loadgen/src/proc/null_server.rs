@@ -69,7 +69,7 @@ impl Drop for NullServer {
 
 async fn accept(listener: TcpListener) {
     loop {
-        // Whoever could not be accepted finds that out; there is nobody here to tell.
+        // A client that was not accepted notices; there is nobody here to tell.
         if let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(answer(stream));
         }

@@ -1,6 +1,6 @@
-//! What came of attacking servers: a row a case, as `attacks.json` beside a campaign's records.
-//! These are facts like those of a trial: what was sent, what a sound server answers, what this one
-//! answered. Whether an arm may be timed follows from them, and from nothing that is not here.
+//! The outcome of attacking servers, one row per case: `attacks.json`, next to a campaign's
+//! records: what was sent, what a sound server answers, and what this one answered. Whether an arm
+//! may be timed follows from these facts alone.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub struct AttackRecord {
     pub arms: Vec<Attacked>,
 }
 
-/// What came of attacking one server.
+/// The outcome of attacking one server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attacked {
     /// The arm, or the name of the target.
@@ -45,7 +45,7 @@ pub struct CaseRecord {
     pub outcome: CaseOutcome,
 }
 
-/// What came of a case.
+/// The outcome of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaseOutcome {

@@ -16,8 +16,8 @@ const NAMELESS: Duration = Duration::from_millis(100);
 ///
 /// It is a lock of the kernel's (`flock`) on a file in the folder, so it ends with its holder
 /// however that ends, and a file that a killed campaign left behind stands in nobody's way. The
-/// file holds the number of the process, for the message to whoever comes second. Its holder
-/// removes it, and whoever has locked a file that lost its name meanwhile looks for the new one.
+/// file holds the number of the process, for the message to a second process. Its holder
+/// removes it, and a process that has locked a file without a name looks for the new one.
 #[derive(Debug)]
 pub struct Claim {
     root: Dir,

@@ -1,10 +1,10 @@
-//! What came of a drill: who was let in and who was not, when, and what it cost.
+//! The outcome of a drill: who was let in and who was not, when, and what it cost.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Histogram, LoginRecord};
 
-/// What came of one drill.
+/// The outcome of one drill.
 ///
 /// Counts and times, per user where they are few. A credential that was not refused for as long as
 /// it was watched is counted as such, and no time is made up for it. That a case could not be asked
@@ -79,7 +79,7 @@ pub struct Beside<T> {
     pub everywhere: T,
 }
 
-/// What came of logouts.
+/// The outcome of logouts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RevocationRecord {
     /// Watched on the server that took the logout.
@@ -141,7 +141,7 @@ impl Renewals {
     }
 }
 
-/// What came of lifetimes.
+/// The outcome of lifetimes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpiryRecord {
     /// Around the end, for each leeway.
@@ -154,7 +154,7 @@ pub struct ExpiryRecord {
     pub steady: Renewals,
 }
 
-/// A server that was replaced, and what became of its users.
+/// A server that was replaced, and what happened to its users.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Replacement {
     /// Every user, asked once of the new server.
@@ -169,7 +169,7 @@ pub struct Replacement {
     pub storm: Option<LoginRecord>,
 }
 
-/// What came of replacements.
+/// The outcome of replacements.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RestartRecord {
     /// Key and store were kept, as far as the arm has them outside of the server.
@@ -223,7 +223,7 @@ pub struct ReplicasStep {
     pub store_cpu_ns: Option<u64>,
 }
 
-/// What came of more and more servers.
+/// The outcome of more and more servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplicasRecord {
     /// The steps, in order.

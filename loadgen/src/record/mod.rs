@@ -61,8 +61,8 @@ pub struct TrialRecord {
     pub placement: Placement,
     /// What the server said of itself; `None` when it did not start.
     pub server: Option<ServerFacts>,
-    /// What came of each action, in the order of the plan; shorter when the trial failed, and where
-    /// a user was refused what the rest of it would have needed.
+    /// The outcome of each action, in the order of the plan; shorter when the trial failed, and
+    /// where a user was refused what the rest of it would have needed.
     pub actions: Vec<ActionRecord>,
     /// The server process through the trial.
     pub timeline: Vec<ProcessSample>,
@@ -73,7 +73,7 @@ pub struct TrialRecord {
 }
 
 impl TrialRecord {
-    /// What came of the loads among the actions.
+    /// The outcome of the loads among the actions.
     pub fn loads(&self) -> impl Iterator<Item = &LoadRecord> {
         self.actions.iter().filter_map(|did| match did {
             ActionRecord::Load(load) => Some(&**load),
@@ -81,7 +81,7 @@ impl TrialRecord {
         })
     }
 
-    /// What came of the pilots among the actions.
+    /// The outcome of the pilots among the actions.
     pub fn pilots(&self) -> impl Iterator<Item = &LoadRecord> {
         self.trial.actions.iter().zip(&self.actions).filter_map(|pair| match pair {
             (Action::Pilot(_), ActionRecord::Load(load)) => Some(&**load),
@@ -89,7 +89,7 @@ impl TrialRecord {
         })
     }
 
-    /// What came of its drill, where it is the trial of one.
+    /// The outcome of its drill, where it is the trial of one.
     pub fn drill(&self) -> Option<&DrillRecord> {
         self.actions.iter().find_map(|did| match did {
             ActionRecord::Drill(drill) => Some(&**drill),
@@ -147,7 +147,7 @@ pub struct ServerFacts {
     pub store: Option<String>,
 }
 
-/// What came of one action.
+/// The outcome of one action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "did", rename_all = "snake_case")]
 pub enum ActionRecord {

@@ -1,4 +1,4 @@
-//! Beginning a campaign in a folder, and going on with one that was ended before its last trial.
+//! Beginning a campaign in a folder, and resuming one that was ended before its last trial.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -63,7 +63,7 @@ impl Folder {
         Ok(Begun { folder, origin: host.origin(1), done: vec![], remarks: vec![] })
     }
 
-    /// Goes on with the campaign that has begun there.
+    /// Resumes the campaign that has begun there.
     ///
     /// What counts as done is decided by key: a complete record of the same plan (which holds the
     /// seed), from the same program on the same machine, whose checksum holds. Everything else is
@@ -120,7 +120,7 @@ impl Folder {
         Ok(Begun { folder, origin, done, remarks })
     }
 
-    /// Refuses to put trials of this machine and program beside those of another.
+    /// Refuses to put trials of this machine and program together with those of another.
     fn require_unmixed(
         &self,
         done: &[TrialRecord],

@@ -95,7 +95,7 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8], form: &Form) -> Result<T, 
         Fault::Broken(format!("is no result of authbench: {found}"))
     };
     let mut value: Value = serde_json::from_str(text).map_err(|e| broken(&e))?;
-    // Whoever can write the file can write a checksum too: what it says is from outside.
+    // Anyone who can write the file can write a checksum too: what it says is from outside.
     let is_data = |text: &str| text.len() > sanitise::REMARK && Histogram::is_one(text);
     sanitise::statements(&mut value, &is_data);
     serde_json::from_value(value).map_err(|e| broken(&e))

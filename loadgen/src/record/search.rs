@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What came of a search.
+/// The outcome of a search.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SearchRecord {
     /// Every probe, in order.
@@ -12,7 +12,7 @@ pub struct SearchRecord {
 /// One load at one rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProbeRecord {
-    /// The rate that was asked for, requests a second.
+    /// The rate that was asked for, requests per second.
     pub rate_rps: f64,
     /// Whether it was a longer one, to confirm a rate.
     pub confirms: bool,

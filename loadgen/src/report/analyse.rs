@@ -8,7 +8,7 @@ use super::doubts::{doubts, pair_doubt};
 use super::estimates::measurements;
 use super::figures::MARGIN;
 use crate::experiment::{self, Experiment, Judged, steadiness};
-use crate::plan::{Plan, twin_of};
+use crate::plan::Plan;
 use crate::record::{AttackRecord, Host, TrialRecord};
 
 /// Analyses a campaign.
@@ -32,7 +32,7 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
         arms: plan.arms.clone(),
         baseline: plan.baseline.clone(),
         reference: plan.reference.clone(),
-        twin: plan.has_twin().then(|| twin_of(&plan.reference)),
+        twin: plan.twin(),
         margin: MARGIN,
         prices: plan.prices.clone().unwrap_or_else(default_prices),
         answer,

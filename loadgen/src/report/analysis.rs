@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::claims::result::ClaimResult;
 use super::figures::{Comparison, Endpoint, Measurement, NoiseFloor};
 use crate::experiment::{Metric, Steadiness};
-use crate::plan::Prices;
+use crate::plan::{Arm, Prices};
 use crate::record::{Attacked, Doubt, Host};
 use crate::stats::Verdict;
 
@@ -31,7 +31,7 @@ pub struct Analysis {
     pub reference: String,
     /// What the reference's second run of every block is called; `None` in a campaign without an
     /// A/A pair.
-    pub twin: Option<String>,
+    pub twin: Option<Arm>,
     /// The relative difference that counts as equal.
     pub margin: f64,
     /// What memory, CPU time and traffic cost.

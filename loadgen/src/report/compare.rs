@@ -9,7 +9,7 @@
 use super::figures::{ComparedAs, Comparison, Endpoint, MARGIN, Measurement, NoiseFloor, Ruled};
 use super::key::{Key, Lookup, Place};
 use crate::experiment::Metric;
-use crate::plan::{Plan, Primary, twin_of};
+use crate::plan::{Arm, Plan, Primary};
 use crate::stats::{
     Cause, Estimate, Floor, Moments, Question, Ruling, Scale, Verdict, estimate, judge, log_ratios,
     paired_difference, paired_ratio, resampled_difference, resampled_ratio,
@@ -104,9 +104,8 @@ fn grown(at: [&Measurement; 2], from: [&Measurement; 2]) -> Option<Pair> {
 
 /// The reference compared with its twin, wherever both have valid figures.
 pub(super) fn noise_floors(plan: &Plan, measurements: &[Measurement]) -> Vec<NoiseFloor> {
-    let twin = twin_of(&plan.reference);
     let mut floors = Vec::new();
-    for one in measurements.iter().filter(|m| m.valid && m.key.arm == twin) {
+    for one in measurements.iter().filter(|m| m.valid && m.key.arm.is_twin()) {
         let is_first =
             |m: &&Measurement| m.valid && m.key.arm == plan.reference && one.key.same_thing(&m.key);
         let first = measurements.iter().find(is_first).filter(|_| !one.key.metric.is_exact);
@@ -116,7 +115,7 @@ pub(super) fn noise_floors(plan: &Plan, measurements: &[Measurement]) -> Vec<Noi
             Floor::Unknown | Floor::NotMeasured => None,
         };
         floors.push(NoiseFloor {
-            key: Key { arm: plan.reference.clone(), ..one.key.clone() },
+            key: Key { arm: plan.reference.as_str().into(), ..one.key.clone() },
             ratio: pair.ratio,
             difference: pair.difference,
             compared_as: pair.compared_as,
@@ -226,7 +225,7 @@ fn compare_as(
 
 /// What became of every primary endpoint, all judged as one family.
 pub(super) fn endpoints(plan: &Plan, measurements: &[Measurement]) -> Vec<Endpoint> {
-    let (twin, reference) = (twin_of(&plan.reference), plan.reference.as_str());
+    let (twin, reference) = (Arm::twin_of(&plan.reference), plan.reference.as_str());
     let mut found = Vec::new();
     let mut questions = Vec::new();
     // A plan of a later version may name a metric that this one does not know.
@@ -300,9 +299,8 @@ pub(super) fn comparisons(
     floors: &[NoiseFloor],
     endpoints: &[Endpoint],
 ) -> Vec<Comparison> {
-    let twin = twin_of(&plan.reference);
     let mut compared = Vec::new();
-    for one in measurements.iter().filter(|m| m.valid && m.key.arm != twin) {
+    for one in measurements.iter().filter(|m| m.valid && !m.key.arm.is_twin()) {
         for against in others(plan, one) {
             let other = measurements.iter().find(|other| {
                 other.valid
@@ -339,7 +337,7 @@ fn compare(one: &Measurement, other: &Measurement, floors: &[NoiseFloor]) -> Opt
     let floor = floors.iter().find(|floor| floor.key.same_thing(&one.key));
     Some(Comparison {
         key: one.key.clone(),
-        against: other.key.arm.clone(),
+        against: other.key.arm.to_string(),
         ratio: pair.ratio,
         difference: pair.difference,
         compared_as: pair.compared_as,

@@ -174,8 +174,8 @@ pub(super) fn indifference(analysis: &Analysis) -> Vec<Indifference> {
         let interval = interval.map(|(lo, hi)| (lo.max(0.0), hi.max(0.0)));
         Some(Indifference {
             distance_us,
-            dearest: dearest.key.arm.clone(),
-            cheapest: cheapest.key.arm.clone(),
+            dearest: dearest.key.arm.to_string(),
+            cheapest: cheapest.key.arm.to_string(),
             work_us: Estimate { point: point.max(0.0), interval, n, method },
             valid: dearest.valid && cheapest.valid,
         })

@@ -37,7 +37,7 @@ pub(super) fn doubts(plan: &Plan, host: &Host, trials: &[Judged]) -> Vec<DoubtSu
                 .entry(doubt.code.clone())
                 .or_insert_with(|| (doubt.clone(), BTreeMap::new()));
             worst.invalidates |= doubt.invalidates;
-            let place = (trial.experiment.clone(), trial.level, trial.name());
+            let place = (trial.experiment.clone(), trial.level, trial.name().to_string());
             *places.entry(place).or_default() += 1;
         }
     }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::figures::Measurement;
 use super::key::{Key, Place};
 use crate::experiment::{self, Judged, METRICS, Observation, Summary, enough_valid};
-use crate::plan::Plan;
+use crate::plan::{Arm, Plan};
 use crate::record::TrialRecord;
 use crate::stats::{estimate, exact};
 
@@ -51,14 +51,14 @@ pub(super) fn measurements(plan: &Plan, complete: &[&Judged]) -> Vec<Measurement
 fn summarise(
     plan: &Plan,
     name: &str,
-    arm: &str,
+    arm: &Arm,
     complete: &[&Judged],
     measurements: &mut Vec<Measurement>,
 ) {
     let Some(experiment) = experiment::find(name) else { return };
     let valid = complete.iter().filter(|judged| judged.valid).map(|judged| judged.record);
     let trials: Vec<&TrialRecord> =
-        valid.filter(|r| r.trial.experiment == name && r.trial.name() == arm).collect();
+        valid.filter(|r| r.trial.experiment == name && r.trial.name() == *arm).collect();
     let blocks = plan.trials.iter().filter(|t| t.experiment == name).map(|t| t.block + 1).max();
     if trials.is_empty() {
         return;
@@ -66,7 +66,7 @@ fn summarise(
     for summary in experiment.summarise(&trials, blocks.unwrap_or(0), plan.seed) {
         let Summary { level, users, connections, metric, estimate, resampled } = summary;
         let known = measurements.iter_mut().find(|m| {
-            m.key.measures(name, metric) && m.key.arm == arm && m.key.place() == (level, users)
+            m.key.measures(name, metric) && m.key.arm == *arm && m.key.place() == (level, users)
         });
         match known {
             // Figures of all trials, because too few are valid, stay as they are.
@@ -75,7 +75,7 @@ fn summarise(
             None => measurements.push(Measurement {
                 key: Key {
                     experiment: name.into(),
-                    arm: arm.into(),
+                    arm: arm.clone(),
                     level,
                     users,
                     connections,
@@ -93,7 +93,7 @@ fn summarise(
 }
 
 /// What single trials say, gathered.
-fn of_trials(plan: &Plan, names: &[String], complete: &[&Judged]) -> Vec<Measurement> {
+fn of_trials(plan: &Plan, names: &[Arm], complete: &[&Judged]) -> Vec<Measurement> {
     let mut cells: BTreeMap<Order, Values> = BTreeMap::new();
     let mut rates: BTreeMap<(usize, Place), Vec<f64>> = BTreeMap::new();
     let mut at_fault: BTreeSet<(usize, usize, u32)> = BTreeSet::new();
@@ -159,7 +159,7 @@ fn of_trials(plan: &Plan, names: &[String], complete: &[&Judged]) -> Vec<Measure
 
 fn order(
     plan: &Plan,
-    names: &[String],
+    names: &[Arm],
     piloted: &BTreeSet<&str>,
     record: &TrialRecord,
     observation: &Observation,

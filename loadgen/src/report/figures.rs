@@ -138,7 +138,7 @@ impl Endpoint {
     pub(super) fn rests_on(&self, figure: &Key) -> bool {
         let Primary { experiment, arm, against, .. } = &self.declared;
         figure.measures(experiment, self.metric)
-            && [arm, against].contains(&&figure.arm)
+            && [arm, against].into_iter().any(|arm| figure.arm == *arm)
             && self.places.contains(&figure.place())
     }
 }

@@ -5,6 +5,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::experiment::Metric;
+use crate::plan::Arm;
 
 /// At which level and with how many users a figure was measured, in the order of the tables.
 pub(super) type Place = (Option<u32>, Option<u64>);
@@ -15,7 +16,7 @@ pub struct Key {
     /// The experiment.
     pub experiment: String,
     /// The arm.
-    pub arm: String,
+    pub arm: Arm,
     /// Level of the trials, where the experiment sweeps something else than users.
     pub level: Option<u32>,
     /// Users who were logged in; `None` for a figure of all levels.

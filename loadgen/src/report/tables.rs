@@ -162,7 +162,7 @@ pub(super) fn every_measurement(analysis: &Analysis, experiment: &str) -> Table 
             cells: vec![
                 Cell::Text(m.key.metric.label.into()),
                 Cell::Text(place(m)),
-                Cell::Arm { name: m.key.arm.clone(), role: "" },
+                Cell::Arm { name: m.key.arm.to_string(), role: "" },
                 cell(figure(m.estimate.point, m.unit), String::new(), m.valid, None),
                 Cell::Text(range(&m.estimate, m.unit)),
                 Cell::Text(m.estimate.n.to_string()),

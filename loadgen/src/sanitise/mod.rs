@@ -1,13 +1,6 @@
 //! Makes text from outside fit to be shown: what a server, a record, a target file, a campaign file
-//! or a file name says.
-//!
-//! Such text may drive a terminal, forge a line or a cell, reverse what stands beside it, or fill
-//! the screen. [`visible`] writes every character that is not seen as an escape, [`fit`] limits
-//! length and says how much it cut, and both leave ordinary names in any language as they are.
-//! [`Page`] and [`message`] are the only forms in which text reaches a terminal; [`markdown`],
-//! [`csv`], [`json`] and [`document`] guard the files of a report.
-//!
-//! Nothing here may change what is sent to a server, or drop a character without a trace.
+//! or a file name says. Nothing here may change what is sent to a server, or drop a character
+//! without a trace.
 
 mod markup;
 mod page;
@@ -33,9 +26,9 @@ pub const REMARK: usize = 1_000;
 /// Most columns of a line on a terminal: a screen of 24 lines of 80.
 pub const LINE: usize = 1_920;
 
-/// Characters that are not seen, beside control characters: they reorder, join or hide what stands
-/// near them, or make two names look alike. (Unicode's `Default_Ignorable_Code_Point`, the line and
-/// paragraph separators, and the other format characters that have no glyph.)
+/// Characters that are not seen, in addition to control characters: they reorder, join or hide what
+/// stands near them, or make two names look alike. (Unicode's `Default_Ignorable_Code_Point`, the
+/// line and paragraph separators, and the other format characters that have no glyph.)
 const UNSEEN: &[RangeInclusive<char>] = &[
     '\u{ad}'..='\u{ad}',
     '\u{34f}'..='\u{34f}',
@@ -66,7 +59,8 @@ fn is_unseen(c: char) -> bool {
 }
 
 /// The text in one line, with an escape such as `\n` or `\u{1b}` in place of every character that
-/// is not seen.
+/// is not seen: such a character may drive a terminal, forge a line or a cell, or reverse what is
+/// next to it. Ordinary names in any language stay as they are.
 pub fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, is_unseen)
 }

@@ -1,8 +1,4 @@
 //! Text for a terminal: lines and tables for stdout, messages for stderr.
-//!
-//! A [`Page`] takes whole lines only, so a line feed in what comes from outside cannot begin
-//! another one. A message may have several lines (a quotation of a file, the last words of a
-//! child); those after the first are set in, so that none passes for a message of its own.
 
 use std::fmt;
 use std::ops::{Deref, Range};
@@ -19,6 +15,10 @@ const FURTHER_LINE: usize = 400;
 const INDENT: &str = "  ";
 
 /// Lines for stdout, none longer than a screen and none with a control character.
+///
+/// A [`Page`] takes whole lines only, so a line feed in what comes from outside cannot begin
+/// another one. A message may have several lines (a quotation of a file, the last words of a
+/// child); those after the first are set in, so that none passes for a message of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page(String);
 

@@ -5,7 +5,7 @@
 //! whatever dependence there is between its tests; it needs no independence, which metrics of the
 //! same trial do not have.
 
-/// The p values of a family, adjusted so that each may be held against the level of the whole
+/// The p values of a family, adjusted so that each may be compared with the level of the whole
 /// family (Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
 /// of Statistics 6, 1979).
 pub fn holm(p_values: &[f64]) -> Vec<f64> {

@@ -27,7 +27,7 @@ pub struct Apart {
     pub freedom: f64,
 }
 
-/// A figure in one set beside the same in another.
+/// A figure of one set compared with the same of another.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Independent {
     /// The ratio or the difference.

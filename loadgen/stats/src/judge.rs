@@ -19,10 +19,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::Verdict;
 use super::compare::Moments;
+use super::floor::Floor;
 use super::holm::holm;
-use super::power::{above, detectable};
-use super::{CONFIDENCE, Verdict};
+use super::power::{ALPHA, above, detectable};
 
 /// An endpoint as its family sees it.
 #[derive(Clone, Copy, Debug)]
@@ -30,33 +31,12 @@ pub struct Question {
     /// Paired differences, on the scale on which the metric is compared; `None` with fewer than
     /// two blocks.
     pub difference: Option<Moments>,
-    /// What is held against the margin, on the scale of logarithms: the logarithm of the ratio, or
+    /// What is compared with the margin, on the scale of logarithms: the logarithm of the ratio, or
     /// a difference as a share of the figure it is compared with; `None` where there is neither.
     pub ratio: Option<Moments>,
     /// How far the same arm, measured twice, seemed to differ from itself, on the scale of
     /// `difference`.
     pub floor: Floor,
-}
-
-/// What the A/A pair of a campaign says of one metric at one place.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Floor {
-    /// The campaign has no such pair: it was made by an older version.
-    NotMeasured,
-    /// It has one, and no two valid blocks of it here.
-    Unknown,
-    /// The end of the pair's interval that is farther from no difference.
-    At(f64),
-}
-
-impl Floor {
-    /// The floor that such a pair sets.
-    pub fn of(pair: Option<Moments>) -> Self {
-        pair.map_or(Self::Unknown, |pair| {
-            let (lo, hi) = pair.interval(CONFIDENCE);
-            Self::At(lo.abs().max(hi.abs()))
-        })
-    }
 }
 
 /// Why a comparison is inconclusive.
@@ -140,9 +120,6 @@ pub fn judge(family: &[Question], margin: f64) -> Vec<Ruling> {
     rulings
 }
 
-/// Level of a family's differences.
-pub(super) const ALPHA: f64 = 1.0 - CONFIDENCE;
-
 /// Holm's correction over all; those without a p value count as one that is never rejected.
 fn corrected(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
     let all: Vec<f64> = p_values.iter().map(|p| p.unwrap_or(1.0)).collect();
@@ -180,6 +157,7 @@ fn smallest(difference: Moments, errors: f64, floor: Floor) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::CONFIDENCE;
     use super::*;
 
     /// A comparison of 5 blocks whose log ratio is known to this error.

@@ -1,4 +1,4 @@
-//! Whether a law fits: what it leaves over, beside what trials of the same level differ by.
+//! Whether a law fits: what it leaves over, compared with how trials of the same level differ.
 //!
 //! A law can be fitted to anything, and its parameters then have intervals that look like
 //! knowledge. Where levels are repeated, their scatter says how far off a mean may be by chance

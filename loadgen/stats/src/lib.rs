@@ -10,6 +10,7 @@
 mod bootstrap;
 mod censored;
 mod compare;
+mod floor;
 mod holm;
 mod independent;
 mod interval;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use bootstrap::{REPLICATES, Resampled, draws};
 pub use censored::{Bounds, between};
 pub use compare::Moments;
+pub use floor::Floor;
 pub use holm::holm;
 pub use independent::{
     Apart, ApartQuestion, Independent, independent_difference, independent_ratio, judge_apart,
@@ -37,7 +39,7 @@ pub use interval::{
     Scale, estimate, exact, log_ratios, paired_difference, paired_ratio, resampled,
     resampled_difference, resampled_ratio,
 };
-pub use judge::{Cause, Floor, Question, Ruling, Tests, judge};
+pub use judge::{Cause, Question, Ruling, Tests, judge};
 pub use lack::LackOfFit;
 pub use power::{POWER, Planned, planned};
 pub use quotient::quotient;

@@ -10,8 +10,11 @@ use statrs::function::gamma::ln_gamma;
 
 use super::CONFIDENCE;
 use super::compare::{Moments, critical};
-use super::judge::{ALPHA, Floor};
+use super::floor::Floor;
 use crate::random::{mix, normal};
+
+/// Level of a family's differences.
+pub(super) const ALPHA: f64 = 1.0 - CONFIDENCE;
 
 /// The chance with which the smallest effect would have been found.
 pub const POWER: f64 = 0.8;

@@ -1,5 +1,5 @@
-//! What users do beside a load, against every arm that needs no program: fill carts, log in as the
-//! thing that is measured, log out all at once, and hold connections.
+//! What users do apart from a load, against every arm that needs no program: fill carts, log in as
+//! the thing that is measured, log out all at once, and hold connections.
 //!
 //! The servers are real and in this process; nothing here is timed. The descriptor of an arm is its
 //! own, with journeys added that look into the cart.

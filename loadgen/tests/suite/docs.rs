@@ -1,4 +1,4 @@
-//! README and manual, held against the program: commands parse and run, files load, links lead
+//! README and manual, compared with the program: commands parse and run, files load, links lead
 //! somewhere. A block marked `sh` holds commands, one marked `toml` a campaign or a target file.
 //! Pages avoid the phrases that CONTRIBUTING.md lists.
 
@@ -418,4 +418,47 @@ fn no_page_has_a_phrase_that_we_do_not_use() {
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Blocks of comments of a file, each with the number of its first line.
+fn comments(text: &str) -> Vec<(usize, String)> {
+    let mut blocks: Vec<(usize, String)> = Vec::new();
+    let mut is_open = false;
+    for (number, line) in text.lines().enumerate() {
+        let Some(comment) = line.trim_start().strip_prefix("//") else {
+            is_open = false;
+            continue;
+        };
+        if !is_open {
+            blocks.push((number + 1, String::new()));
+        }
+        is_open = true;
+        let block = &mut blocks.last_mut().expect("an open block").1;
+        block.extend([comment.trim_start_matches(['/', '!']), " "]);
+    }
+    blocks
+}
+
+#[test]
+fn no_comment_has_a_phrase_that_we_do_not_use() {
+    let (phrases, _) = unused_phrases();
+    // In a comment on a list or an option, `there is none` is the shortest way to say so.
+    let phrases: Vec<String> =
+        phrases.iter().filter(|phrase| !phrase.ends_with(" none")).cloned().collect();
+    let (mut found, mut seen) = (Vec::new(), 0);
+    for (path, text) in super::tidy::sources() {
+        // Reports and attacks keep to the words of their pages, which have a test of their own.
+        if ["loadgen/src/report/", "loadgen/src/attack/"].iter().any(|part| path.starts_with(part))
+        {
+            continue;
+        }
+        for (line, block) in comments(&text) {
+            let block = plain(&block);
+            let has = |phrase: &&String| block.contains(&format!(" {phrase} "));
+            found.extend(phrases.iter().filter(has).map(|p| format!("{path}:{line}: {p}")));
+            seen += 1;
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    assert!(seen > 1000, "only {seen} comments are found");
 }

@@ -5,6 +5,7 @@
 
 mod attack;
 mod carts;
+mod circles;
 mod cli;
 mod compare;
 mod curve;

@@ -1,4 +1,4 @@
-//! The target files that we ship, held against the servers that they describe.
+//! The target files that we ship, compared with the servers that they describe.
 //!
 //! Every file is read and lowered in any case. Where npm or pip can install what a server needs,
 //! that server is started from a copy outside the repository and driven for real: every journey,
@@ -145,7 +145,7 @@ fn refused(target: &Target, server: &Server, place: &Path) {
     assert!(text.contains("status 403") && text.contains("csrf"), "{text}");
 }
 
-/// Runs a load on the server; what came of it, and the object it printed.
+/// Runs a load on the server; the outcome, and the object it printed.
 fn run(
     target: &Target,
     server: &Server,

@@ -1,4 +1,4 @@
-//! What a server and whoever drives it agree on, and nothing else.
+//! What a server and its driver agree on, and nothing else.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,7 +43,7 @@ pub struct ReadyLine {
     pub target: Target,
 }
 
-/// The server of a store, beside the one that uses it.
+/// The server of a store, apart from the one that uses it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreProcess {
     /// Its name and version, `redis 7.0.15`.
@@ -175,7 +175,7 @@ pub struct AdminStats {
     /// Expired sessions removed by the sweep since the start; `None` without a store.
     pub swept_sessions: Option<u64>,
     /// Bytes that the store's sessions take by its own count: Redis' `used_memory`, PostgreSQL's
-    /// `pg_total_relation_size`, SQLite's pages; `None` where it has no count beside the
+    /// `pg_total_relation_size`, SQLite's pages; `None` where it has no count but the
     /// allocator's.
     #[serde(default)]
     pub store_used_bytes: Option<u64>,
@@ -291,7 +291,7 @@ pub struct Login {
     pub format: BodyFormat,
     /// Fields of the body; `{username}`, `{password}`, `{n}` and `{csrf}` are replaced.
     pub fields: BTreeMap<String, String>,
-    /// Headers of this request beside the target's, with the same replacements.
+    /// Headers of this request in addition to the target's, with the same replacements.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// Status of a successful login, 200 by default.
@@ -337,7 +337,7 @@ pub struct Logout {
     pub method: String,
     /// Path and query, `{n}` and `{username}` replaced.
     pub path: String,
-    /// Headers of this request beside the target's; `{csrf}` is replaced too.
+    /// Headers of this request in addition to the target's; `{csrf}` is replaced too.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// Status of a right answer, 204 by default.
@@ -404,7 +404,8 @@ pub struct Step {
     pub method: String,
     /// Path and query, `{n}` and `{username}` replaced.
     pub path: String,
-    /// Headers of this request beside the target's, `{n}`, `{username}` and `{csrf}` replaced.
+    /// Headers of this request in addition to the target's, `{n}`, `{username}` and `{csrf}`
+    /// replaced.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// Body as text in its encoding, with the same replacements, which are escaped for it.

@@ -10,7 +10,8 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use super::origin::is_cross_origin;
-use super::{Shell, answer, body};
+use super::shell::Shell;
+use super::{answer, body};
 use crate::schemes::{Rejection, Scheme};
 
 type Shared<S> = State<Arc<Shell<S>>>;

@@ -21,31 +21,17 @@ use crate::error::ServeError;
 use crate::schemes::{self, Credential, Scheme, SchemeOptions, Visitor};
 use crate::stores::{Boxed, Upkeep, in_flight};
 use crate::users::{PasswordHash, User, UserId, Users};
+use shell::Shell;
 
 pub(crate) mod answer;
 mod body;
 mod handlers;
 mod origin;
+mod shell;
 mod work;
 
 pub use body::{BODY_BYTES_MAX, BODY_TIME_MAX};
 pub use work::{CPU_MAX, WAIT_MAX, Work};
-
-/// What the handlers share.
-struct Shell<S> {
-    scheme: S,
-    users: Users,
-    work: Option<work::Calibrated>,
-}
-
-impl<S> Shell<S> {
-    /// What a protected handler does once it knows whose request it is.
-    async fn work(&self) {
-        if let Some(work) = &self.work {
-            work.carry_out().await;
-        }
-    }
-}
 
 /// Every route, its scheme chosen.
 ///

@@ -231,7 +231,7 @@ impl Scheme for SealedCookies {
     }
 
     async fn issue(&self, user: User, headers: &HeaderMap) -> Result<Issued, Rejection> {
-        // The new cookie takes the place of a presented one, whoever made that.
+        // The new cookie takes the place of a presented one, even one that another server made.
         if let Err(Rejection::Ambiguous) = self.presented(headers) {
             return Err(Rejection::Ambiguous);
         }
@@ -259,7 +259,7 @@ impl Scheme for SealedCookies {
 
     async fn logout(&self, headers: &HeaderMap) -> Result<Revoked, Rejection> {
         self.presented(headers)?;
-        // An honest client forgets its cookie. Whoever has copied it has not lost it.
+        // An honest client forgets its cookie. A thief who has copied it still has it.
         Ok(Revoked::Nothing)
     }
 

@@ -43,7 +43,7 @@ impl SessionCookie {
         }
     }
 
-    /// Bytes of the header's value beside those of the cookie's.
+    /// Bytes of the header's value in addition to those of the cookie's.
     pub(super) const fn overhead(self) -> usize {
         self.name.len() + 1 + self.attributes.len()
     }

@@ -54,7 +54,7 @@ fn read(arm: &'static str, key: &[u8]) -> Result<KeyPair, ServeError> {
 /// Opens the arm, with a key made for the run unless one is given (PKCS#8, PEM or DER).
 ///
 /// # Errors
-/// [`ServeError::Key`] where the key is none of Ed25519, [`ServeError::NoKey`].
+/// [`ServeError::Key`] where the key is not of Ed25519, [`ServeError::NoKey`].
 pub async fn open(options: &SchemeOptions) -> Result<SignedTokens, ServeError> {
     SignedTokens::open(INFO.arm, &KIND, options)
 }

@@ -56,7 +56,7 @@ fn read(arm: &'static str, key: &[u8]) -> Result<KeyPair, ServeError> {
 /// by its `jti`.
 ///
 /// # Errors
-/// [`ServeError::Key`] where the key is none of P-256, [`ServeError::NoKey`].
+/// [`ServeError::Key`] where the key is not of P-256, [`ServeError::NoKey`].
 pub async fn open(options: &SchemeOptions) -> Result<SignedTokens, ServeError> {
     SignedTokens::open(INFO.arm, &KIND, options)
 }

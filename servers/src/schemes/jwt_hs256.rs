@@ -37,7 +37,7 @@ fn read(arm: &'static str, key: &[u8]) -> Result<KeyPair, ServeError> {
 
 /// Opens the arm, with a random key unless one is given.
 ///
-/// One key signs and verifies, so whoever can check a token can make one. It must have as many
+/// One key signs and verifies, so anyone who can check a token can make one. It must have as many
 /// bits as the hash (RFC 7518, 3.2), which jsonwebtoken does not see to: a shorter one is refused
 /// at the start, and so is one that others may know or guess ([`check_secret`]).
 ///

@@ -30,8 +30,8 @@ pub const INFO: ArmInfo = ArmInfo {
 /// A key pair on Curve25519.
 ///
 /// The counterpart of `jwt-eddsa`: the same curve, and the arithmetic of ed25519-compact, which
-/// pasetors is built on, in the place of AWS-LC's. A figure of this arm beside that one is mostly
-/// one of the two libraries.
+/// pasetors is built on, in the place of AWS-LC's. A figure of this arm compared with that one is
+/// mostly one of the two libraries.
 pub struct PublicKey {
     secret: AsymmetricSecretKey<V4>,
     public: AsymmetricPublicKey<V4>,
@@ -78,7 +78,7 @@ impl Key for PublicKey {
 /// Opens the arm, with a key made for the run unless one is given (PKCS#8, PEM or DER).
 ///
 /// # Errors
-/// [`ServeError::Key`] where the key is none of Ed25519, [`ServeError::NoKey`].
+/// [`ServeError::Key`] where the key is not of Ed25519, [`ServeError::NoKey`].
 pub async fn open(options: &SchemeOptions) -> Result<Pasetos<PublicKey>, ServeError> {
     Pasetos::open(options, jwt_eddsa::KIND.generate)
 }

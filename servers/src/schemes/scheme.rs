@@ -192,7 +192,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// An access token with no refresh token beside it.
+    /// An access token without a refresh token.
     #[must_use]
     pub const fn access(access_token: String, expires_in: u64) -> Self {
         Self { access_token, expires_in, refresh_token: None }

@@ -14,7 +14,7 @@ pub(super) const TAG_BYTES: usize = 16;
 /// A key, prepared.
 ///
 /// Nonces are 96 random bits, so one key must not seal more than 2^32 times (NIST SP 800-38D, 8.3):
-/// replace it before that. Whatever is sealed is bound to the bytes beside it, its header, which
+/// replace it before that. Whatever is sealed is bound to the bytes next to it, its header, which
 /// names the key; a change of either is found before a byte of the content is looked at.
 #[derive(Debug)]
 pub(super) struct Seal {

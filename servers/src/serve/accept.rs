@@ -151,7 +151,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 /// Tells a client that there is no room, as far as that takes no waiting.
 fn turn_away(stream: TcpStream) {
     let Ok(mut stream) = stream.into_std() else { return };
-    // Whoever cannot be told is closed all the same. What has come already is read, because a
+    // A client that cannot be told is closed anyway. What has come already is read, because a
     // close with unread bytes is a reset, which can overtake the answer.
     let _ = stream.write(FULL);
     let _ = stream.read(&mut [0; 4096]);

@@ -18,7 +18,7 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// Two servers that read such a request differently can be made to disagree on where it ends or on
 /// whom it is for, so each is a 400 and the end of the connection. hyper itself refuses two lengths
 /// that differ, a coding in HTTP/1.0 and one that does not end in `chunked`. What it hides cannot
-/// be refused here: it drops a `Content-Length` that stands beside `Transfer-Encoding` (RFC 9112,
+/// be refused here: it drops a `Content-Length` that comes with `Transfer-Encoding` (RFC 9112,
 /// 6.3, allows that), and then closes after the answer, so nothing is left over for a next request.
 ///
 /// This runs for every request of every arm, and may cost each a few nanoseconds.

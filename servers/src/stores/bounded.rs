@@ -1,4 +1,4 @@
-//! A limit of time around a store that can hang: whoever asks gets an answer, or an error in time.
+//! A limit of time around a store that can hang: a caller gets an answer, or an error in time.
 
 use std::future::Future;
 use std::time::Duration;

@@ -24,12 +24,15 @@ pub mod memory;
 pub mod mutex;
 pub mod own;
 pub mod patience;
+mod places;
 pub mod postgres;
 pub mod redis;
 pub mod refresh;
 pub mod relay;
 pub mod sqlite;
 pub mod tower;
+
+pub use places::{PLACES, missing_program, place};
 
 /// A store that is at a place of its own, outside of this process's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,22 +43,6 @@ pub struct Place {
     pub url: &'static str,
     /// The program that is started where no URL says that one runs; `None`: there is none.
     pub program: Option<own::Program>,
-}
-
-/// Every store that is at a place of its own.
-pub const PLACES: &[Place] =
-    &[Place { store: "sqlite", url: "sqlite:PATH", program: None }, redis::PLACE, postgres::PLACE];
-
-/// The place of this store, where it has one.
-#[must_use]
-pub fn place(store: &str) -> Option<&'static Place> {
-    PLACES.iter().find(|place| place.store == store)
-}
-
-/// The program that this store needs and this machine does not have.
-#[must_use]
-pub fn missing_program(store: &str) -> Option<own::Program> {
-    place(store)?.program.filter(|program| program.find().is_none())
 }
 
 /// Characters of a session id as text: 128 bits in base64url without padding.
@@ -182,7 +169,7 @@ pub struct StoreStats {
     /// Sessions removed by `sweep` since the start.
     pub swept: u64,
     /// Bytes that the sessions take by the store's own count, indexes included; `None` where it
-    /// has none beside the allocator's.
+    /// has none but the allocator's.
     pub used_bytes: Option<u64>,
     /// Bytes that the store takes on the disk; `None` where it is not on one.
     pub disk_bytes: Option<u64>,
@@ -211,7 +198,7 @@ pub struct StoreStats {
 ///    session". One that can hang is wrapped in [`bounded::Bounded`].
 ///
 /// Time is always an argument. A store starts no tasks of its own, but for what a connection needs;
-/// whoever owns it calls `sweep`.
+/// its owner calls `sweep`.
 pub trait SessionStore: Send + Sync + 'static {
     /// What stands behind the `@` in the name of an arm.
     const NAME: &'static str;

@@ -28,8 +28,9 @@ const LOG_READ_MAX: u64 = 16 << 10;
 
 /// Starts what follows, says its process id, and ends it when standard input ends, with its folder.
 /// The kernel ends it when this shell is killed, unless that was before it was asked to: then the
-/// parent of the new process is another one already, and it does not begin. Whoever hangs a store
-/// stops all of its processes, and one that is stopped does not hear that its parent has ended.
+/// parent of the new process is another one already, and it does not begin. A test that hangs a
+/// store stops all of its processes, and one that is stopped does not hear that its parent has
+/// ended.
 const KEEPER: &str = r#"
 folder=$1 signal=$2; shift 2
 if setpriv --pdeathsig "$signal" true; then
@@ -51,7 +52,8 @@ pub struct Program {
     pub name: &'static str,
     /// The Debian package that has it.
     pub package: &'static str,
-    /// A folder of folders, one a version, where it may be beside `PATH`: `/usr/lib/postgresql`.
+    /// A folder with one folder per version, where it may be in addition to `PATH`:
+    /// `/usr/lib/postgresql`.
     pub versions: Option<&'static str>,
 }
 
@@ -442,7 +444,7 @@ mod tests {
         let home = Home::make("test", &["nobody"], &[("secret", "x")]).unwrap();
         let [outer, inner, secret] = [home.folder.path(), home.path(), &home.path().join("secret")]
             .map(|path| fs::symlink_metadata(path).unwrap());
-        assert_eq!(outer.uid(), geteuid().as_raw(), "nobody else may put anything beside it");
+        assert_eq!(outer.uid(), geteuid().as_raw(), "nobody else may put anything next to it");
         assert_eq!(outer.mode() & 0o067, 0);
         assert_eq!((inner.mode() & 0o777, secret.mode() & 0o777), (0o700, 0o600));
         let user = home.user.map_or(geteuid().as_raw(), |user| user.uid);

@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// There is one number, `serve --store-timeout`. The parts of a call (a connection, its answer) get
 /// less than the whole, so that the store's own error comes before the limit that would hide it.
-/// No store has a limit of its own beside this one.
+/// No store has another limit of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience(Duration);
 

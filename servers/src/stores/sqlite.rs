@@ -89,7 +89,7 @@ struct AskedWrite {
 
 impl AskedWrite {
     /// Whether it is not to be done any more: nobody would be given the session, nor told of the
-    /// change. A removal is done all the same.
+    /// change. A removal is done anyway.
     fn given_up(&self) -> bool {
         let creates = matches!(self.write, Write::Create(..) | Write::CreateMany(_));
         (creates || matches!(self.write, Write::Update(..))) && self.answer.is_closed()
@@ -221,7 +221,7 @@ impl SqliteStore {
         self.writer = Some(asking);
         for _ in 0..readers {
             let connection = connect(&self.path, patience)?;
-            // Whoever reads holds up everybody else on its thread, so it waits for nobody.
+            // A read holds up everything else on its thread, so it never waits.
             connection.busy_timeout(Duration::ZERO)?;
             self.readers.push(Mutex::new(connection));
         }
@@ -310,9 +310,9 @@ fn could_not(operation: &'static str) -> impl Fn(String) -> StoreError {
     move |found| StoreError { store: STORE, operation, found }
 }
 
-/// Makes the file where it is not there, and gives its path with no link in it: whoever plants a
-/// link at its name would choose what is written over. Whoever can read the file has every session,
-/// so nobody else may.
+/// Makes the file where it is not there, and gives its path with no link in it: anyone who plants a
+/// link at its name would choose what is written over. Anyone who can read the file has every
+/// session, so nobody else may.
 fn own_file(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| io::Error::other("names no file"))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

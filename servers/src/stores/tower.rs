@@ -52,13 +52,13 @@ type Index = HashMap<SessionId, Known>;
 /// - It asks the system whether a record has expired, and our time is an argument. So its date is
 ///   set by the system's clock, later than ours by [`SLACK`], and ours is looked at besides.
 ///
-/// Records are in the store only while they are in the index: whoever creates enters the index
-/// first, whoever deletes leaves it last, so that a request that is given up half way cannot leave
+/// Records are in the store only while they are in the index: a creation enters the index
+/// first, a deletion leaves it last, so that a request that is given up half way cannot leave
 /// a record that nobody would ever delete. Every id in the store is one that we made.
 #[derive(Default)]
 pub struct TowerStore {
     store: MemoryStore,
-    /// Whoever writes holds it until they have written; whoever reads does not.
+    /// A write holds it until it is done; a read does not hold it.
     index: Mutex<Index>,
     idle: Option<Duration>,
     operations: AtomicU64,

@@ -45,7 +45,7 @@ fn in_cookie(arm: &Arm) -> bool {
     matches!(arm.open.credential.source, CredentialSource::Cookie(_))
 }
 
-/// A request with this user's credential, and with these fields beside it.
+/// A request with this user's credential, and with these fields in addition.
 async fn ask(arm: &Arm, line: (&str, &str), credential: &str, fields: &[(&str, &str)]) -> Answer {
     let (method, path) = line;
     let mut request = arm.carrying(method, path, credential).header("host", HOST);

@@ -362,7 +362,7 @@ async fn refresh_and_logout<S: RefreshStore>(store: Arc<S>, n: u32) {
     } else {
         assert_eq!(store.end_all_of_user(user(n).id).await.unwrap(), 1);
     }
-    // Whoever came first, the family is out: with neither secret, at once and for good.
+    // Whichever came first, the family is out: with neither secret, at once and for good.
     for shown in [0, 1] {
         let rotation = store.rotate(id, secret(shown), secret(2), NOW, GRACE).await.unwrap();
         assert_eq!(rotation, Rotation::Unknown, "out at once");

@@ -1,5 +1,5 @@
-//! The work of a handler (`--handler-cpu`, `--handler-wait`): the same for every arm, for whoever
-//! is let in, and for nobody else.
+//! The work of a handler (`--handler-cpu`, `--handler-wait`): the same for every arm, for anyone
+//! who is let in, and for nobody else.
 
 use std::time::Duration;
 

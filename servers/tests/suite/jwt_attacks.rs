@@ -1,4 +1,4 @@
-//! Attacks on tokens, a row each, with the check that must refuse it and the one answer that it
+//! Attacks on tokens, one row each, with the check that must refuse it and the one answer that it
 //! gets.
 //!
 //! Every token here is signed with the server's own key unless the row is about the signature, so

@@ -317,8 +317,8 @@ async fn hashing_does_not_stall_the_requests_of_others() {
     server.stop().await;
 }
 
-/// A flood of logins costs those who are logged in nothing, and whoever comes with it an answer and
-/// not a wait: the queue is full, so they are told to come later.
+/// A flood of logins costs those who are logged in nothing, and a user who comes with it an answer
+/// and not a wait: the queue is full, so they are told to come later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_logins_is_answered_and_starves_nobody() {
     const LOGINS: usize = 200;

@@ -126,7 +126,7 @@ async fn a_server_that_starts_loads_the_list() {
     second.me(&kept).await.expect(200);
 }
 
-/// No round trip a request: Redis sees heartbeats and nothing else.
+/// No round trip per request: Redis sees heartbeats and nothing else.
 #[tokio::test]
 async fn a_request_asks_no_redis() {
     let Some(redis) = Redis::start() else { return };

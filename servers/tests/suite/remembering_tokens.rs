@@ -1,4 +1,4 @@
-//! Tokens beside which the server remembers something: the cache and the denylist.
+//! Tokens about which the server remembers something: the cache and the denylist.
 //!
 //! What they have in common is a second way to decide, which must never say yes where the first
 //! says no, nor forget a no while the token could still be used.

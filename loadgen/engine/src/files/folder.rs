@@ -118,7 +118,7 @@ impl Dir {
 
     /// Writes a file whole or not at all.
     ///
-    /// A file is written to a temporary one beside it, flushed to the disk, renamed over the name,
+    /// A file is written to a temporary one next to it, flushed to the disk, renamed over the name,
     /// and the folder flushed. A rename follows no link, so whatever somebody plants at a name,
     /// nothing else is ever written over; what is no file is refused beforehand, because it is
     /// there by mistake or malice. All goes by the descriptor of the folder, which stays the same

@@ -8,8 +8,19 @@ use std::fmt;
 use contract::CredentialSource;
 
 use super::html::named_value;
+use super::scan::Pointer;
 use super::template::field;
-use super::{Answer, Pointer};
+
+/// An answer as a transport read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// Status code.
+    pub status: u16,
+    /// Header fields.
+    pub headers: &'a [httparse::Header<'a>],
+    /// Body, decoded from its transfer coding.
+    pub body: &'a [u8],
+}
 
 /// A value that is held of a user from an answer on.
 #[derive(Clone, Debug)]

@@ -11,6 +11,26 @@ use http::Uri;
 use super::capture::{Capture, Extract, pointer};
 use super::template::{Escape, Held, Holes, Template};
 use super::{Request, Script};
+use crate::error::{Error, Result};
+
+impl Script {
+    /// Lowers a descriptor and one of its journeys.
+    ///
+    /// # Errors
+    /// `Config` when the address, the journey, a path, a pointer or a header cannot work.
+    pub fn new(target: &Target, journey: &str) -> Result<Self> {
+        Self::prepared(target, journey, None)
+    }
+
+    /// Lowers a descriptor, one of its journeys, and the one that its users make before it.
+    ///
+    /// # Errors
+    /// As [`Script::new`].
+    pub fn prepared(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Self> {
+        script(target, journey, prepare)
+            .map_err(|what| Error::Config(format!("target `{}`: {what}", target.name)))
+    }
+}
 
 /// Lowers a descriptor, one of its journeys, and the one that users make before it, where there is
 /// one.
@@ -18,11 +38,7 @@ use super::{Request, Script};
 /// Requests are made in the order in which a user meets them, and each with what is known of the
 /// user by then: nothing, then a CSRF token and its cookies, then the credential and what the login
 /// left of the others. Where a target has one value per user, that value is all that is held.
-pub(super) fn script(
-    target: &Target,
-    journey: &str,
-    prepare: Option<&str>,
-) -> Result<Script, String> {
+fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Script, String> {
     let (tls, authority) = address(&target.base_url)?;
     let made = find(target, journey)?;
     let before = prepare.map(|journey| find(target, journey)).transpose()?;

@@ -8,20 +8,17 @@ mod template;
 
 use std::ops::Range;
 
-use contract::Target;
-
-pub use capture::{Capture, Extract};
+pub use capture::{Answer, Capture, Extract};
 pub use scan::Pointer;
 pub use template::{Escape, FIELD_END, Held, Holes, Template, Who, field};
 
-use crate::error::{Error, Result};
-
 /// A target's requests, ready to be sent.
 ///
-/// [`Script::new`] lowers a [`Target`] once: every text becomes a [`Template`], every pointer a
-/// [`Pointer`], and a descriptor that cannot work is refused before anything is started. While a
-/// load runs, a script answers three questions: what does request `r` of user `n` look like, is
-/// this the right answer to it, and what has to be held of it. It knows descriptors, never schemes.
+/// [`Script::new`] lowers a [`Target`](contract::Target) once: every text becomes a [`Template`],
+/// every pointer a [`Pointer`], and a descriptor that cannot work is refused before anything is
+/// started. While a load runs, a script answers three questions: what does request `r` of user `n`
+/// look like, is this the right answer to it, and what has to be held of it. It knows descriptors,
+/// never schemes.
 #[derive(Clone, Debug)]
 pub struct Script {
     /// What reports call the target.
@@ -67,17 +64,6 @@ pub struct Request {
     pub captures: Vec<Capture>,
 }
 
-/// An answer as a transport read it.
-#[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
-    /// Status code.
-    pub status: u16,
-    /// Header fields.
-    pub headers: &'a [httparse::Header<'a>],
-    /// Body, decoded from its transfer coding.
-    pub body: &'a [u8],
-}
-
 /// How an answer is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
@@ -96,23 +82,6 @@ pub enum Mismatch {
 pub const CREDENTIAL_BYTES_MAX: usize = 64 << 10;
 
 impl Script {
-    /// Lowers a descriptor and one of its journeys.
-    ///
-    /// # Errors
-    /// `Config` when the address, the journey, a path, a pointer or a header cannot work.
-    pub fn new(target: &Target, journey: &str) -> Result<Self> {
-        Self::prepared(target, journey, None)
-    }
-
-    /// Lowers a descriptor, one of its journeys, and the one that its users make before it.
-    ///
-    /// # Errors
-    /// As [`Script::new`].
-    pub fn prepared(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Self> {
-        lower::script(target, journey, prepare)
-            .map_err(|what| Error::Config(format!("target `{}`: {what}", target.name)))
-    }
-
     /// Scheme, host and port, as a URL begins.
     pub fn origin(&self) -> String {
         format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority)

@@ -1,6 +1,6 @@
 //! Descriptors lowered into scripts, and what the scripts then send, accept and hold.
 
-use contract::BodyFormat;
+use contract::{BodyFormat, Target};
 
 use super::*;
 

@@ -1,13 +1,13 @@
 //! The closed model: each user waits for the answer, thinks, and asks again.
-//!
-//! Throughput and latency are tied to each other here (N = X * (R + Z), Little's law), so a closed
-//! run shows what a fixed population gets, not what a rate does to the server.
 
 use serde::{Deserialize, Serialize};
 
 use crate::random::exponential;
 
 /// A fixed population.
+///
+/// Throughput and latency are tied to each other here (N = X * (R + Z), Little's law), so a closed
+/// run shows what a fixed population gets, not what a rate does to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closed {
     /// Mean time between an answer and the user's next request, ns. With 0, as many users are
@@ -21,7 +21,7 @@ pub struct Closed {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Spread {
-    /// All the same.
+    /// All of the same length.
     #[default]
     Fixed,
     /// Exponential: as spread as memory-less users are.

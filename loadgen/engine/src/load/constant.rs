@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Arrivals at a constant rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Constant {
-    /// Requests a second, above 0.
+    /// Requests per second, above 0.
     pub rate_per_s: f64,
 }
 

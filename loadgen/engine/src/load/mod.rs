@@ -1,11 +1,4 @@
 //! When requests arrive: arithmetic on a seed and a number, without clock, sleep or channel.
-//!
-//! A load model says when request n is due. The engine asks and obeys; what comes late is late by
-//! the engine's fault and shows as schedule lag, because the plan does not move. `closed` is a
-//! fixed number of users who each wait for the answer; `constant`, `poisson` and `stages` are
-//! arrivals that answers cannot slow down; `visits` are users who come and go (Schroeder, Wierman
-//! and Harchol-Balter, "Open versus closed: a cautionary tale", NSDI 2006). Every figure is
-//! labelled with its model.
 
 mod choice;
 mod closed;
@@ -26,6 +19,13 @@ pub use stages::{Stage, Stages};
 pub use visits::Visits;
 
 /// When requests arrive.
+///
+/// A load model says when request n is due. The engine asks and obeys; what comes late is late by
+/// the engine's fault and shows as schedule lag, because the plan does not move. `closed` is a
+/// fixed number of users who each wait for the answer; `constant`, `poisson` and `stages` are
+/// arrivals that answers cannot slow down; `visits` are users who come and go (Schroeder, Wierman
+/// and Harchol-Balter, "Open versus closed: a cautionary tale", NSDI 2006). Every figure is
+/// labelled with its model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "model", rename_all = "snake_case")]
 pub enum LoadModel {
@@ -78,7 +78,7 @@ impl LoadModel {
         }
     }
 
-    /// Mean requests a second that are asked for; `None` for a model in which that depends on the
+    /// Mean requests per second that are asked for; `None` for a model in which that depends on the
     /// answers, or on what a pilot finds.
     pub fn offered_rps(&self) -> Option<f64> {
         match self {

@@ -8,7 +8,7 @@ use crate::random::exponential;
 /// Arrivals of a Poisson process.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Poisson {
-    /// Mean requests a second, above 0.
+    /// Mean requests per second, above 0.
     pub rate_per_s: f64,
 }
 

@@ -14,7 +14,7 @@ pub struct Stages {
 /// A stretch of time and the rate at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
-    /// Requests a second at its end.
+    /// Requests per second at its end.
     pub rate_per_s: f64,
     /// Its length, ns.
     pub length_ns: u64,
@@ -45,7 +45,7 @@ impl Stages {
         self.stages.iter().map(|stage| stage.length_ns).sum()
     }
 
-    /// Mean rate over all stages, requests a second.
+    /// Mean rate over all stages, requests per second.
     pub fn mean_per_s(&self) -> f64 {
         let mut before = 0.0;
         let area = |stage: &Stage| {

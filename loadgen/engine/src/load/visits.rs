@@ -1,13 +1,13 @@
 //! The partly open model: users arrive at a rate, log in, make some requests, log out and leave.
-//!
-//! Arrivals do not wait for the server, and what a user does once there does: between closed and
-//! open, and what most sites see (Schroeder, Wierman and Harchol-Balter, NSDI 2006, section 2).
 
 use serde::{Deserialize, Serialize};
 
 use super::{Closed, Spread};
 
 /// Users who come and go.
+///
+/// Arrivals do not wait for the server, and what a user does once there does: between closed and
+/// open, and what most sites see (Schroeder, Wierman and Harchol-Balter, NSDI 2006, section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Visits {
     /// Users who arrive, a second, above 0.

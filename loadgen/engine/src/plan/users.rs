@@ -1,7 +1,5 @@
-//! What is done with users beside a load: they prepare, log in and out, and hold connections.
-//!
-//! Each is plain data that the engine carries out. None says what it is for: that is the
-//! experiment's business.
+//! What users do apart from a load: they prepare, log in and out, and hold connections. Each is
+//! plain data that the engine carries out; the experiment knows what it is for.
 
 use serde::{Deserialize, Serialize};
 
@@ -76,8 +74,8 @@ pub struct GrowPlan {
     pub timeout_ns: u64,
 }
 
-/// Connections that are opened beside those there are, carry one request each, and stay open until
-/// the trial ends.
+/// Connections that are opened in addition to those there are, carry one request each, and stay
+/// open until the trial ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectPlan {
     /// Number of the user who logs in for their requests.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Doubt;
+use super::doubt::Doubt;
 
 /// How requests went out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ impl ClientUse {
         (self.verified == Some(false)).then(|| {
             Doubt::caution(
                 "certificate_unchecked",
-                "no certificate was checked: whoever answered may have been another",
+                "no certificate was checked: another server may have answered",
                 "name its issuer with --ca FILE in place of --insecure",
             )
         })

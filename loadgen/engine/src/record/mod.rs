@@ -5,6 +5,7 @@ mod doubt;
 mod hdr_log;
 mod histogram;
 mod merge;
+mod rules;
 mod users;
 
 use std::collections::BTreeMap;
@@ -12,12 +13,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use client::ClientUse;
-pub use doubt::{Doubt, OVER_LIMIT, SAMPLES_BEYOND, STALL};
+pub use doubt::Doubt;
 pub use histogram::Histogram;
 pub use merge::merge_lists;
+pub use rules::{OVER_LIMIT, SAMPLES_BEYOND, STALL};
 pub use users::{GrowRecord, Refusal};
 
-/// What came of a load.
+/// The outcome of a load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadRecord {
     /// The load model, in words.

@@ -1,4 +1,4 @@
-//! What came of what users did beside a load.
+//! The results of what users did apart from a load.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! Takes a chunked body apart as it arrives (RFC 9112, 7.1), every byte once.
 
 use super::Failure;
-use super::http1::examine;
+use super::examine::examine;
 use crate::limits::{Limit, Limits};
 
 /// Where a chunked body is.

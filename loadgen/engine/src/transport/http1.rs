@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 
 use super::Failure;
 use super::chunks::Chunks;
+use super::examine::examine;
 use crate::limits::{FIELDS_MOST, Limit, Limits};
 
 /// Room for the header fields of an answer. It is not cleared for every answer: that would cost as
@@ -82,7 +83,7 @@ pub(super) enum Body {
 /// HEAD, `ended` that the server has closed its side.
 ///
 /// [`read`] is given the first bytes of an answer and says whether it is whole, which most answers
-/// are; `inbound` goes on with those that are not. Neither must ever take a part of an answer for
+/// are; `inbound` continues with those that are not. Neither must ever take a part of an answer for
 /// the whole: a truncated body that counts as success is the kind of error that makes a broken
 /// server look fast. What is read of an answer has [`Limits`].
 pub(super) fn read<'h, 'a>(
@@ -224,15 +225,6 @@ fn whole_head(
 
 const fn cut(bytes: &[u8]) -> Failure {
     if bytes.is_empty() { Failure::Closed } else { Failure::Truncated }
-}
-
-/// Passes on bytes that are about to be looked at or copied. Tests count them here: a reader is
-/// linear in its bytes, however they arrive.
-#[inline]
-pub(super) fn examine(bytes: &[u8]) -> &[u8] {
-    #[cfg(test)]
-    tests::EXAMINED.with(|examined| examined.set(examined.get() + bytes.len()));
-    bytes
 }
 
 /// How a body is delimited (RFC 9112, 6.3).

@@ -3,7 +3,8 @@
 use super::Failure;
 use super::budget::{Budget, Claim};
 use super::chunks::Chunks;
-use super::http1::{self, Body, Head, Heads, Length, Part, Read, Whole, examine};
+use super::examine::examine;
+use super::http1::{self, Body, Head, Heads, Length, Part, Read, Whole};
 use crate::limits::{Limit, Limits};
 
 /// How answers are read: within which limits, and in whose memory.

@@ -33,7 +33,7 @@ pub(super) enum Got {
     Nothing,
     /// The server has closed its side.
     End,
-    /// The connection ended without the end that TLS wants (RFC 8446, 6.1): whoever is on the way
+    /// The connection ended without the end that TLS wants (RFC 8446, 6.1): anyone on the way
     /// can do that, so a body that lasts until the end is not known to be whole.
     Cut,
 }
@@ -67,7 +67,7 @@ impl Stream {
         }
     }
 
-    /// Goes on with the handshake; whether the connection can carry requests now.
+    /// Continues with the handshake; whether the connection can carry requests now.
     pub(super) fn handshake(&mut self, wire: &mut Wire) -> Result<bool, Failure> {
         match self {
             Self::Plain(_) => Ok(true),

@@ -51,7 +51,7 @@ pub enum TlsError {
         /// What the operating system answered.
         source: std::io::Error,
     },
-    /// The file has no certificate, or one that is none.
+    /// The file has no certificate, or an invalid one.
     #[error(
         "{}: expected certificates in PEM, `-----BEGIN CERTIFICATE-----`, found {found}",
         path.display()
@@ -121,7 +121,7 @@ impl Tls {
         Ok(Self { config: Arc::new(config), name })
     }
 
-    /// A session that has not begun, for whoever reads and writes on a socket of their own.
+    /// A session that has not begun, for a caller that reads and writes on its own socket.
     ///
     /// # Errors
     /// When the library refuses what it was given.

@@ -412,7 +412,7 @@ fn a_login_that_needs_a_token_is_two_requests_on_one_connection() {
     }
 }
 
-/// Every user goes on with what the answer before gave, and a refusal says how far one came.
+/// Every user continues with what the answer before gave, and a refusal says how far one came.
 #[test]
 fn users_prepare_one_request_after_the_other_with_the_credential_of_the_answer_before() {
     let text = r#"

@@ -18,7 +18,7 @@ const AHEAD: Duration = Duration::from_millis(1_200);
 const AT_A_TIME: usize = 32;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What became of one user's credential.
+/// What happened to one user's credential.
 #[derive(Clone, Copy)]
 enum Fate {
     Ended { last_accepted_us: i64, lost: u64, longest_pause_us: u64 },

@@ -12,7 +12,7 @@ use crate::plan::{RevocationPlan, WatchPlan};
 use crate::proc::Kept;
 use crate::record::{Asked, Beside, RevocationRecord, Watched};
 
-/// What became of one user's credential.
+/// What happened to one user's credential.
 enum Fate {
     Unknown,
     Failed,
@@ -230,8 +230,8 @@ mod tests {
     const WATCH: WatchPlan =
         WatchPlan { poll_ns: 1_000_000, window_ns: 60_000_000_000, in_flight: 1 };
 
-    /// A store that lets a credential in so many times after the logout and then refuses it; what
-    /// comes of watching it, and when each try was sent. There is no timer to wait for.
+    /// A store that lets a credential in so many times after the logout and then refuses it; the
+    /// outcome of watching it, and when each try was sent. There is no timer to wait for.
     fn watched(accepts: usize) -> (Fate, Vec<Instant>) {
         let zero = Instant::now();
         let sent = RefCell::new(Vec::new());

@@ -145,7 +145,7 @@ pub(super) fn refresh_all(
     Ok(Some(asked))
 }
 
-/// Does this for every item, so many at a time, and gathers what came of it in no order.
+/// Does this for every item, so many at a time, and gathers the results in no order.
 pub(super) async fn gather<I, T, F>(
     items: impl IntoIterator<Item = I>,
     at_a_time: usize,

@@ -6,7 +6,8 @@ mod cross_check;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Format, output, refuse_debug_build, signals};
+use super::shared::{Format, refuse_debug_build};
+use super::{output, signals};
 use crate::error::{Error, Interrupt, Result};
 use crate::proc;
 use crate::record::Host;

@@ -18,7 +18,8 @@ use limits::LimitArgs;
 use live::Live;
 use summary::Summary;
 
-use super::{Format, output, refuse_debug_build, serve, signals};
+use super::shared::{Format, refuse_debug_build};
+use super::{output, serve, signals};
 use crate::campaign::Probe;
 use crate::engine::{self, Driver, Pacing, Phase, Progress, Watcher};
 use crate::error::{Error, Interrupt, Result};
@@ -220,7 +221,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         (load, _) => load,
     };
     if let (Err(error), Format::Json) = (&load, args.format) {
-        // Whoever reads an object gets one, though there was no load to tell of.
+        // A program that expects an object gets one, though there was no load to tell of.
         let nothing = serde_json::json!({
             "target": target.name, "aborted": true, "requests": 0, "error": error.to_string(),
         });
@@ -235,7 +236,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         }
         None => Ok(()),
     };
-    // What the load was worth comes before what became of its log.
+    // What the load was worth comes before what happened to its log.
     match obituary {
         Some(obituary) => Err(Error::Target(obituary)),
         None => verdict(&summary, &load, &plan, &interrupt).and(written),
@@ -325,7 +326,7 @@ fn verdict(
             "no request got the right answer: found {found}; {remedy}"
         )));
     }
-    // All connections were open before Measure, so whoever refuses one now has gone.
+    // All connections were open before Measure, so a server that refuses one now has gone.
     if let Some(refused) = load.counts.errors.get("connect_refused") {
         return Err(Error::Target(format!(
             "{} was there when the load began and refused {refused} connections later; it ended \

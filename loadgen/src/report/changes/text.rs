@@ -182,7 +182,7 @@ fn row(change: &Change) -> [String; 7] {
     };
     [
         change.key.metric.name.into(),
-        change.key.arm.clone(),
+        change.key.arm.to_string(),
         figure(change.a.point, change.unit),
         figure(change.b.point, change.unit),
         signed(of.point, unit),

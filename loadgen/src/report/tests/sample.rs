@@ -7,9 +7,9 @@ use crate::experiment;
 use crate::plan::{Action, Plan, TrialPlan};
 use crate::random::mix;
 use crate::record::{
-    ActionRecord, ClientUse, Counts, GeneratorUse, Histogram, Host, LoadRecord, LoginRecord,
-    MemoryUse, Placement, RECORD_SCHEMA, ServerFacts, ServerUse, SnapshotRecord, StepRecord,
-    TrialOutcome, TrialRecord,
+    ActionRecord, Counts, GeneratorUse, Histogram, Host, LoadRecord, LoginRecord, MemoryUse,
+    Placement, RECORD_SCHEMA, ServerFacts, ServerUse, SnapshotRecord, StepRecord, TrialOutcome,
+    TrialRecord,
 };
 use crate::report::{Analysis, analyse};
 use crate::spec::{Overrides, Spec};
@@ -171,18 +171,9 @@ fn load_record(users: u32, place: f64, noise: &dyn Fn(u64) -> f64) -> LoadRecord
         let tail = if i % 50 == 0 { 2.5 } else { 1.0 };
         response.record((f64::from(users) / rate * spread * tail * 1e9) as u64);
     }
-    let counts = Counts {
-        window_ns,
-        planned: ANSWERS,
-        sent: ANSWERS,
-        ok: ANSWERS,
-        ended_in_window: ANSWERS,
-        ok_in_window: ANSWERS,
-        ..Counts::default()
-    };
+    let answered = engine::answered(ANSWERS);
     LoadRecord {
         model: "closed".into(),
-        offered_rps: None,
         login: Some(LoginRecord {
             users,
             credential_bytes: u64::from(users) * (32 + 180 * place as u64),
@@ -191,21 +182,13 @@ fn load_record(users: u32, place: f64, noise: &dyn Fn(u64) -> f64) -> LoadRecord
         connections: users,
         usable_connections: users,
         request_wire_bytes: 60 + (150.0 * place) as u64,
-        counts,
+        counts: Counts { window_ns, ..answered.counts.clone() },
         steps: vec![StepRecord {
             name: "me".into(),
             service: response.clone(),
             response,
             lag: Histogram::new(),
         }],
-        timeline: vec![],
-        bytes_sent: None,
-        bytes_received: None,
-        visits: None,
-        aborted: false,
-        slices: vec![],
-        closed_by_server: None,
-        client: ClientUse::default(),
         generator: GeneratorUse {
             workers: 1,
             cpu_ns: ANSWERS * 8_000,
@@ -216,11 +199,9 @@ fn load_record(users: u32, place: f64, noise: &dyn Fn(u64) -> f64) -> LoadRecord
             interval_ns: window_ns,
             threads: 1,
             cpu_ns: (cpu_us * ANSWERS as f64 * 1e3) as u64,
-            waited_ns: 0,
-            store_cpu_ns: None,
-            relay_cpu_ns: None,
-            store_writes: None,
             memory: memory(f64::from(users) * 100.0, place, noise(2)),
+            ..ServerUse::default()
         }),
+        ..answered
     }
 }

@@ -21,7 +21,7 @@ pub(crate) enum Fault {
     None,
     /// Whatever stands in the cookie is user 0.
     AnyId,
-    /// Whoever comes is user 0.
+    /// Every client is user 0.
     NoCredential,
     /// A login keeps the id that it was given.
     Fixation,

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, NoTls};
 
-use super::STORE;
-use super::own::Instance;
+use super::own::{Instance, STORE};
 use super::pool::{CONNECTIONS, Connections, config, said};
 use super::table::{self, Table};
 use crate::contract::StoreProcess;
@@ -72,7 +71,7 @@ impl Database {
     ///
     /// # Errors
     /// [`ServeError::Program`] and [`ServeError::Store`] where there is no PostgreSQL or no place
-    /// in it; [`ServeError::Option`] where the URL is none.
+    /// in it; [`ServeError::Option`] where the URL is invalid.
     pub async fn open(
         url: Option<&str>,
         needs: Needs,

@@ -1,4 +1,4 @@
-//! Sessions in PostgreSQL: the table that a service has beside its other tables.
+//! Sessions in PostgreSQL: the table that a service has next to its other tables.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,6 +21,7 @@ pub mod row;
 pub mod table;
 
 use database::{Database, Needs};
+pub use own::STORE;
 use pool::{Connections, said};
 use row::{Columns, data, millis, moment, number, span, text};
 use table::Table;
@@ -28,8 +29,6 @@ use table::Table;
 /// Where a PostgreSQL is.
 pub const PLACE: Place =
     Place { store: STORE, url: "postgres://HOST:PORT/DB", program: Some(own::PROGRAM) };
-/// The name of the store, here and as the user of a PostgreSQL of its own.
-pub const STORE: &str = "postgres";
 /// Most rows that one step of a sweep looks at.
 pub const SWEEP_STEP: i64 = 256;
 
@@ -90,8 +89,8 @@ const SWEEP: &str = "
         UPDATE authbench_sessions SET ends = least(expires, last_seen + $2)
         WHERE id = ANY (ARRAY (SELECT id FROM due WHERE end_now > $1)) RETURNING 1
     ) SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM gone), (SELECT count(*) FROM moved)";
-/// All of it, because a count kept by one server is wrong beside another: 30 to 75 ms where there
-/// are a million, and it is asked for a few times in a campaign.
+/// All of it, because a count kept by one server is wrong if there is another server: 30 to 75 ms
+/// where there are a million, and it is asked for a few times in a campaign.
 const COUNT: &str = "SELECT count(*), pg_total_relation_size('authbench_sessions'),
     pg_database_size(current_database()) FROM authbench_sessions";
 const STATEMENTS: &[&str] =
@@ -100,9 +99,9 @@ const STATEMENTS: &[&str] =
 /// The store.
 ///
 /// Every call is one prepared statement, and so one round trip and one transaction: what must be
-/// decided at one moment is decided there, whoever else asks. Only `create` inserts; everything
-/// else is an `UPDATE` or a `DELETE` of a row that is there, and PostgreSQL looks at it again after
-/// it has waited for another, so nothing here can bring a session back.
+/// decided at one moment is decided there, whatever other servers ask. Only `create` inserts;
+/// everything else is an `UPDATE` or a `DELETE` of a row that is there, and PostgreSQL looks at it
+/// again after it has waited for another, so nothing here can bring a session back.
 ///
 /// A login or a logout is answered after its commit is on the disk, where PostgreSQL is set up as
 /// it is shipped. Activity is no such promise: its commit does not wait.

@@ -2,14 +2,15 @@
 
 use tokio_postgres::{Config, NoTls};
 
-use super::STORE;
 use super::pool::{config, said};
 use crate::contract::{StoreProcess, StoreUrl};
 use crate::error::{ServeError, StoreError};
 use crate::stores::own::{Home, OwnServer, Program, free_port, password};
 use crate::stores::patience::Patience;
 
-/// The server's program; the one that makes its folder stands beside it.
+/// The name of the store, and of the user of a PostgreSQL of its own.
+pub const STORE: &str = "postgres";
+/// The server's program; the one that makes its folder is next to it.
 pub const PROGRAM: Program =
     Program { name: "postgres", package: "postgresql", versions: Some("/usr/lib/postgresql") };
 
@@ -47,7 +48,7 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Makes one and starts it, with these settings beside its own, each `name=value`.
+    /// Makes one and starts it, with these settings in addition to its own, each `name=value`.
     ///
     /// # Errors
     /// [`ServeError::Program`] where there is no PostgreSQL on this machine; [`ServeError::Store`]

@@ -62,8 +62,8 @@ struct Shared {
 /// A request asks the copy and makes no round trip. What is denied is written to Redis and
 /// published in one script, and a logout is answered after that; every server listens. That it
 /// still hears is proved by a heartbeat: each server publishes one to itself every [`BEAT`] with
-/// the moment at which it was sent. Redis tells a listener everything in order, so whoever has
-/// heard a heartbeat has heard every entry from before it was sent. Without one that was sent
+/// the moment at which it was sent. Redis tells a listener everything in order, so a listener that
+/// has heard a heartbeat has heard every entry from before it was sent. Without one that was sent
 /// within the time that a request waits ([`Patience`]), or within 400 ms where that is longer, the
 /// copy may have missed something, and the list refuses to answer: closed, and not open.
 ///
@@ -84,7 +84,7 @@ impl SharedDenylist {
     /// The list in the Redis of this URL, or in one of its own, loaded.
     ///
     /// # Errors
-    /// Where the URL is none, the program is missing, or Redis does not answer.
+    /// Where the URL is invalid, the program is missing, or Redis does not answer.
     pub async fn open(
         url: Option<&str>,
         clock: Clock,

@@ -67,7 +67,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// A connection to this place, to be opened by whoever asks first.
+    /// A connection to this place, which the first request opens.
     pub(super) fn new(client: Client, patience: Patience) -> Self {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(patience.connect()))

@@ -76,7 +76,7 @@ impl RedisStore {
     /// after `idle` without activity.
     ///
     /// # Errors
-    /// Where the URL is none, the program is missing, or Redis does not answer.
+    /// Where the URL is invalid, the program is missing, or Redis does not answer.
     pub async fn open(
         space: Space,
         url: Option<&str>,
@@ -90,7 +90,7 @@ impl RedisStore {
     /// asked of the store.
     ///
     /// # Errors
-    /// [`ServeError::Option`] where the URL is none.
+    /// [`ServeError::Option`] where the URL is invalid.
     pub fn at(
         space: Space,
         url: &str,
@@ -104,7 +104,7 @@ impl RedisStore {
         Self { records, touch: scripts::script(&space.kind(), scripts::TOUCH) }
     }
 
-    /// Where it is, for those who read beside it.
+    /// Where it is, for readers with a connection of their own.
     #[must_use]
     pub const fn client(&self) -> &Client {
         self.records.client()

@@ -50,7 +50,7 @@ impl Records {
     /// without activity.
     ///
     /// # Errors
-    /// Where the URL is none, the program is missing, or Redis does not answer.
+    /// Where the URL is invalid, the program is missing, or Redis does not answer.
     pub(in crate::stores) async fn open(
         kind: Kind,
         url: Option<&str>,
@@ -72,7 +72,7 @@ impl Records {
     /// The records in the Redis of this URL, which is first asked when something is asked of them.
     ///
     /// # Errors
-    /// [`ServeError::Option`] where the URL is none.
+    /// [`ServeError::Option`] where the URL is invalid.
     pub(in crate::stores) fn at(
         kind: Kind,
         url: &str,

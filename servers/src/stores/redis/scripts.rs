@@ -39,7 +39,7 @@ redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - 2 * GRACE)
 return 1";
 
 /// Session; now, idle. The value as it was before. A Redis that is full takes no activity down and
-/// answers all the same: the session then ends too early, and not too late.
+/// answers anyway: the session then ends too early, and not too late.
 pub(super) const TOUCH: &str = "
 local value = redis.call('GET', KEYS[1])
 if not value or #value < HEAD + 4 then return value end

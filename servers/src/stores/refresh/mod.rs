@@ -72,7 +72,7 @@ pub struct Family {
     pub expires: Timestamp,
 }
 
-/// What became of a refresh token that was shown.
+/// What happened to a refresh token that was shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotation {
     /// It was the current one, and the new one is current now.
@@ -96,15 +96,15 @@ pub enum Rotation {
 ///
 /// Every method fails with [`StoreError`] where the store could not be asked.
 ///
-/// A refresh session, a **family**, begins with a login and has one secret at a time: whoever shows
-/// it gets another, and it is the previous one from then on. A store knows digests only, so what it
-/// holds refreshes nothing (secrets are 128 random bits, which nobody searches for, so a plain
-/// SHA-256 is enough).
+/// A refresh session, a **family**, begins with a login and has one secret at a time: a client that
+/// shows it gets another, and it is the previous one from then on. A store knows digests only, so
+/// what it holds refreshes nothing (secrets are 128 random bits, which nobody searches for, so a
+/// plain SHA-256 is enough).
 ///
 /// # Writing a store
 ///
-/// One file, one `impl` of [`RefreshStore`], its arm beside `MEMORY` in `schemes::jwt_refresh`, and
-/// one line in the list of `servers/tests/suite/every_refresh_store.rs`. The promises of
+/// One file, one `impl` of [`RefreshStore`], its arm next to `MEMORY` in `schemes::jwt_refresh`,
+/// and one line in the list of `servers/tests/suite/every_refresh_store.rs`. The promises of
 /// [`super::SessionStore`] hold here too: only `begin` creates, nothing extends the expiry, expired
 /// is gone from its millisecond on, an error is an error, time is an argument. And one more:
 /// **[`RefreshStore::rotate`] is one atomic step**, so that of two that show the same secret at the

@@ -28,8 +28,8 @@ const LATE: u8 = 1;
 const REUSED: u8 = 2;
 const UNKNOWN: u8 = 3;
 
-/// Family; shown, new, now, grace, id. What became of the secret, and for a new one the end and the
-/// data.
+/// Family; shown, new, now, grace, id. What happened to the secret, and for a new one the end and
+/// the data.
 const ROTATE: &str = "
 local value = redis.call('GET', KEYS[1])
 if not value then return { 3, 0, '' } end
@@ -49,12 +49,12 @@ return { 2, 0, '' }";
 
 /// The store.
 ///
-/// A family is kept as a session is, with an index by user beside it (`stores::redis::records`),
+/// A family is kept as a session is, with an index by user (`stores::redis::records`),
 /// under keys of its own. In the head of its value are the digests of the current secret and of the
 /// one before, so a rotation writes 80 bytes in place and leaves the data alone. It is a script,
 /// which runs alone: of two that show the same secret one comes first.
 ///
-/// Digests are compared as Lua compares strings. That is no leak: whoever could measure it would
+/// Digests are compared as Lua compares strings. That is no leak: anyone who could measure it would
 /// learn of a digest, from which no secret follows. Secrets must never get here.
 pub struct RefreshRedis {
     records: Records,
@@ -67,7 +67,7 @@ impl RefreshRedis {
     /// to keep a family, and nothing else.
     ///
     /// # Errors
-    /// Where the URL is none, the program is missing, or Redis does not answer.
+    /// Where the URL is invalid, the program is missing, or Redis does not answer.
     pub async fn open(
         url: Option<&str>,
         clock: Clock,
@@ -80,7 +80,7 @@ impl RefreshRedis {
     /// store.
     ///
     /// # Errors
-    /// [`ServeError::Option`] where the URL is none.
+    /// [`ServeError::Option`] where the URL is invalid.
     pub fn at(url: &str, clock: Clock, patience: Patience) -> Result<Self, ServeError> {
         Ok(Self::over(Records::at(FAMILIES, url, None, patience)?, clock))
     }

@@ -20,7 +20,7 @@ struct Shared {
     runtime: Runtime,
 }
 
-/// Tests run beside each other, one of them counts statements, and none of them ends the server.
+/// Tests run at the same time, one of them counts statements, and none of them ends the server.
 const SETTINGS: &[&str] =
     &["max_connections=400", "shared_preload_libraries=pg_stat_statements", "fsync=off"];
 

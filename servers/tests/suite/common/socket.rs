@@ -54,8 +54,8 @@ impl Server {
 
 pub async fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    // A server that refuses early may close while we still write: its answer is there all the
-    // same.
+    // A server that refuses early may close while we still write: its answer is there anyway
+    //.
     let (mut reading, mut writing) = stream.split();
     let mut text = Vec::new();
     let read = async {

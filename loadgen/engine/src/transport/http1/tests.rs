@@ -1,13 +1,6 @@
 //! Answers that arrive whole, and the beginnings of answers.
 
-use std::cell::Cell;
-
 use super::*;
-
-thread_local! {
-    /// Bytes that readers on this thread have looked at or copied.
-    pub(crate) static EXAMINED: Cell<usize> = const { Cell::new(0) };
-}
 
 #[derive(Debug, PartialEq)]
 enum Got {

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::http1::tests::{ANSWERS, EXAMINED};
+use super::super::examine::EXAMINED;
+use super::super::http1::tests::ANSWERS;
 use super::*;
 
 /// What an answer is, in a form that can be compared.
