@@ -158,8 +158,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to sample. CPU time is counted in ticks of 10 ms: with an `interval` below some 200 ms
-    /// the figure for a sample means little.
+    /// Begins to sample. CPU time is counted in ticks of 10 ms: an `interval` below some 200 ms
+    /// gives figures that mean little.
     pub fn start(pid: u32, interval: Duration) -> Self {
         let (stop, stopped) = mpsc::channel::<()>();
         let thread = thread::spawn(move || {
