@@ -1,7 +1,7 @@
 //! User-space instructions of issue, verify, look-up and of a whole request through the router, for
 //! every arm, counted by callgrind: the same to a thousandth on any machine, however busy.
 //!
-//! `-- --write` commits the counts to `benches/instructions.json`, and `-- --check`, which CI runs,
+//! `-- --write` commits the counts to `loadgen/instructions.json`, and `-- --check`, which CI runs,
 //! fails where one has grown by more than 2 % and names it. Without valgrind it says so and does
 //! nothing, unless `AUTHBENCH_REQUIRE_VALGRIND` is set. Without `--bench`, and in a debug build,
 //! every operation is only carried out.
@@ -39,7 +39,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 /// The committed counts.
-const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.json");
+const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../loadgen/instructions.json");
 /// The argument with which this executable runs itself under callgrind.
 const INSIDE: &str = "--inside";
 /// Rounds of each operation; the median counts.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-const COMMITTED: &str = include_str!("../../../benches/instructions.json");
+const COMMITTED: &str = include_str!("../../instructions.json");
 
 /// Counted instructions, and what counted them.
 ///
@@ -76,7 +76,7 @@ impl Instructions {
     /// # Panics
     /// Never: they are part of the build, and a test reads them.
     pub fn committed() -> Self {
-        serde_json::from_str(COMMITTED).expect("benches/instructions.json has this form")
+        serde_json::from_str(COMMITTED).expect("loadgen/instructions.json has this form")
     }
 
     /// The count of an operation of an arm; `None` where it was not taken.

@@ -170,25 +170,26 @@ impl Visitor for Assemble {
 ///
 /// # Errors
 /// See [`schemes::open`].
-pub async fn open(
-    arm: &str,
-    options: &SchemeOptions,
+pub fn open<'a>(
+    arm: &'a str,
+    options: &'a SchemeOptions,
     hash: PasswordHash,
-) -> Result<OpenArm, ServeError> {
-    open_working(arm, options, hash, Work::default()).await
+) -> Boxed<'a, Result<OpenArm, ServeError>> {
+    open_working(arm, options, hash, Work::default())
 }
 
-/// Opens an arm by its name, whose protected handlers do this work.
+/// Opens an arm by its name, whose protected handlers do this work. The box makes this crate
+/// compile the handlers of every arm, and not each crate that opens one.
 ///
 /// # Errors
 /// See [`schemes::open`].
-pub async fn open_working(
-    arm: &str,
-    options: &SchemeOptions,
+pub fn open_working<'a>(
+    arm: &'a str,
+    options: &'a SchemeOptions,
     hash: PasswordHash,
     work: Work,
-) -> Result<OpenArm, ServeError> {
-    schemes::open(arm, options, Assemble { users: Users::new(hash), work }).await
+) -> Boxed<'a, Result<OpenArm, ServeError>> {
+    Box::pin(schemes::open(arm, options, Assemble { users: Users::new(hash), work }))
 }
 
 /// The routes of every arm over this scheme.

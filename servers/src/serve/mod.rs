@@ -20,7 +20,7 @@ use crate::error::ServeError;
 use crate::schemes::{CookieSecurity, SchemeOptions, arms};
 use crate::stores::patience::Patience;
 use crate::stores::relay::{Distance, Relay};
-use crate::stores::{Touch, Upkeep};
+use crate::stores::{Boxed, Touch, Upkeep};
 use crate::users::{LOGIN_WAIT_MAX, LOGINS_WAITING_MAX, PasswordHash};
 
 mod accept;
@@ -212,22 +212,62 @@ pub async fn serve(
     ready: impl FnOnce(&ReadyLine),
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let admin_address = address(&admin)?;
-    if options.admin_fill && !admin_address.ip().is_loopback() {
-        return Err(ServeError::Option {
-            option: "admin_fill",
-            expected: "an admin listener on a loopback address",
-            found: admin_address.to_string(),
-        });
-    }
-    let mut scheme = options.scheme()?;
-    // Before the arm, so that it ends after it.
-    let relay = put_away(&options).await?;
-    if let Some(relay) = &relay {
-        scheme.store_url = Some(relay.url().to_owned());
-    }
-    let arm = app::open_working(&options.arm, &scheme, options.password_hash, options.work).await?;
-    let line = ready_line(&options, &arm, relay.as_ref(), [address(&public)?, admin_address]);
+    let server = start(options, public, admin).await?;
+    ready(&server.line);
+    stop.await;
+    server.end().await
+}
+
+/// A server that answers.
+struct Server {
+    line: ReadyLine,
+    stopping: watch::Sender<()>,
+    public: JoinHandle<()>,
+    admin: JoinHandle<()>,
+    sweeper: Option<JoinHandle<()>>,
+    /// Ends after the arm.
+    _relay: Option<Relay>,
+}
+
+/// Starts a server. The box makes this crate compile it, with everything that a request passes: the
+/// body of an `async fn` is compiled by the crate that awaits it, here the command, with each of
+/// its changes and with its optimisation.
+fn start(
+    options: ServeOptions,
+    public: TcpListener,
+    admin: TcpListener,
+) -> Boxed<'static, Result<Server, ServeError>> {
+    Box::pin(async move {
+        let admin_address = address(&admin)?;
+        if options.admin_fill && !admin_address.ip().is_loopback() {
+            return Err(ServeError::Option {
+                option: "admin_fill",
+                expected: "an admin listener on a loopback address",
+                found: admin_address.to_string(),
+            });
+        }
+        let mut scheme = options.scheme()?;
+        // Before the arm, so that it ends after it.
+        let relay = put_away(&options).await?;
+        if let Some(relay) = &relay {
+            scheme.store_url = Some(relay.url().to_owned());
+        }
+        let arm =
+            app::open_working(&options.arm, &scheme, options.password_hash, options.work).await?;
+        let addresses = [address(&public)?, admin_address];
+        Ok(answer(&options, arm, relay, [public, admin], addresses))
+    })
+}
+
+/// Starts everything that a server does by itself.
+fn answer(
+    options: &ServeOptions,
+    arm: OpenArm,
+    relay: Option<Relay>,
+    [public, admin]: [TcpListener; 2],
+    addresses: [SocketAddr; 2],
+) -> Server {
+    let line = ready_line(options, &arm, relay.as_ref(), addresses);
     let limits = accept::Limits {
         header_read_timeout: options.header_read_timeout,
         write_stall: options.write_stall,
@@ -249,14 +289,19 @@ pub async fn serve(
     let own = Arc::default();
     let admin = tokio::spawn(accept::run(admin, admin::app(inside), admin_limits, own, stopped));
     let sweeper = arm.upkeep.map(|store| tokio::spawn(sweep(store, options.sweep_every)));
-    ready(&line);
-    stop.await;
-    drop(stopping);
-    if let Some(sweeper) = sweeper {
-        sweeper.abort();
+    Server { line, stopping, public, admin, sweeper, _relay: relay }
+}
+
+impl Server {
+    /// Lets open requests finish.
+    async fn end(self) -> Result<(), ServeError> {
+        drop(self.stopping);
+        if let Some(sweeper) = self.sweeper {
+            sweeper.abort();
+        }
+        join("public listener", self.public).await?;
+        join("admin listener", self.admin).await
     }
-    join("public listener", public).await?;
-    join("admin listener", admin).await
 }
 
 /// A relay to the store of the arm, where it is to be farther away than it is.

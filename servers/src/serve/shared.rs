@@ -6,8 +6,8 @@ use crate::app::{self, OpenArm};
 use crate::contract::{Secrets, StoreProcess};
 use crate::error::{ServeError, StoreError};
 use crate::schemes::{SchemeOptions, arms};
-use crate::stores;
 use crate::stores::folder::Folder;
+use crate::stores::{self, Boxed};
 use crate::users::PasswordHash;
 
 /// What the servers of an arm share. A store's server that was started for it ends when this is
@@ -39,32 +39,34 @@ impl Shared {
 ///
 /// # Errors
 /// Where the arm is unknown, or its store cannot be opened.
-pub async fn share(arm: &str) -> Result<Shared, ServeError> {
-    let place = arms()
-        .iter()
-        .find(|info| info.arm == arm)
-        .and_then(|info| info.store)
-        .and_then(stores::place)
-        .filter(|place| place.program.is_none());
-    let refused = |store, error: std::io::Error| StoreError {
-        store,
-        operation: "be given a temporary folder",
-        found: error.to_string(),
-    };
-    let folder = place
-        .map(|place| Folder::make().map_err(|error| refused(place.store, error)))
-        .transpose()?;
-    let file = place.zip(folder.as_ref()).map(|(place, folder)| {
-        place.url.replace("PATH", &folder.home().join(place.store).display().to_string())
-    });
-    let made_key = Arc::new(OnceLock::new());
-    let options = SchemeOptions {
-        store_url: file.clone(),
-        made_key: Some(Arc::clone(&made_key)),
-        ..SchemeOptions::default()
-    };
-    let arm = app::open(arm, &options, PasswordHash::default()).await?;
-    let store_url = file.or_else(|| Some(arm.store.as_ref()?.url.secret().to_owned()));
-    let secrets = Secrets { key: made_key.get().cloned(), store_url };
-    Ok(Shared { secrets, arm, _folder: folder })
+pub fn share(arm: &str) -> Boxed<'_, Result<Shared, ServeError>> {
+    Box::pin(async move {
+        let place = arms()
+            .iter()
+            .find(|info| info.arm == arm)
+            .and_then(|info| info.store)
+            .and_then(stores::place)
+            .filter(|place| place.program.is_none());
+        let refused = |store, error: std::io::Error| StoreError {
+            store,
+            operation: "be given a temporary folder",
+            found: error.to_string(),
+        };
+        let folder = place
+            .map(|place| Folder::make().map_err(|error| refused(place.store, error)))
+            .transpose()?;
+        let file = place.zip(folder.as_ref()).map(|(place, folder)| {
+            place.url.replace("PATH", &folder.home().join(place.store).display().to_string())
+        });
+        let made_key = Arc::new(OnceLock::new());
+        let options = SchemeOptions {
+            store_url: file.clone(),
+            made_key: Some(Arc::clone(&made_key)),
+            ..SchemeOptions::default()
+        };
+        let arm = app::open(arm, &options, PasswordHash::default()).await?;
+        let store_url = file.or_else(|| Some(arm.store.as_ref()?.url.secret().to_owned()));
+        let secrets = Secrets { key: made_key.get().cloned(), store_url };
+        Ok(Shared { secrets, arm, _folder: folder })
+    })
 }

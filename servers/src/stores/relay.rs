@@ -18,7 +18,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::{StoreError, postgres, redis};
+use super::{Boxed, StoreError, postgres, redis};
 use crate::contract::{STORE_URL_VARIABLE, StoreProcess};
 use crate::error::ServeError;
 
@@ -52,17 +52,19 @@ pub struct Distance {
 /// Time is kept by a timer of the kernel (`timerfd`): the runtime's own counts in milliseconds, and
 /// a store in the same data centre is a fifth of one away. A timer fires late and never early.
 /// Nothing is understood of what passes through.
-pub async fn relay(listener: TcpListener, to: &str, one_way: Duration) {
-    loop {
-        match listener.accept().await {
-            Ok((near, _)) => {
-                let to = to.to_owned();
-                // An end that fails ends the other one, and both see it.
-                tokio::spawn(async move { drop(connect_through(near, &to, one_way).await) });
+pub fn relay(listener: TcpListener, to: &str, one_way: Duration) -> Boxed<'_, ()> {
+    Box::pin(async move {
+        loop {
+            match listener.accept().await {
+                Ok((near, _)) => {
+                    let to = to.to_owned();
+                    // An end that fails ends the other one, and both see it.
+                    tokio::spawn(async move { drop(connect_through(near, &to, one_way).await) });
+                }
+                Err(_) => tokio::time::sleep(PAUSE).await,
             }
-            Err(_) => tokio::time::sleep(PAUSE).await,
         }
-    }
+    })
 }
 
 async fn connect_through(near: TcpStream, to: &str, one_way: Duration) -> io::Result<()> {
