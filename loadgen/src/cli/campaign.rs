@@ -219,10 +219,6 @@ pub(super) fn minutes(ms: u64) -> String {
     }
 }
 
-use super::shared::refuse_debug_build;
-use super::watch::Watchers;
-use super::{output, report, serve, signals};
-use crate::campaign::run;
 /// What a level of an experiment is called.
 pub(super) fn named(experiment: &str, level: u32) -> String {
     experiment::find(experiment).map_or_else(|| level.to_string(), |e| e.level(level))

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+
 use crate::plan::sha256_hex;
 use crate::record::{Host, Instructions, RECORD_SCHEMA};
 
@@ -16,6 +18,10 @@ pub fn usable_cores() -> Vec<usize> {
 
 /// Everything that is known of the machine and the program.
 pub fn describe() -> Host {
+    let kinds = RefreshKind::nothing()
+        .with_cpu(CpuRefreshKind::nothing())
+        .with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(kinds).ok();
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     Host {
         schema: RECORD_SCHEMA,
@@ -27,14 +33,18 @@ pub fn describe() -> Host {
         allocator: "jemalloc".into(),
         machine_id: machine_id(),
         kernel: format!("{} {}", "Linux", rustix::system::uname().release().to_string_lossy()),
-        cpu_model: cpu_model(&cpuinfo),
+        cpu_model: system
+            .as_ref()
+            .and_then(|system| system.cpus().first())
+            .map(|cpu| cpu.brand().to_string())
+            .unwrap_or_default(),
         cores: usable_cores(),
         smt: line("/sys/devices/system/cpu/smt/active").map(|active| active == "1"),
         governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         virtualised: cpuinfo
             .lines()
             .any(|line| line.starts_with("flags") && line.contains(" hypervisor")),
-        memory_bytes: memory_bytes(),
+        memory_bytes: system.map_or(0, |system| system.total_memory()),
         open_files: {
             let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
             (limit.current, limit.maximum)
@@ -47,24 +57,6 @@ pub fn describe() -> Host {
             .and_then(|choices| Some(choices.split_once('[')?.1.split_once(']')?.0.to_string())),
         instructions: Some(Instructions::committed()),
     }
-}
-
-/// The first processor's name, or on ARM, where the kernel knows none, the numbers of its maker and
-/// of its design.
-fn cpu_model(cpuinfo: &str) -> String {
-    let value = |wanted: &str| {
-        let mut lines = cpuinfo.lines().filter_map(|line| line.split_once(':'));
-        lines.find(|(name, _)| name.trim() == wanted).map(|(_, value)| value.trim().to_string())
-    };
-    value("model name")
-        .or_else(|| Some(format!("ARM {} {}", value("CPU implementer")?, value("CPU part")?)))
-        .unwrap_or_default()
-}
-
-/// The machine's memory; 0 where the kernel does not tell it.
-fn memory_bytes() -> u64 {
-    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    super::usage::field_bytes(&meminfo, "MemTotal:").unwrap_or_default()
 }
 
 /// Whether the processor counts instructions for who asks `perf_event_open`; many virtual machines
@@ -107,14 +99,5 @@ mod tests {
         assert_eq!(host.binary_sha256.len(), 64);
         assert!(host.compiler.starts_with("rustc "), "{}", host.compiler);
         assert_eq!(host.lockfile_sha256.len(), 64);
-    }
-
-    #[test]
-    fn a_processor_has_a_name_or_numbers() {
-        let epyc = "processor\t: 0\nmodel name\t: AMD EPYC\nflags\t\t: fpu\nmodel name\t: other\n";
-        assert_eq!(cpu_model(epyc), "AMD EPYC");
-        let arm = "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\n";
-        assert_eq!(cpu_model(arm), "ARM 0x41 0xd0c");
-        assert_eq!(cpu_model(""), "");
     }
 }

