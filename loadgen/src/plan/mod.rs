@@ -12,6 +12,7 @@ mod primary;
 mod search;
 mod variant;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
@@ -31,7 +32,7 @@ use crate::random::mix;
 pub const PLAN_SCHEMA: u32 = 2;
 
 /// Everything a campaign will do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// [`PLAN_SCHEMA`].
     pub schema: u32,
@@ -60,7 +61,7 @@ pub struct Plan {
 }
 
 /// One fresh server process and what is done to it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialPlan {
     /// Position in the plan, from 0.
     pub index: u32,
@@ -87,7 +88,7 @@ pub struct TrialPlan {
 }
 
 /// One thing that is done to the server of a trial.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Action {
     /// Logs in as many new users, each once, over a few connections, and forgets them.
@@ -121,7 +122,7 @@ pub enum Action {
 }
 
 /// A reading of the server's memory.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SnapshotPlan {
     /// Users who are logged in at this point.
     pub sessions: u64,

@@ -4,10 +4,11 @@
 //! chance. So only those that were declared get a verdict, corrected for their number; a plan's
 //! hash covers them, and nobody can choose them after the figures are known.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A comparison of two arms that gets a verdict.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Primary {
     /// The experiment.
     pub experiment: String,

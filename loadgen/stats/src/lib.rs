@@ -10,6 +10,7 @@
 mod bootstrap;
 mod censored;
 mod compare;
+mod heterogeneity;
 mod holm;
 mod independent;
 mod interval;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use bootstrap::{REPLICATES, Resampled, draws};
 pub use censored::{Bounds, between};
 pub use compare::Moments;
+pub use heterogeneity::{Heterogeneity, heterogeneity};
 pub use holm::holm;
 pub use independent::{
     Apart, ApartQuestion, Independent, independent_difference, independent_ratio, judge_apart,
@@ -51,6 +53,7 @@ pub const CONFIDENCE: f64 = 0.95;
 
 /// A figure that never travels without its doubt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Estimate {
     /// The best guess.
     pub point: f64,
@@ -64,6 +67,7 @@ pub struct Estimate {
 
 /// What a comparison says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The first is lower than the second.

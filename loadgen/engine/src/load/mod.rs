@@ -27,6 +27,7 @@ pub use visits::Visits;
 
 /// When requests arrive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "model", rename_all = "snake_case")]
 pub enum LoadModel {
     /// Users who send the next request after the answer and a think time.

@@ -9,6 +9,7 @@ use super::{Closed, Spread};
 
 /// Users who come and go.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Visits {
     /// Users who arrive, a second, above 0.
     pub rate_per_s: f64,

@@ -7,6 +7,7 @@ use crate::limits::Limit;
 
 /// A reason to distrust a figure, with its remedy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Doubt {
     /// Whether the figures may not be used at all.
     pub invalidates: bool,

@@ -19,6 +19,7 @@ pub use users::{GrowRecord, Refusal};
 
 /// What came of a load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoadRecord {
     /// The load model, in words.
     pub model: String,
@@ -67,6 +68,7 @@ pub struct LoadRecord {
 /// One slice of a load that alternates between several servers, from its first request to its last
 /// answer, the beginning that is not counted elsewhere included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SliceRecord {
     /// How long it took, ns.
     pub ns: u64,
@@ -100,6 +102,7 @@ const fn is_zero(value: &u64) -> bool {
 
 /// Requests of a Measure phase. A request belongs to it when it was planned in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counts {
     /// Length of the phase, ns.
     pub window_ns: u64,
@@ -161,6 +164,7 @@ fn per_second(count: u64, window_ns: u64) -> f64 {
 
 /// Users of a partly open load who arrived in the Measure phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VisitCounts {
     /// Users who arrived.
     pub arrived: u64,
@@ -181,6 +185,7 @@ impl VisitCounts {
 
 /// Requests that ended within one second of Measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Second {
     /// Requests that ended.
     pub ended: u64,
@@ -192,6 +197,7 @@ pub struct Second {
 
 /// Requests of one step of a journey.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StepRecord {
     /// Name of the step.
     pub name: String,
@@ -205,6 +211,7 @@ pub struct StepRecord {
 
 /// What the generator used during Measure.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GeneratorUse {
     /// Worker threads.
     pub workers: u32,
@@ -230,6 +237,7 @@ pub struct GeneratorUse {
 
 /// What a server process used during Measure.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerUse {
     /// Length of the interval between the two readings, ns.
     pub interval_ns: u64,
@@ -299,6 +307,7 @@ impl LoadRecord {
 
 /// Logins, one for each of many users, or another pass over them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoginRecord {
     /// Users who are logged in.
     pub users: u32,
@@ -312,6 +321,7 @@ pub struct LoginRecord {
 
 /// Memory of a server process, bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MemoryUse {
     /// Resident set size.
     pub rss_bytes: u64,
@@ -341,6 +351,7 @@ pub struct MemoryUse {
 
 /// Cores of the two sides; empty where the operating system placed them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Placement {
     /// Cores the server may use.
     pub server: Vec<usize>,
