@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::experiment::{Better, Metric};
+use crate::experiment::{self, Better, Metric};
 use crate::report::key::Key;
 use crate::report::words::swept;
 use crate::stats::{ApartQuestion, Estimate, Verdict};
@@ -145,8 +145,14 @@ impl Change {
             Some(rate) => format!(", {}/s", grouped(rate.round() as u64)),
             None => String::new(),
         };
-        let swept = swept(&self.key.experiment, self.key.level);
-        format!("{}{users}{swept}{rate}", self.key.experiment)
+        let found = experiment::find(&self.key.experiment);
+        let level = match found.and_then(|found| found.axis().zip(self.key.level)) {
+            Some((axis, at)) if axis.noun.is_empty() => {
+                format!(", {}", found.map_or_else(String::new, |found| found.level_cell(at)))
+            }
+            _ => swept(&self.key.experiment, self.key.level),
+        };
+        format!("{}{users}{level}{rate}", self.key.experiment)
     }
 
     /// Whether its verdict is that it changed.

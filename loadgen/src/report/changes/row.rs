@@ -75,10 +75,17 @@ pub(super) struct Row<'a> {
 impl Changes {
     /// The rows that changed, those of primary endpoints first, and the others.
     pub(super) fn rows(&self, view: &View) -> [Vec<Row<'_>>; 2] {
-        let taken: Vec<&Change> = self.changes.iter().filter(|c| view.takes(c)).collect();
-        let (mut changed, others): (Vec<&Change>, Vec<&Change>) =
+        let mut taken: Vec<&Change> = self.changes.iter().filter(|c| view.takes(c)).collect();
+        let mut arms: Vec<&str> = Vec::new();
+        for change in &self.changes {
+            if !arms.contains(&change.key.arm.as_str()) {
+                arms.push(&change.key.arm);
+            }
+        }
+        let arm = |change: &Change| arms.iter().position(|arm| *arm == change.key.arm);
+        taken.sort_by_cached_key(|c| (!c.primary, c.key.metric.order(), arm(c)));
+        let (changed, others): (Vec<&Change>, Vec<&Change>) =
             taken.into_iter().partition(|change| change.is_changed());
-        changed.sort_by_key(|change| !change.primary);
         [changed, others].map(|group| group.into_iter().map(Row::of).collect())
     }
 
@@ -195,12 +202,12 @@ impl<'a> Row<'a> {
         let exact = change.key.metric.is_exact;
         Self {
             change,
-            place: format!("{}{star}", change.cell()),
+            place: change.cell(),
             a: figure(change.a.point, change.unit),
             b: figure(change.b.point, change.unit),
             by: format!("{}{relative}", signed(estimate.point, unit)),
             interval: if exact { "exact".into() } else { signed_range(&estimate, unit) },
-            verdict: verdict(change),
+            verdict: format!("{}{star}", verdict(change)),
         }
     }
 

@@ -10,8 +10,8 @@ use crate::sanitise::{Page, fit, padded, right_aligned, width};
 
 /// Columns of a terminal.
 const COLUMNS: usize = 100;
-/// Most columns of the place of a figure, and of an interval.
-const PLACE: usize = 36;
+/// Columns that the place of a figure has in any case.
+const PLACE_LEAST: usize = 16;
 
 impl Changes {
     /// The comparison as lines; `A` and `B` of one campaign are one line.
@@ -89,18 +89,29 @@ fn wrapped(text: &str, indent: &str, page: &mut Page) {
     page.line(&line);
 }
 
-/// Rows under their metric and arm, in columns that all of them share.
+/// Rows under their metric and arm, in columns that all rows of a metric share.
 fn tables(rows: &[Row<'_>], page: &mut Page) {
-    let cells: Vec<[String; 6]> = rows
+    for metric in rows.chunk_by(|one, other| one.group().0 == other.group().0) {
+        table(metric, page);
+    }
+}
+
+fn table(rows: &[Row<'_>], page: &mut Page) {
+    let mut cells: Vec<[String; 6]> = rows
         .iter()
         .map(|row| {
             let Row { place, a, b, by, interval, verdict, .. } = row;
-            let place = fit(place, PLACE);
-            [place, a.clone(), b.clone(), by.clone(), interval.clone(), verdict.clone()]
+            [place, a, b, by, interval, verdict].map(Clone::clone)
         })
         .collect();
-    let widest = |column: usize| cells.iter().map(|row| width(&row[column])).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..6).map(widest).collect();
+    let widest = |cells: &[[String; 6]], column: usize| {
+        cells.iter().map(|row| width(&row[column])).max().unwrap_or(0)
+    };
+    // Two columns before each cell.
+    let taken: usize = (1..6).map(|column| widest(&cells, column) + 2).sum();
+    let room = COLUMNS.saturating_sub(taken + 2).max(PLACE_LEAST);
+    cells.iter_mut().for_each(|row| row[0] = fit(&row[0], room));
+    let widths: Vec<usize> = (0..6).map(|column| widest(&cells, column)).collect();
     let mut group = None;
     for (row, cells) in rows.iter().zip(&cells) {
         if group != Some(row.group()) {
@@ -121,6 +132,7 @@ fn tables(rows: &[Row<'_>], page: &mut Page) {
 mod tests {
     use super::super::tests::{sample_changes, slower, slower_machine};
     use super::*;
+    use crate::experiment::Metric;
     use crate::report::Bound;
 
     fn all() -> View {
@@ -132,7 +144,7 @@ mod tests {
         let found = sample_changes(slower("jwt-hs256"));
         let text = found.text(&View::default(), &[]);
         let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("  ")).collect();
-        assert!(rows.len() > 3 && rows.iter().all(|row| row.ends_with("▲ worse")), "{text}");
+        assert!(rows.len() > 3 && rows.iter().all(|row| row.contains("▲ worse")), "{text}");
         assert!(text.contains("server_cpu_us_per_request, jwt-hs256\n"), "{text}");
         assert!(text.contains("+50.0 %") && !text.contains("Not changed"), "{text}");
         let whole = found.text(&all(), &[]);
@@ -150,7 +162,12 @@ mod tests {
         };
         let (changed, _) = text.split_once("Not changed").unwrap();
         let rows: Vec<&str> = changed.lines().filter(|line| line.starts_with("  ")).collect();
-        assert!(rows.iter().all(|row| column(row, '▲') == column(rows[0], '▲')), "{changed}");
+        let of_cpu = |row: &&&str| row.contains(" µs");
+        let columns: Vec<usize> = rows.iter().filter(of_cpu).map(|row| column(row, '▲')).collect();
+        assert!(
+            columns.len() > 3 && columns.windows(2).all(|pair| pair[0] == pair[1]),
+            "{changed}"
+        );
     }
 
     #[test]
@@ -166,8 +183,6 @@ mod tests {
         let unknown = View { arms: vec!["jwt".into()], ..View::default() };
         assert!(unknown.check(&found).unwrap_err().contains("found `jwt`"));
     }
-
-    use crate::experiment::Metric;
 
     #[test]
     fn the_outcome_of_bounds_stands_last() {

@@ -130,7 +130,9 @@ mod tests {
                 .filter(|across| across.declared.arm == "jwt-hs256");
             let found: Vec<bool> =
                 cpu.filter_map(|across| Some(across.agreement?.differs())).collect();
-            assert!(!found.is_empty() && found.iter().all(|f| *f == differs), "{found:?}");
+            // An endpoint that is a growth between levels stays the same if both grow alike.
+            assert!(found.len() > 1 && found.contains(&differs), "{found:?}");
+            assert!(differs || !found.contains(&true), "{found:?}");
         }
     }
 
