@@ -1,5 +1,5 @@
-//! JSON Schemas of what a program may read: `report.json`, the record of a trial, and what `compare`
-//! prints. They follow from the types that write these, so they cannot say something else.
+//! JSON Schemas of what a program may read: `report.json`, the record of a trial, and what
+//! `compare` prints. They follow from the types that write these, so they say nothing else.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};

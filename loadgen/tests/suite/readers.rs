@@ -87,7 +87,7 @@ expected = {
 }
 assert found == expected, {k: (found.get(k), v) for k, v in expected.items() if found.get(k) != v}
 count = duckdb.sql(f"select count(*) from '{sys.argv[1]}' where valid and point is not null")
-assert count.fetchone()[0] > 100
+assert count.fetchall()[0][0] > 100
 "#,
     );
 }

@@ -7,6 +7,9 @@ use super::model::Changes;
 use super::row::{NOTE, Row, View, describe, found};
 use crate::report::small_page::{STYLE, policy};
 
+/// What stands over the rows that are not known to have changed.
+const REST: &str = "Not changed, or not known to be";
+
 impl Changes {
     /// The comparison as a page.
     pub fn html(&self, view: &View, judgements: &[Judgement]) -> String {
@@ -32,8 +35,8 @@ impl Changes {
                             @if !changed.is_empty() { (table(&changed, "What changed")) }
                             @if view.all && !others.is_empty() {
                                 details {
-                                    summary { "Not changed, or not known to be (" (others.len()) ")" }
-                                    (table(&others, "Not changed, or not known to be"))
+                                    summary { (REST) " (" (others.len()) ")" }
+                                    (table(&others, REST))
                                 }
                             }
                         }
@@ -81,7 +84,9 @@ fn table(rows: &[Row<'_>], caption: &str) -> Markup {
                 caption { (caption) }
                 thead {
                     tr {
-                        @for head in ["Verdict", "Metric", "Arm", "Where"] { th scope="col" { (head) } }
+                        @for head in ["Verdict", "Metric", "Arm", "Where"] {
+                            th scope="col" { (head) }
+                        }
                         @for head in ["A", "B", "Change"] { th.number scope="col" { (head) } }
                         th scope="col" { "95 % interval" }
                     }

@@ -148,7 +148,9 @@ impl Change {
         let found = experiment::find(&self.key.experiment);
         let level = match found.and_then(|found| found.axis().zip(self.key.level)) {
             Some((axis, at)) if axis.noun.is_empty() => {
-                format!(", {}", found.map_or_else(String::new, |found| found.level_cell(at)))
+                let level = found.map_or_else(String::new, |found| found.level_cell(at));
+                // What a share is of is said where there is room.
+                format!(", {}", level.split(" of what").next().unwrap_or_default())
             }
             _ => swept(&self.key.experiment, self.key.level),
         };

@@ -29,10 +29,14 @@ pub(super) fn plot(across: &Across<'_>, title: &str) -> Markup {
         })
         .collect();
     // No difference is always in the picture, so that nobody mistakes a small one for a large one.
-    let least = spans.iter().map(|span| span.1).fold(0.0, f64::min);
-    let most = spans.iter().map(|span| span.3).fold(0.0, f64::max);
-    if spans.is_empty() || least >= most {
+    let mut least = spans.iter().map(|span| span.1).fold(0.0, f64::min);
+    let mut most = spans.iter().map(|span| span.3).fold(0.0, f64::max);
+    if spans.is_empty() {
         return html! { p.note { "Not measured." } };
+    }
+    if least >= most {
+        // No difference, exactly.
+        (least, most) = (-1.0, 1.0);
     }
     let x = |value: f64| LEFT + (value - least) / (most - least) * (WIDTH - LEFT - RIGHT);
     let height = LINE * spans.len() as f64 + BELOW;
