@@ -148,7 +148,8 @@ fn a_campaign_that_runs_now_keeps_to_the_schemas() {
 fn what_is_not_of_the_form_is_refused() {
     let report = read(&results().join("reference/quick/report.json"));
     let validator = validator("report");
-    let spoils: [(&str, fn(&mut Value)); 6] = [
+    type Spoil = fn(&mut Value);
+    let spoils: [(&str, Spoil); 6] = [
         ("a missing field", |r| drop(r.as_object_mut().unwrap().remove("seed"))),
         ("another type", |r| r["measurements"][0]["valid"] = "yes".into()),
         ("a field that there is not", |r| r["host"]["colour"] = "blue".into()),

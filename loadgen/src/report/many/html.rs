@@ -164,12 +164,13 @@ fn agreement(across: &Across<'_>) -> Markup {
         return html! { p.note { "Fewer than two campaigns have a figure that may be used." } };
     };
     let found = &agreement.found;
+    let p = words::p_value(agreement.p_holm);
+    let equals = if p.starts_with('<') { "" } else { "= " };
     let numbers = format!(
-        "Q = {} with {} degrees of freedom, I-squared {} %, p = {}",
+        "Q = {} with {} degrees of freedom, I-squared {} %, p {equals}{p}",
         digits(found.q),
         found.studies - 1,
         digits(found.i_squared * 100.0),
-        words::p_value(agreement.p_holm)
     );
     html! {
         p {
