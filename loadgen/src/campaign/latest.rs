@@ -50,7 +50,7 @@ impl Latest {
             figures: figures(record),
             valid: judged.valid,
         };
-        self.trials.insert(trial.name(), last);
+        self.trials.insert(trial.name().to_string(), last);
     }
 
     /// The last trial of each arm, by the arm's name.

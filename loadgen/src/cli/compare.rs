@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::Serialize;
 
 use super::output;
-use super::shared::Format;
 use crate::error::{Error, Result};
+use crate::experiment::Metric;
 use crate::plan::Plan;
 use crate::record::Folder;
-use crate::report::{Analysis, Bound, Changes, Judgement, Outcome, analyse, changes};
+use crate::report::{Analysis, Bound, Judgement, Outcome, View, analyse, changes};
 
 /// Flags of `authbench compare`.
 #[derive(Debug, Args)]
@@ -30,31 +29,50 @@ pub(super) struct CompareArgs {
     /// Exit with 6 also if the data do not settle whether a bound is kept
     #[arg(long, requires = "fail_if")]
     strict: bool,
-    /// Print text for people, or JSON for programs
+    /// Print text, md for a pull request, json (every figure), html, or junit (the bounds)
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: Form,
+    /// Show only this arm; may be repeated
+    #[arg(long, value_name = "ARM")]
+    arm: Vec<String>,
+    /// Show only this metric; may be repeated
+    #[arg(long, value_name = "METRIC", value_parser = metric)]
+    metric: Vec<&'static Metric>,
+    /// Show also what did not change
+    #[arg(long)]
+    all: bool,
+    /// Compare figures as they are, also where the floor moved
+    #[arg(long)]
+    absolute: bool,
 }
 
-/// What `--format json` prints.
-#[derive(Serialize)]
-struct Page<'a> {
-    #[serde(flatten)]
-    changes: &'a Changes,
-    bounds: &'a [Judgement],
+/// How a comparison is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    Text,
+    Md,
+    Json,
+    Html,
+    Junit,
+}
+
+fn metric(name: &str) -> std::result::Result<&'static Metric, String> {
+    let unknown = || "expected the name of a metric, as in measurements.csv".to_string();
+    Metric::named(name).ok_or_else(unknown)
 }
 
 /// Compares two campaigns.
 ///
 /// # Errors
 /// `Config` when one is not there, they have nothing in common, or a bound is about nothing;
-/// `Bound` when one is broken; `Invalid` when one is about figures that may not be used. The
+/// `Bound` when one is exceeded; `Invalid` when one is about figures that may not be used. The
 /// comparison is printed before the last two.
 pub(super) fn compare(args: &CompareArgs) -> Result<()> {
     let (plan_a, a) = read(&args.a)?;
     let (plan_b, b) = read(&args.b)?;
     let label = |path: &Path| path.display().to_string();
     let (label_a, label_b) = (label(&args.a), label(&args.b));
-    let changes = changes((&label_a, &plan_a, &a), (&label_b, &plan_b, &b));
+    let changes = changes((&label_a, &plan_a, &a), (&label_b, &plan_b, &b), args.absolute);
     if changes.changes.is_empty() {
         return Err(Error::Config(format!(
             "{label_a} and {label_b} have no figure in common; compare campaigns that measured \
@@ -66,11 +84,16 @@ pub(super) fn compare(args: &CompareArgs) -> Result<()> {
         .iter()
         .map(|bound| bound.judge(&changes).map_err(Error::Config))
         .collect::<Result<_>>()?;
+    let (arms, metrics) = (args.arm.clone(), args.metric.clone());
+    let view = View { arms, metrics, all: args.all };
+    view.check(&changes).map_err(Error::Config)?;
     match args.format {
-        Format::Text => output::page(&changes.text(&judgements))?,
-        Format::Json => {
-            let page = Page { changes: &changes, bounds: &judgements };
-            let text = serde_json::to_string_pretty(&page)
+        Form::Text => output::page(&changes.text(&view, &judgements))?,
+        Form::Md => output::document(&changes.markdown(&view, &judgements))?,
+        Form::Html => output::document(&changes.html(&view, &judgements))?,
+        Form::Junit => output::document(&changes.junit(&judgements))?,
+        Form::Json => {
+            let text = serde_json::to_string_pretty(&changes.flat(&view, &judgements))
                 .map_err(|e| Error::Bug(format!("the comparison cannot be written: {e}")))?;
             output::json(&text)?;
         }
@@ -85,7 +108,7 @@ fn read(root: &Path) -> Result<(Plan, Analysis)> {
     Ok((plan, analysis))
 }
 
-/// What happened to the bounds, as an exit code.
+/// The outcome of the bounds, as an exit code.
 fn verdict(judgements: &[Judgement], strict: bool) -> Result<()> {
     let count = |outcome| judgements.iter().map(|bound| bound.count(outcome)).sum::<usize>();
     let figures: usize = judgements.iter().map(|bound| bound.outcomes.len()).sum();

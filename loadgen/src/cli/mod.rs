@@ -10,6 +10,7 @@ mod output;
 mod plan;
 mod report;
 mod run;
+mod schema;
 mod schemes;
 mod serve;
 mod shared;
@@ -57,6 +58,8 @@ enum Verb {
     Report(report::ReportArgs),
     /// Compare two campaigns; fail if a bound is exceeded
     Compare(compare::CompareArgs),
+    /// Print the JSON Schema of report.json, of a trial's record, or of a comparison
+    Schema(schema::SchemaArgs),
     /// List the arms and what each can do
     Schemes(schemes::SchemesArgs),
     /// Check whether this machine is fit to measure
@@ -98,6 +101,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Relay(args) => serve::relay(&args),
         Verb::Report(args) => report::report(&args),
         Verb::Compare(args) => compare::compare(&args),
+        Verb::Schema(args) => schema::schema(&args),
         Verb::Schemes(args) => schemes::schemes(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
     }

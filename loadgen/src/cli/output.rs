@@ -36,6 +36,14 @@ pub(super) fn json(text: &str) -> Result<()> {
     raw(&format!("{}\n", sanitise::json(text)))
 }
 
+/// Writes a whole document, HTML, Markdown or XML, whose only control character is the line feed.
+///
+/// # Errors
+/// `Io` when stdout does not take it; a reader that went away is none.
+pub(super) fn document(text: &str) -> Result<()> {
+    raw(&sanitise::document(text))
+}
+
 fn raw(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -8,16 +8,23 @@ use super::output;
 use crate::error::{Error, Result};
 use crate::files::{self, Kind, read_text};
 use crate::record::Folder;
-use crate::report::{Analysis, FORMATS, Format, MARKS, analyse, put_into, summary};
+use crate::report::{Analysis, FORMATS, Format, MARKS, analyse, many, put_into, summary};
 
 /// Flags of `authbench report`.
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
     /// Read the campaign in this folder
-    dir: PathBuf,
-    /// Write these of html, md, json, csv, svg, noise [default: all but the last two]
+    #[arg(required_unless_present = "many")]
+    dir: Option<PathBuf>,
+    /// Write these of html, md, json, csv, svg, noise, junit, prometheus [default: the first four]
     #[arg(long, value_delimiter = ',', value_name = "FORMATS")]
     format: Vec<String>,
+    /// Put campaigns of several machines or builds on one page
+    #[arg(long, value_name = "DIR", num_args = 2.., conflicts_with_all = ["dir", "format", "into"])]
+    many: Vec<PathBuf>,
+    /// Write the page of --many here
+    #[arg(long, value_name = "FILE.html", default_value = "many.html", requires = "many")]
+    out: PathBuf,
     /// Update the short answer in this page, between the two lines marked for it
     #[arg(long, value_name = "FILE.md")]
     into: Option<PathBuf>,
@@ -29,12 +36,13 @@ pub(super) struct ReportArgs {
 /// `Config` when there is no campaign, no such format or no place in the page, `Io` when a file
 /// cannot be written.
 pub(super) fn report(args: &ReportArgs) -> Result<()> {
+    let Some(dir) = &args.dir else { return together(&args.many, &args.out) };
     let known: Vec<_> = FORMATS.iter().map(|format| format.name).collect();
     if let Some(unknown) = args.format.iter().find(|name| !known.contains(&name.as_str())) {
         let expected = format!("among {}", known.join(", "));
         return Err(Error::flag("--format", expected, format!("`{unknown}`")));
     }
-    let folder = Folder::open(&args.dir)?;
+    let folder = Folder::open(dir)?;
     let wanted = |format: &Format| match args.format.as_slice() {
         [] => format.always,
         names => names.iter().any(|name| name == format.name),
@@ -46,6 +54,19 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         written.push(page.clone());
     }
     written.iter().try_for_each(|file| output::line(&file.display().to_string()))
+}
+
+/// Puts several campaigns on one page.
+fn together(folders: &[PathBuf], out: &Path) -> Result<()> {
+    let read = |dir: &PathBuf| {
+        let analysis = analysis(&Folder::open(dir)?)?;
+        Ok((dir.display().to_string(), analysis))
+    };
+    let campaigns: Vec<(String, Analysis)> = folders.iter().map(read).collect::<Result<_>>()?;
+    let labelled: Vec<(&str, &Analysis)> =
+        campaigns.iter().map(|(label, analysis)| (label.as_str(), analysis)).collect();
+    files::write(out, many(&labelled).as_bytes())?;
+    output::line(&out.display().to_string())
 }
 
 /// Puts the short answer into a page.

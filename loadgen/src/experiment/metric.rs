@@ -2,8 +2,10 @@
 //! names one by its constant; names from outside are looked up once ([`Metric::named`]). Names are
 //! part of the output contract: add rows, do not rename them.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::family;
@@ -147,6 +149,21 @@ impl fmt::Debug for Metric {
 impl Serialize for Metric {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name)
+    }
+}
+
+impl JsonSchema for Metric {
+    fn schema_name() -> Cow<'static, str> {
+        "Metric".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
+        json_schema!({
+            "description": "The name of a metric.",
+            "type": "string",
+            "enum": names,
+        })
     }
 }
 

@@ -17,7 +17,7 @@ const ANSWERS_MIN: u64 = 1000;
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// How the loads of some trials stand to the rule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Steadiness {
     /// Loads that are long enough to be judged.
     pub judged: u32,

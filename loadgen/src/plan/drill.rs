@@ -1,5 +1,6 @@
 //! Drills: what is done to servers that are several, or that are stopped and replaced.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One drill.
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// logout, the end of a lifetime, another process in place of the first. Each drill starts the
 /// servers it needs by itself, so its trial has no other action. All counts and times are bounded
 /// here, before anything is started.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "drill", rename_all = "snake_case")]
 pub enum DrillPlan {
     /// Users log out, and their credentials are tried again and again.
@@ -22,7 +23,7 @@ pub enum DrillPlan {
 }
 
 /// How a credential is tried again and again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WatchPlan {
     /// Pause between two tries, ns.
     pub poll_ns: u64,
@@ -33,7 +34,7 @@ pub struct WatchPlan {
 }
 
 /// Users who log out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RevocationPlan {
     /// Users who log out in each case.
     pub users: u32,
@@ -42,7 +43,7 @@ pub struct RevocationPlan {
 }
 
 /// Credentials that come to the end of their lifetime.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExpiryPlan {
     /// Users who are watched, for each leeway.
     pub users: u32,
@@ -63,7 +64,7 @@ pub struct ExpiryPlan {
 }
 
 /// A server that is replaced.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RestartPlan {
     /// Users who are logged in when it is.
     pub users: u32,
@@ -74,7 +75,7 @@ pub struct RestartPlan {
 }
 
 /// More and more servers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplicasPlan {
     /// Numbers of servers, ascending.
     pub servers: Vec<u32>,

@@ -8,6 +8,7 @@ mod primary;
 mod search;
 mod variant;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use arm::Arm;
@@ -33,7 +34,7 @@ pub const PLAN_SCHEMA: u32 = 2;
 /// of [`Action`]s on one fresh server process, and the campaign carries them out without knowing
 /// which experiment they belong to. This module reads no clock and draws no unseeded randomness:
 /// the same spec and seed give the same plan, byte for byte.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// [`PLAN_SCHEMA`].
     pub schema: u32,
@@ -62,7 +63,7 @@ pub struct Plan {
 }
 
 /// One fresh server process and what is done to it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialPlan {
     /// Position in the plan, from 0.
     pub index: u32,
@@ -89,7 +90,7 @@ pub struct TrialPlan {
 }
 
 /// One thing that is done to the server of a trial.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Action {
     /// Logs in as many new users, each once, over a few connections, and forgets them.
@@ -123,7 +124,7 @@ pub enum Action {
 }
 
 /// A reading of the server's memory.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SnapshotPlan {
     /// Users who are logged in at this point.
     pub sessions: u64,

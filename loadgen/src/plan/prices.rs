@@ -1,9 +1,10 @@
 //! What memory, CPU time and traffic cost, for the report.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Prices in any currency: only their ratios count.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
     /// Of a GiB of memory for an hour.

@@ -1,5 +1,6 @@
 //! What a campaign is to decide, declared before anything runs.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A comparison of two arms that gets a verdict.
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// A campaign makes hundreds of comparisons, and among so many some look like a difference by
 /// chance. So only those that were declared get a verdict, corrected for their number; a plan's
 /// hash covers them, and nobody can choose them after the figures are known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Primary {
     /// The experiment.
     pub experiment: String,

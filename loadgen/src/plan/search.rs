@@ -1,9 +1,10 @@
 //! The search for the highest rate that a server holds, as data.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the search goes, and what a rate has to hold.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchPlan {
     /// The journey that users make.
     pub journey: String,

@@ -21,7 +21,7 @@ pub fn describe() -> Host {
     let kinds = RefreshKind::nothing()
         .with_cpu(CpuRefreshKind::nothing())
         .with_memory(MemoryRefreshKind::nothing().with_ram());
-    let system = System::new_with_specifics(kinds).ok();
+    let system = System::new_with_specifics(kinds);
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     Host {
         schema: RECORD_SCHEMA,
@@ -33,18 +33,14 @@ pub fn describe() -> Host {
         allocator: "jemalloc".into(),
         machine_id: machine_id(),
         kernel: format!("{} {}", "Linux", rustix::system::uname().release().to_string_lossy()),
-        cpu_model: system
-            .as_ref()
-            .and_then(|system| system.cpus().first())
-            .map(|cpu| cpu.brand().to_string())
-            .unwrap_or_default(),
+        cpu_model: system.cpus().first().map(|cpu| cpu.brand().into()).unwrap_or_default(),
         cores: usable_cores(),
         smt: line("/sys/devices/system/cpu/smt/active").map(|active| active == "1"),
         governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         virtualised: cpuinfo
             .lines()
             .any(|line| line.starts_with("flags") && line.contains(" hypervisor")),
-        memory_bytes: system.map_or(0, |system| system.total_memory()),
+        memory_bytes: system.total_memory(),
         open_files: {
             let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
             (limit.current, limit.maximum)

@@ -132,20 +132,20 @@ pub fn memory(pid: u32) -> MemoryUse {
 
 /// Reads one process through sysinfo.
 struct Probe {
-    system: Option<System>,
+    system: System,
     pid: Pid,
     kind: ProcessRefreshKind,
 }
 
 impl Probe {
     fn new(pid: u32, kind: ProcessRefreshKind) -> Self {
-        Self { system: System::new().ok(), pid: Pid::from_u32(pid), kind: kind.without_tasks() }
+        Self { system: System::new(), pid: Pid::from_u32(pid), kind: kind.without_tasks() }
     }
 
     fn read(&mut self) -> Option<&Process> {
-        let system = self.system.as_mut()?;
-        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[self.pid]), true, self.kind);
-        system.process(self.pid)
+        let wanted = ProcessesToUpdate::Some(&[self.pid]);
+        self.system.refresh_processes_specifics(wanted, true, self.kind);
+        self.system.process(self.pid)
     }
 }
 

@@ -2,13 +2,14 @@
 //! records: what was sent, what a sound server answers, and what this one answered. Whether an arm
 //! may be timed follows from these facts alone.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Version of the form of `attacks.json`.
 pub const ATTACKS_SCHEMA: u32 = 1;
 
 /// The attacks that a campaign made on its arms before it timed any.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AttackRecord {
     /// [`ATTACKS_SCHEMA`].
     pub schema: u32,
@@ -19,7 +20,7 @@ pub struct AttackRecord {
 }
 
 /// The outcome of attacking one server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attacked {
     /// The arm, or the name of the target.
     pub target: String,
@@ -31,7 +32,7 @@ pub struct Attacked {
 }
 
 /// One case.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CaseRecord {
     /// The number of the attack in the suite's list, and a letter.
     pub id: String,
@@ -46,7 +47,9 @@ pub struct CaseRecord {
 }
 
 /// The outcome of a case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum CaseOutcome {
     /// The attack got through.

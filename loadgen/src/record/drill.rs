@@ -1,5 +1,6 @@
 //! The outcome of a drill: who was let in and who was not, when, and what it cost.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Histogram, LoginRecord};
@@ -9,7 +10,7 @@ use super::{Histogram, LoginRecord};
 /// Counts and times, per user where they are few. A credential that was not refused for as long as
 /// it was watched is counted as such, and no time is made up for it. That a case could not be asked
 /// (an arm without a key has none to lose) is `None`, which is not the same as nobody.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "drill", rename_all = "snake_case")]
 pub enum DrillRecord {
     /// Users logged out.
@@ -23,7 +24,7 @@ pub enum DrillRecord {
 }
 
 /// Requests with a credential, by what came back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Asked {
     /// The right answer, for the right user.
     pub right: u64,
@@ -47,7 +48,7 @@ impl Asked {
 }
 
 /// Credentials that were watched from the answer to a logout on.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Watched {
     /// Users who logged out and whose credential was watched.
     pub users: u32,
@@ -71,7 +72,7 @@ pub struct Watched {
 }
 
 /// A case with one credential ended, and the same with all of a user's.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Beside<T> {
     /// After a logout of the credential itself.
     pub logout: T,
@@ -80,7 +81,7 @@ pub struct Beside<T> {
 }
 
 /// The outcome of logouts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RevocationRecord {
     /// Watched on the server that took the logout.
     pub same: Beside<Watched>,
@@ -97,7 +98,7 @@ pub struct RevocationRecord {
 }
 
 /// Credentials around the end of their lifetime, at one leeway.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lifetimes {
     /// The leeway for clocks, ms.
     pub leeway_ms: u64,
@@ -117,7 +118,7 @@ pub struct Lifetimes {
 }
 
 /// Credentials that were replaced, and what that cost the server and its store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Renewals {
     /// Credentials that were replaced.
     pub renewed: u64,
@@ -142,7 +143,7 @@ impl Renewals {
 }
 
 /// The outcome of lifetimes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExpiryRecord {
     /// Around the end, for each leeway.
     pub lifetimes: Vec<Lifetimes>,
@@ -155,7 +156,7 @@ pub struct ExpiryRecord {
 }
 
 /// A server that was replaced, and what happened to its users.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Replacement {
     /// Every user, asked once of the new server.
     pub users: Asked,
@@ -170,7 +171,7 @@ pub struct Replacement {
 }
 
 /// The outcome of replacements.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RestartRecord {
     /// Key and store were kept, as far as the arm has them outside of the server.
     pub kept: Replacement,
@@ -183,7 +184,7 @@ pub struct RestartRecord {
 }
 
 /// One of several servers under a load.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerShare {
     /// Requests that ended within Measure.
     pub ended: u64,
@@ -198,7 +199,7 @@ pub struct ServerShare {
 }
 
 /// One number of servers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplicasStep {
     /// Servers.
     pub servers: u32,
@@ -224,7 +225,7 @@ pub struct ReplicasStep {
 }
 
 /// The outcome of more and more servers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplicasRecord {
     /// The steps, in order.
     pub steps: Vec<ReplicasStep>,

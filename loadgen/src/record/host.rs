@@ -1,11 +1,12 @@
 //! The machine and the program that made the figures.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Instructions;
 
 /// What is known of the machine and the program; empty or `None` where it could not be told.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
     /// Schema of the records.
     pub schema: u32,

@@ -1,5 +1,6 @@
 //! Instructions per operation, as `cargo bench --bench instructions` counted and committed them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const COMMITTED: &str = include_str!("../../instructions.json");
@@ -10,7 +11,7 @@ const COMMITTED: &str = include_str!("../../instructions.json");
 /// cost that a host cannot spoil. It is taken when a change is made and not during a campaign; a
 /// campaign keeps the counts of the code that it ran in its `host.json`, so that its report stays
 /// the same when the code moves on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Instructions {
     /// The compiler, as it names itself.
     pub compiler: String,
@@ -27,7 +28,7 @@ pub struct Instructions {
 }
 
 /// User-space instructions of one operation of an arm.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InstructionCount {
     /// The arm.
     pub arm: String,
@@ -42,7 +43,9 @@ pub struct InstructionCount {
 }
 
 /// What is counted of an arm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
     /// A credential is made for a user whose password was right.

@@ -11,6 +11,7 @@ mod resume;
 mod seal;
 mod search;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use attack::{ATTACKS_SCHEMA, AttackRecord, Attacked, CaseOutcome, CaseRecord};
@@ -42,7 +43,7 @@ pub const RECORD_SCHEMA: u32 = 2;
 /// Estimates, verdicts and pages are made from these types alone, so a report can be rebuilt, byte
 /// for byte, years after the campaign. Every record carries a schema version, and a newer one than
 /// this program knows is refused. No figure here is derived from another but for sums.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialRecord {
     /// [`RECORD_SCHEMA`].
     pub schema: u32,
@@ -121,7 +122,7 @@ impl TrialRecord {
 }
 
 /// Whether a trial was carried out to its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum TrialOutcome {
     /// It was.
@@ -134,7 +135,7 @@ pub enum TrialOutcome {
 }
 
 /// What a server said of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerFacts {
     /// Its process.
     pub pid: u32,
@@ -148,7 +149,7 @@ pub struct ServerFacts {
 }
 
 /// The outcome of one action.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "did", rename_all = "snake_case")]
 pub enum ActionRecord {
     /// Users logged in.
@@ -174,7 +175,7 @@ pub enum ActionRecord {
 }
 
 /// The server's memory at a point of a fill.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SnapshotRecord {
     /// Users who were logged in.
     pub sessions: u64,
@@ -183,7 +184,7 @@ pub struct SnapshotRecord {
 }
 
 /// The server process at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessSample {
     /// Milliseconds since the trial began.
     pub at_ms: u64,

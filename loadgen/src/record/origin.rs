@@ -2,13 +2,14 @@
 //! A machine is what its figures depend on: its identity, processor, cores, kernel and the settings
 //! of these. Two that agree in all of it are told apart by nothing here.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Host;
 use crate::plan::sha256_hex;
 
 /// Where a trial is from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
     /// SHA-256 of the executable, in hex.
     pub binary_sha256: String,

@@ -1,16 +1,17 @@
 //! What a search for the highest rate found, probe by probe.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The outcome of a search.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchRecord {
     /// Every probe, in order.
     pub probes: Vec<ProbeRecord>,
 }
 
 /// One load at one rate.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeRecord {
     /// The rate that was asked for, requests per second.
     pub rate_rps: f64,
@@ -40,7 +41,7 @@ pub struct ProbeRecord {
 }
 
 /// What a probe says of its rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProbeVerdict {
     /// The server held it.

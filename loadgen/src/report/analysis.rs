@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::claims::result::ClaimResult;
@@ -13,7 +14,7 @@ use crate::record::{Attacked, Doubt, Host};
 use crate::stats::Verdict;
 
 /// Everything a report says, before it is set in type.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Analysis {
     /// Name of the campaign.
     pub name: String,
@@ -74,7 +75,7 @@ pub struct Analysis {
 }
 
 /// One experiment of the campaign.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ExperimentSummary {
     /// Its name.
     pub name: String,
@@ -92,7 +93,7 @@ pub struct ExperimentSummary {
 }
 
 /// A sentence of the answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Sentence {
     /// What it is about, a few words.
     pub topic: String,
@@ -109,7 +110,7 @@ pub struct Sentence {
 pub(super) const WHOLE: &str = "the whole campaign";
 
 /// A doubt and where it applies.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct DoubtSummary {
     /// The doubt, as the first trial had it.
     pub doubt: Doubt,

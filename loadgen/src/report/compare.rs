@@ -269,8 +269,10 @@ fn endpoint(
     let effect = ruling.detectable.map(|effect| shown(effect, compared_as));
     let is_said = |effect: &f64| compared_as == ComparedAs::Difference || *effect < EFFECT_MAX;
     let not_measured = pair.is_none().then_some(Cause::NotMeasured);
+    let moments = pair.as_ref().and_then(|pair| pair.moments);
     let (ratio, difference) = pair.map(|pair| (pair.ratio, pair.difference)).unzip();
     Endpoint {
+        moments,
         declared: declared.clone(),
         metric,
         unit: metric.unit,

@@ -1,43 +1,112 @@
-//! `measurements.csv`: tidy, a row a figure, for pandas, DuckDB or R.
+//! `measurements.csv`: tidy, one row per figure, for pandas, DuckDB or R.
+
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::analysis::Analysis;
 use super::figures::Measurement;
+use crate::experiment::Metric;
 use crate::sanitise::csv as text;
 
 /// The columns; they are part of the output contract.
 const HEADER: &str = "experiment,arm,campaign,seed,users,connections,rate,level,metric,unit,point,\
                       lo,hi,n,valid,primary";
 
+/// A figure without an object inside it, as a row of the CSV and an object of `report.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub(super) struct Flat<'a> {
+    /// The experiment.
+    experiment: &'a str,
+    /// The arm.
+    arm: &'a str,
+    /// Name of the campaign.
+    campaign: &'a str,
+    /// Seed of the campaign.
+    seed: u64,
+    /// Users who were logged in; `null` for a figure of all levels.
+    users: Option<u64>,
+    /// Connections that carried the load.
+    connections: u32,
+    /// Requests per second that were asked for; `null` for a closed load.
+    rate: Option<f64>,
+    /// Level of the trials, where the experiment sweeps something else than users.
+    level: Option<u32>,
+    /// The metric.
+    metric: &'static Metric,
+    /// Its unit.
+    unit: &'static str,
+    /// The figure, six significant digits as in the CSV.
+    point: Option<f64>,
+    /// Lower end of its 95 % interval; `null` for a single trial and for exact figures.
+    lo: Option<f64>,
+    /// Upper end of its 95 % interval.
+    hi: Option<f64>,
+    /// Trials.
+    n: u32,
+    /// Whether it may be used.
+    valid: bool,
+    /// Whether a primary endpoint of the campaign compares it.
+    primary: bool,
+}
+
+/// Every figure, flat, in the order of the CSV.
+pub(super) fn flat(analysis: &Analysis) -> Vec<Flat<'_>> {
+    analysis.measurements.iter().map(|m| flattened(analysis, m)).collect()
+}
+
+fn flattened<'a>(analysis: &'a Analysis, m: &'a Measurement) -> Flat<'a> {
+    let (lo, hi) = m.estimate.interval.unzip();
+    let rounded = |value: f64| number(value).parse().ok();
+    Flat {
+        experiment: &m.key.experiment,
+        arm: &m.key.arm,
+        campaign: &analysis.name,
+        seed: analysis.seed,
+        users: m.key.users,
+        connections: m.key.connections,
+        rate: m.key.rate.and_then(rounded),
+        level: m.key.level,
+        metric: m.key.metric,
+        unit: m.unit,
+        point: rounded(m.estimate.point),
+        lo: lo.and_then(rounded),
+        hi: hi.and_then(rounded),
+        n: m.estimate.n,
+        valid: m.valid,
+        primary: analysis.primary.iter().any(|endpoint| endpoint.rests_on(&m.key)),
+    }
+}
+
 /// Sets every figure as a row. A field is empty where there is no users, rate, level or interval,
 /// and each column has one type in every row.
 pub(super) fn render(analysis: &Analysis) -> String {
     let mut out = format!("{HEADER}\n");
-    for measurement in &analysis.measurements {
-        out.push_str(&row(analysis, measurement));
+    for figure in flat(analysis) {
+        out.push_str(&row(&figure));
         out.push('\n');
     }
     out
 }
 
-fn row(analysis: &Analysis, m: &Measurement) -> String {
-    let (lo, hi) = m.estimate.interval.unzip();
+fn row(figure: &Flat<'_>) -> String {
+    let whole = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
     [
-        text(&m.key.experiment),
-        text(&m.key.arm),
-        text(&analysis.name),
-        analysis.seed.to_string(),
-        m.key.users.map(|users| users.to_string()).unwrap_or_default(),
-        m.key.connections.to_string(),
-        optional(m.key.rate),
-        m.key.level.map(|level| level.to_string()).unwrap_or_default(),
-        m.key.metric.name.into(),
-        m.unit.into(),
-        number(m.estimate.point),
-        optional(lo),
-        optional(hi),
-        m.estimate.n.to_string(),
-        m.valid.to_string(),
-        analysis.primary.iter().any(|endpoint| endpoint.rests_on(&m.key)).to_string(),
+        text(figure.experiment),
+        text(figure.arm),
+        text(figure.campaign),
+        figure.seed.to_string(),
+        whole(figure.users),
+        figure.connections.to_string(),
+        optional(figure.rate),
+        whole(figure.level.map(u64::from)),
+        figure.metric.name.into(),
+        figure.unit.into(),
+        optional(figure.point),
+        optional(figure.lo),
+        optional(figure.hi),
+        figure.n.to_string(),
+        figure.valid.to_string(),
+        figure.primary.to_string(),
     ]
     .join(",")
 }

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::key::{Key, Keyed, Place};
+use super::key::{Key, KeyOfComparison, Keyed, Place};
 use crate::experiment::Metric;
 use crate::plan::Primary;
 use crate::stats::{Cause, Estimate, Moments, Resampled, Tests, Verdict};
@@ -16,7 +17,7 @@ use crate::stats::{Cause, Estimate, Moments, Resampled, Tests, Verdict};
 pub(super) const MARGIN: f64 = 0.03;
 
 /// One figure: a metric of an arm at a level.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Measurement {
     /// Which figure.
     #[serde(flatten)]
@@ -43,10 +44,11 @@ impl Keyed for Measurement {
 }
 
 /// Two arms compared, in one metric at one level.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Comparison {
     /// Which figure is compared.
     #[serde(flatten, serialize_with = "Key::without_load")]
+    #[schemars(with = "KeyOfComparison<'static>")]
     pub key: Key,
     /// The arm it is compared with.
     pub against: String,
@@ -82,7 +84,7 @@ impl Keyed for Comparison {
 }
 
 /// What of two arms is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ComparedAs {
     /// The ratio: rates, times, bytes.
@@ -92,7 +94,7 @@ pub enum ComparedAs {
 }
 
 /// A primary endpoint, and what became of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Endpoint {
     /// What was declared.
     #[serde(flatten)]
@@ -114,6 +116,9 @@ pub struct Endpoint {
     /// The verdict and its tests.
     #[serde(flatten)]
     pub ruling: Ruled,
+    /// On the scale of what is tested; `None` with fewer than two blocks.
+    #[serde(skip)]
+    pub(super) moments: Option<Moments>,
     /// Where its figures stand, and those that it grows from.
     #[serde(skip)]
     pub(super) places: Vec<Place>,
@@ -145,7 +150,7 @@ impl Endpoint {
 
 /// What the campaign says of a primary endpoint, after the correction for all of them and the noise
 /// floor.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Ruled {
     /// What it says.
     pub verdict: Verdict,
@@ -159,10 +164,11 @@ pub struct Ruled {
 }
 
 /// The reference compared with its twin: what a campaign shows where there is nothing to see.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct NoiseFloor {
     /// Which figure was measured twice.
     #[serde(flatten, serialize_with = "Key::without_load")]
+    #[schemars(with = "KeyOfComparison<'static>")]
     pub key: Key,
     /// The second run divided by the first; `None` where a value is not positive.
     pub ratio: Option<Estimate>,

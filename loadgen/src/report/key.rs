@@ -2,6 +2,7 @@
 //! knows what may be compared: the same thing, of different arms. Files have its fields flat beside
 //! those of what it belongs to.
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::experiment::Metric;
@@ -11,7 +12,7 @@ use crate::plan::Arm;
 pub(super) type Place = (Option<u32>, Option<u64>);
 
 /// Which figure: what was measured, of which arm, and where.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Key {
     /// The experiment.
     pub experiment: String,
@@ -63,35 +64,25 @@ impl Key {
 
     /// Its fields in the order of a comparison, without the load.
     pub(super) fn without_load<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Form<'a> {
-            experiment: &'a str,
-            metric: &'a Metric,
-            level: Option<u32>,
-            users: Option<u64>,
-            arm: &'a str,
-        }
         let Self { experiment, metric, level, users, arm, .. } = self;
-        Form { experiment, metric, level: *level, users: *users, arm }.serialize(serializer)
+        KeyOfComparison { experiment, metric, level: *level, users: *users, arm }
+            .serialize(serializer)
     }
+}
 
-    /// Its fields without a level where there is none.
-    pub(super) fn without_no_level<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Form<'a> {
-            experiment: &'a str,
-            arm: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            level: Option<u32>,
-            users: Option<u64>,
-            connections: u32,
-            rate: Option<f64>,
-            metric: &'a Metric,
-        }
-        let Self { experiment, arm, level, users, connections, rate, metric } = self;
-        let (level, users, connections, rate) = (*level, *users, *connections, *rate);
-        Form { experiment, arm, level, users, connections, rate, metric }.serialize(serializer)
-    }
+/// The fields of a key in files that hold comparisons of one campaign.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct KeyOfComparison<'a> {
+    /// The experiment.
+    experiment: &'a str,
+    /// The metric.
+    metric: &'a Metric,
+    /// Level of the trials, where the experiment sweeps something else than users.
+    level: Option<u32>,
+    /// Users who were logged in; `null` for a figure of all levels.
+    users: Option<u64>,
+    /// The arm.
+    arm: &'a str,
 }
 
 /// A figure, or what is said of one.
@@ -181,11 +172,7 @@ mod tests {
         };
         #[derive(Serialize)]
         struct Compared(#[serde(serialize_with = "Key::without_load")] Key);
-        #[derive(Serialize)]
-        struct Changed(#[serde(serialize_with = "Key::without_no_level")] Key);
         let text = serde_json::to_string(&Compared(key(None, 1.0))).unwrap();
         assert_eq!(names(text), ["experiment", "metric", "level", "users", "arm"]);
-        let text = serde_json::to_string(&Changed(key(None, 1.0))).unwrap();
-        assert_eq!(names(text), ["experiment", "arm", "users", "connections", "rate", "metric"]);
     }
 }

@@ -24,9 +24,14 @@ mod format;
 mod html;
 mod instructions;
 mod json;
+mod junit;
 mod key;
+mod many;
 mod markdown;
 mod noise;
+mod prometheus;
+mod schema;
+mod small_page;
 mod summary;
 mod svg;
 mod table;
@@ -36,14 +41,19 @@ mod words;
 pub use agreement::{Arrivals, Lateness, Throughputs};
 pub use analyse::analyse;
 pub use analysis::{Analysis, DoubtSummary, ExperimentSummary, Sentence};
-pub use changes::{Bound, Changes, Judgement, Outcome, Side, changes};
+pub use changes::{
+    Bound, Changes, FlatComparison, Judgement, Labelled, Outcome, Side, View, changes,
+};
 pub use claims::result::{Answer, ClaimCell, ClaimResult, ClaimVerdict, Matrix};
 pub use figure::{figure, range};
 pub use figures::{ComparedAs, Comparison, Endpoint, Measurement, NoiseFloor, Ruled};
 pub use format::Format;
 pub use key::Key;
+pub use many::many;
 pub use noise::{Expected, Noise, NoiseRow, expected, noise, residuals, shipped};
+pub use schema::{Named, SCHEMAS};
 pub use summary::{MARKS, brief, put_into, summary};
+pub use words::cite;
 
 /// Every format there is.
 pub const FORMATS: &[Format] = &[
@@ -53,6 +63,8 @@ pub const FORMATS: &[Format] = &[
     Format { name: "csv", file: "measurements.csv", always: true, set: csv::render },
     Format { name: "noise", file: "noise.json", always: false, set: noise::render },
     Format { name: "svg", file: "charts.svg", always: false, set: svg::render },
+    Format { name: "junit", file: "junit.xml", always: false, set: junit::render },
+    Format { name: "prometheus", file: "metrics.prom", always: false, set: prometheus::render },
 ];
 
 #[cfg(test)]

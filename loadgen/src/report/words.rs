@@ -133,7 +133,7 @@ pub(super) fn scope(analysis: &Analysis) -> String {
 pub(super) const COARSE: &str = "Known too coarsely for a headline";
 
 /// The line with which a figure of this report is quoted: where it is from, and what it cannot say.
-pub(super) fn cite(analysis: &Analysis) -> String {
+pub fn cite(analysis: &Analysis) -> String {
     let host = &analysis.host;
     let of_machine = if host.virtualised { " of a virtual machine" } else { "" };
     let machine = format!("{} cores{of_machine}", host.cores.len());

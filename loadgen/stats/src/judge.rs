@@ -41,6 +41,7 @@ pub struct Question {
 
 /// Why a comparison is inconclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// There is no valid figure of both arms.
@@ -73,6 +74,7 @@ pub struct Ruling {
 
 /// The tests of one comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tests {
     /// Chance of so large a difference or a larger one between equal arms (paired t, two sides).
     pub p_difference: Option<f64>,

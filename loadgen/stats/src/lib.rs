@@ -11,6 +11,7 @@ mod bootstrap;
 mod censored;
 mod compare;
 mod floor;
+mod heterogeneity;
 mod holm;
 mod independent;
 mod interval;
@@ -31,6 +32,7 @@ pub use bootstrap::{REPLICATES, Resampled, draws};
 pub use censored::{Bounds, between};
 pub use compare::Moments;
 pub use floor::Floor;
+pub use heterogeneity::{Heterogeneity, heterogeneity};
 pub use holm::holm;
 pub use independent::{
     Apart, ApartQuestion, Independent, independent_difference, independent_ratio, judge_apart,
@@ -53,6 +55,7 @@ pub const CONFIDENCE: f64 = 0.95;
 
 /// A figure that never travels without its doubt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Estimate {
     /// The best guess.
     pub point: f64,
@@ -66,6 +69,7 @@ pub struct Estimate {
 
 /// What a comparison says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The first is lower than the second.

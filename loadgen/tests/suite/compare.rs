@@ -58,16 +58,22 @@ fn bounds_decide_the_exit_code() {
     };
     let (found, text, _) = code(&[]);
     assert_eq!(found, 0);
-    let row = |line: &&str| {
-        line.starts_with("  server_cpu_us_per_request ") && line.contains("jwt-hs256")
-    };
     // Three levels of concurrency, one of the curve, and two of users who are logged in.
-    assert_eq!(text.lines().filter(row).count(), 6, "{text}");
-    assert!(text.lines().filter(row).all(|line| line.ends_with("higher, worse")), "{text}");
-    assert_eq!(
-        text.matches("▲ higher, worse: server_cpu_us_per_request, concurrency, jwt").count(),
-        3
-    );
+    let (_, rows) = text.split_once("server_cpu_us_per_request, jwt-hs256\n").unwrap();
+    let rows: Vec<&str> = rows.lines().take_while(|line| !line.is_empty()).collect();
+    assert!(rows.len() == 6 && rows.iter().all(|row| row.contains("▲ worse")), "{text}");
+    assert!(!text.contains("Not changed") && text.contains(" identical"), "{text}");
+    let widest = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(widest(&text) <= 100, "{text}");
+    let (_, whole, _) = code(&["--all"]);
+    assert!(whole.contains("Not changed") && widest(&whole) <= 100, "{whole}");
+    let (_, text, _) = code(&["--arm", "jwt-hs256", "--metric", "server_cpu_us_per_request"]);
+    assert!(text.contains("6 of 6 figures changed: 6 worse"), "{text}");
+    for wrong in [["--arm", "jwt"], ["--metric", "lost_after_death_share"], ["--metric", "p99"]] {
+        let (found, text, complaint) = code(&wrong);
+        assert_eq!((found, text.as_str()), (2, ""), "{complaint}");
+        assert!(complaint.contains("expected"), "{complaint}");
+    }
 
     let (found, text, complaint) = code(&["--fail-if", "server_cpu_us_per_request > +20%"]);
     assert_eq!(found, 6, "{complaint}");
@@ -76,8 +82,8 @@ fn bounds_decide_the_exit_code() {
     assert_eq!(code(&kept).0, 0);
     let several = [&kept[..], &["--fail-if", "server_cpu_us_per_request@jwt-hs256/64 > +1us"]];
     assert_eq!(code(&several.concat()).0, 6);
-    // The true change is 0, and so is the limit: these data cannot settle that.
-    let open = ["--fail-if", "throughput_rps < +0%"];
+    // The true change is the limit: these data cannot settle that.
+    let open = ["--fail-if", "server_cpu_us_per_request@jwt-hs256 > +50%"];
     let (found, text, complaint) = code(&open);
     assert_eq!(found, 0, "{complaint}");
     assert!(
@@ -101,12 +107,52 @@ fn bounds_decide_the_exit_code() {
     let page: Value = serde_json::from_str(&text).unwrap();
     let changes = page["changes"].as_array().unwrap();
     assert!(changes.len() > 100);
-    let outcomes = page["bounds"][0]["outcomes"].as_array().unwrap();
-    assert!(!outcomes.is_empty());
-    for outcome in outcomes {
-        let change = &changes[outcome[0].as_u64().unwrap() as usize];
-        assert_eq!(change["metric"], "error_rate");
+    for change in changes {
+        let flat = |value: &Value| !value.is_object() && !value.is_array();
+        assert!(change.as_object().unwrap().values().all(flat), "{change}");
     }
+    let bounds = page["bounds"].as_array().unwrap();
+    assert!(!bounds.is_empty());
+    for outcome in bounds {
+        assert_eq!(outcome["metric"], "error_rate", "{outcome}");
+        assert_eq!(outcome["bound"], "error_rate > +1%", "{outcome}");
+    }
+    let (found, text, _) = code(&["--format", "junit", "--fail-if", "cpu_us_per_request > +20%"]);
+    assert_eq!((found, text.matches("<failure").count()), (6, 6), "{text}");
+    for format in ["md", "html"] {
+        let (found, text, _) = code(&["--format", format]);
+        assert!(found == 0 && text.contains("+50.0 %"), "{text}");
+    }
+}
+
+#[test]
+fn a_campaign_and_its_copy_are_one_line() {
+    let quick = reference();
+    let output = compare(&quick, &quick, &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((output.status.code(), text.lines().count()), (Some(0), 1), "{text}");
+    assert!(text.starts_with("identical: "), "{text}");
+    let strict = ["--fail-if", "response_p99_us > +5%", "--strict"];
+    assert_eq!(compare(&quick, &quick, &strict).status.code(), Some(0));
+}
+
+#[test]
+fn several_campaigns_make_one_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let (other, page) = (dir.path().join("slower"), dir.path().join("many.html"));
+    slower("jwt-hs256", &other);
+    let output = Command::new(env!("CARGO_BIN_EXE_authbench"))
+        .args(["report", "--many"])
+        .args([&reference(), &other])
+        .arg("--out")
+        .arg(&page)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = fs::read_to_string(&page).unwrap();
+    assert_eq!(text.matches("<svg").count(), 9, "one picture per endpoint");
+    assert!(text.contains("They differ by more than their noise."), "{text:.2000}");
+    assert!(!text.contains("<script") && text.len() < 100_000, "{}", text.len());
 }
 
 #[test]

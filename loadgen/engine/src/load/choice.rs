@@ -9,6 +9,7 @@ use crate::random::{mix, uniform};
 
 /// How users are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum UserChoice {
     /// One after the other, so that all come equally often.

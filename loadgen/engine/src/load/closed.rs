@@ -9,6 +9,7 @@ use crate::random::exponential;
 /// Throughput and latency are tied to each other here (N = X * (R + Z), Little's law), so a closed
 /// run shows what a fixed population gets, not what a rate does to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Closed {
     /// Mean time between an answer and the user's next request, ns. With 0, as many users are
     /// active as there are connections, and each takes the next user's credential in turn.
@@ -19,6 +20,7 @@ pub struct Closed {
 
 /// How think times are spread around their mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Spread {
     /// All of the same length.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Arrivals at a constant rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Constant {
     /// Requests per second, above 0.
     pub rate_per_s: f64,

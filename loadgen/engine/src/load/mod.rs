@@ -27,6 +27,7 @@ pub use visits::Visits;
 /// and Harchol-Balter, "Open versus closed: a cautionary tale", NSDI 2006). Every figure is
 /// labelled with its model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "model", rename_all = "snake_case")]
 pub enum LoadModel {
     /// Users who send the next request after the answer and a think time.

@@ -8,6 +8,7 @@ use super::Poisson;
 
 /// Poisson arrivals at a share of a pilot's rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PilotShare {
     /// The share, percent.
     pub percent: u32,

@@ -7,6 +7,7 @@ use crate::random::exponential;
 
 /// Arrivals of a Poisson process.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Poisson {
     /// Mean requests per second, above 0.
     pub rate_per_s: f64,

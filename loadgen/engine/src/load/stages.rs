@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Arrivals whose rate goes through stages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Stages {
     /// The stages in order, at least one.
     pub stages: Vec<Stage>,
@@ -13,6 +14,7 @@ pub struct Stages {
 
 /// A stretch of time and the rate at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Stage {
     /// Requests per second at its end.
     pub rate_per_s: f64,

@@ -9,6 +9,7 @@ use super::{Closed, Spread};
 /// Arrivals do not wait for the server, and what a user does once there does: between closed and
 /// open, and what most sites see (Schroeder, Wierman and Harchol-Balter, NSDI 2006, section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Visits {
     /// Users who arrive, a second, above 0.
     pub rate_per_s: f64,

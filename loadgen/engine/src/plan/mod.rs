@@ -10,6 +10,7 @@ use crate::load::{LoadModel, UserChoice};
 
 /// A load, its phases and its users.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoadPlan {
     /// When requests arrive.
     pub model: LoadModel,
@@ -36,6 +37,7 @@ pub struct LoadPlan {
 
 /// A load in slices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SlicesPlan {
     /// The load; its Measure is all its slices end to end.
     pub load: LoadPlan,
@@ -45,6 +47,7 @@ pub struct SlicesPlan {
 
 /// How a load alternates between the servers of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Slicing {
     /// Rounds before those that count.
     pub warmup_rounds: u32,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What every user does after logging in and before anything is measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Prepare {
     /// The journey, each of whose answers may replace the credential.
     pub journey: String,
@@ -14,6 +15,7 @@ pub struct Prepare {
 
 /// Users who log in and stay logged in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FillPlan {
     /// Number of the first user.
     pub first_user: u64,
@@ -34,6 +36,7 @@ pub struct FillPlan {
 /// Users whom the server logs in by itself, all at once, on its admin listener: the same
 /// credentials and the same sessions as after as many logins, without the logins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PopulatePlan {
     /// Number of the first user.
     pub first_user: u32,
@@ -54,6 +57,7 @@ pub const ADMIN_FILL: [&str; 3] = ["--admin-fill", "--store-timeout", "10s"];
 
 /// Everyone whose credential was kept logs out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogoutPlan {
     /// Connections over which they do.
     pub connections: u32,
@@ -63,6 +67,7 @@ pub struct LogoutPlan {
 
 /// One user who makes a journey until an answer is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GrowPlan {
     /// Number of the user.
     pub user: u64,
@@ -77,6 +82,7 @@ pub struct GrowPlan {
 /// Connections that are opened in addition to those there are, carry one request each, and stay
 /// open until the trial ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConnectPlan {
     /// Number of the user who logs in for their requests.
     pub user: u64,

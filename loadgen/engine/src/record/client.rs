@@ -6,6 +6,7 @@ use super::doubt::Doubt;
 
 /// How requests went out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClientUse {
     /// The transport: `lean` or `reqwest`.
     pub transport: String,

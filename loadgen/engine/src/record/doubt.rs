@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A reason to distrust a figure, with its remedy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Doubt {
     /// Whether the figures may not be used at all.
     pub invalidates: bool,

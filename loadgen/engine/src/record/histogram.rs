@@ -20,6 +20,7 @@ const COARSE_DIGITS: u8 = 2;
 /// compressed V2 form in base64, which the Java tools read too. Percentiles of several recordings
 /// are those of the merged counts; averaging percentiles is not offered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct Histogram(Hdr<u64>);
 

@@ -21,6 +21,7 @@ pub use users::{GrowRecord, Refusal};
 
 /// The outcome of a load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoadRecord {
     /// The load model, in words.
     pub model: String,
@@ -69,6 +70,7 @@ pub struct LoadRecord {
 /// One slice of a load that alternates between several servers, from its first request to its last
 /// answer, the beginning that is not counted elsewhere included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SliceRecord {
     /// How long it took, ns.
     pub ns: u64,
@@ -102,6 +104,7 @@ const fn is_zero(value: &u64) -> bool {
 
 /// Requests of a Measure phase. A request belongs to it when it was planned in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counts {
     /// Length of the phase, ns.
     pub window_ns: u64,
@@ -163,6 +166,7 @@ fn per_second(count: u64, window_ns: u64) -> f64 {
 
 /// Users of a partly open load who arrived in the Measure phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VisitCounts {
     /// Users who arrived.
     pub arrived: u64,
@@ -183,6 +187,7 @@ impl VisitCounts {
 
 /// Requests that ended within one second of Measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Second {
     /// Requests that ended.
     pub ended: u64,
@@ -194,6 +199,7 @@ pub struct Second {
 
 /// Requests of one step of a journey.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StepRecord {
     /// Name of the step.
     pub name: String,
@@ -207,6 +213,7 @@ pub struct StepRecord {
 
 /// What the generator used during Measure.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GeneratorUse {
     /// Worker threads.
     pub workers: u32,
@@ -232,6 +239,7 @@ pub struct GeneratorUse {
 
 /// What a server process used during Measure.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerUse {
     /// Length of the interval between the two readings, ns.
     pub interval_ns: u64,
@@ -301,6 +309,7 @@ impl LoadRecord {
 
 /// Logins, one for each of many users, or another pass over them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoginRecord {
     /// Users who are logged in.
     pub users: u32,
@@ -314,6 +323,7 @@ pub struct LoginRecord {
 
 /// Memory of a server process, bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MemoryUse {
     /// Resident set size.
     pub rss_bytes: u64,
@@ -343,6 +353,7 @@ pub struct MemoryUse {
 
 /// Cores of the two sides; empty where the operating system placed them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Placement {
     /// Cores the server may use.
     pub server: Vec<usize>,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How far one user came who made a journey until it was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GrowRecord {
     /// How often the journey was made.
     pub made: u32,
@@ -15,6 +16,7 @@ pub struct GrowRecord {
 
 /// An answer that was not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Refusal {
     /// Its class.
     pub outcome: String,

@@ -14,6 +14,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::model::{Change, Changes};
@@ -51,7 +52,7 @@ enum Limit {
 }
 
 /// What became of a bound at one figure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The whole interval lies beyond the limit.
@@ -65,13 +66,12 @@ pub enum Outcome {
 }
 
 /// A bound, and what became of it at every figure that it is about.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Judgement {
     /// The bound as it was given.
     pub bound: String,
     /// Each figure's place in [`Changes::changes`], and what became of the bound there.
     pub outcomes: Vec<(usize, Outcome)>,
-    #[serde(skip)]
     limit: Limit,
 }
 
@@ -168,6 +168,9 @@ impl Bound {
 /// What a limit is held against.
 fn quantity(limit: Limit, change: &Change) -> Option<Estimate> {
     match limit {
+        Limit::Change(_) | Limit::Difference(_) if change.identical => {
+            Some(Estimate { point: 0.0, interval: Some((0.0, 0.0)), ..change.difference.clone() })
+        }
         // From nothing to nothing is no change, although it has no ratio.
         Limit::Change(_) if change.difference.interval == Some((0.0, 0.0)) => {
             Some(change.difference.clone())
@@ -367,6 +370,8 @@ mod tests {
     #[test]
     fn only_a_whole_interval_breaks_or_keeps_a_bound() {
         let mut change = sample_changes(|_| {}).changes[0].clone();
+        assert_eq!(bound("throughput_rps < +0%").outcome(&change), Outcome::Kept, "identical");
+        change.identical = false;
         let outcome = |change: &Change, text: &str| bound(text).outcome(change);
         let ratio = |lo, hi| {
             Some(Estimate { point: 1.1, interval: Some((lo, hi)), n: 5, method: String::new() })

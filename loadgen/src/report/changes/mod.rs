@@ -1,12 +1,19 @@
-//! Two campaigns beside each other: what changed from A to B, figure by figure.
+//! Two campaigns compared: what changed from A to B, figure by figure.
 //!
-//! A change is B divided by A, estimated from the trials of each, and gets a verdict like every
-//! other comparison. Nothing is paired: the campaigns share no block, and perhaps no machine and no
-//! plan, which is said and not hidden. A figure that may not be used in one of them gets no
-//! verdict.
+//! A change is B divided by A, estimated from the trials of each. Nothing is paired across the
+//! campaigns: they share no block, and perhaps no machine and no plan, which is said and not
+//! hidden. Where the floor itself moved, a change of another arm is that of its ratio to the floor,
+//! paired by block within each campaign. Verdicts are corrected as in a report: the figures of the
+//! primary endpoints are one family; the floor, and what is exploratory, have families of their
+//! own. A figure that may not be used in one of the campaigns gets no verdict.
 
 mod bound;
+mod flat;
+mod html;
+mod junit;
+mod markdown;
 mod model;
+mod row;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,34 +23,143 @@ use super::figures::{MARGIN, Measurement};
 use super::words::swept;
 use crate::plan::Plan;
 use crate::stats::{
-    Apart, ApartQuestion, Estimate, Independent, Resampled, Scale, Verdict, independent_difference,
-    independent_ratio, judge_apart,
+    Apart, ApartQuestion, Estimate, Independent, Moments, Resampled, Scale, Verdict,
+    independent_difference, independent_ratio, judge_apart,
 };
-use model::{Change, Difference, at};
+use model::{Basis, Change, Difference, Moved, at};
 
 pub use bound::{Bound, Judgement, Outcome};
+pub use flat::Comparison as FlatComparison;
 pub use model::{Changes, Side};
+pub use row::View;
 
-/// Puts two campaigns beside each other, each given by its label, its plan and its analysis.
-pub fn changes(a: (&str, &Plan, &Analysis), b: (&str, &Plan, &Analysis)) -> Changes {
+/// One campaign of a comparison: its label, its plan and its analysis.
+pub type Labelled<'a> = (&'a str, &'a Plan, &'a Analysis);
+
+/// Compares two campaigns. Where the floor moved, other arms are compared relative to it, unless
+/// `absolute` forbids it.
+pub fn changes(a: Labelled<'_>, b: Labelled<'_>, absolute: bool) -> Changes {
     let usable = a.2.usable() && b.2.usable();
     let (a_figures, b_figures) = (&a.2.measurements, &b.2.measurements);
-    let mut changes = Vec::new();
-    for one in a_figures {
-        let other = b_figures.iter().find(|other| one.key.same_figure(&other.key));
-        changes.extend(other.and_then(|other| change(one, other, usable)));
+    let floor = Some(&a.2.baseline).filter(|floor| **floor == b.2.baseline);
+    let pairs: Vec<[&Measurement; 2]> = a_figures
+        .iter()
+        .filter_map(|one| {
+            let other = b_figures.iter().find(|other| one.key.same_figure(&other.key))?;
+            Some([one, other])
+        })
+        .collect();
+    let mut changes: Vec<Change> = Vec::new();
+    for [one, other] in &pairs {
+        let Some(mut change) = change(one, other, usable) else { continue };
+        let rests = |analysis: &Analysis, m: &Measurement| {
+            analysis.primary.iter().any(|endpoint| endpoint.rests_on(&m.key))
+        };
+        change.primary = rests(a.2, one) && rests(b.2, other);
+        changes.push(change);
     }
-    judge_families(&mut changes);
+    let mut moved = Vec::new();
+    if let Some(floor) = floor {
+        moved = moved_floors(floor, &mut changes, !absolute);
+        for change in changes.iter_mut().filter(|change| change.key.arm != *floor) {
+            relate(change, floor, &pairs, &moved);
+        }
+    }
+    judge_families(&mut changes, floor);
     let facts = a.1.differences(b.1).into_iter().chain(a.2.host.differences(&b.2.host));
+    let differences: Vec<Difference> =
+        facts.map(|(what, a, b)| Difference { what, a, b }).collect();
+    let (only_in_a, only_in_b) = (only(a_figures, b_figures), only(b_figures, a_figures));
+    let (a, b) = (side(a.0, a.2), side(b.0, b.2));
+    let same_trials = a.plan == b.plan
+        && a.started_unix_ms == b.started_unix_ms
+        && a.trials_complete == b.trials_complete
+        && a.doubts == b.doubts;
+    let same_figures = only_in_a.is_empty()
+        && only_in_b.is_empty()
+        && changes.iter().all(|change| change.identical);
     Changes {
-        a: side(a.0, a.2),
-        b: side(b.0, b.2),
-        differences: facts.map(|(what, a, b)| Difference { what, a, b }).collect(),
+        identical: same_trials && same_figures && differences.is_empty(),
+        a,
+        b,
+        differences,
         margin: MARGIN,
+        floor: floor.cloned(),
+        moved,
         changes,
-        only_in_a: only(a_figures, b_figures),
-        only_in_b: only(b_figures, a_figures),
+        only_in_a,
+        only_in_b,
     }
+}
+
+/// Units of what a faster machine scales; memory and counts it leaves alone.
+const SCALED: &[&str] = &["us", "requests/s"];
+
+/// Where the floor moved: the metrics of experiments in which it is higher or lower at a level.
+fn moved_floors(floor: &str, changes: &mut [Change], applied: bool) -> Vec<Moved> {
+    let of_floor = |change: &&mut Change| change.key.arm == floor;
+    judge_family(changes.iter_mut().filter(of_floor).collect());
+    let mut moved: Vec<Moved> = Vec::new();
+    let is_scaled = |c: &&Change| SCALED.contains(&c.unit) && c.is_changed();
+    for change in changes.iter().filter(|c| c.key.arm == floor).filter(is_scaled) {
+        let Some(ratio) = change.ratio.as_ref().map(|ratio| ratio.point) else { continue };
+        let experiment = &change.key.experiment;
+        let known = moved
+            .iter_mut()
+            .find(|known| known.experiment == *experiment && known.metric == change.key.metric);
+        match known {
+            Some(known) if known.ratio.ln().abs() < ratio.ln().abs() => known.ratio = ratio,
+            Some(_) => {}
+            None => moved.push(Moved {
+                experiment: experiment.clone(),
+                metric: change.key.metric,
+                ratio,
+                applied,
+            }),
+        }
+    }
+    moved
+}
+
+/// Adds the change relative to the floor, and has it judged where the floor moved.
+fn relate(change: &mut Change, floor: &str, pairs: &[[&Measurement; 2]], moved: &[Moved]) {
+    let Some(own) = pairs.iter().find(|[one, _]| one.key == change.key) else { return };
+    let is_floor = |[one, _]: &&[&Measurement; 2]| {
+        one.key.arm == floor && one.key.same_thing(&change.key) && !one.key.metric.is_exact
+    };
+    let Some(floors) = pairs.iter().find(is_floor) else { return };
+    let Some(found) = relative(own, floors) else { return };
+    change.relative = Some(found.estimate);
+    let is_moved = |known: &Moved| {
+        known.applied
+            && known.experiment == change.key.experiment
+            && known.metric == change.key.metric
+    };
+    // What has no verdict without the floor has none with it.
+    if moved.iter().any(is_moved) && change.basis == Basis::Ratio {
+        change.basis = Basis::Relative;
+        let valid = change.question.is_some() && floors.iter().all(|floor| floor.valid);
+        let apart = found.apart.filter(|_| valid);
+        change.question = apart.map(|apart| ApartQuestion { apart, of_ratio: true });
+    }
+}
+
+/// The second's ratio to its floor, divided by the first's.
+fn relative(
+    [one, other]: &[&Measurement; 2],
+    [floor_of_one, floor_of_other]: &[&Measurement; 2],
+) -> Option<Independent> {
+    if let (Some(a), Some(b)) = (&one.resampled, &other.resampled) {
+        let (a_floor, b_floor) = (&floor_of_one.resampled, &floor_of_other.resampled);
+        let to = |of: &Resampled, floor: &Resampled| of.minus(floor).moments();
+        let (a, b) = (to(a, a_floor.as_ref()?)?, to(b, b_floor.as_ref()?)?);
+        return (one.key.metric.scale == Scale::Log).then(|| ratio_of(b, a));
+    }
+    let ratios = |of: &Measurement, floor: &Measurement| -> Vec<f64> {
+        let both = |(block, value): (&u32, &f64)| Some(value / floor.by_block.get(block)?);
+        of.by_block.iter().filter_map(both).collect()
+    };
+    independent_ratio(&ratios(other, floor_of_other), &ratios(one, floor_of_one))
 }
 
 /// What the first has and the second has not: a place where they share nothing, else the figure.
@@ -94,6 +210,7 @@ fn change(one: &Measurement, other: &Measurement, usable: bool) -> Option<Change
         }
     };
     let valid = usable && one.valid && other.valid;
+    let basis = if ratio.is_some() { Basis::Ratio } else { Basis::Difference };
     let question = match &ratio {
         _ if !valid => None,
         Some(ratio) => ratio.apart.map(|apart| ApartQuestion { apart, of_ratio: true }),
@@ -105,9 +222,15 @@ fn change(one: &Measurement, other: &Measurement, usable: bool) -> Option<Change
         a: one.estimate.clone(),
         b: other.estimate.clone(),
         ratio: ratio.map(|ratio| ratio.estimate),
+        relative: None,
         difference: difference.estimate,
+        basis,
         verdict: Verdict::Inconclusive,
         valid,
+        primary: false,
+        identical: one.estimate == other.estimate
+            && one.by_block == other.by_block
+            && one.resampled == other.resampled,
         question,
     })
 }
@@ -132,14 +255,8 @@ fn resampled(
     Some(match one.key.metric.scale {
         // What is compared as a ratio was drawn as a logarithm.
         Scale::Log => {
-            let (lo, hi) = apart.interval();
-            let method = "ratio, bootstrap over blocks, Welch's t on logs";
-            let estimate_of = estimate(apart.mean.exp(), Some((lo.exp(), hi.exp())), method);
             let plain = estimate(point, None, "difference of the points");
-            (
-                Some(Independent { estimate: estimate_of, apart: Some(apart) }),
-                Independent { estimate: plain, apart: None },
-            )
+            (Some(ratio_of(b, a)), Independent { estimate: plain, apart: None })
         }
         Scale::Linear => {
             let method = "difference, bootstrap over blocks, Welch's t";
@@ -149,18 +266,39 @@ fn resampled(
     })
 }
 
-/// Gives verdicts, family by family, as within a campaign.
-fn judge_families(changes: &mut [Change]) {
-    let key = |change: &Change| (change.key.experiment.clone(), change.key.metric.family);
+/// The ratio of two that were drawn as logarithms.
+fn ratio_of(one: Moments, other: Moments) -> Independent {
+    let apart = Apart::between(one, other);
+    let (lo, hi) = apart.interval();
+    let estimate = Estimate {
+        point: apart.mean.exp(),
+        interval: Some((lo.exp(), hi.exp())),
+        n: one.n.min(other.n),
+        method: "ratio, bootstrap over blocks, Welch's t on logs".into(),
+    };
+    Independent { estimate, apart: Some(apart) }
+}
+
+/// Gives verdicts to all but the floor, family by family: the figures of primary endpoints are one,
+/// and what is exploratory makes one per experiment and family of metrics.
+fn judge_families(changes: &mut [Change], floor: Option<&String>) {
     let mut families = BTreeMap::new();
-    for change in changes {
-        families.entry(key(change)).or_insert_with(Vec::new).push(change);
+    for change in
+        changes.iter_mut().filter(|change| floor.is_none_or(|floor| change.key.arm != *floor))
+    {
+        let exploratory = || (change.key.experiment.clone(), change.key.metric.family);
+        let key = (!change.primary).then(exploratory);
+        families.entry(key).or_insert_with(Vec::new).push(change);
     }
-    for family in families.values_mut() {
-        let questions: Vec<_> = family.iter().map(|change| change.question).collect();
-        for (change, verdict) in family.iter_mut().zip(judge_apart(&questions, MARGIN)) {
-            change.verdict = verdict;
-        }
+    families.into_values().for_each(judge_family);
+}
+
+/// Gives verdicts to what is corrected together.
+fn judge_family(mut family: Vec<&mut Change>) {
+    let questions: Vec<_> = family.iter().map(|change| change.question).collect();
+    for (change, verdict) in family.iter_mut().zip(judge_apart(&questions, MARGIN)) {
+        let is_same = change.identical && change.valid;
+        change.verdict = if is_same { Verdict::Equivalent } else { verdict };
     }
 }
 
@@ -175,18 +313,23 @@ mod tests {
     pub(super) fn sample_changes(spoil: impl Fn(&mut TrialRecord)) -> Changes {
         let plan = sample::plan(&["none", "session@memory", "jwt-hs256"], 5);
         let (a, b) = (sample::analysis_of(&plan, |_| {}), sample::analysis_of(&plan, spoil));
-        changes(("one", &plan, &a), ("two", &plan, &b))
+        changes(("one", &plan, &a), ("two", &plan, &b), false)
     }
 
     /// Makes the servers of an arm need half as much CPU time again.
     pub(super) fn slower(arm: &str) -> impl Fn(&mut TrialRecord) {
         move |record| {
-            for did in record.actions.iter_mut().filter(|_| record.trial.arm == arm) {
-                if let ActionRecord::Load(load) = did
-                    && let Some(server) = &mut load.server
-                {
-                    server.cpu_ns = server.cpu_ns * 3 / 2;
-                }
+            scale(record, |own, cpu_ns| if own == arm { cpu_ns * 3 / 2 } else { cpu_ns });
+        }
+    }
+
+    /// Changes the CPU time of a trial's server.
+    fn scale(record: &mut TrialRecord, changed: impl Fn(&str, u64) -> u64) {
+        for did in &mut record.actions {
+            if let ActionRecord::Load(load) = did
+                && let Some(server) = &mut load.server
+            {
+                server.cpu_ns = changed(&record.trial.arm, server.cpu_ns);
             }
         }
     }
@@ -208,10 +351,59 @@ mod tests {
                 assert!((ratio.point - 1.5).abs() < 1e-6 && ratio.n == 5, "{ratio:?}");
             } else {
                 assert_eq!(change.ratio.as_ref().map_or(1.0, |r| r.point), 1.0, "{at:?}");
-                assert_ne!(change.verdict, Verdict::Lower, "{at:?}");
+                assert!(change.identical && change.verdict == Verdict::Equivalent, "{at:?}");
             }
         }
-        assert!(found.changes.iter().any(|change| change.verdict == Verdict::Equivalent));
+        assert!(!found.identical && found.moved.is_empty());
+    }
+
+    #[test]
+    fn a_copy_is_identical_and_another_start_is_not() {
+        assert!(sample_changes(|_| {}).identical);
+        assert!(!sample_changes(|record| record.started_unix_ms += 1).identical);
+    }
+
+    /// Every server needs twice as much CPU time, and one arm half as much again.
+    pub(super) fn slower_machine(record: &mut TrialRecord) {
+        scale(record, |arm, cpu_ns| if arm == "jwt-hs256" { cpu_ns * 3 } else { cpu_ns * 2 });
+    }
+
+    #[test]
+    fn where_the_floor_moved_arms_are_compared_relative_to_it() {
+        let found = sample_changes(slower_machine);
+        let moved = found.moved.iter().map(|moved| moved.metric).collect::<Vec<_>>();
+        assert!(CPU.iter().all(|metric| moved.contains(metric)), "{moved:?}");
+        assert!(found.moved.iter().all(|moved| (moved.ratio - 2.0).abs() < 1e-6 && moved.applied));
+        for change in found.changes.iter().filter(|c| CPU.contains(&c.key.metric)) {
+            let arm = change.key.arm.as_str();
+            let relative = change.relative.as_ref().map(|relative| relative.point);
+            let (basis, expected, verdict) = match arm {
+                "none" => (Basis::Ratio, None, Verdict::Higher),
+                "jwt-hs256" => (Basis::Relative, Some(1.5), Verdict::Higher),
+                _ => (Basis::Relative, Some(1.0), Verdict::Equivalent),
+            };
+            assert_eq!((change.basis, relative.is_some()), (basis, expected.is_some()), "{arm}");
+            let off = relative.zip(expected).map_or(0.0, |(found, right)| (found - right).abs());
+            assert!(off < 1e-6, "{arm}: {relative:?}");
+            // Whether the noise of the sample allows more than no verdict is not the question here.
+            let fine = change.verdict == verdict || arm.starts_with("session");
+            assert!(fine && change.verdict != Verdict::Lower, "{arm}: {change:?}");
+        }
+        let plan = sample::plan(&["none", "session@memory", "jwt-hs256"], 5);
+        let (a, b) =
+            (sample::analysis_of(&plan, |_| {}), sample::analysis_of(&plan, slower_machine));
+        let absolute = changes(("one", &plan, &a), ("two", &plan, &b), true);
+        assert!(absolute.moved.iter().all(|moved| !moved.applied) && !absolute.moved.is_empty());
+        assert!(absolute.changes.iter().all(|change| change.basis != Basis::Relative));
+    }
+
+    #[test]
+    fn primary_endpoints_are_one_family_and_the_rest_has_others() {
+        let found = sample_changes(slower("jwt-hs256"));
+        assert!(found.changes.iter().any(|change| change.primary));
+        let experiments: BTreeSet<_> =
+            found.changes.iter().filter(|c| !c.primary).map(|c| &c.key.experiment).collect();
+        assert!(experiments.len() > 1, "{experiments:?}");
     }
 
     #[test]
@@ -221,7 +413,7 @@ mod tests {
         let (a, mut b) =
             (sample::analysis_of(&plan, |_| {}), sample::analysis_of(&other_plan, |_| {}));
         b.host.kernel = "Linux 9".into();
-        let found = changes(("one", &plan, &a), ("two", &other_plan, &b));
+        let found = changes(("one", &plan, &a), ("two", &other_plan, &b), false);
         let named: Vec<_> = found.differences.iter().map(|d| d.what).collect();
         assert_eq!(named, ["arms", "reference", "primary endpoints", "trials", "kernel"]);
         assert!(found.changes.iter().all(|change| change.key.arm != "session@memory"));
@@ -243,13 +435,13 @@ mod tests {
         let (a, mut b) =
             (sample::analysis_of(&plan, |_| {}), sample::analysis_of(&plan, slower("jwt-hs256")));
         b.measurements.iter_mut().for_each(|m| m.valid = m.key.arm != "jwt-hs256");
-        let found = changes(("one", &plan, &a), ("two", &plan, &b));
+        let found = changes(("one", &plan, &a), ("two", &plan, &b), false);
         for change in &found.changes {
             assert_eq!(change.valid, change.key.arm != "jwt-hs256");
             assert!(change.valid || change.verdict == Verdict::Inconclusive);
         }
         b.measurements.iter_mut().for_each(|m| m.valid = false);
-        let found = changes(("one", &plan, &a), ("two", &plan, &b));
+        let found = changes(("one", &plan, &a), ("two", &plan, &b), false);
         assert!(!found.b.usable && found.changes.iter().all(|change| !change.valid));
     }
 }

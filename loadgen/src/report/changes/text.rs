@@ -1,105 +1,56 @@
-//! A comparison of two campaigns as aligned tables, for a terminal.
+//! A comparison of two campaigns for a terminal of 100 columns.
 //!
-//! Metrics stand under the names that `--fail-if` takes, and every row names its metric, so that
-//! `grep` finds them. What is to be read first comes last, where a terminal shows it: the count of
-//! verdicts and what became of the bounds.
+//! Rows stand under their metric and arm, under the names that `--fail-if` takes. The outcomes of
+//! the bounds come last, where a terminal shows them.
 
-use super::bound::{Judgement, Outcome, less_one};
-use super::model::{Change, Changes, Side, at};
-use crate::experiment::Better;
-use crate::report::figure::{figure, range, signed, signed_range};
-use crate::report::words::{self, swept};
-use crate::sanitise::Page;
-use crate::stats::{Estimate, Verdict};
-use crate::units::grouped;
+use super::bound::{Judgement, Outcome};
+use super::model::Changes;
+use super::row::{NOTE, Row, View, describe, found};
+use crate::sanitise::{Page, fit, padded, right_aligned, width};
 
-/// What the intervals are, and what they are not.
-const NOTE: &str = "Changes are of geometric means of trials, B beside A, with 95 % intervals by \
-Welch's t:
-they hold how trials vary within each campaign, and not what else changed between them. Verdicts
-are corrected for the number of comparisons in each family (Holm); intervals and bounds are not.";
+/// Columns of a terminal.
+const COLUMNS: usize = 100;
+/// Columns that the place of a figure has in any case.
+const PLACE_LEAST: usize = 16;
 
 impl Changes {
-    /// The tables.
-    pub fn text(&self, judgements: &[Judgement]) -> Page {
+    /// The comparison as lines; `A` and `B` of one campaign are one line.
+    pub fn text(&self, view: &View, judgements: &[Judgement]) -> Page {
         let mut page = Page::default();
-        for (letter, side) in [("A", &self.a), ("B", &self.b)] {
-            page.line(&format!("{letter}  {}", describe(side)));
-        }
-        for difference in &self.differences {
-            let (what, a, b) = (difference.what, &difference.a, &difference.b);
-            page.line(&format!("differs: {what}: {a} in A, {b} in B"));
-        }
-        for (letter, side, other) in [("A", &self.a, &self.b), ("B", &self.b, &self.a)] {
-            // What is doubtful in both alike makes neither the other's better.
-            let own = side.doubts.iter().filter(|doubt| !other.doubts.contains(doubt));
-            own.for_each(|doubt| page.line(&format!("doubt in {letter}: {doubt}")));
-            if !side.usable {
-                page.line(&format!("{letter} has no figure that may be used: nothing is compared"));
+        if self.identical {
+            page.line(&self.sameness());
+        } else {
+            self.head(view, &mut page);
+            let [changed, others] = self.rows(view);
+            wrapped(&self.totals(view), "", &mut page);
+            tables(&changed, &mut page);
+            if view.all && !others.is_empty() {
+                page.line("");
+                page.line("Not changed, or not known to be:");
+                tables(&others, &mut page);
             }
-        }
-        for (letter, only) in [("A", &self.only_in_a), ("B", &self.only_in_b)] {
-            if !only.is_empty() {
-                page.line(&format!("only in {letter}: {}", only.join("; ")));
-            }
-        }
-        for group in self.groups() {
             page.line("");
-            page.line(&heading(group[0]));
-            table(&group, &mut page);
+            wrapped(NOTE, "", &mut page);
         }
-        page.line("");
-        page.line(&self.totals());
-        self.changed().iter().for_each(|row| page.line(row));
-        NOTE.lines().for_each(|row| page.line(row));
         for judgement in judgements {
             page.line("");
-            self.judged(judgement).iter().for_each(|row| page.line(row));
+            self.judged(judgement).iter().for_each(|row| wrapped(row, "    ", &mut page));
         }
         page
     }
 
-    /// Figures of one experiment and level, which make a table.
-    fn groups(&self) -> Vec<Vec<&Change>> {
-        let mut groups: Vec<Vec<&Change>> = Vec::new();
-        for change in &self.changes {
-            match groups.iter_mut().find(|group| group[0].key.same_load(&change.key)) {
-                Some(group) => group.push(change),
-                None => groups.push(vec![change]),
-            }
+    fn head(&self, view: &View, page: &mut Page) {
+        for (letter, side) in [("A", &self.a), ("B", &self.b)] {
+            wrapped(&format!("{letter}  {}", describe(side)), "   ", page);
         }
-        groups
+        self.caveats(view.all).iter().for_each(|line| wrapped(line, "  ", page));
+        if let Some(moved) = self.floor_moved() {
+            wrapped(&moved, "  ", page);
+        }
+        page.line("");
     }
 
-    fn totals(&self) -> String {
-        let count = |verdict| {
-            self.changes.iter().filter(|c| c.valid && c.verdict == verdict).count() as u64
-        };
-        let invalid = self.changes.iter().filter(|c| !c.valid).count() as u64;
-        format!(
-            "{} figures in both: {} higher, {} lower, {} equivalent (within {:.0} %), {} \
-             inconclusive, {} invalid",
-            grouped(self.changes.len() as u64),
-            grouped(count(Verdict::Higher)),
-            grouped(count(Verdict::Lower)),
-            grouped(count(Verdict::Equivalent)),
-            self.margin * 100.0,
-            grouped(count(Verdict::Inconclusive)),
-            grouped(invalid),
-        )
-    }
-
-    /// The figures that are higher or lower, a line each.
-    fn changed(&self) -> Vec<String> {
-        let is_other = |c: &&Change| matches!(c.verdict, Verdict::Higher | Verdict::Lower);
-        let row = |change: &Change| {
-            let [metric, _, _, _, by, interval, verdict] = row(change);
-            format!("  {verdict}: {metric}, {}: {by} ({interval})", change.place())
-        };
-        self.changes.iter().filter(is_other).map(row).collect()
-    }
-
-    /// What became of one bound: every figure that does not keep it, and how many do.
+    /// The outcomes of one bound: every figure that does not keep it, and how many do.
     fn judged(&self, judgement: &Judgement) -> Vec<String> {
         let mut rows = vec![format!("--fail-if '{}'", judgement.bound)];
         for (outcome, word) in [
@@ -121,125 +72,116 @@ impl Changes {
     }
 }
 
-/// What a bound was held against.
-fn found(judgement: &Judgement, change: &Change) -> String {
-    let Some(quantity) = judgement.quantity(change) else {
-        return format!(
-            "no ratio, because a trial has {} or less; bound the figure or its difference",
-            figure(0.0, change.unit)
-        );
-    };
-    let unit = if judgement.of_change() { "share" } else { change.unit };
-    let (point, range) = if judgement.signed() {
-        (signed(quantity.point, unit), signed_range(&quantity, unit))
-    } else {
-        (figure(quantity.point, unit), range(&quantity, unit))
-    };
-    format!("{point} ({range})")
-}
-
-fn describe(side: &Side) -> String {
-    let when = match side.started_unix_ms {
-        0 => String::new(),
-        ms => format!(", {}", words::utc(ms)),
-    };
-    format!(
-        "{} ({}{when}, {} of {} trials, plan {})",
-        side.label,
-        side.campaign,
-        side.trials_complete,
-        side.trials_planned,
-        side.plan.chars().take(12).collect::<String>()
-    )
-}
-
-fn heading(change: &Change) -> String {
-    let level = match change.key.users {
-        Some(_) => at(change.key.users),
-        None => " over all levels".into(),
-    };
-    let connections = grouped(change.key.connections.into());
-    let rate = change
-        .key
-        .rate
-        .map_or_else(String::new, |rate| format!(", {}", figure(rate, "requests/s")));
-    let swept = swept(&change.key.experiment, change.key.level);
-    format!("[{}]{level}{swept}, {connections} connections{rate}", change.key.experiment)
-}
-
-fn table(group: &[&Change], page: &mut Page) {
-    let head = ["metric", "arm", "A", "B", "change", "interval", "verdict"].map(String::from);
-    let rows: Vec<[String; 7]> =
-        std::iter::once(head).chain(group.iter().map(|change| row(change))).collect();
-    // Figures stand under each other by their last digits, words by their first letters.
-    page.table("  ", &rows, &(2..5));
-}
-
-fn row(change: &Change) -> [String; 7] {
-    let (of, unit): (Estimate, &str) = match &change.ratio {
-        Some(ratio) => (less_one(ratio), "share"),
-        None => (change.difference.clone(), change.unit),
-    };
-    [
-        change.key.metric.name.into(),
-        change.key.arm.to_string(),
-        figure(change.a.point, change.unit),
-        figure(change.b.point, change.unit),
-        signed(of.point, unit),
-        signed_range(&of, unit),
-        verdict(change),
-    ]
-}
-
-fn verdict(change: &Change) -> String {
-    if !change.valid {
-        return "INVALID".into();
+/// Adds text in lines of at most [`COLUMNS`], those after the first behind `indent`.
+fn wrapped(text: &str, indent: &str, page: &mut Page) {
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.trim().is_empty() && width(&line) + 1 + width(word) > COLUMNS {
+            page.line(&line);
+            line = format!("{indent}{word}");
+        } else {
+            if !line.is_empty() || word.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
     }
-    let (mark, word) = words::verdict(change.verdict);
-    let merit = match (change.key.metric.better, change.verdict) {
-        (Better::Lower, Verdict::Lower) | (Better::Higher, Verdict::Higher) => ", better",
-        (Better::Lower, Verdict::Higher) | (Better::Higher, Verdict::Lower) => ", worse",
-        _ => "",
+    page.line(&line);
+}
+
+/// Rows under their metric and arm, in columns that all rows of a metric share.
+fn tables(rows: &[Row<'_>], page: &mut Page) {
+    for metric in rows.chunk_by(|one, other| one.group().0 == other.group().0) {
+        table(metric, page);
+    }
+}
+
+fn table(rows: &[Row<'_>], page: &mut Page) {
+    let mut cells: Vec<[String; 6]> = rows
+        .iter()
+        .map(|row| {
+            let Row { place, a, b, by, interval, verdict, .. } = row;
+            [place, a, b, by, interval, verdict].map(Clone::clone)
+        })
+        .collect();
+    let widest = |cells: &[[String; 6]], column: usize| {
+        cells.iter().map(|row| width(&row[column])).max().unwrap_or(0)
     };
-    format!("{mark} {word}{merit}")
+    // Two columns before each cell.
+    let taken: usize = (1..6).map(|column| widest(&cells, column) + 2).sum();
+    let room = COLUMNS.saturating_sub(taken + 2).max(PLACE_LEAST);
+    cells.iter_mut().for_each(|row| row[0] = fit(&row[0], room));
+    let widths: Vec<usize> = (0..6).map(|column| widest(&cells, column)).collect();
+    let mut group = None;
+    for (row, cells) in rows.iter().zip(&cells) {
+        if group != Some(row.group()) {
+            group = Some(row.group());
+            let (metric, arm) = row.group();
+            page.line("");
+            page.line(&format!("{metric}, {arm}"));
+        }
+        let set = cells.iter().zip(&widths).enumerate().map(|(column, (cell, columns))| {
+            let placed = if (1..4).contains(&column) { right_aligned } else { padded };
+            placed(cell, *columns)
+        });
+        page.line(&format!("  {}", set.collect::<Vec<_>>().join("  ")));
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{sample_changes, slower};
-
+    use super::super::tests::{sample_changes, slower, slower_machine};
+    use super::*;
+    use crate::experiment::Metric;
     use crate::report::Bound;
 
-    #[test]
-    fn columns_stand_under_each_other() {
-        let text = sample_changes(slower("jwt-hs256")).text(&[]);
-        let table: Vec<&str> = text
-            .lines()
-            .skip_while(|line| !line.starts_with("[concurrency] at 10 users"))
-            .skip(1)
-            .take_while(|line| !line.is_empty())
-            .collect();
-        assert!(table.len() > 10, "{text}");
-        let column = |line: &str, word: &str| {
-            line.find(word).map(|at| line[..at].chars().count()).unwrap_or(usize::MAX)
-        };
-        let at = column(table[0], "verdict");
-        for line in &table[1..] {
-            let verdict: String = line.chars().skip(at).collect();
-            assert!(["▲", "▼", "=", "?"].iter().any(|mark| verdict.starts_with(mark)), "{line}");
-        }
-        let slowed = table
-            .iter()
-            .find(|line| line.contains("server_cpu_us_per_request") && line.contains("jwt-hs256"));
-        let slowed = slowed.unwrap();
-        assert!(slowed.contains("+50.0 %") && slowed.ends_with("▲ higher, worse"), "{slowed}");
+    fn all() -> View {
+        View { all: true, ..View::default() }
     }
 
     #[test]
-    fn what_became_of_bounds_stands_last() {
+    fn changed_rows_stand_first_and_alone_unless_all_are_asked_for() {
+        let found = sample_changes(slower("jwt-hs256"));
+        let text = found.text(&View::default(), &[]);
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("  ")).collect();
+        assert!(rows.len() > 3 && rows.iter().all(|row| row.contains("▲ worse")), "{text}");
+        assert!(text.contains("server_cpu_us_per_request, jwt-hs256\n"), "{text}");
+        assert!(text.contains("+50.0 %") && !text.contains("Not changed"), "{text}");
+        let whole = found.text(&all(), &[]);
+        let (first, second) = whole.split_once("Not changed").unwrap();
+        assert!(first.contains("▲ worse") && !second.contains("worse"), "{whole}");
+        assert!(second.contains("= identical"), "{whole}");
+        assert!(whole.lines().all(|line| width(line) <= COLUMNS), "{whole}");
+    }
+
+    #[test]
+    fn columns_stand_under_each_other() {
+        let text = sample_changes(slower("jwt-hs256")).text(&all(), &[]);
+        let (_, rows) = text.split_once("server_cpu_us_per_request, jwt-hs256\n").unwrap();
+        let rows: Vec<&str> = rows.lines().take_while(|line| !line.is_empty()).collect();
+        let column = |row: &&str| row.find('▲').map(|at| row[..at].chars().count());
+        assert!(rows.len() > 2 && rows.iter().all(|row| column(row) == column(&rows[0])), "{text}");
+    }
+
+    #[test]
+    fn rows_are_chosen_by_arm_and_metric() {
+        let found = sample_changes(slower("jwt-hs256"));
+        let metrics = vec![Metric::named("cpu_us_per_request").unwrap()];
+        let view = View { arms: vec!["jwt-hs256".into()], metrics, all: true };
+        let text = found.text(&view, &[]);
+        let heads: Vec<&str> = text.lines().filter(|line| line.ends_with(", jwt-hs256")).collect();
+        assert!(!heads.is_empty(), "{text}");
+        assert!(heads.iter().all(|head| *head == "cpu_us_per_request, jwt-hs256"), "{text}");
+        assert!(view.check(&found).is_ok());
+        let unknown = View { arms: vec!["jwt".into()], ..View::default() };
+        assert!(unknown.check(&found).unwrap_err().contains("found `jwt`"));
+    }
+
+    #[test]
+    fn the_outcome_of_bounds_stands_last() {
         let found = sample_changes(slower("jwt-hs256"));
         let bound: Bound = "server_cpu_us_per_request > +20%".parse().unwrap();
-        let text = found.text(&[bound.judge(&found).unwrap()]);
+        let text = found.text(&View::default(), &[bound.judge(&found).unwrap()]);
         let (_, last) = text.split_once("--fail-if").unwrap();
         assert_eq!(last.matches("FAILED").count(), 3, "{last}");
         assert!(last.contains("concurrency, jwt-hs256 at 1,000 users: +50.0 %"), "{last}");
@@ -247,15 +189,29 @@ mod tests {
     }
 
     #[test]
+    fn a_floor_that_moved_is_said_before_any_figure() {
+        let text = sample_changes(slower_machine).text(&View::default(), &[]);
+        let said = text.find("The floor (none) moved:").unwrap();
+        assert!(said < text.find("figures changed").unwrap(), "{text}");
+        assert!(text.contains("+100 %") && text.contains("+50.0 % rel"), "{text}");
+    }
+
+    #[test]
+    fn a_campaign_and_its_copy_are_one_line() {
+        let text = sample_changes(|_| {}).text(&View::default(), &[]);
+        assert!(text.lines().count() == 1 && text.starts_with("identical: one and two"), "{text}");
+    }
+
+    #[test]
     fn a_difference_of_machines_is_said_before_any_figure() {
-        let mut found = sample_changes(|_| {});
+        let mut found = sample_changes(slower("none"));
         found.differences.push(super::super::model::Difference {
             what: "kernel",
             a: "Linux 1".into(),
             b: "Linux 2".into(),
         });
         found.only_in_b.push("memory, none".into());
-        let text = found.text(&[]);
+        let text = found.text(&View::default(), &[]);
         let head = text.split("\n\n").next().unwrap();
         assert!(head.contains("differs: kernel: Linux 1 in A, Linux 2 in B"), "{head}");
         assert!(head.contains("only in B: memory, none"), "{head}");

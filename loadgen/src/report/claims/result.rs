@@ -1,11 +1,12 @@
 //! What a campaign says of a claim: a verdict, and the matrices of answers that it rests on.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::stats::Estimate;
 
 /// A claim and what a campaign says of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ClaimResult {
     /// The sentence.
     pub says: String,
@@ -26,7 +27,7 @@ pub struct ClaimResult {
 }
 
 /// What a campaign says of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClaimVerdict {
     /// Every cell that is settled says yes.
@@ -55,7 +56,7 @@ impl ClaimVerdict {
 }
 
 /// What one test of a claim found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Matrix {
     /// What a yes says.
     pub asks: String,
@@ -66,7 +67,7 @@ pub struct Matrix {
 }
 
 /// What an arm, or a pair of arms, says of a claim.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ClaimCell {
     /// The arm.
     pub arm: String,
@@ -90,7 +91,7 @@ pub struct ClaimCell {
 }
 
 /// An answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// The claim holds.
