@@ -298,6 +298,17 @@ impl Progress for Bar {
         }
     }
 
+    fn repeats(&mut self, refused: &[TrialRecord]) {
+        let Some(record) = refused.first() else { return };
+        let why = record.refused.last().map_or("", |attempt| attempt.why.as_str());
+        let number = record.trial.index + 1;
+        let text = format!("[{number}/{}] runs again: {why}", self.trials);
+        match &self.bar {
+            Some(bar) => bar.suspend(|| output::note(&text)),
+            None => output::note(&text),
+        }
+    }
+
     fn ended(&mut self, record: &TrialRecord) {
         self.done_ms = (self.done_ms + record.trial.expected_ms()).min(self.total_ms);
         let failure = match &record.outcome {

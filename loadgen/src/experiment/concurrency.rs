@@ -104,6 +104,10 @@ impl Experiment for Concurrency {
         Ok(Cells { blocks, cells })
     }
 
+    fn measures(&self, metric: &Metric) -> bool {
+        metric.is_of_load
+    }
+
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         load::observed(record)
     }

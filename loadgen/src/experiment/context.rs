@@ -222,6 +222,10 @@ impl Experiment for Context {
         Ok(Cells { blocks, cells })
     }
 
+    fn measures(&self, metric: &Metric) -> bool {
+        metric.is_of_load
+    }
+
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         load::observed(record)
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::check::within;
 use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, cut};
-use super::metric;
+use super::metric::{self, Metric};
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::{Error, Result};
 use crate::load::{Closed, LoadModel, UserChoice};
@@ -153,6 +153,10 @@ impl Experiment for Sliding {
             .flat_map(|arm| levels.iter().map(move |level| cell(arm, level)))
             .collect();
         Ok(Cells { blocks, cells })
+    }
+
+    fn measures(&self, metric: &Metric) -> bool {
+        metric.is_of_load
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {

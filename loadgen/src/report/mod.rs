@@ -42,7 +42,7 @@ pub use figure::{figure, range};
 pub use figures::{ComparedAs, Comparison, Endpoint, Measurement, NoiseFloor, Ruled};
 pub use format::Format;
 pub use key::Key;
-pub use noise::{Expected, Noise, NoiseRow, expected, noise, residuals, shipped};
+pub use noise::{ArmNoise, Expected, Noise, NoiseRow, expected, noise, residuals, shipped};
 pub use summary::{MARKS, put_into, summary};
 
 /// Every format there is.

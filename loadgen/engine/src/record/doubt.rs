@@ -47,6 +47,11 @@ pub const SAMPLES_BEYOND: u64 = 100;
 /// must not be left out while other trials of its cell stay in.
 const OUTCOMES: &[&str] = &["no_answers", "wrong_answers", "errors", "dropped", "turned_away"];
 
+/// Doubts about what something else did to the machine or to the generator: the same trial at
+/// another moment would not have them.
+const DISTURBANCES: &[&str] =
+    &[STALL, "generator_absent", "generator_contended", "server_contended", "lag", "disturbed"];
+
 impl Doubt {
     /// A doubt that keeps the figures from being used.
     pub fn invalid(code: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
@@ -71,6 +76,11 @@ impl Doubt {
     /// Whether it is about what the server did, and not about what was done to it.
     pub fn is_outcome(&self) -> bool {
         OUTCOMES.contains(&self.code.as_str())
+    }
+
+    /// Whether it is about something that disturbed the measurement, and may be gone next time.
+    pub fn is_disturbance(&self) -> bool {
+        DISTURBANCES.contains(&self.code.as_str())
     }
 }
 
