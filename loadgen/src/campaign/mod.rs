@@ -78,7 +78,7 @@ pub fn run(
             }
             Ok(trials) => together::run_together(&hash, trials, placement, interrupt),
         };
-        let write = |record: &TrialRecord, planned: &TrialPlan| {
+        let write = |record: &TrialRecord, planned: &TrialPlan| -> Result<TrialRecord> {
             let (trial, origin) = (planned.clone(), Some(begun.origin.clone()));
             let record = TrialRecord { trial, origin, ..record.clone() };
             begun.folder.write_record(&record)?;
