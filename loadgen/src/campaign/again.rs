@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::error::Result;
 use crate::experiment::Judged;
-use crate::plan::Plan;
+use crate::plan::{Plan, TrialPlan};
 use crate::record::{Refused, TrialOutcome, TrialRecord};
 
 /// How often trials that run together are repeated at most.
@@ -27,7 +27,7 @@ impl Budget {
         // Trials that ran together took their time once.
         let groups = plan.trials.chunk_by(|one, other| one.is_together_with(other));
         let spent = groups.map(|trials| {
-            let took = |trial: &crate::plan::TrialPlan| {
+            let took = |trial: &TrialPlan| {
                 let refused = before.get(&trial.index)?;
                 Some(refused.iter().map(|attempt| attempt.wall_ms).sum::<u64>())
             };
@@ -73,8 +73,8 @@ pub(super) fn attempt(
     }
 }
 
-/// What disturbed these trials; `None` if nothing did, or if anything else is wrong with them too: a
-/// server that failed must not get a second chance.
+/// What disturbed these trials; `None` if nothing did, or if anything else is wrong with them too:
+/// a server that failed must not get a second chance.
 fn disturbance(records: &[TrialRecord]) -> Option<String> {
     let judged: Vec<Judged> = records.iter().map(Judged::new).collect();
     if !judged.iter().all(Judged::is_complete) {
