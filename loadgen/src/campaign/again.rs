@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::error::Result;
 use crate::experiment::Judged;
 use crate::plan::{Plan, TrialPlan};
-use crate::record::{Refused, TrialOutcome, TrialRecord};
+use crate::record::{Doubt, Refused, TrialOutcome, TrialRecord};
 
 /// How often trials that run together are repeated at most.
 const REPEATS_MAX: usize = 2;
@@ -25,7 +25,7 @@ impl Budget {
     pub(super) fn new(plan: &Plan, before: &BTreeMap<u32, Vec<Refused>>) -> Self {
         let all_ms = ((plan.trials_ms() as f64 * SHARE) as u64).max(SHORT_MS);
         // Trials that ran together took their time once.
-        let groups = plan.trials.chunk_by(|one, other| one.is_together_with(other));
+        let groups = plan.trials.chunk_by(TrialPlan::is_together_with);
         let spent = groups.map(|trials| {
             let took = |trial: &TrialPlan| {
                 let refused = before.get(&trial.index)?;
@@ -82,7 +82,7 @@ fn disturbance(records: &[TrialRecord]) -> Option<String> {
     }
     let mut invalid = judged.iter().flat_map(|trial| &trial.doubts).filter(|d| d.invalidates);
     let first = invalid.clone().next()?;
-    invalid.all(|doubt| doubt.is_disturbance()).then(|| first.what.clone())
+    invalid.all(Doubt::is_disturbance).then(|| first.what.clone())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! How much a campaign's figures vary from block to block, and what a planned one would find.
 //!
 //! The noise of an arm at a level is what is left of its values once every arm and every block has
-//! had its mean taken away: blocks drift, and drift is no noise of a paired difference. Each arm has
-//! its own, because one restless store would else make every plan look blind.
+//! had its mean taken away: blocks drift, and drift is no noise of a paired difference. Each arm
+//! has its own, because one restless store would else make every plan look blind.
 
 use std::collections::BTreeMap;
 
@@ -67,9 +67,9 @@ pub struct NoiseRow {
 /// How much the figures of one arm vary.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ArmNoise {
-    /// The arm's part of the standard deviation, from block to block, of a paired difference, which
-    /// is the root of the sum of both arms' squares: of logarithms where arms are compared by ratio,
-    /// else in the metric's unit.
+    /// The arm's part of the standard deviation, from block to block, of a paired difference,
+    /// which is the root of the sum of both arms' squares: of logarithms where arms are compared by
+    /// ratio, else in the metric's unit.
     pub deviation: f64,
     /// The arm's figure, in the metric's unit.
     pub typical: f64,
