@@ -323,11 +323,11 @@ fn words_that_say_more_than_a_difference_state_how_much_more() {
         let file = read();
         let claim = file.claim.iter().find(|claim| claim.says.contains(part)).expect(part);
         for test in &claim.test {
-            let margin = match &test.by {
-                By::Pair { margin, .. }
-                | By::Growth { margin, .. }
-                | By::Distance { margin, .. } => margin,
-                _ => panic!("{part} is asked in another way"),
+            let By::Pair { margin, .. }
+            | By::Growth { margin, .. }
+            | By::Distance { margin, .. } = &test.by
+            else {
+                panic!("{part} is asked in another way")
             };
             assert_eq!(*margin, Some(0.1), "{part}: {}", test.asks);
         }
