@@ -323,13 +323,13 @@ fn words_that_say_more_than_a_difference_state_how_much_more() {
         let file = read();
         let claim = file.claim.iter().find(|claim| claim.says.contains(part)).expect(part);
         for test in &claim.test {
-            let By::Pair { margin, .. }
-            | By::Growth { margin, .. }
-            | By::Distance { margin, .. } = &test.by
-            else {
-                panic!("{part} is asked in another way")
+            let stated = match &test.by {
+                By::Pair { margin, .. }
+                | By::Growth { margin, .. }
+                | By::Distance { margin, .. } => *margin,
+                _ => None,
             };
-            assert_eq!(*margin, Some(0.1), "{part}: {}", test.asks);
+            assert_eq!(stated, Some(0.1), "{part}: {}", test.asks);
         }
     }
 }
