@@ -2,6 +2,7 @@
 //! order, a record at the end.
 
 mod act;
+mod again;
 mod drill;
 mod gate;
 mod latest;
@@ -33,7 +34,8 @@ pub use trial::run_trial;
 /// The campaign does not know which experiment a trial belongs to, and computes no figure. A trial
 /// that fails leaves a record that says why, and the next one runs; only an interrupt or a disk
 /// that does not take the record ends the campaign, and every record written before stays whole.
-/// What a campaign that was ended before had done is not run again.
+/// What a campaign that was ended before had done is not run again. Trials that something disturbed
+/// are, at most twice.
 ///
 /// # Errors
 /// `Target` when an arm does not hold against the attacks, before anything is timed; `Interrupted`
@@ -53,6 +55,7 @@ pub fn run(
     if records.len() < plan.trials.len() {
         gate::pass(plan, &begun.folder, spared, interrupt, progress)?;
     }
+    let mut budget = again::Budget::new(plan, &begun.refused);
     let done: BTreeSet<u32> = records.iter().map(|record| record.trial.index).collect();
     for trials in plan.trials.chunk_by(TrialPlan::is_together_with) {
         if trials.iter().all(|trial| done.contains(&trial.index)) {
@@ -62,23 +65,34 @@ pub fn run(
         let again = |record: &TrialRecord| trials.iter().any(|t| t.index == record.trial.index);
         records.retain(|record| !again(record));
         trials.iter().for_each(|trial| progress.begins(trial));
+        let before = trials.iter().find_map(|trial| begun.refused.get(&trial.index).cloned());
         // Those of a level are placed alike.
         let place = trials.iter().find_map(TrialPlan::place);
         let placement = &place.map_or_else(|| placement.clone(), |place| placed(place, placement));
-        let ended = match pilot::resolved(trials, &records).as_deref() {
+        let planned = pilot::resolved(trials, &records);
+        let run = || match planned.as_deref() {
             Err(cause) => {
                 let failed = |trial| stage::never_run(&hash, trial, placement, cause);
-                trials.iter().map(failed).collect()
+                Ok(trials.iter().map(failed).collect())
             }
             Ok([trial]) if trial.slices().is_none() => {
-                vec![run_trial(&hash, trial, placement, interrupt)?]
+                Ok(vec![run_trial(&hash, trial, placement, interrupt)?])
             }
-            Ok(trials) => together::run_together(&hash, trials, placement, interrupt)?,
+            Ok(trials) => together::run_together(&hash, trials, placement, interrupt),
         };
-        for (mut record, planned) in ended.into_iter().zip(trials) {
-            record.trial = planned.clone();
-            record.origin = Some(begun.origin.clone());
+        let write = |record: &TrialRecord, planned: &TrialPlan| -> Result<TrialRecord> {
+            let (trial, origin) = (planned.clone(), Some(begun.origin.clone()));
+            let record = TrialRecord { trial, origin, ..record.clone() };
             begun.folder.write_record(&record)?;
+            Ok(record)
+        };
+        let refuse = |refused: &[TrialRecord]| {
+            progress.repeats(refused);
+            refused.iter().zip(trials).try_for_each(|pair| write(pair.0, pair.1).map(drop))
+        };
+        let ended = again::attempt(before.unwrap_or_default(), &mut budget, run, refuse)?;
+        for (record, planned) in ended.iter().zip(trials) {
+            let record = write(record, planned)?;
             progress.ended(&record);
             records.push(record);
         }

@@ -11,6 +11,8 @@ pub trait Progress {
     fn attacked(&mut self, attacked: &Attacked);
     /// A trial begins.
     fn begins(&mut self, trial: &TrialPlan);
+    /// Trials that ran together were disturbed, and run again.
+    fn repeats(&mut self, refused: &[TrialRecord]);
     /// A trial is over.
     fn ended(&mut self, record: &TrialRecord);
 }

@@ -77,6 +77,7 @@ pub(super) fn unfinished(plan_hash: &str, trial: &TrialPlan, placement: &Placeme
         actions: Vec::new(),
         timeline: Vec::new(),
         steal: 0.0,
+        refused: Vec::new(),
         outcome: TrialOutcome::Complete,
     }
 }

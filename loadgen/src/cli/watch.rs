@@ -80,6 +80,16 @@ impl Progress for Watchers<'_> {
         }
     }
 
+    fn repeats(&mut self, refused: &[TrialRecord]) {
+        let Some(record) = refused.first() else { return };
+        let why = record.refused.last().map_or("", |attempt| attempt.why.as_str());
+        let (number, all) = (record.trial.index + 1, self.bar.trials);
+        self.bar.says(&format!("[{number}/{all}] runs again: {why}"));
+        if let Some(ui) = &mut self.ui {
+            ui.now(&format!("{} runs again: {why}", label(&record.trial)), &self.bar.left());
+        }
+    }
+
     fn ended(&mut self, record: &TrialRecord) {
         self.latest.see(record);
         self.bar.ended(record, &self.latest);

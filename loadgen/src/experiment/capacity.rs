@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::check::levels;
-use super::metric;
+use super::metric::{self, Metric};
 use super::question::{Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary};
 use super::search::{End, Found, Next, next};
 use crate::error::Result;
@@ -125,6 +125,10 @@ impl Experiment for Capacity {
             .map(|(arm, users)| cell(arm, users))
             .collect();
         Ok(Cells { blocks: settings.blocks, cells })
+    }
+
+    fn measures(&self, metric: &Metric) -> bool {
+        [metric::CAPACITY_RPS, metric::BEYOND_CAPACITY_RPS].contains(&metric)
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {

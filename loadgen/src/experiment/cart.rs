@@ -153,6 +153,11 @@ impl Experiment for Cart {
         Ok(Cells { blocks, cells })
     }
 
+    fn measures(&self, metric: &Metric) -> bool {
+        let own = [metric::CART_ITEMS_MAX];
+        metric.is_of_load || own.contains(&metric)
+    }
+
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         let mut seen = Vec::new();
         for (plan, load) in loads(record) {

@@ -99,6 +99,10 @@ impl Experiment for Concurrency {
         Ok(Cells::of_every_arm(spec, blocks, &users, |arm, users| cell(arm, *users)))
     }
 
+    fn measures(&self, metric: &Metric) -> bool {
+        metric.is_of_load
+    }
+
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         load::observed(record)
     }

@@ -213,6 +213,10 @@ impl Experiment for Context {
         Ok(Cells::of_every_arm(spec, blocks, &points, |arm, point| cell(arm, *point)))
     }
 
+    fn measures(&self, metric: &Metric) -> bool {
+        metric.is_of_load
+    }
+
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         load::observed(record)
     }

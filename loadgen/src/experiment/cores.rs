@@ -140,6 +140,17 @@ impl Experiment for Cores {
         Ok(Cells { blocks, cells })
     }
 
+    fn measures(&self, metric: &Metric) -> bool {
+        let own = [
+            metric::SCALING_EFFICIENCY,
+            metric::RPS_PER_CORE,
+            metric::USL_CONTENTION,
+            metric::USL_COHERENCY,
+            metric::USL_PEAK_CORES,
+        ];
+        metric.is_of_load || own.contains(&metric)
+    }
+
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         let mut seen = load::observed(record);
         seen.extend(loads(record).map(|(plan, load)| {

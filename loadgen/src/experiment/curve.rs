@@ -141,6 +141,10 @@ impl Experiment for Curve {
         Ok(Cells { blocks, cells: pilot.into_iter().chain(of_loads).collect() })
     }
 
+    fn measures(&self, metric: &Metric) -> bool {
+        metric.is_of_load
+    }
+
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         // The pilot is a scale and no answer.
         load::observed(record)

@@ -143,6 +143,12 @@ impl Experiment for Denylist {
         Ok(Cells { blocks: settings.blocks, cells })
     }
 
+    fn measures(&self, metric: &Metric) -> bool {
+        let own =
+            [metric::BYTES_PER_LOGOUT, metric::STORE_BYTES_PER_LOGOUT, metric::FALSE_REFUSALS];
+        metric.is_of_load || own.contains(&metric)
+    }
+
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         let mut seen = load::observed(record);
         for (plan, load) in loads(record) {

@@ -153,6 +153,11 @@ impl Experiment for Login {
         Ok(Cells { blocks, cells })
     }
 
+    fn measures(&self, metric: &Metric) -> bool {
+        let taken = TAKEN.iter().flat_map(|(_, names)| names);
+        taken.chain(&[metric::CREDENTIAL_BYTES]).any(|own| **own == *metric)
+    }
+
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         let argon2id = record.trial.level == ARGON2ID.0;
         let connections = load(record).map_or(0, |(plan, _)| plan.connections);

@@ -166,6 +166,14 @@ impl Experiment for Memory {
         Ok(Cells { blocks: settings.blocks, cells })
     }
 
+    fn measures(&self, metric: &Metric) -> bool {
+        let alone = [metric::USERS_PER_GIB, metric::BYTES_PER_LOGOUT, metric::LOGIN_RPS];
+        let tables: [&[(&Metric, Reading)]; 5] =
+            [&READINGS, &SLOPES, &CONNECTION_SLOPES, &AFTER_LOGOUT, &AFTER_EXPIRY];
+        let read = tables.iter().flat_map(|table| table.iter().map(|(own, _)| *own));
+        read.chain(alone).any(|own| own == metric)
+    }
+
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         let seen = Seen { record, connections: connections(record) };
         match Kind::of(&record.trial) {

@@ -40,6 +40,8 @@ pub struct Metric {
     pub is_paced: bool,
     /// Whether the answer has a sentence about it for every arm.
     pub is_told: bool,
+    /// Whether loads give it.
+    pub is_of_load: bool,
     /// Its value in a load; `None` for a metric of another kind, or where a load does not have it.
     pub of_load: fn(&LoadRecord) -> Option<f64>,
 }
@@ -79,6 +81,7 @@ impl Metric {
             is_ratio: false,
             is_paced: false,
             is_told: false,
+            is_of_load: false,
             of_load: |_| None,
         }
     }
@@ -112,7 +115,7 @@ impl Metric {
     }
 
     const fn of_load(self, of_load: fn(&LoadRecord) -> Option<f64>) -> Self {
-        Self { of_load, ..self }
+        Self { is_of_load: true, of_load, ..self }
     }
 
     /// The metric of a name that comes from outside this program.

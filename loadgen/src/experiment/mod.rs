@@ -49,3 +49,24 @@ pub const fn enough_valid(valid: usize, trials: usize) -> bool {
 mod recorded;
 #[cfg(test)]
 mod sample;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_measured_and_every_experiment_measures_what_it_shows() {
+        for metric in METRICS {
+            let measured = EXPERIMENTS.iter().any(|experiment| experiment.measures(metric));
+            assert!(measured, "no experiment measures {metric}");
+        }
+        for experiment in EXPERIMENTS {
+            let in_tables = experiment.tables().iter().flat_map(|table| table.metrics);
+            let in_charts = experiment.charts().iter().map(|chart| &chart.metric);
+            for metric in in_tables.chain(in_charts) {
+                assert!(experiment.measures(metric), "{}: {metric}", experiment.name());
+            }
+            assert!(METRICS.iter().any(|metric| !experiment.measures(metric)));
+        }
+    }
+}

@@ -165,6 +165,10 @@ impl Experiment for Population {
         }
     }
 
+    fn measures(&self, metric: &Metric) -> bool {
+        metric.is_of_load
+    }
+
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         load::observed(record)
     }

@@ -72,6 +72,10 @@ fn resolve(spec: &Spec, trials: &[TrialPlan], written: &PrimarySpec) -> Result<V
     let Some(row) = Metric::named(metric) else {
         return wrong("a metric that `measurements.csv` has", &format!("`{metric}`"));
     };
+    if !find(experiment).is_some_and(|experiment| experiment.measures(row)) {
+        let found = format!("`{metric}`, which it never measures");
+        return wrong(&format!("a metric of [{experiment}]"), &found);
+    }
     if row.is_exact {
         return wrong("a metric with noise", &format!("`{metric}`, which is exact"));
     }
@@ -219,6 +223,14 @@ mod tests {
         for (bad, part) in [
             ("experiment='login';metric='login_rps';arm='jwt-a';against='none'", "found `login`"),
             ("experiment='concurrency';metric='speed';arm='jwt-a';against='none'", "found `speed`"),
+            (
+                "experiment='concurrency';metric='bytes_per_session';arm='jwt-a';against='none'",
+                "expected a metric of [concurrency], found `bytes_per_session`, which it never",
+            ),
+            (
+                "experiment='memory';metric='throughput_rps';arm='jwt-a';against='none'",
+                "expected a metric of [memory], found `throughput_rps`, which it never measures",
+            ),
             (
                 "experiment='concurrency';metric='request_wire_bytes';arm='jwt-a';against='none'",
                 "which is exact",

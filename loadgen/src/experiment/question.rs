@@ -37,6 +37,14 @@ pub trait Experiment: Sync {
     /// `Config` when its table in the campaign file is malformed or asks for nonsense.
     fn expand(&self, spec: &Spec) -> Result<Cells>;
 
+    /// Whether trials of it can measure a metric, with some table and some arm. What its charts and
+    /// tables show is measured; beyond that, each experiment says for itself.
+    fn measures(&self, metric: &Metric) -> bool {
+        let in_tables = self.tables().iter().flat_map(|table| table.metrics);
+        let in_charts = self.charts().iter().map(|chart| &chart.metric);
+        in_tables.chain(in_charts).any(|shown| **shown == *metric)
+    }
+
     /// What one trial measured.
     fn observe(&self, record: &TrialRecord) -> Vec<Observation>;
 

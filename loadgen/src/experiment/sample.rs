@@ -35,6 +35,7 @@ pub(super) fn record(trial: &TrialPlan, actions: Vec<ActionRecord>) -> TrialReco
         timeline: vec![],
         steal: 0.0,
         origin: None,
+        refused: Vec::new(),
         outcome: TrialOutcome::Complete,
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::check::within;
 use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, cut};
-use super::metric;
+use super::metric::{self, Metric};
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::{Error, Result};
 use crate::load::{Closed, LoadModel, UserChoice};
@@ -147,6 +147,10 @@ impl Experiment for Sliding {
             actions: vec![cut(load.clone(), slice)],
         };
         Ok(Cells::of_every_arm(spec, blocks, &levels, cell))
+    }
+
+    fn measures(&self, metric: &Metric) -> bool {
+        metric.is_of_load
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {

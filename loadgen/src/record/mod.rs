@@ -69,8 +69,20 @@ pub struct TrialRecord {
     pub timeline: Vec<ProcessSample>,
     /// Share of the machine's CPU time that its host took away during the trial, 0 to 1.
     pub steal: f64,
+    /// Attempts before this one that were refused because something disturbed them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
     /// Whether it was carried out to its end.
     pub outcome: TrialOutcome,
+}
+
+/// An attempt at a trial that was refused, and so made again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Refused {
+    /// What disturbed it, a clause.
+    pub why: String,
+    /// How long it took, ms.
+    pub wall_ms: u64,
 }
 
 impl TrialRecord {

@@ -1,10 +1,11 @@
 //! Beginning a campaign in a folder, and resuming one that was ended before its last trial.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 
 use super::disk::{PLAN, Read, read_record, record_files};
-use super::{Claim, Folder, Host, Origin, TrialOutcome, TrialRecord};
+use super::{Claim, Folder, Host, Origin, Refused, TrialOutcome, TrialRecord};
 use crate::error::{Error, Result};
 use crate::files::Dir;
 use crate::plan::Plan;
@@ -27,6 +28,8 @@ pub struct Begun {
     pub origin: Origin,
     /// The trials that need not be run, in the order of the plan.
     pub done: Vec<TrialRecord>,
+    /// Attempts that were refused before, by the trial's place in the plan.
+    pub refused: BTreeMap<u32, Vec<Refused>>,
     /// What the user should know, a sentence each.
     pub remarks: Vec<String>,
 }
@@ -60,7 +63,13 @@ impl Folder {
         folder.sweep()?;
         folder.write_sealed("host.json", host)?;
         folder.write_json(PLAN, plan)?;
-        Ok(Begun { folder, origin: host.origin(1), done: vec![], remarks: vec![] })
+        Ok(Begun {
+            folder,
+            origin: host.origin(1),
+            done: vec![],
+            refused: BTreeMap::new(),
+            remarks: vec![],
+        })
     }
 
     /// Resumes the campaign that has begun there.
@@ -95,6 +104,8 @@ impl Folder {
             }
         }
         let start = readable.iter().map(start_of).max().unwrap_or(0) + 1;
+        let refused = readable.iter().filter(|record| !record.refused.is_empty());
+        let refused = refused.map(|r| (r.trial.index, r.refused.clone())).collect();
         let mut done = readable;
         done.retain(|record| record.outcome == TrialOutcome::Complete);
         done.sort_by_key(|record| record.trial.index);
@@ -117,7 +128,7 @@ impl Folder {
             folder.write_sealed(&origin.host_file(), host)?;
         }
         remarks.push(format!("{} of {} trials are done already", done.len(), plan.trials.len()));
-        Ok(Begun { folder, origin, done, remarks })
+        Ok(Begun { folder, origin, done, refused, remarks })
     }
 
     /// Refuses to put trials of this machine and program together with those of another.

@@ -32,7 +32,18 @@ pub(super) fn doubts(plan: &Plan, host: &Host, trials: &[Judged]) -> Vec<DoubtSu
                 remedy: "run the campaign again once the cause is gone".into(),
             }),
         };
-        for doubt in doubts.iter().chain(&failed) {
+        let repeated = record.refused.last().map(|attempt| Doubt {
+            invalidates: false,
+            code: "repeated".into(),
+            what: format!(
+                "trials were run again because something disturbed them, such as: {}",
+                attempt.why
+            ),
+            remedy: "nothing: the last attempt counts, whatever it found; if many were, stop what \
+                     else runs on this machine"
+                .into(),
+        });
+        for doubt in doubts.iter().chain(&failed).chain(&repeated) {
             let (worst, places) = by_code
                 .entry(doubt.code.clone())
                 .or_insert_with(|| (doubt.clone(), BTreeMap::new()));

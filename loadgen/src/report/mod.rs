@@ -50,7 +50,7 @@ pub use figures::{ComparedAs, Comparison, Endpoint, Measurement, NoiseFloor, Rul
 pub use format::Format;
 pub use key::Key;
 pub use many::many;
-pub use noise::{Expected, Noise, NoiseRow, expected, noise, residuals, shipped};
+pub use noise::{ArmNoise, Expected, Noise, NoiseRow, expected, noise, residuals, shipped};
 pub use schema::{Named, SCHEMAS};
 pub use summary::{MARKS, brief, put_into, summary};
 pub use words::cite;

@@ -1,9 +1,8 @@
 //! How much a campaign's figures vary from block to block, and what a planned one would find.
 //!
-//! The noise of a metric at a level is what is left of its values once every arm and every block
-//! has had its mean taken away: blocks drift, and drift is no noise of a paired difference. A plan
-//! is held against the noise of an earlier campaign before anything runs, so that nobody waits an
-//! hour to read "inconclusive" where it could have been known.
+//! The noise of an arm at a level is what is left of its values once every arm and every block has
+//! had its mean taken away: blocks drift, and drift is no noise of a paired difference. Each arm
+//! has its own, because one restless store would else make every plan look blind.
 
 use std::collections::BTreeMap;
 
@@ -27,6 +26,10 @@ const SHIPPED: &[(&str, &str)] = &[
     ("full", include_str!("../../presets/noise-standard.json")),
 ];
 
+/// Arms whose variances differ by no more than this share one: F at one in a hundred, for three to
+/// six blocks of eight arms, is 3.5 to 6.5.
+const ALIKE: f64 = 4.0;
+
 /// How much the figures of one campaign vary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Noise {
@@ -42,7 +45,7 @@ pub struct Noise {
     pub rows: Vec<NoiseRow>,
 }
 
-/// How much a metric varies at one level.
+/// How much a metric varies at one level, arm by arm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NoiseRow {
     /// The experiment.
@@ -55,15 +58,21 @@ pub struct NoiseRow {
     /// Users who were logged in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<u64>,
-    /// Standard deviation, from block to block, of the paired difference of two arms: of the
-    /// logarithm of their ratio where arms are compared by ratio, else in the metric's unit.
-    pub deviation: f64,
-    /// The middle of the figures of all arms, in the metric's unit.
-    pub typical: f64,
-    /// Arms that it is pooled from.
-    pub arms: u32,
-    /// Blocks of each.
+    /// Blocks that it is from.
     pub blocks: u32,
+    /// The noise of each arm.
+    pub arms: BTreeMap<String, ArmNoise>,
+}
+
+/// How much the figures of one arm vary.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArmNoise {
+    /// The arm's part of the standard deviation, from block to block, of a paired difference,
+    /// which is the root of the sum of both arms' squares: of logarithms where arms are compared by
+    /// ratio, else in the metric's unit.
+    pub deviation: f64,
+    /// The arm's figure, in the metric's unit.
+    pub typical: f64,
 }
 
 /// A primary endpoint of a plan, and what it would find.
@@ -82,7 +91,7 @@ pub struct Expected {
     /// The smallest true effect that would be called a difference four times in five: a share for
     /// a ratio, the metric's unit for a difference; `None` where the noise is not known.
     pub smallest_effect: Option<f64>,
-    /// The noise that says so, as in [`NoiseRow::deviation`].
+    /// The noise that says so: the standard deviation, from block to block, of what is tested.
     pub deviation: Option<f64>,
     /// Where that noise was measured.
     pub measured_at: Option<String>,
@@ -111,7 +120,7 @@ pub fn noise(analysis: &Analysis) -> Noise {
             .iter()
             .filter(|arm| arm.valid && arm.key.same_thing(&m.key))
             .collect();
-        rows.extend(row(&arms));
+        rows.extend(row(&arms, analysis));
     }
     Noise {
         campaign: analysis.name.clone(),
@@ -153,24 +162,92 @@ pub fn residuals(arms: &[&Measurement]) -> Option<Vec<Vec<f64>>> {
     Some(table)
 }
 
-fn row(arms: &[&Measurement]) -> Option<NoiseRow> {
-    let residuals = residuals(arms)?;
-    let (count, blocks) = (residuals.len(), residuals[0].len());
-    let squares: f64 = residuals.iter().flatten().map(|value| value * value).sum();
-    let variance = squares / ((count - 1) * (blocks - 1)) as f64;
-    let mut points: Vec<f64> = arms.iter().map(|arm| arm.estimate.point).collect();
-    points.sort_unstable_by(f64::total_cmp);
-    let first = arms[0];
-    (variance > 0.0).then(|| NoiseRow {
+fn row(measured: &[&Measurement], analysis: &Analysis) -> Option<NoiseRow> {
+    // An arm that lacks a block would take it from all of them.
+    let most = measured.iter().map(|arm| arm.by_block.len()).max()?;
+    let whole: Vec<&Measurement> =
+        measured.iter().copied().filter(|arm| arm.by_block.len() == most).collect();
+    let measured = if whole.len() > 2 { &whole } else { measured };
+    let residuals = residuals(measured)?;
+    let variances = variances(&residuals);
+    let mut arms: BTreeMap<String, ArmNoise> = BTreeMap::new();
+    for (m, variance) in measured.iter().zip(&variances) {
+        if analysis.twin.as_ref() == Some(&m.key.arm) {
+            continue;
+        }
+        let twin = measured.iter().position(|twin| {
+            m.key.arm == analysis.reference && analysis.twin.as_ref() == Some(&twin.key.arm)
+        });
+        let variance = twin.map_or(*variance, |twin| f64::midpoint(*variance, variances[twin]));
+        let (deviation, typical) = (rounded(variance.sqrt()), rounded(m.estimate.point));
+        arms.insert(m.key.arm.to_string(), ArmNoise { deviation, typical });
+    }
+    let first = measured[0];
+    variances.iter().any(|variance| *variance > 0.0).then(|| NoiseRow {
         experiment: first.key.experiment.clone(),
         metric: first.key.metric,
         level: first.key.level,
         users: first.key.users,
-        deviation: rounded((2.0 * variance).sqrt()),
-        typical: rounded(points[points.len() / 2]),
-        arms: count as u32,
-        blocks: blocks as u32,
+        blocks: residuals[0].len() as u32,
+        arms,
     })
+}
+
+/// The variance of each arm, from residuals. Arms that are alike share one: a few blocks say little
+/// of one arm, and enough of all of them. The most restless arm keeps its own as long as it varies
+/// more than [`ALIKE`] times as much as those that are left, whose block means are then without it.
+fn variances(residuals: &[Vec<f64>]) -> Vec<f64> {
+    let mut alike: Vec<usize> = (0..residuals.len()).collect();
+    let mut found = vec![0.0; residuals.len()];
+    while alike.len() > 2 {
+        let rest = |arm: usize| -> Vec<usize> {
+            alike.iter().copied().filter(|other| *other != arm).collect()
+        };
+        let spread = |arm: &usize| spread_about(residuals, *arm, &rest(*arm));
+        let Some(restless) =
+            alike.iter().copied().max_by(|one, other| spread(one).total_cmp(&spread(other)))
+        else {
+            break;
+        };
+        let rest = rest(restless);
+        let common = common_variance(residuals, &rest);
+        let own = spread_about(residuals, restless, &rest) - common / rest.len() as f64;
+        if common <= 0.0 || own <= ALIKE * common {
+            break;
+        }
+        found[restless] = own;
+        alike = rest;
+    }
+    let common = common_variance(residuals, &alike);
+    alike.into_iter().for_each(|arm| found[arm] = common);
+    found
+}
+
+/// The means of blocks over these arms.
+fn block_means(residuals: &[Vec<f64>], arms: &[usize]) -> Vec<f64> {
+    let mean =
+        |block| arms.iter().map(|arm| residuals[*arm][block]).sum::<f64>() / arms.len() as f64;
+    (0..residuals[0].len()).map(mean).collect()
+}
+
+/// The variance over blocks of an arm about the mean of these others.
+fn spread_about(residuals: &[Vec<f64>], arm: usize, others: &[usize]) -> f64 {
+    let means = block_means(residuals, others);
+    let squares = residuals[arm].iter().zip(&means).map(|(value, mean)| (value - mean).powi(2));
+    squares.sum::<f64>() / (means.len() as f64 - 1.0)
+}
+
+/// The variance that these arms have in common.
+fn common_variance(residuals: &[Vec<f64>], arms: &[usize]) -> f64 {
+    let squares: f64 = arms.iter().map(|arm| spread_about(residuals, *arm, arms)).sum();
+    squares / (arms.len() as f64 - 1.0)
+}
+
+/// The upper of the two middle values; 0 where there is none.
+fn middle(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// To four significant digits: more than any noise is known to.
@@ -178,7 +255,7 @@ fn rounded(value: f64) -> f64 {
     format!("{value:.3e}").parse().unwrap_or(value)
 }
 
-/// `noise.json`: a row a line, so that a difference between two campaigns can be read.
+/// `noise.json`: one row per line, so that a difference between two campaigns can be read.
 pub(super) fn render(analysis: &Analysis) -> String {
     let Noise { campaign, plan, machine, started, rows } = noise(analysis);
     let head = [("campaign", campaign), ("plan", plan), ("machine", machine), ("started", started)];
@@ -189,6 +266,16 @@ pub(super) fn render(analysis: &Analysis) -> String {
     let rows: Vec<String> = rows.iter().map(row).collect();
     let text = format!("{{\n{},\n\"rows\": [\n{}\n]}}", head.join(",\n"), rows.join(",\n"));
     format!("{}\n", sanitise::json(&text))
+}
+
+impl NoiseRow {
+    /// The noise of an arm; of one that was not measured, the middle of those that were.
+    fn of(&self, arm: &str) -> ArmNoise {
+        self.arms.get(arm).copied().unwrap_or_else(|| ArmNoise {
+            deviation: middle(self.arms.values().map(|arm| arm.deviation)),
+            typical: middle(self.arms.values().map(|arm| arm.typical)),
+        })
+    }
 }
 
 impl Noise {
@@ -271,27 +358,37 @@ struct Spread {
 
 fn spread(noise: &Noise, endpoint: &Primary, scale: Scale) -> Option<Spread> {
     let at = noise.nearest(endpoint, endpoint.level)?;
+    let pair = |row: &NoiseRow| [row.of(&endpoint.arm), row.of(&endpoint.against)];
     let place = |row: &NoiseRow| {
         let level = row.level.map(u64::from).or(row.users);
         let named = |level: u64| {
             let found = experiment::find(&row.experiment);
             found.zip(u32::try_from(level).ok()).map(|(found, level)| found.level(level))
         };
-        level.and_then(named).unwrap_or_else(|| "all levels".into())
+        let place = level.and_then(named).unwrap_or_else(|| "all levels".into());
+        let known = |arm: &String| row.arms.contains_key(arm);
+        if known(&endpoint.arm) && known(&endpoint.against) {
+            place
+        } else {
+            format!("{place}, of other arms")
+        }
     };
     let margin = MARGIN.ln_1p();
+    let [own, against] = pair(at);
     let Some(from) = endpoint.from else {
         let margin = (scale == Scale::Log).then_some(margin);
-        return Some(Spread { deviation: at.deviation, margin, place: place(at) });
+        let deviation = own.deviation.hypot(against.deviation);
+        return Some(Spread { deviation, margin, place: place(at) });
     };
     let from = noise.nearest(endpoint, from)?;
-    let in_units = |row: &NoiseRow| match scale {
-        Scale::Log => row.deviation * row.typical,
-        Scale::Linear => row.deviation,
+    let in_units = |arm: &ArmNoise| match scale {
+        Scale::Log => arm.deviation * arm.typical,
+        Scale::Linear => arm.deviation,
     };
+    let parts = [pair(at), pair(from)].concat();
     Some(Spread {
-        deviation: in_units(at).hypot(in_units(from)),
-        margin: (at.typical > 0.0).then_some(margin * at.typical),
+        deviation: parts.iter().map(in_units).fold(0.0, f64::hypot),
+        margin: (against.typical > 0.0).then_some(margin * against.typical),
         place: format!("{} and {}", place(from), place(at)),
     })
 }
@@ -321,6 +418,7 @@ impl Expected {
 mod tests {
     use super::*;
     use crate::experiment::metric;
+    use crate::random::normal;
     use crate::report::tests::sample;
 
     #[test]
@@ -330,10 +428,12 @@ mod tests {
         let is_cpu = |row: &&NoiseRow| row.metric == metric::SERVER_CPU_US_PER_REQUEST;
         let rows: Vec<&NoiseRow> = noise.rows.iter().filter(is_cpu).collect();
         assert_eq!(rows.len(), 3);
-        let expected = (2.0 * 0.03f64.powi(2) / 12.0).sqrt();
+        let expected = (0.03f64.powi(2) / 12.0).sqrt();
         for row in rows {
-            assert!((row.deviation / expected - 1.0).abs() < 0.5, "{row:?}, {expected}");
-            assert_eq!((row.arms, row.blocks), (4, 5), "the twin is an arm like any other");
+            assert_eq!((row.arms.len(), row.blocks), (3, 5), "the twin is the reference again");
+            let squares = row.arms.values().map(|arm| arm.deviation.powi(2)).sum::<f64>();
+            let mean = (squares / 3.0).sqrt();
+            assert!((mean / expected - 1.0).abs() < 0.5, "{row:?}, {expected}");
         }
         assert!(noise.rows.iter().all(|row| row.metric != metric::REQUEST_WIRE_BYTES));
         let read: Noise = serde_json::from_str(&render(&sample::analysis())).unwrap();
@@ -347,7 +447,9 @@ mod tests {
             let is_wanted = |row: &&NoiseRow| {
                 row.metric == metric::SERVER_CPU_US_PER_REQUEST && row.users == Some(100)
             };
-            noise(analysis).rows.iter().find(is_wanted).unwrap().deviation
+            let noise = noise(analysis);
+            let row = noise.rows.iter().find(is_wanted).unwrap();
+            row.arms.values().map(|arm| arm.deviation).sum::<f64>()
         };
         let mut drifting = analysis.clone();
         for m in &mut drifting.measurements {
@@ -356,6 +458,53 @@ mod tests {
                 .for_each(|(block, value)| *value *= 1.0 + 0.2 * f64::from(*block));
         }
         assert!((deviation(&analysis) / deviation(&drifting) - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn each_arm_has_its_own_noise() {
+        // Five arms of noise 1, 1, 1, 1 and 10 over many blocks.
+        let value = |arm: u64, block: u64| {
+            normal(71, arm * 1000 + block) * if arm == 4 { 10.0 } else { 1.0 }
+        };
+        let mut table: Vec<Vec<f64>> =
+            (0..5).map(|arm| (0..400).map(|block| value(arm, block)).collect()).collect();
+        for row in &mut table {
+            let mean = row.iter().sum::<f64>() / row.len() as f64;
+            row.iter_mut().for_each(|value| *value -= mean);
+        }
+        for block in 0..400 {
+            let mean = table.iter().map(|row| row[block]).sum::<f64>() / 5.0;
+            table.iter_mut().for_each(|row| row[block] -= mean);
+        }
+        let found = variances(&table);
+        assert!(found[..4].iter().all(|variance| *variance == found[0]), "{found:?}");
+        assert!((0.9..1.1).contains(&found[0]), "{found:?}");
+        assert!((85.0..115.0).contains(&found[4]), "{found:?}");
+    }
+
+    #[test]
+    fn a_restless_arm_hides_no_effect_between_other_arms() {
+        let arms = ["none", "session@memory", "jwt-hs256", "session@postgres"];
+        let plan = sample::plan(&arms, 5);
+        let found = |analysis: &Analysis, arm: &str| {
+            let all = expected(&plan, Some(&noise(analysis)));
+            let is_wanted = |e: &&Expected| {
+                let declared = &e.declared;
+                e.metric == metric::SERVER_CPU_US_PER_REQUEST
+                    && declared.from.is_none()
+                    && (declared.arm.as_str(), declared.against.as_str()) == (arm, "none")
+            };
+            all.iter().find(is_wanted).unwrap().smallest_effect.unwrap()
+        };
+        let calm = sample::analysis_of(&plan, |_| {});
+        let mut restless = calm.clone();
+        for m in restless.measurements.iter_mut().filter(|m| m.key.arm == arms[3]) {
+            m.by_block.iter_mut().for_each(|(block, value)| {
+                *value *= 1.0 + 0.4 * f64::from(block % 2);
+            });
+        }
+        assert!(found(&restless, "jwt-hs256") < 1.5 * found(&calm, "jwt-hs256"));
+        assert!(found(&restless, arms[3]) > 5.0 * found(&calm, arms[3]));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use loadgen::experiment::Metric;
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -50,6 +52,26 @@ fn committed_reports_are_those_of_their_records() {
         seen += 1;
     }
     assert!(seen > 0, "no reference campaign is committed");
+}
+
+#[test]
+fn an_experiment_measures_only_what_it_says_it_measures() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/reference");
+    let mut seen = 0;
+    for campaign in ["quick", "standard"] {
+        let text = fs::read_to_string(root.join(campaign).join("measurements.csv")).unwrap();
+        let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let head = lines.next().unwrap();
+        let [of_experiment, of_metric] =
+            ["experiment", "metric"].map(|name| head.iter().position(|n| *n == name).unwrap());
+        for line in lines {
+            let experiment = loadgen::experiment::find(line[of_experiment]).unwrap();
+            let metric = Metric::named(line[of_metric]).unwrap();
+            assert!(experiment.measures(metric), "{}: {metric}", experiment.name());
+            seen += 1;
+        }
+    }
+    assert!(seen > 1000, "{seen}");
 }
 
 #[test]

@@ -459,3 +459,43 @@ fn a_full_disk_is_said_with_the_path_and_loses_nothing() {
     let now = campaign.records();
     assert!(kept.iter().all(|(name, bytes)| now[name] == *bytes));
 }
+
+/// Two trials that are long enough to be disturbed.
+const LONG: &str = "name = 'long'\narms = ['none']\n[concurrency]\nusers = [2]\nblocks = 2\n\
+                    warmup = '20ms'\nmeasure = '1500ms'\nslice = '0ms'\n";
+
+#[test]
+fn what_was_disturbed_runs_again_and_a_resumed_campaign_keeps_the_count() {
+    let campaign = Campaign::new(LONG);
+    let refusals = || {
+        let count = |bytes: &Vec<u8>| {
+            let record: Value = serde_json::from_slice(bytes).unwrap();
+            record["refused"].as_array().map_or(0, Vec::len)
+        };
+        campaign.records().values().map(count).max().unwrap_or(0)
+    };
+    let mut child = campaign.start(&[]);
+    let pid = Pid::from_raw(child.id() as i32).unwrap();
+    let began = Instant::now();
+    let pause = |millis| std::thread::sleep(Duration::from_millis(millis));
+    while !campaign.out.join("attacks.json").exists() {
+        assert!(began.elapsed() < WAIT, "nothing was attacked");
+        pause(10);
+    }
+    // The generator stands still again and again, until an attempt is refused.
+    while refusals() == 0 {
+        assert!(began.elapsed() < WAIT && child.try_wait().unwrap().is_none(), "none was refused");
+        kill_process(pid, Signal::STOP).unwrap();
+        pause(250);
+        kill_process(pid, Signal::CONT).unwrap();
+        pause(100);
+    }
+    kill_process(pid, Signal::KILL).unwrap();
+    child.wait().unwrap();
+    let before = refusals();
+    assert!((1..=2).contains(&before), "{before}");
+    campaign.finish(&["--resume"]);
+    assert!((before..=2).contains(&refusals()), "{before}, then {}", refusals());
+    campaign.assert_whole();
+    assert!(campaign.doubts().contains(&"repeated".to_string()), "{:?}", campaign.doubts());
+}

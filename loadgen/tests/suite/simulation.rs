@@ -259,11 +259,15 @@ fn pooled_noise() -> Noise {
             row.experiment == "concurrency" && row.metric == *metric
         };
         let rows: Vec<_> = noise.rows.iter_mut().filter(own).collect();
-        let squares: f64 = rows.iter().map(|row| row.deviation.powi(2)).sum();
-        let mean = (squares / rows.len() as f64).sqrt();
-        let drawn = pool.deviation() * 2f64.sqrt();
-        assert!((mean / drawn - 1.0).abs() < 0.05, "{metric}: {mean} is not {drawn}");
-        rows.into_iter().for_each(|row| row.deviation = drawn);
+        let arms = || rows.iter().flat_map(|row| row.arms.values());
+        let squares: f64 = arms().map(|arm| arm.deviation.powi(2)).sum();
+        let mean = (squares / arms().count() as f64).sqrt();
+        let drawn = pool.deviation();
+        let ratio = mean / drawn;
+        assert!((0.9..1.1).contains(&ratio), "{metric}: {mean} is not {drawn}");
+        for arm in rows.into_iter().flat_map(|row| row.arms.values_mut()) {
+            arm.deviation = drawn;
+        }
     }
     noise
 }

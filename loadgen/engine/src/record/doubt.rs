@@ -16,9 +16,17 @@ pub struct Doubt {
     pub remedy: String,
 }
 
+/// The code of the doubt about a silence.
+pub const STALL: &str = "stall";
+
 /// Doubts about what a server did. A trial that has one is no accident of the measurement, so it
 /// must not be left out while other trials of its cell stay in.
 const OUTCOMES: &[&str] = &["no_answers", "wrong_answers", "errors", "dropped", "turned_away"];
+
+/// Doubts about what something else did to the machine or to the generator: the same trial at
+/// another moment would not have them.
+const DISTURBANCES: &[&str] =
+    &[STALL, "generator_absent", "generator_contended", "server_contended", "lag", "disturbed"];
 
 impl Doubt {
     /// A doubt that keeps the figures from being used.
@@ -44,5 +52,10 @@ impl Doubt {
     /// Whether it is about what the server did, and not about what was done to it.
     pub fn is_outcome(&self) -> bool {
         OUTCOMES.contains(&self.code.as_str())
+    }
+
+    /// Whether it is about something that disturbed the measurement, and may be gone next time.
+    pub fn is_disturbance(&self) -> bool {
+        DISTURBANCES.contains(&self.code.as_str())
     }
 }

@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use client::ClientUse;
-pub use doubt::Doubt;
+pub use doubt::{Doubt, STALL};
 pub use histogram::Histogram;
 pub use merge::merge_lists;
-pub use rules::{OVER_LIMIT, SAMPLES_BEYOND, STALL};
+pub use rules::{OVER_LIMIT, SAMPLES_BEYOND};
 pub use users::{GrowRecord, Refusal};
 
 /// The outcome of a load.

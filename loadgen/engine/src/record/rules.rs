@@ -1,5 +1,6 @@
 //! The rules that find doubts in the record of a load.
 
+use super::doubt::STALL;
 use super::{Doubt, LoadRecord, ServerUse, SliceRecord};
 use crate::limits::Limit;
 
@@ -21,8 +22,6 @@ const WAITED_MAX: f64 = 0.03;
 const WAITED_INVALID: f64 = 0.15;
 /// The share of a core that a server may use while the load is on others, before it disturbs them.
 const IDLE_MAX: f64 = 0.02;
-/// The code of the doubt about a silence.
-pub const STALL: &str = "stall";
 /// The code of the doubt about answers that exceeded a limit.
 pub const OVER_LIMIT: &str = "over_limit";
 /// A percentile with fewer samples beyond it is a guess.

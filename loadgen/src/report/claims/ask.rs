@@ -66,13 +66,13 @@ impl Seen<'_> {
                 let found = experiments.iter().find_map(measured)?;
                 Some((String::new(), beyond(&found, *above)))
             }
-            By::Growth { experiment, metric, is, scale } => {
+            By::Growth { experiment, metric, is, scale, margin } => {
                 let places = self.places(experiment, metric, &[arm]);
                 let (few, many) = ends(&places)?;
                 let [own, other] = [many, few].map(|place| self.at(experiment, metric, place, arm));
                 let size = mean(other?);
-                let tested =
-                    contrast(&joined(own?, other?), *scale, *is, size, self.margin(metric));
+                let margin = self.margin(metric, *margin);
+                let tested = contrast(&joined(own?, other?), *scale, *is, size, margin);
                 Some((between(experiment, few, many), tested))
             }
             By::Gate {} => self.gate(arm),
@@ -90,16 +90,17 @@ impl Seen<'_> {
     /// What an arm says against another.
     fn pair(&self, by: &By, arm: &str, against: &str) -> Cell {
         match by {
-            By::Pair { experiment, metric, place, is, scale } => {
+            By::Pair { experiment, metric, place, is, scale, margin } => {
                 let places = self.places(experiment, metric, &[arm, against]);
                 let place = chosen(&places, *place)?;
                 let own = self.at(experiment, metric, place, arm)?;
                 let other = self.at(experiment, metric, place, against)?;
                 let pairs = joined(own, other);
-                let tested = contrast(&pairs, *scale, *is, mean(other), self.margin(metric));
+                let margin = self.margin(metric, *margin);
+                let tested = contrast(&pairs, *scale, *is, mean(other), margin);
                 Some((format!("at {}", named(experiment, place)), tested))
             }
-            By::Growth { experiment, metric, is, scale } => {
+            By::Growth { experiment, metric, is, scale, margin } => {
                 let places = self.places(experiment, metric, &[arm, against]);
                 let (few, many) = ends(&places)?;
                 let values = |place, arm| self.at(experiment, metric, place, arm);
@@ -107,7 +108,7 @@ impl Seen<'_> {
                     |arm| Some(ratio_or_difference(*scale, values(many, arm)?, values(few, arm)?));
                 let pairs = joined(&change(arm)?, &change(against)?);
                 let size = mean(values(few, arm)?);
-                let tested = contrast(&pairs, *scale, *is, size, self.margin(metric));
+                let tested = contrast(&pairs, *scale, *is, size, self.margin(metric, *margin));
                 Some((between(experiment, few, many), tested))
             }
             By::Crossover { experiments, traffic } => {
@@ -118,7 +119,9 @@ impl Seen<'_> {
                 crossover::ask(self, &prices, experiments, arm, against)
             }
             By::Work { experiment, metric } => self.work(experiment, metric, arm, against),
-            By::Distance { experiment, metric } => self.distance(experiment, metric, arm, against),
+            By::Distance { experiment, metric, margin } => {
+                self.distance(experiment, (metric, *margin), arm, against)
+            }
             By::Figure { .. } | By::Gate {} | By::Property { .. } => None,
         }
     }

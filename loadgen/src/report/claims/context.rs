@@ -49,7 +49,7 @@ impl Seen<'_> {
     pub(super) fn distance(
         &self,
         experiment: &str,
-        metric: &Metric,
+        (metric, margin): (&Metric, Option<f64>),
         arm: &str,
         against: &str,
     ) -> Cell {
@@ -69,7 +69,7 @@ impl Seen<'_> {
             Some(ratio_or_difference(Compared::Ratio, far, near))
         };
         let pairs = joined(&change(&own, arm)?, &change(&other, against)?);
-        let margin = self.margin(metric);
+        let margin = self.margin(metric, margin);
         let tested = contrast(&pairs, Compared::Ratio, Direction::Higher, 1.0, margin);
         let [near, far] = [near, far].map(|place| figure(point(place).distance_us.into(), "us"));
         Some((format!("from {near} to {far} away"), tested))

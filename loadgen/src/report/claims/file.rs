@@ -122,6 +122,8 @@ pub(super) enum By {
         is: Direction,
         #[serde(default)]
         scale: Compared,
+        /// The share that a difference has to exceed for a yes, and to stay below for a no.
+        margin: Option<f64>,
     },
     Growth {
         experiment: String,
@@ -129,6 +131,7 @@ pub(super) enum By {
         is: Direction,
         #[serde(default)]
         scale: Compared,
+        margin: Option<f64>,
     },
     Crossover {
         experiments: Vec<String>,
@@ -142,6 +145,7 @@ pub(super) enum By {
     Distance {
         experiment: String,
         metric: &'static Metric,
+        margin: Option<f64>,
     },
     Gate {},
     Property {

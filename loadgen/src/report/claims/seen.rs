@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::file::{Compared, Direction};
 use crate::experiment::Metric;
 use crate::report::analysis::Analysis;
-use crate::report::figure::{signed, signed_range, times, times_range};
+use crate::report::figure::{figure, signed, signed_range, times, times_range};
 use crate::report::figures::Measurement;
 use crate::report::key::{Lookup, Place};
 use crate::stats::{CONFIDENCE, Estimate, Moments, log_ratios};
@@ -58,8 +58,10 @@ pub(super) struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    pub(super) fn margin(&self, metric: &Metric) -> Margin {
-        Margin { share: self.analysis.margin, unit: metric.unit }
+    /// The margin that a test states, or that of the report.
+    pub(super) fn margin(&self, metric: &Metric, stated: Option<f64>) -> Margin {
+        let share = stated.unwrap_or(self.analysis.margin);
+        Margin { share, unit: metric.unit, is_stated: stated.is_some() }
     }
 
     /// The figures of an arm that may be used, of these metrics, over everything that was measured.
@@ -131,11 +133,13 @@ pub(super) fn mean(values: &Blocks) -> f64 {
 pub(super) struct Margin {
     share: f64,
     unit: &'static str,
+    /// Whether the claim states it, because its words say more than that there is a difference.
+    is_stated: bool,
 }
 
-/// Whether the first of pairs is higher, or lower, than the second: yes where any difference is
-/// shown, no where it is shown to be no larger than the margin, which for a difference is that
-/// share of `size`.
+/// Whether the first of pairs is higher, or lower, than the second: yes if any difference is shown,
+/// or one above the margin if the claim states one; no if it is shown to be no larger than the
+/// margin, which for a difference is that share of `size`.
 pub(super) fn contrast(
     pairs: &[(f64, f64)],
     scale: Compared,
@@ -154,9 +158,13 @@ pub(super) fn contrast(
             (moments, margin.share * size.abs(), tested)
         }
     };
+    let least = if margin.is_stated { bound } else { 0.0 };
+    if margin.is_stated && scale == Compared::Difference && moments.is_some() {
+        tested.found.push_str(&format!(", margin {}", figure(bound, margin.unit)));
+    }
     tested.yes = moments.map(|m| match is {
-        Direction::Higher => m.p_above(0.0),
-        Direction::Lower => m.p_below(0.0),
+        Direction::Higher => m.p_above(least),
+        Direction::Lower => m.p_below(-least),
     });
     tested.no = moments.map(|m| match is {
         Direction::Higher => m.p_below(bound),

@@ -297,6 +297,44 @@ fn growth_is_that_of_the_difference_and_not_of_the_ratio() {
 }
 
 #[test]
+fn a_problem_is_more_than_a_tenth_of_a_request() {
+    let grown = |by: f64, noise: f64| {
+        let figures = [("none", 10.0, 10.0), ("session@memory", 10.5, 10.5 + by)];
+        result(&costs("population", &figures, noise), PROBLEM)
+    };
+    // Half a microsecond is real and no problem; two are one; one may be either.
+    assert_eq!(grown(0.5, 0.002).verdict, ClaimVerdict::Refuted);
+    assert_eq!(grown(2.0, 0.002).verdict, ClaimVerdict::Supported);
+    assert_eq!(grown(1.05, 0.01).verdict, ClaimVerdict::NotSettled);
+    let found = &grown(0.5, 0.002).matrices[0].cells[0].found;
+    assert!(found.starts_with("+0.5") && found.ends_with(", margin 1.05 µs"), "{found}");
+    let scale = |by: f64| {
+        let figures =
+            [("none", 10.0, 10.0), ("session@memory", 10.0, 10.0 + by), ("jwt-a", 10.0, 10.0)];
+        result(&costs("population", &figures, 0.002), "Tokens scale better").verdict
+    };
+    assert_eq!(scale(0.5), ClaimVerdict::Refuted);
+    assert_eq!(scale(2.0), ClaimVerdict::Supported);
+}
+
+#[test]
+fn words_that_say_more_than_a_difference_state_how_much_more() {
+    for part in [PROBLEM, "scale better", "distance of the store", "network hop"] {
+        let file = read();
+        let claim = file.claim.iter().find(|claim| claim.says.contains(part)).expect(part);
+        for test in &claim.test {
+            let stated = match &test.by {
+                By::Pair { margin, .. }
+                | By::Growth { margin, .. }
+                | By::Distance { margin, .. } => *margin,
+                _ => None,
+            };
+            assert_eq!(stated, Some(0.1), "{part}: {}", test.asks);
+        }
+    }
+}
+
+#[test]
 fn what_is_true_of_tokens_too_is_shown_and_does_not_count() {
     let figures = [
         ("none", 10.0, 10.0),

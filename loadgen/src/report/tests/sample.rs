@@ -124,6 +124,7 @@ fn record(plan: &Plan, trial: &TrialPlan) -> TrialRecord {
         actions,
         timeline: vec![],
         steal: 0.0,
+        refused: Vec::new(),
         outcome: TrialOutcome::Complete,
     }
 }
