@@ -35,6 +35,11 @@ pub enum Extract {
 }
 
 impl Capture {
+    /// Whether the answer has it in its body.
+    pub(super) const fn is_in_body(&self) -> bool {
+        matches!(self.source, Some(Extract::Json(..) | Extract::Html(_)))
+    }
+
     pub(super) fn value<'a>(&self, before: &'a [u8], answer: &Answer<'a>) -> Option<Cow<'a, [u8]>> {
         let filled = |value: &Cow<'_, [u8]>| !value.is_empty();
         let found = self.source.as_ref().and_then(|source| source.find(answer)).filter(filled);

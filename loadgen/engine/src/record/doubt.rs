@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LoadRecord, ServerUse, SliceRecord};
+use super::client::TRANSPORT_ERRORS_PPM;
+use super::{Counts, LoadRecord, ServerUse, SliceRecord};
 use crate::limits::Limit;
 
 /// A reason to distrust a figure, with its remedy.
@@ -38,14 +39,21 @@ const WAITED_INVALID: f64 = 0.15;
 const IDLE_MAX: f64 = 0.02;
 /// The code of the doubt about a silence.
 pub const STALL: &str = "stall";
+/// The code of the doubt about answers in a content coding.
+pub const ENCODED: &str = "encoded";
+/// The classes of requests that ended with their connection.
+const TRANSPORT: [&str; 5] = ["connect_refused", "connect", "reset", "closed", "truncated"];
 /// The code of the doubt about answers that exceeded a limit.
 pub const OVER_LIMIT: &str = "over_limit";
+/// The code of the doubt about a load that asked for nothing.
+pub const NOTHING_SENT: &str = "nothing_sent";
 /// A percentile with fewer samples beyond it is a guess.
 pub const SAMPLES_BEYOND: u64 = 100;
 
 /// Doubts about what a server did. A trial that has one is no accident of the measurement, so it
 /// must not be left out while other trials of its cell stay in.
-const OUTCOMES: &[&str] = &["no_answers", "wrong_answers", "errors", "dropped", "turned_away"];
+const OUTCOMES: &[&str] =
+    &["no_answers", "none_in_time", "wrong_answers", "errors", "dropped", "turned_away"];
 
 impl Doubt {
     /// A doubt that keeps the figures from being used.
@@ -74,6 +82,11 @@ impl Doubt {
     }
 }
 
+/// A length of time in seconds, as people write it.
+fn seconds(ns: u64) -> f64 {
+    (ns / 1_000_000) as f64 / 1e3
+}
+
 impl LoadRecord {
     /// What makes this load's figures doubtful. `open` says whether its requests had a schedule to
     /// keep.
@@ -94,7 +107,22 @@ impl LoadRecord {
     fn doubt_answers(&self, found: &mut Vec<Doubt>) {
         let counts = &self.counts;
         let wrong = counts.errors.get("wrong_user").copied().unwrap_or(0);
-        if counts.ok == 0 {
+        if counts.sent == 0 {
+            found.push(Doubt::invalid(
+                NOTHING_SENT,
+                format!("no request was due within {} s", seconds(counts.window_ns)),
+                "measure for longer (--duration), or raise the rate",
+            ));
+        } else if counts.ok > 0 && counts.ok_in_window == 0 {
+            found.push(Doubt::invalid(
+                "none_in_time",
+                format!(
+                    "no right answer came within the {} s of the measurement",
+                    seconds(counts.window_ns)
+                ),
+                "measure for several times as long as an answer takes (--duration)",
+            ));
+        } else if counts.ok == 0 {
             found.push(Doubt::invalid(
                 "no_answers",
                 "no request got the right answer",
@@ -117,11 +145,24 @@ impl LoadRecord {
             let without = counts.without_answer();
             // Where connections hang, a closed load asks less, and its latencies miss the worst.
             let hung = counts.unfinished + counts.errors.get("timeout").copied().unwrap_or(0);
+            let too_many = self.has_too_many(without);
             found.push(Doubt::graded(
-                without * 1000 > counts.sent || hung * 10 >= self.connections.into(),
+                too_many || hung * 10 >= self.connections.into(),
                 "errors",
-                format!("{without} of {} requests got no right answer", counts.sent),
+                format!(
+                    "{without} of {} requests got no right answer{}",
+                    counts.sent,
+                    self.allowance()
+                ),
                 "see the errors by class; latencies are those of right answers only",
+            ));
+        }
+        let encoded = counts.errors.get("encoded").copied().unwrap_or(0);
+        if encoded > 0 {
+            found.push(Doubt::invalid(
+                ENCODED,
+                format!("{encoded} answers came compressed, and cannot be checked"),
+                "take Accept-Encoding out of the headers, or let the server send them as they are",
             ));
         }
         if self.is_stalled() {
@@ -141,6 +182,27 @@ impl LoadRecord {
                 ));
             }
         }
+    }
+
+    /// Whether so many requests without a right answer are too many: of those that ended with
+    /// their connection a user may allow more, as where a server closes idle connections.
+    fn has_too_many(&self, without: u64) -> bool {
+        let Counts { sent, errors, .. } = &self.counts;
+        let broken: u64 = TRANSPORT.iter().filter_map(|class| errors.get(*class)).sum();
+        let allowed = self.client.transport_errors_ppm;
+        let over = |count: u64, ppm: u32| count * 1_000_000 > sent * u64::from(ppm);
+        over(without - broken, TRANSPORT_ERRORS_PPM)
+            || over(broken, allowed)
+            || over(without, allowed.max(TRANSPORT_ERRORS_PPM))
+    }
+
+    /// Which share may end with its connection, where somebody said so.
+    fn allowance(&self) -> String {
+        let ppm = self.client.transport_errors_ppm;
+        let percent = f64::from(ppm) / 1e4;
+        let is_usual = ppm == TRANSPORT_ERRORS_PPM;
+        let text = || format!(" ({percent} % may end with their connection)");
+        if is_usual { String::new() } else { text() }
     }
 
     /// Whether no answer came for long where answers come often.
@@ -362,6 +424,22 @@ mod tests {
         assert_eq!(doubted(&unchecked, false), alone("certificate_unchecked", false));
         assert_eq!(doubted(&error("reset", 1), false), alone("errors", false));
         assert_eq!(doubted(&error("reset", 1000), false), alone("errors", true));
+        let allowed = |class: &'static str, ppm| {
+            move |l: &mut LoadRecord| {
+                l.counts.errors.insert(class.into(), 100);
+                (l.client.transport_errors_ppm, l.counts.sent) = (ppm, 10_000);
+            }
+        };
+        for (class, ppm, invalid) in
+            [("closed", 10_000, false), ("closed", 9_999, true), ("status_500", 10_000, true)]
+        {
+            assert_eq!(doubted(&allowed(class, ppm), false), alone("errors", invalid), "{class}");
+        }
+        let strict = |l: &mut LoadRecord| {
+            l.counts.errors.insert("reset".into(), 1);
+            l.client.transport_errors_ppm = 0;
+        };
+        assert_eq!(doubted(&strict, false), alone("errors", true));
         for limit in Limit::ALL {
             let both = [alone("errors", false), alone(OVER_LIMIT, false)].concat();
             assert_eq!(doubted(&error(limit.class(), 1), false), both);
@@ -421,7 +499,11 @@ mod tests {
         };
         assert_eq!(doubted(&waited, true), alone("lag", false));
         assert_eq!(codes(&load(500), false), alone("few_samples", false));
-        assert_eq!(codes(&load(0), false), alone("no_answers", true));
+        assert_eq!(codes(&load(0), false), alone(NOTHING_SENT, true));
+        let wrong = |l: &mut LoadRecord| (l.counts.ok, l.counts.ok_in_window) = (0, 0);
+        assert_eq!(doubted(&wrong, false), alone("no_answers", true));
+        let later = |l: &mut LoadRecord| l.counts.ok_in_window = 0;
+        assert_eq!(doubted(&later, false), alone("none_in_time", true));
     }
 
     #[test]

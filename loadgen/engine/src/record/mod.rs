@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use client::ClientUse;
-pub use doubt::{Doubt, OVER_LIMIT, SAMPLES_BEYOND, STALL};
+pub use doubt::{Doubt, ENCODED, NOTHING_SENT, OVER_LIMIT, SAMPLES_BEYOND, STALL};
 pub use histogram::Histogram;
 pub use merge::merge_lists;
 pub use users::{GrowRecord, Refusal};

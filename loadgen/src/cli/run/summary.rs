@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use servers::contract::Share;
 
 use crate::plan::LoadPlan;
 use crate::record::{
@@ -41,6 +42,9 @@ pub(super) struct Summary {
     transport: String,
     http: Option<String>,
     certificate_checked: Option<bool>,
+    /// Requests that were sent again after the server had not processed them.
+    resent: u64,
+    max_transport_errors: Share,
     login: Option<LoginFigures>,
     visits: Option<VisitCounts>,
     steps: Vec<StepFigures>,
@@ -220,6 +224,8 @@ impl Summary {
             transport: load.client.transport.clone(),
             http: load.client.http.clone(),
             certificate_checked: load.client.verified,
+            resent: load.client.resent,
+            max_transport_errors: Share::from_ppm(load.client.transport_errors_ppm),
             login: load.login.as_ref().map(|login| LoginFigures {
                 users: login.users,
                 rps: each(f64::from(login.users) * 1e9, login.wall_ns),
@@ -279,6 +285,12 @@ impl Summary {
                 grouped(visits.still_there()),
             ));
         }
+        if self.resent > 0 {
+            line(format!(
+                "  sent again   {} requests that the server had not processed",
+                grouped(self.resent)
+            ));
+        }
         for (class, count) in &self.errors {
             line(format!("  error        {class}: {}", grouped(*count)));
         }
@@ -316,7 +328,10 @@ impl Summary {
             figure(self.generator.peak_rss_bytes as f64, "bytes"),
             self.generator.pacing,
         ));
-        line(format!("  transport    {}", self.client));
+        line(format!(
+            "  transport    {}, up to {} of requests may end with their connection",
+            self.client, self.max_transport_errors
+        ));
         for doubt in self.doubts.iter().filter(|doubt| !doubt.invalidates) {
             line(format!("  doubt        {}; {}", doubt.what, doubt.remedy));
         }
