@@ -156,10 +156,13 @@ pub fn judge(attacked: &Attacked) -> Result<()> {
             attacked.run()
         ))),
         [first, rest @ ..] => {
-            let more = match rest.len() {
+            let mut more = match rest.len() {
                 0 => String::new(),
                 n => format!("; and {n} more"),
             };
+            if !untried.is_empty() {
+                more += &format!("; {} others got 429 and were not tried", untried.len());
+            }
             Err(Error::Target(format!(
                 "`{}` does not hold against {} of {} cases: {first}{more}",
                 attacked.target,

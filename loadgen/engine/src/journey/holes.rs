@@ -48,7 +48,7 @@ fn is_slip_of(name: &str, holes: &[&str]) -> bool {
     let lower = name.to_lowercase();
     let is_near =
         |hole: &&str| lower == **hole || hole.len() > 2 && strsim::osa_distance(&lower, hole) == 1;
-    holes.iter().any(|hole| is_near(hole))
+    holes.iter().any(is_near)
 }
 
 fn refusal(text: &str, name: &str, holes: &[&str], place: Place) -> String {

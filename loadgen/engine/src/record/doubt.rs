@@ -424,22 +424,6 @@ mod tests {
         assert_eq!(doubted(&unchecked, false), alone("certificate_unchecked", false));
         assert_eq!(doubted(&error("reset", 1), false), alone("errors", false));
         assert_eq!(doubted(&error("reset", 1000), false), alone("errors", true));
-        let allowed = |class: &'static str, ppm| {
-            move |l: &mut LoadRecord| {
-                l.counts.errors.insert(class.into(), 100);
-                (l.client.transport_errors_ppm, l.counts.sent) = (ppm, 10_000);
-            }
-        };
-        for (class, ppm, invalid) in
-            [("closed", 10_000, false), ("closed", 9_999, true), ("status_500", 10_000, true)]
-        {
-            assert_eq!(doubted(&allowed(class, ppm), false), alone("errors", invalid), "{class}");
-        }
-        let strict = |l: &mut LoadRecord| {
-            l.counts.errors.insert("reset".into(), 1);
-            l.client.transport_errors_ppm = 0;
-        };
-        assert_eq!(doubted(&strict, false), alone("errors", true));
         for limit in Limit::ALL {
             let both = [alone("errors", false), alone(OVER_LIMIT, false)].concat();
             assert_eq!(doubted(&error(limit.class(), 1), false), both);
@@ -500,10 +484,38 @@ mod tests {
         assert_eq!(doubted(&waited, true), alone("lag", false));
         assert_eq!(codes(&load(500), false), alone("few_samples", false));
         assert_eq!(codes(&load(0), false), alone(NOTHING_SENT, true));
-        let wrong = |l: &mut LoadRecord| (l.counts.ok, l.counts.ok_in_window) = (0, 0);
-        assert_eq!(doubted(&wrong, false), alone("no_answers", true));
-        let later = |l: &mut LoadRecord| l.counts.ok_in_window = 0;
-        assert_eq!(doubted(&later, false), alone("none_in_time", true));
+    }
+
+    #[test]
+    fn a_load_without_a_right_answer_in_time_says_which_kind_it_is() {
+        let doubted = |change: &dyn Fn(&mut LoadRecord)| {
+            let mut load = load(20_000);
+            change(&mut load);
+            codes(&load, false)
+        };
+        let alone = |code: &str| vec![(code.to_string(), true)];
+        assert_eq!(
+            doubted(&|l| (l.counts.ok, l.counts.ok_in_window) = (0, 0)),
+            alone("no_answers")
+        );
+        assert_eq!(doubted(&|l| l.counts.ok_in_window = 0), alone("none_in_time"));
+        assert_eq!(doubted(&|l| l.counts = Counts::default()), alone(NOTHING_SENT));
+    }
+
+    #[test]
+    fn a_user_sets_how_many_requests_may_end_with_their_connection() {
+        let invalidates = |class: &str, count, ppm| {
+            let mut load = load(10_000);
+            load.counts.errors.insert(class.into(), count);
+            load.client.transport_errors_ppm = ppm;
+            let errors = load.doubts(false).into_iter().find(|doubt| doubt.code == "errors");
+            errors.unwrap().invalidates
+        };
+        assert!(!invalidates("closed", 100, 10_000));
+        assert!(invalidates("closed", 100, 9_999));
+        assert!(invalidates("status_500", 100, 10_000), "another kind of error");
+        assert!(invalidates("reset", 1, 0));
+        assert!(!invalidates("reset", 10, TRANSPORT_ERRORS_PPM));
     }
 
     #[test]

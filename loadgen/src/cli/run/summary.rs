@@ -239,6 +239,20 @@ impl Summary {
         }
     }
 
+    /// What carried the requests, and what it forgives.
+    fn how_sent(&self) -> String {
+        let mut text = format!(
+            "  transport    {}, up to {} of requests may end with their connection",
+            self.client, self.max_transport_errors
+        );
+        if self.resent > 0 {
+            let resent = grouped(self.resent);
+            text +=
+                &format!("\n  sent again   {resent} requests that the server had not processed");
+        }
+        text
+    }
+
     /// The summary for people. An invalid one says so before any figure.
     pub(super) fn text(&self) -> Page {
         let mut page = Page::default();
@@ -285,12 +299,6 @@ impl Summary {
                 grouped(visits.still_there()),
             ));
         }
-        if self.resent > 0 {
-            line(format!(
-                "  sent again   {} requests that the server had not processed",
-                grouped(self.resent)
-            ));
-        }
         for (class, count) in &self.errors {
             line(format!("  error        {class}: {}", grouped(*count)));
         }
@@ -328,10 +336,7 @@ impl Summary {
             figure(self.generator.peak_rss_bytes as f64, "bytes"),
             self.generator.pacing,
         ));
-        line(format!(
-            "  transport    {}, up to {} of requests may end with their connection",
-            self.client, self.max_transport_errors
-        ));
+        self.how_sent().lines().for_each(|text| line(text.into()));
         for doubt in self.doubts.iter().filter(|doubt| !doubt.invalidates) {
             line(format!("  doubt        {}; {}", doubt.what, doubt.remedy));
         }
