@@ -1,12 +1,13 @@
 //! Who is driven, from where, and how: what every load and every pass over users has in common.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::ToSocketAddrs as _;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::part::{Part, Setup};
+use super::reach::Addresses;
 use super::setup::{SetupFault, refusal};
 use super::users::{Credentials, LoggedIn};
 use super::worker::Worker;
@@ -25,8 +26,8 @@ use crate::transport::{
 pub struct Driver {
     /// The target's requests.
     pub script: Arc<Script>,
-    /// The target's address.
-    pub address: SocketAddr,
+    /// The target's addresses.
+    pub addresses: Addresses,
     /// Cores that workers are pinned to, one each in turn; empty: not pinned.
     pub cores: Vec<usize>,
     /// Worker threads.
@@ -65,10 +66,11 @@ impl Driver {
         let no_address =
             || Error::Target(format!("the host of `{}` has no address", script.authority));
         let addresses = script.host_and_port().to_socket_addrs();
-        let address = addresses.ok().and_then(|mut all| all.next()).ok_or_else(no_address)?;
+        let addresses = addresses.ok().and_then(|all| Addresses::new(all.collect()));
+        let addresses = addresses.ok_or_else(no_address)?;
         Ok(Self {
             script: Arc::new(script),
-            address,
+            addresses,
             cores,
             workers,
             pacing: Pacing::default(),
@@ -120,7 +122,7 @@ impl Driver {
     /// the memory for answers in pieces, and no session.
     pub(super) fn peers(&self, protocols: &[&str]) -> Result<impl Fn() -> Peer> {
         let reader = Reader::new(self.limits, Budget::new(self.limits.buffered_bytes));
-        let (tls, address) = (self.tls(protocols)?, self.address);
+        let (tls, address) = (self.tls(protocols)?, self.addresses.chosen());
         Ok(move || {
             let (tls, reader) = (tls.as_ref().map(Tls::for_one_worker), reader.clone());
             Peer { address, tls, reader }
@@ -179,7 +181,12 @@ impl Driver {
 
     pub(super) fn client_use(&self) -> ClientUse {
         let verified = self.script.tls.then_some(self.trust != Trust::Anything);
-        ClientUse { transport: self.transport.to_string(), http: None, verified }
+        ClientUse {
+            transport: self.transport.to_string(),
+            verified,
+            transport_errors_ppm: self.script.transport_errors_ppm,
+            ..ClientUse::default()
+        }
     }
 
     /// Keeps the calling worker on its core. A refusal is no error: placement is checked and
@@ -196,12 +203,8 @@ impl Driver {
     /// The error that a fault of Setup ends a load with; `reason` is why TLS failed, if it did.
     pub(super) fn fault(&self, fault: SetupFault, reason: Option<&str>) -> Error {
         let no_tls = || {
-            let reason = reason.unwrap_or("the library does not say why");
-            Error::Target(format!(
-                "no TLS with {}: {reason}; name the issuer of its certificate with --ca FILE, or \
-                 skip the check with --insecure",
-                self.script.origin()
-            ))
+            let reason = reason.unwrap_or("the library does not say why; see the server's log");
+            Error::Target(format!("no TLS with {}: {reason}", self.script.origin()))
         };
         match fault {
             SetupFault::Unopened { failure: Failure::Tls, .. } => no_tls(),

@@ -162,11 +162,13 @@ pub fn get(url: &str) -> Result<Target> {
         || Error::Config(format!("expected a URL such as `http://HOST:PORT/path`, found `{url}`"));
     let uri: http::Uri = url.parse().map_err(|_| refuse())?;
     let authority = uri.authority().ok_or_else(refuse)?;
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = uri.path_and_query().map_or("", |path| path.as_str());
+    // A URL may have a query and no path, which is `/` then (RFC 9112, 3.2.1).
+    let path = if path.starts_with('/') { path.into() } else { format!("/{path}") };
     let step = Step {
         name: "get".into(),
         method: "GET".into(),
-        path: path.into(),
+        path,
         headers: BTreeMap::new(),
         body: None,
         format: BodyFormat::Json,
@@ -185,5 +187,6 @@ pub fn get(url: &str) -> Result<Target> {
         logout: None,
         logout_all: None,
         refresh: None,
+        max_transport_errors: None,
     })
 }

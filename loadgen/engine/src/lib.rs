@@ -15,6 +15,7 @@ pub mod load;
 mod merge;
 mod part;
 pub mod plan;
+mod reach;
 pub mod record;
 mod recorder;
 mod run;
@@ -35,6 +36,7 @@ pub use driver::Driver;
 pub use ends::Ends;
 pub use front::{Load, get};
 pub use interleave::{Lane, Used, interleave};
+pub use reach::Addresses;
 pub use recorder::{Moments, Recorder};
 pub use run::load;
 #[cfg(any(test, feature = "scripted"))]

@@ -7,7 +7,7 @@ use super::ends::Ends;
 use super::watch::Tick;
 use crate::journey::Script;
 use crate::record::{Counts, Histogram, Second, StepRecord};
-use crate::transport::{ERROR_CLASSES, Outcome};
+use crate::transport::{ERROR_CLASSES, Outcome, error_class_name};
 
 /// Length of an interval of the timeline, ns.
 pub(super) const SECOND_NS: u64 = 1_000_000_000;
@@ -37,7 +37,8 @@ pub struct Recorder {
     /// When requests ended within the window.
     ends: Ends,
     counts: Counts,
-    errors: [u64; ERROR_CLASSES.len()],
+    /// By class; boxed, because most are never touched.
+    errors: Box<[u64; ERROR_CLASSES]>,
 }
 
 impl Recorder {
@@ -61,7 +62,7 @@ impl Recorder {
             steps: steps.collect(),
             timeline: (0..seconds).map(|_| second()).collect(),
             counts: Counts::default(),
-            errors: [0; ERROR_CLASSES.len()],
+            errors: Box::new([0; ERROR_CLASSES]),
         }
     }
 
@@ -177,10 +178,8 @@ impl Recorder {
     pub fn into_parts(self) -> (Counts, Vec<StepRecord>, Vec<Second>, Ends) {
         let mut counts = self.counts;
         counts.window_ns = self.before_ns + self.window.end - self.window.start;
-        for (class, count) in ERROR_CLASSES.iter().zip(self.errors) {
-            if count > 0 {
-                counts.errors.insert((*class).into(), count);
-            }
+        for (class, count) in self.errors.iter().enumerate().filter(|(_, count)| **count > 0) {
+            counts.errors.insert(error_class_name(class), *count);
         }
         // An interrupt may have cut the window.
         let mut timeline = self.timeline;

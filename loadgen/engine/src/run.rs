@@ -96,7 +96,7 @@ fn load_with<T: Transport>(
         let harvest = worker.load(plan, seed, ticks.as_ref(), begin).transpose()?;
         // The connections stay open until the watcher has read the server's memory.
         let _ = start.recv();
-        Some((harvest, worker.transport.http()))
+        Some((harvest, worker.transport.http(), worker.transport.resent()))
     };
     thread::scope(|scope| {
         let carry = &carry;
@@ -126,8 +126,9 @@ fn load_with<T: Transport>(
         let mut client = driver.client_use();
         for handle in handles {
             let harvest = handle.join().map_err(panicked)?;
-            let (harvest, http) =
+            let (harvest, http, resent) =
                 harvest.ok_or_else(|| Error::Bug("a worker did not run".into()))?;
+            client.resent += resent;
             client.http.get_or_insert_with(|| http.into());
             harvests.push(
                 harvest.map_err(|e| Error::Bug(format!("the event queue stopped working: {e}")))?,

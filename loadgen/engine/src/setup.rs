@@ -36,7 +36,7 @@ pub(super) struct Refused {
     pub(super) missing: Option<u8>,
     /// Requests of the preparation that the user had made before.
     pub(super) prepared: u32,
-    /// How the answer's body begins.
+    /// How the answer's body begins, without the user's password.
     pub(super) said: String,
 }
 
@@ -67,9 +67,6 @@ pub(super) enum Route {
     /// credential of this worker's first user.
     Ask,
 }
-
-/// Most bytes of a refusal's body that are kept.
-const SAID_MAX: usize = 200;
 
 impl<T: Transport> Worker<'_, T> {
     /// Logs in this worker's share of `users` users from number `first` on; keeps their credentials
@@ -185,7 +182,8 @@ impl<T: Transport> Worker<'_, T> {
             let now = transport.now();
             let late = |attempt: &&Attempt| attempt.since_ns + timeout_ns <= now;
             if let Some(attempt) = under_way.iter().flatten().find(late) {
-                fault = Some(attempt.refused(Outcome::Failed(Failure::Timeout), None, b""));
+                fault =
+                    Some(attempt.refused(Outcome::Failed(Failure::Timeout), None, String::new()));
             }
         }
         if let Some(fault) = fault {
@@ -270,7 +268,9 @@ impl Attempt {
     fn read(&mut self, script: &Script, ended: &Ended<'_>) -> Result<(), SetupFault> {
         let answer = match ended.result {
             Ok(answer) => answer,
-            Err(failure) => return Err(self.refused(Outcome::Failed(failure), None, b"")),
+            Err(failure) => {
+                return Err(self.refused(Outcome::Failed(failure), None, String::new()));
+            }
         };
         let who = Who { n: self.user, credential: &self.credential };
         let credential = script
@@ -279,9 +279,9 @@ impl Attempt {
             .map_err(|mismatch| {
                 let missing = match mismatch {
                     Mismatch::Missing(capture) => Some(capture),
-                    Mismatch::Status(_) | Mismatch::WrongUser | Mismatch::TooLong(_) => None,
+                    _ => None,
                 };
-                self.refused(outcome_of(mismatch), missing, answer.body)
+                self.refused(outcome_of(mismatch), missing, script.said(self.user, answer.body))
             })?;
         if !script.requests[self.request].captures.is_empty() {
             self.credential = credential;
@@ -301,8 +301,7 @@ impl Attempt {
         left.then(|| script.prepare.start + self.prepared as usize % steps)
     }
 
-    fn refused(&self, outcome: Outcome, missing: Option<u8>, body: &[u8]) -> SetupFault {
-        let said = String::from_utf8_lossy(&body[..body.len().min(SAID_MAX)]).into_owned();
+    fn refused(&self, outcome: Outcome, missing: Option<u8>, said: String) -> SetupFault {
         let Self { user, request, prepared, .. } = *self;
         SetupFault::Refused(Box::new(Refused { user, request, outcome, missing, prepared, said }))
     }
@@ -310,12 +309,17 @@ impl Attempt {
 
 /// What is told of a user who was refused.
 pub(super) fn refusal(script: &Script, refused: &Refused) -> String {
-    let Refused { user, request, outcome, missing, prepared, .. } = refused;
+    let Refused { user, request, outcome, missing, prepared, said } = refused;
     let Request { method, path, expect_status, captures, .. } = &script.requests[*request];
     let path = path.text(Who { n: *user, credential: b"" });
     let expected: Vec<_> = captures.iter().map(ToString::to_string).collect();
     let found = missing.and_then(|capture| expected.get(usize::from(capture)));
     let found = found.map_or_else(|| outcome.to_string(), |it| format!("an answer without {it}"));
+    // An answer with another status may hold a credential, in a place that was not described.
+    let found = match outcome {
+        Outcome::Status(_) if !said.is_empty() => format!("{found}, which says: {said}"),
+        _ => found,
+    };
     let at = format!("{method} {}{path}: expected status {expect_status}", script.origin());
     if script.csrf.is_none_or(|csrf| csrf != *request) && script.login != Some(*request) {
         return format!(

@@ -462,7 +462,9 @@ fn log_in(
     let (reply, first) = attempt(script, wire, user, more).map_err(|why| fail(why.to_string()))?;
     let at = script.login.unwrap_or_default();
     if reply.status != script.requests[at].expect_status {
-        return Err(fail(format!("status {}", reply.status)));
+        let said = script.said(user, &reply.body);
+        let why = if said.is_empty() { said } else { format!(", which says: {said}") };
+        return Err(fail(format!("status {}{why}", reply.status)));
     }
     let before = first.unwrap_or_default();
     let held = reply

@@ -23,6 +23,7 @@ use cases::{Finding, Row, suite};
 use forge::Key;
 use options::{CUT_SHORT, patiently};
 pub use options::{GUESSES, Options, Standard, WITHIN};
+use wire::Silence;
 
 /// Hears which case is next.
 pub type Progress<'a> = &'a mut dyn FnMut(&str);
@@ -98,10 +99,17 @@ fn attack(mut attacker: Attacker<'_>, progress: Progress<'_>) -> Result<Attacked
 /// Carries out a case, and sees that the good credential outlived it.
 fn carry_out(attacker: &mut Attacker<'_>, row: &Row) -> Result<CaseRecord> {
     let mut finding = row.work.carry_out(attacker, row)?;
+    // A server that limits requests has nothing to say of a credential either.
+    let limited = Silence::Limited.to_string();
     if finding.outcome != CaseOutcome::NotApplicable
+        && !finding.found.contains(&limited)
         && let Err(found) = attacker.good(&attacker.a.clone())
     {
         finding.outcome = finding.outcome.min(CaseOutcome::Failed);
+        if found == limited {
+            finding.found.push_str(&format!("; and then {limited}"));
+            return Ok(record(attacker, row, &finding));
+        }
         finding.found.push_str(&format!("; the good credential stopped working: {found}"));
         // The cases that follow are not to suffer for this one.
         match attacker.log_in(0) {
@@ -128,20 +136,33 @@ fn record(attacker: &Attacker<'_>, row: &Row, finding: &Finding) -> CaseRecord {
 /// # Errors
 /// `Target`, with the cases that it failed.
 pub fn judge(attacked: &Attacked) -> Result<()> {
-    let bad: Vec<_> = attacked
-        .bad()
+    let limited = Silence::Limited.to_string();
+    let (untried, bad): (Vec<_>, Vec<_>) =
+        attacked.bad().partition(|case| case.found.contains(&limited));
+    let bad: Vec<_> = bad
+        .into_iter()
         .map(|case| {
             let (id, what, word) = (&case.id, &case.what, case.outcome.word());
             format!("{id} ({what}): {word}, expected {}, found {}", case.expected, case.found)
         })
         .collect();
     match bad.as_slice() {
-        [] => Ok(()),
+        [] if untried.is_empty() => Ok(()),
+        [] => Err(Error::Target(format!(
+            "`{}` answered {} of {} cases with 429, too many requests: what it would have done \
+             is not known; raise its limit for this client and repeat",
+            attacked.target,
+            untried.len(),
+            attacked.run()
+        ))),
         [first, rest @ ..] => {
-            let more = match rest.len() {
+            let mut more = match rest.len() {
                 0 => String::new(),
                 n => format!("; and {n} more"),
             };
+            if !untried.is_empty() {
+                more += &format!("; {} others got 429 and were not tried", untried.len());
+            }
             Err(Error::Target(format!(
                 "`{}` does not hold against {} of {} cases: {first}{more}",
                 attacked.target,

@@ -9,6 +9,8 @@ use crate::journey::{Answer, Script};
 use crate::limits::{Limit, Limits};
 use crate::transport::{Arrival, Budget, Failure, Inbound, Reader, Tls, Trust, Whole};
 
+/// The status of a server that limits requests.
+const TOO_MANY: u16 = 429;
 /// How long a connection may take to open, a request to be written, and an answer to come.
 const EXCHANGE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a server that has answered on a connection of its own may keep it open.
@@ -69,6 +71,8 @@ pub(super) enum Silence {
     Malformed,
     /// The answer exceeds this limit.
     Over(Limit),
+    /// It says that the server limits requests (RFC 6585, 4), and nothing of what was asked.
+    Limited,
     /// The time for all of the suite was over.
     TimeUp,
     /// No connection could be opened.
@@ -82,6 +86,10 @@ impl std::fmt::Display for Silence {
             Self::Late => write!(f, "no answer within {} s", EXCHANGE_WITHIN.as_secs()),
             Self::Malformed => f.write_str("an answer that is no HTTP"),
             Self::Over(limit) => write!(f, "an answer with {}", limit.exceeded()),
+            Self::Limited => f.write_str(
+                "429: the server limits requests, so this was not tried; raise its limit for \
+                 this client and repeat",
+            ),
             Self::TimeUp => f.write_str("not asked: the time for the suite (--within) was over"),
             Self::Unreachable(why) => write!(f, "no connection: {why}"),
         }
@@ -218,7 +226,7 @@ impl Wire {
             match exchange(&mut stream, request, self.ends) {
                 Ok((reply, is_usable)) => {
                     self.kept = is_usable.then_some(stream);
-                    return Ok(reply);
+                    return unlimited(reply);
                 }
                 Err(Silence::Closed) => {}
                 Err(silence) => return Err(silence),
@@ -227,7 +235,7 @@ impl Wire {
         let mut stream = self.open()?;
         let (reply, is_usable) = exchange(&mut stream, request, self.ends)?;
         self.kept = is_usable.then_some(stream);
-        Ok(reply)
+        unlimited(reply)
     }
 
     /// Every answer to these bytes, on a connection of their own, until its end.
@@ -239,7 +247,7 @@ impl Wire {
         let _ = stream.write_all(bytes).and_then(|()| stream.flush());
         stream.timed().until = exchange_ends(self.ends);
         let mut answers = Answers::new(&mut stream, bytes);
-        let mut replies = vec![answers.next()?.0];
+        let mut replies = vec![unlimited(answers.next()?.0)?];
         answers.stream.timed().until = self.ends.min(Instant::now() + QUIET);
         while replies.len() < REPLIES_MAX && !answers.at_end {
             match answers.next() {
@@ -277,6 +285,11 @@ impl Wire {
         let session = tls.session().map_err(io::Error::other)?;
         Ok(Stream::Tls(Box::new(rustls::StreamOwned::new(session, timed))))
     }
+}
+
+/// An answer, unless it says nothing but that there were too many requests.
+fn unlimited(reply: Reply) -> std::result::Result<Reply, Silence> {
+    if reply.status == TOO_MANY { Err(Silence::Limited) } else { Ok(reply) }
 }
 
 /// When what begins now has to be over.

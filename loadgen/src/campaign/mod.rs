@@ -16,11 +16,13 @@ mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use servers::contract::Share;
+
 use crate::error::{Error, Interrupt, Result};
 use crate::experiment::{self, enough_valid};
 use crate::plan::{Plan, TrialPlan};
 use crate::proc::placed;
-use crate::record::{Begun, Placement, TrialOutcome, TrialRecord};
+use crate::record::{ActionRecord, Begun, Placement, TrialOutcome, TrialRecord};
 
 pub use gate::Spared;
 pub use latest::{LastTrial, Latest};
@@ -82,7 +84,8 @@ pub fn run(
         };
         let write = |record: &TrialRecord, planned: &TrialPlan| -> Result<TrialRecord> {
             let (trial, origin) = (planned.clone(), Some(begun.origin.clone()));
-            let record = TrialRecord { trial, origin, ..record.clone() };
+            let mut record = TrialRecord { trial, origin, ..record.clone() };
+            allow(plan.max_transport_errors, &mut record);
             begun.folder.write_record(&record)?;
             Ok(record)
         };
@@ -99,6 +102,17 @@ pub fn run(
     }
     records.sort_by_key(|record| record.trial.index);
     judge(&records)
+}
+
+/// Notes in the loads of a trial which share of requests may end with their connection, where the
+/// campaign says so.
+fn allow(transport_errors: Option<Share>, record: &mut TrialRecord) {
+    let Some(share) = transport_errors else { return };
+    for action in &mut record.actions {
+        if let ActionRecord::Load(load) = action {
+            load.client.transport_errors_ppm = share.ppm();
+        }
+    }
 }
 
 /// Whether the records are what was hoped for.

@@ -191,15 +191,28 @@ fn require_one(arm: &str) -> Result<()> {
     }
 }
 
+/// How alike a name and an arm's have to be for the one to be meant by the other.
+const ALIKE: f64 = 0.85;
+
+/// What is said of a name that is no arm's: the arm that was most likely meant, or all by scheme.
+fn unknown_arm(name: &str) -> String {
+    let alike =
+        arms().iter().map(|info| (strsim::jaro_winkler(Variant::of(name).arm, info.arm), info.arm));
+    match alike.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((alike, arm)) if alike >= ALIKE => {
+            format!("unknown arm `{name}`; did you mean `{arm}`? `authbench schemes` lists all")
+        }
+        _ => format!("unknown arm `{name}`; `authbench schemes` lists the arms there are"),
+    }
+}
+
 /// Refuses a name that is neither an arm nor a variant of one.
 ///
 /// # Errors
 /// `Config`, with the arms there are, or with what is wrong with a variant's flags.
 pub(super) fn require_arm(name: &str) -> Result<()> {
     if info(name).is_none() {
-        let known: Vec<_> = arms().iter().map(|info| info.arm).collect();
-        let known = known.join(", ");
-        return Err(Error::Config(format!("unknown arm `{name}`; choose one of {known}")));
+        return Err(Error::Config(unknown_arm(name)));
     }
     let variant = Variant::of(name);
     let refuse =

@@ -62,6 +62,7 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
         experiments: spec.experiments.clone(),
         primary,
         prices: prices(spec)?,
+        max_transport_errors: spec.max_transport_errors,
         trials,
     })
 }

@@ -10,6 +10,7 @@ mod variant;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use servers::contract::Share;
 
 pub use arm::Arm;
 pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
@@ -58,6 +59,10 @@ pub struct Plan {
     /// Prices that the campaign file gives; `None`: those that the report has by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<Prices>,
+    /// The share of requests of a load that may end with their connection; `None`: 0.1 %.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub max_transport_errors: Option<Share>,
     /// The trials, in the order in which they run.
     pub trials: Vec<TrialPlan>,
 }

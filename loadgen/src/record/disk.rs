@@ -251,6 +251,7 @@ mod tests {
             experiments: vec![],
             primary: vec![],
             prices: None,
+            max_transport_errors: None,
             trials: vec![],
         }
     }

@@ -22,9 +22,9 @@ pub use drill::{
     ReplicasStep, RestartRecord, RevocationRecord, ServerShare, Watched,
 };
 pub use engine::record::{
-    ClientUse, Counts, Doubt, GeneratorUse, GrowRecord, Histogram, LoadRecord, LoginRecord,
-    MemoryUse, OVER_LIMIT, Placement, Refusal, SAMPLES_BEYOND, STALL, Second, ServerUse,
-    SliceRecord, StepRecord, VisitCounts,
+    ClientUse, Counts, Doubt, ENCODED, GeneratorUse, GrowRecord, Histogram, LoadRecord,
+    LoginRecord, MemoryUse, NOTHING_SENT, OVER_LIMIT, Placement, Refusal, SAMPLES_BEYOND, STALL,
+    Second, ServerUse, SliceRecord, StepRecord, VisitCounts,
 };
 pub use host::Host;
 pub use instructions::{InstructionCount, Instructions, Operation};

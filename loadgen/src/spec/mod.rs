@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use servers::contract::Share;
 use toml::Spanned;
 
 use crate::error::{Error, Result};
@@ -42,6 +43,8 @@ pub struct Spec {
     pub baseline: String,
     /// The arm that the other arms are compared with.
     pub reference: String,
+    /// The share of requests of a load that may end with their connection; `None`: 0.1 %.
+    pub max_transport_errors: Option<Share>,
     /// The primary endpoints as written, in the order in which they stand in the file.
     pub primary: Vec<PrimarySpec>,
     /// The experiments, in the order in which they stand in the file.
@@ -104,6 +107,7 @@ struct Head {
     reference: Option<String>,
     #[serde(default)]
     primary: Vec<Spanned<PrimarySpec>>,
+    max_transport_errors: Option<Share>,
 }
 
 fn default_seed() -> u64 {
@@ -114,8 +118,8 @@ fn default_baseline() -> String {
     "none".into()
 }
 
-const HEAD_FIELDS: [&str; 7] =
-    ["name", "seed", "arms", "baseline", "reference", "primary", "prices"];
+const HEAD_FIELDS: [&str; 8] =
+    ["name", "seed", "arms", "baseline", "reference", "primary", "prices", "max_transport_errors"];
 
 impl Spec {
     /// Reads a preset by its name, or a campaign file by its path.
@@ -193,6 +197,7 @@ impl Spec {
             listed_arms: head.arms,
             baseline: head.baseline,
             reference,
+            max_transport_errors: head.max_transport_errors,
             primary: head.primary.into_iter().map(|endpoint| numbered(text, endpoint)).collect(),
             experiments,
             users: overrides.users,

@@ -135,7 +135,7 @@ fn bad_input_is_refused_before_anything_is_written() {
     let misspelt = campaign("name = 'x'\narms = ['none']\n[concurrency]\nuzers = [1]\n");
     assert!(misspelt.contains("uzers") && misspelt.contains("line 4"), "{misspelt}");
     let unknown = campaign("name = 'x'\narms = ['none', 'jwt-none']\n[concurrency]\nusers = [1]\n");
-    assert!(unknown.contains("jwt-none") && unknown.contains("session@memory"), "{unknown}");
+    assert!(unknown.contains("jwt-none") && unknown.contains("authbench schemes"), "{unknown}");
     let level = campaign("name = 'x'\narms = ['none']\n[concurrency]\nusers = [0]\n");
     assert!(level.contains("expected levels from 1"), "{level}");
 

@@ -15,7 +15,10 @@ use loadgen::load::{Constant, LoadModel, UserChoice};
 use loadgen::plan::LoadPlan;
 use loadgen::record::LoadRecord;
 
-use servers::{Authority, Reply, Server, http2_server, server};
+use servers::{
+    Authority, Reply, Server, closing_server, http2_server, nameless_server, self_signed, server,
+    unprocessing_server,
+};
 
 const REQWEST: TransportKind = TransportKind::Reqwest { http2_only: false };
 const BOTH: [TransportKind; 2] = [TransportKind::Lean, REQWEST];
@@ -135,11 +138,11 @@ fn cases() -> Vec<Case> {
         asked("POST", 200, same("POST without a body", Reply::Bytes(right(0)), "ok")),
         same("another user", bytes(&format!("{length}13\n\n{{\"user_id\":1}}")), "wrong_user"),
         same("401", bytes("HTTP/1.1 401 No\nContent-Length: 0\n\n"), "status_401"),
-        same("503", bytes("HTTP/1.1 503 No\nContent-Length: 0\n\n"), "status_5xx"),
+        same("503", bytes("HTTP/1.1 503 No\nContent-Length: 0\n\n"), "status_503"),
         same(
             "a redirect is not followed",
             bytes("HTTP/1.1 302 There\nLocation: /\nContent-Length: 0\n\n"),
-            "status_3xx",
+            "status_302",
         ),
         same("reset", Reply::Reset, "reset"),
         same("closed", close(""), "closed"),
@@ -167,7 +170,7 @@ fn cases() -> Vec<Case> {
             "malformed",
             "ok",
         ),
-        apart("101", bytes("HTTP/1.1 101 Other\n\n"), "malformed", "status_2xx"),
+        apart("101", bytes("HTTP/1.1 101 Other\n\n"), "malformed", "status_101"),
     ]
 }
 
@@ -318,17 +321,17 @@ fn a_certificate_that_proves_nothing_ends_the_load_and_says_why() {
     let good = authority.server(&["127.0.0.1"], 2200, &[]);
     let expired = authority.server(&["127.0.0.1"], 2002, &[]);
     let elsewhere = authority.server(&["example.test"], 2200, &[]);
-    for (config, trust, why) in [
-        (&good, Trust::System, "issuer is unknown"),
-        (&good, Trust::File(other_ca), "issuer is unknown"),
-        (&expired, Trust::File(ca.clone()), "has expired"),
-        (&elsewhere, Trust::File(ca.clone()), "for another name"),
+    for (config, trust, why, remedy) in [
+        (&good, Trust::System, "issuer is unknown", "--ca FILE"),
+        (&good, Trust::File(other_ca), "issuer is unknown", "--ca FILE"),
+        (&expired, Trust::File(ca.clone()), "has expired", "renew it"),
+        (&elsewhere, Trust::File(ca.clone()), "for another name", "use a name that it holds"),
     ] {
         let server = server(Reply::Bytes(right(0)), Some(config.clone()));
         for transport in BOTH {
             let error = run(&https(transport, &server, "127.0.0.1", trust.clone())).unwrap_err();
             let Error::Target(text) = &error else { panic!("{error:?}") };
-            for part in [why, "https://127.0.0.1", "--ca FILE", "--insecure"] {
+            for part in [why, "https://127.0.0.1", remedy, "--insecure"] {
                 assert!(text.contains(part), "{transport}: {part}: {text}");
             }
             assert_eq!((error.exit_code(), server.seen()), (4, 0));
@@ -387,5 +390,66 @@ fn a_plain_server_is_no_tls_server() {
     for transport in BOTH {
         let error = run(&https(transport, &server, "127.0.0.1", Trust::Anything)).unwrap_err();
         assert!(matches!(&error, Error::Target(text) if text.contains("no TLS")), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("http://") && !text.contains("--ca"), "{transport}: {text}");
+    }
+}
+
+#[test]
+fn a_handshake_that_fails_is_told_with_what_helps() {
+    let (authority, _folder, _) = authority("ours");
+    let http2 = server(Reply::Bytes(right(0)), Some(authority.server(&["a"], 2200, &["h2"])));
+    let http2_only = https(TransportKind::Lean, &http2, "127.0.0.1", Trust::Anything);
+    let text = run(&http2_only).unwrap_err().to_string();
+    assert!(text.contains("--transport reqwest") && !text.contains("--ca"), "{text}");
+    let (silent, nameless) = (closing_server(), nameless_server());
+    for server in [&silent, &nameless] {
+        for transport in BOTH {
+            let driver = https(transport, server, "localhost", Trust::Anything);
+            let text = run(&driver).unwrap_err().to_string();
+            assert!(text.contains("(SNI)") && !text.contains("--ca"), "{transport}: {text}");
+        }
+    }
+}
+
+/// As `openssl req -x509` makes one: its own issuer, and an authority's.
+#[test]
+fn a_self_signed_certificate_that_is_named_is_believed_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, pem: &str| {
+        std::fs::write(folder.path().join(name), pem).unwrap();
+        Trust::File(folder.path().join(name))
+    };
+    let (pem, config) = self_signed("localhost", 2200);
+    let (old_pem, old_config) = self_signed("localhost", 2002);
+    let (other_pem, _) = self_signed("localhost", 2200);
+    let (current, old) = (
+        server(Reply::Bytes(right(0)), Some(config)),
+        server(Reply::Bytes(right(0)), Some(old_config)),
+    );
+    let named = write("named.pem", &pem);
+    for transport in BOTH {
+        let load = run(&https(transport, &current, "localhost", named.clone())).unwrap();
+        assert_eq!((only_end(&load).as_str(), load.client.verified), ("ok", Some(true)));
+        for (server, host, trust, why) in [
+            (&current, "127.0.0.1", named.clone(), "for another name"),
+            (&current, "localhost", write("other.pem", &other_pem), "not accepted"),
+            (&old, "localhost", write("old.pem", &old_pem), "has expired"),
+        ] {
+            let text = run(&https(transport, server, host, trust)).unwrap_err().to_string();
+            assert!(text.contains(why), "{transport}: {why}: {text}");
+        }
+    }
+}
+
+#[test]
+fn streams_that_a_server_did_not_process_are_sent_again_and_counted() {
+    for refuses in [false, true] {
+        let server = unprocessing_server(refuses);
+        let driver = driver(&format!("http://{}", server.address), "GET", 200, false);
+        let transport = TransportKind::Reqwest { http2_only: true };
+        let load = run(&Driver { transport, ..driver }).unwrap();
+        assert_eq!((only_end(&load).as_str(), server.seen()), ("ok", 10), "{refuses}");
+        assert!((1..=9).contains(&load.client.resent), "{}", load.client.resent);
     }
 }

@@ -13,6 +13,7 @@ mod docs;
 mod drills;
 mod effects;
 mod equivalence;
+mod field;
 mod files;
 mod hostile;
 mod hostile_text;

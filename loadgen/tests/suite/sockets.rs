@@ -205,7 +205,7 @@ fn every_misbehaviour_has_its_class() {
         }),
         ("reset", || Reply::Reset),
         ("wrong_user", || ok("{\"user_id\":7}")),
-        ("status_5xx", || Reply::Bytes("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n".into())),
+        ("status_503", || Reply::Bytes("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n".into())),
     ];
     for (class, reply) in cases {
         assert_eq!(only_class(&run(move |_| reply())), class);

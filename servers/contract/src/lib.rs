@@ -250,7 +250,7 @@ pub struct Target {
     pub login: Option<Login>,
     /// Headers sent with every request, `{n}` and `{username}` replaced.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, HeaderValues>,
     /// The journeys a user can make, by name; `browse` is the default one.
     pub journeys: BTreeMap<String, Journey>,
     /// How a user logs out; absent where nobody does.
@@ -262,6 +262,61 @@ pub struct Target {
     /// How a credential is replaced before it expires; absent where that takes a login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<Refresh>,
+    /// The share of requests that may end without an answer because a connection ended, such as
+    /// `1%`; absent: 0.1 %. Figures with more of them are invalid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_transport_errors: Option<Share>,
+}
+
+/// A share of a whole, written `0.1%`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Share(u32);
+
+impl Share {
+    /// So many millionths.
+    #[must_use]
+    pub const fn from_ppm(ppm: u32) -> Self {
+        Self(ppm)
+    }
+
+    /// The share in millionths.
+    #[must_use]
+    pub const fn ppm(self) -> u32 {
+        self.0
+    }
+}
+
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let percent = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+        match percent.filter(|percent| (0.0..=100.0).contains(percent)) {
+            Some(percent) => Ok(Self((percent * 1e4).round() as u32)),
+            None => Err(format!("expected a share from `0%` to `100%`, found `{text}`")),
+        }
+    }
+}
+
+impl TryFrom<String> for Share {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Share> for String {
+    fn from(share: Share) -> Self {
+        share.to_string()
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", f64::from(self.0) / 1e4)
+    }
 }
 
 /// The names and passwords of users, numbered from 0; `{n}` stands for the number.
@@ -280,6 +335,32 @@ impl Default for UserPattern {
     }
 }
 
+/// The value of a header, or several, each in a field of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum HeaderValues {
+    /// One field.
+    One(String),
+    /// A field for each, in this order. Cookies share one field anyway.
+    Several(Vec<String>),
+}
+
+impl HeaderValues {
+    /// The values in order.
+    pub fn all(&self) -> std::slice::Iter<'_, String> {
+        match self {
+            Self::One(value) => std::slice::from_ref(value).iter(),
+            Self::Several(values) => values.iter(),
+        }
+    }
+}
+
+impl From<&str> for HeaderValues {
+    fn from(value: &str) -> Self {
+        Self::One(value.into())
+    }
+}
+
 /// The request that turns a name and a password into a credential.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -293,7 +374,7 @@ pub struct Login {
     pub fields: BTreeMap<String, String>,
     /// Headers of this request in addition to the target's, with the same replacements.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, HeaderValues>,
     /// Status of a successful login, 200 by default.
     #[serde(default = "ok")]
     pub expect_status: u16,
@@ -339,7 +420,7 @@ pub struct Logout {
     pub path: String,
     /// Headers of this request in addition to the target's; `{csrf}` is replaced too.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, HeaderValues>,
     /// Status of a right answer, 204 by default.
     #[serde(default = "no_content")]
     pub expect_status: u16,
@@ -407,7 +488,7 @@ pub struct Step {
     /// Headers of this request in addition to the target's, `{n}`, `{username}` and `{csrf}`
     /// replaced.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, HeaderValues>,
     /// Body as text in its encoding, with the same replacements, which are escaped for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,

@@ -22,6 +22,16 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
 }
 
+impl Answer<'_> {
+    /// Whether the body is in a content coding (RFC 9110, 8.4), such as gzip. Asked of answers
+    /// alone that are wrong as they stand.
+    pub(super) fn is_encoded(&self) -> bool {
+        let coding = |h: &&httparse::Header<'_>| h.name.eq_ignore_ascii_case("content-encoding");
+        let coding = self.headers.iter().find(coding);
+        coding.is_some_and(|coding| !coding.value.trim_ascii().eq_ignore_ascii_case(b"identity"))
+    }
+}
+
 /// A value that is held of a user from an answer on.
 #[derive(Clone, Debug)]
 pub struct Capture {
@@ -46,6 +56,11 @@ pub enum Extract {
 }
 
 impl Capture {
+    /// Whether the answer has it in its body.
+    pub(super) const fn is_in_body(&self) -> bool {
+        matches!(self.source, Some(Extract::Json(..) | Extract::Html(_)))
+    }
+
     pub(super) fn value<'a>(&self, before: &'a [u8], answer: &Answer<'a>) -> Option<Cow<'a, [u8]>> {
         let filled = |value: &Cow<'_, [u8]>| !value.is_empty();
         let found = self.source.as_ref().and_then(|source| source.find(answer)).filter(filled);

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use contract::{
-    BodyFormat, Check, CredentialCarrier, CredentialSource, Csrf, Journey, Login, Logout, Step,
-    Target,
+    BodyFormat, Check, CredentialCarrier, CredentialSource, Csrf, HeaderValues, Journey, Login,
+    Logout, Share, Step, Target,
 };
 use http::Uri;
 
 use super::capture::{Capture, Extract, pointer};
+use super::holes::{self, HOLES, IN_PATTERNS, Place};
 use super::template::{Escape, Held, Holes, Template};
 use super::{Request, Script};
 use crate::error::{Error, Result};
@@ -32,6 +33,9 @@ impl Script {
     }
 }
 
+/// The share of requests that may end with their connection unless a target says otherwise.
+const TRANSPORT_ERRORS: Share = Share::from_ppm(1000);
+
 /// Lowers a descriptor, one of its journeys, and the one that users make before it, where there is
 /// one.
 ///
@@ -40,6 +44,10 @@ impl Script {
 /// left of the others. Where a target has one value per user, that value is all that is held.
 fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Script, String> {
     let (tls, authority) = address(&target.base_url)?;
+    for pattern in [&target.users.username, &target.users.password] {
+        holes::check(pattern, &IN_PATTERNS, Place::Text)
+            .map_err(|what| format!("users: {what}"))?;
+    }
     let made = find(target, journey)?;
     let before = prepare.map(|journey| find(target, journey)).transpose()?;
     let nobody;
@@ -94,7 +102,21 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
     let prepare = first..first + preparing.len();
     let steps = prepare.end..logout.unwrap_or(requests.len());
     let name = target.name.clone();
-    Ok(Script { name, authority, tls, requests, csrf, login, prepare, steps, logout })
+    let password = Lowering { target, known: &known }.text("{password}", Escape::None)?;
+    let transport_errors_ppm = target.max_transport_errors.unwrap_or(TRANSPORT_ERRORS).ppm();
+    Ok(Script {
+        name,
+        authority,
+        tls,
+        requests,
+        csrf,
+        login,
+        prepare,
+        steps,
+        logout,
+        transport_errors_ppm,
+        password,
+    })
 }
 
 /// What is held from the answer to a step on: nothing new, unless it replaces the credential. A
@@ -286,8 +308,8 @@ fn after_login(
 const TOKEN: &str = "{csrf}";
 
 fn uses_token(step: &Step) -> bool {
-    let texts = step.headers.values().chain(&step.body).chain([&step.path]);
-    texts.into_iter().any(|text| text.contains(TOKEN))
+    let headers = step.headers.values().flat_map(HeaderValues::all);
+    headers.chain(&step.body).chain([&step.path]).any(|text| text.contains(TOKEN))
 }
 
 /// The descriptor, and where in a user's life a request of it is made.
@@ -325,13 +347,11 @@ impl Lowering<'_> {
     }
 
     fn step(self, step: &Step, captures: Vec<Capture>) -> Result<Request, String> {
-        let method: http::Method = step
-            .method
-            .parse()
-            .map_err(|_| format!("expected an HTTP method, found `{}`", step.method))?;
+        let method = method(&step.method)?;
         let send = self.target.login.as_ref().map(|login| &login.send);
         let encoding = step.body.as_ref().map(|_| step.format);
         let body = step.body.as_ref().map(|text| {
+            holes::check(text, &HOLES, Place::Body)?;
             self.known(text)?;
             Ok::<_, String>(Template::encoded(text, self.holes(), escape(step.format)))
         });
@@ -340,7 +360,7 @@ impl Lowering<'_> {
         });
         Ok(Request {
             name: step.name.clone(),
-            method: method.to_string(),
+            method,
             path: self.path(&step.path)?,
             headers: self.headers(send, &step.headers, encoding)?,
             body: body.transpose()?,
@@ -376,24 +396,20 @@ impl Lowering<'_> {
     fn headers(
         self,
         send: Option<&CredentialCarrier>,
-        own: &BTreeMap<String, String>,
+        own: &BTreeMap<String, HeaderValues>,
         encoding: Option<BodyFormat>,
     ) -> Result<Vec<(String, Template)>, String> {
         let mut headers = Vec::new();
-        for (name, value) in &self.target.headers {
-            put(&mut headers, header_name(name)?, self.header_value(name, value)?);
-        }
+        self.put_all(&mut headers, &self.target.headers)?;
         if let Some(CredentialCarrier::Header { name, template }) = send {
-            put(&mut headers, header_name(name)?, self.header_value(name, template)?);
+            put(&mut headers, header_name(name)?, vec![self.header_value(name, template)?]);
         }
         for (name, held) in &self.known.cookies {
             let mut cookie = literal(&format!("{name}="));
             cookie.held(*held, Escape::None);
-            put(&mut headers, "Cookie".into(), cookie);
+            put(&mut headers, "Cookie".into(), vec![cookie]);
         }
-        for (name, value) in own {
-            put(&mut headers, header_name(name)?, self.header_value(name, value)?);
-        }
+        self.put_all(&mut headers, own)?;
         if let Some(format) = encoding
             && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
         {
@@ -413,24 +429,63 @@ impl Lowering<'_> {
         Ok(headers)
     }
 
+    /// Puts the headers of one table, in which a name stands once.
+    fn put_all(
+        self,
+        headers: &mut Vec<(String, Template)>,
+        table: &BTreeMap<String, HeaderValues>,
+    ) -> Result<(), String> {
+        for (name, values) in table {
+            let same = |other: &&String| other.eq_ignore_ascii_case(name);
+            if table.keys().filter(same).count() > 1 {
+                return Err(format!(
+                    "expected header `{name}` once, found it in several spellings; for several \
+                     fields of one name write a list: `{name} = [\"a\", \"b\"]`"
+                ));
+            }
+            let values: Result<Vec<_>, _> =
+                values.all().map(|value| self.header_value(name, value)).collect();
+            let values = values?;
+            if values.is_empty() {
+                return Err(format!("expected a value of header `{name}`, found an empty list"));
+            }
+            put(headers, header_name(name)?, values);
+        }
+        Ok(())
+    }
+
     fn header_value(self, name: &str, value: &str) -> Result<Template, String> {
-        if value.bytes().any(|b| b < b' ' && b != b'\t' || b == 0x7f) {
+        let users = &self.target.users;
+        let filled = [("{username}", &users.username), ("{password}", &users.password)];
+        let has_control = |text: &str| text.bytes().any(|b| b < b' ' && b != b'\t' || b == 0x7f);
+        if has_control(value) {
             return Err(format!("header `{name}`: its value has a control character"));
+        } else if let Some((hole, _)) =
+            filled.iter().find(|(hole, pattern)| value.contains(hole) && has_control(pattern))
+        {
+            return Err(format!(
+                "header `{name}`: expected {hole} without line breaks and other control \
+                 characters, found one in [users]; take it out there, or send it in a body"
+            ));
         }
         self.text(value, Escape::None).map_err(|what| format!("header `{name}`: {what}"))
     }
 
     fn path(self, text: &str) -> Result<Template, String> {
-        let plain = text.starts_with('/') && text.bytes().all(|b| b > b' ' && b < 0x7f);
-        if !plain {
+        let fits = |b: u8| b > b' ' && b < 0x7f && b != b'#';
+        if !text.starts_with('/') || !text.bytes().all(fits) {
             return Err(format!(
-                "expected a path that starts with `/`, without spaces; found `{text}`"
+                "expected a path that starts with `/`, without spaces, `#` and other characters \
+                 that are percent-encoded there; found `{text}`"
             ));
         }
-        self.text(text, Escape::None)
+        holes::check(text, &HOLES, Place::Path)?;
+        self.known(text)?;
+        Ok(Template::encoded(text, self.holes(), Escape::Percent))
     }
 
     fn text(self, text: &str, escape: Escape) -> Result<Template, String> {
+        holes::check(text, &HOLES, Place::Text)?;
         self.known(text)?;
         Ok(Template::new(text, self.holes(), escape))
     }
@@ -452,18 +507,37 @@ impl Lowering<'_> {
     }
 }
 
-/// Adds a header in place of another of its name. Cookies are joined instead: a request has one
-/// such field (RFC 6265, section 5.4).
-fn put(headers: &mut Vec<(String, Template)>, name: String, value: Template) {
-    let same = headers.iter_mut().find(|(other, _)| other.eq_ignore_ascii_case(&name));
-    match same {
-        Some((_, cookies)) if name.eq_ignore_ascii_case("cookie") => {
-            cookies.literal_bytes(b"; ");
-            cookies.append(value);
+/// Adds fields of one name in place of others of that name. Cookies are joined instead: a request
+/// has one such field (RFC 6265, section 5.4).
+fn put(headers: &mut Vec<(String, Template)>, name: String, mut values: Vec<Template>) {
+    let same = |(other, _): &(String, Template)| other.eq_ignore_ascii_case(&name);
+    let at = headers.iter().position(same);
+    if name.eq_ignore_ascii_case("cookie") {
+        let mut joined = at.map(|at| std::mem::take(&mut headers[at].1)).unwrap_or_default();
+        for value in values.drain(..) {
+            joined.literal_bytes(if joined == Template::default() { b"" } else { b"; " });
+            joined.append(value);
         }
-        Some((_, other)) => *other = value,
-        None => headers.push((name, value)),
+        values.push(joined);
     }
+    let spelt = at.map(|at| headers[at].0.clone());
+    headers.retain(|header| !same(header));
+    let (at, name) = (at.unwrap_or(headers.len()), spelt.unwrap_or(name));
+    headers.splice(at..at, values.into_iter().map(|value| (name.clone(), value)));
+}
+
+/// A method as it is sent. Methods are told apart by case (RFC 9110, 9.1), so one in lower case is
+/// another one, which no server knows.
+fn method(text: &str) -> Result<String, String> {
+    let upper = text.to_uppercase();
+    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+    if upper != text && known.contains(&upper.as_str()) {
+        return Err(format!("expected an HTTP method, found `{text}`; did you mean `{upper}`?"));
+    }
+    let method: Result<http::Method, _> = text.parse();
+    method
+        .map(|method| method.to_string())
+        .map_err(|_| format!("expected an HTTP method, found `{text}`"))
 }
 
 const fn escape(format: BodyFormat) -> Escape {

@@ -1,6 +1,7 @@
 //! What a user does: a target's descriptor, made into requests that need no more thought.
 
 mod capture;
+mod holes;
 mod html;
 mod lower;
 mod scan;
@@ -40,6 +41,10 @@ pub struct Script {
     pub steps: Range<usize>,
     /// The logout, which is the last of them; `None` where the descriptor has none.
     pub logout: Option<usize>,
+    /// The share of requests that may end with their connection, millionths.
+    pub transport_errors_ppm: u32,
+    /// The users' passwords, which no message may repeat.
+    password: Template,
 }
 
 /// One request and what a right answer to it is.
@@ -71,6 +76,8 @@ pub enum Mismatch {
     Status(u16),
     /// It does not name the user who asked.
     WrongUser,
+    /// Its body is in a coding that nobody here decodes, so it cannot be read.
+    Encoded,
     /// It lacks this one of the request's captures.
     Missing(u8),
     /// This one of its captures is longer than [`CREDENTIAL_BYTES_MAX`].
@@ -80,6 +87,11 @@ pub enum Mismatch {
 /// The longest value that is taken out of an answer, bytes: no server reads a request with a longer
 /// one, and every user holds theirs.
 pub const CREDENTIAL_BYTES_MAX: usize = 64 << 10;
+
+/// Most characters of a body that a message repeats.
+const SAID_MAX: usize = 200;
+/// What a message has in the place of a password.
+const MASK: &str = "[password]";
 
 impl Script {
     /// Scheme, host and port, as a URL begins.
@@ -98,6 +110,16 @@ impl Script {
         (host.trim_start_matches('[').trim_end_matches(']'), port)
     }
 
+    /// How the body of an answer to user `n` begins, as one line for people, without the password.
+    pub fn said(&self, n: u64, body: &[u8]) -> String {
+        let text = String::from_utf8_lossy(&body[..body.len().min(SAID_MAX * 4)]);
+        let password = self.password.text(Who { n, credential: b"" });
+        let text =
+            if password.is_empty() { text.into_owned() } else { text.replace(&password, MASK) };
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        line.chars().take(SAID_MAX).collect()
+    }
+
     /// Whether `answer` is the right one to request `request` of this user.
     ///
     /// # Errors
@@ -110,6 +132,7 @@ impl Script {
         match &request.check {
             Some((pointer, expected)) => match pointer.find(answer.body) {
                 Some(found) if expected.is(who, &found) => Ok(()),
+                _ if answer.is_encoded() => Err(Mismatch::Encoded),
                 _ => Err(Mismatch::WrongUser),
             },
             None => Ok(()),
@@ -131,7 +154,11 @@ impl Script {
         let mut held = Vec::new();
         for (index, capture) in self.requests[request].captures.iter().enumerate() {
             let index = index as u8;
-            let value = capture.value(before, answer).ok_or(Mismatch::Missing(index))?;
+            let missing = || {
+                let unreadable = capture.is_in_body() && answer.is_encoded();
+                if unreadable { Mismatch::Encoded } else { Mismatch::Missing(index) }
+            };
+            let value = capture.value(before, answer).ok_or_else(missing)?;
             if value.len() > CREDENTIAL_BYTES_MAX {
                 return Err(Mismatch::TooLong(index));
             }

@@ -75,6 +75,8 @@ pub enum Escape {
     Json,
     /// As a value in `application/x-www-form-urlencoded`.
     Form,
+    /// As a part of a path or of a query, and nothing that ends one (RFC 3986, 2.1).
+    Percent,
 }
 
 impl Escape {
@@ -83,6 +85,7 @@ impl Escape {
             Self::None => true,
             Self::Json => text.iter().all(|b| !matches!(b, b'"' | b'\\' | 0..=0x1f)),
             Self::Form => text.iter().all(|b| is_plain_in_a_form(*b)),
+            Self::Percent => text.iter().all(|b| is_unreserved(*b)),
         };
         if plain {
             return Cow::Borrowed(text);
@@ -98,6 +101,9 @@ impl Escape {
                 (Self::Form, other) if !is_plain_in_a_form(other) => {
                     out.extend_from_slice(format!("%{other:02X}").as_bytes());
                 }
+                (Self::Percent, other) if !is_unreserved(other) => {
+                    out.extend_from_slice(format!("%{other:02X}").as_bytes());
+                }
                 (_, other) => out.push(other),
             }
         }
@@ -107,6 +113,11 @@ impl Escape {
 
 const fn is_plain_in_a_form(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*')
+}
+
+/// RFC 3986, 2.3.
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 impl Template {
@@ -258,6 +269,8 @@ mod tests {
         assert_eq!(written("{password}", Escape::Form), "p%264242");
         assert_eq!(written("{credential}", Escape::Form), "c.r%2Bd");
         assert_eq!(written("a b", Escape::Form), "a+b");
+        assert_eq!(written("{username}", Escape::Percent), "us%22er%2042");
+        assert_eq!(written("/é~{credential}", Escape::Percent), "%2F%C3%A9~c.r%2Bd");
     }
 
     #[test]

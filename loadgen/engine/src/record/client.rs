@@ -15,12 +15,34 @@ pub struct ClientUse {
     pub http: Option<String>,
     /// Whether the server's certificate was checked; `None` for plain connections.
     pub verified: Option<bool>,
+    /// Requests that were sent again, because the server said that it had not processed them
+    /// (RFC 9113, 8.7); those of logins and warm-up included.
+    #[serde(default)]
+    pub resent: u64,
+    /// The share of requests that may end with their connection before the figures are invalid,
+    /// millionths.
+    #[serde(default = "transport_errors_ppm")]
+    pub transport_errors_ppm: u32,
 }
+
+/// What a record says that is older than the field.
+const fn transport_errors_ppm() -> u32 {
+    TRANSPORT_ERRORS_PPM
+}
+
+/// The share of requests that may end with their connection unless a target says otherwise.
+pub(super) const TRANSPORT_ERRORS_PPM: u32 = 1000;
 
 impl Default for ClientUse {
     /// What records say that are older than these fields.
     fn default() -> Self {
-        Self { transport: "lean".into(), http: None, verified: None }
+        Self {
+            transport: "lean".into(),
+            http: None,
+            verified: None,
+            resent: 0,
+            transport_errors_ppm: TRANSPORT_ERRORS_PPM,
+        }
     }
 }
 

@@ -21,7 +21,8 @@ pub const STALL: &str = "stall";
 
 /// Doubts about what a server did. A trial that has one is no accident of the measurement, so it
 /// must not be left out while other trials of its cell stay in.
-const OUTCOMES: &[&str] = &["no_answers", "wrong_answers", "errors", "dropped", "turned_away"];
+const OUTCOMES: &[&str] =
+    &["no_answers", "none_in_time", "wrong_answers", "errors", "dropped", "turned_away"];
 
 /// Doubts about what something else did to the machine or to the generator: the same trial at
 /// another moment would not have them.

@@ -16,7 +16,7 @@ pub use client::ClientUse;
 pub use doubt::{Doubt, STALL};
 pub use histogram::Histogram;
 pub use merge::merge_lists;
-pub use rules::{OVER_LIMIT, SAMPLES_BEYOND};
+pub use rules::{ENCODED, NOTHING_SENT, OVER_LIMIT, SAMPLES_BEYOND};
 pub use users::{GrowRecord, Refusal};
 
 /// The outcome of a load.

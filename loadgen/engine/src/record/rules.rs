@@ -1,7 +1,8 @@
 //! The rules that find doubts in the record of a load.
 
+use super::client::TRANSPORT_ERRORS_PPM;
 use super::doubt::STALL;
-use super::{Doubt, LoadRecord, ServerUse, SliceRecord};
+use super::{Counts, Doubt, LoadRecord, ServerUse, SliceRecord};
 use crate::limits::Limit;
 
 /// A worker's core that is busier than this may be what limits the figures.
@@ -22,10 +23,21 @@ const WAITED_MAX: f64 = 0.03;
 const WAITED_INVALID: f64 = 0.15;
 /// The share of a core that a server may use while the load is on others, before it disturbs them.
 const IDLE_MAX: f64 = 0.02;
+/// The code of the doubt about answers in a content coding.
+pub const ENCODED: &str = "encoded";
+/// The classes of requests that ended with their connection.
+const TRANSPORT: [&str; 5] = ["connect_refused", "connect", "reset", "closed", "truncated"];
 /// The code of the doubt about answers that exceeded a limit.
 pub const OVER_LIMIT: &str = "over_limit";
+/// The code of the doubt about a load that asked for nothing.
+pub const NOTHING_SENT: &str = "nothing_sent";
 /// A percentile with fewer samples beyond it is a guess.
 pub const SAMPLES_BEYOND: u64 = 100;
+
+/// A length of time in seconds, as people write it.
+fn seconds(ns: u64) -> f64 {
+    (ns / 1_000_000) as f64 / 1e3
+}
 
 impl LoadRecord {
     /// What makes this load's figures doubtful. `open` says whether its requests had a schedule to
@@ -47,7 +59,22 @@ impl LoadRecord {
     fn doubt_answers(&self, found: &mut Vec<Doubt>) {
         let counts = &self.counts;
         let wrong = counts.errors.get("wrong_user").copied().unwrap_or(0);
-        if counts.ok == 0 {
+        if counts.sent == 0 {
+            found.push(Doubt::invalid(
+                NOTHING_SENT,
+                format!("no request was due within {} s", seconds(counts.window_ns)),
+                "measure for longer (--duration), or raise the rate",
+            ));
+        } else if counts.ok > 0 && counts.ok_in_window == 0 {
+            found.push(Doubt::invalid(
+                "none_in_time",
+                format!(
+                    "no right answer came within the {} s of the measurement",
+                    seconds(counts.window_ns)
+                ),
+                "measure for several times as long as an answer takes (--duration)",
+            ));
+        } else if counts.ok == 0 {
             found.push(Doubt::invalid(
                 "no_answers",
                 "no request got the right answer",
@@ -70,11 +97,24 @@ impl LoadRecord {
             let without = counts.without_answer();
             // Where connections hang, a closed load asks less, and its latencies miss the worst.
             let hung = counts.unfinished + counts.errors.get("timeout").copied().unwrap_or(0);
+            let too_many = self.has_too_many(without);
             found.push(Doubt::graded(
-                without * 1000 > counts.sent || hung * 10 >= self.connections.into(),
+                too_many || hung * 10 >= self.connections.into(),
                 "errors",
-                format!("{without} of {} requests got no right answer", counts.sent),
+                format!(
+                    "{without} of {} requests got no right answer{}",
+                    counts.sent,
+                    self.allowance()
+                ),
                 "see the errors by class; latencies are those of right answers only",
+            ));
+        }
+        let encoded = counts.errors.get("encoded").copied().unwrap_or(0);
+        if encoded > 0 {
+            found.push(Doubt::invalid(
+                ENCODED,
+                format!("{encoded} answers came compressed, and cannot be checked"),
+                "take Accept-Encoding out of the headers, or let the server send them as they are",
             ));
         }
         if self.is_stalled() {
@@ -94,6 +134,27 @@ impl LoadRecord {
                 ));
             }
         }
+    }
+
+    /// Whether so many requests without a right answer are too many: of those that ended with
+    /// their connection a user may allow more, as where a server closes idle connections.
+    fn has_too_many(&self, without: u64) -> bool {
+        let Counts { sent, errors, .. } = &self.counts;
+        let broken: u64 = TRANSPORT.iter().filter_map(|class| errors.get(*class)).sum();
+        let allowed = self.client.transport_errors_ppm;
+        let over = |count: u64, ppm: u32| count * 1_000_000 > sent * u64::from(ppm);
+        over(without - broken, TRANSPORT_ERRORS_PPM)
+            || over(broken, allowed)
+            || over(without, allowed.max(TRANSPORT_ERRORS_PPM))
+    }
+
+    /// Which share may end with its connection, where somebody said so.
+    fn allowance(&self) -> String {
+        let ppm = self.client.transport_errors_ppm;
+        let percent = f64::from(ppm) / 1e4;
+        let is_usual = ppm == TRANSPORT_ERRORS_PPM;
+        let text = || format!(" ({percent} % may end with their connection)");
+        if is_usual { String::new() } else { text() }
     }
 
     /// Whether no answer came for long where answers come often.
@@ -349,7 +410,39 @@ mod tests {
         };
         assert_eq!(doubted(&waited, true), alone("lag", false));
         assert_eq!(codes(&load(500), false), alone("few_samples", false));
-        assert_eq!(codes(&load(0), false), alone("no_answers", true));
+        assert_eq!(codes(&load(0), false), alone(NOTHING_SENT, true));
+    }
+
+    #[test]
+    fn a_load_without_a_right_answer_in_time_says_which_kind_it_is() {
+        let doubted = |change: &dyn Fn(&mut LoadRecord)| {
+            let mut load = load(20_000);
+            change(&mut load);
+            codes(&load, false)
+        };
+        let alone = |code: &str| vec![(code.to_string(), true)];
+        assert_eq!(
+            doubted(&|l| (l.counts.ok, l.counts.ok_in_window) = (0, 0)),
+            alone("no_answers")
+        );
+        assert_eq!(doubted(&|l| l.counts.ok_in_window = 0), alone("none_in_time"));
+        assert_eq!(doubted(&|l| l.counts = Counts::default()), alone(NOTHING_SENT));
+    }
+
+    #[test]
+    fn a_user_sets_how_many_requests_may_end_with_their_connection() {
+        let invalidates = |class: &str, count, ppm| {
+            let mut load = load(10_000);
+            load.counts.errors.insert(class.into(), count);
+            load.client.transport_errors_ppm = ppm;
+            let errors = load.doubts(false).into_iter().find(|doubt| doubt.code == "errors");
+            errors.unwrap().invalidates
+        };
+        assert!(!invalidates("closed", 100, 10_000));
+        assert!(invalidates("closed", 100, 9_999));
+        assert!(invalidates("status_500", 100, 10_000), "another kind of error");
+        assert!(invalidates("reset", 1, 0));
+        assert!(!invalidates("reset", 10, TRANSPORT_ERRORS_PPM));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use budget::Budget;
 pub use http1::Whole;
 pub use inbound::{Arrival, Inbound, Reader};
 pub use lean::{Lean, OPENING_MAX};
-pub use outcome::{ERROR_CLASSES, Failure, Outcome};
+pub use outcome::{ERROR_CLASSES, Failure, Outcome, error_class_name};
 pub use pacing::Pacing;
 pub use realistic::Realistic;
 pub use tls::{Tls, TlsError, Trust};
@@ -35,7 +35,8 @@ use crate::journey::{Answer, Who};
 /// A [`Transport`] owns a fixed number of connections of one worker. The engine starts a request on
 /// an idle connection and later hears of its end; it never waits for one. Time comes from the
 /// transport too, so that a mock with a clock set by hand makes the engine's tests exact. A
-/// transport must never send a request twice: a retry nobody asked for is a wrong figure.
+/// transport must never send a request twice: a retry nobody asked for is a wrong figure. What the
+/// server says it did not process is no exception but a first sending, and is counted.
 pub trait Transport {
     /// Nanoseconds since the start that all workers of a load share.
     fn now(&mut self) -> u64;
@@ -66,6 +67,11 @@ pub trait Transport {
     /// Why TLS failed first, a clause for people; `None` where it did not.
     fn reason(&self) -> Option<&str> {
         None
+    }
+
+    /// Requests that were sent again because the server said that it had not processed them.
+    fn resent(&self) -> u64 {
+        0
     }
 
     /// The versions of HTTP that answers came in, `1.1` for example.

@@ -28,7 +28,8 @@ const TICK_NS: u64 = 1_500_000;
 ///
 /// It shows what such a program sees of a server, HTTP/2 included, and costs several times the CPU
 /// time of `Lean`, so campaigns do not use it. What reqwest does on its own account is switched
-/// off: proxies, redirects, retries, cookies. It must never send a request twice. What reqwest
+/// off: proxies, redirects, retries, cookies. It must never send a request twice; one that an
+/// HTTP/2 server says it has not processed is sent anew, and counted. What reqwest
 /// keeps to itself is not made up: bytes on the wire and closed connections are not known here, and
 /// connections are those of its pool, of which there may be fewer (HTTP/2) or for a moment more.
 pub struct Realistic {
@@ -47,6 +48,9 @@ pub struct Realistic {
     reason: Option<String>,
     http1: bool,
     http2: bool,
+    /// Whether connections may be of HTTP/2, where a server can leave requests unprocessed.
+    may_be_http2: bool,
+    resent: u64,
 }
 
 /// A request but for what depends on the user.
@@ -71,6 +75,7 @@ struct End {
     number: u64,
     sent_ns: u64,
     done_ns: u64,
+    resent: u64,
     result: Result<Whole, Fault>,
 }
 
@@ -122,6 +127,7 @@ impl Realistic {
         let requests: Option<_> = script.requests.iter().map(Prepared::new).collect();
         let requests = requests.ok_or_else(|| io::Error::other("invalid method or header"))?;
         let (tell, ends) = mpsc::unbounded_channel();
+        let may_be_http2 = http2_only || peer.tls.is_some();
         Ok(Self {
             epoch,
             pacing,
@@ -137,6 +143,8 @@ impl Realistic {
             reason: None,
             http1: false,
             http2: false,
+            may_be_http2,
+            resent: 0,
         })
     }
 
@@ -164,7 +172,8 @@ impl Realistic {
 
     /// Reports an end, unless it was given up.
     fn take(&mut self, end: End, ended: &mut impl FnMut(Ended<'_>)) {
-        let End { connection, number, sent_ns, done_ns, result } = end;
+        let End { connection, number, sent_ns, done_ns, resent, result } = end;
+        self.resent += resent;
         let flight = &mut self.flights[connection];
         if flight.number != number {
             return;
@@ -172,7 +181,7 @@ impl Realistic {
         flight.task = None;
         let whole = match result {
             Ok(whole) => whole,
-            Err(Fault { failure, reason }) => {
+            Err(Fault { failure, reason, .. }) => {
                 self.reason = self.reason.take().or(reason);
                 ended(Ended { connection, sent_ns, done_ns, result: Err(failure) });
                 return;
@@ -219,15 +228,20 @@ impl Transport for Realistic {
         flight.number += 1;
         let number = flight.number;
         let sent_ns = nanos(epoch);
+        let may_be_http2 = self.may_be_http2;
         let task = self.runtime.spawn(async move {
+            let mut resent = 0;
             let result = match request {
+                Some(request) if may_be_http2 => {
+                    until_processed(&client, request, &reader, &mut resent).await
+                }
                 Some(request) => exchange(&client, request, &reader).await,
                 // A script is checked so that this does not happen.
                 None => Err(Fault::from(Failure::Connect)),
             };
             let done_ns = nanos(epoch);
             // Nobody listens any more when the load is over.
-            let _ = tell.send(End { connection, number, sent_ns, done_ns, result });
+            let _ = tell.send(End { connection, number, sent_ns, done_ns, resent, result });
         });
         flight.task = Some(task.abort_handle());
     }
@@ -271,6 +285,10 @@ impl Transport for Realistic {
         self.reason.as_deref()
     }
 
+    fn resent(&self) -> u64 {
+        self.resent
+    }
+
     fn http(&self) -> &'static str {
         match (self.http1, self.http2) {
             (true, true) => "1.1 and 2",
@@ -291,6 +309,29 @@ impl Prepared {
             headers: request.headers.iter().map(header).collect::<Option<_>>()?,
             body: request.body.clone(),
         })
+    }
+}
+
+/// How often a request may be left unprocessed before that is its end.
+const UNPROCESSED_MAX: u64 = 5;
+
+/// Sends a request until the server processes it: a stream that it did not process may be sent
+/// again without harm (RFC 9113, 8.7). All of it is one request, from its first sending.
+async fn until_processed(
+    client: &Client,
+    request: reqwest::Request,
+    reader: &Reader,
+    resent: &mut u64,
+) -> Result<Whole, Fault> {
+    loop {
+        // A body of bytes is shared by its copies.
+        let Some(copy) = request.try_clone() else {
+            return exchange(client, request, reader).await;
+        };
+        match exchange(client, copy, reader).await {
+            Err(fault) if fault.unprocessed && *resent < UNPROCESSED_MAX => *resent += 1,
+            result => return result,
+        }
     }
 }
 

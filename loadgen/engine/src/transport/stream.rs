@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustls::ClientConnection;
 
-use super::tls::{Tls, in_words};
+use super::tls::{Tls, closed_in_handshake, in_words};
 use super::{Failure, Wire};
 
 /// A connection to a server.
@@ -168,8 +168,7 @@ impl Session {
                 Cipher::Some => {}
                 Cipher::Nothing => return Ok(false),
                 Cipher::End => {
-                    let fault = "the server closed the connection within the handshake";
-                    self.fault = Some(fault.into());
+                    self.fault = Some(closed_in_handshake());
                     return Err(Failure::Tls);
                 }
             }

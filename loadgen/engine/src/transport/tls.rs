@@ -4,11 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{self, CryptoProvider};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
+};
 
 use crate::error::Error;
 use crate::files::{self, Kind};
@@ -99,9 +103,10 @@ impl Tls {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Setup)?;
+        let mut named = Vec::new();
         let roots = match trust {
             Trust::System => Some(system_roots()?),
-            Trust::File(path) => Some(roots_in(path)?),
+            Trust::File(path) => Some(roots_in(path, &mut named)?),
             Trust::Anything => None,
         };
         let builder = match roots {
@@ -110,7 +115,8 @@ impl Tls {
                     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
                         .build()
                         .map_err(|e| TlsError::Setup(rustls::Error::General(e.to_string())))?;
-                builder.with_webpki_verifier(verifier)
+                let verifier = Named { verifier, certificates: named };
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
             }
             None => {
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider)))
@@ -151,22 +157,87 @@ fn system_roots() -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-fn roots_in(path: &Path) -> Result<RootCertStore, TlsError> {
+/// The certificates in a file, as roots and as they stand.
+fn roots_in(
+    path: &Path,
+    named: &mut Vec<CertificateDer<'static>>,
+) -> Result<RootCertStore, TlsError> {
     let bytes = files::read(path, Kind::Certificates)
         .map_err(|source| TlsError::Unreadable { path: path.into(), source })?;
     let refuse = |found: String| TlsError::NoCertificates { path: path.into(), found };
     let mut roots = RootCertStore::empty();
     for (index, found) in CertificateDer::pem_slice_iter(&bytes).enumerate() {
         let number = index + 1;
-        let added = found
-            .map_err(|e| e.to_string())
-            .and_then(|certificate| roots.add(certificate).map_err(|e| e.to_string()));
+        let added = found.map_err(|e| e.to_string()).and_then(|certificate| {
+            named.push(certificate.clone());
+            roots.add(certificate).map_err(|e| e.to_string())
+        });
         added.map_err(|why| refuse(format!("in place of certificate {number}: {why}")))?;
     }
     if roots.is_empty() {
         return Err(refuse(if bytes.is_empty() { "an empty file" } else { "none" }.into()));
     }
     Ok(roots)
+}
+
+/// Checks certificates by their issuers, and believes a server that shows a certificate of the file
+/// itself: a self-signed one for which most recipes make an authority's (RFC 5280, 4.2.1.9), which
+/// may not stand for a server otherwise. Its dates and its name are checked as ever.
+#[derive(Debug)]
+struct Named {
+    verifier: Arc<WebPkiServerVerifier>,
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        issuers: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let by_issuer = self.verifier.verify_server_cert(shown, issuers, name, ocsp, now);
+        match by_issuer {
+            // Dates are looked at before what a certificate may stand for.
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(why)))
+                if self.certificates.contains(shown) && is_authority(&why) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(shown)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            result => result,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}
+
+/// Whether a certificate was refused because it is an authority's; the library's type for that is
+/// not part of its interface.
+fn is_authority(why: &OtherError) -> bool {
+    format!("{why:?}").contains("CaUsedAsEndEntity")
 }
 
 /// Believes any certificate, but still that the server holds the key in it: what is not looked at
@@ -211,29 +282,61 @@ impl ServerCertVerifier for Unverified {
     }
 }
 
-/// Why TLS failed, in a clause for people: what they can act upon first, then rustls's own words.
+/// Why TLS failed and what to do, for people: what they can act upon, and rustls's own words.
 pub(super) fn in_words(error: &rustls::Error) -> String {
-    use rustls::CertificateError as Bad;
-    let plainly = match error {
-        rustls::Error::InvalidCertificate(bad) => match bad {
-            Bad::UnknownIssuer => "the certificate's issuer is unknown",
-            Bad::Expired | Bad::ExpiredContext { .. } => "the certificate has expired",
-            Bad::NotValidYet | Bad::NotValidYetContext { .. } => "the certificate is not valid yet",
-            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
-                "the certificate is for another name"
+    use rustls::{AlertDescription as Alert, CertificateError as Bad, Error as Tls};
+    let (plainly, remedy) = match error {
+        Tls::InvalidCertificate(bad) => match bad {
+            Bad::UnknownIssuer => ("the certificate's issuer is unknown", NAME_ISSUER),
+            Bad::Expired | Bad::ExpiredContext { .. } => ("the certificate has expired", RENEW),
+            Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+                ("the certificate is not valid yet", RENEW)
             }
-            Bad::BadSignature => "the certificate's signature is not its issuer's",
-            _ => "the certificate is not accepted",
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => (
+                "the certificate is for another name",
+                "use a name that it holds, or skip the check with --insecure",
+            ),
+            Bad::BadSignature => ("the certificate's signature is not its issuer's", NAME_ISSUER),
+            _ => ("the certificate is not accepted", NAME_ISSUER),
         },
-        rustls::Error::InvalidMessage(_) => "what came is not TLS; is it a plain http:// server?",
-        rustls::Error::AlertReceived(_) => "the server refused",
-        rustls::Error::PeerIncompatible(_) | rustls::Error::NoApplicationProtocol => {
-            "there is no protocol that both sides speak"
+        Tls::InvalidMessage(_) => {
+            ("what came is not TLS", "if it is a plain server, its address is http://")
         }
-        _ => return error.to_string(),
+        Tls::AlertReceived(Alert::NoApplicationProtocol) | Tls::NoApplicationProtocol => (
+            "the server speaks none of the offered versions of HTTP",
+            "if it speaks HTTP/2 only, use --transport reqwest",
+        ),
+        Tls::AlertReceived(Alert::UnrecognisedName) => {
+            ("the server does not know the name it was asked for", OTHER_NAME)
+        }
+        Tls::AlertReceived(Alert::CertificateRequired) => (
+            "the server wants a certificate of its clients",
+            "let it accept clients without one: none can be given here",
+        ),
+        Tls::AlertReceived(
+            Alert::InternalError | Alert::HandshakeFailure | Alert::AccessDenied,
+        ) => ("the server gave the handshake up", OTHER_NAME),
+        Tls::AlertReceived(_) => ("the server refused", "see its log"),
+        Tls::PeerIncompatible(_) => {
+            ("there is no protocol that both sides speak", "let the server accept TLS 1.2 or 1.3")
+        }
+        _ => return format!("{error}; see the server's log"),
     };
-    format!("{plainly} ({error})")
+    format!("{plainly} ({error}); {remedy}")
 }
+
+/// What is said when the server closes the connection within the handshake.
+pub(super) fn closed_in_handshake() -> String {
+    format!(
+        "the server closed the connection within the handshake; if it is a plain server, its \
+         address is http://; if not, {OTHER_NAME}"
+    )
+}
+
+const NAME_ISSUER: &str =
+    "give its issuer, or the certificate itself, with --ca FILE, or skip the check with --insecure";
+const RENEW: &str = "renew it, check this machine's clock, or skip the check with --insecure";
+const OTHER_NAME: &str = "use the name that its certificate has: it may know no other (SNI)";
 
 #[cfg(test)]
 mod tests {
@@ -245,7 +348,7 @@ mod tests {
         if let Some(bytes) = bytes {
             std::fs::write(&path, bytes).unwrap();
         }
-        let text = roots_in(&path).unwrap_err().to_string();
+        let text = roots_in(&path, &mut Vec::new()).unwrap_err().to_string();
         assert!(text.contains("ca.pem"), "{text}");
         text
     }

@@ -249,7 +249,7 @@ fn every_end_has_its_class() {
     let errors: Vec<_> = run.counts.errors.iter().map(|(c, n)| (c.as_str(), *n)).collect();
     assert_eq!(
         errors,
-        [("reset", 1), ("status_401", 1), ("status_5xx", 1), ("truncated", 1), ("wrong_user", 1)]
+        [("reset", 1), ("status_401", 1), ("status_503", 1), ("truncated", 1), ("wrong_user", 1)]
     );
     assert_eq!((run.counts.ok, run.response.count()), (5, 5), "only right answers have a latency");
 }

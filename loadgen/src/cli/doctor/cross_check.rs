@@ -1,7 +1,6 @@
 //! Our generator against independent witnesses: wrk for throughput, a log of arrivals for an open
 //! load.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
@@ -150,7 +149,7 @@ fn as_one_user(target: &Target) -> Result<(Target, Vec<(String, String)>)> {
         logout: None,
         logout_all: None,
         refresh: None,
-        headers: BTreeMap::from_iter(fields.clone()),
+        headers: fields.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect(),
         ..target.clone()
     };
     // Whichever user of the load asks, it is this one who is answered.

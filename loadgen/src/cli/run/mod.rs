@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use clap::{ArgGroup, Args};
-use servers::contract::Target;
+use servers::contract::{HeaderValues, Share, Target};
 
 use client::ClientArgs;
 use limits::LimitArgs;
@@ -30,7 +30,7 @@ use crate::load::{
 };
 use crate::plan::LoadPlan;
 use crate::proc::{self, Server, ServerOptions};
-use crate::record::{LoadRecord, OVER_LIMIT};
+use crate::record::{ENCODED, LoadRecord, NOTHING_SENT, OVER_LIMIT};
 use crate::sanitise::{NAME, REMARK, fit};
 use crate::units::{Rate, Span, UnitError};
 
@@ -95,6 +95,11 @@ pub(super) struct RunArgs {
     /// Send this header with every request, `Name: value`
     #[arg(long, value_name = "K: V")]
     header: Vec<String>,
+    /// Allow this share of requests to end with their connection [default: 0.1%]
+    ///
+    /// Beyond it the figures are invalid.
+    #[arg(long, value_name = "SHARE")]
+    max_transport_errors: Option<Share>,
     /// Set the seed of every random choice
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -196,7 +201,8 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         Some(server) => server.ready().target.clone(),
         None => args.target()?,
     };
-    target.headers.extend(args.headers()?);
+    args.add_headers(&mut target.headers)?;
+    target.max_transport_errors = args.max_transport_errors.or(target.max_transport_errors);
     let script = Script::new(&target, &plan.journey)?;
     let usable = proc::usable_cores().len();
     let shared = placement.shared();
@@ -310,15 +316,21 @@ fn verdict(
         return Err(Error::Interrupted(text, signal));
     }
     let Some(doubt) = summary.doubts.iter().find(|doubt| doubt.invalidates) else { return Ok(()) };
-    if load.counts.ok == 0 {
+    if load.counts.ok == 0 && doubt.code != NOTHING_SENT {
         let errors: Vec<_> = load.counts.errors.iter().map(|(c, n)| format!("{n} {c}")).collect();
         let found = if errors.is_empty() { "no answer at all".into() } else { errors.join(", ") };
-        let over = summary.doubts.iter().filter(|doubt| doubt.code == OVER_LIMIT);
+        let telling = [OVER_LIMIT, ENCODED];
+        let over = summary.doubts.iter().filter(|doubt| telling.contains(&doubt.code.as_str()));
         let over: Vec<_> = over.map(|doubt| format!("{}; {}", doubt.what, doubt.remedy)).collect();
         let remedy = match over.as_slice() {
             [] => format!(
-                "check that the server runs at {} and that path, journey and headers are right",
-                summary.target
+                "check that the server runs at {} and that path, journey and headers are right{}",
+                summary.target,
+                if is_tls_likely(load) {
+                    "; if it speaks TLS, its address is https://"
+                } else {
+                    ""
+                },
             ),
             over => over.join("; "),
         };
@@ -335,6 +347,16 @@ fn verdict(
         )));
     }
     Err(Error::Invalid(format!("INVALID: {}; {}", doubt.what, doubt.remedy)))
+}
+
+/// Whether a plain load failed as on a port that speaks TLS: such a server closes the connection,
+/// sends an alert, or says with 400 what it expected.
+fn is_tls_likely(load: &LoadRecord) -> bool {
+    let like = ["malformed", "closed", "reset", "truncated", "status_400"];
+    let errors = &load.counts.errors;
+    load.client.verified.is_none()
+        && !errors.is_empty()
+        && errors.keys().all(|class| like.contains(&class.as_str()))
 }
 
 impl RunArgs {
@@ -438,13 +460,32 @@ impl RunArgs {
         url_target(self.url.as_deref().unwrap_or_default())
     }
 
-    fn headers(&self) -> Result<BTreeMap<String, String>> {
-        let read = |text: &String| {
+    /// Adds the fields of --header in place of the target's of that name; cookies are joined.
+    fn add_headers(&self, headers: &mut BTreeMap<String, HeaderValues>) -> Result<()> {
+        let mut added: Vec<(String, Vec<String>)> = Vec::new();
+        for text in &self.header {
             let malformed = || Error::flag("--header", "as `Name: value`", format!("`{text}`"));
             let (name, value) = text.split_once(':').ok_or_else(malformed)?;
-            Ok((name.trim().to_string(), value.trim().to_string()))
-        };
-        self.header.iter().map(read).collect()
+            let (name, value) = (name.trim(), value.trim().to_string());
+            match added.iter_mut().find(|(other, _)| other.eq_ignore_ascii_case(name)) {
+                Some((_, values)) => values.push(value),
+                None => added.push((name.into(), vec![value])),
+            }
+        }
+        for (name, mut values) in added {
+            let is_same = |other: &&String| other.eq_ignore_ascii_case(&name);
+            let same: Vec<String> = headers.keys().filter(is_same).cloned().collect();
+            let replaced: Vec<String> = same
+                .iter()
+                .filter_map(|other| headers.remove(other))
+                .flat_map(|old| old.all().cloned().collect::<Vec<_>>())
+                .collect();
+            if name.eq_ignore_ascii_case("cookie") {
+                values.splice(..0, replaced);
+            }
+            headers.insert(name, HeaderValues::Several(values));
+        }
+        Ok(())
     }
 }
 

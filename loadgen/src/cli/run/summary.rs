@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use servers::contract::Share;
 
 use crate::plan::LoadPlan;
 use crate::record::{
@@ -41,6 +42,9 @@ pub(super) struct Summary {
     transport: String,
     http: Option<String>,
     certificate_checked: Option<bool>,
+    /// Requests that were sent again after the server had not processed them.
+    resent: u64,
+    max_transport_errors: Share,
     login: Option<LoginFigures>,
     visits: Option<VisitCounts>,
     steps: Vec<StepFigures>,
@@ -220,6 +224,8 @@ impl Summary {
             transport: load.client.transport.clone(),
             http: load.client.http.clone(),
             certificate_checked: load.client.verified,
+            resent: load.client.resent,
+            max_transport_errors: Share::from_ppm(load.client.transport_errors_ppm),
             login: load.login.as_ref().map(|login| LoginFigures {
                 users: login.users,
                 rps: each(f64::from(login.users) * 1e9, login.wall_ns),
@@ -231,6 +237,20 @@ impl Summary {
             client: load.client.label(),
             spins: load.generator.spins,
         }
+    }
+
+    /// What carried the requests, and what it forgives.
+    fn how_sent(&self) -> String {
+        let mut text = format!(
+            "  transport    {}, up to {} of requests may end with their connection",
+            self.client, self.max_transport_errors
+        );
+        if self.resent > 0 {
+            let resent = grouped(self.resent);
+            text +=
+                &format!("\n  sent again   {resent} requests that the server had not processed");
+        }
+        text
     }
 
     /// The summary for people. An invalid one says so before any figure.
@@ -316,7 +336,7 @@ impl Summary {
             figure(self.generator.peak_rss_bytes as f64, "bytes"),
             self.generator.pacing,
         ));
-        line(format!("  transport    {}", self.client));
+        self.how_sent().lines().for_each(|text| line(text.into()));
         for doubt in self.doubts.iter().filter(|doubt| !doubt.invalidates) {
             line(format!("  doubt        {}; {}", doubt.what, doubt.remedy));
         }

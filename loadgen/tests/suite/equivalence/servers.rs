@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tokio_rustls::TlsAcceptor;
 
@@ -172,6 +172,123 @@ fn read_request(reader: &mut impl std::io::BufRead) -> bool {
     reader.read_exact(&mut vec![0; length]).is_ok()
 }
 
+/// Starts a server that closes every connection as soon as something has come.
+pub(super) fn closing_server() -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            let _ = socket.read(&mut [0; 4096]);
+        }
+    });
+    Server { address, seen: Arc::default() }
+}
+
+/// Starts a TLS server that has a certificate for no name.
+pub(super) fn nameless_server() -> Server {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()));
+    server(Reply::Silence, Some(Arc::new(config)))
+}
+
+/// Starts a server of HTTP/2 without TLS that leaves every fourth stream of a connection
+/// unprocessed: it refuses the stream, or closes the connection in peace as nginx does. What it
+/// has seen are the streams that it processed.
+pub(super) fn unprocessing_server(refuses: bool) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&seen);
+    thread::spawn(move || {
+        for socket in listener.incoming().flatten() {
+            let counter = Arc::clone(&counter);
+            thread::spawn(move || speak_http2(socket, refuses, &counter));
+        }
+    });
+    Server { address, seen }
+}
+
+/// Frames of RFC 9113, 4.1 and 6.
+fn speak_http2(mut socket: TcpStream, refuses: bool, counter: &AtomicUsize) -> Option<()> {
+    const HEADERS: u8 = 1;
+    const RST_STREAM: u8 = 3;
+    const SETTINGS: u8 = 4;
+    const PING: u8 = 6;
+    const GOAWAY: u8 = 7;
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let length = (payload.len() as u32).to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    socket.read_exact(&mut [0; 24]).ok()?;
+    socket.write_all(&frame(SETTINGS, 0, 0, b"")).ok()?;
+    let (mut streams, mut processed) = (0, 0_u32);
+    loop {
+        let mut head = [0; 9];
+        socket.read_exact(&mut head).ok()?;
+        let [_, _, _, kind, flags, stream @ ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        socket.read_exact(&mut payload).ok()?;
+        let stream = u32::from_be_bytes(stream);
+        let answer = match kind {
+            SETTINGS | PING if flags & 1 == 0 => {
+                let payload = if kind == PING { &payload[..] } else { b"" };
+                frame(kind, 1, 0, payload)
+            }
+            HEADERS => {
+                streams += 1;
+                if streams % 4 != 0 {
+                    (processed, _) = (stream, counter.fetch_add(1, Ordering::SeqCst));
+                    // The whole answer: `:status 200`, which the static table has at 8 (RFC 7541).
+                    frame(HEADERS, 5, stream, &[0x88])
+                } else if refuses {
+                    frame(RST_STREAM, 0, stream, &7_u32.to_be_bytes())
+                } else {
+                    let told = [processed.to_be_bytes(), [0; 4]].concat();
+                    socket.write_all(&frame(GOAWAY, 0, 0, &told)).ok()?;
+                    socket.shutdown(std::net::Shutdown::Write).ok()?;
+                    let _ = socket.read_to_end(&mut Vec::new());
+                    return None;
+                }
+            }
+            _ => continue,
+        };
+        socket.write_all(&answer).ok()?;
+    }
+}
+
+/// A certificate that is its own issuer and an authority's, as PEM, and a server that shows it.
+pub(super) fn self_signed(name: &str, until: i32) -> (String, Arc<ServerConfig>) {
+    let mut params = CertificateParams::new(vec![name.to_string()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+    params.not_after = rcgen::date_time_ymd(until, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    (certificate.pem(), showing(certificate.der().clone(), &key, &[]))
+}
+
+/// What a server needs that shows this certificate.
+fn showing(
+    certificate: CertificateDer<'static>,
+    key: &KeyPair,
+    protocols: &[&str],
+) -> Arc<ServerConfig> {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
 /// Who certifies the servers of a test.
 pub(super) struct Authority {
     pem: String,
@@ -205,15 +322,6 @@ impl Authority {
         params.not_after = rcgen::date_time_ymd(until, 1, 1);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Arc::new(config)
+        showing(certificate.der().clone(), &key, protocols)
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use crate::limits::Limit;
 use crate::transport::Failure;
 use crate::transport::lean::connect_failure;
-use crate::transport::tls::in_words;
+use crate::transport::tls::{closed_in_handshake, in_words};
 
 /// Why a request has no answer, with what TLS says of it.
 ///
@@ -18,11 +18,13 @@ use crate::transport::tls::in_words;
 pub(super) struct Fault {
     pub(super) failure: Failure,
     pub(super) reason: Option<String>,
+    /// Whether the server says that it has not processed the request.
+    pub(super) unprocessed: bool,
 }
 
 impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
-        Self { failure, reason: None }
+        Self { failure, reason: None, unprocessed: false }
     }
 }
 
@@ -34,7 +36,12 @@ pub(super) fn fault_of(error: &reqwest::Error, in_body: bool) -> Fault {
     while let Some(error) = cause {
         cause = error.source();
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Fault { failure: Failure::Tls, reason: Some(in_words(tls)) };
+            return tls_fault(in_words(tls));
+        }
+        if let Some(stream) = error.downcast_ref::<h2::Error>()
+            && is_unprocessed(stream)
+        {
+            return Fault { unprocessed: true, ..Failure::Closed.into() };
         }
         if let Some(http) = error.downcast_ref::<hyper::Error>() {
             if http.is_parse_too_large() {
@@ -57,16 +64,26 @@ pub(super) fn fault_of(error: &reqwest::Error, in_body: bool) -> Fault {
     unknown.into()
 }
 
+/// Whether the server closed the connection in peace before it came to this stream, or refused the
+/// stream (RFC 9113, 6.8 and 8.7).
+fn is_unprocessed(error: &h2::Error) -> bool {
+    let reason = error.reason();
+    error.is_remote()
+        && (error.is_go_away() && reason == Some(h2::Reason::NO_ERROR)
+            || error.is_reset() && reason == Some(h2::Reason::REFUSED_STREAM))
+}
+
+fn tls_fault(reason: String) -> Fault {
+    Fault { failure: Failure::Tls, reason: Some(reason), unprocessed: false }
+}
+
 fn of_io(error: &io::Error, connecting: bool, ended: Failure) -> Option<Fault> {
     use io::ErrorKind as Kind;
     if connecting && error.raw_os_error().is_some() {
         return Some(connect_failure(error).into());
     }
     match error.kind() {
-        Kind::UnexpectedEof if connecting => {
-            let reason = "the server closed the connection within the handshake".into();
-            Some(Fault { failure: Failure::Tls, reason: Some(reason) })
-        }
+        Kind::UnexpectedEof if connecting => Some(tls_fault(closed_in_handshake())),
         Kind::UnexpectedEof => Some(ended.into()),
         Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted => {
             Some(Failure::Reset.into())
