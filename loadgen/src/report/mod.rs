@@ -27,6 +27,8 @@ mod json;
 mod key;
 mod markdown;
 mod noise;
+mod percentiles;
+mod probes;
 mod summary;
 mod svg;
 mod table;
@@ -43,7 +45,10 @@ pub use figures::{ComparedAs, Comparison, Endpoint, Measurement, NoiseFloor, Rul
 pub use format::Format;
 pub use key::Key;
 pub use noise::{Expected, Noise, NoiseRow, expected, noise, residuals, shipped};
+pub use percentiles::Percentile;
+pub use probes::Probe;
 pub use summary::{MARKS, put_into, summary};
+pub use svg::chart_files;
 
 /// Every format there is.
 pub const FORMATS: &[Format] = &[
