@@ -64,26 +64,26 @@ const FAMILIES: &[(&str, &str)] = &[
 
 /// Symbols around the point 0 0, in a box of 14 units.
 const SHAPES: &[(&str, &str)] = &[
-    ("circle", r#"<circle r="4.6"/>"#),
-    ("square", r#"<rect x="-4.2" y="-4.2" width="8.4" height="8.4"/>"#),
-    ("up", r#"<path d="M0 -5.4L5 3.8H-5Z"/>"#),
-    ("down", r#"<path d="M0 5.4L5 -3.8H-5Z"/>"#),
-    ("left", r#"<path d="M-5.4 0L3.8 -5V5Z"/>"#),
-    ("right", r#"<path d="M5.4 0L-3.8 -5V5Z"/>"#),
-    ("diamond", r#"<path d="M0 -5.8L5.8 0L0 5.8L-5.8 0Z"/>"#),
-    ("hexagon", r#"<path d="M-2.6 -4.7H2.6L5.3 0L2.6 4.7H-2.6L-5.3 0Z"/>"#),
-    ("pentagon", r#"<path d="M0 -5.4L5.2 -1.6L3.2 4.5H-3.2L-5.2 -1.6Z"/>"#),
+    ("circle", r#"<circle r="4.6"></circle>"#),
+    ("square", r#"<rect x="-4.2" y="-4.2" width="8.4" height="8.4"></rect>"#),
+    ("up", r#"<path d="M0 -5.4L5 3.8H-5Z"></path>"#),
+    ("down", r#"<path d="M0 5.4L5 -3.8H-5Z"></path>"#),
+    ("left", r#"<path d="M-5.4 0L3.8 -5V5Z"></path>"#),
+    ("right", r#"<path d="M5.4 0L-3.8 -5V5Z"></path>"#),
+    ("diamond", r#"<path d="M0 -5.8L5.8 0L0 5.8L-5.8 0Z"></path>"#),
+    ("hexagon", r#"<path d="M-2.6 -4.7H2.6L5.3 0L2.6 4.7H-2.6L-5.3 0Z"></path>"#),
+    ("pentagon", r#"<path d="M0 -5.4L5.2 -1.6L3.2 4.5H-3.2L-5.2 -1.6Z"></path>"#),
     (
         "star",
         concat!(
             r#"<path d="M0 -6L1.6 -2L5.7 -1.9L2.5 0.8L3.6 5L0 2.6L-3.6 5L-2.5 0.8"#,
-            r#"L-5.7 -1.9L-1.6 -2Z"/>"#
+            r#"L-5.7 -1.9L-1.6 -2Z"></path>"#
         ),
     ),
-    ("hourglass", r#"<path d="M-4.6 -4.8H4.6L-4.6 4.8H4.6Z"/>"#),
-    ("plus", r#"<path d="M0 -5V5M-5 0H5"/>"#),
-    ("cross", r#"<path d="M-4 -4L4 4M-4 4L4 -4"/>"#),
-    ("asterisk", r#"<path d="M0 -5V5M-4.4 -2.6L4.4 2.6M-4.4 2.6L4.4 -2.6"/>"#),
+    ("hourglass", r#"<path d="M-4.6 -4.8H4.6L-4.6 4.8H4.6Z"></path>"#),
+    ("plus", r#"<path d="M0 -5V5M-5 0H5"></path>"#),
+    ("cross", r#"<path d="M-4 -4L4 4M-4 4L4 -4"></path>"#),
+    ("asterisk", r#"<path d="M0 -5V5M-4.4 -2.6L4.4 2.6M-4.4 2.6L4.4 -2.6"></path>"#),
 ];
 
 /// The look of an arm. The second run of an arm and an arm with other flags (`ARM+FLAG=VALUE`) look

@@ -6,8 +6,8 @@ use super::sweep::{by_arm, finished, series};
 use crate::experiment::context::{COST, NAME, Point, distance};
 use crate::experiment::{Metric, metric};
 use crate::report::analysis::Analysis;
-use crate::report::figure::figure;
 use crate::report::key::Lookup;
+use crate::units::grouped;
 
 /// The maps that were measured: what a request takes, and what it costs.
 pub(super) fn context(analysis: &Analysis) -> Vec<Drawing> {
@@ -71,7 +71,7 @@ fn map(analysis: &Analysis, metric: &'static Metric, title: &str) -> Option<Draw
 }
 
 fn work(point: &Point) -> String {
-    let cpu = figure(point.cpu_us.into(), "us");
+    let cpu = format!("{} µs", grouped(point.cpu_us.into()));
     match (point.cpu_us, point.wait_ms) {
         (0, 0) => "none".into(),
         (_, 0) => format!("{cpu} of CPU"),

@@ -17,12 +17,13 @@ const TOP: f64 = 24.0;
 const LEFT: f64 = 62.0;
 /// Left of rows, whose names stand there, and right of them, where the figures do.
 const ROWS_LEFT: f64 = 170.0;
+const ROWS_LEFT_WIDE: f64 = 250.0;
 const ROWS_RIGHT: f64 = 92.0;
 const ROW: f64 = 24.0;
 /// Between the plot's edge and the first and the last level.
 const INSET: f64 = 12.0;
 /// Width of a character, and distance of two labels.
-const CHARACTER: f64 = 7.0;
+const CHARACTER: f64 = 6.6;
 const LINE: f64 = 16.0;
 /// Side of the box of a mark, and of a small one.
 const MARK: f64 = 14.0;
@@ -50,7 +51,8 @@ impl Frame {
         let width = if drawing.is_wide { WIDE } else { NARROW };
         let is_rows = drawing.is_rows();
         let (left, right) = match (is_rows, drawing.is_wide) {
-            (true, _) => (ROWS_LEFT, width - ROWS_RIGHT),
+            (true, true) => (ROWS_LEFT_WIDE, width - ROWS_RIGHT),
+            (true, false) => (ROWS_LEFT, width - ROWS_RIGHT),
             (false, true) => (LEFT, width - 178.0),
             (false, false) => (LEFT, width - 150.0),
         };
@@ -98,7 +100,10 @@ pub(super) fn inside(drawing: &Drawing, frame: &Frame) -> Markup {
                     }
                 }
                 (trials(frame, series))
-                @for point in &series.points { (whisker(frame, point)) }
+                // Among hundreds of small marks whiskers are a fog; the table has the intervals.
+                @if series.dots.is_empty() {
+                    @for point in &series.points { (whisker(frame, point)) }
+                }
                 @if !frame.is_rows { @for run in runs(&series.points) { (line(frame, &run)) } }
                 @for dot in &series.dots { (mark(drawing, frame, arm, dot, DOT)) }
                 @for point in &series.points { (mark(drawing, frame, arm, point, MARK)) }
@@ -116,9 +121,7 @@ fn axes(drawing: &Drawing, frame: &Frame) -> Markup {
     let Frame { left, right, bottom, .. } = *frame;
     let middle = c((left + right) / 2.0);
     html! {
-        @if !frame.y.note.is_empty() { text x=(c(left - 6.0)) y="12" text-anchor="end" {
-            (frame.y.note)
-        } }
+        @if !frame.y.note.is_empty() { text x="0" y="12" { (frame.y.note) } }
         @for (tick, label) in &frame.y.ticks {
             @let y = frame.place(0.0, *tick).1;
             line.grid x1=(c(left)) x2=(c(right)) y1=(c(y)) y2=(c(y)) {}
@@ -126,14 +129,31 @@ fn axes(drawing: &Drawing, frame: &Frame) -> Markup {
         }
         @let zero = c(frame.place(0.0, 0.0).1);
         line.axis x1=(c(left)) x2=(c(right)) y1=(zero) y2=(zero) {}
-        @for (tick, label) in &frame.x.ticks {
-            text x=(c(frame.across(*tick))) y=(c(bottom + 17.0)) text-anchor="middle" { (label) }
+        @for (x, label) in place_labels(frame) {
+            text x=(c(x)) y=(c(bottom + 17.0)) text-anchor="middle" { (label) }
         }
         @if let Places::Words { groups, .. } = &drawing.across.places {
-            @for (first, last, words) in groups { (group(frame, *first as f64, *last as f64, words)) }
+            @for (first, last, words) in groups {
+                (group(frame, *first as f64, *last as f64, words))
+            }
         }
         text x=(middle) y=(c(frame.height - 8.0)) text-anchor="middle" { (drawing.across.name) }
     }
+}
+
+/// The labels of places that do not cover the one before.
+fn place_labels(frame: &Frame) -> Vec<(f64, &str)> {
+    let mut free = f64::NEG_INFINITY;
+    let mut labels = Vec::new();
+    for (tick, label) in &frame.x.ticks {
+        let x = frame.across(*tick);
+        let half = label.chars().count() as f64 * CHARACTER / 2.0;
+        if x - half > free {
+            labels.push((x, label.as_str()));
+            free = x + half + CHARACTER;
+        }
+    }
+    labels
 }
 
 /// What places have in common, and a line that parts them from those before.
@@ -184,7 +204,7 @@ fn limit(frame: &Frame, value: f64, words: &str) -> Markup {
     let y = frame.place(0.0, value).1;
     html! {
         line.limit x1=(c(frame.left)) x2=(c(frame.right)) y1=(c(y)) y2=(c(y)) {}
-        text.limit x=(c(frame.left + 6.0)) y=(c(y - 5.0)) { (words) }
+        text.limit x=(c(frame.right)) y=(c(y - 5.0)) text-anchor="end" { (words) }
     }
 }
 

@@ -148,7 +148,8 @@ fn markup(analysis: &Analysis, section: Section, drawing: &Drawing) -> Markup {
     };
     html! {
         figure.chart.card.wide[drawing.is_wide] data-chart=(drawing.id) data-x-name=(along)
-            data-x-unit=(drawing.across.unit) data-y-name=(drawing.name) data-unit=(unit) {
+            data-x-unit=(drawing.across.unit) data-y-name=(drawing.name) data-unit=(unit)
+            data-layout=[drawing.is_rows().then_some("rows")] {
             figcaption {
                 h3 id=(heading) { (drawing.title) }
                 span.note { (drawing.note) }

@@ -18,13 +18,16 @@ pub(super) fn rate(analysis: &Analysis) -> Option<Drawing> {
         let mut series = series(arm, own, |m| m.key.rate).unwrap_or_default();
         series.name = arm.into();
         series.dots = analysis.probes.iter().filter(|p| p.arm == arm).filter_map(dot).collect();
+        // Probes show by themselves how much single loads differ.
+        if !series.dots.is_empty() {
+            series.trials.clear();
+        }
         (!series.points.is_empty() || !series.dots.is_empty()).then_some(series)
     });
     let limit = analysis.probes.first().map(|probe| probe.limit_us);
     let has_probes = series.iter().any(|series| !series.dots.is_empty());
     let note = if has_probes {
-        "Small marks: probes of the capacity search; hollow, with a broken outline: it did not \
-         hold the rate. "
+        "Small marks: capacity probes; broken outline: the rate did not hold. "
     } else {
         ""
     };
@@ -42,7 +45,7 @@ pub(super) fn rate(analysis: &Analysis) -> Option<Drawing> {
         unit: metric::RESPONSE_P99_US.unit,
         is_log: true,
         series,
-        limit: limit.map(|us| (us, format!("limit of {}", figure(us, "us")))),
+        limit: limit.map(|us| (us, format!("limit of {}", figure(us, "us").replace(".0 ", " ")))),
         rings: Vec::new(),
     };
     finished(drawing, metric::RESPONSE_P99_US)

@@ -2,7 +2,7 @@
 //! alone has no line, so its arms become rows.
 
 use super::drawing::{Across, Drawing, Places, Point, Series};
-use crate::experiment::{self, Better, ChartPlan, Metric, Over};
+use crate::experiment::{self, Better, ChartPlan, Metric, Over, metric};
 use crate::report::analysis::Analysis;
 use crate::report::figure::figure;
 use crate::report::figures::Measurement;
@@ -12,7 +12,19 @@ use crate::units::grouped;
 /// The charts of an experiment for which there are figures.
 pub(super) fn sweeps(analysis: &Analysis, experiment: &str) -> Vec<Drawing> {
     let plans = experiment::find(experiment).map_or(&[][..], |known| known.charts());
-    plans.iter().filter_map(|plan| sweep(analysis, experiment, plan)).collect()
+    let wanted = plans.iter().map(|plan| with_store(analysis, experiment, plan));
+    wanted.filter_map(|plan| sweep(analysis, experiment, &plan)).collect()
+}
+
+/// A store's CPU time is part of what a request costs: where it was measured, it is shown.
+fn with_store(analysis: &Analysis, experiment: &str, plan: &ChartPlan) -> ChartPlan {
+    let whole = metric::CPU_US_PER_REQUEST;
+    let has_store = analysis.measurements.all_of(experiment, whole).next().is_some();
+    if plan.metric == metric::SERVER_CPU_US_PER_REQUEST && has_store {
+        ChartPlan { metric: whole, title: "CPU per request, server and store", ..*plan }
+    } else {
+        *plan
+    }
 }
 
 /// The chart of a plan; `None` if nothing of it was measured.

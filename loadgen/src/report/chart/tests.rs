@@ -332,7 +332,7 @@ fn every_probe_is_a_mark_and_one_that_failed_is_a_ring() {
     let rates: Vec<f64> = marks(&drawn).into_iter().map(|mark| mark.2).collect();
     assert_eq!(rates, [50_000.0, 100_000.0, 200_000.0]);
     assert_eq!(drawn.matches("class=\"mark failed\"").count(), 1);
-    assert!(drawn.contains("limit of 10.0 ms"));
+    assert!(drawn.contains("limit of 10 ms"));
     // The line of the limit stands where a mark of that value would.
     let at_limit = marks(&drawn)[1].1;
     let limit = number(attribute(elements(&drawn, "<line class=\"limit\"")[0], "y1")[0]);
