@@ -157,3 +157,36 @@ pub(super) fn table(analysis: &Analysis) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::sample;
+
+    #[test]
+    fn lines_cross_where_the_claim_says_and_nowhere_else() {
+        let analysis = sample::analysis();
+        let all = costs(&analysis);
+        let cost = |arm: &str, rate| {
+            per_month(all.iter().find(|cost| cost.arm == arm).unwrap(), rate).mean
+        };
+        let crossing: Vec<&ClaimCell> =
+            cells(&analysis).filter(|cell| cell.estimate.is_some()).collect();
+        assert!(!crossing.is_empty());
+        for cell in crossing {
+            let (against, rate) = (cell.against.as_ref().unwrap(), cell.estimate.as_ref().unwrap());
+            let [own, other] = [cell.arm.as_str(), against].map(|arm| cost(arm, rate.point));
+            assert!((own / other - 1.0).abs() < 1e-9, "{own} {other}");
+            let [own, other] = [cell.arm.as_str(), against].map(|arm| cost(arm, rate.point * 2.0));
+            assert!((own / other - 1.0).abs() > 1e-3, "{own} {other}");
+        }
+        assert!(says(&analysis).contains("jwt-hs256 and session@memory"), "{}", says(&analysis));
+    }
+
+    #[test]
+    fn a_campaign_without_memory_has_no_crossover() {
+        let mut analysis = sample::analysis();
+        analysis.measurements.retain(|m| m.key.experiment != "memory");
+        assert!(crossover(&analysis).is_none());
+    }
+}

@@ -25,6 +25,8 @@ const INSET: f64 = 12.0;
 /// Width of a character, and distance of two labels.
 const CHARACTER: f64 = 6.6;
 const LINE: f64 = 16.0;
+/// Width of a character at the largest type.
+const CHARACTER_MAX: f64 = 7.7;
 /// Side of the box of a mark, and of a small one.
 const MARK: f64 = 14.0;
 const DOT: f64 = 8.0;
@@ -147,10 +149,10 @@ fn place_labels(frame: &Frame) -> Vec<(f64, &str)> {
     let mut labels = Vec::new();
     for (tick, label) in &frame.x.ticks {
         let x = frame.across(*tick);
-        let half = label.chars().count() as f64 * CHARACTER / 2.0;
+        let half = label.chars().count() as f64 * CHARACTER_MAX / 2.0;
         if x - half > free {
             labels.push((x, label.as_str()));
-            free = x + half + CHARACTER;
+            free = x + half + CHARACTER_MAX;
         }
     }
     labels
