@@ -149,9 +149,9 @@ fn into_rows(drawing: &mut Drawing, place: f64) {
     let at = match drawing.word(place) {
         Some(word) => word,
         None if !drawing.across.unit.is_empty() => figure(place, drawing.across.unit),
-        None => format!("{} {}", grouped(place as u64), drawing.across.name),
+        None => grouped(place as u64),
     };
-    drawing.title.push_str(&format!(", {at}"));
+    drawing.title.push_str(&format!(" ({}: {at})", drawing.across.name));
     let names = drawing.series.iter().map(|series| series.name.clone()).collect();
     drawing.is_wide = false;
     drawing.across = Across { name: "Arm".into(), unit: "", places: Places::Rows(names) };

@@ -248,7 +248,7 @@ fn arms_at_one_level_are_rows_with_their_figures() {
     let figures = [("a", 64, 20.0, Some((18.0, 22.0)), true), ("b", 64, 40.0, None, true)];
     let drawing = sweep(&analysis_with(&figures), "concurrency", &PLAN).unwrap();
     let drawn = svg(&drawing);
-    assert_eq!(drawing.title, "Title, 64 users");
+    assert_eq!(drawing.title, "Title (users: 64)");
     assert!(!drawn.contains("class=\"line\"") && drawn.contains("20.0 µs"));
     let marks = marks(&drawn);
     assert!(marks[0].1 + 20.0 < marks[1].1 && marks[0].0 < marks[1].0, "{marks:?}");
