@@ -1,10 +1,6 @@
-//! The arithmetic of an axis: its ends, its ticks, and where a value stands on it.
-//!
-//! Ticks are round numbers (1, 2 or 5 times a power of ten), chosen in the unit a person would use,
-//! and they cover the values, so that no point lies beyond the last tick. A linear axis of values
-//! starts at 0, because a bar that starts elsewhere exaggerates. A logarithmic axis is given up for
-//! a linear one where a value is not positive: hiding a value is worse than crowding. An axis of
-//! percentiles stretches the tail, and one of words has a place for each.
+//! The arithmetic of an axis: its ends, its round ticks, which cover the values, and where a value
+//! stands. Linear values start at 0, because a bar that starts elsewhere exaggerates; values that are
+//! not positive are never on a logarithmic axis, because hiding one is worse than crowding.
 
 use crate::units::grouped;
 

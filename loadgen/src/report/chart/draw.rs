@@ -1,7 +1,6 @@
 //! A gathered chart as SVG: grid, bands, trials, whiskers, lines, marks and labels, in this order.
-//!
-//! Sizes are in the units of a drawing 540 wide, or 1100, which the page scales to its column. Type
-//! is set up to 14 units high, so every gap is made for that.
+//! Sizes are in the units of a drawing 540 wide, or 1100, which the page scales to its column, with
+//! type of up to 14 units.
 
 use maud::{Markup, html};
 
@@ -288,9 +287,10 @@ fn mark(drawing: &Drawing, frame: &Frame, arm: &str, point: &Point, side: f64) -
     let corner = |at: f64| c(at - side / 2.0);
     let along = drawing.word(point.x).unwrap_or_else(|| point.x.to_string());
     let interval = point.interval();
-    let note = match point.valid {
-        true => point.note.clone(),
-        false => format!("INVALID {}", point.note).trim_end().into(),
+    let note = if point.valid {
+        point.note.clone()
+    } else {
+        format!("INVALID {}", point.note).trim_end().into()
     };
     html! {
         use.mark.open[open].failed[point.failed || !point.valid] href={ "#shape-" (shape) }

@@ -127,9 +127,10 @@ fn reading(drawing: &Drawing) -> String {
         (Some(least), Some(most)) => format!("{least} to {most} blocks"),
         _ => String::new(),
     };
-    let mut says = match blocks.as_str() {
-        "" => String::new(),
-        blocks => format!("Whiskers: 95 % interval over {blocks}."),
+    let mut says = if blocks.is_empty() {
+        String::new()
+    } else {
+        format!("Whiskers: 95 % interval over {blocks}.")
     };
     if drawing.series.iter().any(|series| !series.trials.is_empty()) {
         says.push_str(" Small squares: single trials, by block.");
