@@ -176,7 +176,8 @@ mod tests {
     #[test]
     fn colours_are_those_of_the_style_sheet_and_only_those_needed() {
         let sheet = "--ink: light-dark(#111111, #eeeeee);\n\
-                     [data-arm^=\"jwt\"], [data-arm^=\"jwe\"] { --arm: light-dark(#b05a03, #f89d41); \
+                     [data-arm^=\"jwt\"], [data-arm^=\"jwe\"] { --arm: light-dark(#b05a03, \
+                     #f89d41); \
                      }\n";
         assert_eq!(
             colours(sheet),

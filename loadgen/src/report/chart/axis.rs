@@ -1,6 +1,6 @@
 //! The arithmetic of an axis: its ends, its round ticks, which cover the values, and where a value
-//! stands. Linear values start at 0, because a bar that starts elsewhere exaggerates; values that are
-//! not positive are never on a logarithmic axis, because hiding one is worse than crowding.
+//! stands. Linear values start at 0, because a bar that starts elsewhere exaggerates; values that
+//! are not positive are on no logarithmic axis, because hiding one is worse than crowding.
 
 use crate::units::grouped;
 
