@@ -180,7 +180,8 @@ async function table(tab) {
 
 async function link(tab) {
   const seen = () => JSON.stringify([document.querySelector('#verdict')?.textContent,
-    document.querySelector('#shown')?.textContent, document.querySelectorAll('.off:not(.tip *)').length,
+    document.querySelector('#shown')?.textContent,
+    document.querySelectorAll('.off:not(.tip *)').length,
     [...document.querySelectorAll('[data-keep]')].map((node) =>
       (node.type === 'checkbox' ? node.checked : node.value))]);
   await tab.locator('.legend .key').nth(2).click();

@@ -1,6 +1,6 @@
 //! The report page of the `quick` reference in a real browser: `tests/browser/page.mjs` compares
-//! its marks with report.json, uses every control, and looks at it at two widths, in light and dark,
-//! on paper and without script. What is missing is told by name; CI requires all of it.
+//! its marks with report.json, uses every control, and looks at it at two widths, in light and
+//! dark, on paper and without script. What is missing is told by name; CI requires all of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
