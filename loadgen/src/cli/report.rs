@@ -8,7 +8,9 @@ use super::output;
 use crate::error::{Error, Result};
 use crate::files::{self, Kind, read_text};
 use crate::record::Folder;
-use crate::report::{Analysis, FORMATS, Format, MARKS, analyse, many, put_into, summary};
+use crate::report::{
+    Analysis, FORMATS, Format, MARKS, analyse, chart_files, many, put_into, summary,
+};
 
 /// Flags of `authbench report`.
 #[derive(Debug, Args)]
@@ -28,6 +30,9 @@ pub(super) struct ReportArgs {
     /// Update the short answer in this page, between the two lines marked for it
     #[arg(long, value_name = "FILE.md")]
     into: Option<PathBuf>,
+    /// Also write every chart into this folder, one SVG file per chart
+    #[arg(long, value_name = "OUT")]
+    charts: Option<PathBuf>,
 }
 
 /// Rebuilds the report.
@@ -52,6 +57,13 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
     if let Some(page) = &args.into {
         put(&summary(&analysis), page)?;
         written.push(page.clone());
+    }
+    if let Some(out) = &args.charts {
+        let out = files::Dir::make(out)?;
+        for (name, svg) in chart_files(&analysis) {
+            out.write(&name, svg.as_bytes())?;
+            written.push(out.path().join(name));
+        }
     }
     written.iter().try_for_each(|file| output::line(&file.display().to_string()))
 }

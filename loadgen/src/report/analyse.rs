@@ -7,6 +7,8 @@ use super::compare::{comparisons, endpoints, noise_floors};
 use super::doubts::{doubts, pair_doubt};
 use super::estimates::measurements;
 use super::figures::MARGIN;
+use super::percentiles::percentiles;
+use super::probes::probes;
 use crate::experiment::{self, Experiment, Judged, steadiness};
 use crate::plan::Plan;
 use crate::record::{AttackRecord, Host, TrialRecord};
@@ -43,6 +45,8 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
         primary,
         comparisons,
         noise_floors,
+        probes: probes(&complete),
+        percentiles: percentiles(&plan.names(), &complete),
         trials_planned: plan.trials.len(),
         trials_complete: complete.len(),
         trials_invalid: complete.iter().filter(|trial| !trial.valid).count(),

@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use super::claims::result::ClaimResult;
 use super::figures::{Comparison, Endpoint, Measurement, NoiseFloor};
+use super::percentiles::Percentile;
+use super::probes::Probe;
 use crate::experiment::{Metric, Steadiness};
 use crate::plan::{Arm, Prices};
 use crate::record::{Attacked, Doubt, Host};
@@ -53,6 +55,12 @@ pub struct Analysis {
     pub comparisons: Vec<Comparison>,
     /// The reference beside itself.
     pub noise_floors: Vec<NoiseFloor>,
+    /// Every load that a capacity search made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<Probe>,
+    /// Response times from the fastest to the rarest, by concurrent users.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub percentiles: Vec<Percentile>,
     /// What makes figures doubtful.
     pub doubts: Vec<DoubtSummary>,
     /// Trials that were planned.

@@ -29,6 +29,8 @@ mod key;
 mod many;
 mod markdown;
 mod noise;
+mod percentiles;
+mod probes;
 mod prometheus;
 mod schema;
 mod small_page;
@@ -51,8 +53,11 @@ pub use format::Format;
 pub use key::Key;
 pub use many::many;
 pub use noise::{ArmNoise, Expected, Noise, NoiseRow, expected, noise, residuals, shipped};
+pub use percentiles::Percentile;
+pub use probes::Probe;
 pub use schema::{Named, SCHEMAS};
 pub use summary::{MARKS, brief, put_into, summary};
+pub use svg::chart_files;
 pub use words::cite;
 
 /// Every format there is.

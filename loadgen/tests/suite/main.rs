@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure anywhere in a test is a failed test")]
 
 mod attack;
+mod browser;
 mod carts;
 mod circles;
 mod cli;

@@ -75,6 +75,46 @@ fn an_experiment_measures_only_what_it_says_it_measures() {
 }
 
 #[test]
+fn every_chart_is_a_file_of_its_own() {
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/reference/quick");
+    let dir = tempfile::tempdir().unwrap();
+    let (campaign, charts) = (dir.path().join("quick"), dir.path().join("charts"));
+    copy(&reference, &campaign);
+    let output = Command::new(env!("CARGO_BIN_EXE_authbench"))
+        .args(["report", campaign.to_str().unwrap(), "--format", "json"])
+        .args(["--charts", charts.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let report = fs::read_to_string(campaign.join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let values: Vec<f64> = report["measurements"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| m["estimate"]["point"].as_f64().unwrap())
+        .collect();
+    let mut marks = 0;
+    for entry in fs::read_dir(&charts).unwrap() {
+        let path = entry.unwrap().path();
+        assert!(told.contains(path.to_str().unwrap()), "{} is not told", path.display());
+        let svg = fs::read_to_string(&path).unwrap();
+        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{}", path.display());
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if !name.starts_with("concurrency-") {
+            continue;
+        }
+        for mark in svg.split(" data-y=\"").skip(1) {
+            let value: f64 = mark.split('"').next().unwrap().parse().unwrap();
+            assert!(values.contains(&value), "{name}: {value} is not in report.json");
+            marks += 1;
+        }
+    }
+    assert_eq!(marks, 4 * 3 * 3, "four charts of three arms at three levels");
+}
+
+#[test]
 fn the_readme_says_what_the_reference_says() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let dir = tempfile::tempdir().unwrap();

@@ -234,22 +234,22 @@ fn node(place: &tempfile::TempDir, name: &str) -> Command {
 
 /// Says that a test could not be done, past the capture of the test runner: a test that passes
 /// without having tested anything must be seen.
-fn skipped(what: &str) {
+pub(crate) fn skipped(what: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {what}");
 }
 
 /// An installer's log is long; the line with its error says enough.
-fn brief(log: &str) -> &str {
+pub(crate) fn brief(log: &str) -> &str {
     let error = |line: &&str| line.to_ascii_lowercase().contains("error");
     log.lines().find(error).unwrap_or(log.trim_end())
 }
 
-fn required(language: &str) -> bool {
+pub(crate) fn required(language: &str) -> bool {
     std::env::var(format!("AUTHBENCH_REQUIRE_{language}")).is_ok_and(|value| value == "1")
 }
 
 /// Whether this program is there, in this major version or a newer one.
-fn there(program: &str, version: u32) -> bool {
+pub(crate) fn there(program: &str, version: u32) -> bool {
     let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let text = text.unwrap_or_default();
@@ -272,7 +272,7 @@ fn copy(name: &str) -> tempfile::TempDir {
 }
 
 /// Runs an installer; what it wrote where it failed.
-fn install(command: &mut Command, log: &Path) -> Result<(), String> {
+pub(crate) fn install(command: &mut Command, log: &Path) -> Result<(), String> {
     let file = fs::File::create(log).unwrap();
     let command = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
     let mut running = Running(command.spawn().map_err(|error| error.to_string())?);
@@ -309,7 +309,7 @@ fn npm_install(name: &str) -> Option<tempfile::TempDir> {
     }
 }
 
-fn is_unreachable(found: &str) -> bool {
+pub(crate) fn is_unreachable(found: &str) -> bool {
     let codes =
         ["ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH"];
     codes.iter().any(|code| found.contains(code)) || found.starts_with("it took more than")

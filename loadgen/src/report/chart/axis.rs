@@ -1,22 +1,34 @@
-//! The arithmetic of an axis: its ends, its ticks, and where a value stands on it.
-//!
-//! Ticks are round numbers (1, 2 or 5 times a power of ten), chosen in the unit a person would use,
-//! and they cover the values, so that no point lies beyond the last tick. A linear axis of values
-//! starts at 0, because a bar that starts elsewhere exaggerates. A logarithmic axis is given up for
-//! a linear one where a value is not positive: hiding a value is worse than crowding.
+//! The arithmetic of an axis: its ends, its round ticks, which cover the values, and where a value
+//! stands. Linear values start at 0, because a bar that starts elsewhere exaggerates; values that
+//! are not positive are on no logarithmic axis, because hiding one is worse than crowding.
 
 use crate::units::grouped;
+
+/// More levels than these are labelled at decades.
+const LEVELS_MAX: usize = 7;
 
 /// An axis; values outside its ends stand at its ends.
 pub(super) struct Axis {
     /// Round values and their labels, ascending.
     pub(super) ticks: Vec<(f64, String)>,
-    /// What the tick labels leave unsaid: the unit, or that the scale is logarithmic.
+    /// What the tick labels leave unsaid: the unit.
     pub(super) note: String,
     lo: f64,
     hi: f64,
-    log: bool,
+    spacing: Spacing,
 }
+
+/// How values are spaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spacing {
+    Linear,
+    /// By their ratios.
+    Log,
+    /// Percents by what lies beyond them: from 90 to 99 as far as from 99 to 99.9.
+    Tail,
+}
+
+use Spacing::{Linear, Log, Tail};
 
 impl Axis {
     /// An axis of values in a metric's unit.
@@ -26,33 +38,46 @@ impl Axis {
         if log && min > 0.0 {
             let label = |value: f64| match unit {
                 "us" => time(value),
-                _ => format!("{} {name}", plain(value / scale)),
+                _ => format!("{} {name}", plain(value / scale)).trim_end().into(),
             };
             let rounds = log_ticks(min / scale, max / scale);
             let ticks = rounds.into_iter().map(|t| (t * scale, label(t * scale))).collect();
-            return Self::new(ticks, "log scale".into(), true);
+            return Self::new(ticks, String::new(), Log);
         }
         let ticks = linear_ticks(min.min(0.0) / scale, max.max(0.0) / scale, 6)
             .into_iter()
             .map(|(tick, label)| (tick * scale, label))
             .collect();
-        Self::new(ticks, name.into(), false)
+        Self::new(ticks, name.into(), Linear)
+    }
+
+    /// An axis of percentiles, each with its label.
+    pub(super) fn of_percentiles(percents: &[f64]) -> Self {
+        let ticks = percents.iter().map(|percent| (*percent, format!("p{percent}"))).collect();
+        Self::new(ticks, String::new(), Tail)
+    }
+
+    /// An axis of words, whose places are the whole numbers from 0.
+    pub(super) fn of_words(words: &[String]) -> Self {
+        let ticks = words.iter().enumerate().map(|(i, word)| (i as f64, word.clone())).collect();
+        Self::new(ticks, String::new(), Linear)
     }
 
     /// An axis of levels; at most `characters` of labels fit beside each other.
     pub(super) fn of_levels(levels: &[f64], log: bool, characters: usize) -> Self {
         let (min, max) = ends(levels);
-        let label = |value: f64| (value, grouped(value as u64));
+        let label = |value: f64| (value, plain(value));
         if log && min > 0.0 {
-            let mut ticks: Vec<f64> =
+            let mut ticks = levels.to_vec();
+            ticks.sort_by(f64::total_cmp);
+            ticks.dedup();
+            let between: Vec<f64> =
                 decades(min, max).into_iter().filter(|t| (min..=max).contains(t)).collect();
-            if ticks.len() < 2 {
-                ticks = levels.to_vec();
-                ticks.sort_by(f64::total_cmp);
-                ticks.dedup();
+            if ticks.len() > LEVELS_MAX && between.len() > 1 {
+                ticks = between;
             }
             let ticks = thinned(ticks.into_iter().map(label).collect(), characters);
-            return Self { ticks, note: String::new(), lo: min, hi: max, log };
+            return Self { ticks, note: String::new(), lo: min, hi: max, spacing: Log };
         }
         let fits = |ticks: &Vec<(f64, String)>| width(ticks) <= characters;
         let ticks = (1..=5)
@@ -60,19 +85,28 @@ impl Axis {
             .map(|steps| linear_ticks(min.min(0.0), max.max(0.0), steps))
             .find(fits)
             .unwrap_or_else(|| linear_ticks(min.min(0.0), max.max(0.0), 1));
-        Self::new(ticks, String::new(), false)
+        Self::new(ticks, String::new(), Linear)
     }
 
-    fn new(ticks: Vec<(f64, String)>, note: String, log: bool) -> Self {
+    fn new(ticks: Vec<(f64, String)>, note: String, spacing: Spacing) -> Self {
         let (lo, hi) = ends(&ticks.iter().map(|(tick, _)| *tick).collect::<Vec<_>>());
-        Self { ticks, note, lo, hi, log }
+        Self { ticks, note, lo, hi, spacing }
     }
 
     /// Where a value stands, 0 at the low end and 1 at the high one.
-    pub(super) fn at(&self, value: f64) -> f64 {
-        let place = |v: f64| if self.log { v.max(f64::MIN_POSITIVE).ln() } else { v };
+    pub(super) fn share(&self, value: f64) -> f64 {
+        let place = |v: f64| match self.spacing {
+            Linear => v,
+            Log => v.max(f64::MIN_POSITIVE).ln(),
+            Tail => -(1.0 - v / 100.0).max(f64::MIN_POSITIVE).ln(),
+        };
         let (lo, hi) = (place(self.lo), place(self.hi));
         if hi > lo { ((place(value) - lo) / (hi - lo)).clamp(0.0, 1.0) } else { 0.5 }
+    }
+
+    /// Whether values are spaced by their ratios.
+    pub(super) fn is_log(&self) -> bool {
+        self.spacing == Log
     }
 
     /// Whether a value lies beyond the ends.
@@ -218,14 +252,8 @@ mod tests {
             (vec![4e7], "bytes", false, vec!["0", "10", "20", "30", "40"], "MiB"),
             (vec![-300.0, 400.0], "bytes", false, vec!["-400", "-200", "0", "200", "400"], "bytes"),
             (vec![0.0], "share", false, vec!["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"], "%"),
-            (
-                vec![150.0, 12_000.0],
-                "us",
-                true,
-                vec!["100 µs", "1 ms", "10 ms", "20 ms"],
-                "log scale",
-            ),
-            (vec![15.0, 80.0], "us", true, vec!["10 µs", "20 µs", "50 µs", "100 µs"], "log scale"),
+            (vec![150.0, 12_000.0], "us", true, vec!["100 µs", "1 ms", "10 ms", "20 ms"], ""),
+            (vec![15.0, 80.0], "us", true, vec!["10 µs", "20 µs", "50 µs", "100 µs"], ""),
             (vec![0.0, 80.0], "us", true, vec!["0", "20", "40", "60", "80"], "µs"),
         ] {
             let axis = Axis::of_values(&values, unit, log);
@@ -236,8 +264,12 @@ mod tests {
     #[test]
     fn levels_stand_at_decades_or_where_they_are() {
         for (levels, log, expected) in [
-            (vec![10.0, 100.0, 1000.0], true, vec!["10", "100", "1,000"]),
-            (vec![8.0, 64.0, 2000.0], true, vec!["10", "100", "1,000"]),
+            (vec![8.0, 64.0, 2000.0], true, vec!["8", "64", "2,000"]),
+            (
+                vec![8.0, 16.0, 32.0, 64.0, 128.0, 512.0, 1000.0, 2000.0],
+                true,
+                vec!["10", "100", "1,000"],
+            ),
             (vec![64.0], true, vec!["64"]),
             (vec![16.0, 64.0], true, vec!["16", "64"]),
             (vec![32.0, 100_000.0], false, vec!["0", "50,000", "100,000"]),
@@ -265,7 +297,7 @@ mod tests {
                         let (first, last) = (ticks[0], ticks[ticks.len() - 1]);
                         prop_assert!(first - first.abs() * slack <= *value, "{ticks:?} {value}");
                         prop_assert!(last + last.abs() * slack >= *value, "{ticks:?} {value}");
-                        prop_assert!((0.0..=1.0).contains(&axis.at(*value)));
+                        prop_assert!((0.0..=1.0).contains(&axis.share(*value)));
                     }
                 }
             }

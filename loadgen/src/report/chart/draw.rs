@@ -1,207 +1,373 @@
-//! A gathered chart as inline SVG: grid, bands, whiskers, lines, points and labels, in this order.
-//!
-//! Sizes are in the units of a drawing 480 wide, which the page scales to its column. Text may be
-//! set up to 13 units high in a wide face, so every gap is made for that.
+//! A gathered chart as SVG: grid, bands, trials, whiskers, lines, marks and labels, in this order.
+//! Sizes are in the units of a drawing 540 wide, or 1100, which the page scales to its column, with
+//! type of up to 14 units.
 
 use maud::{Markup, html};
 
+use super::arms::{Look, look};
 use super::axis::Axis;
-use super::gather::{Chart, Point, Series};
+use super::drawing::{Drawing, Places, Point, Series};
 use super::labels::spread;
-use super::look::{Look, c, classes, shape};
+use crate::report::figure::figure;
 
-const WIDTH: f64 = 480.0;
-const TOP: f64 = 30.0;
-const BOTTOM: f64 = 46.0;
-/// Height of the plot unless many labels need more.
-const PLOT: f64 = 230.0;
+const NARROW: f64 = 540.0;
+const WIDE: f64 = 1100.0;
+const TOP: f64 = 24.0;
+const LEFT: f64 = 62.0;
+/// Left of rows, whose names stand there, and right of them, where the figures do.
+const ROWS_LEFT: f64 = 170.0;
+const ROWS_LEFT_WIDE: f64 = 250.0;
+const ROWS_RIGHT: f64 = 92.0;
+const ROW: f64 = 24.0;
 /// Between the plot's edge and the first and the last level.
-const INSET: f64 = 10.0;
-/// Width of a character, and height of a line, at the largest type.
-const CHARACTER: f64 = 8.3;
-const LINE: f64 = 17.0;
-/// Longer names of arms end in an ellipsis.
-const NAME_MAX: usize = 18;
+const INSET: f64 = 12.0;
+/// Width of a character, and distance of two labels.
+const CHARACTER: f64 = 6.6;
+const LINE: f64 = 16.0;
+/// Width of a character at the largest type.
+const CHARACTER_MAX: f64 = 7.7;
+/// Side of the box of a mark, and of a small one.
+const MARK: f64 = 14.0;
+const DOT: f64 = 8.0;
+/// Side of the square that stands for a trial, and room for the trials of a figure.
+const TRIAL: f64 = 2.4;
+const TRIALS: f64 = 10.0;
+/// With more lines than this their bands are a fog; the whiskers say the same.
+const BANDS_MAX: usize = 6;
 
 /// The frame of a drawing and its two axes.
-struct Frame {
+pub(super) struct Frame {
+    pub(super) width: f64,
+    pub(super) height: f64,
     left: f64,
     right: f64,
     bottom: f64,
+    is_rows: bool,
     x: Axis,
     y: Axis,
 }
 
 impl Frame {
-    fn new(chart: &Chart) -> Self {
-        let y = chart.y();
-        let longest = |labels: &mut dyn Iterator<Item = usize>| labels.max().unwrap_or(0) as f64;
-        let ticks = longest(&mut y.ticks.iter().map(|(_, label)| label.chars().count()));
-        let names = longest(&mut chart.series.iter().map(|s| short(&s.arm).chars().count()));
-        let left = ticks * CHARACTER + 8.0;
-        let right = WIDTH - names * CHARACTER - 21.0;
-        let levels: Vec<f64> = chart.points().map(|p| p.level).collect();
-        let characters = ((right - left) / CHARACTER) as usize;
-        let x = Axis::of_levels(&levels, chart.plan.x_log, characters);
-        let bottom = TOP + PLOT.max(chart.series.len() as f64 * LINE);
-        Self { left, right, bottom, x, y }
+    pub(super) fn new(drawing: &Drawing) -> Self {
+        let width = if drawing.is_wide { WIDE } else { NARROW };
+        let is_rows = drawing.is_rows();
+        let (left, right) = match (is_rows, drawing.is_wide) {
+            (true, true) => (ROWS_LEFT_WIDE, width - ROWS_RIGHT),
+            (true, false) => (ROWS_LEFT, width - ROWS_RIGHT),
+            (false, true) => (LEFT, width - 178.0),
+            (false, false) => (LEFT, width - 150.0),
+        };
+        let x = drawing.places(((right - left) / CHARACTER) as usize);
+        let labels = drawing.series.len() as f64 * LINE;
+        let (below, least) = match &drawing.across.places {
+            Places::Rows(rows) => (44.0, rows.len() as f64 * ROW),
+            Places::Words { groups, .. } if !groups.is_empty() => (62.0, 256.0),
+            _ if drawing.is_wide => (44.0, 292.0),
+            _ => (44.0, 212.0),
+        };
+        let bottom = TOP + if is_rows { least } else { labels.max(least) };
+        Self { width, height: bottom + below, left, right, bottom, is_rows, x, y: drawing.values() }
     }
 
-    fn across(&self, level: f64) -> f64 {
+    fn across(&self, x: f64) -> f64 {
         let (from, to) = (self.left + INSET, self.right - INSET);
-        from + self.x.at(level) * (to - from)
+        from + self.x.share(x) * (to - from)
     }
 
-    fn down(&self, value: f64) -> f64 {
-        self.bottom - self.y.at(value) * (self.bottom - TOP)
-    }
-
-    fn place(&self, point: &Point) -> (f64, f64) {
-        (self.across(point.level), self.down(point.value))
-    }
-}
-
-/// Draws a chart that has at least one point.
-pub(super) fn svg(chart: &Chart, describes: &str) -> Markup {
-    let frame = Frame::new(chart);
-    let height = frame.bottom + BOTTOM;
-    let (title, desc) = (format!("{}-title", chart.id), format!("{}-desc", chart.id));
-    let bands = chart.has_bands();
-    html! {
-        svg.chart viewBox=(format!("0 0 {WIDTH:.0} {height:.0}")) width=(format!("{WIDTH:.0}"))
-            height=(format!("{height:.0}")) role="img"
-            aria-labelledby=(format!("{title} {desc}")) {
-            title id=(title) { (chart.plan.title) }
-            desc id=(desc) { (describes) }
-            (axes(chart, &frame, height))
-            @for series in &chart.series {
-                g class=(classes(series.look)) {
-                    @if bands { @for run in runs(series) { (band(&frame, run)) } }
-                    @for point in &series.points { (whisker(&frame, point)) }
-                    @for run in runs(series) { (line(&frame, run)) }
-                }
-            }
-            @for series in &chart.series {
-                g class=(classes(series.look)) {
-                    @for point in &series.points { (dot(&frame, point, series.look)) }
-                }
-            }
-            (ends(chart, &frame))
+    /// Where a value stands at a place.
+    pub(super) fn place(&self, x: f64, value: f64) -> (f64, f64) {
+        let share = self.y.share(value);
+        if self.is_rows {
+            (self.left + share * (self.right - self.left), TOP + (x + 0.5) * ROW)
+        } else {
+            (self.across(x), self.bottom - share * (self.bottom - TOP))
         }
     }
 }
 
-fn axes(chart: &Chart, frame: &Frame, height: f64) -> Markup {
-    let middle = (frame.left + frame.right) / 2.0;
+/// Everything inside the drawing's `svg`.
+pub(super) fn inside(drawing: &Drawing, frame: &Frame) -> Markup {
+    let bands = !frame.is_rows && drawing.series.len() <= BANDS_MAX;
+    let labels = end_labels(drawing, frame);
     html! {
-        text.unit x="0" y="13" { (frame.y.note) }
+        @if frame.is_rows { (row_axes(drawing, frame)) } @else { (axes(drawing, frame)) }
+        @if let Some((value, words)) = &drawing.limit { (limit(frame, *value, words)) }
+        @for (series, label) in drawing.series.iter().zip(labels) {
+            @let arm = &series.name;
+            g.series data-arm=(arm) data-family=(look(arm).family) {
+                @if !frame.is_rows {
+                    @for run in runs(&series.points) {
+                        @if bands { (band(frame, &run)) }
+                    }
+                }
+                (trials(frame, series))
+                // Among hundreds of small marks whiskers are a fog; the table has the intervals.
+                @if series.dots.is_empty() {
+                    @for point in &series.points { (whisker(frame, point)) }
+                }
+                @if !frame.is_rows { @for run in runs(&series.points) { (line(frame, &run)) } }
+                @for dot in &series.dots { (mark(drawing, frame, arm, dot, DOT)) }
+                @for point in &series.points { (mark(drawing, frame, arm, point, MARK)) }
+                (label)
+            }
+        }
+        @for (x, value) in &drawing.rings {
+            @let (cx, cy) = frame.place(*x, *value);
+            circle.ring cx=(c(cx)) cy=(c(cy)) r="8" {}
+        }
+    }
+}
+
+fn axes(drawing: &Drawing, frame: &Frame) -> Markup {
+    let Frame { left, right, bottom, .. } = *frame;
+    let middle = c((left + right) / 2.0);
+    html! {
+        @if !frame.y.note.is_empty() { text x="0" y="12" { (frame.y.note) } }
         @for (tick, label) in &frame.y.ticks {
-            @let y = c(frame.down(*tick));
-            line.grid x1=(c(frame.left)) x2=(c(frame.right)) y1=(y) y2=(y) {}
-            text.tick.end x=(c(frame.left - 7.0)) y=(y) dy="0.35em" { (label) }
+            @let y = frame.place(0.0, *tick).1;
+            line.grid x1=(c(left)) x2=(c(right)) y1=(c(y)) y2=(c(y)) {}
+            text x=(c(left - 6.0)) y=(c(y + 4.0)) text-anchor="end" { (label) }
         }
-        line.axis x1=(c(frame.left)) x2=(c(frame.right)) y1=(c(frame.down(0.0)))
-            y2=(c(frame.down(0.0))) {}
-        @for (tick, label) in &frame.x.ticks {
-            @let x = c(frame.across(*tick));
-            line.axis x1=(x) x2=(x) y1=(c(frame.bottom)) y2=(c(frame.bottom + 4.0)) {}
-            text.tick.middle x=(x) y=(c(frame.bottom + 18.0)) { (label) }
+        @let zero = c(frame.place(0.0, 0.0).1);
+        line.axis x1=(c(left)) x2=(c(right)) y1=(zero) y2=(zero) {}
+        @for (x, label) in place_labels(frame) {
+            text x=(c(x)) y=(c(bottom + 17.0)) text-anchor="middle" { (label) }
         }
-        text.unit.middle x=(c(middle)) y=(c(height - 8.0)) { (chart.plan.x_label) }
+        @if let Places::Words { groups, .. } = &drawing.across.places {
+            @for (first, last, words) in groups {
+                (group(frame, *first as f64, *last as f64, words))
+            }
+        }
+        text x=(middle) y=(c(frame.height - 8.0)) text-anchor="middle" { (drawing.across.name) }
+    }
+}
+
+/// The labels of places that do not cover the one before.
+fn place_labels(frame: &Frame) -> Vec<(f64, &str)> {
+    let mut free = f64::NEG_INFINITY;
+    let mut labels = Vec::new();
+    for (tick, label) in &frame.x.ticks {
+        let x = frame.across(*tick);
+        let half = label.chars().count() as f64 * CHARACTER_MAX / 2.0;
+        if x - half > free {
+            labels.push((x, label.as_str()));
+            free = x + half + CHARACTER_MAX;
+        }
+    }
+    labels
+}
+
+/// What places have in common, and a line that parts them from those before.
+fn group(frame: &Frame, first: f64, last: f64, words: &str) -> Markup {
+    let (from, to) = (frame.across(first), frame.across(last));
+    let y = frame.bottom + 35.0;
+    let half = (frame.across(1.0) - frame.across(0.0)) / 2.0;
+    html! {
+        @if first > 0.0 {
+            line.axis x1=(c(from - half)) x2=(c(from - half)) y1=(c(TOP)) y2=(c(y)) {}
+        }
+        text x=(c((from + to) / 2.0)) y=(c(y)) text-anchor="middle" { (words) }
+    }
+}
+
+/// Values along the foot, names of rows on the left.
+fn row_axes(drawing: &Drawing, frame: &Frame) -> Markup {
+    let Frame { left, right, bottom, .. } = *frame;
+    let fits = ((right - left) / CHARACTER) as usize;
+    let label_widths: usize =
+        frame.y.ticks.iter().map(|(_, label)| label.chars().count() + 2).sum();
+    let every = label_widths.div_ceil(fits.max(1)).max(1);
+    let unit = [drawing.name.as_str(), frame.y.note.as_str()];
+    let unit: Vec<&str> = unit.into_iter().filter(|part| !part.is_empty()).collect();
+    html! {
+        @for (i, (tick, label)) in frame.y.ticks.iter().enumerate() {
+            @let x = c(frame.place(0.0, *tick).0);
+            line.grid x1=(x) x2=(x) y1=(c(TOP)) y2=(c(bottom)) {}
+            @if i % every == 0 {
+                text x=(x) y=(c(bottom + 17.0)) text-anchor="middle" { (label) }
+            }
+        }
+        line.axis x1=(c(left)) x2=(c(left)) y1=(c(TOP)) y2=(c(bottom)) {}
+        text x=(c((left + right) / 2.0)) y=(c(frame.height - 8.0)) text-anchor="middle" {
+            (unit.join(", "))
+        }
+    }
+}
+
+fn limit(frame: &Frame, value: f64, words: &str) -> Markup {
+    if frame.is_rows {
+        let x = c(frame.place(0.0, value).0);
+        return html! {
+            line.limit x1=(x) x2=(x) y1=(c(TOP)) y2=(c(frame.bottom)) {}
+            text.limit x=(x) y="14" text-anchor="middle" { (words) }
+        };
+    }
+    let y = frame.place(0.0, value).1;
+    html! {
+        line.limit x1=(c(frame.left)) x2=(c(frame.right)) y1=(c(y)) y2=(c(y)) {}
+        text.limit x=(c(frame.right)) y=(c(y - 5.0)) text-anchor="end" { (words) }
     }
 }
 
 /// Points that follow each other and are valid: a line through an invalid figure would be a claim.
-fn runs(series: &Series) -> impl Iterator<Item = &[Point]> {
-    series.points.split(|point| !point.valid).filter(|run| run.len() > 1)
+fn runs(points: &[Point]) -> Vec<Vec<&Point>> {
+    let mut runs: Vec<Vec<&Point>> = vec![Vec::new()];
+    for point in points {
+        if !point.valid || point.begins {
+            runs.push(Vec::new());
+        }
+        if let (true, Some(run)) = (point.valid, runs.last_mut()) {
+            run.push(point);
+        }
+    }
+    runs.retain(|run| run.len() > 1);
+    runs
 }
 
-fn line(frame: &Frame, run: &[Point]) -> Markup {
-    let points: Vec<String> = run
+fn outline(places: impl Iterator<Item = (f64, f64)>) -> String {
+    let places: Vec<String> = places.map(|(x, y)| format!("{} {}", c(x), c(y))).collect();
+    format!("M{}", places.join("L"))
+}
+
+fn line(frame: &Frame, run: &[&Point]) -> Markup {
+    html! { path.line d=(outline(run.iter().map(|point| frame.place(point.x, point.y())))) {} }
+}
+
+fn band(frame: &Frame, run: &[&Point]) -> Markup {
+    let edges: Vec<(f64, (f64, f64))> =
+        run.iter().filter_map(|point| Some((point.x, point.interval()?))).collect();
+    let upper = edges.iter().map(|(x, (_, hi))| frame.place(*x, *hi));
+    let lower = edges.iter().rev().map(|(x, (lo, _))| frame.place(*x, *lo));
+    html! {
+        @if edges.len() == run.len() {
+            path.band d={ (outline(upper.chain(lower))) "Z" } {}
+        }
+    }
+}
+
+/// Trials as small squares in one path, by block from left to right.
+fn trials(frame: &Frame, series: &Series) -> Markup {
+    let blocks = series.trials.iter().map(|(block, ..)| block + 1).max().unwrap_or(1);
+    let step = (TRIALS / f64::from(blocks)).min(2.0);
+    let squares: Vec<String> = series
+        .trials
         .iter()
-        .map(|point| {
-            let (x, y) = frame.place(point);
-            format!("{},{}", c(x), c(y))
+        .map(|(block, x, value)| {
+            let (x, y) = frame.place(*x, *value);
+            let aside = (f64::from(*block) - f64::from(blocks - 1) / 2.0) * step;
+            let (dx, dy) = if frame.is_rows { (0.0, aside) } else { (aside, 0.0) };
+            let corner = |at: f64| c(at - TRIAL / 2.0);
+            format!("M{} {}h{TRIAL}v{TRIAL}h-{TRIAL}z", corner(x + dx), corner(y + dy))
         })
         .collect();
-    html! { polyline.line points=(points.join(" ")) {} }
-}
-
-fn band(frame: &Frame, run: &[Point]) -> Markup {
-    let edges: Vec<(f64, (f64, f64))> =
-        run.iter().filter_map(|p| Some((frame.across(p.level), p.interval?))).collect();
-    let upper = edges.iter().map(|(x, (_, hi))| (*x, frame.down(*hi)));
-    let lower = edges.iter().rev().map(|(x, (lo, _))| (*x, frame.down(*lo)));
-    let points: Vec<String> =
-        upper.chain(lower).map(|(x, y)| format!("{},{}", c(x), c(y))).collect();
-    html! {
-        @if edges.len() == run.len() { polygon.band points=(points.join(" ")) {} }
-    }
+    html! { @if !squares.is_empty() { path.trial d=(squares.concat()) {} } }
 }
 
 fn whisker(frame: &Frame, point: &Point) -> Markup {
-    let Some((lo, hi)) = point.interval else { return html! {} };
-    let x = frame.across(point.level);
-    html! {
-        line.whisker x1=(c(x)) x2=(c(x)) y1=(c(frame.down(lo))) y2=(c(frame.down(hi))) {}
-        // An end that lies beyond the chart has no cap.
-        @for bound in [lo, hi] {
-            @if !frame.y.beyond(bound) {
-                @let y = c(frame.down(bound));
-                line.whisker x1=(c(x - 3.5)) x2=(c(x + 3.5)) y1=(y) y2=(y) {}
-            }
+    let Some((lo, hi)) = point.interval().filter(|(lo, hi)| lo < hi) else { return html! {} };
+    let (from, to) = (frame.place(point.x, lo), frame.place(point.x, hi));
+    let mut path = outline([from, to].into_iter());
+    // An end that lies beyond the chart has no cap.
+    for (bound, (x, y)) in [(lo, from), (hi, to)] {
+        if !frame.y.beyond(bound) {
+            let cap = if frame.is_rows {
+                format!("M{} {}v7", c(x), c(y - 3.5))
+            } else {
+                format!("M{} {}h7", c(x - 3.5), c(y))
+            };
+            path.push_str(&cap);
         }
+    }
+    html! { path.whisker d=(path) {} }
+}
+
+fn mark(drawing: &Drawing, frame: &Frame, arm: &str, point: &Point, side: f64) -> Markup {
+    let (x, y) = frame.place(point.x, point.y());
+    let Look { shape, open, .. } = look(arm);
+    let corner = |at: f64| c(at - side / 2.0);
+    let along = drawing.word(point.x).unwrap_or_else(|| point.x.to_string());
+    let interval = point.interval();
+    let note = if point.valid {
+        point.note.clone()
+    } else {
+        format!("INVALID {}", point.note).trim_end().into()
+    };
+    html! {
+        use.mark.open[open].failed[point.failed || !point.valid] href={ "#shape-" (shape) }
+            x=(corner(x)) y=(corner(y)) width=(side) height=(side) tabindex="-1" data-arm=(arm)
+            data-x=(along) data-y=(point.y()) data-lo=[interval.map(|(lo, _)| lo)]
+            data-hi=[interval.map(|(_, hi)| hi)] data-n=(point.estimate.n)
+            data-note=[(!note.is_empty()).then_some(note)] {}
     }
 }
 
-fn dot(frame: &Frame, point: &Point, look: Look) -> Markup {
-    let (x, y) = frame.place(point);
-    html! {
-        g.point {
-            title { (point.says) }
-            circle.reach cx=(c(x)) cy=(c(y)) r="10" {}
-            @if point.valid {
-                path.dot d=(shape(look.marker, x, y)) {}
-            } @else {
-                path.dot.hollow d=(shape(look.marker, x, y)) {}
-                path.cross d=(format!(
-                    "M{} {}l12 12m0 -12l-12 12", c(x - 6.0), c(y - 6.0)
-                )) {}
-            }
-        }
+/// What stands at the end of each series, in their order: of a line its name, of a row its name
+/// and figure.
+fn end_labels(drawing: &Drawing, frame: &Frame) -> Vec<Markup> {
+    if frame.is_rows {
+        return drawing.series.iter().map(|series| row_label(drawing, frame, series)).collect();
     }
-}
-
-/// The names of the arms beside the ends of their lines.
-fn ends(chart: &Chart, frame: &Frame) -> Markup {
-    let tips: Vec<(&Series, f64, f64)> = chart
-        .series
-        .iter()
-        .filter_map(|series| {
-            let (x, y) = frame.place(series.points.last()?);
-            Some((series, x, y))
-        })
-        .collect();
-    let wishes: Vec<f64> = tips.iter().map(|(_, _, y)| *y).collect();
+    let tip = |series: &Series| {
+        let last = series.points.iter().chain(&series.dots).max_by(|a, b| a.x.total_cmp(&b.x))?;
+        Some(frame.place(last.x, last.y()).1)
+    };
+    let wishes: Vec<f64> =
+        drawing.series.iter().map(|series| tip(series).unwrap_or(frame.bottom)).collect();
     let places = spread(&wishes, LINE, TOP, frame.bottom);
-    let from = frame.right + 11.0;
+    let most = ((frame.width - frame.right - 26.0) / CHARACTER) as usize;
+    let label = |(series, place): (&Series, f64)| {
+        let name = short(&series.name, most);
+        html! {
+            (key(&series.name, frame.right + 12.0, place))
+            text.end x=(c(frame.right + 21.0)) y=(c(place + 4.0)) {
+                (name)
+                @if name != series.name { title { (series.name) } }
+            }
+        }
+    };
+    drawing.series.iter().zip(places).map(label).collect()
+}
+
+fn row_label(drawing: &Drawing, frame: &Frame, series: &Series) -> Markup {
+    let Some(point) = series.points.first() else { return html! {} };
+    let y = TOP + (point.x + 0.5) * ROW;
+    let name = short(&series.name, ((frame.left - 24.0) / CHARACTER) as usize);
     html! {
-        @for ((series, x, y), place) in tips.into_iter().zip(places) {
-            g class=(classes(series.look)) {
-                line.leader x1=(c(x + 7.0)) y1=(c(y)) x2=(c(from - 5.0)) y2=(c(place)) {}
-                path.dot d=(shape(series.look.marker, from, place)) {}
-                text.name x=(c(from + 8.0)) y=(c(place)) dy="0.35em" {
-                    (short(&series.arm))
-                    @if short(&series.arm) != series.arm { title { (series.arm) } }
-                }
+        text.end x=(c(frame.left - 10.0)) y=(c(y + 4.0)) text-anchor="end" {
+            (name)
+            @if name != series.name { title { (series.name) } }
+        }
+        @if series.points.len() == 1 {
+            text.end x=(c(frame.right + 10.0)) y=(c(y + 4.0)) {
+                (figure(point.y(), drawing.unit))
             }
         }
     }
 }
 
-fn short(name: &str) -> String {
-    if name.chars().count() <= NAME_MAX {
+/// The symbol of an arm as a key to its label; it has no tooltip, so it is no mark.
+fn key(arm: &str, x: f64, y: f64) -> Markup {
+    let Look { shape, open, .. } = look(arm);
+    let fill = if open { "var(--card)" } else { "var(--arm)" };
+    html! {
+        use href={ "#shape-" (shape) } x=(c(x - 5.0)) y=(c(y - 5.0)) width="10" height="10"
+            fill=(fill) stroke="var(--arm)" stroke-width="1.6" {}
+    }
+}
+
+fn short(name: &str, most: usize) -> String {
+    if name.chars().count() <= most {
         return name.into();
     }
-    name.chars().take(NAME_MAX - 1).chain(['…']).collect()
+    name.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// A coordinate: one decimal is finer than any screen, and the same on every machine.
+pub(super) fn c(value: f64) -> String {
+    let text = format!("{value:.1}");
+    match text.strip_suffix(".0") {
+        Some("-0") => "0".into(),
+        Some(whole) => whole.into(),
+        None => text,
+    }
 }

@@ -1,8 +1,6 @@
-//! Where the labels at the ends of lines stand, so that none covers another.
-//!
-//! Each label wants to be level with its line's end. The places that move all labels the least, in
-//! the sense of least squares, and keep their order and a gap are an isotonic regression (pool
-//! adjacent violators; Barlow and others, 1972) of the wishes after the gaps have been taken out.
+//! Where the labels at the ends of lines stand, so that none covers another: moved the least in the
+//! sense of least squares, in their order and a gap apart. After the gaps are taken out this is an
+//! isotonic regression (pool adjacent violators; Barlow and others, 1972).
 
 /// Places for labels that want to be at `wishes`, at least `gap` apart and within `lo` to `hi`; in
 /// the order of the wishes. Where they do not fit, the gap gives way.

@@ -11,6 +11,7 @@ use super::result::ClaimCell;
 use super::seen::{Blocks, Said, Seen, Tested, joined};
 use crate::experiment::metric::{self, Metric};
 use crate::plan::Prices;
+use crate::report::analysis::Analysis;
 use crate::report::figure::digits;
 use crate::report::key::Place;
 use crate::stats::{Moments, quotient};
@@ -19,7 +20,10 @@ use crate::units::grouped;
 const GIB: f64 = 1_073_741_824.0;
 const GB: f64 = 1e9;
 const US_PER_HOUR: f64 = 3.6e9;
-const UNIT: &str = "requests per user and hour";
+/// Unit of the rate at which two arms cost the same.
+pub(in crate::report) const UNIT: &str = "requests per user and hour";
+/// Where requests are taken from, as `claims.toml` says it of the claim.
+const EXPERIMENTS: &[&str] = &["population", "concurrency"];
 
 /// Where `arm` and `against` cost the same: yes where there is such a rate, no where one of them is
 /// shown to cost less at any.
@@ -86,6 +90,37 @@ fn request(
         Some((*block, cpu_us / US_PER_HOUR * prices.cpu_hour + bytes / GB * prices.traffic_gb))
     };
     Some(cpu.iter().filter_map(cost).collect())
+}
+
+/// What an arm costs beyond the baseline, at the campaign's prices.
+pub(in crate::report) struct Costs {
+    /// The arm.
+    pub(in crate::report) arm: String,
+    /// Of a login per hour.
+    pub(in crate::report) login: Moments,
+    /// Of a request.
+    pub(in crate::report) request: Moments,
+}
+
+/// The costs of every arm but the baseline whose memory and requests were measured, where requests
+/// are those of the first experiment that has them, with the most users.
+pub(in crate::report) fn costs(analysis: &Analysis) -> Vec<Costs> {
+    let seen = Seen { analysis };
+    let (prices, baseline) = (&analysis.prices, analysis.baseline.as_str());
+    let less = |own: &Blocks, other: &Blocks| {
+        let pairs = joined(own, other);
+        Moments::of(&pairs.iter().map(|(a, b)| a - b).collect::<Vec<_>>())
+    };
+    let cost = |arm: &String| {
+        let login = less(&login(&seen, prices, arm)?, &login(&seen, prices, baseline)?)?;
+        let request = EXPERIMENTS.iter().find_map(|experiment| {
+            let cpu = seen.places(experiment, metric::CPU_US_PER_REQUEST, &[arm, baseline]);
+            let cost = |arm| request(&seen, prices, experiment, *cpu.last()?, arm);
+            less(&cost(arm)?, &cost(baseline)?)
+        })?;
+        Some(Costs { arm: arm.clone(), login, request })
+    };
+    analysis.arms.iter().filter(|arm| **arm != analysis.baseline).filter_map(cost).collect()
 }
 
 /// The rate at which two arms cost the same, for a line: an interval that spans more than twofold

@@ -22,6 +22,7 @@ use file::{Claim, File, Sense};
 use result::{Answer, ClaimCell, ClaimResult, ClaimVerdict, Matrix};
 use seen::Said;
 
+pub(super) use crossover::{Costs, UNIT as CROSSOVER_UNIT, costs};
 pub(super) use file::default_prices;
 pub(super) use set::tables;
 

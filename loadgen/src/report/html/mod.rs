@@ -11,13 +11,15 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::analysis::{Analysis, ExperimentSummary, Sentence};
 use super::attacks;
-use super::chart::{charts, look, marker};
+use super::chart::{Figure, Section, arm_name, page_figures, shapes};
 use super::claims;
 use super::instructions;
 use super::tables::{every_comparison, every_measurement, key_tables};
 use super::words;
 
-pub(super) const STYLE: &str = include_str!("page.css");
+/// Colours and rules that charts share with drawings that stand alone.
+pub(super) const STYLE: &str = include_str!("style.css");
+const PAGE_STYLE: &str = include_str!("page.css");
 /// Sentences of a topic on the first screen; with many arms the others fold away.
 const SENTENCES_MAX: usize = 3;
 
@@ -31,7 +33,7 @@ pub(super) fn render(analysis: &Analysis) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (analysis.name) " · authbench" }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(STYLE)) (PreEscaped(PAGE_STYLE)) }
             }
             body {
                 (top(analysis))
@@ -186,20 +188,18 @@ fn in_charts(analysis: &Analysis) -> Markup {
     html! {
         section #charts {
             h2 { "Charts" }
-            @for experiment in &analysis.experiments {
-                h3 { (experiment.question) }
-                div.charts {
-                    @for chart in charts(analysis, &experiment.name) {
-                        figure {
-                            h4 { (chart.title()) }
-                            (chart.svg())
-                            figcaption { (chart.caption()) }
-                        }
-                    }
+            (shapes())
+            @for section in Section::ALL {
+                @for figure in page_figures(analysis) {
+                    @if figure.section == *section { (placed(&figure)) }
                 }
             }
         }
     }
+}
+
+fn placed(figure: &Figure) -> Markup {
+    html! { div id={ "place-" (figure.id) } { (figure.markup) } }
 }
 
 fn in_figures(analysis: &Analysis) -> Markup {
@@ -328,7 +328,7 @@ fn notes(analysis: &Analysis) -> Markup {
                 @for (arm, notes) in said {
                     dt {
                         @match arm {
-                            Some(arm) => { (marker(look(analysis, arm))) (arm) }
+                            Some(arm) => { (arm_name(arm)) }
                             None => "Every arm",
                         }
                     }

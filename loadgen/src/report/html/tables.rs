@@ -6,13 +6,13 @@
 use maud::{Markup, html};
 
 use crate::report::analysis::Analysis;
-use crate::report::chart::{look, marker};
+use crate::report::chart::glyph;
 use crate::report::table::{Cell, Row, Table};
 use crate::report::words;
 use crate::stats::Verdict;
 
 /// Sets a table.
-pub(super) fn table(analysis: &Analysis, table: &Table) -> Markup {
+pub(super) fn table(_: &Analysis, table: &Table) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label=(table.title) {
             table {
@@ -26,29 +26,29 @@ pub(super) fn table(analysis: &Analysis, table: &Table) -> Markup {
                         }
                     }
                 }
-                tbody { @for row in &table.rows { (line(analysis, table, row)) } }
+                tbody { @for row in &table.rows { (line(table, row)) } }
             }
         }
     }
 }
 
-fn line(analysis: &Analysis, table: &Table, row: &Row) -> Markup {
+fn line(table: &Table, row: &Row) -> Markup {
     html! {
         tr.opens[row.opens_group] {
             @for (cell, column) in row.cells.iter().zip(&table.columns) {
-                td .num[column.numeric] { (content(analysis, cell)) }
+                td .num[column.numeric] { (content(cell)) }
             }
         }
     }
 }
 
-fn content(analysis: &Analysis, cell: &Cell) -> Markup {
+fn content(cell: &Cell) -> Markup {
     html! {
         @match cell {
             Cell::Empty => span.none title="not measured" { "–" },
             Cell::Text(text) => (text),
             Cell::Arm { name, role } => span.arm-name {
-                (marker(look(analysis, name))) (name)
+                (glyph(name)) " " (name)
                 @if !role.is_empty() { small { (role) } }
             },
             Cell::Figure { figure, interval, valid, finding } => {

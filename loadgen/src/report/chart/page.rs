@@ -1,0 +1,175 @@
+//! The charts of a report as figures of its page, each complete: heading, how to read it, drawing,
+//! and its figures as a table.
+
+use maud::{Markup, html};
+
+use super::draw::{Frame, inside};
+use super::drawing::{Drawing, Places};
+use super::sweep::sweeps;
+use super::table::table;
+use super::{certainty, context, crossover, percentiles, rate};
+use crate::report::analysis::Analysis;
+
+/// A chart of the page.
+pub(in crate::report) struct Figure {
+    /// Where it belongs.
+    pub(in crate::report) section: Section,
+    /// Unique on the page; its heading is `chart-ID`.
+    pub(in crate::report) id: String,
+    /// The whole `figure`.
+    pub(in crate::report) markup: Markup,
+}
+
+/// Sections of the page that have charts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::report) enum Section {
+    /// Latency over offered rate.
+    Rate,
+    /// Over concurrent users.
+    Users,
+    /// Response times of all requests.
+    Percentiles,
+    /// What grows as state grows.
+    Growth,
+    /// Over logged-in users.
+    Population,
+    /// Distance of the store and work of the handler.
+    Context,
+    /// Where two arms cost the same.
+    Crossover,
+    /// The reference compared with itself.
+    Certainty,
+    /// What belongs to no other.
+    Other,
+}
+
+impl Section {
+    /// In the order of the page.
+    pub(in crate::report) const ALL: &[Self] = &[
+        Self::Rate,
+        Self::Users,
+        Self::Percentiles,
+        Self::Growth,
+        Self::Population,
+        Self::Context,
+        Self::Crossover,
+        Self::Certainty,
+        Self::Other,
+    ];
+}
+
+/// Every chart that has a figure, with its section, in the order of the page.
+pub(super) fn drawings(analysis: &Analysis) -> Vec<(Section, Drawing)> {
+    let mut all: Vec<(Section, Drawing)> = Vec::new();
+    let rate = rate::rate(analysis);
+    let has_rate = rate.is_some();
+    all.extend(rate.map(|drawing| (Section::Rate, drawing)));
+    for experiment in &analysis.experiments {
+        let section = section(&experiment.name);
+        let shown = sweeps(analysis, &experiment.name);
+        // The chart over the rate has the same figures.
+        let shown = shown.into_iter().filter(|of| !has_rate || of.id != "curve-response_p99_us");
+        all.extend(shown.map(|drawing| (section, drawing)));
+    }
+    all.extend(percentiles::percentiles(analysis).map(|of| (Section::Percentiles, of)));
+    all.extend(context::context(analysis).into_iter().map(|of| (Section::Context, of)));
+    all.extend(crossover::crossover(analysis).map(|of| (Section::Crossover, of)));
+    all.extend(certainty::certainty(analysis).map(|of| (Section::Certainty, of)));
+    all.sort_by_key(|(section, _)| *section);
+    all
+}
+
+fn section(experiment: &str) -> Section {
+    match experiment {
+        "curve" | "capacity" => Section::Rate,
+        "concurrency" => Section::Users,
+        "cart" | "denylist" => Section::Growth,
+        "population" | "memory" => Section::Population,
+        _ => Section::Other,
+    }
+}
+
+/// The charts of the page.
+pub(in crate::report) fn page_figures(analysis: &Analysis) -> Vec<Figure> {
+    let figure = |(section, drawing): (Section, Drawing)| Figure {
+        section,
+        markup: markup(analysis, section, &drawing),
+        id: drawing.id,
+    };
+    drawings(analysis).into_iter().map(figure).collect()
+}
+
+/// A chart that stands alone.
+pub(in crate::report) struct Alone {
+    pub(in crate::report) id: String,
+    pub(in crate::report) title: String,
+    /// How to read it, in a line.
+    pub(in crate::report) says: String,
+    /// What its series are called.
+    pub(in crate::report) series: Vec<String>,
+    pub(in crate::report) width: f64,
+    pub(in crate::report) height: f64,
+    pub(in crate::report) drawn: Markup,
+}
+
+/// The charts of the page without it; those that are wide there are so here if that is wanted.
+pub(in crate::report) fn alone(analysis: &Analysis, keeps_wide: bool) -> Vec<Alone> {
+    let alone = |(_, mut drawing): (Section, Drawing)| {
+        drawing.is_wide &= keeps_wide;
+        let frame = Frame::new(&drawing);
+        Alone {
+            says: drawing.note.split_inclusive(". ").next().unwrap_or_default().trim().into(),
+            series: drawing.series.iter().map(|series| series.name.clone()).collect(),
+            width: frame.width,
+            height: frame.height,
+            drawn: inside(&drawing, &frame),
+            id: drawing.id,
+            title: drawing.title,
+        }
+    };
+    drawings(analysis).into_iter().map(alone).collect()
+}
+
+fn markup(analysis: &Analysis, section: Section, drawing: &Drawing) -> Markup {
+    let frame = Frame::new(drawing);
+    let heading = format!("chart-{}", drawing.id);
+    let is_crossover = section == Section::Crossover;
+    let unit = if is_crossover { "money" } else { drawing.unit };
+    let along = match drawing.across.places {
+        Places::Words { .. } | Places::Rows(_) => "",
+        Places::Percentiles => "th percentile",
+        // The page appends it to the number.
+        _ if is_crossover => "requests per user and hour",
+        _ => &drawing.across.name,
+    };
+    let plot = html! {
+        svg viewBox=(format!("0 0 {} {}", frame.width, frame.height)) role="group"
+            aria-labelledby=(heading) { (inside(drawing, &frame)) }
+    };
+    html! {
+        figure.chart.card.wide[drawing.is_wide] data-chart=(drawing.id) data-x-name=(along)
+            data-x-unit=(drawing.across.unit) data-y-name=(drawing.name) data-unit=(unit)
+            data-layout=[drawing.is_rows().then_some("rows")] {
+            figcaption {
+                h3 id=(heading) { (drawing.title) }
+                span.note { (drawing.note) }
+            }
+            @if is_crossover {
+                p #crossover-says aria-live="polite" { (crossover::says(analysis)) }
+            }
+            // A wide drawing scrolls on a narrow screen, so it has to have the focus.
+            @if drawing.is_wide {
+                div.plot tabindex="0" role="region" aria-label=(drawing.title) { (plot) }
+            } @else {
+                div.plot { (plot) }
+            }
+            details {
+                summary { @if is_crossover { "Every pair" } @else { "The figures as a table" } }
+                div.scroll tabindex="0" role="region"
+                    aria-label={ (drawing.title) ", figures" } {
+                    @if is_crossover { (crossover::table(analysis)) } @else { (table(drawing)) }
+                }
+            }
+        }
+    }
+}
