@@ -165,8 +165,7 @@
     for (const name of off) words.append('off', name);
     if (state.theme) words.set('theme', state.theme);
     if (state.sort) words.set('sort', `${state.sort.column}.${state.sort.way}`);
-    const settings = words.toString();
-    return [state.section, settings].join(settings && '&');
+    return [state.section, words.toString()].filter(Boolean).join('&');
   }
 
   // Browsers refuse more than some hundred changes of the address at a time: a slider makes more.
