@@ -66,9 +66,8 @@
   // ---- Building nodes -------------------------------------------------------------------------
 
   function build(node, attributes, children) {
-    for (const [name, value] of Object.entries(attributes)) {
-      if (!missing(value)) node.setAttribute(name, value);
-    }
+    const given = Object.entries(attributes).filter(([, value]) => !missing(value));
+    given.forEach(([name, value]) => node.setAttribute(name, value));
     node.append(...children);
     return node;
   }
@@ -82,7 +81,7 @@
     const glyph = svg('svg', {
       class: open ? 'glyph open' : 'glyph', viewBox: '-7 -7 14 14', 'aria-hidden': 'true',
       'data-arm': name, 'data-family': family,
-    }, svg('use', { href: `#shape-${shape}` }));
+    }, svg('use', { href: `#shape-${shape}`, x: -7, y: -7, width: 14, height: 14 }));
     return html('span', { class: 'arm-name' }, glyph, name);
   }
 
@@ -560,7 +559,8 @@ extrapolated: the cost per request is taken to stay the same.`,
     tell('#verdict', verdict(fit, wish));
     fill('#ranking', all.map((one) => ranked(one, wish, most)));
     fill('#assumptions', assumptions(fit, wish).map((text) => html('li', {}, text)));
-    showCrossover(all.filter(({ unit }) => unit && unit.memory), wish);
+    const both = all.filter(({ unit }) => unit && unit.memory);
+    showCrossover(both.sort((a, b) => arms.indexOf(a.arm) - arms.indexOf(b.arm)), wish);
   }
 
   function fill(selector, nodes) {
@@ -637,6 +637,8 @@ extrapolated: the cost per request is taken to stay the same.`,
     ];
   }
 
+  const decade = (power) => (prices.currency || '')
+    + (10 ** power).toLocaleString('en', { maximumFractionDigits: 12 });
   const logScale = (from, to, start, end) => (value) =>
     start + Math.log(value / from) / Math.log(to / from) * (end - start);
   function drawCrossover(drawn, all, pairs, wish) {
@@ -676,7 +678,7 @@ extrapolated: the cost per request is taken to stay the same.`,
     for (let power = bottom; power <= top; power += 1) {
       const at = y(10 ** power);
       nodes.push(svg('line', { class: 'grid', x1: left, x2: right, y1: at, y2: at }),
-        svg('text', { x: left - 6, y: at + 4, 'text-anchor': 'end' }, money(10 ** power)));
+        svg('text', { x: left - 6, y: at + 4, 'text-anchor': 'end' }, decade(power)));
     }
     const middle = { 'text-anchor': 'middle' };
     for (const rate of [0.01, 0.1, 1, 10, 100, 1000]) {
