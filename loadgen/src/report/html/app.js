@@ -35,7 +35,8 @@
 //   g.series[data-arm][data-family] .mark[data-arm][data-x][data-y][data-lo][data-hi][data-n]
 //   [data-note][tabindex=-1]: x, y, lo and hi are numbers in data-x-unit and data-unit; data-x may
 //   be text; data-note is text to show with the figure ("over its limit").
-// figure.chart[data-chart=crossover]: its svg is drawn anew here whenever a price changes.
+// figure.chart[data-chart=crossover]: its svg is drawn anew here whenever a price changes; x-name
+//   "requests per user and hour", unit "money".
 // [data-keep=KEY]: a form control whose value the link keeps under KEY.
 // #system (no form), with controls by name: users and rate (range: log10 of users, and of requests
 //   per user and hour; each with an <output for=ID>), items (select), logout, any_server, restart
@@ -477,7 +478,7 @@
   function usage(one, wish) {
     const { us, stored, memory, wire } = one.unit;
     const words = [
-      `${significant(wish.perSecond * us / 1e6)} cores`,
+      us > 0 ? `${significant(wish.perSecond * us / 1e6)} cores` : 'no measurable CPU time',
       memory ? bytes(wish.users * stored) : 'memory not measured',
       wire ? `${significant(wish.perSecond * wire.added * 8 / 1e6)} Mbit/s` : 'bytes not measured',
     ];
@@ -515,7 +516,7 @@
   function verdict([best, next], wish) {
     const load = `At ${digits(wish.perSecond)} requests per second`;
     if (!priced.length) return 'This campaign measured nothing that can be priced.';
-    if (!best) return `${load}, no arm that is shown does all of that.`;
+    if (!best) return `${load}, no arm that is shown can be ranked.`;
     if (isFree(wish)) return 'Enter a price to rank the arms.';
     const cost = `${money(best.cost[0])} per ${wish.per} for authentication.`;
     if (!next) return `${load}, only ${best.arm.name} does all of that: ${cost}`;
@@ -610,15 +611,17 @@ extrapolated: the cost per request is taken to stay the same.`,
     const of = (...families) => all.filter((one) => families.includes(one.arm.family));
     const pairs = of('session').map((session) =>
       of('token', 'hybrid').map((token) => meeting(session, token)));
-    tell('#crossover-says', crossoverSays(pairs.flat(), all, wish));
+    tell('#crossover-says', crossoverSays(pairs.flat(), wish));
     fill('#crossings', pairs.flat().length ? crossingTable(pairs) : []);
     const drawn = $('.chart[data-chart="crossover"] svg');
     if (drawn) drawCrossover(drawn, all, pairs.flat(), wish);
   }
 
-  function crossoverSays(pairs, all, wish) {
-    if (!all.length) return 'There is no crossover without CPU time and memory per login.';
-    if (!pairs.length) return 'A crossover needs a session arm and a token arm; show one of each.';
+  function crossoverSays(pairs, wish) {
+    if (!pairs.length) {
+      return 'A crossover needs a session arm and a token arm that are shown, and whose CPU time \
+per request and memory per login were measured.';
+    }
     if (isFree(wish)) return 'Enter a price to find the crossover.';
     const pair = pairs.find((one) => one.session.arm.role === 'reference') || pairs[0];
     const at = pair.rate ? 'both cost the same at this many requests per user and hour: ' : '';
@@ -646,11 +649,10 @@ extrapolated: the cost per request is taken to stay the same.`,
       wish.users * wish.hours * (login + rate * one.unit.request[i])) }));
     const plan = planCrossover(drawn, lines);
     const chart = chartOf(drawn);
-    const names = { xName: 'requests per user and hour', xUnit: '', unit: 'money' };
-    Object.assign(chart.dataset, names, { yName: `Cost per ${wish.per}` });
+    chart.dataset.yName = `Cost per ${wish.per} of ${howMany(wish.users)} users`;
     build(drawn, { viewBox: `0 0 ${plan.width} ${plan.height}` }, []);
     drawn.replaceChildren(...axes(plan, wish), yours(plan, wish),
-      ...lines.map((line) => costLine(line, plan, wish)), ...rings(pairs, lines, plan),
+      ...lines.map((line) => costLine(line, plan)), ...rings(pairs, lines, plan),
       ...(plan.wide ? endLabels(lines, plan) : []));
     nameMarks(chart);
     setStop(chart);
@@ -698,7 +700,7 @@ extrapolated: the cost per request is taken to stay the same.`,
       svg('text', { ...beside, y: floor - 7 }, 'yours'));
   }
 
-  function costLine({ arm, at }, { x, y, bottom }, wish) {
+  function costLine({ arm, at }, { x, y, bottom }) {
     const points = RATES.map((rate) => ({ rate, cost: at(rate), across: x(rate) }))
       .filter(({ cost }) => cost[0] >= 10 ** bottom);
     const path = points.map(({ cost, across }) => `${across.toFixed(1)} ${y(cost[0]).toFixed(1)}`);
@@ -706,7 +708,6 @@ extrapolated: the cost per request is taken to stay the same.`,
       class: arm.open ? 'mark open' : 'mark', href: `#shape-${arm.shape}`,
       x: across - 7, y: y(point) - 7, width: 14, height: 14, tabindex: -1,
       'data-arm': arm.name, 'data-x': rate, 'data-y': point, 'data-lo': lo, 'data-hi': hi,
-      'data-note': `for ${howMany(wish.users)} users`,
     }));
     return svg('g', { class: 'series', 'data-arm': arm.name, 'data-family': arm.family },
       svg('path', { class: 'line', d: path.length ? `M${path.join('L')}` : null }), ...marks);
@@ -720,12 +721,12 @@ extrapolated: the cost per request is taken to stay the same.`,
     });
   }
 
-  function endLabels(lines, { right, y, bottom }) {
+  function endLabels(lines, { right, floor, y, bottom }) {
     let last = -Infinity;
     return lines.map((line) => [line.at(1000)[0], line.arm.name])
       .filter(([cost]) => cost >= 10 ** bottom).sort((a, b) => b[0] - a[0])
-      .map(([cost, name]) => {
-        last = Math.max(y(cost), last + 14);
+      .map(([cost, name], i, { length }) => {
+        last = Math.min(Math.max(y(cost), last + 13), floor - 13 * (length - 1 - i));
         return svg('text', { class: 'end', x: right + 12, y: last + 4 }, name);
       });
   }
@@ -744,8 +745,8 @@ extrapolated: the cost per request is taken to stay the same.`,
     const [experiment, metric, arm, level, users, connections, rate, point, lo, hi, n] = row;
     const { name, label, unit } = (data.metrics || [])[metric] || {};
     const read = {
-      experiment: (data.experiments || [])[experiment], arm: (arms[arm] || {}).name, metric: name,
-      level, users, connections, rate, point, lo, hi, unit, n,
+      experiment: (data.experiments || [])[experiment], arm: (arms[arm] || { name: '' }).name,
+      metric: name, level, users, connections, rate, point, lo, hi, unit, n,
       valid: row[11] ? 'yes' : 'no', primary: row[12] ? 'yes' : 'no',
     };
     const words = [read.experiment, read.arm, name, label, unit, level, users].join(' ');
