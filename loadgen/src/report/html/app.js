@@ -35,8 +35,7 @@
 //   g.series[data-arm][data-family] .mark[data-arm][data-x][data-y][data-lo][data-hi][data-n]
 //   [data-note][tabindex=-1]: x, y, lo and hi are numbers in data-x-unit and data-unit; data-x may
 //   be text; data-note is text to show with the figure ("over its limit").
-// figure.chart[data-chart=crossover]: its svg is drawn anew here whenever a price changes; x-name
-//   "requests per user and hour", unit "money".
+// figure.chart[data-chart=crossover][data-unit=money]: its svg is drawn anew for every change.
 // [data-keep=KEY]: a form control whose value the link keeps under KEY.
 // #system (no form), with controls by name: users and rate (range: log10 of users, and of requests
 //   per user and hour; each with an <output for=ID>), items (select), logout, any_server, restart
@@ -122,8 +121,10 @@
   const figure = (value, unit) =>
     (UNITS[unit] ? UNITS[unit](value) : `${digits(value)} ${unit}`.trim());
 
+  // Empty where both ends read the same.
   function range(lo, hi, unit) {
     const [from, to] = [figure(lo, unit), figure(hi, unit)];
+    if (from === to) return '';
     const [number, same] = from.split(' ');
     return same && to.endsWith(` ${same}`) ? `${number} to ${to}` : `${from} to ${to}`;
   }
@@ -277,8 +278,9 @@
 
   function doubt(mark) {
     const { lo, hi, n, note } = mark.dataset;
-    const interval = lo && hi && lo !== hi && `(${range(Number(lo), Number(hi), unitOf(mark))})`;
-    return [interval, [n && `n ${n}`, note].filter(Boolean).join(', ')].filter(Boolean).join(' ');
+    const interval = lo && hi && range(Number(lo), Number(hi), unitOf(mark));
+    const words = [interval && `(${interval})`, n && `n ${n}`, note];
+    return words.filter(Boolean).join(', ');
   }
 
   const tipRow = (mark) => html('tr', { class: mark === lit ? 'current' : null },
@@ -506,9 +508,8 @@
     const row = html('li', attributes, armLabel(one.arm));
     if (one.why.length) return build(row, {}, [what(`Out: ${one.why.join('; ')}.`)]);
     const [point, lo, hi] = one.cost;
-    const interval = lo < hi ? ` ${money(lo)} to ${money(hi)}` : '';
     const cost = html('span', { class: 'cost' },
-      html('b', {}, money(point)), html('small', {}, interval));
+      html('b', {}, money(point)), ' ', html('small', {}, range(lo, hi, 'money')));
     return build(row, {}, [stack(one.parts, most), cost, what(usage(one, wish))]);
   }
 
@@ -564,9 +565,7 @@ extrapolated: the cost per request is taken to stay the same.`,
     showCrossover(both.sort((a, b) => arms.indexOf(a.arm) - arms.indexOf(b.arm)), wish);
   }
 
-  function fill(selector, nodes) {
-    if ($(selector)) $(selector).replaceChildren(...nodes);
-  }
+  const fill = (selector, nodes) => $(selector) && $(selector).replaceChildren(...nodes);
 
   // A live region is only touched where it has news, or it would be read again.
   function tell(selector, text) {
@@ -866,10 +865,10 @@ per request and memory per login were measured.';
       .map((link) => [document.getElementById(link.hash.slice(1)), link])
       .filter(([section]) => section));
     const observer = new IntersectionObserver((entries) => {
-      for (const entry of entries) inView[entry.isIntersecting ? 'add' : 'delete'](entry.target);
+      entries.forEach((seen) => inView[seen.isIntersecting ? 'add' : 'delete'](seen.target));
       const current = [...links.keys()].find((section) => inView.has(section));
       links.forEach((link, section) => link.setAttribute('aria-current', section === current));
-    }, { rootMargin: '-60px 0px -60% 0px' });
+    }, { rootMargin: '-25% 0px -74% 0px' });
     links.forEach((link, section) => observer.observe(section));
   }
 
