@@ -196,7 +196,7 @@
     document.documentElement.dataset.theme = state.theme;
     showAll();
     const section = state.section && document.getElementById(state.section);
-    if (section) section.scrollIntoView();
+    if (section) section.scrollIntoView({ behavior: 'instant' });
   }
 
   function showAll() {
