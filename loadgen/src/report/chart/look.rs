@@ -1,8 +1,6 @@
 //! How an arm looks in every chart, table and list: its colour, marker and dashes, which follow
 //! from its place in the campaign file.
 
-use maud::{Markup, html};
-
 use crate::report::analysis::Analysis;
 
 /// How an arm looks in every chart: its place among the arms; the baseline is grey.
@@ -49,15 +47,6 @@ const SHAPES: [&[(f64, f64)]; 6] = [
     &[(-2.6, -4.4), (2.6, -4.4), (5.1, 0.0), (2.6, 4.4), (-2.6, 4.4), (-5.1, 0.0)],
     &[(-5.0, -2.4), (5.0, -2.4), (5.0, 2.4), (-5.0, 2.4)],
 ];
-
-/// The marker of an arm by itself, for tables and lists.
-pub(in crate::report) fn marker(look: Look) -> Markup {
-    html! {
-        svg.key viewBox="0 0 14 14" aria-hidden="true" {
-            g class=(classes(look)) { path.dot d=(shape(look.marker, 7.0, 7.0)) {} }
-        }
-    }
-}
 
 pub(super) fn classes(look: Look) -> String {
     format!("arm c{} d{}", look.colour, look.dashes)

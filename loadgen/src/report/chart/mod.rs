@@ -11,6 +11,7 @@ mod draw;
 mod gather;
 mod labels;
 mod look;
+mod page;
 
 use maud::{Markup, html};
 
@@ -19,7 +20,7 @@ use crate::experiment;
 use gather::Point;
 
 pub(super) use gather::Chart;
-pub(super) use look::{look, marker};
+pub(super) use page::{Figure, Section, arm_name, glyph, look, page_figures, shapes};
 
 /// The charts of an experiment.
 pub(super) fn charts(analysis: &Analysis, experiment: &str) -> Vec<Chart> {

@@ -1,6 +1,6 @@
 //! Charts of easy and of awkward data: every mark inside the drawing, every label apart.
 
-use super::look::{COLOURS, Look};
+use super::look::{COLOURS, Look, look};
 use super::*;
 use crate::experiment::{ChartPlan, Over, metric};
 use crate::report::figures::Measurement;
