@@ -47,6 +47,7 @@ fn card(claim: &ClaimResult) -> Markup {
             p { (claim.words) }
             details {
                 summary { "Every answer, and who says it" }
+                @if !claim.in_short.is_empty() { p { (claim.in_short) "." } }
                 p.note { "Said by: " (claim.source) ". " (words::coverage(claim)) }
                 @for table in claims::tables(claim) {
                     h4 { (table.title) }
