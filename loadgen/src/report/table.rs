@@ -3,11 +3,9 @@
 
 use super::analysis::Analysis;
 use super::figures::{ComparedAs, Ruled};
-use super::key::Place;
 use super::words;
 use crate::experiment::{Better, Metric};
 use crate::stats::Verdict;
-use crate::units::grouped;
 
 /// A table, ready to be set.
 #[derive(Debug)]
@@ -78,11 +76,6 @@ pub(super) struct Finding {
     pub(super) better: Option<bool>,
     /// Where it is inconclusive, the smallest effect that would have been seen.
     pub(super) from: Option<String>,
-}
-
-pub(super) fn level(experiment: &str, (level, users): Place) -> String {
-    let users = users.map(|users| format!("{} users", grouped(users)));
-    users.unwrap_or_else(|| "all levels".into()) + &words::swept(experiment, level)
 }
 
 pub(super) fn arm(analysis: &Analysis, name: &str) -> Cell {

@@ -5,9 +5,9 @@
 use super::analysis::Analysis;
 use super::context;
 use super::figure::{figure, range, signed, signed_range, times, times_range};
-use super::figures::{ComparedAs, Comparison, Measurement};
+use super::figures::{ComparedAs, Comparison};
 use super::key::{Lookup, Place};
-use super::table::{Cell, Column, Row, Table, arm, cell, finding, level};
+use super::table::{Cell, Column, Row, Table, arm, cell, finding};
 use super::words;
 use crate::experiment::{self, Better, Experiment, Metric, family};
 use crate::stats::Estimate;
@@ -53,7 +53,7 @@ pub(super) fn key_tables(analysis: &Analysis, experiment: &str) -> Vec<Table> {
     tables.extend(context::tables(analysis, experiment));
     tables.extend(scalability(analysis, experiment));
     tables.extend(noise_floor(analysis, experiment));
-    tables.extend(inference::endpoints(analysis, experiment));
+    tables.extend(endpoints(analysis, experiment));
     tables
 }
 
@@ -149,49 +149,6 @@ fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
         &ratios,
     );
     [levels, over, beside].into_iter().flatten().collect()
-}
-
-/// Every measurement of an experiment, a row each.
-pub(super) fn every_measurement(analysis: &Analysis, experiment: &str) -> Table {
-    let column = |label: &str, numeric| Column { label: label.into(), hint: "", numeric };
-    let mut rows: Vec<Row> = Vec::new();
-    let mut before: Option<&Metric> = None;
-    for m in analysis.measurements.iter().filter(|m| m.key.experiment == experiment) {
-        rows.push(Row {
-            opens_group: before != Some(m.key.metric),
-            cells: vec![
-                Cell::Text(m.key.metric.label.into()),
-                Cell::Text(place(m)),
-                Cell::Arm { name: m.key.arm.to_string(), role: "" },
-                cell(figure(m.estimate.point, m.unit), String::new(), m.valid, None),
-                Cell::Text(range(&m.estimate, m.unit)),
-                Cell::Text(m.estimate.n.to_string()),
-            ],
-        });
-        before = Some(m.key.metric);
-    }
-    Table {
-        title: "Every measurement".into(),
-        note: "The same figures as measurements.csv, as people read them.".into(),
-        columns: vec![
-            column("Metric", false),
-            column("Where", false),
-            column("Arm", false),
-            column("Figure", true),
-            column("95 % interval", true),
-            column("n", true),
-        ],
-        rows,
-    }
-}
-
-fn place(m: &Measurement) -> String {
-    let mut parts = vec![level(&m.key.experiment, m.key.place())];
-    if m.key.users != Some(u64::from(m.key.connections)) {
-        parts.push(format!("{} connections", grouped(u64::from(m.key.connections))));
-    }
-    parts.extend(m.key.rate.map(|rate| figure(rate, "requests/s")));
-    parts.join(", ")
 }
 
 /// Fills a table; `None` when not one cell has a figure. `overall` asks for the figures of no
@@ -370,7 +327,7 @@ fn trials(ns: &[Option<u32>]) -> String {
 
 mod inference;
 
-pub(super) use inference::every_comparison;
+pub(super) use inference::endpoints;
 
 #[cfg(test)]
 mod tests {
@@ -391,9 +348,8 @@ mod tests {
     fn every_row_has_a_cell_for_every_column() {
         let analysis = sample::analysis();
         for experiment in &analysis.experiments {
-            let mut tables = key_tables(&analysis, &experiment.name);
+            let tables = key_tables(&analysis, &experiment.name);
             assert!(tables.len() >= 2, "{}", experiment.name);
-            tables.push(every_measurement(&analysis, &experiment.name));
             for table in &tables {
                 assert!(!table.rows.is_empty(), "{}", table.title);
                 for row in &table.rows {

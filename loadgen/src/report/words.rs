@@ -129,6 +129,16 @@ pub(super) fn scope(analysis: &Analysis) -> String {
     }
 }
 
+/// How far the A/A pair's throughput reaches from no difference with the most users; `None` where
+/// it was not measured twice.
+pub(super) fn noise(analysis: &Analysis) -> Option<String> {
+    let floors = analysis.noise_floors.iter().filter(|floor| {
+        floor.key.metric == metric::THROUGHPUT_RPS && floor.compared_as == ComparedAs::Ratio
+    });
+    let top = floors.filter(|floor| floor.floor.is_some()).max_by_key(|floor| floor.key.users)?;
+    Some(format!("noise floor of throughput {}", share(top.floor?)))
+}
+
 /// What stands over the sentences that make no headline.
 pub(super) const COARSE: &str = "Known too coarsely for a headline";
 
@@ -164,6 +174,11 @@ pub fn cite(analysis: &Analysis) -> String {
         analysis.seed,
         limits.join("; "),
     )
+}
+
+/// A share of 1, in percent.
+pub(super) fn share(share: f64) -> String {
+    figure(share, "share")
 }
 
 /// A p value as people read it.
@@ -476,7 +491,7 @@ pub(super) fn utc(unix_ms: u64) -> String {
     format!("{year:04}-{month:02}-{date:02} {hour:02}:{minute:02} UTC")
 }
 
-fn wall(ms: u64) -> String {
+pub(super) fn wall(ms: u64) -> String {
     let seconds = ms.div_ceil(1000);
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, s) => format!("{s} s"),

@@ -16,7 +16,7 @@ mod rate;
 mod sweep;
 mod table;
 
-pub(super) use arms::{arm_name, glyph, shapes, symbols};
+pub(super) use arms::{arm_name, glyph, look, shapes, symbols};
 pub(super) use page::{Alone, Figure, Section, alone, page_figures};
 
 #[cfg(test)]

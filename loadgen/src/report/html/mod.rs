@@ -1,51 +1,94 @@
-//! `report.html`: one file that opens anywhere, offline, and asks nothing of any network.
-//!
-//! The order is that of a reader's questions: the answer, the charts, the figures, what the tool
-//! doubts in them, how they were made, how to make them again. Templates are checked and every text
-//! is escaped by `maud`, so a hostile name cannot become markup. There is no script; light, dark
-//! and paper are the style sheet's work. No figure is computed here.
+//! `report.html`: one file that opens anywhere, offline, and asks nothing of any network. The order
+//! is that of a reader's questions: the answer and what to decide by, the reader's own system, the
+//! charts, what people say, how sure it is, the data. It is complete without its script.
 
+mod cards;
+mod data;
+mod drills;
+mod facts;
+mod headline;
+mod matrix;
+mod method;
+mod system;
 mod tables;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::analysis::{Analysis, ExperimentSummary, Sentence};
-use super::attacks;
-use super::chart::{Figure, Section, arm_name, page_figures, shapes};
-use super::claims;
-use super::instructions;
-use super::tables::{every_comparison, every_measurement, key_tables};
+use super::analysis::Analysis;
+use super::chart::{Figure, Section, page_figures, shapes};
 use super::words;
+use facts::Facts;
 
-/// Colours and rules that charts share with drawings that stand alone.
+/// The style sheet of the page and of its charts.
 pub(super) const STYLE: &str = include_str!("style.css");
-const PAGE_STYLE: &str = include_str!("page.css");
-/// Sentences of a topic on the first screen; with many arms the others fold away.
-const SENTENCES_MAX: usize = 3;
+const SCRIPT: &str = include_str!("app.js");
+
+/// Sections of charts: id, name in the navigation, heading, and the charts that belong there.
+type Charts = (&'static str, &'static str, &'static str, &'static [Section]);
+
+const CHARTS: &[Charts] = &[
+    ("rate", "By rate", "At your rate, what does a user wait?", &[Section::Rate]),
+    ("users", "By users", "As concurrent users grow", &[Section::Users, Section::Percentiles]),
+    ("growth", "As state grows", "What grows when the state grows", &[Section::Growth]),
+    ("population", "Logged-in users", "As more users are logged in", &[Section::Population]),
+    ("context", "Context", "What else a request does", &[Section::Context]),
+    ("more", "More", "More experiments", &[Section::Other]),
+];
 
 /// Sets an analysis as a page.
 pub(super) fn render(analysis: &Analysis) -> String {
+    let facts = facts::facts(analysis);
+    let figures = page_figures(analysis);
+    let drills = drills::drills(analysis);
+    let claims = cards::claims(analysis);
+    let keys: Vec<&str> = analysis.arms.iter().map(String::as_str).collect();
+    let crossover = placed(&figures, &[Section::Crossover]);
+    let mut places = vec![("answer", "Answer"), ("system-section", "Your system")];
+    let shown = CHARTS.iter().filter(|(.., sections)| !placed(&figures, sections).is_empty());
+    places.extend(shown.clone().map(|(id, name, ..)| (*id, *name)));
+    places.extend((!crossover.is_empty()).then_some(("crossover", "Crossover")));
+    places.extend(drills.is_some().then_some(("drills", "When things break")));
+    places.extend(claims.is_some().then_some(("claims", "Claims")));
+    places.extend([("certainty", "How sure"), ("figures-section", "Data"), ("method", "Method")]);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (analysis.name) " · authbench" }
-                style { (PreEscaped(STYLE)) (PreEscaped(PAGE_STYLE)) }
-            }
+            (head(analysis))
             body {
-                (top(analysis))
+                a.skip href="#answer" { "Skip to the answer" }
+                (shapes())
+                (navigation(&places))
                 main {
-                    (in_charts(analysis))
-                    (in_figures(analysis))
-                    (in_doubt(analysis))
-                    (withstood(analysis))
-                    (setting(analysis))
-                    (again(analysis))
-                    (glossary())
+                    (answer(analysis, &facts, &keys))
+                    (system::system(&facts, &analysis.prices))
+                    @for charts in shown { (section(charts, &figures, &keys)) }
+                    @if !crossover.is_empty() {
+                        section #crossover aria-labelledby="h-crossover" {
+                            h2 #h-crossover { "Where is the crossover?" }
+                            p.note {
+                                "Memory is paid per login, CPU time and bytes per request: how "
+                                "often a logged-in user asks decides, not how many users there "
+                                "are."
+                            }
+                            @for figure in crossover { (figure.markup) }
+                        }
+                    }
+                    @if let Some(drills) = drills { (drills) }
+                    @if let Some(claims) = claims { (claims) }
+                    (certainty(analysis, &figures))
+                    (method::data(analysis))
+                    (method::method(analysis))
+                    (method::again(analysis))
+                    (method::glossary())
                 }
+                footer { "authbench " (analysis.host.authbench) }
+                script type="application/json" id="data" {
+                    (PreEscaped(data::data(analysis, &facts)))
+                }
+                script { (PreEscaped(SCRIPT)) }
             }
         }
     };
@@ -54,312 +97,118 @@ pub(super) fn render(analysis: &Analysis) -> String {
     text
 }
 
-/// The first screen: what this is, and the answer or why there is none.
-fn top(analysis: &Analysis) -> Markup {
+/// Nothing may be loaded, and no script or style runs but the two of this page.
+fn head(analysis: &Analysis) -> Markup {
+    let hash = |text: &str| STANDARD.encode(digest(&SHA256, text.as_bytes()));
+    let policy = format!(
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; base-uri 'none'; \
+         form-action 'none'",
+        hash(SCRIPT),
+        hash(STYLE),
+    );
     html! {
-        header {
-            p.eyebrow { "authbench report" }
-            h1 { (analysis.name) }
-            ul.facts { @for fact in words::summary(analysis) { li { (fact) } } }
+        head {
+            meta charset="utf-8";
+            meta http-equiv="Content-Security-Policy" content=(policy);
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            title { (analysis.name) " · authbench" }
+            style { (PreEscaped(STYLE)) }
+        }
+    }
+}
+
+fn navigation(places: &[(&str, &str)]) -> Markup {
+    html! {
+        nav aria-label="Sections" {
+            div {
+                strong { "authbench" }
+                @for (id, name) in places { a href={ "#" (id) } { (name) } }
+                button #theme .needs-script type="button"
+                    aria-label="Switch between light and dark" { "◐" }
+            }
+        }
+    }
+}
+
+/// The first screen: what this is, the answer or why there is none, and what to decide by.
+fn answer(analysis: &Analysis, facts: &Facts, keys: &[&str]) -> Markup {
+    let headline = headline::headline(facts, analysis.usable());
+    html! {
+        section #answer aria-labelledby="h-answer" {
+            (chips(analysis))
             @if let Some((heading, warning)) = words::warning(analysis) {
                 div.banner role="alert" {
-                    strong { (heading) }
-                    p { (warning) " " a href="#doubts" { "What happened, and what to do" } }
+                    strong { (heading) ". " }
+                    (warning) " " a href="#doubts" { "What happened, and what to do" }
                 }
             }
-            @if analysis.usable() {
-                (claimed(analysis))
-                (answer(analysis))
-            }
-            nav aria-label="Sections" {
-                a href="#charts" { "Charts" }
-                a href="#figures" { "Figures" }
-                a href="#doubts" { "Doubts" }
-                @if !analysis.attacks.is_empty() { a href="#attacks" { "Attacks" } }
-                a href="#setting" { "Method" }
-                a href="#again" { "Run it again" }
-                a href="#glossary" { "Glossary" }
+            h1 #h-answer { (headline.says) }
+            @for sentence in &headline.lead { p.lead { (sentence) } }
+            @if analysis.usable() && !facts.arms.is_empty() {
+                (matrix::legend(keys))
+                (matrix::matrix(facts, &analysis.baseline))
             }
         }
     }
 }
 
-/// What people say, and what this campaign says of it.
-fn claimed(analysis: &Analysis) -> Markup {
+/// Validity, campaign, date, machine and noise in a line.
+fn chips(analysis: &Analysis) -> Markup {
+    let valid = analysis.trials_complete - analysis.trials_invalid;
+    let all_valid = analysis.usable() && valid == analysis.trials_planned;
+    let mark = if all_valid { "✓" } else { "!" };
+    let cpu = &analysis.host.cpu_model;
+    let cores = analysis.host.cores.len();
     html! {
-        section.claims aria-labelledby="claims" {
-            h2 #claims { "What people say, and what was found here" }
-            @for claim in &analysis.claims {
-                @let (mark, word) = words::claim(claim.verdict);
-                details.claim {
-                    summary {
-                        span class={ "verdict " (word.replace(' ', "-")) } { (mark) " " (word) }
-                        " " q { (claim.says) } " " (claim.words)
-                        @if !claim.in_short.is_empty() { small { (claim.in_short) "." } }
-                    }
-                    p.method { "Said by: " (claim.source) ". " (words::coverage(claim)) }
-                    @for of in claims::tables(claim) {
-                        h4 { (of.title) }
-                        @if !of.note.is_empty() { p.note { (words::capital(&of.note)) "." } }
-                        (tables::table(analysis, &of))
-                    }
-                }
+        ul.facts {
+            li.good[all_valid].bad[!all_valid] {
+                (mark) " valid: " (valid) " of " (analysis.trials_planned) " trials"
             }
-        }
-    }
-}
-
-/// The sentences, those of a topic together, topics in the order of their first sentence; behind
-/// them those whose figures are known too coarsely to be read first.
-fn answer(analysis: &Analysis) -> Markup {
-    let (first, coarse): (Vec<&Sentence>, Vec<&Sentence>) =
-        analysis.answer.iter().partition(|sentence| sentence.headline);
-    html! {
-        section.answer aria-labelledby="answer" {
-            h2 #answer { "The answer" }
-            p.note { (words::scope(analysis)) }
-            @if first.is_empty() {
-                p {
-                    "No comparison of these arms is known well enough to be put into a headline; "
-                    "the charts and tables show what was measured."
-                }
+            li { (analysis.name) ", seed " (analysis.seed) }
+            @if analysis.started_unix_ms > 0 {
+                li { (words::utc(analysis.started_unix_ms)) ", " (words::wall(analysis.wall_ms)) }
             }
-            (topics(&first))
-            @if !coarse.is_empty() {
-                details {
-                    summary { (words::COARSE) " (" (coarse.len()) ")" }
-                    (topics(&coarse))
-                }
+            li {
+                @if !cpu.is_empty() { (cpu) ", " }
+                (cores) @if cores == 1 { " core" } @else { " cores" }
+                @if analysis.host.virtualised { ", virtual machine" }
             }
-            p.note { strong { "Cite this: " } (words::cite(analysis)) }
+            @if let Some(noise) = words::noise(analysis) { li { (noise) } }
         }
     }
 }
 
-fn topics(sentences: &[&Sentence]) -> Markup {
-    let mut topics: Vec<(&str, Vec<&Sentence>)> = Vec::new();
-    for sentence in sentences {
-        match topics.iter_mut().find(|(topic, _)| *topic == sentence.topic) {
-            Some((_, together)) => together.push(sentence),
-            None => topics.push((&sentence.topic, vec![sentence])),
-        }
-    }
+/// The charts of some sections, in their order.
+fn placed<'a>(figures: &'a [Figure], sections: &[Section]) -> Vec<&'a Figure> {
+    figures.iter().filter(|figure| sections.contains(&figure.section)).collect()
+}
+
+fn section(charts: &Charts, figures: &[Figure], keys: &[&str]) -> Markup {
+    let (id, _, heading, sections) = charts;
     html! {
-        dl {
-            @for (topic, together) in topics {
-                dt { (topic) }
-                @let (first, more) = together.split_at(together.len().min(SENTENCES_MAX));
-                dd {
-                    @for sentence in first { (said(sentence)) }
-                    @if !more.is_empty() {
-                        details {
-                            summary { (more.len()) " more" }
-                            @for sentence in more { (said(sentence)) }
-                        }
-                    }
-                }
-            }
+        section id=(id) aria-labelledby={ "h-" (id) } {
+            h2 id={ "h-" (id) } { (heading) }
+            (matrix::legend(keys))
+            div.grid-two { @for figure in placed(figures, sections) { (figure.markup) } }
         }
     }
 }
 
-fn said(sentence: &Sentence) -> Markup {
+fn certainty(analysis: &Analysis, figures: &[Figure]) -> Markup {
     html! {
-        p {
-            (sentence.text)
-            @if let Some(verdict) = sentence.verdict { " " (tables::verdict(verdict, None)) }
-        }
-    }
-}
-
-fn question(experiment: &ExperimentSummary) -> Markup {
-    html! {
-        h3 { (experiment.question) }
-        p.method { (experiment.method) }
-        @if !experiment.remarks.is_empty() {
-            ul.remarks {
-                @for remark in &experiment.remarks { li { (remark) } }
-            }
-        }
-    }
-}
-
-fn in_charts(analysis: &Analysis) -> Markup {
-    html! {
-        section #charts {
-            h2 { "Charts" }
-            (shapes())
-            @for section in Section::ALL {
-                @for figure in page_figures(analysis) {
-                    @if figure.section == *section { (placed(&figure)) }
-                }
-            }
-        }
-    }
-}
-
-fn placed(figure: &Figure) -> Markup {
-    html! { div id={ "place-" (figure.id) } { (figure.markup) } }
-}
-
-fn in_figures(analysis: &Analysis) -> Markup {
-    html! {
-        section #figures {
-            h2 { "Figures" }
-            @for experiment in &analysis.experiments {
-                h3 { (experiment.question) }
-                @for table in key_tables(analysis, &experiment.name) {
-                    h4 { (table.title) }
-                    p.note { (table.note) }
-                    (tables::table(analysis, &table))
-                }
-                @let every = every_measurement(analysis, &experiment.name);
-                details {
-                    summary { (every.title) " (" (every.rows.len()) ")" }
-                    p.note { (every.note) }
-                    (tables::table(analysis, &every))
-                }
-                @let compared = every_comparison(analysis, &experiment.name);
-                @if !compared.rows.is_empty() {
-                    details {
-                        summary { (compared.title) " (" (compared.rows.len()) ")" }
-                        p.note { (compared.note) }
-                        (tables::table(analysis, &compared))
-                    }
-                }
-            }
-            @if let Some(table) = instructions::table(analysis) {
-                h3 { (table.title) }
-                p.note { (table.note) }
-                (tables::table(analysis, &table))
-            }
-        }
-    }
-}
-
-fn in_doubt(analysis: &Analysis) -> Markup {
-    let doubts = words::doubts(analysis);
-    html! {
-        section #doubts {
-            h2 { "What the tool doubts in its own numbers" }
-            @if doubts.is_empty() { p { "Nothing that it can see." } }
-            ul.doubts {
-                @for summary in doubts {
-                    li.invalid[summary.doubt.invalidates] {
-                        p.what {
-                            @if summary.doubt.invalidates { strong.tag { "Invalidates" } " " }
-                            (words::capital(&summary.doubt.what))
-                        }
-                        p.remedy { "Remedy: " (summary.doubt.remedy) "." }
-                        @if let [place] = summary.places.as_slice() {
-                            p.places { "Where: " (place) }
-                        } @else {
-                            details {
-                                summary { "Where: " (summary.places.len()) " places" }
-                                ul { @for place in &summary.places { li { (place) } } }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn withstood(analysis: &Analysis) -> Markup {
-    let (counts, matrix) = (attacks::counts(analysis), attacks::matrix(analysis));
-    html! {
-        @if !analysis.attacks.is_empty() {
-            section #attacks {
-                h2 { (counts.title) }
-                p { (attacks::NOTE) }
-                p.note { (counts.note) }
-                (tables::table(analysis, &counts))
-                ul.cautions {
-                    @for (arm, remark) in attacks::remarks(analysis) { li { (arm) ": " (remark) } }
-                }
-                details {
-                    summary { (matrix.title) " (" (matrix.rows.len()) ")" }
-                    p.note { (matrix.note) }
-                    (tables::table(analysis, &matrix))
-                }
-            }
-        }
-    }
-}
-
-fn facts(facts: &[(&'static str, String)]) -> Markup {
-    html! {
-        dl.facts {
-            @for (name, fact) in facts { div { dt { (name) } dd { (fact) } } }
-        }
-    }
-}
-
-fn setting(analysis: &Analysis) -> Markup {
-    html! {
-        section #setting {
-            h2 { "How it was measured" }
-            @for experiment in &analysis.experiments {
-                (question(experiment))
+        section #certainty aria-labelledby="h-certainty" {
+            h2 #h-certainty { "How sure is this?" }
+            @if analysis.twin.is_some() {
                 p.note {
-                    (experiment.blocks) " blocks, every trial on a fresh server process."
-                    @if experiment.steadiness.judged > 0 {
-                        " Loads of 5 s and more were judged for a steady state, by throughput and "
-                        "p99 of every second; one that had none is among the doubts."
-                    }
+                    (analysis.reference) " was measured twice in every block, under two names. How "
+                    "far the pair reaches from no difference is the floor below which nothing is "
+                    "called a difference."
                 }
             }
-            h3 { "What the numbers do not mean" }
-            ul.cautions { @for caution in words::cautions(analysis) { li { (caution) } } }
-            h3 { "Machine and program" }
-            (facts(&words::setting(analysis)))
-            (notes(analysis))
-        }
-    }
-}
-
-fn notes(analysis: &Analysis) -> Markup {
-    let said = words::notes(analysis);
-    html! {
-        @if !said.is_empty() {
-            h3 { "What the servers said of themselves" }
-            dl.notes {
-                @for (arm, notes) in said {
-                    dt {
-                        @match arm {
-                            Some(arm) => { (arm_name(arm)) }
-                            None => "Every arm",
-                        }
-                    }
-                    dd { ul { @for note in notes { li { (note) } } } }
-                }
-            }
-        }
-    }
-}
-
-fn again(analysis: &Analysis) -> Markup {
-    html! {
-        section #again {
-            h2 { "How to run it again" }
-            @for (what, command) in words::commands(analysis) {
-                p { (what) ":" }
-                pre { code { (command) } }
-            }
-            p.note { "What these figures belong to, by SHA-256:" }
-            (facts(&words::identity(analysis)))
-        }
-    }
-}
-
-fn glossary() -> Markup {
-    html! {
-        section #glossary {
-            h2 { "Glossary" }
-            dl.glossary {
-                @for (word, meaning) in words::GLOSSARY { div { dt { (word) } dd { (meaning) } } }
-            }
+            @for figure in placed(figures, &[Section::Certainty]) { (figure.markup) }
+            (method::declared(analysis))
+            (method::doubts(analysis))
         }
     }
 }

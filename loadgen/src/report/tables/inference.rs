@@ -1,14 +1,12 @@
-//! The tables of what was compared: the primary endpoints with their tests, and every comparison.
+//! The table of what was declared: the primary endpoints with their tests.
 //!
 //! A verdict can only be weighed by a reader who sees how many others were asked for at the same
-//! time. So every primary endpoint shows its p value before and after the correction, and every
-//! comparison that is none says no more than its figure and its interval.
+//! time. So every primary endpoint shows its p value before and after the correction.
 
-use crate::experiment::Metric;
 use crate::report::analysis::Analysis;
 use crate::report::figure::{signed, signed_range, times, times_range};
-use crate::report::figures::{ComparedAs, Comparison, Endpoint};
-use crate::report::table::{Cell, Column, Finding, Row, Table, arm, cell, finding, level};
+use crate::report::figures::{ComparedAs, Endpoint};
+use crate::report::table::{Cell, Column, Finding, Row, Table, arm, cell, finding};
 use crate::report::words;
 use crate::stats::Estimate;
 
@@ -17,7 +15,7 @@ fn column(label: &str, numeric: bool) -> Column {
 }
 
 /// The primary endpoints of an experiment; `None` when it has none.
-pub(super) fn endpoints(analysis: &Analysis, experiment: &str) -> Option<Table> {
+pub(in crate::report) fn endpoints(analysis: &Analysis, experiment: &str) -> Option<Table> {
     let own = analysis.primary.iter().filter(|e| e.declared.experiment == experiment);
     let rows: Vec<Row> = own
         .map(|endpoint| Row { opens_group: false, cells: of_endpoint(analysis, endpoint) })
@@ -112,44 +110,4 @@ fn compared(
             cell(signed(difference.point, unit), interval, true, finding)
         }
     }
-}
-
-/// Every comparison of an experiment, a row each.
-pub(in crate::report) fn every_comparison(analysis: &Analysis, experiment: &str) -> Table {
-    let mut before: Option<&Metric> = None;
-    let mut rows = Vec::new();
-    for comparison in analysis.comparisons.iter().filter(|c| c.key.experiment == experiment) {
-        let opens_group = before != Some(comparison.key.metric);
-        rows.push(Row { opens_group, cells: cells(analysis, comparison) });
-        before = Some(comparison.key.metric);
-    }
-    Table {
-        title: "Every comparison".into(),
-        note:
-            "Those without a verdict are exploratory: among so many, about one interval in twenty \
-               misses the truth by chance."
-                .into(),
-        columns: vec![
-            column("Metric", false),
-            column("Where", false),
-            column("Arm", false),
-            column("Against", false),
-            column("Found", true),
-            column("Noise floor", true),
-        ],
-        rows,
-    }
-}
-
-fn cells(analysis: &Analysis, c: &Comparison) -> Vec<Cell> {
-    let unit = c.key.metric.unit;
-    let finding = c.ruling.as_ref().map(|ruling| finding(c.key.metric, c.compared_as, ruling));
-    vec![
-        Cell::Text(c.key.metric.label.into()),
-        Cell::Text(level(&c.key.experiment, c.key.place())),
-        arm(analysis, &c.key.arm),
-        arm(analysis, &c.against),
-        compared(c.ratio.as_ref(), &c.difference, c.compared_as, unit, finding),
-        c.noise_floor.map_or(Cell::Empty, |of| Cell::Text(words::effect(of, c.compared_as, unit))),
-    ]
 }

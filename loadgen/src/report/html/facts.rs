@@ -1,0 +1,300 @@
+//! What the first screen says of each arm: its cost per request, the rate it held, its memory per
+//! login, its bytes per request, and what it withstands. The matrix, the calculator and the
+//! headline read the same facts, so they cannot disagree.
+
+use crate::experiment::metric::{self, Metric};
+use crate::report::analysis::Analysis;
+use crate::report::chart::look;
+use crate::report::figure::{digits, figure};
+use crate::report::figures::Measurement;
+use crate::report::key::{Lookup, Place};
+use crate::report::words;
+use crate::stats::Estimate;
+use crate::units::grouped;
+
+/// Experiments that say what a request costs, the best first: at a fixed rate a request pays for
+/// what the server does for it, in a closed loop also for waking the generator.
+const COSTS_AT: [&str; 3] = ["curve", "population", "concurrency"];
+/// The load of `curve` at which costs are told, % of what the baseline can do.
+const HALF: u32 = 50;
+
+/// What is known of all arms.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// The arms, without the baseline and the twin, in their order.
+    pub(super) arms: Vec<ArmFacts>,
+    /// Where CPU time and bytes per request were measured; empty where they were not.
+    pub(super) cpu_at: String,
+    /// What a request costs without authentication, us.
+    pub(super) floor: Option<Estimate>,
+    /// The most logins over which memory was measured.
+    pub(super) users_measured: Option<u64>,
+}
+
+/// What is known of an arm; `None` where it was not measured, or not validly.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ArmFacts {
+    /// Its name.
+    pub(super) arm: String,
+    /// `session`, `token`, `hybrid` or `other`.
+    pub(super) family: &'static str,
+    /// CPU time per request, by items kept in the session.
+    pub(super) cpu: Vec<Cpu>,
+    /// Memory per login, likewise.
+    pub(super) memory: Vec<Memory>,
+    /// Bytes per request, likewise.
+    pub(super) wire: Vec<Wire>,
+    /// Requests per second that it held.
+    pub(super) capacity: Option<Estimate>,
+    /// Whether a logout ends a login.
+    pub(super) logout: Need,
+    /// Whether any server can answer.
+    pub(super) any_server: Need,
+    /// Whether logins survive a restart.
+    pub(super) restart: Need,
+}
+
+/// CPU time per request, us.
+#[derive(Clone, Debug)]
+pub(super) struct Cpu {
+    pub(super) items: u32,
+    /// Server and store.
+    pub(super) total: f64,
+    /// The same, less the baseline's.
+    pub(super) added: Estimate,
+    /// The store's part.
+    pub(super) store: Option<f64>,
+}
+
+/// Memory per login, bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Memory {
+    pub(super) items: u32,
+    pub(super) server: Estimate,
+    pub(super) store: Option<Estimate>,
+}
+
+impl Memory {
+    /// Of server and store.
+    pub(super) fn total(&self) -> f64 {
+        self.server.point + self.store.as_ref().map_or(0.0, |store| store.point)
+    }
+
+    /// Its interval: the ends of both added, which is no narrower than that of their sum.
+    pub(super) fn interval(&self) -> Option<(f64, f64)> {
+        let (lo, hi) = self.server.interval?;
+        match &self.store {
+            None => Some((lo, hi)),
+            Some(store) => store.interval.map(|(least, most)| (lo + least, hi + most)),
+        }
+    }
+}
+
+/// Bytes per request.
+#[derive(Clone, Debug)]
+pub(super) struct Wire {
+    pub(super) items: u32,
+    pub(super) bytes: f64,
+    /// Beyond the baseline's.
+    pub(super) added: f64,
+}
+
+/// Whether an arm does what a reader may need.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Need {
+    /// `None` where it was not measured.
+    pub(super) holds: Option<bool>,
+    /// How, or what happens instead.
+    pub(super) says: String,
+}
+
+impl Need {
+    pub(super) fn new(holds: bool, says: impl Into<String>) -> Self {
+        Self { holds: Some(holds), says: says.into() }
+    }
+}
+
+/// Gathers them.
+pub(super) fn facts(analysis: &Analysis) -> Facts {
+    let place = cost_place(analysis);
+    let arms = ranked(analysis).map(|arm| ArmFacts {
+        arm: arm.clone(),
+        family: look(arm).family,
+        cpu: by_items(analysis, place, |at| cpu(analysis, at, arm)),
+        memory: memory(analysis, arm),
+        wire: by_items(analysis, place, |at| wire(analysis, at, arm)),
+        capacity: valid(analysis, "capacity", metric::CAPACITY_RPS, arm).map(estimate),
+        logout: logout(analysis, arm),
+        any_server: any_server(analysis, arm),
+        restart: restart(analysis, arm),
+    });
+    let floor = place.and_then(|(experiment, place)| {
+        let m = find(analysis, experiment, metric::CPU_US_PER_REQUEST, place, &analysis.baseline)?;
+        Some(m.estimate.clone())
+    });
+    let users = analysis.measurements.iter().filter(|m| {
+        m.key.experiment == "memory" && m.key.metric == metric::SERVER_ALLOCATED_BYTES && m.valid
+    });
+    Facts {
+        arms: arms.collect(),
+        cpu_at: place.map_or_else(String::new, |place| load(analysis, place)),
+        floor,
+        users_measured: users.filter_map(|m| m.key.users).max(),
+    }
+}
+
+/// The arms that are ranked: all but the baseline.
+fn ranked(analysis: &Analysis) -> impl Iterator<Item = &String> {
+    analysis.arms.iter().filter(|arm| **arm != analysis.baseline)
+}
+
+/// An experiment and a place in it.
+type At<'a> = (&'a str, Place);
+
+/// Where the costs of the most arms were measured validly; of several such places the first of
+/// [`COSTS_AT`], and there half load or the most users.
+fn cost_place(analysis: &Analysis) -> Option<At<'static>> {
+    let mut best: Option<(usize, At<'static>)> = None;
+    for experiment in COSTS_AT {
+        let mut places = analysis.measurements.places(experiment, metric::CPU_US_PER_REQUEST);
+        places.sort_by_key(|(level, users)| {
+            let from_half =
+                if experiment == "curve" { level.unwrap_or(0).abs_diff(HALF) } else { 0 };
+            (from_half, std::cmp::Reverse(*users))
+        });
+        for place in places {
+            let known = ranked(analysis)
+                .filter(|arm| cpu(analysis, (experiment, place, 0), arm).is_some())
+                .count();
+            if known > best.map_or(0, |(most, _)| most) {
+                best = Some((known, (experiment, place)));
+            }
+        }
+    }
+    best.map(|(_, at)| at)
+}
+
+/// Under what load.
+fn load(analysis: &Analysis, (experiment, place): At<'_>) -> String {
+    let users = grouped(place.1.unwrap_or(0));
+    let all = analysis.measurements.all_of(experiment, metric::CPU_US_PER_REQUEST);
+    let rate = all.filter(|m| m.key.place() == place).find_map(|m| m.key.rate);
+    match (experiment, rate) {
+        ("curve", _) => {
+            format!("a load of {} % of what the baseline can do", place.0.unwrap_or(0))
+        }
+        ("population", Some(rate)) => {
+            format!("{} requests per second and {users} users logged in", digits(rate))
+        }
+        ("population", None) => format!("{users} users logged in"),
+        _ => format!("{users} concurrent users in a closed loop"),
+    }
+}
+
+/// Without items at the place of costs, with items where carts were measured.
+fn by_items<T>(
+    analysis: &Analysis,
+    place: Option<At<'_>>,
+    read: impl Fn((&str, Place, u32)) -> Option<T>,
+) -> Vec<T> {
+    let carts = analysis.measurements.places("cart", metric::CPU_US_PER_REQUEST);
+    let carts = carts.into_iter().filter_map(|place| match place.0 {
+        Some(items) if items > 0 => Some(("cart", place, items)),
+        _ => None,
+    });
+    let bare = place.map(|(experiment, place)| (experiment, place, 0));
+    bare.into_iter().chain(carts).filter_map(read).collect()
+}
+
+fn find<'a>(
+    analysis: &'a Analysis,
+    experiment: &str,
+    metric: &Metric,
+    place: Place,
+    arm: &str,
+) -> Option<&'a Measurement> {
+    analysis.measurements.find(experiment, metric, place, arm).filter(|m| m.valid)
+}
+
+/// The valid figure of an arm with the most users.
+fn valid<'a>(
+    analysis: &'a Analysis,
+    experiment: &str,
+    metric: &Metric,
+    arm: &str,
+) -> Option<&'a Measurement> {
+    analysis.measurements.top(experiment, metric, |m| m.key.arm == arm).filter(|m| m.valid)
+}
+
+fn estimate(m: &Measurement) -> Estimate {
+    m.estimate.clone()
+}
+
+fn cpu(analysis: &Analysis, at: (&str, Place, u32), arm: &str) -> Option<Cpu> {
+    let (experiment, place, items) = at;
+    let total = find(analysis, experiment, metric::CPU_US_PER_REQUEST, place, arm)?;
+    let mut compared = analysis.comparisons.all_of(experiment, metric::CPU_US_PER_REQUEST);
+    let added = compared
+        .find(|c| c.key.place() == place && c.is_between(arm, &analysis.baseline))?
+        .difference
+        .clone();
+    let store = find(analysis, experiment, metric::STORE_CPU_US_PER_REQUEST, place, arm);
+    let store = store.map(|m| m.estimate.point);
+    Some(Cpu { items, total: total.estimate.point, added, store })
+}
+
+fn wire(analysis: &Analysis, at: (&str, Place, u32), arm: &str) -> Option<Wire> {
+    let (experiment, place, items) = at;
+    let bytes = |arm: &str| {
+        let m = find(analysis, experiment, metric::REQUEST_WIRE_BYTES, place, arm)?;
+        Some(m.estimate.point)
+    };
+    let own = bytes(arm)?;
+    Some(Wire { items, bytes: own, added: own - bytes(&analysis.baseline)? })
+}
+
+fn memory(analysis: &Analysis, arm: &str) -> Vec<Memory> {
+    let places = analysis.measurements.places("memory", metric::BYTES_PER_SESSION);
+    let slope = |place: Place| {
+        let server = find(analysis, "memory", metric::BYTES_PER_SESSION, place, arm)?;
+        let store = find(analysis, "memory", metric::STORE_BYTES_PER_SESSION, place, arm);
+        let (server, store) = (estimate(server), store.map(estimate));
+        Some(Memory { items: place.0.unwrap_or(0), server, store })
+    };
+    places.into_iter().filter_map(slope).collect()
+}
+
+fn logout(analysis: &Analysis, arm: &str) -> Need {
+    let Some(accepted) = valid(analysis, "revocation", metric::STILL_ACCEPTED, arm) else {
+        return Need::default();
+    };
+    let accepted = accepted.estimate.point;
+    if accepted >= 1.0 {
+        return Need::new(false, "not before it expires");
+    }
+    if accepted > 0.0 {
+        return Need::new(false, format!("{} still accepted", words::share(accepted)));
+    }
+    match valid(analysis, "revocation", metric::TIME_TO_REJECT_US, arm) {
+        Some(m) => Need::new(true, format!("in {}", figure(m.estimate.point, m.unit))),
+        None => Need::new(true, "yes"),
+    }
+}
+
+fn any_server(analysis: &Analysis, arm: &str) -> Need {
+    refused(valid(analysis, "replicas", metric::ROUND_ROBIN_REFUSED_SHARE, arm), "refused")
+}
+
+fn restart(analysis: &Analysis, arm: &str) -> Need {
+    refused(valid(analysis, "restart", metric::LOGGED_OUT_SHARE, arm), "logged out")
+}
+
+/// A share that has to be 0.
+fn refused(found: Option<&Measurement>, what: &str) -> Need {
+    match found.map(|m| m.estimate.point) {
+        None => Need::default(),
+        Some(share) if share <= 0.0 => Need::new(true, "yes"),
+        Some(share) if share >= 1.0 => Need::new(false, format!("all {what}")),
+        Some(share) => Need::new(false, format!("{} {what}", words::share(share))),
+    }
+}

@@ -1,0 +1,336 @@
+//! The sentence that answers, and the two or three that say why. Every one follows from intervals
+//! by rule: two arms are told apart where theirs do not overlap, and a figure is said only where
+//! its interval spans no more than twofold, or holds 0.
+
+use super::facts::{ArmFacts, Facts, Need};
+use super::matrix::{bare_cpu, bare_memory};
+use crate::report::figure::{digits, figure, range};
+use crate::stats::Estimate;
+
+/// The widest interval of a figure in a headline: its ends are within a factor of this.
+const SPAN_MAX: f64 = 2.0;
+/// Less than this per login is the allocator's own bookkeeping: an id alone has 16 bytes.
+const NOTHING_BYTES: f64 = 1.0;
+
+/// What the page opens with.
+#[derive(Debug, PartialEq)]
+pub(super) struct Headline {
+    pub(super) says: String,
+    pub(super) lead: Vec<String>,
+}
+
+/// What may be said of a campaign: nothing where it is not usable.
+pub(super) fn headline(facts: &Facts, usable: bool) -> Headline {
+    if !usable {
+        let says = "No answer: nothing measured here may be used.".to_owned();
+        return Headline { says, lead: Vec::new() };
+    }
+    let lead = [cpu(facts), memory(facts), needs(facts)];
+    Headline { says: answer(facts), lead: lead.into_iter().flatten().collect() }
+}
+
+/// The least and the greatest end of some intervals.
+fn hull(spans: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let lo = spans.iter().map(|(lo, _)| *lo).reduce(f64::min)?;
+    let hi = spans.iter().map(|(_, hi)| *hi).reduce(f64::max)?;
+    Some((lo, hi))
+}
+
+/// Session or token, by the CPU time that a request costs more than without authentication.
+fn answer(facts: &Facts) -> String {
+    let spans = |family: &str| {
+        let own = facts.arms.iter().filter(|arm| arm.family == family);
+        own.filter_map(|arm| bare_cpu(arm)?.added.interval).collect::<Vec<_>>()
+    };
+    let (sessions, tokens) = (spans("session"), spans("token"));
+    let (Some(session), Some(token)) = (hull(&sessions), hull(&tokens)) else {
+        return without_both(facts);
+    };
+    let below = sessions.iter().any(|(_, hi)| *hi < token.0);
+    let above = sessions.iter().any(|(lo, _)| *lo > token.1);
+    let text = if below && above {
+        "Session or token? Here the store decides, not the scheme."
+    } else if session.1 < token.0 {
+        "Here a request costs less with a session than with a token."
+    } else if token.1 < session.0 {
+        "Here a request costs less with a token than with a session."
+    } else if below {
+        "Here the cheapest session costs less per request than any token; not every one does."
+    } else if above {
+        "Here the dearest session costs more per request than any token; not every one does."
+    } else {
+        "Session or token? These data do not tell their costs per request apart."
+    };
+    text.into()
+}
+
+/// What can be said where sessions and tokens cannot be compared.
+fn without_both(facts: &Facts) -> String {
+    let has = |family: &str| facts.arms.iter().any(|arm| arm.family == family);
+    let known: Vec<(&ArmFacts, (f64, f64))> =
+        facts.arms.iter().filter_map(|arm| Some((arm, bare_cpu(arm)?.added.interval?))).collect();
+    if has("session") && has("token") {
+        let why = if facts.arms.iter().any(|arm| bare_cpu(arm).is_some()) {
+            "one trial has no interval, and more blocks would give one"
+        } else {
+            "no cost over a baseline was measured validly for both"
+        };
+        return format!("Session or token? Not settled: {why}.");
+    }
+    let Some((cheapest, (_, hi))) = known.iter().min_by(|a, b| a.1.1.total_cmp(&b.1.1)) else {
+        return "What authentication costs is not settled here: see what was measured.".into();
+    };
+    let alone = known.iter().all(|(arm, (lo, _))| arm.arm == cheapest.arm || lo > hi);
+    match (known.len(), alone) {
+        (1, _) => format!("What {} costs, measured.", cheapest.arm),
+        (_, true) => format!("Of these arms {} costs least per request.", cheapest.arm),
+        (_, false) => "These data do not tell which of these arms costs least per request.".into(),
+    }
+}
+
+/// Whether an interval is narrow enough for a figure to be read first.
+fn is_narrow(estimate: &Estimate) -> bool {
+    estimate.interval.is_some_and(|(lo, hi)| {
+        let (near, far) = (lo.abs().min(hi.abs()), lo.abs().max(hi.abs()));
+        lo * hi > 0.0 && far <= SPAN_MAX * near
+    })
+}
+
+/// What the cheapest and the dearest arm of each family add to a request.
+fn cpu(facts: &Facts) -> Option<String> {
+    let mut parts = Vec::new();
+    for family in ["session", "token", "hybrid", "other"] {
+        let mut own: Vec<(&str, &Estimate)> = facts
+            .arms
+            .iter()
+            .filter(|arm| arm.family == family)
+            .filter_map(|arm| Some((arm.arm.as_str(), &bare_cpu(arm)?.added)))
+            .collect();
+        own.sort_by(|a, b| a.1.point.total_cmp(&b.1.point));
+        let ends = if own.len() > 1 { vec![own[0], own[own.len() - 1]] } else { own };
+        parts.extend(ends.into_iter().filter_map(|(arm, added)| {
+            let (lo, hi) = added.interval?;
+            if lo <= 0.0 && hi >= 0.0 {
+                return Some(format!(
+                    "nothing measurable with {arm} (at most {})",
+                    figure(hi, "us")
+                ));
+            }
+            let text = format!("{} with {arm}", figure(added.point, "us"));
+            is_narrow(added).then(|| format!("{text} ({})", range(added, "us")))
+        }));
+    }
+    let floor = facts.floor.as_ref().map(|floor| figure(floor.point, "us"));
+    let floor = floor.map_or_else(String::new, |floor| format!(" of {floor}"));
+    let joined = listed(&parts, "; ", "; ")?;
+    Some(format!(
+        "With {}, checking a login adds this CPU time to a request{floor}: {joined}.",
+        facts.cpu_at
+    ))
+}
+
+/// What a login takes where it takes something.
+fn memory(facts: &Facts) -> Option<String> {
+    let (mut takes, mut free) = (Vec::new(), Vec::new());
+    for arm in &facts.arms {
+        let Some(own) = bare_memory(arm) else { continue };
+        let Some((lo, hi)) = own.interval() else { continue };
+        if hi < NOTHING_BYTES {
+            free.push(arm.arm.clone());
+        } else if lo > 0.0 && hi <= SPAN_MAX * lo {
+            let server = digits(own.server.point);
+            let store = own.store.as_ref().map(|store| digits(store.point));
+            let size = match store.filter(|store| store != "0") {
+                Some(store) if server == "0" => format!("{store} bytes in the store"),
+                Some(store) => format!("{server} bytes and {store} in the store"),
+                None => format!("{server} bytes"),
+            };
+            takes.push(format!("{size} with {}", arm.arm));
+        }
+    }
+    let takes = listed(&takes, ", ", " and ");
+    let free = listed(&free, ", ", " and ");
+    match (takes, free) {
+        (Some(takes), Some(free)) => Some(format!("Memory per login: {takes}; none with {free}.")),
+        (Some(takes), None) => Some(format!("Memory per login: {takes}.")),
+        (None, Some(free)) => Some(format!("A login takes no memory with {free}.")),
+        (None, None) => None,
+    }
+}
+
+/// Which arms fail a need.
+fn needs(facts: &Facts) -> Option<String> {
+    let lacking = |need: fn(&ArmFacts) -> &Need| {
+        let fails = facts.arms.iter().filter(|arm| need(arm).holds == Some(false));
+        listed(&fails.map(|arm| arm.arm.clone()).collect::<Vec<_>>(), ", ", " and ")
+    };
+    let parts = [
+        lacking(|arm| &arm.logout).map(|arms| format!("A logout does not end {arms} at once.")),
+        lacking(|arm| &arm.any_server)
+            .map(|arms| format!("A second server does not know the logins of {arms}.")),
+        lacking(|arm| &arm.restart).map(|arms| format!("A restart ends the logins of {arms}.")),
+    ];
+    let said: Vec<String> = parts.into_iter().flatten().collect();
+    (!said.is_empty()).then(|| said.join(" "))
+}
+
+fn listed(parts: &[String], between: &str, last: &str) -> Option<String> {
+    match parts {
+        [] => None,
+        [one] => Some(one.clone()),
+        [first @ .., end] => Some(format!("{}{last}{end}", first.join(between))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::{Cpu, Memory};
+    use super::*;
+
+    fn estimate(point: f64, interval: Option<(f64, f64)>) -> Estimate {
+        Estimate { point, interval, n: 5, method: String::new() }
+    }
+
+    fn arm(name: &str, family: &'static str, added: Option<(f64, f64)>) -> ArmFacts {
+        let point = added.map_or(1.0, |(lo, hi)| (lo + hi) / 2.0);
+        let added = estimate(point, added);
+        let cpu = vec![Cpu { items: 0, total: 10.0 + point, added, store: None }];
+        ArmFacts { arm: name.into(), family, cpu, ..ArmFacts::default() }
+    }
+
+    fn facts_of(arms: Vec<ArmFacts>) -> Facts {
+        let floor = Some(estimate(10.0, Some((9.0, 11.0))));
+        Facts { arms, cpu_at: "64 concurrent users".into(), floor, users_measured: None }
+    }
+
+    /// Families of arms with the interval of what a request adds; `None` for one trial.
+    type Row<'a> = (&'a [(&'static str, Option<(f64, f64)>)], &'a str);
+
+    #[test]
+    fn the_answer_follows_from_intervals() {
+        let (session, token) = ("session", "token");
+        let table: &[Row<'_>] = &[
+            (
+                &[
+                    (session, Some((0.1, 0.2))),
+                    (session, Some((7.0, 8.0))),
+                    (token, Some((2.0, 3.0))),
+                ],
+                "Session or token? Here the store decides, not the scheme.",
+            ),
+            (
+                &[(session, Some((0.1, 0.2))), (token, Some((2.0, 3.0)))],
+                "Here a request costs less with a session than with a token.",
+            ),
+            (
+                &[(session, Some((5.0, 6.0))), (token, Some((2.0, 3.0)))],
+                "Here a request costs less with a token than with a session.",
+            ),
+            (
+                &[
+                    (session, Some((0.1, 0.2))),
+                    (session, Some((2.5, 3.5))),
+                    (token, Some((2.0, 3.0))),
+                ],
+                "Here the cheapest session costs less per request than any token; not every one \
+                 does.",
+            ),
+            (
+                &[
+                    (session, Some((7.0, 8.0))),
+                    (session, Some((2.5, 3.5))),
+                    (token, Some((2.0, 3.0))),
+                ],
+                "Here the dearest session costs more per request than any token; not every one \
+                 does.",
+            ),
+            (
+                &[(session, Some((1.0, 4.0))), (token, Some((2.0, 3.0)))],
+                "Session or token? These data do not tell their costs per request apart.",
+            ),
+            (
+                &[(session, None), (token, None)],
+                "Session or token? Not settled: one trial has no interval, and more blocks would \
+                 give one.",
+            ),
+            (
+                &[(session, Some((1.0, 2.0))), (session, Some((3.0, 4.0)))],
+                "Of these arms session-0 costs least per request.",
+            ),
+            (
+                &[(token, Some((1.0, 3.5))), (token, Some((3.0, 4.0)))],
+                "These data do not tell which of these arms costs least per request.",
+            ),
+            (&[("other", Some((1.0, 2.0)))], "What other-0 costs, measured."),
+            (&[], "What authentication costs is not settled here: see what was measured."),
+        ];
+        for (arms, says) in table {
+            let arms = arms.iter().enumerate();
+            let arms =
+                arms.map(|(i, (family, added))| arm(&format!("{family}-{i}"), family, *added));
+            assert_eq!(answer(&facts_of(arms.collect())), *says);
+        }
+    }
+
+    #[test]
+    fn without_a_baseline_no_cost_is_said() {
+        let bare = |name: &str, family| ArmFacts { cpu: vec![], ..arm(name, family, None) };
+        let facts = facts_of(vec![bare("session@memory", "session"), bare("jwt", "token")]);
+        let Headline { says, lead } = headline(&facts, true);
+        let why = "no cost over a baseline was measured validly for both";
+        assert_eq!(says, format!("Session or token? Not settled: {why}."));
+        assert_eq!(lead, Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_invalid_campaign_has_no_answer() {
+        let facts = facts_of(vec![arm("session@memory", "session", Some((0.1, 0.2)))]);
+        let Headline { says, lead } = headline(&facts, false);
+        assert!(says.starts_with("No answer") && lead.is_empty());
+    }
+
+    #[test]
+    fn a_figure_known_too_coarsely_is_not_said() {
+        let arms = vec![
+            arm("session@memory", "session", Some((-0.1, 0.3))),
+            arm("session@redis", "session", Some((2.0, 4.5))),
+            arm("jwt-hs256", "token", Some((2.0, 3.0))),
+        ];
+        assert_eq!(
+            cpu(&facts_of(arms)).unwrap(),
+            "With 64 concurrent users, checking a login adds this CPU time to a request of \
+             10.0 µs: nothing measurable with session@memory (at most 0.30 µs); 2.50 µs with \
+             jwt-hs256 (2.00 to 3.00 µs)."
+        );
+        let coarse = vec![arm("jwt-hs256", "token", Some((1.0, 3.0)))];
+        assert_eq!(cpu(&facts_of(coarse)), None);
+    }
+
+    #[test]
+    fn memory_and_needs_are_said_of_those_who_have_them() {
+        let memory_of = |name: &str, server: f64, store: Option<f64>| ArmFacts {
+            memory: vec![Memory {
+                items: 0,
+                server: estimate(server, Some((server, server))),
+                store: store.map(|point| estimate(point, Some((point, point)))),
+            }],
+            logout: Need::new(name != "jwt", ""),
+            restart: Need::new(name != "session@memory", ""),
+            ..arm(name, "session", None)
+        };
+        let facts = facts_of(vec![
+            memory_of("session@memory", 113.0, None),
+            memory_of("session@redis", 0.0, Some(361.0)),
+            memory_of("jwt", 0.0, None),
+        ]);
+        assert_eq!(
+            memory(&facts).unwrap(),
+            "Memory per login: 113 bytes with session@memory and 361 bytes in the store with \
+             session@redis; none with jwt."
+        );
+        assert_eq!(
+            needs(&facts).unwrap(),
+            "A logout does not end jwt at once. A restart ends the logins of session@memory."
+        );
+    }
+}

@@ -1,0 +1,254 @@
+//! The decision matrix: an arm a row, and what one decides by. The best of a column is marked, and
+//! so is everything that its interval overlaps: these data do not tell them apart.
+
+use maud::{Markup, html};
+
+use super::facts::{ArmFacts, Cpu, Facts, Memory, Need};
+use crate::report::chart::{arm_name, glyph};
+use crate::report::figure::{digits, figure, range};
+
+/// The columns: heading, and how to read it.
+const COLUMNS: [(&str, &str); 7] = [
+    ("CPU added per request", "server + store; less is better"),
+    ("Rate held with p99 in its limit", "more is better"),
+    ("Memory per login", "server + store; less is better"),
+    ("Bytes per request", "less is better"),
+    ("A logout ends it", ""),
+    ("Any server can answer", ""),
+    ("Survives a restart", ""),
+];
+
+/// A key for each arm, which hides it everywhere; shown where script runs.
+pub(super) fn legend(arms: &[&str]) -> Markup {
+    html! {
+        div.legend.needs-script role="group" aria-label="Arms: press one to hide it everywhere" {
+            @for arm in arms {
+                button.key type="button" data-arm=(arm) aria-pressed="true" { (glyph(arm)) (arm) }
+            }
+        }
+    }
+}
+
+/// Sets the matrix.
+pub(super) fn matrix(facts: &Facts, baseline: &str) -> Markup {
+    let best = marks(facts);
+    let scale = Scale::of(facts);
+    html! {
+        div.card {
+            table.matrix role="table" {
+                thead role="rowgroup" {
+                    tr role="row" {
+                        th role="columnheader" scope="col" { "Arm" }
+                        @for (name, hint) in COLUMNS {
+                            th role="columnheader" scope="col" {
+                                (name)
+                                @if !hint.is_empty() { small { (hint) } }
+                            }
+                        }
+                    }
+                }
+                tbody role="rowgroup" {
+                    @for (row, arm) in facts.arms.iter().enumerate() {
+                        tr role="row" data-arm=(arm.arm) {
+                            th role="rowheader" scope="row" { (arm_name(&arm.arm)) }
+                            @for (column, (name, _)) in COLUMNS.iter().enumerate() {
+                                @let is_best = best.get(column).is_some_and(|rows| rows[row]);
+                                td.best[is_best] role="cell" data-label=(name) {
+                                    (cell(column, arm, &scale))
+                                    @if is_best { span.unseen { ", best" } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            p.note { (note(facts, baseline, &best)) }
+        }
+    }
+}
+
+fn note(facts: &Facts, baseline: &str, best: &[Vec<bool>; 4]) -> Markup {
+    html! {
+        @if best.iter().flatten().any(|is_best| *is_best) {
+            span.yes { "●" }
+            " best of its column, or not told apart from the best: the 95 % intervals overlap. "
+        }
+        @if !facts.cpu_at.is_empty() {
+            "CPU time and bytes were measured with " (facts.cpu_at) ". "
+            @if let Some(floor) = &facts.floor {
+                "A request to " (baseline) ", without authentication, costs "
+                (figure(floor.point, "us")) ". "
+            }
+        }
+        "Bars start at 0; the paler part is the store's. Small figures are 95 % intervals."
+    }
+}
+
+/// The largest figure of each column that has bars.
+struct Scale {
+    cpu: f64,
+    rate: f64,
+    memory: f64,
+    wire: f64,
+}
+
+impl Scale {
+    fn of(facts: &Facts) -> Self {
+        let most = |value: &dyn Fn(&ArmFacts) -> Option<f64>| {
+            facts.arms.iter().filter_map(value).fold(0.0, f64::max)
+        };
+        Self {
+            cpu: most(&|arm| Some(bare_cpu(arm)?.added.point)),
+            rate: most(&|arm| Some(arm.capacity.as_ref()?.point)),
+            memory: most(&|arm| Some(bare_memory(arm)?.total())),
+            wire: most(&|arm| Some(arm.wire.iter().find(|wire| wire.items == 0)?.bytes)),
+        }
+    }
+}
+
+/// The cost of a request whose session keeps no items.
+pub(super) fn bare_cpu(arm: &ArmFacts) -> Option<&Cpu> {
+    arm.cpu.iter().find(|cpu| cpu.items == 0)
+}
+
+/// The memory of a login that keeps no items.
+pub(super) fn bare_memory(arm: &ArmFacts) -> Option<&Memory> {
+    arm.memory.iter().find(|memory| memory.items == 0)
+}
+
+fn cell(column: usize, arm: &ArmFacts, scale: &Scale) -> Markup {
+    let unknown = html! { span.open-question { "not measured" } };
+    let need = |need: &Need| match need.holds {
+        None => unknown.clone(),
+        Some(true) => html! { span.yes { "✓ " (need.says) } },
+        Some(false) => html! { span.no { "✗ " (need.says) } },
+    };
+    let set = match column {
+        0 => bare_cpu(arm).map(|cpu| {
+            let store = cpu.store.unwrap_or(0.0).clamp(0.0, cpu.added.point.max(0.0));
+            html! {
+                b.value { (figure(cpu.added.point, "us")) } " "
+                small {
+                    (range(&cpu.added, "us"))
+                    @if let Some(store) = cpu.store { ", " (figure(store, "us")) " in the store" }
+                }
+                (bar(cpu.added.point - store, store, scale.cpu))
+            }
+        }),
+        1 => arm.capacity.as_ref().map(|held| {
+            html! {
+                b.value { (figure(held.point, "requests/s")) } " "
+                small { (range(held, "requests/s")) }
+                (bar(held.point, 0.0, scale.rate))
+            }
+        }),
+        2 => bare_memory(arm).map(|memory| {
+            let store = memory.store.as_ref().map_or(0.0, |store| store.point);
+            html! {
+                b.value {
+                    (digits(memory.server.point))
+                    @if memory.store.is_some() { " + " (digits(store)) }
+                    " bytes"
+                }
+                (bar(memory.server.point, store, scale.memory))
+            }
+        }),
+        3 => arm.wire.iter().find(|wire| wire.items == 0).map(|wire| {
+            html! {
+                b.value { (figure(wire.bytes, "bytes")) }
+                (bar(wire.bytes, 0.0, scale.wire))
+            }
+        }),
+        4 => Some(need(&arm.logout)),
+        5 => Some(need(&arm.any_server)),
+        _ => Some(need(&arm.restart)),
+    };
+    set.unwrap_or(unknown)
+}
+
+fn bar(own: f64, store: f64, most: f64) -> Markup {
+    let share =
+        |value: f64| if most > 0.0 { (value / most * 100.0).clamp(0.0, 100.0) } else { 0.0 };
+    let (own, store) = (share(own), share(store));
+    html! {
+        svg.bar viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true" {
+            rect width=(format!("{own:.1}")) height="6" {}
+            @if store > 0.05 {
+                rect.store x=(format!("{own:.1}")) width=(format!("{store:.1}")) height="6" {}
+            }
+        }
+    }
+}
+
+/// Which rows of the first four columns are marked as best.
+pub(super) fn marks(facts: &Facts) -> [Vec<bool>; 4] {
+    let column = |read: &dyn Fn(&ArmFacts) -> Option<Span>, more: bool| {
+        best(&facts.arms.iter().map(read).collect::<Vec<_>>(), more)
+    };
+    [
+        column(
+            &|arm| bare_cpu(arm).and_then(|cpu| Some((cpu.added.point, cpu.added.interval?))),
+            false,
+        ),
+        column(
+            &|arm| arm.capacity.as_ref().and_then(|held| Some((held.point, held.interval?))),
+            true,
+        ),
+        column(&|arm| bare_memory(arm).and_then(|own| Some((own.total(), own.interval()?))), false),
+        // The same in every trial: its interval is its point.
+        column(
+            &|arm| {
+                let wire = arm.wire.iter().find(|wire| wire.items == 0)?;
+                Some((wire.bytes, (wire.bytes, wire.bytes)))
+            },
+            false,
+        ),
+    ]
+}
+
+/// A point and its interval.
+type Span = (f64, (f64, f64));
+
+/// The best of a column and what its interval overlaps; nothing where no two have an interval, or
+/// where all would be marked: that says nothing.
+fn best(column: &[Option<Span>], more: bool) -> Vec<bool> {
+    let known: Vec<&Span> = column.iter().flatten().collect();
+    let order = |a: &&Span, b: &&Span| if more { b.0.total_cmp(&a.0) } else { a.0.total_cmp(&b.0) };
+    let Some((_, (lo, hi))) = known.iter().copied().min_by(|a, b| order(a, b)) else {
+        return vec![false; column.len()];
+    };
+    let overlaps = |span: &Option<Span>| span.is_some_and(|(_, (a, b))| a <= *hi && b >= *lo);
+    let marked: Vec<bool> = column.iter().map(overlaps).collect();
+    let count = marked.iter().filter(|marked| **marked).count();
+    if known.len() < 2 || count == known.len() { vec![false; column.len()] } else { marked }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_is_marked_with_what_it_overlaps() {
+        let span = |point: f64, half: f64| Some((point, (point - half, point + half)));
+        for (column, more, marked) in [
+            (vec![span(1.0, 0.2), span(1.3, 0.2), span(3.0, 0.2)], false, vec![true, true, false]),
+            (vec![span(1.0, 0.2), span(1.3, 0.2), span(3.0, 0.2)], true, vec![false, false, true]),
+            // One trial has no interval: it is neither best nor compared.
+            (vec![None, span(2.0, 0.1), span(3.0, 0.1)], false, vec![false, true, false]),
+            (vec![None, span(2.0, 0.1)], false, vec![false, false]),
+            (vec![None, None], false, vec![false, false]),
+            // All alike: a mark on each says nothing.
+            (vec![span(1.0, 0.5), span(1.3, 0.5)], false, vec![false, false]),
+        ] {
+            assert_eq!(best(&column, more), marked, "{column:?}");
+        }
+    }
+
+    #[test]
+    fn bars_start_at_0_and_end_at_the_largest() {
+        let text = bar(1.0, 1.0, 4.0).into_string();
+        assert!(text.contains("width=\"25.0\"") && text.contains("x=\"25.0\""), "{text}");
+        assert!(bar(-1.0, 0.0, 4.0).into_string().contains("width=\"0.0\""));
+        assert!(bar(1.0, 0.0, 0.0).into_string().contains("width=\"0.0\""));
+    }
+}
