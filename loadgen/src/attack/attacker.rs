@@ -340,6 +340,15 @@ impl<'a> Attacker<'a> {
         self.ask_as(self.a.user, fields)
     }
 
+    /// The answers to the step with each of these credentials.
+    pub(super) fn ask_all(&mut self, credentials: &[String]) -> Vec<Answered> {
+        let request = |credential: &String| {
+            self.request_of(self.a.user, "", &self.fields(credential.as_bytes()))
+        };
+        let requests: Vec<_> = credentials.iter().map(request).collect();
+        self.wire.ask_all(&requests)
+    }
+
     fn ask_as(&mut self, user: u64, fields: &[Field]) -> Answered {
         let bytes = self.request_of(user, "", fields);
         self.wire.ask(&bytes)

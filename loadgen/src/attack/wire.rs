@@ -19,6 +19,10 @@ const QUIET: Duration = Duration::from_millis(500);
 const LIMITS: Limits = Limits { body_bytes: 4 << 20, ..Limits::DEFAULT };
 /// Answers that are read on one connection.
 const REPLIES_MAX: usize = 8;
+/// Requests that are sent before the first of their answers is read, ...
+const PIPELINED_MAX: usize = 32;
+/// ... and their bytes: what a socket takes in while the server reads none of it.
+const PIPELINED_BYTES_MAX: usize = 16 << 10;
 /// Bytes that are read at a time.
 const PIECE: usize = 16 << 10;
 /// The shortest time that the operating system takes for a limit.
@@ -238,6 +242,52 @@ impl Wire {
         unlimited(reply)
     }
 
+    /// The answer to each of these requests, which may be sent before the answer to the one before
+    /// has come. What a server leaves unanswered that way is asked again, one by one: it need not
+    /// pipeline. So none may change anything.
+    pub(super) fn ask_all(
+        &mut self,
+        requests: &[Vec<u8>],
+    ) -> Vec<std::result::Result<Reply, Silence>> {
+        let mut replies = Vec::with_capacity(requests.len());
+        while let Some(request) = requests.get(replies.len()) {
+            let batch = batch(&requests[replies.len()..]);
+            let answered = if batch.len() > 1 { self.pipeline(batch) } else { Vec::new() };
+            if answered.is_empty() {
+                replies.push(self.ask(request));
+            }
+            replies.extend(answered.into_iter().map(Ok));
+        }
+        replies
+    }
+
+    /// Sends all of these at once; the answers that came, one for each of the first requests.
+    fn pipeline(&mut self, requests: &[Vec<u8>]) -> Vec<Reply> {
+        let mut replies = Vec::new();
+        if self.time_left().is_err() {
+            return replies;
+        }
+        let kept = self.kept.take().filter(Stream::is_quiet);
+        let Some(mut stream) = kept.or_else(|| self.open().ok()) else { return replies };
+        stream.timed().until = exchange_ends(self.ends);
+        if stream.write_all(&requests.concat()).and_then(|()| stream.flush()).is_err() {
+            return replies;
+        }
+        let mut answers = Answers::new(&mut stream, &requests[0]);
+        let mut is_usable = true;
+        while is_usable && replies.len() < requests.len() {
+            answers.stream.timed().until = exchange_ends(self.ends);
+            let Ok((reply, keep_alive)) = answers.next() else { return replies };
+            replies.push(reply);
+            is_usable = keep_alive;
+        }
+        // Bytes behind the last answer belong to no request.
+        if is_usable && answers.behind.is_empty() {
+            self.kept = Some(stream);
+        }
+        replies
+    }
+
     /// Every answer to these bytes, on a connection of their own, until its end.
     pub(super) fn raw(&self, bytes: &[u8]) -> std::result::Result<Vec<Reply>, Silence> {
         self.time_left()?;
@@ -308,10 +358,26 @@ fn exchange(
     let written = stream.write_all(request).and_then(|()| stream.flush());
     let is_written = written.is_ok();
     stream.timed().until = exchange_ends(ends);
-    match (Answers::new(stream, request).next(), written) {
+    let mut answers = Answers::new(stream, request);
+    match (answers.next(), written) {
         (Err(Silence::Closed), Err(error)) => Err(silence(&error)),
-        (answered, _) => answered.map(|(reply, is_usable)| (reply, is_usable && is_written)),
+        (answered, _) => {
+            let (reply, keep_alive) = answered?;
+            Ok((reply, keep_alive && is_written && answers.behind.is_empty()))
+        }
     }
+}
+
+/// The first of these requests that may be sent at once: all of them idempotent, since a server may
+/// close after any.
+fn batch(requests: &[Vec<u8>]) -> &[Vec<u8>] {
+    let mut bytes = 0;
+    let fits = |request: &&Vec<u8>| {
+        bytes += request.len();
+        bytes <= PIPELINED_BYTES_MAX && request.starts_with(b"GET ")
+    };
+    let count = requests.iter().take(PIPELINED_MAX).take_while(fits).count();
+    &requests[..count]
 }
 
 fn silence(error: &io::Error) -> Silence {
@@ -352,7 +418,7 @@ impl<'a> Answers<'a> {
         Ok(())
     }
 
-    /// The next answer, and whether its connection can carry another request.
+    /// The next answer, and whether the server keeps the connection open behind it.
     fn next(&mut self) -> std::result::Result<(Reply, bool), Silence> {
         let limits = Limits { body_bytes: self.body_bytes_left, ..LIMITS };
         let reader = Reader::new(limits, Budget::new(limits.buffered_bytes));
@@ -365,9 +431,96 @@ impl<'a> Answers<'a> {
             if let Some((reply, behind, keep_alive)) = taken {
                 self.behind = piece.split_off(piece.len() - behind);
                 self.body_bytes_left -= reply.body.len();
-                return Ok((reply, keep_alive && behind == 0));
+                return Ok((reply, keep_alive));
             }
             self.more(&mut piece)?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread::{JoinHandle, spawn};
+
+    use servers::contract::Target;
+
+    use super::*;
+
+    /// A server that answers so many requests of every connection and closes it; how many
+    /// connections it took for `requests`.
+    fn server(per_connection: usize, requests: usize) -> (u16, JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serve = move || {
+            let (mut answered, mut connections) = (0, 0);
+            while answered < requests {
+                let (mut stream, _) = listener.accept().unwrap();
+                connections += 1;
+                let mut bytes = Vec::new();
+                let mut here = 0;
+                while here < per_connection {
+                    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+                    let Some(end) = end else {
+                        let mut piece = [0; 4096];
+                        let read = stream.read(&mut piece).unwrap_or(0);
+                        if read == 0 {
+                            break;
+                        }
+                        bytes.extend_from_slice(&piece[..read]);
+                        continue;
+                    };
+                    let request = String::from_utf8(bytes.drain(..end + 4).collect()).unwrap();
+                    let path = request.split(' ').nth(1).unwrap();
+                    let length = path.len();
+                    let reply = format!("HTTP/1.1 401 X\r\nContent-Length: {length}\r\n\r\n{path}");
+                    stream.write_all(reply.as_bytes()).unwrap();
+                    here += 1;
+                    answered += 1;
+                    if answered == requests {
+                        break;
+                    }
+                }
+            }
+            connections
+        };
+        (port, spawn(serve))
+    }
+
+    fn wire(port: u16) -> Wire {
+        let text = format!(
+            "name = 't'\nbase_url = 'http://127.0.0.1:{port}'\n[journeys.browse]\n\
+             steps = [{{ name = 'me', path = '/me' }}]\n"
+        );
+        let target: Target = toml::from_str(&text).unwrap();
+        let script = Script::new(&target, "browse").unwrap();
+        let ends = Instant::now() + Duration::from_secs(600);
+        Wire::new(&script, &Trust::System, ends).unwrap()
+    }
+
+    #[test]
+    fn every_request_gets_its_own_answer_however_early_the_server_closes() {
+        let requests: Vec<_> = (0..200)
+            .map(|n| format!("GET /{n} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes())
+            .collect();
+        for (per_connection, connections_max) in [(1, 200), (7, 200), (usize::MAX, 1)] {
+            let (port, server) = server(per_connection, requests.len());
+            let replies = wire(port).ask_all(&requests);
+            assert_eq!(replies.len(), requests.len());
+            for (n, reply) in replies.into_iter().enumerate() {
+                let reply = reply.unwrap();
+                assert_eq!((reply.status, reply.body), (401, format!("/{n}").into_bytes()));
+            }
+            assert!(server.join().unwrap() <= connections_max, "{per_connection}");
+        }
+    }
+
+    #[test]
+    fn only_what_changes_nothing_and_fits_is_sent_at_once() {
+        let get = |bytes: usize| [b"GET ".to_vec(), vec![b'x'; bytes - 4]].concat();
+        assert_eq!(batch(&vec![get(10); 100]).len(), PIPELINED_MAX);
+        assert_eq!(batch(&vec![get(PIPELINED_BYTES_MAX / 2); 5]).len(), 2);
+        assert_eq!(batch(&vec![get(PIPELINED_BYTES_MAX + 1); 5]).len(), 0);
+        assert_eq!(batch(&[get(10), b"POST / HTTP/1.1".to_vec(), get(10)]).len(), 1);
     }
 }

@@ -5,7 +5,7 @@
 //! passwords of stores are known from the files in which their stores read them; a key is in no
 //! file at all, so whatever looks like one is taken for one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -22,7 +22,9 @@ const PLANTED: &str = "redis://:Planted-Password@127.0.0.1:1";
 /// What was seen of the processes below a command.
 #[derive(Default)]
 struct Seen {
-    /// Command lines and environments, each variable by itself.
+    /// Command lines and environments whole, which seldom differ from one look to the next.
+    blocks: HashSet<Vec<u8>>,
+    /// Their texts, each variable by itself.
     texts: BTreeSet<String>,
     /// Names of programs.
     programs: BTreeSet<String>,
@@ -44,8 +46,12 @@ impl Seen {
                 continue;
             }
             self.programs.insert(program.trim().into());
-            for text in command.split(|byte| *byte == 0).chain(environment.split(|b| *b == 0)) {
-                self.texts.insert(String::from_utf8_lossy(text).into_owned());
+            for block in [command, environment] {
+                if !self.blocks.contains(&block) {
+                    let texts = block.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+                    self.texts.extend(texts.map(std::borrow::Cow::into_owned));
+                    self.blocks.insert(block);
+                }
             }
         }
         for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
@@ -83,22 +89,16 @@ fn may_be_secret(text: &str) -> bool {
 
 /// The processes below this one.
 fn below(root: u32) -> Vec<u32> {
-    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1));
-        if let Some(parent) = parent.and_then(|parent| parent.parse().ok()) {
-            children.entry(parent).or_default().push(pid);
-        }
-    }
     let (mut found, mut left) = (Vec::new(), vec![root]);
     while let Some(pid) = left.pop() {
-        let more = children.remove(&pid).unwrap_or_default();
-        found.extend(&more);
-        left.extend(more);
+        // Each thread has the children that it started.
+        for thread in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            let children = children.split_whitespace().map(|child| child.parse::<u32>().unwrap());
+            let before = found.len();
+            found.extend(children);
+            left.extend(&found[before..]);
+        }
     }
     found
 }

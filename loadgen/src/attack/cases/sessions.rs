@@ -2,13 +2,16 @@
 //! ids, attributes of the cookie, guessing.
 
 use super::logout::log_out;
-use super::row::{Expected, Finding, PASSER_BY, Row, Work, knock, steps};
+use super::row::{Expected, Finding, PASSER_BY, Row, Work, judge, knock, steps};
 use super::shots::{Shot, Shots, listed};
 use crate::attack::attacker::Attacker;
 use crate::attack::forge::{Form, alike};
 use crate::attack::wire::{Reply, Silence};
 use crate::error::Result;
 use crate::record::CaseOutcome::{self, Accepted, Failed, Property, Refused};
+
+/// Guesses that are made before their answers are judged.
+const AT_ONCE: usize = 64;
 
 pub(super) fn rows() -> Vec<Row> {
     let row =
@@ -272,25 +275,26 @@ fn guesses(attacker: &mut Attacker<'_>) -> Result<Finding> {
         Form::Paseto => secret.split_at(secret.find('.').unwrap_or(secret.len())),
         _ => (secret, ""),
     };
-    let mut tried = 0;
-    for n in 0..attacker.options.guesses {
+    let (all, mut tried) = (attacker.options.guesses, 0);
+    for first in (0..all).step_by(AT_ONCE) {
         if attacker.interrupt.signal().is_some() {
             break;
         }
         if attacker.is_time_up() {
-            let found = format!("{} ({n} guesses were)", Silence::TimeUp);
+            let found = format!("{} ({first} guesses were)", Silence::TimeUp);
             return Ok(Finding::new(Failed, found));
         }
-        let guess = format!("{known}{}{footer}", alike(secret, seed, n.into()));
-        if guess == good {
-            continue;
+        let numbers = first..all.min(first.saturating_add(AT_ONCE as u32));
+        let guess = |n: u32| format!("{known}{}{footer}", alike(secret, seed, n.into()));
+        let guesses: Vec<_> = numbers.map(guess).filter(|guess| *guess != good).collect();
+        for (reply, n) in attacker.ask_all(&guesses).iter().zip(first + 1..) {
+            let finding = judge(attacker, Expected::Refused, reply, false);
+            if finding.outcome.is_bad() {
+                let found = format!("{} ({n} of {all})", finding.found);
+                return Ok(Finding::new(finding.outcome, found));
+            }
+            tried += 1;
         }
-        let finding = knock(attacker, guess.as_bytes());
-        if finding.outcome.is_bad() {
-            let found = format!("{} ({} of {})", finding.found, n + 1, attacker.options.guesses);
-            return Ok(Finding::new(finding.outcome, found));
-        }
-        tried += 1;
     }
     Ok(Finding::new(Refused, format!("no hit in {tried}")))
 }
