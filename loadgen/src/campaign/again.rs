@@ -110,8 +110,9 @@ mod tests {
     /// The records of the first block, one of whose loads met this; `ok` tells attempts apart.
     fn attempted(met: Met, ok: u64) -> Vec<TrialRecord> {
         let record = |(n, trial)| {
-            let mut counts = Counts { window_ns: 1_000_000_000, ok, ..Counts::default() };
-            counts.sent = ok;
+            let window_ns = 1_000_000_000;
+            let mut counts =
+                Counts { window_ns, sent: ok, ok, ok_in_window: ok, ..Counts::default() };
             if met == Met::AbsenceAndErrors {
                 counts.errors.insert("wrong_user".into(), 1);
             }
