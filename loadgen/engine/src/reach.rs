@@ -22,7 +22,7 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// These addresses; `None` where there are none.
+    /// These addresses; `None` for an empty list.
     pub fn new(all: Vec<SocketAddr>) -> Option<Self> {
         (!all.is_empty()).then(|| Self { all, chosen: Arc::default() })
     }

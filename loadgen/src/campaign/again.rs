@@ -89,7 +89,7 @@ fn disturbance(records: &[TrialRecord]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::experiment::expand;
-    use crate::record::{ActionRecord, Counts, LoadRecord, Placement};
+    use crate::record::{ActionRecord, Placement};
     use crate::spec::{Overrides, Spec};
 
     fn plan() -> Plan {
@@ -110,18 +110,10 @@ mod tests {
     /// The records of the first block, one of whose loads met this; `ok` tells attempts apart.
     fn attempted(met: Met, ok: u64) -> Vec<TrialRecord> {
         let record = |(n, trial)| {
-            let mut counts = Counts { window_ns: 1_000_000_000, ok, ..Counts::default() };
-            counts.sent = ok;
+            let mut load = engine::answered(ok);
             if met == Met::AbsenceAndErrors {
-                counts.errors.insert("wrong_user".into(), 1);
+                load.counts.errors.insert("wrong_user".into(), 1);
             }
-            let mut load: LoadRecord = serde_json::from_value(serde_json::json!({
-                "model": "", "login": null, "connections": 8, "usable_connections": 8,
-                "request_wire_bytes": 1, "counts": counts, "steps": [], "timeline": [],
-                "bytes_sent": null, "bytes_received": null, "closed_by_server": null,
-                "server": null, "generator": crate::record::GeneratorUse::default(),
-            }))
-            .unwrap();
             if met != Met::Nothing && n == 1 {
                 load.generator.absent_ns = 200_000_000;
             }

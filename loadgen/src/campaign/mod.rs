@@ -72,20 +72,23 @@ pub fn run(
         let place = trials.iter().find_map(TrialPlan::place);
         let placement = &place.map_or_else(|| placement.clone(), |place| placed(place, placement));
         let planned = pilot::resolved(trials, &records);
-        let run = || match planned.as_deref() {
-            Err(cause) => {
-                let failed = |trial| stage::never_run(&hash, trial, placement, cause);
-                Ok(trials.iter().map(failed).collect())
-            }
-            Ok([trial]) if trial.slices().is_none() => {
-                Ok(vec![run_trial(&hash, trial, placement, interrupt)?])
-            }
-            Ok(trials) => together::run_together(&hash, trials, placement, interrupt),
+        let run = || -> Result<Vec<TrialRecord>> {
+            let mut ended = match planned.as_deref() {
+                Err(cause) => {
+                    let failed = |trial| stage::never_run(&hash, trial, placement, cause);
+                    trials.iter().map(failed).collect()
+                }
+                Ok([trial]) if trial.slices().is_none() => {
+                    vec![run_trial(&hash, trial, placement, interrupt)?]
+                }
+                Ok(trials) => together::run_together(&hash, trials, placement, interrupt)?,
+            };
+            ended.iter_mut().for_each(|record| allow(plan.max_transport_errors, record));
+            Ok(ended)
         };
         let write = |record: &TrialRecord, planned: &TrialPlan| -> Result<TrialRecord> {
             let (trial, origin) = (planned.clone(), Some(begun.origin.clone()));
-            let mut record = TrialRecord { trial, origin, ..record.clone() };
-            allow(plan.max_transport_errors, &mut record);
+            let record = TrialRecord { trial, origin, ..record.clone() };
             begun.folder.write_record(&record)?;
             Ok(record)
         };

@@ -9,7 +9,7 @@ use super::watch::Watchers;
 use super::{output, report, serve, signals};
 use crate::campaign::run;
 use crate::error::{Error, Result};
-use crate::experiment::{self, expand};
+use crate::experiment::expand;
 use crate::plan::Plan;
 use crate::proc;
 use crate::record::{Claim, Folder, Mixing};
@@ -208,18 +208,4 @@ fn summary(analysis: &Analysis) -> Page {
         page.line(&format!("Doubts: {}.", doubts.join("; ")));
     }
     page
-}
-
-/// A span of time in minutes and seconds.
-pub(super) fn minutes(ms: u64) -> String {
-    let seconds = ms.div_ceil(1000);
-    match (seconds / 60, seconds % 60) {
-        (0, s) => format!("{s} s"),
-        (m, s) => format!("{m} min {s} s"),
-    }
-}
-
-/// What a level of an experiment is called.
-pub(super) fn named(experiment: &str, level: u32) -> String {
-    experiment::find(experiment).map_or_else(|| level.to_string(), |e| e.level(level))
 }

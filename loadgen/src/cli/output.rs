@@ -39,7 +39,7 @@ pub(super) fn json(text: &str) -> Result<()> {
 /// Writes a whole document, HTML, Markdown or XML, whose only control character is the line feed.
 ///
 /// # Errors
-/// `Io` when stdout does not take it; a reader that went away is none.
+/// `Io` when stdout does not take it, unless its reader went away.
 pub(super) fn document(text: &str) -> Result<()> {
     raw(&sanitise::document(text))
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::campaign::{What, minutes, named};
-use super::shared::Format;
+use super::campaign::What;
+use super::shared::{Format, minutes, named};
 use super::{output, report};
 use crate::error::{Error, Result};
 use crate::plan::Plan;

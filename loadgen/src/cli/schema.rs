@@ -17,7 +17,7 @@ pub(super) struct SchemaArgs {
 /// Prints a schema.
 ///
 /// # Errors
-/// `Config` when there is none of that name.
+/// `Config` when no schema has that name.
 pub(super) fn schema(args: &SchemaArgs) -> Result<()> {
     let Some((_, make)) = SCHEMAS.iter().find(|(name, _)| *name == args.what) else {
         let names: Vec<&str> = SCHEMAS.iter().map(|(name, _)| *name).collect();

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::campaign::{minutes, named};
 use super::output;
+use super::shared::{minutes, named};
 use crate::campaign::{Latest, Progress};
 use crate::error::Result;
 use crate::plan::{Plan, TrialPlan};

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::load::{Closed, Spread, UserChoice};
     use crate::plan::Action;
-    use crate::record::{ClientUse, Counts, GeneratorUse, Histogram};
+    use crate::record::{Counts, Histogram};
 
     fn plan(measure_s: u64) -> LoadPlan {
         LoadPlan {
@@ -110,24 +110,9 @@ mod tests {
             Second { ended: *ok, ok: *ok, response }
         };
         LoadRecord {
-            model: String::new(),
-            offered_rps: None,
-            login: None,
-            connections: 8,
-            usable_connections: 8,
-            request_wire_bytes: 0,
             counts: Counts { window_ns: seconds.len() as u64 * SECOND_NS, ..Counts::default() },
-            steps: vec![],
-            visits: None,
-            aborted: false,
             timeline: seconds.iter().map(second).collect(),
-            bytes_sent: None,
-            bytes_received: None,
-            slices: vec![],
-            closed_by_server: None,
-            client: ClientUse::default(),
-            generator: GeneratorUse::default(),
-            server: None,
+            ..engine::answered(0)
         }
     }
 

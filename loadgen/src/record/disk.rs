@@ -102,8 +102,9 @@ impl Folder {
     pub fn records(&self, plan: &Plan) -> Result<Vec<TrialRecord>> {
         let mut records = Vec::new();
         let trials = self.trials()?;
+        let hash = plan.hash();
         for name in record_files(&trials)? {
-            match read_record(&trials, &name, plan)? {
+            match read_record(&trials, &name, plan, &hash)? {
                 Read::Record(record) => records.push(*record),
                 Read::Unusable(why) => {
                     let remedy = "`authbench campaign ... --resume` sets it aside and runs its \
@@ -204,11 +205,11 @@ pub(super) fn record_files(trials: &Dir) -> Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// Reads what should be the record of a trial of this plan.
+/// Reads what should be the record of a trial of this plan, whose hash is computed once for all.
 ///
 /// # Errors
 /// `Io` when it cannot be read, `Config` when a newer authbench wrote it.
-pub(super) fn read_record(trials: &Dir, name: &OsStr, plan: &Plan) -> Result<Read> {
+pub(super) fn read_record(trials: &Dir, name: &OsStr, plan: &Plan, hash: &str) -> Result<Read> {
     let path = trials.path().join(name);
     let bytes = trials.read(name, Kind::Record);
     let bytes = bytes.map_err(|e| Error::io("cannot be read", &path, e))?;
@@ -219,7 +220,7 @@ pub(super) fn read_record(trials: &Dir, name: &OsStr, plan: &Plan) -> Result<Rea
         Err(Fault::Unknown(why)) => return Err(Error::file(&path, why)),
     };
     let planned = plan.trials.get(record.trial.index as usize);
-    if record.plan != plan.hash() || planned != Some(&record.trial) {
+    if record.plan != hash || planned != Some(&record.trial) {
         return unusable("is not a record of the plan beside it");
     }
     let stem = record.trial.file_stem();

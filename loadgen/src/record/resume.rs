@@ -97,8 +97,9 @@ impl Folder {
         let mut unusable = Vec::new();
         let mut readable = Vec::new();
         let trials = folder.trials()?;
+        let hash = plan.hash();
         for name in record_files(&trials)? {
-            match read_record(&trials, &name, plan)? {
+            match read_record(&trials, &name, plan, &hash)? {
                 Read::Record(record) => readable.push(*record),
                 Read::Unusable(why) => unusable.push((name, why)),
             }

@@ -10,6 +10,7 @@ mod more;
 mod parts;
 
 use super::analysis::Sentence;
+use super::cost;
 use super::figure::{figure, range, signed_range};
 use super::figures::{Comparison, Endpoint, Measurement};
 use super::key::Lookup;
@@ -118,17 +119,11 @@ fn throughput<'a>(against: &str, comparisons: &'a [Comparison], arm: &str) -> Op
     Some(Told { sentence, of: vec![c] })
 }
 
-/// Where the cost of a request is asked first. At a fixed rate a request is charged for what the
-/// server does for it; in a closed loop also for waking the generator, and a saturated server
-/// flatters a store that many requests share.
-const COSTS_AT: [&str; 3] = ["curve", "population", "concurrency"];
 /// A store's CPU time is on the same bill, where it was measured.
 const COSTS: [&Metric; 2] = [metric::CPU_US_PER_REQUEST, metric::SERVER_CPU_US_PER_REQUEST];
-/// The load of `curve` at which costs are told, % of what the baseline can do.
-const HALF: u32 = 50;
 
 /// What two arms cost compared, where a campaign asks it first: at an endpoint of it, or else at
-/// the first of [`COSTS_AT`].
+/// the first of [`cost::EXPERIMENTS`].
 fn leading_cost<'a>(
     comparisons: &'a [Comparison],
     arm: &str,
@@ -137,11 +132,7 @@ fn leading_cost<'a>(
     let of_pair = |experiment: &'static str, metric: &'static Metric| {
         let all = comparisons.all_of(experiment, metric);
         let all = all.filter(|c| c.is_between(arm, against));
-        match experiment {
-            "curve" => all.min_by_key(|c| c.key.level.unwrap_or(0).abs_diff(HALF)),
-            "population" => all.min_by_key(|c| c.key.users),
-            _ => all.max_by_key(|c| c.key.users),
-        }
+        all.min_by_key(|c| cost::order(experiment, c.key.place()))
     };
     let is_declared = |c: &&Comparison| {
         let there = comparisons.all_of(&c.key.experiment, c.key.metric);
@@ -151,7 +142,7 @@ fn leading_cost<'a>(
     };
     let found = || {
         let of_metrics = |at| COSTS.into_iter().filter_map(move |metric| of_pair(at, metric));
-        COSTS_AT.into_iter().flat_map(of_metrics)
+        cost::EXPERIMENTS.into_iter().flat_map(of_metrics)
     };
     found().find(is_declared).or_else(|| found().next())
 }

@@ -11,7 +11,8 @@ use super::analysis::Analysis;
 use super::claims::result::ClaimVerdict;
 use super::figures::Endpoint;
 use super::key::Place;
-use super::table::level;
+use super::words::swept;
+use crate::units::grouped;
 use super::words;
 use crate::record::Attacked;
 use crate::sanitise::{REMARK, fit};
@@ -62,6 +63,11 @@ fn cells(analysis: &Analysis) -> Vec<Case> {
         Case { suite: "cells".into(), name: format!("{name}, {arm}, {}", level(name, place)), told }
     };
     cells.into_iter().map(case).collect()
+}
+
+fn level(experiment: &str, (level, users): Place) -> String {
+    let users = users.map(|users| format!("{} users", grouped(users)));
+    users.unwrap_or_else(|| "all levels".into()) + &swept(experiment, level)
 }
 
 fn endpoint(analysis: &Analysis, endpoint: &Endpoint) -> Case {

@@ -15,6 +15,7 @@ mod chart;
 mod claims;
 mod compare;
 mod context;
+mod cost;
 mod csv;
 mod doubts;
 mod estimates;

@@ -243,7 +243,7 @@ fn common_variance(residuals: &[Vec<f64>], arms: &[usize]) -> f64 {
     squares / (arms.len() as f64 - 1.0)
 }
 
-/// The upper of the two middle values; 0 where there is none.
+/// The upper of the two middle values; 0 for no values.
 fn middle(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_unstable_by(f64::total_cmp);

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::experiment::Judged;
+use crate::plan::Arm;
 use crate::record::ActionRecord;
 use crate::stats::{Estimate, Scale, estimate};
 
@@ -18,10 +20,10 @@ const PERCENTS: [f64; 9] = [10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.9
 const BEYOND_MIN: f64 = 10.0;
 
 /// A percentile of the response times of an arm.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Percentile {
     /// The arm; the twin under its own name.
-    pub arm: String,
+    pub arm: Arm,
     /// Concurrent users.
     pub users: u32,
     /// Which percentile, of 100.
@@ -31,7 +33,7 @@ pub struct Percentile {
 }
 
 /// Every percentile that has enough samples beyond it in every trial, by users and arm.
-pub(super) fn percentiles(arms: &[String], complete: &[&Judged]) -> Vec<Percentile> {
+pub(super) fn percentiles(arms: &[Arm], complete: &[&Judged]) -> Vec<Percentile> {
     let mut trials: BTreeMap<(u32, usize), Vec<[Option<f64>; PERCENTS.len()]>> = BTreeMap::new();
     for record in complete.iter().filter(|judged| judged.valid).map(|judged| judged.record) {
         let Some(arm) = arms.iter().position(|arm| *arm == record.trial.name()) else { continue };

@@ -1,16 +1,17 @@
 //! The probes of capacity searches, one fact each, for the chart that shows all of them.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::experiment::Judged;
-use crate::plan::Action;
+use crate::plan::{Action, Arm};
 use crate::record::{ActionRecord, ProbeVerdict};
 
 /// One load at one rate, as the search made it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Probe {
     /// The arm; the twin under its own name.
-    pub arm: String,
+    pub arm: Arm,
     /// The block of its trial.
     pub block: u32,
     /// Users who were logged in.

@@ -1,12 +1,14 @@
-//! The style of the small pages, which have no script, and the policy that forbids them one.
+//! The frame of the small pages, which have no script and load nothing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::plan::sha256_hex;
+use crate::sanitise;
 
 /// The only style that such a page may have.
-pub(super) const STYLE: &str = "\
+const STYLE: &str = "\
 :root{color-scheme:light dark}\
 body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:72rem;padding:1rem}\
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}h3{font-size:1rem}\
@@ -20,8 +22,29 @@ th,td{padding:.2rem .7rem .2rem 0;text-align:left;vertical-align:top;border-bott
 .many figure{margin:0}svg{width:100%;height:auto;font:12px system-ui,sans-serif}\
 svg text{fill:currentColor}svg line,svg circle{stroke:currentColor}";
 
+/// A page with this title and main part.
+pub(super) fn page(title: &str, main: &Markup) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(policy());
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { "authbench: " (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body { main { (main) } }
+        }
+    };
+    let mut text = page.into_string();
+    text.push('\n');
+    sanitise::document(&text).into_owned()
+}
+
 /// The policy: nothing is loaded, and only this style applies.
-pub(super) fn policy() -> String {
+fn policy() -> String {
     let hex = sha256_hex(STYLE.as_bytes());
     let digit = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap_or_default();
     let digest: Vec<u8> = (0..hex.len()).step_by(2).map(digit).collect();

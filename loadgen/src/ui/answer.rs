@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Bytes, Frame};
 use tokio::sync::watch;
 
-use super::{Shared, State};
+use super::state::{Shared, State};
 
 /// What is sent.
 pub(super) type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;

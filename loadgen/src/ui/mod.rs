@@ -3,12 +3,13 @@
 
 mod answer;
 mod serve;
+mod state;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use state::{ArmState, DoubtState, Shared, State};
 use tokio::sync::watch;
 
 use crate::campaign::Latest;
@@ -31,57 +32,6 @@ pub struct Ui<'a> {
     rendered: Option<(Instant, Duration)>,
     url: String,
     thread: Option<JoinHandle<()>>,
-}
-
-/// What the server's thread and the campaign share.
-#[derive(Debug)]
-struct Shared {
-    states: watch::Sender<State>,
-    /// The report so far; empty before the first one.
-    report: Mutex<Arc<str>>,
-    /// What the `Host` of a request may say.
-    hosts: [String; 2],
-    /// What every path begins with, so that other users of the machine cannot guess it.
-    token: String,
-}
-
-impl Shared {
-    fn report(&self) -> Arc<str> {
-        Arc::clone(&self.report.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// What a reader is told.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-struct State {
-    campaign: String,
-    ended: usize,
-    planned: usize,
-    invalid: usize,
-    /// What is happening.
-    now: String,
-    left: String,
-    arms: Vec<ArmState>,
-    doubt: Option<DoubtState>,
-    /// Counts the reports; 0 before the first one.
-    report: u64,
-    /// What the campaign said when it ended.
-    over: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-struct ArmState {
-    arm: String,
-    trial: String,
-    figures: Vec<[String; 2]>,
-    valid: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-struct DoubtState {
-    invalidates: bool,
-    what: String,
-    remedy: String,
 }
 
 impl<'a> Ui<'a> {

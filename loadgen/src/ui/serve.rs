@@ -15,8 +15,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
 
-use super::Shared;
 use super::answer::answer;
+use super::state::Shared;
 use crate::error::{Error, Result};
 
 /// Connections at a time; a browser opens about six.

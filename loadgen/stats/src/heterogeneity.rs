@@ -20,7 +20,7 @@ pub struct Heterogeneity {
     pub mean: f64,
     /// Cochran's Q.
     pub q: f64,
-    /// Chance of so large a Q, were all the same and the variances known: chi-squared with
+    /// Chance of so large a Q, were there no differences and the variances known: chi-squared with
     /// `studies - 1` degrees of freedom.
     pub p_known: f64,
     /// The same where variances are estimated from a few blocks: Welch's F.

@@ -48,7 +48,6 @@ fn prepared() -> Option<tempfile::TempDir> {
 }
 
 #[test]
-#[ignore = "report.html has no script yet"]
 fn the_page_of_the_reference_works_in_a_browser() {
     let Some(place) = prepared() else { return };
     let campaign = place.path().join("quick");

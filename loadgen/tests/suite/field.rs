@@ -16,33 +16,14 @@ use loadgen::load::{Constant, LoadModel, UserChoice};
 use loadgen::plan::LoadPlan;
 use serde_json::Value;
 
-/// A request as the server read it: the first line, the fields, the body.
-#[derive(Clone, Debug, Default)]
-struct Asked {
-    line: String,
-    fields: Vec<String>,
-    body: String,
-}
+use crate::sockets::{Request, read_request};
 
-impl Asked {
-    fn path(&self) -> &str {
-        self.line.split(' ').nth(1).unwrap_or_default()
-    }
-
-    fn values(&self, name: &str) -> Vec<&str> {
-        let of_name = |field: &&str| field.to_lowercase().starts_with(&format!("{name}: "));
-        let fields = self.fields.iter().map(String::as_str).filter(of_name);
-        fields.map(|field| &field[name.len() + 2..]).collect()
-    }
-}
-
-/// What a server has seen, in order.
-type Seen = Arc<Mutex<Vec<Asked>>>;
+type Seen = Arc<Mutex<Vec<Request>>>;
 
 /// Starts a server on this address that answers as `reply` says.
 fn server_on(
     listener: TcpListener,
-    reply: impl Fn(&Asked) -> Vec<u8> + Send + Sync + 'static,
+    reply: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static,
 ) -> Seen {
     let (seen, reply) = (Seen::default(), Arc::new(reply));
     let kept = Arc::clone(&seen);
@@ -55,13 +36,13 @@ fn server_on(
     seen
 }
 
-fn server(reply: impl Fn(&Asked) -> Vec<u8> + Send + Sync + 'static) -> (SocketAddr, Seen) {
+fn server(reply: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> (SocketAddr, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     (address, server_on(listener, reply))
 }
 
-fn converse(stream: TcpStream, reply: &dyn Fn(&Asked) -> Vec<u8>, seen: &Mutex<Vec<Asked>>) {
+fn converse(stream: TcpStream, reply: &dyn Fn(&Request) -> Vec<u8>, seen: &Mutex<Vec<Request>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut writer = stream;
     while let Some(asked) = read_request(&mut reader) {
@@ -71,26 +52,6 @@ fn converse(stream: TcpStream, reply: &dyn Fn(&Asked) -> Vec<u8>, seen: &Mutex<V
             return;
         }
     }
-}
-
-fn read_request(reader: &mut impl std::io::BufRead) -> Option<Asked> {
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        if line.trim_end().is_empty() {
-            break;
-        }
-        lines.push(line.trim_end().to_string());
-    }
-    let mut asked = Asked { line: lines.remove(0), fields: lines, body: String::new() };
-    let length = asked.values("content-length").first().map_or(0, |n| n.parse().unwrap());
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    asked.body = String::from_utf8(body).unwrap();
-    Some(asked)
 }
 
 /// An answer with this status, these further fields and this body.

@@ -215,13 +215,17 @@ fn a_campaign_that_is_killed_again_and_again_has_every_trial_once() {
         for (name, bytes) in &kept {
             assert!(now.get(name) == Some(bytes), "{name} was lost or run twice at {moment}");
         }
+        // A trial that something disturbed is repeated, and its refused attempt is marked failed.
         kept = now;
+        kept.retain(|_, bytes| {
+            serde_json::from_slice::<Value>(bytes).unwrap()["outcome"]["is"] == "complete"
+        });
         if campaign.out.join("plan.json").exists() {
             // Every file that has its name is whole, whenever the end came.
             campaign.report(0);
         }
     }
-    assert!((9..24).contains(&kept.len()), "{}", kept.len());
+    assert!(kept.len() < 24, "{}", kept.len());
     let text = campaign.finish(&["--resume"]);
     let done = format!("{} of 24 trials are done already", kept.len());
     assert!(text.contains(&done), "{text}");

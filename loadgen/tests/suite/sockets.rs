@@ -3,7 +3,7 @@
 //! Every kind of misbehaviour has to end in its own class, in time, and with every request
 //! accounted for; a request must never be sent twice.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,10 +21,23 @@ use loadgen::record::LoadRecord;
 const LONG: Duration = Duration::from_secs(60);
 
 /// What a scripted server sees of a request.
-struct Request {
-    line: String,
-    headers: Vec<String>,
-    body: String,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) line: String,
+    pub(crate) headers: Vec<String>,
+    pub(crate) body: String,
+}
+
+impl Request {
+    pub(crate) fn path(&self) -> &str {
+        self.line.split(' ').nth(1).unwrap_or_default()
+    }
+
+    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+        let of_name = |field: &&str| field.to_lowercase().starts_with(&format!("{name}: "));
+        let fields = self.headers.iter().map(String::as_str).filter(of_name);
+        fields.map(|field| &field[name.len() + 2..]).collect()
+    }
 }
 
 /// What it does then.
@@ -79,7 +92,7 @@ fn converse(stream: TcpStream, reply: &dyn Fn(&Request) -> Reply, counter: &Atom
     }
 }
 
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
+pub(crate) fn read_request(reader: &mut impl BufRead) -> Option<Request> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
@@ -91,11 +104,12 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
         }
         lines.push(line.trim_end().to_string());
     }
-    let length = lines.iter().find_map(|line| line.strip_prefix("Content-Length: "));
-    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    let mut request = Request { line: lines.remove(0), headers: lines, body: String::new() };
+    let length = request.values("content-length").first().map_or(0, |n| n.parse().unwrap());
+    let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    let line = lines.remove(0);
-    Some(Request { line, headers: lines, body: String::from_utf8(body).unwrap() })
+    request.body = String::from_utf8(body).unwrap();
+    Some(request)
 }
 
 fn driver(address: SocketAddr, login: bool) -> Driver {

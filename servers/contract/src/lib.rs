@@ -1,11 +1,15 @@
 //! What a server and its driver agree on, and nothing else.
 
+mod share;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub use share::Share;
 
 /// Version of the ready line and of [`AdminStats`]; a reader refuses one it does not know.
 pub const CONTRACT_VERSION: u32 = 1;
@@ -266,57 +270,6 @@ pub struct Target {
     /// `1%`; absent: 0.1 %. Figures with more of them are invalid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_transport_errors: Option<Share>,
-}
-
-/// A share of a whole, written `0.1%`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Share(u32);
-
-impl Share {
-    /// So many millionths.
-    #[must_use]
-    pub const fn from_ppm(ppm: u32) -> Self {
-        Self(ppm)
-    }
-
-    /// The share in millionths.
-    #[must_use]
-    pub const fn ppm(self) -> u32 {
-        self.0
-    }
-}
-
-impl FromStr for Share {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let percent = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
-        match percent.filter(|percent| (0.0..=100.0).contains(percent)) {
-            Some(percent) => Ok(Self((percent * 1e4).round() as u32)),
-            None => Err(format!("expected a share from `0%` to `100%`, found `{text}`")),
-        }
-    }
-}
-
-impl TryFrom<String> for Share {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Share> for String {
-    fn from(share: Share) -> Self {
-        share.to_string()
-    }
-}
-
-impl fmt::Display for Share {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}%", f64::from(self.0) / 1e4)
-    }
 }
 
 /// The names and passwords of users, numbered from 0; `{n}` stands for the number.

@@ -18,7 +18,7 @@ pub(super) enum Place {
     Body,
 }
 
-/// Refuses a text with a brace that was meant for a hole and is none.
+/// Refuses a text with a brace that was meant for a hole and does not make one.
 pub(super) fn check(text: &str, holes: &[&str], place: Place) -> Result<(), String> {
     for (at, _) in text.match_indices('{') {
         let (before, inside) = (&text[..at], &text[at + 1..]);
@@ -59,7 +59,7 @@ fn refusal(text: &str, name: &str, holes: &[&str], place: Place) -> String {
     let remedy = match (nearest, place) {
         (Some((_, hole)), _) => format!("did you mean {{{hole}}}?"),
         (None, Place::Path) => "a brace itself is written %7B in a path".into(),
-        (None, _) => "a text cannot have a word in braces that is none of them".into(),
+        (None, _) => "a word in braces must be one of them".into(),
     };
     format!("expected {} in `{text}`, found `{{{name}}}`; {remedy}", known.join(", "))
 }

@@ -17,17 +17,22 @@ pub struct ClientUse {
     pub verified: Option<bool>,
     /// Requests that were sent again, because the server said that it had not processed them
     /// (RFC 9113, 8.7); those of logins and warm-up included.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "super::is_zero")]
     pub resent: u64,
     /// The share of requests that may end with their connection before the figures are invalid,
     /// millionths.
-    #[serde(default = "transport_errors_ppm")]
+    #[serde(default = "transport_errors_ppm", skip_serializing_if = "is_usual")]
     pub transport_errors_ppm: u32,
 }
 
 /// What a record says that is older than the field.
 const fn transport_errors_ppm() -> u32 {
     TRANSPORT_ERRORS_PPM
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+const fn is_usual(ppm: &u32) -> bool {
+    *ppm == TRANSPORT_ERRORS_PPM
 }
 
 /// The share of requests that may end with their connection unless a target says otherwise.

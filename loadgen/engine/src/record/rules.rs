@@ -474,7 +474,7 @@ mod tests {
     #[test]
     fn a_doubt_is_about_the_server_or_about_the_measurement() {
         let mut load = load(20_000);
-        load.counts.errors.insert("status_5xx".into(), 1000);
+        load.counts.errors.insert("status_503".into(), 1000);
         load.generator.absent_ns = 200_000_000;
         let with_kind = |doubt: Doubt| (doubt.code.clone(), doubt.is_outcome());
         let found: Vec<_> = load.doubts(false).into_iter().map(with_kind).collect();

@@ -187,7 +187,7 @@ fn there_are_no_more_probes_than_planned() {
 
 mod verdicts {
     use super::*;
-    use crate::record::{ClientUse, Counts, GeneratorUse, Histogram, ServerUse, StepRecord};
+    use crate::record::{GeneratorUse, Histogram, ServerUse, StepRecord};
 
     /// A load whose requests all took so long.
     fn load(response_ns: u64) -> LoadRecord {
@@ -195,35 +195,12 @@ mod verdicts {
         (0..10_000).for_each(|_| response.record(response_ns));
         let lag = Histogram::new();
         LoadRecord {
-            model: String::new(),
-            offered_rps: None,
-            login: None,
-            connections: 8,
-            usable_connections: 8,
-            request_wire_bytes: 0,
-            counts: Counts {
-                window_ns: 1_000_000_000,
-                planned: 10_000,
-                sent: 10_000,
-                ok: 10_000,
-                ended_in_window: 10_000,
-                ok_in_window: 10_000,
-                ..Counts::default()
-            },
             steps: vec![StepRecord {
                 name: String::new(),
                 service: response.clone(),
                 response,
                 lag,
             }],
-            timeline: vec![],
-            bytes_sent: None,
-            bytes_received: None,
-            visits: None,
-            aborted: false,
-            slices: vec![],
-            closed_by_server: None,
-            client: ClientUse::default(),
             generator: GeneratorUse { workers: 1, spins: true, ..GeneratorUse::default() },
             server: Some(ServerUse {
                 interval_ns: 1_000_000_000,
@@ -231,6 +208,7 @@ mod verdicts {
                 cpu_ns: 950_000_000,
                 ..ServerUse::default()
             }),
+            ..engine::answered(10_000)
         }
     }
 

@@ -41,7 +41,7 @@ pub struct Comparison<'a> {
     bounds: Vec<BoundRow<'a>>,
 }
 
-/// The change of one figure. Intervals are of 95 %; `null` where there is none.
+/// The change of one figure. Intervals are of 95 %; `null` stands for no interval.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Row<'a> {
     /// The experiment.

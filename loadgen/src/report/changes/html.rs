@@ -1,11 +1,11 @@
 //! A comparison of two campaigns as one small page without a script.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::bound::{Judgement, Outcome};
 use super::model::Changes;
 use super::row::{NOTE, Row, View, describe, found};
-use crate::report::small_page::{STYLE, policy};
+use crate::report::small_page::page;
 
 /// What stands over the rows that are not known to have changed.
 const REST: &str = "Not changed, or not known to be";
@@ -14,19 +14,7 @@ impl Changes {
     /// The comparison as a page.
     pub fn html(&self, view: &View, judgements: &[Judgement]) -> String {
         let [changed, others] = self.rows(view);
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta http-equiv="Content-Security-Policy" content=(policy());
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    title { "authbench: " (self.a.label) " and " (self.b.label) }
-                    style { (PreEscaped(STYLE)) }
-                }
-                body {
-                    main {
+        let main = html! {
                         h1 { "Two campaigns compared" }
                         @if self.identical { p { strong { (self.sameness()) } } }
                         @else {
@@ -48,13 +36,8 @@ impl Changes {
                             @for caveat in self.caveats(view.all) { li { (caveat) } }
                         }
                         p.note { (NOTE) }
-                    }
-                }
-            }
         };
-        let mut text = page.into_string();
-        text.push('\n');
-        text
+        page(&format!("{} and {}", self.a.label, self.b.label), &main)
     }
 
     fn bound_in_html(&self, judgement: &Judgement) -> Markup {

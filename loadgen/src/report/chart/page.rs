@@ -14,13 +14,11 @@ use crate::report::analysis::Analysis;
 pub(in crate::report) struct Figure {
     /// Where it belongs.
     pub(in crate::report) section: Section,
-    /// Unique on the page; its heading is `chart-ID`.
-    pub(in crate::report) id: String,
     /// The whole `figure`.
     pub(in crate::report) markup: Markup,
 }
 
-/// Sections of the page that have charts.
+/// Sections of the page that have charts, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::report) enum Section {
     /// Latency over offered rate.
@@ -41,21 +39,6 @@ pub(in crate::report) enum Section {
     Certainty,
     /// What belongs to no other.
     Other,
-}
-
-impl Section {
-    /// In the order of the page.
-    pub(in crate::report) const ALL: &[Self] = &[
-        Self::Rate,
-        Self::Users,
-        Self::Percentiles,
-        Self::Growth,
-        Self::Population,
-        Self::Context,
-        Self::Crossover,
-        Self::Certainty,
-        Self::Other,
-    ];
 }
 
 /// Every chart that has a figure, with its section, in the order of the page.
@@ -94,7 +77,6 @@ pub(in crate::report) fn page_figures(analysis: &Analysis) -> Vec<Figure> {
     let figure = |(section, drawing): (Section, Drawing)| Figure {
         section,
         markup: markup(analysis, section, &drawing),
-        id: drawing.id,
     };
     drawings(analysis).into_iter().map(figure).collect()
 }

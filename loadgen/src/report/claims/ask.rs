@@ -3,7 +3,7 @@
 use super::crossover;
 use super::file::{By, File, Test, Traffic, Where};
 use super::seen::{
-    Cell, Said, Seen, Tested, contrast, ends, joined, mean, ratio_or_difference, shown,
+    Cell, Said, Seen, Tested, contrast, ends, joined, mean, named, ratio_or_difference, shown,
     with_interval,
 };
 use crate::record::CaseOutcome;
@@ -145,12 +145,6 @@ fn chosen(places: &[Place], wanted: Where) -> Option<Place> {
         Where::Users(users) => places.iter().copied().find(|place| place.1 == Some(users)),
         Where::Level(level) => places.iter().copied().find(|place| place.0 == Some(level)),
     }
-}
-
-fn named(experiment: &str, (level, users): Place) -> String {
-    let users = users.map(|users| format!("{} users", grouped(users)));
-    let swept = words::swept(experiment, level);
-    users.map_or_else(|| swept.trim_start_matches(", ").to_owned(), |users| users + &swept)
 }
 
 fn between(experiment: &str, few: Place, many: Place) -> String {

@@ -8,22 +8,20 @@
 //! is Fieller's, which stays right where the denominator is near 0 and tells when there is none.
 
 use super::result::ClaimCell;
-use super::seen::{Blocks, Said, Seen, Tested, joined};
+use super::seen::{Blocks, Said, Seen, Tested, joined, named};
 use crate::experiment::metric::{self, Metric};
 use crate::plan::Prices;
 use crate::report::analysis::Analysis;
+use crate::report::cost;
 use crate::report::figure::digits;
 use crate::report::key::Place;
 use crate::stats::{Moments, quotient};
-use crate::units::grouped;
 
 const GIB: f64 = 1_073_741_824.0;
 const GB: f64 = 1e9;
 const US_PER_HOUR: f64 = 3.6e9;
 /// Unit of the rate at which two arms cost the same.
 pub(in crate::report) const UNIT: &str = "requests per user and hour";
-/// Where requests are taken from, as `claims.toml` says it of the claim.
-const EXPERIMENTS: &[&str] = &["population", "concurrency"];
 
 /// Where `arm` and `against` cost the same: yes where there is such a rate, no where one of them is
 /// shown to cost less at any.
@@ -38,12 +36,11 @@ pub(super) fn ask(
     let (at, request) = experiments.iter().find_map(|experiment| {
         let cpu = seen.places(experiment, metric::CPU_US_PER_REQUEST, &[arm, against]);
         let wire = seen.places(experiment, metric::REQUEST_WIRE_BYTES, &[arm, against]);
-        let place = *cpu.iter().rev().find(|place| wire.contains(place))?;
+        let both = cpu.into_iter().filter(|place| wire.contains(place));
+        let place = both.min_by_key(|place| cost::order(experiment, *place))?;
         let cost = |arm| request(seen, prices, experiment, place, arm);
-        let users = place.1.map_or_else(String::new, |users| {
-            format!("requests as in {experiment} with {} users, ", grouped(users))
-        });
-        Some((users, joined(&cost(arm)?, &cost(against)?)))
+        let at = format!("requests as in {experiment} with {}, ", named(experiment, place));
+        Some((at, joined(&cost(arm)?, &cost(against)?)))
     })?;
     let less =
         |pairs: &[(f64, f64)]| Moments::of(&pairs.iter().map(|(a, b)| a - b).collect::<Vec<_>>());
@@ -103,7 +100,7 @@ pub(in crate::report) struct Costs {
 }
 
 /// The costs of every arm but the baseline whose memory and requests were measured, where requests
-/// are those of the first experiment that has them, with the most users.
+/// are those of the first experiment that has them, at its best place.
 pub(in crate::report) fn costs(analysis: &Analysis) -> Vec<Costs> {
     let seen = Seen { analysis };
     let (prices, baseline) = (&analysis.prices, analysis.baseline.as_str());
@@ -113,9 +110,10 @@ pub(in crate::report) fn costs(analysis: &Analysis) -> Vec<Costs> {
     };
     let cost = |arm: &String| {
         let login = less(&login(&seen, prices, arm)?, &login(&seen, prices, baseline)?)?;
-        let request = EXPERIMENTS.iter().find_map(|experiment| {
+        let request = cost::EXPERIMENTS.into_iter().find_map(|experiment| {
             let cpu = seen.places(experiment, metric::CPU_US_PER_REQUEST, &[arm, baseline]);
-            let cost = |arm| request(&seen, prices, experiment, *cpu.last()?, arm);
+            let place = cpu.into_iter().min_by_key(|place| cost::order(experiment, *place))?;
+            let cost = |arm| request(&seen, prices, experiment, place, arm);
             less(&cost(arm)?, &cost(baseline)?)
         })?;
         Some(Costs { arm: arm.clone(), login, request })

@@ -9,7 +9,9 @@ use crate::report::analysis::Analysis;
 use crate::report::figure::{figure, signed, signed_range, times, times_range};
 use crate::report::figures::Measurement;
 use crate::report::key::{Lookup, Place};
+use crate::report::words;
 use crate::stats::{CONFIDENCE, Estimate, Moments, log_ratios};
+use crate::units::grouped;
 
 /// What a cell says.
 pub(super) enum Said {
@@ -100,6 +102,13 @@ impl Seen<'_> {
         let found = self.analysis.measurements.find(experiment, metric, place, arm)?;
         (found.valid && !found.by_block.is_empty()).then_some(&found.by_block)
     }
+}
+
+/// A place as words.
+pub(super) fn named(experiment: &str, (level, users): Place) -> String {
+    let users = users.map(|users| format!("{} users", grouped(users)));
+    let swept = words::swept(experiment, level);
+    users.map_or_else(|| swept.trim_start_matches(", ").to_owned(), |users| users + &swept)
 }
 
 /// The first place and the last, where they are two.

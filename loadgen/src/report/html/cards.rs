@@ -109,7 +109,7 @@ fn set(estimate: &Estimate, unit: &str) -> String {
 fn of_what(matrix: &Matrix, cell: &ClaimCell, estimate: &Estimate) -> String {
     let mut text = cell.arm.clone();
     if let Some(against) = &cell.against {
-        text.push_str(&format!(" against {against}"));
+        text.push_str(&format!(" compared with {against}"));
     }
     if !matrix.at.is_empty() {
         text.push_str(&format!(", {}", matrix.at));

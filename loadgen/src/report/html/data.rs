@@ -13,7 +13,8 @@ use crate::stats::Estimate;
 
 /// The data as JSON that may stand in a page: no name in it can end its element.
 pub(super) fn data(analysis: &Analysis, facts: &Facts) -> String {
-    let names: Vec<&str> = analysis.arms.iter().chain(&analysis.twin).map(String::as_str).collect();
+    let names: Vec<&str> =
+        analysis.arms.iter().map(String::as_str).chain(analysis.twin.as_deref()).collect();
     let mut metrics: Vec<&'static Metric> = Vec::new();
     let mut experiments: Vec<&str> = Vec::new();
     for m in &analysis.measurements {

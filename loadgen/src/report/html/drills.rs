@@ -93,8 +93,13 @@ fn card(analysis: &Analysis, drill: &Drill) -> Option<Markup> {
     })
 }
 
+/// All dots are filled only if everyone is there, and none only if no one is.
 fn dots(kept: f64) -> Markup {
-    let filled = (kept * f64::from(DOTS)).round() as u32;
+    let filled = match (kept * f64::from(DOTS)).round() as u32 {
+        0 if kept > 0.0 => 1,
+        DOTS if kept < 1.0 => DOTS - 1,
+        filled => filled,
+    };
     html! {
         svg.dots viewBox="0 0 500 10" aria-hidden="true" {
             @for i in 0..DOTS {
@@ -110,7 +115,7 @@ mod tests {
 
     #[test]
     fn dots_are_filled_by_share() {
-        for (share, gone) in [(0.0, 50), (0.5, 25), (0.99, 0), (1.0, 0)] {
+        for (share, gone) in [(0.0, 50), (0.001, 49), (0.5, 25), (0.999, 1), (1.0, 0)] {
             let found = dots(share).into_string().matches("gone").count();
             assert_eq!(found, gone, "{share}");
         }

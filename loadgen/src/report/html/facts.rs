@@ -5,18 +5,13 @@
 use crate::experiment::metric::{self, Metric};
 use crate::report::analysis::Analysis;
 use crate::report::chart::look;
+use crate::report::cost;
 use crate::report::figure::{digits, figure};
 use crate::report::figures::Measurement;
 use crate::report::key::{Lookup, Place};
 use crate::report::words;
 use crate::stats::Estimate;
 use crate::units::grouped;
-
-/// Experiments that say what a request costs, the best first: at a fixed rate a request pays for
-/// what the server does for it, in a closed loop also for waking the generator.
-const COSTS_AT: [&str; 3] = ["curve", "population", "concurrency"];
-/// The load of `curve` at which costs are told, % of what the baseline can do.
-const HALF: u32 = 50;
 
 /// What is known of all arms.
 #[derive(Debug, Default)]
@@ -151,17 +146,12 @@ fn ranked(analysis: &Analysis) -> impl Iterator<Item = &String> {
 /// An experiment and a place in it.
 type At<'a> = (&'a str, Place);
 
-/// Where the costs of the most arms were measured validly; of several such places the first of
-/// [`COSTS_AT`], and there half load or the most users.
+/// Where the costs of the most arms were measured validly; of several such places the best.
 fn cost_place(analysis: &Analysis) -> Option<At<'static>> {
     let mut best: Option<(usize, At<'static>)> = None;
-    for experiment in COSTS_AT {
+    for experiment in cost::EXPERIMENTS {
         let mut places = analysis.measurements.places(experiment, metric::CPU_US_PER_REQUEST);
-        places.sort_by_key(|(level, users)| {
-            let from_half =
-                if experiment == "curve" { level.unwrap_or(0).abs_diff(HALF) } else { 0 };
-            (from_half, std::cmp::Reverse(*users))
-        });
+        places.sort_by_key(|place| cost::order(experiment, *place));
         for place in places {
             let known = ranked(analysis)
                 .filter(|arm| cpu(analysis, (experiment, place, 0), arm).is_some())

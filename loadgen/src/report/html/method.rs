@@ -206,14 +206,9 @@ pub(super) fn again(analysis: &Analysis) -> Markup {
             p.note { "What these figures belong to, by SHA-256:" }
             (facts(&words::identity(analysis)))
             h3 #cite { "Cite this" }
-            p { (cited(analysis)) }
+            p { (words::cite(analysis)) }
         }
     }
-}
-
-/// The line with which a figure of this report is quoted.
-fn cited(analysis: &Analysis) -> String {
-    words::cite(analysis)
 }
 
 /// The words of the report.

@@ -1,15 +1,14 @@
 //! The page over several campaigns: without a script, small, and it loads nothing.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::plot::plot;
 use super::{Across, Agreement, across};
 use crate::report::analysis::Analysis;
 use crate::report::figure::{digits, figure, signed, signed_range, times, times_range};
 use crate::report::figures::ComparedAs;
-use crate::report::small_page::{STYLE, policy};
+use crate::report::small_page::page;
 use crate::report::words;
-use crate::sanitise;
 
 /// What the agreement is, and what it is not.
 const NOTE: &str = "Each interval is of its own campaign, 95 %, and a hollow mark is of one that \
@@ -20,19 +19,7 @@ blocks. Two or three campaigns that seem to agree may still differ by less than 
 /// Sets several campaigns, each with its label, as one page.
 pub fn many(campaigns: &[(&str, &Analysis)]) -> String {
     let endpoints = across(campaigns);
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(policy());
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { "authbench: " (campaigns.len()) " campaigns" }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                main {
+    let main = html! {
                     h1 { (campaigns.len()) " campaigns" }
                     p { strong { (headline(&endpoints)) } }
                     (machines(campaigns))
@@ -42,13 +29,8 @@ pub fn many(campaigns: &[(&str, &Analysis)]) -> String {
                     div.many { @for across in &endpoints { (small_multiple(across, campaigns)) } }
                     h2 { "Cite these" }
                     ol { @for (_, analysis) in campaigns { li { (words::cite(analysis)) } } }
-                }
-            }
-        }
     };
-    let mut text = page.into_string();
-    text.push('\n');
-    sanitise::document(&text).into_owned()
+    page(&format!("{} campaigns", campaigns.len()), &main)
 }
 
 fn headline(endpoints: &[Across<'_>]) -> String {

@@ -1,7 +1,7 @@
 //! Campaigns of several machines or builds on one page: what each is, and whether they agree.
 //!
 //! Only primary endpoints are put together, each with the interval of its own campaign. No common
-//! figure is made of them: where campaigns disagree there is none, and whether they do is said.
+//! figure is made of them, since campaigns that disagree have none; whether they do is said.
 
 mod html;
 mod plot;

@@ -13,7 +13,7 @@ const RIGHT: f64 = 14.0;
 const LINE: f64 = 20.0;
 const BELOW: f64 = 22.0;
 
-/// A picture of the intervals; nothing where there is none.
+/// A picture of the intervals; empty if no campaign has one.
 pub(super) fn plot(across: &Across<'_>, title: &str) -> Markup {
     let is_ratio = across.compared_as == ComparedAs::Ratio;
     let scale = |value: f64| if is_ratio { value.ln() } else { value };
