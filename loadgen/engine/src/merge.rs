@@ -138,6 +138,7 @@ pub(super) fn merge(
         aborted: all.aborted,
         timeline,
         bytes_sent,
+        requests_written: wire.map(|_| all.wire_requests),
         bytes_received: wire.map(|wire| wire.bytes_received),
         closed_by_server: wire.map(|wire| wire.closed_by_server),
         client,

@@ -42,6 +42,7 @@ pub fn answered(ok: u64) -> LoadRecord {
         aborted: false,
         timeline: vec![],
         bytes_sent: None,
+        requests_written: None,
         bytes_received: None,
         closed_by_server: None,
         client: ClientUse::default(),

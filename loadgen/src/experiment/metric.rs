@@ -463,10 +463,11 @@ fn rare(histogram: &Histogram, quantile: f64, least_beyond: f64) -> Option<f64> 
     (beyond >= least_beyond).then(|| histogram.quantile_ns(quantile) as f64 / 1e3)
 }
 
-/// Bytes of a request, over all that were sent; where the transport does not count them, those of
-/// one request.
+/// Bytes of a request, the mean over those that were written; where these were not counted, the
+/// whole bytes that the record has.
 fn request_wire_bytes(load: &LoadRecord) -> Option<f64> {
-    let mean = load.bytes_sent.and_then(|sent| per_request(sent as f64, load.counts.sent as f64));
+    let written = load.bytes_sent.zip(load.requests_written);
+    let mean = written.and_then(|(bytes, requests)| per_request(bytes as f64, requests as f64));
     mean.or(Some(load.request_wire_bytes as f64)).filter(|bytes| *bytes > 0.0)
 }
 
@@ -493,6 +494,16 @@ fn per_request(total: f64, requests: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn under_overload_bytes_are_those_of_requests_that_were_written() {
+        let mut load = super::super::sample::load(300);
+        (load.bytes_sent, load.requests_written) = (Some(9_000), Some(100));
+        assert_eq!(request_wire_bytes(&load), Some(90.0));
+        // An older record.
+        (load.requests_written, load.request_wire_bytes) = (None, 89);
+        assert_eq!(request_wire_bytes(&load), Some(89.0));
+    }
 
     #[test]
     fn names_are_unique() {

@@ -207,6 +207,7 @@ mod tests {
             aborted: false,
             timeline: Vec::new(),
             bytes_sent: None,
+            requests_written: None,
             bytes_received: None,
             closed_by_server: None,
             client: ClientUse::default(),

@@ -11,12 +11,12 @@ use super::analysis::Analysis;
 use super::claims::result::ClaimVerdict;
 use super::figures::Endpoint;
 use super::key::Place;
-use super::words::swept;
-use crate::units::grouped;
 use super::words;
+use super::words::swept;
 use crate::record::Attacked;
 use crate::sanitise::{REMARK, fit};
 use crate::stats::Verdict;
+use crate::units::grouped;
 
 /// A test case.
 pub(super) struct Case {

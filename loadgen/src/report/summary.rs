@@ -7,8 +7,10 @@ use std::fmt::Write as _;
 
 use super::analysis::Analysis;
 use super::claims::result::{ClaimResult, ClaimVerdict};
+use super::facts::facts;
 use super::figure::figure;
 use super::figures::Measurement;
+use super::headline::{Headline, headline};
 use super::key::Lookup;
 use super::markdown::aligned;
 use super::words;
@@ -23,7 +25,7 @@ pub const MARKS: [&str; 2] = ["<!-- authbench: summary -->", "<!-- authbench: en
 const FIGURES: &[(&str, &Metric)] = &[
     ("concurrency", metric::THROUGHPUT_RPS),
     ("concurrency", metric::RESPONSE_P99_US),
-    ("concurrency", metric::SERVER_CPU_US_PER_REQUEST),
+    ("concurrency", metric::CPU_US_PER_REQUEST),
     ("memory", metric::BYTES_PER_SESSION),
     ("memory", metric::STORE_BYTES_PER_SESSION),
     ("concurrency", metric::REQUEST_WIRE_BYTES),
@@ -38,6 +40,7 @@ pub fn summary(analysis: &Analysis) -> String {
     if !analysis.usable() {
         return out;
     }
+    out.push_str(&opening(analysis));
     let unmeasured = |claim: &&ClaimResult| claim.verdict == ClaimVerdict::NotMeasured;
     for claim in analysis.claims.iter().filter(|claim| !unmeasured(claim)) {
         let (mark, word) = words::claim(claim.verdict);
@@ -56,6 +59,13 @@ pub fn summary(analysis: &Analysis) -> String {
     }
     out.push_str(&figures(analysis));
     out
+}
+
+/// The sentence that answers, and those that say why.
+fn opening(analysis: &Analysis) -> String {
+    let Headline { says, lead } = headline(&facts(analysis), analysis.usable());
+    let lead = lead.join(" ");
+    format!("**{}** {}\n\n", text(&says), text(&lead)).replace("** \n", "**\n")
 }
 
 /// A row an arm: figures of the most users, and of a session without a cart.

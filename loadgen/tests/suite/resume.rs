@@ -215,11 +215,7 @@ fn a_campaign_that_is_killed_again_and_again_has_every_trial_once() {
         for (name, bytes) in &kept {
             assert!(now.get(name) == Some(bytes), "{name} was lost or run twice at {moment}");
         }
-        // A trial that something disturbed is repeated, and its refused attempt is marked failed.
-        kept = now;
-        kept.retain(|_, bytes| {
-            serde_json::from_slice::<Value>(bytes).unwrap()["outcome"]["is"] == "complete"
-        });
+        kept = complete(now);
         if campaign.out.join("plan.json").exists() {
             // Every file that has its name is whole, whenever the end came.
             campaign.report(0);
@@ -433,6 +429,15 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Those that count as done: a trial that something disturbed runs again, and the record of its
+/// refused attempt is marked failed.
+fn complete(mut records: Files) -> Files {
+    records.retain(|_, bytes| {
+        serde_json::from_slice::<Value>(bytes).unwrap()["outcome"]["is"] == "complete"
+    });
+    records
+}
+
 #[test]
 fn a_full_disk_is_said_with_the_path_and_loses_nothing() {
     let campaign = Campaign::new(TINY);
@@ -451,8 +456,8 @@ fn a_full_disk_is_said_with_the_path_and_loses_nothing() {
     assert_eq!(output.status.code(), Some(5), "{text}");
     let path = campaign.out.join("trials").display().to_string();
     assert!(text.contains("cannot be written") && text.contains(&path), "{text}");
-    let kept = campaign.records();
-    assert!((1..24).contains(&kept.len()), "{}", kept.len());
+    let kept = complete(campaign.records());
+    assert!(kept.len() < 24, "{}", kept.len());
     let text = campaign.refused(&["--resume"], 5);
     assert!(text.contains(&campaign.out.display().to_string()), "{text}");
     let now = campaign.records();

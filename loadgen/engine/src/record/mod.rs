@@ -51,6 +51,11 @@ pub struct LoadRecord {
     pub timeline: Vec<Second>,
     /// Bytes written to sockets during Measure; `None` where the transport does not see them.
     pub bytes_sent: Option<u64>,
+    /// Requests that these bytes are of: those written between the same two readings. Under
+    /// overload they are fewer than were sent, because a request that waits for a connection is
+    /// sent and not yet written. `None` likewise, and in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_written: Option<u64>,
     /// Bytes read from sockets during Measure; `None` likewise.
     pub bytes_received: Option<u64>,
     /// Connections the server closed; `None` likewise.

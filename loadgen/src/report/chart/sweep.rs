@@ -100,8 +100,8 @@ pub(super) fn finished(mut drawing: Drawing, metric: &Metric) -> Option<Drawing>
     }
     let log = drawing.values().is_log();
     let better = match metric.better {
-        Better::Lower => "less is better",
-        Better::Higher => "more is better",
+        Better::Lower => "Less is better",
+        Better::Higher => "More is better",
         Better::Neither => "",
     };
     let how: Vec<&str> = [better, if log { "logarithmic" } else { "" }]

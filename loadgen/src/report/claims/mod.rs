@@ -136,6 +136,12 @@ fn verdict(matrices: &[Matrix]) -> ClaimVerdict {
     }
 }
 
+/// A sentence as the second half of another.
+fn uncapital(sentence: &str) -> String {
+    let mut rest = sentence.chars();
+    rest.next().map_or_else(String::new, |first| first.to_lowercase().chain(rest).collect())
+}
+
 /// The verdict in words, with what is open and what was not asked.
 fn words(
     file: &File,
@@ -154,7 +160,7 @@ fn words(
     };
     let open = cells().any(|cell| cell.answer == Answer::NotSettled);
     if open && matches!(verdict, ClaimVerdict::Supported | ClaimVerdict::Refuted) {
-        said = format!("Where it is settled: {said}");
+        said = format!("Where it is settled: {}", uncapital(&said));
     }
     if let Some(missing) = &claim.missing
         && !cells().any(|cell| file.names(&missing.arms, &cell.arm, baseline))

@@ -11,7 +11,7 @@ use crate::report::figures::Measurement;
 use crate::report::key::{Lookup, Place};
 use crate::report::words;
 use crate::stats::{CONFIDENCE, Estimate, Moments, log_ratios};
-use crate::units::grouped;
+use crate::units::counted;
 
 /// What a cell says.
 pub(super) enum Said {
@@ -106,7 +106,7 @@ impl Seen<'_> {
 
 /// A place as words.
 pub(super) fn named(experiment: &str, (level, users): Place) -> String {
-    let users = users.map(|users| format!("{} users", grouped(users)));
+    let users = users.map(|users| counted(users, "user"));
     let swept = words::swept(experiment, level);
     users.map_or_else(|| swept.trim_start_matches(", ").to_owned(), |users| users + &swept)
 }

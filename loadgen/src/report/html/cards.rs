@@ -13,6 +13,9 @@ use crate::stats::Estimate;
 /// The widest interval of a figure on a card: its ends are within a factor of this.
 const SPAN_MAX: f64 = 2.0;
 
+/// The longest place, in bytes, that a card has room for.
+const PLACE_MAX: usize = 60;
+
 /// The section; nothing where no answer may be drawn.
 pub(super) fn claims(analysis: &Analysis) -> Option<Markup> {
     let all = || analysis.claims.iter();
@@ -111,7 +114,8 @@ fn of_what(matrix: &Matrix, cell: &ClaimCell, estimate: &Estimate) -> String {
     if let Some(against) = &cell.against {
         text.push_str(&format!(" compared with {against}"));
     }
-    if !matrix.at.is_empty() {
+    // The prices of a crossover, for one, are in the matrix.
+    if !matrix.at.is_empty() && matrix.at.len() <= PLACE_MAX {
         text.push_str(&format!(", {}", matrix.at));
     }
     if estimate.interval.is_some() {

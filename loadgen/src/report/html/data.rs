@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::facts::{ArmFacts, Facts, Need};
 use crate::experiment::{Better, Metric};
 use crate::report::analysis::Analysis;
 use crate::report::chart::look;
+use crate::report::facts::{ArmFacts, Facts, Need};
 use crate::report::figures::Measurement;
 use crate::sanitise;
 use crate::stats::Estimate;

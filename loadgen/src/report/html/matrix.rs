@@ -3,9 +3,9 @@
 
 use maud::{Markup, html};
 
-use super::facts::{ArmFacts, Cpu, Facts, Memory, Need};
 use crate::report::chart::{arm_name, glyph};
-use crate::report::figure::{digits, figure, range};
+use crate::report::facts::{ArmFacts, Facts, Need, bare_cpu, bare_memory};
+use crate::report::figure::{figure, range};
 
 /// The columns: heading, and how to read it.
 const COLUMNS: [(&str, &str); 7] = [
@@ -29,17 +29,20 @@ pub(super) fn legend(arms: &[&str]) -> Markup {
     }
 }
 
-/// Sets the matrix.
+/// Sets the matrix, with the columns that the campaign measured.
 pub(super) fn matrix(facts: &Facts, baseline: &str) -> Markup {
     let best = marks(facts);
     let scale = Scale::of(facts);
+    let is_measured =
+        |column: &usize| facts.arms.iter().any(|arm| cell(*column, arm, &scale).is_some());
+    let (shown, missing): (Vec<usize>, Vec<usize>) = (0..COLUMNS.len()).partition(is_measured);
     html! {
         div.card {
             table.matrix role="table" {
                 thead role="rowgroup" {
                     tr role="row" {
                         th role="columnheader" scope="col" { "Arm" }
-                        @for (name, hint) in COLUMNS {
+                        @for (name, hint) in shown.iter().map(|column| COLUMNS[*column]) {
                             th role="columnheader" scope="col" {
                                 (name)
                                 @if !hint.is_empty() { small { (hint) } }
@@ -51,10 +54,13 @@ pub(super) fn matrix(facts: &Facts, baseline: &str) -> Markup {
                     @for (row, arm) in facts.arms.iter().enumerate() {
                         tr role="row" data-arm=(arm.arm) {
                             th role="rowheader" scope="row" { (arm_name(&arm.arm)) }
-                            @for (column, (name, _)) in COLUMNS.iter().enumerate() {
-                                @let is_best = best.get(column).is_some_and(|rows| rows[row]);
-                                td.best[is_best] role="cell" data-label=(name) {
-                                    (cell(column, arm, &scale))
+                            @for column in &shown {
+                                @let is_best = best.get(*column).is_some_and(|rows| rows[row]);
+                                td.best[is_best] role="cell" data-label=(COLUMNS[*column].0) {
+                                    @match cell(*column, arm, &scale) {
+                                        Some(known) => (known),
+                                        None => span.open-question { "not measured" },
+                                    }
                                     @if is_best { span.unseen { ", best" } }
                                 }
                             }
@@ -62,12 +68,13 @@ pub(super) fn matrix(facts: &Facts, baseline: &str) -> Markup {
                     }
                 }
             }
-            p.note { (note(facts, baseline, &best)) }
+            p.note { (note(facts, baseline, &best, &missing)) }
         }
     }
 }
 
-fn note(facts: &Facts, baseline: &str, best: &[Vec<bool>; 4]) -> Markup {
+fn note(facts: &Facts, baseline: &str, best: &[Vec<bool>; 4], missing: &[usize]) -> Markup {
+    let missing: Vec<String> = missing.iter().map(|column| COLUMNS[*column].0.to_owned()).collect();
     html! {
         @if best.iter().flatten().any(|is_best| *is_best) {
             span.yes { "●" }
@@ -81,6 +88,9 @@ fn note(facts: &Facts, baseline: &str, best: &[Vec<bool>; 4]) -> Markup {
             }
         }
         "Bars start at 0; the paler part is the store's. Small figures are 95 % intervals."
+        @if !missing.is_empty() {
+            " Not measured by this campaign: " (missing.join("; ")) "."
+        }
     }
 }
 
@@ -106,24 +116,18 @@ impl Scale {
     }
 }
 
-/// The cost of a request whose session keeps no items.
-pub(super) fn bare_cpu(arm: &ArmFacts) -> Option<&Cpu> {
-    arm.cpu.iter().find(|cpu| cpu.items == 0)
-}
-
-/// The memory of a login that keeps no items.
-pub(super) fn bare_memory(arm: &ArmFacts) -> Option<&Memory> {
-    arm.memory.iter().find(|memory| memory.items == 0)
-}
-
-fn cell(column: usize, arm: &ArmFacts, scale: &Scale) -> Markup {
-    let unknown = html! { span.open-question { "not measured" } };
-    let need = |need: &Need| match need.holds {
-        None => unknown.clone(),
-        Some(true) => html! { span.yes { "✓ " (need.says) } },
-        Some(false) => html! { span.no { "✗ " (need.says) } },
+/// What an arm has in a column; `None` where it was not measured.
+fn cell(column: usize, arm: &ArmFacts, scale: &Scale) -> Option<Markup> {
+    let need = |need: &Need| {
+        need.holds.map(|holds| {
+            if holds {
+                html! { span.yes { "✓ " (need.says) } }
+            } else {
+                html! { span.no { "✗ " (need.says) } }
+            }
+        })
     };
-    let set = match column {
+    match column {
         0 => bare_cpu(arm).map(|cpu| {
             let store = cpu.store.unwrap_or(0.0).clamp(0.0, cpu.added.point.max(0.0));
             html! {
@@ -144,12 +148,15 @@ fn cell(column: usize, arm: &ArmFacts, scale: &Scale) -> Markup {
         }),
         2 => bare_memory(arm).map(|memory| {
             let store = memory.store.as_ref().map_or(0.0, |store| store.point);
+            let (total, place) = match memory.parts() {
+                (None, None) => ("0".into(), ""),
+                (Some(server), None) => (server, ""),
+                (None, Some(store)) => (store, "in the store"),
+                (Some(server), Some(store)) => (format!("{server} + {store}"), "server + store"),
+            };
             html! {
-                b.value {
-                    (digits(memory.server.point))
-                    @if memory.store.is_some() { " + " (digits(store)) }
-                    " bytes"
-                }
+                b.value { (total) " bytes" } " "
+                @if !place.is_empty() { small { (place) } }
                 (bar(memory.server.point, store, scale.memory))
             }
         }),
@@ -159,11 +166,10 @@ fn cell(column: usize, arm: &ArmFacts, scale: &Scale) -> Markup {
                 (bar(wire.bytes, 0.0, scale.wire))
             }
         }),
-        4 => Some(need(&arm.logout)),
-        5 => Some(need(&arm.any_server)),
-        _ => Some(need(&arm.restart)),
-    };
-    set.unwrap_or(unknown)
+        4 => need(&arm.logout),
+        5 => need(&arm.any_server),
+        _ => need(&arm.restart),
+    }
 }
 
 fn bar(own: f64, store: f64, most: f64) -> Markup {

@@ -5,8 +5,6 @@
 mod cards;
 mod data;
 mod drills;
-mod facts;
-mod headline;
 mod matrix;
 mod method;
 mod system;
@@ -19,8 +17,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::analysis::Analysis;
 use super::chart::{Figure, Section, page_figures, shapes};
-use super::words;
-use facts::Facts;
+use super::facts::{self, Facts};
+use super::{headline, words};
 
 /// The style sheet of the page and of its charts.
 pub(super) const STYLE: &str = include_str!("style.css");
@@ -30,10 +28,10 @@ const SCRIPT: &str = include_str!("app.js");
 type Charts = (&'static str, &'static str, &'static str, &'static [Section]);
 
 const CHARTS: &[Charts] = &[
-    ("rate", "By rate", "At your rate, what does a user wait?", &[Section::Rate]),
-    ("users", "By users", "As concurrent users grow", &[Section::Users, Section::Percentiles]),
-    ("growth", "As state grows", "What grows when the state grows", &[Section::Growth]),
-    ("population", "Logged-in users", "As more users are logged in", &[Section::Population]),
+    ("rate", "Rate", "At your rate, what does a user wait?", &[Section::Rate]),
+    ("users", "Users", "As concurrent users grow", &[Section::Users, Section::Percentiles]),
+    ("growth", "State", "What grows when the state grows", &[Section::Growth]),
+    ("population", "Logged in", "As more users are logged in", &[Section::Population]),
     ("context", "Context", "What else a request does", &[Section::Context]),
     ("more", "More", "More experiments", &[Section::Other]),
 ];
@@ -50,7 +48,7 @@ pub(super) fn render(analysis: &Analysis) -> String {
     let shown = CHARTS.iter().filter(|(.., sections)| !placed(&figures, sections).is_empty());
     places.extend(shown.clone().map(|(id, name, ..)| (*id, *name)));
     places.extend((!crossover.is_empty()).then_some(("crossover", "Crossover")));
-    places.extend(drills.is_some().then_some(("drills", "When things break")));
+    places.extend(drills.is_some().then_some(("drills", "Failures")));
     places.extend(claims.is_some().then_some(("claims", "Claims")));
     places.extend([("certainty", "How sure"), ("figures-section", "Data"), ("method", "Method")]);
     let page = html! {

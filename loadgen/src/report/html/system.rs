@@ -3,8 +3,8 @@
 
 use maud::{Markup, html};
 
-use super::facts::Facts;
 use crate::plan::Prices;
+use crate::report::facts::Facts;
 
 /// Sets the section.
 pub(super) fn system(facts: &Facts, prices: &Prices) -> Markup {

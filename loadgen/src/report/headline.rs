@@ -2,15 +2,12 @@
 //! by rule: two arms are told apart where theirs do not overlap, and a figure is said only where
 //! its interval spans no more than twofold, or holds 0.
 
-use super::facts::{ArmFacts, Facts, Need};
-use super::matrix::{bare_cpu, bare_memory};
-use crate::report::figure::{digits, figure, range};
+use super::facts::{ArmFacts, Facts, Need, bare_cpu, bare_memory};
+use super::figure::{figure, range};
 use crate::stats::Estimate;
 
 /// The widest interval of a figure in a headline: its ends are within a factor of this.
 const SPAN_MAX: f64 = 2.0;
-/// Less than this per login is the allocator's own bookkeeping: an id alone has 16 bytes.
-const NOTHING_BYTES: f64 = 1.0;
 
 /// What the page opens with.
 #[derive(Debug, PartialEq)]
@@ -116,8 +113,11 @@ fn cpu(facts: &Facts) -> Option<String> {
                     figure(hi, "us")
                 ));
             }
-            let text = format!("{} with {arm}", figure(added.point, "us"));
-            is_narrow(added).then(|| format!("{text} ({})", range(added, "us")))
+            if is_narrow(added) {
+                let (point, range) = (figure(added.point, "us"), range(added, "us"));
+                return Some(format!("{point} with {arm} ({range})"));
+            }
+            (lo > 0.0).then(|| format!("at most {} with {arm}", figure(hi, "us")))
         }));
     }
     let floor = facts.floor.as_ref().map(|floor| figure(floor.point, "us"));
@@ -135,16 +135,16 @@ fn memory(facts: &Facts) -> Option<String> {
     for arm in &facts.arms {
         let Some(own) = bare_memory(arm) else { continue };
         let Some((lo, hi)) = own.interval() else { continue };
-        if hi < NOTHING_BYTES {
-            free.push(arm.arm.clone());
-        } else if lo > 0.0 && hi <= SPAN_MAX * lo {
-            let server = digits(own.server.point);
-            let store = own.store.as_ref().map(|store| digits(store.point));
-            let size = match store.filter(|store| store != "0") {
-                Some(store) if server == "0" => format!("{store} bytes in the store"),
-                Some(store) => format!("{server} bytes and {store} in the store"),
-                None => format!("{server} bytes"),
-            };
+        let size = match own.parts() {
+            (None, None) => {
+                free.push(arm.arm.clone());
+                continue;
+            }
+            (None, Some(store)) => format!("{store} bytes in the store"),
+            (Some(server), Some(store)) => format!("{server} bytes and {store} in the store"),
+            (Some(server), None) => format!("{server} bytes"),
+        };
+        if lo > 0.0 && hi <= SPAN_MAX * lo {
             takes.push(format!("{size} with {}", arm.arm));
         }
     }
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_known_too_coarsely_is_not_said() {
+    fn of_a_figure_known_too_coarsely_its_bound_is_said() {
         let arms = vec![
             arm("session@memory", "session", Some((-0.1, 0.3))),
             arm("session@redis", "session", Some((2.0, 4.5))),
@@ -299,10 +299,10 @@ mod tests {
         assert_eq!(
             cpu(&facts_of(arms)).unwrap(),
             "With 64 concurrent users, checking a login adds this CPU time to a request of \
-             10.0 µs: nothing measurable with session@memory (at most 0.30 µs); 2.50 µs with \
-             jwt-hs256 (2.00 to 3.00 µs)."
+             10.0 µs: nothing measurable with session@memory (at most 0.30 µs); at most 4.50 µs \
+             with session@redis; 2.50 µs with jwt-hs256 (2.00 to 3.00 µs)."
         );
-        let coarse = vec![arm("jwt-hs256", "token", Some((1.0, 3.0)))];
+        let coarse = vec![arm("jwt-hs256", "token", Some((-3.0, -1.0)))];
         assert_eq!(cpu(&facts_of(coarse)), None);
     }
 

@@ -2,14 +2,14 @@
 //! login, its bytes per request, and what it withstands. The matrix, the calculator and the
 //! headline read the same facts, so they cannot disagree.
 
+use super::analysis::Analysis;
+use super::chart::look;
+use super::cost;
+use super::figure::{digits, figure};
+use super::figures::Measurement;
+use super::key::{Lookup, Place};
+use super::words;
 use crate::experiment::metric::{self, Metric};
-use crate::report::analysis::Analysis;
-use crate::report::chart::look;
-use crate::report::cost;
-use crate::report::figure::{digits, figure};
-use crate::report::figures::Measurement;
-use crate::report::key::{Lookup, Place};
-use crate::report::words;
 use crate::stats::Estimate;
 use crate::units::grouped;
 
@@ -69,7 +69,21 @@ pub(super) struct Memory {
     pub(super) store: Option<Estimate>,
 }
 
+/// Less than this per login is the allocator's own bookkeeping: an id alone has 16 bytes.
+const NOTHING_BYTES: f64 = 1.0;
+
+/// Bytes as people read them; `None` where they are nothing.
+fn bytes(estimate: &Estimate) -> Option<String> {
+    let most = estimate.interval.map_or(estimate.point, |(_, hi)| hi);
+    (most >= NOTHING_BYTES).then(|| digits(estimate.point))
+}
+
 impl Memory {
+    /// The server's part and the store's, each as people read it; `None` where it is nothing.
+    pub(super) fn parts(&self) -> (Option<String>, Option<String>) {
+        (bytes(&self.server), self.store.as_ref().and_then(bytes))
+    }
+
     /// Of server and store.
     pub(super) fn total(&self) -> f64 {
         self.server.point + self.store.as_ref().map_or(0.0, |store| store.point)
@@ -107,6 +121,16 @@ impl Need {
     pub(super) fn new(holds: bool, says: impl Into<String>) -> Self {
         Self { holds: Some(holds), says: says.into() }
     }
+}
+
+/// The cost of a request whose session keeps no items.
+pub(super) fn bare_cpu(arm: &ArmFacts) -> Option<&Cpu> {
+    arm.cpu.iter().find(|cpu| cpu.items == 0)
+}
+
+/// The memory of a login that keeps no items.
+pub(super) fn bare_memory(arm: &ArmFacts) -> Option<&Memory> {
+    arm.memory.iter().find(|memory| memory.items == 0)
 }
 
 /// Gathers them.
