@@ -68,6 +68,9 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// No certificate for this run, or a library that refuses it.
+    #[error("cannot set up TLS: {0}; serve without --tls, behind a proxy that ends it")]
+    Tls(String),
     /// A task of the server itself died, which is a bug.
     #[error("the {task} ended before it was told to stop: {found}; this is a bug")]
     Task {

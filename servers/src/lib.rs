@@ -16,5 +16,5 @@ pub use app::Work;
 pub use contract;
 pub use error::ServeError;
 pub use schemes::{ArmInfo, arms};
-pub use serve::{ServeOptions, Shared, bind, serve, share};
+pub use serve::{ServeOptions, Shared, Speech, bind, serve, share};
 pub use users::PasswordHash;

@@ -32,6 +32,16 @@ pub(super) fn relay_cpu_ns(server: &Server) -> Option<u64> {
     server.ready().relay.map(|relay| cpu_and_wait_ns(relay.pid).0)
 }
 
+/// What has passed the public connections, if this server was told to count it. The question itself
+/// goes over the admin listener, which is not counted.
+fn wire_bytes(server: &Server) -> Option<(u64, u64)> {
+    if !server.ready().counts_wire {
+        return None;
+    }
+    let stats = server.stats().ok()?;
+    stats.wire_read_bytes.zip(stats.wire_written_bytes)
+}
+
 pub(super) fn measured_load(
     driver: &Driver,
     plan: &LoadPlan,
@@ -61,6 +71,8 @@ struct Reading {
     waited_ns: u64,
     store_cpu_ns: Option<u64>,
     relay_cpu_ns: Option<u64>,
+    /// What came in on public connections and what went out, where it is counted.
+    wire_bytes: Option<(u64, u64)>,
 }
 
 impl Reading {
@@ -73,6 +85,7 @@ impl Reading {
             waited_ns,
             store_cpu_ns: store_pid(server).map(family_cpu_ns),
             relay_cpu_ns: relay_cpu_ns(server),
+            wire_bytes: wire_bytes(server),
         }
     }
 }
@@ -109,6 +122,14 @@ impl<'a> Probe<'a> {
                     store_cpu_ns: since(now.store_cpu_ns, before.store_cpu_ns),
                     relay_cpu_ns: since(now.relay_cpu_ns, before.relay_cpu_ns),
                     store_writes: None,
+                    wire_read_bytes: since(
+                        now.wire_bytes.map(|(read, _)| read),
+                        before.wire_bytes.map(|(read, _)| read),
+                    ),
+                    wire_written_bytes: since(
+                        now.wire_bytes.map(|(_, written)| written),
+                        before.wire_bytes.map(|(_, written)| written),
+                    ),
                     memory: MemoryUse::default(),
                 };
                 let memory = read_memory(self.server);

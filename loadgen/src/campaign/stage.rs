@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::engine::{Driver, LoggedIn, OpenConnections};
+use crate::engine::{Driver, LoggedIn, OpenConnections, TransportKind, Trust};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::plan::TrialPlan;
@@ -52,7 +52,13 @@ impl Stage<'_> {
     /// A driver of this journey, and of the one that users make before.
     pub(super) fn driver(&self, journey: &str, prepare: Option<&str>) -> Result<Driver> {
         let script = Script::prepared(&self.server.ready().target, journey, prepare)?;
-        Driver::placed(script, self.placement, self.interrupt.clone())
+        let mut driver = Driver::placed(script, self.placement, self.interrupt.clone())?;
+        let ready = self.server.ready();
+        if ready.http2 {
+            driver.transport = TransportKind::Reqwest { http2_only: true };
+        }
+        driver.trust = ready.certificate.clone().map_or(driver.trust, Trust::Certificate);
+        Ok(driver)
     }
 }
 

@@ -176,5 +176,6 @@ fn server_use(up: &Up, load: &LoadRecord) -> Result<ServerUse> {
         relay_cpu_ns: server.ready().relay.map(|_| sum(|slice| slice.relay_cpu_ns)),
         store_writes: before.zip(store_writes(server)).map(|(then, now)| now.saturating_sub(then)),
         memory: read_memory(server)?,
+        ..ServerUse::default()
     })
 }

@@ -12,7 +12,7 @@ use servers::contract::{
 use servers::schemes::CookieSecurity;
 use servers::stores::Touch;
 use servers::stores::relay::{self, Distance};
-use servers::{ArmInfo, PasswordHash, ServeError, ServeOptions, Work};
+use servers::{ArmInfo, PasswordHash, ServeError, ServeOptions, Speech, Work};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::output;
@@ -131,8 +131,17 @@ pub(super) struct ServeArgs {
     /// Serve requests on this many threads [default: one per core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// Speak HTTP/2 and nothing else: without TLS to clients that know it, with TLS by ALPN
+    #[arg(long)]
+    http2: bool,
+    /// Speak TLS, with a certificate made for this run (see `certificate` in the ready line)
+    #[arg(long)]
+    tls: bool,
     #[command(flatten)]
     what: ArmArgs,
+    /// Count the bytes that pass public connections, for GET /stats of the admin listener
+    #[arg(long, hide = true)]
+    count_wire: bool,
     /// Log users in without a password on POST /populate of the admin listener
     #[arg(long, hide = true)]
     admin_fill: bool,
@@ -379,6 +388,7 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         sweep_every: args.sweep_every.duration(),
         max_connections,
         threads,
+        speech: Speech { http2: args.http2, tls: args.tls, counts_wire: args.count_wire },
         admin_fill: args.admin_fill,
         ..defaults
     })

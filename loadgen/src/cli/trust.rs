@@ -29,10 +29,9 @@ impl TrustArgs {
 
     /// The flag that was given, if one was.
     pub(super) fn given(&self) -> Option<&'static str> {
-        match self.trust() {
-            Trust::System => None,
-            Trust::Anything => Some("--insecure"),
-            Trust::File(_) => Some("--ca"),
+        match self.ca {
+            Some(_) => Some("--ca"),
+            None => self.insecure.then_some("--insecure"),
         }
     }
 }

@@ -29,6 +29,7 @@ mod rounds;
 pub mod search;
 mod sliding;
 mod steady;
+mod wire;
 
 pub use expand::expand;
 pub use judged::Judged;

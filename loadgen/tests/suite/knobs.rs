@@ -2,6 +2,7 @@
 //! `--handler-wait`, `--store-delay`, `--touch`), and the experiments that turn them: what is
 //! refused, what a server says and leaves behind, and what is in a record.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -251,6 +252,64 @@ fn what_a_session_writes_is_counted_per_request() {
     for part in ["every use", "never", "60 s", "Store writes per request"] {
         assert!(page.contains(part), "{part} in: {page}");
     }
+}
+
+#[test]
+fn bytes_on_the_wire_are_counted_over_every_protocol() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = campaign(
+        folder.path(),
+        "name='w'\narms=['none','session@memory','jwt-hs256']\n[wire]\nrate='200/s'\nusers=4\n\
+         connections=2\nblocks=2\nwarmup='50ms'\nmeasure='400ms'\n",
+    );
+    // Three arms and the reference again in four ways, twice.
+    assert_eq!(records.len(), 32);
+    let mut received: BTreeMap<(String, u64), f64> = BTreeMap::new();
+    for record in &records {
+        let load = &record["actions"][1];
+        let used = &load["server"];
+        let answered = load["counts"]["ok"].as_u64().unwrap();
+        assert!(answered > 0 && load["counts"]["errors"] == serde_json::json!({}), "{record}");
+        let read = used["wire_read_bytes"].as_u64().unwrap();
+        let written = used["wire_written_bytes"].as_u64().unwrap();
+        assert!(read > 0 && written > 0, "{used}");
+        let trial = &record["trial"];
+        let key = (trial["arm"].as_str().unwrap().to_owned(), trial["level"].as_u64().unwrap());
+        received.insert(key, read as f64 / answered as f64);
+    }
+    let of = |arm: &str, level| received[&(arm.to_owned(), level)];
+    for level in 1..=4 {
+        // A token is a few hundred bytes longer than nothing, and longer than a session's id.
+        let token = of("jwt-hs256", level) - of("none", level);
+        let id = of("session@memory", level) - of("none", level);
+        assert!(token > id && id > 0.0, "level {level}: {token} and {id}");
+        assert!(token > 80.0, "no table of headers makes a token free: {token}");
+    }
+    for arm in ["none", "session@memory", "jwt-hs256"] {
+        assert!(of(arm, 2) < of(arm, 1), "HTTP/2 sends what is the same in a few bytes");
+        assert!(of(arm, 3) > of(arm, 1), "TLS adds its records");
+    }
+    let page = fs::read_to_string(folder.path().join("out/report.md")).unwrap();
+    for part in ["HTTP/1.1 over TLS", "HTTP/2", "Received per request"] {
+        assert!(page.contains(part), "{part} in: {page}");
+    }
+}
+
+#[test]
+fn a_server_that_speaks_http2_or_tls_says_so_and_speaks_nothing_else() {
+    let plain = Server::start(&["jwt-hs256", "--http2"]);
+    assert_eq!(plain.ready["http2"], true, "{}", plain.ready);
+    // The answer to HTTP/1.1 is HTTP/2's: settings, or a goodbye; never a status line.
+    let mut stream = TcpStream::connect(plain.ready["address"].as_str().unwrap()).unwrap();
+    stream.write_all(b"GET /me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let _ = stream.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP/1."), "{answer:?}");
+    let secured = Server::start(&["jwt-hs256", "--tls"]);
+    let certificate = secured.ready["certificate"].as_str().unwrap();
+    assert!(certificate.starts_with("-----BEGIN CERTIFICATE-----"), "{certificate}");
+    assert!(secured.ready["target"]["base_url"].as_str().unwrap().starts_with("https://"));
 }
 
 /// The experiments know arms by their names alone, and must know the same ones as the servers.

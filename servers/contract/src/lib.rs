@@ -43,6 +43,15 @@ pub struct ReadyLine {
     /// time is on no other bill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<RelayProcess>,
+    /// Whether public connections speak HTTP/2 and nothing else.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub http2: bool,
+    /// Whether the bytes that pass public connections are counted ([`AdminStats`]).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub counts_wire: bool,
+    /// The certificate that it shows over TLS, signed by itself, as PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
     /// How to drive it.
     pub target: Target,
 }
@@ -209,6 +218,13 @@ pub struct AdminStats {
     /// Times the public listener could not accept for want of descriptors or memory.
     #[serde(default)]
     pub accept_errors: u64,
+    /// Bytes that came in on public connections, those of TLS and of frames included; `None` where
+    /// they are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire_read_bytes: Option<u64>,
+    /// Bytes that went out on public connections, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire_written_bytes: Option<u64>,
 }
 
 /// Path of the admin listener's `POST` that logs a [`Population`] in; only a server that was

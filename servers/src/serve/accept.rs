@@ -8,68 +8,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::body::Body;
 use http::Request;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use rustix::net::sockopt::set_tcp_user_timeout;
-use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use super::limits::Limits;
 use super::strict;
+use super::wire::Speaker;
 use crate::app::App;
 
-/// Most bytes of a request head, from its first byte to the empty line at its end; one more is a
-/// 431. The longest token with a full cart has 12 kB.
-pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-/// Most connections unless told otherwise, where the limit of open files allows as many.
-const CONNECTIONS_MAX: usize = 100_000;
-/// Descriptors for everything that is not a public connection: listeners, stores, the admin's
-/// connections.
-const OTHER_DESCRIPTORS: u64 = 64;
 /// The answer to a connection beyond the limit.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n\
     Content-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: 23\r\n\r\n\
     {\"error\":\"unavailable\"}";
-
-/// Limits of a listener.
-///
-/// It exists because `axum::serve` sets no header timeout and no TCP_NODELAY, sleeps a second when
-/// descriptors run out, and polls a shared signal with every request. Here each connection has a
-/// stop signal of its own, so that connections share nothing but the app. Only what happens once
-/// per connection may be counted in this file, never what happens once per request.
-///
-/// What strangers can make the server hold is bounded: connections by [`Limits::connections`], a
-/// head that never ends by [`HEAD_BYTES_MAX`] and a timeout, an answer that is never read by
-/// [`Limits::write_stall`]. Half-sent heads hold at most 16 KiB per connection: 1.6 GB where all
-/// 100,000 connections of the default limit send one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) header_read_timeout: Duration,
-    /// How long a client may take no byte of an answer that waits for it.
-    pub(super) write_stall: Duration,
-    /// Connections that may be open.
-    pub(super) connections: usize,
-    pub(super) drain: Duration,
-}
-
-/// Most connections that the limit of open files leaves room for.
-pub(super) fn connections_allowed() -> usize {
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX)
-}
-
-/// Connections that may be open unless told otherwise.
-pub(super) fn connections_default() -> usize {
-    connections_allowed().clamp(1, CONNECTIONS_MAX)
-}
 
 /// What a listener counts, once per connection.
 #[derive(Debug, Default)]
@@ -81,18 +41,21 @@ pub(super) struct Gauges {
 }
 
 /// Accepts until the sender of `stopped` is dropped, then lets open requests finish for `drain`.
+/// Connections speak plain HTTP/1.1 unless there is a `speaker`.
+///
+/// `axum::serve` sets no header timeout and no TCP_NODELAY, sleeps a second when descriptors run
+/// out, and polls a shared signal with every request. Here each connection has a stop signal of its
+/// own, so that connections share nothing but the app. Only what happens once per connection may be
+/// counted in this file, never what happens once per request.
 pub(super) async fn run(
     listener: TcpListener,
     app: App,
     limits: Limits,
+    speaker: Option<Speaker>,
     gauges: Arc<Gauges>,
     mut stopped: watch::Receiver<()>,
 ) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read_timeout)
-        .max_header_size(HEAD_BYTES_MAX)
-        .max_buf_size(HEAD_BYTES_MAX);
+    let http = limits.http1();
     let mut connections: JoinSet<()> = JoinSet::new();
     let mut stops: HashMap<Id, oneshot::Sender<()>> = HashMap::new();
     loop {
@@ -116,8 +79,12 @@ pub(super) async fn run(
                     }
                     bound(&stream, limits.write_stall);
                     let (stop, stopping) = oneshot::channel();
-                    let connection = connection(stream, app.clone(), http.clone(), stopping);
-                    stops.insert(connections.spawn(connection).id(), stop);
+                    let app = app.clone();
+                    let task = match speaker.clone() {
+                        None => connections.spawn(connection(stream, app, http.clone(), stopping)),
+                        Some(speaker) => connections.spawn(speaker.serve(stream, app, stopping)),
+                    };
+                    stops.insert(task.id(), stop);
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(_) => {
@@ -179,7 +146,7 @@ async fn connection(
         let app = app.clone();
         async move {
             Ok::<_, Infallible>(match strict::refusal(&request) {
-                None => app.call(request.map(without_box)).await,
+                None => app.call(request.map(strict::without_box)).await,
                 Some(refusal) => refusal,
             })
         }
@@ -194,9 +161,4 @@ async fn connection(
             drop(serving.await);
         }
     }
-}
-
-/// The body for axum, which keeps one in a box: most requests have none, and get an empty one.
-fn without_box(body: Incoming) -> Body {
-    if body.is_end_stream() { Body::empty() } else { Body::new(body) }
 }

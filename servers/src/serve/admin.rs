@@ -13,6 +13,7 @@ use tikv_jemalloc_ctl::{Access, AsName, epoch, stats, thread};
 
 use super::accept::Gauges;
 use super::populate;
+use super::wire::Wire;
 use crate::app::{App, Populate};
 use crate::contract::{AdminStats, CONTRACT_VERSION, POPULATE_PATH};
 use crate::stores::Upkeep;
@@ -27,6 +28,8 @@ pub(super) struct Inside {
     pub(super) app: App,
     pub(super) upkeep: Option<Arc<dyn Upkeep>>,
     pub(super) gauges: Arc<Gauges>,
+    /// What passed the public sockets, where it is counted.
+    pub(super) wire: Option<Arc<Wire>>,
     pub(super) on_jemalloc: bool,
     /// What logs users in without a password, where the server was started for it.
     pub(super) populate: Option<Arc<dyn Populate>>,
@@ -72,6 +75,8 @@ async fn answer_stats(State(inside): State<Arc<Inside>>) -> Json<AdminStats> {
         panics: inside.app.panics(),
         connections: inside.gauges.connections.load(Ordering::Relaxed),
         accept_errors: inside.gauges.accept_errors.load(Ordering::Relaxed),
+        wire_read_bytes: inside.wire.as_ref().map(|wire| wire.read.load(Ordering::Relaxed)),
+        wire_written_bytes: inside.wire.as_ref().map(|wire| wire.written.load(Ordering::Relaxed)),
         ..AdminStats::default()
     };
     if let Some(store) = &inside.upkeep

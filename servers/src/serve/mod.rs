@@ -25,13 +25,18 @@ use crate::users::{LOGIN_WAIT_MAX, LOGINS_WAITING_MAX, PasswordHash};
 
 mod accept;
 mod admin;
+mod limits;
 mod populate;
 mod shared;
 mod strict;
+mod wire;
 
-pub use accept::HEAD_BYTES_MAX;
+pub use limits::HEAD_BYTES_MAX;
 pub use shared::{Shared, share};
 pub use strict::TARGET_BYTES_MAX;
+pub use wire::Speech;
+use limits::Limits;
+use wire::{Identity, Speaker, Wire};
 
 /// What a user puts into the cart: 57 bytes and the user's number, so that each has their own. An
 /// item may have 64.
@@ -87,6 +92,8 @@ pub struct ServeOptions {
     pub drain: Duration,
     /// Threads of the runtime, for the ready line.
     pub threads: usize,
+    /// What public connections speak.
+    pub speech: Speech,
     /// Whether the admin listener, which must then be on a loopback address, logs users in without
     /// a password ([`crate::contract::Population`]).
     pub admin_fill: bool,
@@ -117,9 +124,10 @@ impl ServeOptions {
             sweep_every: Duration::from_secs(10),
             header_read_timeout: Duration::from_secs(30),
             write_stall: Duration::from_secs(30),
-            max_connections: accept::connections_default(),
+            max_connections: limits::connections_default(),
             drain: Duration::from_secs(5),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            speech: Speech::default(),
             admin_fill: false,
         }
     }
@@ -154,7 +162,7 @@ impl ServeOptions {
         if self.write_stall.as_millis() == 0 {
             return refuse("write_stall", "at least 1 ms", self.write_stall);
         }
-        if !(1..=accept::connections_allowed()).contains(&self.max_connections) {
+        if !(1..=limits::connections_allowed()).contains(&self.max_connections) {
             return Err(ServeError::Option {
                 option: "max_connections",
                 expected: "at least 1, and at most 64 fewer than the limit of open files",
@@ -255,7 +263,9 @@ fn start(
         let arm =
             app::open_working(&options.arm, &scheme, options.password_hash, options.work).await?;
         let addresses = [address(&public)?, admin_address];
-        Ok(answer(&options, arm, relay, [public, admin], addresses))
+        let identity = options.speech.tls.then(|| Identity::new(addresses[0].ip(), options.speech));
+        let identity = identity.transpose()?;
+        Ok(answer(&options, arm, relay, identity.as_ref(), [public, admin], addresses))
     })
 }
 
@@ -264,30 +274,50 @@ fn answer(
     options: &ServeOptions,
     arm: OpenArm,
     relay: Option<Relay>,
+    identity: Option<&Identity>,
     [public, admin]: [TcpListener; 2],
     addresses: [SocketAddr; 2],
 ) -> Server {
-    let line = ready_line(options, &arm, relay.as_ref(), addresses);
-    let limits = accept::Limits {
+    let line = ready_line(options, &arm, relay.as_ref(), identity, addresses);
+    let limits = Limits {
         header_read_timeout: options.header_read_timeout,
         write_stall: options.write_stall,
         connections: options.max_connections,
         drain: options.drain,
     };
-    let admin_limits = accept::Limits { connections: ADMIN_CONNECTIONS_MAX, ..limits };
+    let admin_limits = Limits { connections: ADMIN_CONNECTIONS_MAX, ..limits };
     let gauges = Arc::new(accept::Gauges::default());
+    let wire = options.speech.counts_wire.then(|| Arc::new(Wire::default()));
+    let speaker = (!options.speech.is_plain()).then(|| {
+        Speaker::new(options.speech, identity, limits, wire.clone().unwrap_or_default())
+    });
     let inside = admin::Inside {
         started: Instant::now(),
         app: arm.app.clone(),
         upkeep: arm.upkeep.clone(),
         gauges: Arc::clone(&gauges),
+        wire,
         on_jemalloc: admin::runs_on_jemalloc(),
         populate: options.admin_fill.then(|| arm.populate.clone()),
     };
     let (stopping, stopped) = watch::channel(());
-    let public = tokio::spawn(accept::run(public, arm.app, limits, gauges, stopped.clone()));
+    let public = tokio::spawn(accept::run(
+        public,
+        arm.app,
+        limits,
+        speaker,
+        gauges,
+        stopped.clone(),
+    ));
     let own = Arc::default();
-    let admin = tokio::spawn(accept::run(admin, admin::app(inside), admin_limits, own, stopped));
+    let admin = tokio::spawn(accept::run(
+        admin,
+        admin::app(inside),
+        admin_limits,
+        None,
+        own,
+        stopped,
+    ));
     let sweeper = arm.upkeep.map(|store| tokio::spawn(sweep(store, options.sweep_every)));
     Server { line, stopping, public, admin, sweeper, _relay: relay }
 }
@@ -336,6 +366,7 @@ fn ready_line(
     options: &ServeOptions,
     arm: &OpenArm,
     relay: Option<&Relay>,
+    identity: Option<&Identity>,
     [address, admin]: [SocketAddr; 2],
 ) -> ReadyLine {
     let mut notes = arm.notes.clone();
@@ -361,6 +392,12 @@ fn ready_line(
             wait.as_millis()
         ));
     }
+    if options.speech.http2 {
+        notes.push("The server speaks HTTP/2 and nothing else.".into());
+    }
+    if options.speech.tls {
+        notes.push("The certificate was made for this run and is signed by itself.".into());
+    }
     notes.push("How often somebody may try to log in is not limited.".into());
     ReadyLine {
         authbench: CONTRACT_VERSION,
@@ -375,6 +412,9 @@ fn ready_line(
             pid: relay.pid(),
             round_trip_ns: u64::try_from(distance.round_trip.as_nanos()).unwrap_or(u64::MAX),
         }),
+        http2: options.speech.http2,
+        counts_wire: options.speech.counts_wire,
+        certificate: identity.map(|identity| identity.certificate.clone()),
         target: target(options, arm, address),
     }
 }
@@ -425,7 +465,7 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
     let fields = [("username", "{username}"), ("password", "{password}")];
     Target {
         name: options.arm.clone(),
-        base_url: format!("http://{address}"),
+        base_url: format!("{}://{address}", if options.speech.tls { "https" } else { "http" }),
         users: UserPattern::default(),
         login: Some(Login {
             path: "/login".into(),

@@ -1,10 +1,12 @@
-//! What HTTP/1.1 demands of a request and hyper lets pass: one valid `Host`, and no transfer coding
-//! but `chunked`.
+//! What HTTP demands of a request and hyper lets pass: one valid host, and no transfer coding but
+//! `chunked`.
 
+use axum::body::Body;
 use axum::response::Response;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
-use hyper::body::Body;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, Version};
+use hyper::body::{Body as HttpBody, Incoming};
 
 use crate::app::answer;
 
@@ -22,9 +24,13 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// 6.3, allows that), and then closes after the answer, so nothing is left over for a next request.
 ///
 /// This runs for every request of every arm, and may cost each a few nanoseconds.
-pub(super) fn refusal<B: Body>(request: &Request<B>) -> Option<Response> {
+pub(super) fn refusal<B: HttpBody>(request: &Request<B>) -> Option<Response> {
     let headers = request.headers();
-    if !has_one_host(headers, request.version()) {
+    let has_host = match request.version() {
+        Version::HTTP_2 => has_one_authority(headers, request.uri()),
+        version => has_one_host(headers, version),
+    };
+    if !has_host {
         return Some(close(StatusCode::BAD_REQUEST, "invalid_host"));
     }
     // hyper reads a body wherever a coding is announced, so a request without one has none.
@@ -33,6 +39,11 @@ pub(super) fn refusal<B: Body>(request: &Request<B>) -> Option<Response> {
     }
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     (target > TARGET_BYTES_MAX).then(|| close(StatusCode::URI_TOO_LONG, "target_too_long"))
+}
+
+/// The body for axum, which keeps one in a box: most requests have none, and get an empty one.
+pub(super) fn without_box(body: Incoming) -> Body {
+    if body.is_end_stream() { Body::empty() } else { Body::new(body) }
 }
 
 fn close(status: StatusCode, error: &'static str) -> Response {
@@ -49,6 +60,15 @@ fn has_one_host(headers: &HeaderMap, version: Version) -> bool {
         (None, _) => version < Version::HTTP_11,
         (Some(_), Some(_)) => false,
     }
+}
+
+/// An `:authority`, which a `Host` may only repeat; without one, one host (RFC 9113, 8.3.1).
+fn has_one_authority(headers: &HeaderMap, uri: &Uri) -> bool {
+    let Some(authority) = uri.authority().map(Authority::as_str) else {
+        return has_one_host(headers, Version::HTTP_11);
+    };
+    let mut hosts = headers.get_all(HOST).iter();
+    is_host(authority.as_bytes()) && hosts.all(|host| host.as_bytes() == authority.as_bytes())
 }
 
 /// `uri-host [ ":" port ]` (RFC 9110, 7.2) with a host that is not empty. Percent-encoding is left
@@ -87,6 +107,31 @@ fn is_chunked_or_plain(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn http2_names_its_host_once() {
+        let request = |authority: &str, hosts: &[&'static str]| {
+            let uri = if authority.is_empty() { "/".into() } else { format!("http://{authority}/") };
+            let mut request = Request::builder().version(Version::HTTP_2).uri(uri);
+            for host in hosts {
+                request = request.header(HOST, *host);
+            }
+            request.body(String::new()).unwrap()
+        };
+        for (authority, hosts, is_sound) in [
+            ("a:1", &[] as &[_], true),
+            ("a:1", &["a:1"], true),
+            ("", &["a"], true),
+            ("a:1", &["b"], false),
+            ("a:1", &["a:1", "b"], false),
+            ("user@a", &[], false),
+            ("", &[], false),
+            ("", &["a", "a"], false),
+        ] {
+            let refusal = refusal(&request(authority, hosts));
+            assert_eq!(refusal.is_none(), is_sound, "{authority} {hosts:?}");
+        }
+    }
 
     #[test]
     fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {

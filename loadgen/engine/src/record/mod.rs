@@ -265,6 +265,13 @@ pub struct ServerUse {
     /// removed. `None` where they are not counted, and for a load that alternates with no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_writes: Option<u64>,
+    /// Bytes that came in on its public connections, frames and TLS included; `None` where they are
+    /// not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire_read_bytes: Option<u64>,
+    /// Bytes that went out on its public connections, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire_written_bytes: Option<u64>,
     /// Its memory when Measure ended.
     pub memory: MemoryUse,
 }

@@ -34,6 +34,8 @@ pub enum Trust {
     System,
     /// Those that lead to a certificate in this PEM file, and no others.
     File(PathBuf),
+    /// This certificate, as PEM, and those that lead to it.
+    Certificate(String),
     /// Any.
     Anything,
 }
@@ -107,6 +109,7 @@ impl Tls {
         let roots = match trust {
             Trust::System => Some(system_roots()?),
             Trust::File(path) => Some(roots_in(path, &mut named)?),
+            Trust::Certificate(pem) => Some(roots_of(pem.as_bytes(), Path::new(""), &mut named)?),
             Trust::Anything => None,
         };
         let builder = match roots {
@@ -164,9 +167,18 @@ fn roots_in(
 ) -> Result<RootCertStore, TlsError> {
     let bytes = files::read(path, Kind::Certificates)
         .map_err(|source| TlsError::Unreadable { path: path.into(), source })?;
+    roots_of(&bytes, path, named)
+}
+
+/// The certificates in what was read from `path`, likewise.
+fn roots_of(
+    bytes: &[u8],
+    path: &Path,
+    named: &mut Vec<CertificateDer<'static>>,
+) -> Result<RootCertStore, TlsError> {
     let refuse = |found: String| TlsError::NoCertificates { path: path.into(), found };
     let mut roots = RootCertStore::empty();
-    for (index, found) in CertificateDer::pem_slice_iter(&bytes).enumerate() {
+    for (index, found) in CertificateDer::pem_slice_iter(bytes).enumerate() {
         let number = index + 1;
         let added = found.map_err(|e| e.to_string()).and_then(|certificate| {
             named.push(certificate.clone());
