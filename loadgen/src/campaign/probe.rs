@@ -6,7 +6,7 @@ use crate::engine::{self, Driver, Phase, Watcher};
 use crate::error::Result;
 use crate::plan::LoadPlan;
 use crate::proc::{Server, cpu_and_wait_ns, family_cpu_ns, family_pss_bytes, memory};
-use crate::record::{LoadRecord, MemoryUse, ServerUse};
+use crate::record::{LoadRecord, MemoryUse, ServerUse, WireUse};
 
 pub(super) fn read_memory(server: &Server) -> Result<MemoryUse> {
     let outside = memory(server.ready().pid);
@@ -34,12 +34,16 @@ pub(super) fn relay_cpu_ns(server: &Server) -> Option<u64> {
 
 /// What has passed the public connections, if this server was told to count it. The question itself
 /// goes over the admin listener, which is not counted.
-fn wire_bytes(server: &Server) -> Option<(u64, u64)> {
+fn wire(server: &Server) -> Option<WireUse> {
     if !server.ready().counts_wire {
         return None;
     }
     let stats = server.stats().ok()?;
-    stats.wire_read_bytes.zip(stats.wire_written_bytes)
+    Some(WireUse {
+        requests: stats.wire_requests?,
+        read_bytes: stats.wire_read_bytes?,
+        written_bytes: stats.wire_written_bytes?,
+    })
 }
 
 pub(super) fn measured_load(
@@ -71,8 +75,7 @@ struct Reading {
     waited_ns: u64,
     store_cpu_ns: Option<u64>,
     relay_cpu_ns: Option<u64>,
-    /// What came in on public connections and what went out, where it is counted.
-    wire_bytes: Option<(u64, u64)>,
+    wire: Option<WireUse>,
 }
 
 impl Reading {
@@ -85,7 +88,7 @@ impl Reading {
             waited_ns,
             store_cpu_ns: store_pid(server).map(family_cpu_ns),
             relay_cpu_ns: relay_cpu_ns(server),
-            wire_bytes: wire_bytes(server),
+            wire: wire(server),
         }
     }
 }
@@ -122,14 +125,11 @@ impl<'a> Probe<'a> {
                     store_cpu_ns: since(now.store_cpu_ns, before.store_cpu_ns),
                     relay_cpu_ns: since(now.relay_cpu_ns, before.relay_cpu_ns),
                     store_writes: None,
-                    wire_read_bytes: since(
-                        now.wire_bytes.map(|(read, _)| read),
-                        before.wire_bytes.map(|(read, _)| read),
-                    ),
-                    wire_written_bytes: since(
-                        now.wire_bytes.map(|(_, written)| written),
-                        before.wire_bytes.map(|(_, written)| written),
-                    ),
+                    wire: now.wire.zip(before.wire).map(|(now, then)| WireUse {
+                        requests: now.requests - then.requests,
+                        read_bytes: now.read_bytes - then.read_bytes,
+                        written_bytes: now.written_bytes - then.written_bytes,
+                    }),
                     memory: MemoryUse::default(),
                 };
                 let memory = read_memory(self.server);

@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::family;
-use crate::record::{Histogram, LoadRecord, MemoryUse, SAMPLES_BEYOND, ServerUse};
+use crate::record::{Histogram, LoadRecord, MemoryUse, SAMPLES_BEYOND, ServerUse, WireUse};
 use crate::stats::Scale;
 
 /// One thing that is measured.
@@ -275,11 +275,11 @@ metrics! {
     WIRE_READ_BYTES_PER_REQUEST =
         ("wire_read_bytes_per_request", "bytes", "Received per request", Lower, Log)
         .family(family::BYTES_ON_THE_WIRE).added().ratio()
-        .of_load(|l| bytes_of_wire(l, |server| server.wire_read_bytes));
+        .of_load(|l| bytes_of_wire(l, |wire| wire.read_bytes));
     WIRE_WRITTEN_BYTES_PER_REQUEST =
         ("wire_written_bytes_per_request", "bytes", "Sent per request", Lower, Log)
         .family(family::BYTES_ON_THE_WIRE).added().ratio()
-        .of_load(|l| bytes_of_wire(l, |server| server.wire_written_bytes));
+        .of_load(|l| bytes_of_wire(l, |wire| wire.written_bytes));
     ERROR_RATE = ("error_rate", "share", "Requests that failed", Lower, Linear)
         .key().of_load(|l| per_request(l.counts.without_answer() as f64, l.counts.sent as f64));
     CAPACITY_RPS = ("capacity_rps", "requests/s", "Capacity", Higher, Log)
@@ -488,20 +488,17 @@ fn memory(load: &LoadRecord) -> Option<&MemoryUse> {
 fn server_time(load: &LoadRecord, of: fn(&ServerUse) -> Option<u64>) -> Option<f64> {
     let server = load.server.as_ref()?;
     let cpu_ns = of(server).filter(|cpu_ns| *cpu_ns > 0)?;
-    per_request(cpu_ns as f64 / 1e3, answered_meanwhile(load, server))
-}
-
-fn bytes_of_wire(load: &LoadRecord, of: fn(&ServerUse) -> Option<u64>) -> Option<f64> {
-    let server = load.server.as_ref()?;
-    per_request(of(server)? as f64, answered_meanwhile(load, server))
-}
-
-/// Requests that were answered while the server was read.
-fn answered_meanwhile(load: &LoadRecord, server: &ServerUse) -> f64 {
-    match load.slices.as_slice() {
+    let requests = match load.slices.as_slice() {
         [] => load.counts.achieved_rps() * server.interval_ns as f64 / 1e9,
         slices => slices.iter().map(|slice| slice.ok).sum::<u64>() as f64,
-    }
+    };
+    per_request(cpu_ns as f64 / 1e3, requests)
+}
+
+/// Bytes that passed the server's sockets, per request that it counted meanwhile.
+fn bytes_of_wire(load: &LoadRecord, of: fn(&WireUse) -> u64) -> Option<f64> {
+    let wire = load.server.as_ref()?.wire.as_ref()?;
+    per_request(of(wire) as f64, wire.requests as f64)
 }
 
 fn per_request(total: f64, requests: f64) -> Option<f64> {

@@ -79,15 +79,15 @@ impl Experiment for Wire {
     }
 
     fn method(&self) -> &'static str {
-        "Each server logs its users in by itself. Then users read GET /me at a fixed rate that does \
-         not wait for the answers (Poisson arrivals). The server counts the bytes that pass its \
-         sockets, frames and TLS records included, without what TCP and IP add. Over HTTP/1.1 each \
-         connection carries one request at a time. Over HTTP/2 the client, reqwest, sends all \
-         requests over one connection, as a gateway does. HTTP/2 can send a header that was sent \
-         before as one byte (HPACK); whether it does is the client's choice. The library h2, which \
-         reqwest uses, never puts the values of `authorization` and `cookie` into its table, so \
-         every request carries the whole credential, Huffman-coded. curl's nghttp2 keeps \
-         `authorization` and short cookies out of its table, too; browsers may not. Handshakes come \
+        "Each server logs its users in by itself. Then users read GET /me at a fixed rate that \
+         does not wait for the answers (Poisson arrivals). The server counts requests and the bytes \
+         that pass its sockets, frames and TLS records included, without what TCP and IP add. Over \
+         HTTP/1.1 each connection carries one request at a time. Over HTTP/2 the client, reqwest, \
+         sends all requests over one connection, as a gateway does. HTTP/2 can send a header that \
+         was sent before as one byte (HPACK); whether it does is the client's choice. The library \
+         h2, which reqwest uses, keeps the values of `authorization` and `cookie` out of its \
+         table, so every request carries the whole credential, Huffman-coded. The library borrows \
+         that rule from nghttp2, which curl uses; a browser may have another. Handshakes come \
          before the load."
     }
 
@@ -136,9 +136,8 @@ impl Experiment for Wire {
         check_window(spec, "wire", "pilot", pilot)?;
         let levels = levels(spec, &speak)?;
         let model = arrivals(spec, "[wire] rate", &rate)?;
-        let pilot = matches!(model, LoadModel::PilotShare(_)).then(|| {
-            load::pilot(spec, users, connections.min(users), (warmup, pilot))
-        });
+        let pilot = matches!(model, LoadModel::PilotShare(_))
+            .then(|| load::pilot(spec, users, connections.min(users), (warmup, pilot)));
         let populate = PopulatePlan { first_user: 0, users, leave: false, keep: true };
         let choice = (users, UserChoice::Uniform);
         let load = browse(model, choice, connections, (warmup, measure));
@@ -198,7 +197,7 @@ mod tests {
     use super::super::sample::{load, record};
     use super::*;
     use crate::experiment::expand;
-    use crate::record::{ActionRecord, ServerUse};
+    use crate::record::{ActionRecord, ServerUse, WireUse};
     use crate::spec::Overrides;
 
     fn plan(table: &str) -> Result<crate::plan::Plan> {
@@ -231,20 +230,14 @@ mod tests {
         let plan = plan("[wire]\nblocks=1\nrate='1000/s'\n").unwrap();
         let mut did = load(1_000);
         let server = did.server.take().unwrap();
-        let answered = did.counts.achieved_rps() * server.interval_ns as f64 / 1e9;
-        let counted = ServerUse {
-            wire_read_bytes: Some(400_000),
-            wire_written_bytes: Some(90_000),
-            ..server
-        };
-        did.server = Some(counted);
+        let wire = WireUse { requests: 900, read_bytes: 360_000, written_bytes: 90_000 };
+        did.server = Some(ServerUse { wire: Some(wire), ..server });
         let populated = ActionRecord::Populate(crate::record::LoginRecord::default());
-        let record =
-            record(&plan.trials[0], vec![populated, ActionRecord::Load(Box::new(did))]);
+        let record = record(&plan.trials[0], vec![populated, ActionRecord::Load(Box::new(did))]);
         let seen = Wire.observe(&record);
         let value = |wanted: &Metric| seen.iter().find(|seen| seen.metric == wanted).unwrap().value;
-        assert_eq!(value(metric::WIRE_READ_BYTES_PER_REQUEST), 400_000.0 / answered);
-        assert_eq!(value(metric::WIRE_WRITTEN_BYTES_PER_REQUEST), 90_000.0 / answered);
+        assert_eq!(value(metric::WIRE_READ_BYTES_PER_REQUEST), 400.0);
+        assert_eq!(value(metric::WIRE_WRITTEN_BYTES_PER_REQUEST), 100.0);
     }
 
     #[test]

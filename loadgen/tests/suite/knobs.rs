@@ -260,22 +260,22 @@ fn bytes_on_the_wire_are_counted_over_every_protocol() {
     let records = campaign(
         folder.path(),
         "name='w'\narms=['none','session@memory','jwt-hs256']\n[wire]\nrate='200/s'\nusers=4\n\
-         connections=2\nblocks=2\nwarmup='50ms'\nmeasure='400ms'\n",
+         connections=2\nblocks=1\nwarmup='50ms'\nmeasure='1500ms'\n",
     );
-    // Three arms and the reference again in four ways, twice.
-    assert_eq!(records.len(), 32);
+    // Three arms and the reference again in four ways.
+    assert_eq!(records.len(), 16);
     let mut received: BTreeMap<(String, u64), f64> = BTreeMap::new();
     for record in &records {
         let load = &record["actions"][1];
         let used = &load["server"];
-        let answered = load["counts"]["ok"].as_u64().unwrap();
-        assert!(answered > 0 && load["counts"]["errors"] == serde_json::json!({}), "{record}");
-        let read = used["wire_read_bytes"].as_u64().unwrap();
-        let written = used["wire_written_bytes"].as_u64().unwrap();
-        assert!(read > 0 && written > 0, "{used}");
+        assert_eq!(load["counts"]["errors"], json!({}), "{record}");
+        let counted = |name: &str| used["wire"][name].as_u64().unwrap();
+        let (requests, read) = (counted("requests"), counted("read_bytes"));
+        // About 300; fewer where the machine was busy while the server was asked.
+        assert!(requests >= 20 && counted("written_bytes") > read / 10, "{used}");
         let trial = &record["trial"];
         let key = (trial["arm"].as_str().unwrap().to_owned(), trial["level"].as_u64().unwrap());
-        received.insert(key, read as f64 / answered as f64);
+        received.insert(key, read as f64 / requests as f64);
     }
     let of = |arm: &str, level| received[&(arm.to_owned(), level)];
     for level in 1..=4 {

@@ -218,6 +218,9 @@ pub struct AdminStats {
     /// Times the public listener could not accept for want of descriptors or memory.
     #[serde(default)]
     pub accept_errors: u64,
+    /// Requests that came in on public connections; `None` where they are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire_requests: Option<u64>,
     /// Bytes that came in on public connections, those of TLS and of frames included; `None` where
     /// they are not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -75,6 +75,7 @@ async fn answer_stats(State(inside): State<Arc<Inside>>) -> Json<AdminStats> {
         panics: inside.app.panics(),
         connections: inside.gauges.connections.load(Ordering::Relaxed),
         accept_errors: inside.gauges.accept_errors.load(Ordering::Relaxed),
+        wire_requests: inside.wire.as_ref().map(|wire| wire.requests.load(Ordering::Relaxed)),
         wire_read_bytes: inside.wire.as_ref().map(|wire| wire.read.load(Ordering::Relaxed)),
         wire_written_bytes: inside.wire.as_ref().map(|wire| wire.written.load(Ordering::Relaxed)),
         ..AdminStats::default()

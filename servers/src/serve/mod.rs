@@ -32,10 +32,10 @@ mod strict;
 mod wire;
 
 pub use limits::HEAD_BYTES_MAX;
+use limits::Limits;
 pub use shared::{Shared, share};
 pub use strict::TARGET_BYTES_MAX;
 pub use wire::Speech;
-use limits::Limits;
 use wire::{Identity, Speaker, Wire};
 
 /// What a user puts into the cart: 57 bytes and the user's number, so that each has their own. An
@@ -288,9 +288,8 @@ fn answer(
     let admin_limits = Limits { connections: ADMIN_CONNECTIONS_MAX, ..limits };
     let gauges = Arc::new(accept::Gauges::default());
     let wire = options.speech.counts_wire.then(|| Arc::new(Wire::default()));
-    let speaker = (!options.speech.is_plain()).then(|| {
-        Speaker::new(options.speech, identity, limits, wire.clone().unwrap_or_default())
-    });
+    let speaker = (!options.speech.is_plain())
+        .then(|| Speaker::new(options.speech, identity, limits, wire.clone().unwrap_or_default()));
     let inside = admin::Inside {
         started: Instant::now(),
         app: arm.app.clone(),
@@ -301,23 +300,11 @@ fn answer(
         populate: options.admin_fill.then(|| arm.populate.clone()),
     };
     let (stopping, stopped) = watch::channel(());
-    let public = tokio::spawn(accept::run(
-        public,
-        arm.app,
-        limits,
-        speaker,
-        gauges,
-        stopped.clone(),
-    ));
+    let public =
+        tokio::spawn(accept::run(public, arm.app, limits, speaker, gauges, stopped.clone()));
     let own = Arc::default();
-    let admin = tokio::spawn(accept::run(
-        admin,
-        admin::app(inside),
-        admin_limits,
-        None,
-        own,
-        stopped,
-    ));
+    let admin =
+        tokio::spawn(accept::run(admin, admin::app(inside), admin_limits, None, own, stopped));
     let sweeper = arm.upkeep.map(|store| tokio::spawn(sweep(store, options.sweep_every)));
     Server { line, stopping, public, admin, sweeper, _relay: relay }
 }

@@ -111,7 +111,8 @@ mod tests {
     #[test]
     fn http2_names_its_host_once() {
         let request = |authority: &str, hosts: &[&'static str]| {
-            let uri = if authority.is_empty() { "/".into() } else { format!("http://{authority}/") };
+            let uri =
+                if authority.is_empty() { "/".into() } else { format!("http://{authority}/") };
             let mut request = Request::builder().version(Version::HTTP_2).uri(uri);
             for host in hosts {
                 request = request.header(HOST, *host);

@@ -2,7 +2,6 @@
 //! pass the socket. A server without these options takes another path and pays for none of it.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -17,7 +16,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulConnection;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -31,6 +29,22 @@ use super::limits::{HEAD_BYTES_MAX, Limits};
 use super::strict;
 use crate::app::App;
 use crate::error::ServeError;
+
+/// Serves a connection. How it ends, by an error or not, is the client's affair: there is no one to
+/// tell. A function over both types of connection would not be `Send` for the compiler.
+macro_rules! until {
+    ($connection:expr, $stopping:expr) => {{
+        let mut serving = pin!($connection);
+        tokio::select! {
+            biased;
+            _ = serving.as_mut() => {}
+            _ = $stopping => {
+                serving.as_mut().graceful_shutdown();
+                drop(serving.await);
+            }
+        }
+    }};
+}
 
 /// Requests that a connection may have under way.
 const STREAMS_MAX: u32 = 256;
@@ -54,10 +68,11 @@ impl Speech {
     }
 }
 
-/// Bytes that have passed the sockets of a listener, those of TLS and of frames included, and
-/// without what TCP and IP add.
+/// Requests of a listener, and the bytes that have passed its sockets: those of TLS and of frames
+/// included, and without what TCP and IP add.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
+    pub(super) requests: AtomicU64,
     pub(super) read: AtomicU64,
     pub(super) written: AtomicU64,
 }
@@ -131,7 +146,7 @@ impl Speaker {
     /// Serves one connection until it ends, or until it is idle after `stopping`'s sender is
     /// dropped.
     pub(super) async fn serve(self, stream: TcpStream, app: App, stopping: oneshot::Receiver<()>) {
-        let counted = Counted { stream, wire: self.wire };
+        let counted = Counted { stream, wire: Arc::clone(&self.wire) };
         // One type for both, so that hyper is compiled once for them.
         let stream: Box<dyn Stream> = match self.tls {
             None => Box::new(counted),
@@ -141,17 +156,23 @@ impl Speaker {
                 Ok(Err(_)) | Err(_) => return,
             },
         };
-        let service = service_fn(move |request: Request<Incoming>| answer(app.clone(), request));
+        // The box has a type that hyper's futures can name.
+        let service = service_fn(move |request: Request<Incoming>| -> Answer {
+            self.wire.requests.fetch_add(1, Ordering::Relaxed);
+            Box::pin(answer(app.clone(), request))
+        });
         match self.http {
             Http::One(http) => {
-                until(http.serve_connection(TokioIo::new(stream), service), stopping).await;
+                until!(http.serve_connection(TokioIo::new(stream), service), stopping);
             }
             Http::Two(http) => {
-                until(http.serve_connection(TokioIo::new(stream), service), stopping).await;
+                until!(http.serve_connection(TokioIo::new(stream), service), stopping);
             }
         }
     }
 }
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
 async fn answer(app: App, mut request: Request<Incoming>) -> Result<Response, Infallible> {
     if let Some(refusal) = strict::refusal(&request) {
@@ -164,19 +185,6 @@ async fn answer(app: App, mut request: Request<Incoming>) -> Result<Response, In
         request.headers_mut().insert(HOST, host);
     }
     Ok(app.call(request.map(strict::without_box)).await)
-}
-
-/// How a connection ends, by an error or not, is the client's affair: there is no one to tell.
-async fn until(connection: impl GracefulConnection, stopping: oneshot::Receiver<()>) {
-    let mut serving = pin!(connection);
-    tokio::select! {
-        biased;
-        _ = serving.as_mut() => {}
-        _ = stopping => {
-            serving.as_mut().graceful_shutdown();
-            drop(serving.await);
-        }
-    }
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}

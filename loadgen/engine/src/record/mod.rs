@@ -265,15 +265,24 @@ pub struct ServerUse {
     /// removed. `None` where they are not counted, and for a load that alternates with no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_writes: Option<u64>,
-    /// Bytes that came in on its public connections, frames and TLS included; `None` where they are
-    /// not counted.
+    /// What passed its public connections; `None` where it is not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wire_read_bytes: Option<u64>,
-    /// Bytes that went out on its public connections, likewise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wire_written_bytes: Option<u64>,
+    pub wire: Option<WireUse>,
     /// Its memory when Measure ended.
     pub memory: MemoryUse,
+}
+
+/// What passed the public connections of a server, between two readings of its counters. They say
+/// nothing of time: a request that was under way at a reading may have its bytes on the other side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WireUse {
+    /// Requests.
+    pub requests: u64,
+    /// Bytes that came in, frames and TLS included.
+    pub read_bytes: u64,
+    /// Bytes that went out, likewise.
+    pub written_bytes: u64,
 }
 
 impl ServerUse {
