@@ -50,8 +50,13 @@ pub(super) fn drawings(analysis: &Analysis) -> Vec<(Section, Drawing)> {
     for experiment in &analysis.experiments {
         let section = section(&experiment.name);
         let shown = sweeps(analysis, &experiment.name);
-        // The chart over the rate has the same figures.
-        let shown = shown.into_iter().filter(|of| !has_rate || of.id != "curve-response_p99_us");
+        // The chart over the rate, the drills and the matrix have the same figures.
+        let is_shown_elsewhere = |id: &str| match id {
+            "curve-response_p99_us" => has_rate,
+            "replicas-round_robin_refused_share" | "replicas-lost_after_death_share" => true,
+            _ => false,
+        };
+        let shown = shown.into_iter().filter(|of| !is_shown_elsewhere(&of.id));
         all.extend(shown.map(|drawing| (section, drawing)));
     }
     all.extend(percentiles::percentiles(analysis).map(|of| (Section::Percentiles, of)));
