@@ -6,7 +6,7 @@ use super::metric::{self, Metric};
 use super::question::{Cell, Cells, ChartPlan, Experiment, Observation};
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, UserChoice};
-use crate::plan::{Action, FillPlan, LoadPlan};
+use crate::plan::{Action, FillPlan, LoadPlan, TrialPlan};
 use crate::record::{ActionRecord, Doubt, LoadRecord, TrialRecord};
 use crate::spec::Spec;
 use crate::units::Span;
@@ -156,6 +156,13 @@ impl Experiment for Login {
     fn measures(&self, metric: &Metric) -> bool {
         let taken = TAKEN.iter().flat_map(|(_, names)| names);
         taken.chain(&[metric::CREDENTIAL_BYTES]).any(|own| **own == *metric)
+    }
+
+    /// Its figures belong to no level: a metric's name says how passwords were checked.
+    fn needs(&self, metric: &Metric, trials: &[&TrialPlan], _level: u32) -> Option<&'static str> {
+        let with_argon2id = TAKEN.iter().any(|(_, [_, with_argon2id])| **with_argon2id == *metric);
+        let has_argon2id = trials.iter().any(|trial| trial.level == ARGON2ID.0);
+        (with_argon2id && !has_argon2id).then_some("`argon2id = true`")
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {

@@ -11,7 +11,7 @@ use super::metric::{self, Metric};
 use super::question::{Cell, Cells, ChartPlan, Experiment, Observation, Over, TablePlan};
 use crate::error::Result;
 use crate::load::{LoadModel, UserChoice};
-use crate::plan::{ADMIN_FILL, Action, PopulatePlan};
+use crate::plan::{ADMIN_FILL, Action, PopulatePlan, TrialPlan};
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
 use crate::units::{Span, counted};
@@ -167,6 +167,10 @@ impl Experiment for Population {
 
     fn measures(&self, metric: &Metric) -> bool {
         metric.is_of_load
+    }
+
+    fn needs(&self, metric: &Metric, trials: &[&TrialPlan], level: u32) -> Option<&'static str> {
+        load::needs(metric, trials, level)
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
