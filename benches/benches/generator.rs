@@ -1,10 +1,5 @@
 //! The generator against its own bars: how it keeps a schedule, what a stall looks like, what a
 //! request costs it compared with wrk, h2load and ab, and what a million users take.
-//!
-//! Every figure is one of this run on this machine, printed with its bar and whether it was
-//! reached; none is an assertion, because the machine may be busy. A server under test is a child
-//! of this very executable. With `--test`, or without `--bench`, everything runs once, briefly, and
-//! the bars mean nothing.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -54,6 +49,10 @@ fn main() -> ExitCode {
 }
 
 /// Prints a figure that must not be above its bar.
+///
+/// Figures are those of this run on this machine. None is an assertion, because the machine may be
+/// busy; with `--test`, or without `--bench`, everything runs once, briefly, and the bars mean
+/// nothing.
 fn show(name: &str, bar: f64, got: f64, unit: &str) {
     let reached = if got <= bar { "yes" } else { "NO" };
     println!("{name:<58} {bar:>9.2} {unit:<2} {got:>11.2} {unit:<2}  {reached}");

@@ -1,5 +1,4 @@
-//! One server under attack: who is logged in there, what its refusals look like, and what an answer
-//! means.
+//! One server under attack: its logged-in users, its refusals, and the meaning of its answers.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +17,7 @@ use crate::sanitise::{NAME, fit};
 /// Random bytes of a mark.
 const MARK_BYTES: usize = 16;
 
-/// An answer, or why there is none.
+/// An answer, or why none came.
 pub(super) type Answered = std::result::Result<Reply, Silence>;
 
 /// A header field.
@@ -53,9 +52,9 @@ impl Login {
 
 /// A server, and what is known of it.
 ///
-/// Everything is known from the target's descriptor and from the server's own answers, so that a
-/// stranger's server is attacked by the same code as an arm of ours. A request goes out as the
-/// journey's first step does, but for what an attack changes in it.
+/// All of it comes from the target's descriptor and the server's own answers, so the same code
+/// attacks a stranger's server and an arm of ours. A request is the journey's first step with the
+/// change that an attack makes.
 pub(super) struct Attacker<'a> {
     pub(super) target: &'a Target,
     pub(super) options: &'a Options,
@@ -65,8 +64,8 @@ pub(super) struct Attacker<'a> {
     script: Script,
     step: usize,
     wire: Wire,
-    /// Stands for the credential where a request is written before it is known. It is random, so
-    /// that nothing that a server gives can have it too and be replaced by credentials.
+    /// A placeholder for a credential that is not known yet. It is random, so no text of a server's
+    /// can contain it.
     mark: Vec<u8>,
     pub(super) form: Form,
     pub(super) key: Option<&'a Key>,
@@ -78,13 +77,13 @@ pub(super) struct Attacker<'a> {
     pub(super) b: Login,
     /// The answer to a request without a credential.
     pub(super) anonymous: Reply,
-    /// The answer to a credential that is none, by which all the others are judged.
+    /// The answer to an invalid credential, with which all other answers are compared.
     pub(super) refusal: Option<Reply>,
 }
 
 impl<'a> Attacker<'a> {
-    /// Logs two users in and sees that both are known and that nobody else is. Nothing is sent
-    /// after `ends`.
+    /// Logs two users in, and checks that both are known and no one else is. Nothing is sent after
+    /// `ends`.
     ///
     /// # Errors
     /// `Config` where the descriptor cannot be attacked, `Target` where the server does not do what
@@ -169,7 +168,7 @@ impl<'a> Attacker<'a> {
         })
     }
 
-    /// Whether this user's own credential is good and is theirs; what was found where not.
+    /// Whether this user's own credential is valid and theirs; the finding if not.
     pub(super) fn good(&mut self, login: &Login) -> std::result::Result<(), String> {
         let fields = self.fields_of(login, login.credential());
         let reply = self.ask_as(login.user, &fields).map_err(|why| why.to_string())?;
@@ -226,7 +225,7 @@ impl<'a> Attacker<'a> {
         self.log_out_with(login, &[])
     }
 
-    /// The same with these fields beside its own.
+    /// The same with these further fields.
     pub(super) fn log_out_with(&mut self, login: &Login, more: &[Field]) -> Option<Answered> {
         let logout = self.script.logout?;
         let who = Who { n: login.user, credential: &login.held };
@@ -234,7 +233,7 @@ impl<'a> Attacker<'a> {
         Some(self.wire.ask(&bytes))
     }
 
-    /// The answer to a right login of this user with these fields beside its own.
+    /// The answer to a correct login of this user with these further fields.
     pub(super) fn try_log_in_with(&mut self, user: u64, more: &[Field]) -> Answered {
         attempt(&self.script, &mut self.wire, user, more).map(|(reply, _)| reply)
     }
@@ -249,7 +248,7 @@ impl<'a> Attacker<'a> {
         Some(self.wire.ask(&bytes))
     }
 
-    /// Asks for the next credential with this token; `None` where a server gives none that way.
+    /// Asks for the next credential with this token; `None` if the server does not refresh.
     pub(super) fn refresh(&mut self, token: &str) -> Option<Answered> {
         let refresh = self.target.refresh.as_ref()?;
         let body = serde_json::json!({ &*refresh.field: token }).to_string();
@@ -420,7 +419,7 @@ impl<'a> Attacker<'a> {
         self.script.requests[self.step].expect_status
     }
 
-    /// Whom the answer is for; `None` where it is for nobody.
+    /// The user that the answer names; `None` if it names none.
     pub(super) fn whose(&self, reply: &Reply) -> Option<String> {
         if reply.status != self.expect_status() {
             return None;
@@ -453,7 +452,7 @@ pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Logs a user in, with these fields beside the login's own.
+/// Logs a user in, with these further fields.
 fn log_in(
     script: &Script,
     wire: &mut Wire,

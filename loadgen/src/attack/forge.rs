@@ -1,4 +1,4 @@
-//! Makes credentials that a server must not take: the forms that there are, keys, and edits.
+//! Makes credentials that a server must not accept: forms of credentials, keys, and edits.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::encoding::AsDer as _;
@@ -27,7 +27,7 @@ const ID_CHARS_MAX: usize = 96;
 /// than so many: with a version or the name of a key. The ids of Express all begin with `s%3A`.
 const ALIKE_CHARS: (usize, usize) = (48, 5);
 
-/// What kind of credential it is, as its text tells.
+/// The kind of a credential, as its text shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// A signed token (JWS compact).
@@ -43,7 +43,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// The form of this credential, of which `other` is another.
+    /// The form of this credential; `other` is another one of the same server.
     pub(super) fn of(credential: &str, other: &str, in_cookie: bool) -> Self {
         let common = credential.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
         let (length, begin) = ALIKE_CHARS;
@@ -60,7 +60,7 @@ impl Form {
         }
     }
 
-    /// What it is called where a case does not apply to it.
+    /// Its name in the reason why a case does not apply to it.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Jwt => "a JWT",
@@ -87,9 +87,9 @@ pub(super) fn b64(bytes: impl AsRef<[u8]>) -> String {
 pub(super) enum Edit {
     /// Nothing.
     None,
-    /// This member has this value (JSON as it stands), whether it was there or not.
+    /// This member has this value (JSON as it stands), whether it existed or not.
     Set(&'static str, &'static str),
-    /// This member is not there.
+    /// This member is removed.
     Without(&'static str),
     /// This text stands behind the last member.
     Add(&'static str),
@@ -97,13 +97,13 @@ pub(super) enum Edit {
     Behind(&'static str),
     /// This text stands before the object.
     Before(&'static str),
-    /// This text is all there is.
+    /// This text replaces the object.
     All(&'static str),
     /// This member has a value nested ten thousand deep.
     Deep(&'static str),
     /// This member has a string of so many characters.
     Long(&'static str, usize),
-    /// This member's text has a byte in it that is no UTF-8.
+    /// This member's text contains a byte that is not UTF-8.
     Bytes(&'static str),
 }
 
@@ -153,8 +153,8 @@ fn filled(text: &str, object: &Map<String, Value>, now: u64) -> String {
     let in_words = object.get("exp").is_some_and(Value::is_string);
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    // Values come from the server and may have such names in them: what was filled in is not read
-    // again, or values that name each other would grow without end.
+    // Values come from the server and may contain such names, so filled-in text is not read again:
+    // values that name each other would grow without end.
     while let Some((before, behind)) = rest.split_once('{') {
         out.push_str(before);
         let named = behind.split_once('}').and_then(|(name, behind)| {
@@ -211,10 +211,10 @@ fn utc(seconds: u64) -> String {
 
 /// A signed or encrypted token, taken apart.
 ///
-/// A [`Token`] is a credential taken apart, as far as whoever holds one can see. A [`Signer`] makes
-/// one anew over any header and claims: with the server's own key, so that only the check that a
-/// case names can refuse it, or with a key of the attacker's. Which form a credential has is seen
-/// in the credential, never in the name of an arm.
+/// A [`Token`] is a credential taken apart, as far as its holder can see. A [`Signer`] makes one
+/// again over any header and claims: with the server's own key, so that only the check that a case
+/// names can refuse it, or with a key of the attacker's. The form follows from the credential,
+/// never from the name of an arm.
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     pub(super) text: String,
@@ -299,7 +299,7 @@ fn no_key<E>(_: E) -> Error {
 }
 
 impl Key {
-    /// The key in this key file, which made this token; `None` where it is of no kind known to us.
+    /// The key in this key file, which made this token; `None` for an unknown kind.
     ///
     /// # Errors
     /// `Bug` when the file holds another kind.
@@ -359,7 +359,7 @@ impl Key {
         }
     }
 
-    /// The forms in which its public half goes about; none of a secret.
+    /// The usual encodings of its public half; empty for a secret.
     pub(super) fn public_forms(&self) -> Vec<Vec<u8>> {
         let der = |der: Option<Vec<u8>>| der.unwrap_or_default();
         let (spki, raw) = match self {
@@ -391,12 +391,12 @@ impl Key {
         ]
     }
 
-    /// Its public half as a JWK; a secret one whole.
+    /// Its public half as a JWK, or the whole key if it is a secret.
     pub(super) fn jwk(&self) -> String {
         match self {
             Self::Secret(bytes) => format!(r#"{{"kty":"oct","k":"{}"}}"#, b64(bytes)),
             Self::Ecdsa(pair) => {
-                // One byte that says it is not compressed, and two halves.
+                // A byte that says that it is uncompressed, and two halves.
                 let point = pair.public_key().as_ref();
                 let (x, y) = (b64(&point[1..33]), b64(&point[33..]));
                 format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#)
@@ -435,7 +435,7 @@ impl Key {
         }
     }
 
-    /// The signature by another algorithm of the same kind of key; `None` where there is none.
+    /// The signature by another algorithm of the same kind of key; `None` if the key has only one.
     pub(super) fn sign_as(&self, algorithm: &str, message: &[u8]) -> Option<Vec<u8>> {
         match (self, algorithm) {
             (Self::Secret(key), "HS384") => Some(mac(hmac::HMAC_SHA384, key, message)),
@@ -471,7 +471,7 @@ pub(super) fn jwt(
     format!("{message}.{}", b64(signature))
 }
 
-/// A token of this form, made anew under the server's own key; `None` where the key makes none.
+/// A token of this form, made again under the server's own key; `None` if the key cannot make one.
 pub(super) fn make(form: Form, key: &Key, header: &[u8], claims: &[u8]) -> Option<String> {
     match (form, key) {
         (Form::Jwt, key) => Some(jwt(header, claims, |message| key.sign(message))),
@@ -515,8 +515,8 @@ fn signed_paseto(key: &Key, footer: &[u8], claims: &[u8]) -> String {
     format!("v4.public.{}.{}", b64(signed), b64(footer))
 }
 
-/// Random text that looks like this one: as long, letters and digits where it has them, and the
-/// same last character, which in base64 may be one of a few only.
+/// Random text that looks like this one: of the same length, with letters and digits in the same
+/// places, and with the same last character, which in base64 may be one of a few only.
 pub(super) fn alike(text: &str, seed: u64, n: u64) -> String {
     let mut stream = Vec::new();
     for block in 0..text.len().div_ceil(32) as u64 {

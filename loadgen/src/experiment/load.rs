@@ -133,7 +133,7 @@ pub(super) fn of_pilots(trials: &[&TrialRecord]) -> Option<String> {
 /// once.
 const SLICE_PER_CONNECTION_NS: u64 = 50_000;
 
-/// This load in slices of such a length, of which the first fifth is cut; 0: as a load of its own.
+/// This load in slices of such a length, less their first fifth; 0: as a load of its own.
 pub(super) fn cut(load: LoadPlan, slice: Span) -> Action {
     if slice == Span::default() {
         return Action::Load(load);

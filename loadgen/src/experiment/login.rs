@@ -177,7 +177,7 @@ impl Experiment for Login {
                 seen.extend(value.map(|value| observation(names[usize::from(argon2id)], value)));
             }
         }
-        // The credential is the same, whatever became of the password.
+        // The credential does not depend on how the password is checked.
         for did in record.actions.iter().filter(|_| !argon2id) {
             if let ActionRecord::Fill(fill) = did
                 && fill.users > 0

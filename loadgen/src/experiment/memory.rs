@@ -527,7 +527,7 @@ impl Seen<'_> {
         seen
     }
 
-    /// How many logged out at the end, where anybody did.
+    /// How many logged out at the end; `None` if the trial has no logout.
     fn logout(&self) -> Option<u32> {
         self.record.actions.iter().find_map(|did| match did {
             ActionRecord::Logout(logout) => Some(logout.users),

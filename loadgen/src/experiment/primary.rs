@@ -52,7 +52,7 @@ pub(super) fn resolved(spec: &Spec, trials: &[TrialPlan]) -> Result<Vec<Primary>
     }
 }
 
-/// The experiment of which two metrics that count the same are endpoints.
+/// The experiment that has two metrics that count the same as endpoints.
 fn counted_twice(endpoints: &[Primary]) -> Option<&str> {
     let has = |experiment: &str, metric: &Metric| {
         endpoints.iter().any(|e| e.experiment == experiment && e.metric == metric.name)
@@ -300,73 +300,77 @@ mod tests {
         Ok(expand(&Spec::parse("t.toml", &text, Overrides::default())?)?.primary)
     }
 
+    const MEMORY: &str = "[memory]\nsessions=[0,100,200,300,400]\n";
+    const SIX_CORES: &str = "cores=[1,2,3,4,5,6]";
+
+    /// A table, what it says without the metrics, what with them, and the metrics.
+    type LeftOut = (&'static str, &'static str, &'static str, &'static [&'static str]);
+
+    const LEFT_OUT: &[LeftOut] = &[
+        (
+            MEMORY,
+            "",
+            "idle_connections=[0,10,20,30,40]",
+            &["bytes_per_connection", "resident_bytes_per_connection"],
+        ),
+        (
+            MEMORY,
+            "",
+            "logout=true",
+            &[
+                "returned_after_logout",
+                "resident_returned_after_logout",
+                "store_returned_after_logout",
+                "bytes_per_logout",
+            ],
+        ),
+        (
+            MEMORY,
+            "",
+            "expiry='1s'",
+            &[
+                "returned_after_expiry",
+                "resident_returned_after_expiry",
+                "store_returned_after_expiry",
+            ],
+        ),
+        (MEMORY, "", "fill='login'", &["login_rps"]),
+        (MEMORY, "data=[8]\nfill='login'", "data=[0]\nfill='login'", &["login_rps"]),
+        (
+            "[login]\n",
+            "argon2id=false",
+            "argon2id=true",
+            &["argon2id_login_rps", "argon2id_login_cpu_us", "argon2id_login_store_cpu_us"],
+        ),
+        ("[replicas]\n", "servers=[4]", "servers=[1,4]", &["scaling_efficiency"]),
+        ("[replicas]\n", "servers=[1]", "servers=[2]", &["lost_after_death_share"]),
+        ("[cores]\n", "cores=[2]", "cores=[1,2]", &["scaling_efficiency"]),
+        (
+            "[cores]\n",
+            "cores=[1,2,4]",
+            SIX_CORES,
+            &["usl_contention", "usl_coherency", "usl_peak_cores"],
+        ),
+        ("[cores]\n", "cores=[1,2,3,4,5,6]\nblocks=1", SIX_CORES, &["usl_contention"]),
+        (
+            "[concurrency]\nusers=[8]\n",
+            "slice='0ms'",
+            "slice='15ms'",
+            &["store_writes_per_request"],
+        ),
+        ("[curve]\n", "load=[50,95]", "load=[50]", &["store_writes_per_request"]),
+        (
+            "[population]\nusers=[100]\nrate='2000/s'\n",
+            "slice='0ms'",
+            "slice='15ms'",
+            &["store_writes_per_request"],
+        ),
+    ];
+
     #[test]
     fn a_metric_that_the_settings_leave_out_is_refused_with_its_line() {
-        let memory = "[memory]\nsessions=[0,100,200,300,400]\n";
-        let denylist = "[denylist]\nrate='2000/s'\n";
-        let six = "cores=[1,2,3,4,5,6]";
-        // A table, what it lacks, what it may have instead, and the metrics that follow from it.
-        for (table, without, with, metrics) in [
-            (
-                memory,
-                "",
-                "idle_connections=[0,10,20,30,40]",
-                &["bytes_per_connection", "resident_bytes_per_connection"][..],
-            ),
-            (
-                memory,
-                "",
-                "logout=true",
-                &[
-                    "returned_after_logout",
-                    "resident_returned_after_logout",
-                    "store_returned_after_logout",
-                    "bytes_per_logout",
-                ],
-            ),
-            (
-                memory,
-                "",
-                "expiry='1s'",
-                &[
-                    "returned_after_expiry",
-                    "resident_returned_after_expiry",
-                    "store_returned_after_expiry",
-                ],
-            ),
-            (memory, "", "fill='login'", &["login_rps"]),
-            (memory, "data=[8]\nfill='login'", "data=[0]\nfill='login'", &["login_rps"]),
-            (
-                "[login]\n",
-                "argon2id=false",
-                "argon2id=true",
-                &["argon2id_login_rps", "argon2id_login_cpu_us", "argon2id_login_store_cpu_us"],
-            ),
-            ("[replicas]\n", "servers=[4]", "servers=[1,4]", &["scaling_efficiency"]),
-            ("[replicas]\n", "servers=[1]", "servers=[2]", &["lost_after_death_share"]),
-            ("[cores]\n", "cores=[2]", "cores=[1,2]", &["scaling_efficiency"]),
-            (
-                "[cores]\n",
-                "cores=[1,2,4]",
-                six,
-                &["usl_contention", "usl_coherency", "usl_peak_cores"],
-            ),
-            ("[cores]\n", &format!("{six}\nblocks=1"), six, &["usl_contention"]),
-            (
-                "[concurrency]\nusers=[8]\n",
-                "slice='0ms'",
-                "slice='15ms'",
-                &["store_writes_per_request"],
-            ),
-            ("[curve]\n", "load=[50,95]", "load=[50]", &["store_writes_per_request"]),
-            (
-                "[population]\nusers=[100]\nrate='2000/s'\n",
-                "slice='0ms'",
-                "slice='15ms'",
-                &["store_writes_per_request"],
-            ),
-        ] {
-            for metric in metrics {
+        for (table, without, with, metrics) in LEFT_OUT {
+            for metric in *metrics {
                 let name = table.split(['[', ']']).nth(1).unwrap();
                 let written = format!(
                     "experiment='{name}';metric='{metric}';arm='session@memory';against='none'"
@@ -382,6 +386,10 @@ mod tests {
                 assert_eq!(found.unwrap().len(), 1, "{metric} with {with}");
             }
         }
+    }
+
+    #[test]
+    fn what_a_logout_costs_is_not_measured_without_one() {
         let revoked = |levels: &str, level: u32| {
             let metrics = ["bytes_per_logout", "store_bytes_per_logout"];
             metrics.map(|metric| {
@@ -389,7 +397,7 @@ mod tests {
                     "experiment='denylist';metric='{metric}';level={level};\
                      arm='jwt-denylist@filter';against='jwt-denylist@memory'"
                 );
-                endpoint(&format!("{denylist}revoked={levels}"), &written)
+                endpoint(&format!("[denylist]\nrate='2000/s'\nrevoked={levels}"), &written)
             })
         };
         for refused in revoked("[0,1000]", 0) {

@@ -26,7 +26,8 @@ pub trait Experiment: Sync {
     /// The charts that show the answer.
     fn charts(&self) -> &'static [ChartPlan];
 
-    /// The tables that show the answer, a row an arm; empty: those that follow from the metrics.
+    /// The tables that show the answer, one row per arm; if empty, those that follow from the
+    /// metrics.
     fn tables(&self) -> &'static [TablePlan] {
         &[]
     }

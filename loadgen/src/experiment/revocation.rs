@@ -286,7 +286,7 @@ const EVERYWHERE_REPLICA: Names = Names {
     still: metric::EVERYWHERE_REPLICA_STILL_ACCEPTED,
 };
 
-/// The figures of one watched case, where anybody was watched.
+/// The figures of one watched case, if any user was watched.
 fn watched(case: &Watched, names: &Names, figures: &mut Vec<(&'static Metric, f64)>) {
     if case.users == 0 {
         return;

@@ -175,7 +175,7 @@ pub struct Replacement {
 pub struct RestartRecord {
     /// Key and store were kept, as far as the arm has them outside of the server.
     pub kept: Replacement,
-    /// The key was made anew; `None` where there is none.
+    /// The key was made anew; `None` where the arm has no key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_key: Option<Replacement>,
     /// The store was gone with the server; `None` where it is in the server anyway, or nowhere.

@@ -51,7 +51,7 @@ pub struct Analysis {
     pub primary: Vec<Endpoint>,
     /// Every comparison with the baseline and with the reference.
     pub comparisons: Vec<Comparison>,
-    /// The reference beside itself.
+    /// The reference compared with its twin.
     pub noise_floors: Vec<NoiseFloor>,
     /// What makes figures doubtful.
     pub doubts: Vec<DoubtSummary>,
@@ -69,7 +69,7 @@ pub struct Analysis {
     pub placement: String,
     /// What the servers said of themselves, by arm.
     pub notes: BTreeMap<String, Vec<String>>,
-    /// What came of attacking the arms, in their order; empty where nobody did.
+    /// The results of attacking the arms, in their order; empty without a gate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attacks: Vec<Attacked>,
 }

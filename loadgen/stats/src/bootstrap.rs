@@ -1,9 +1,5 @@
-//! Resampling of whole blocks, seeded.
-//!
-//! A block is what a campaign repeats, so a block is what is drawn, with everything that was
-//! measured in it. What the replicates give is the scatter of an estimator for which no formula is
-//! at hand; the width of an interval still comes from Student's t, because with few blocks the
-//! percentiles of the replicates cover less than they say (`interval.rs` and `slope.rs` show it).
+//! Resampling of whole blocks, seeded: a block is what a campaign repeats, so a block is drawn with
+//! everything that was measured in it.
 
 use super::compare::Moments;
 use crate::random::mix;
@@ -26,6 +22,10 @@ pub fn draws(blocks: u32, seed: u64) -> impl Iterator<Item = Vec<u32>> {
 }
 
 /// An estimator and its values in campaigns that were drawn anew.
+///
+/// The replicates give the scatter of an estimator that has no formula for it. The width of an
+/// interval still comes from Student's t: with few blocks the percentiles of the replicates cover
+/// less than they say (`interval.rs` and `slope.rs` show it).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resampled {
     /// Blocks that it rests on.

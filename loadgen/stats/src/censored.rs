@@ -1,13 +1,5 @@
-//! Estimates of what each trial knows only to lie between two bounds.
-//!
-//! A search for a capacity leaves a rate that held and one that failed; the truth of the trial is
-//! somewhere between, and where no rate failed it is merely above. Taking one of the bounds for the
-//! value is wrong by the width of the bracket, and leaving out the trials without an upper bound is
-//! wrong by more. So the values of trials are taken as lognormal, and the bounds as what is known
-//! of them: maximum likelihood for interval-censored data (Turnbull, "The empirical distribution
-//! function with arbitrarily grouped, censored and truncated data", Journal of the Royal
-//! Statistical Society B 38, 1976; Meeker and Escobar, "Statistical methods for reliability data",
-//! Wiley 1998, chapters 7 and 8).
+//! Estimates of what each trial knows only to lie between two bounds: a search for a capacity
+//! leaves a rate that held and one that failed.
 
 use statrs::distribution::{ContinuousCDF as _, Normal, StudentsT};
 
@@ -38,6 +30,13 @@ const SAME: f64 = 1e-4;
 /// The interval is that of the profile likelihood. Its cut is the one that gives Student's t where
 /// brackets are narrow, because that of large samples covers too little with few trials; it is
 /// `None` with one trial, and where one side of it has no end.
+///
+/// Taking one bound for the value is wrong by the width of the bracket, and leaving out trials
+/// without an upper bound is wrong by more. So the values of trials are taken as lognormal, by
+/// maximum likelihood for interval-censored data (Turnbull, "The empirical distribution function
+/// with arbitrarily grouped, censored and truncated data", Journal of the Royal Statistical Society
+/// B 38, 1976; Meeker and Escobar, "Statistical methods for reliability data", Wiley 1998, chapters
+/// 7 and 8).
 pub fn between(trials: &[Bounds]) -> Option<Estimate> {
     let both = trials.iter().any(|t| t.least.is_some()) && trials.iter().any(|t| t.most.is_some());
     if !both {
@@ -66,7 +65,7 @@ fn cut(n: u32) -> Option<f64> {
     Some(f64::from(n) * (t * t / freedom).ln_1p() / 2.0)
 }
 
-/// Bounds as logarithms, infinite where there is none.
+/// Bounds as logarithms, infinite on an open side.
 struct Brackets(Vec<(f64, f64)>);
 
 impl Brackets {

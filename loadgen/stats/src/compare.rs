@@ -1,13 +1,12 @@
-//! Tests of one comparison: whether two arms differ, whether they are equivalent, and what could
-//! have been seen.
-//!
-//! All rest on Student's t over differences that are paired by block: of logarithms for what is
-//! compared as a ratio, of the values themselves for what may be 0. A p value here is of one
-//! comparison alone; a verdict is given only after [`super::judge`] has looked at its family.
+//! Tests of one comparison: whether two arms differ, and whether they are equivalent. A p value
+//! here is of one comparison alone; [`super::judge`] corrects for the others.
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
 /// Mean of paired differences, and how well it is known.
+///
+/// Differences are paired by block: of logarithms for what is compared as a ratio, of the values
+/// themselves for what may be 0. All tests are Student's t.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moments {
     /// How many blocks it rests on, at least 2.

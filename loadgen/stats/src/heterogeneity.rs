@@ -1,17 +1,17 @@
 //! Whether several campaigns found the same effect.
-//!
-//! Cochran's Q weighs every campaign by the inverse of its variance (W. G. Cochran, "The
-//! combination of estimates from different experiments", Biometrics 10, 1954), and I-squared is the
-//! share of Q that chance does not explain (Higgins and Thompson 2002). Chi-squared is right for Q
-//! only if the variances are known; from five blocks they are not, and it would find heterogeneity
-//! too often. So the p value for use is that of Welch's F ("On the comparison of several mean
-//! values", Biometrika 38, 1951), whose numerator is Q and which knows the number of blocks.
 
 use statrs::distribution::{ChiSquared, ContinuousCDF as _, FisherSnedecor};
 
 use super::compare::Moments;
 
 /// How far several campaigns disagree.
+///
+/// Cochran's Q weighs every campaign by the inverse of its variance (W. G. Cochran, "The
+/// combination of estimates from different experiments", Biometrics 10, 1954). Chi-squared is right
+/// for Q only if the variances are known; from five blocks they are not, and it would find
+/// heterogeneity too often. So use the p value of Welch's F ("On the comparison of several mean
+/// values", Biometrika 38, 1951), whose numerator is Q and which knows the number of blocks.
+/// I-squared is that of Higgins and Thompson (2002).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Heterogeneity {
     /// Campaigns that were compared.

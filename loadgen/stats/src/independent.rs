@@ -1,11 +1,4 @@
-//! The difference of two sets of trials that have nothing in common, such as those of two
-//! campaigns.
-//!
-//! Trials of two campaigns share no block, so nothing pairs them, and nothing says that both were
-//! equally noisy: Welch's t (B. L. Welch, "The generalization of Student's problem when several
-//! different population variances are involved", Biometrika 34, 1947) with Satterthwaite's degrees
-//! of freedom. The interval knows how trials vary within each set, and cannot know what else
-//! changed from one to the other.
+//! The difference of two sets of trials that share no block, such as those of two campaigns.
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
@@ -17,6 +10,11 @@ use super::{CONFIDENCE, Estimate, Verdict};
 const ALPHA: f64 = 1.0 - CONFIDENCE;
 
 /// The difference of two means, and how well it is known.
+///
+/// Nothing pairs the sets, and they need not be equally noisy: Welch's t (B. L. Welch, "The
+/// generalization of Student's problem when several different population variances are involved",
+/// Biometrika 34, 1947) with Satterthwaite's degrees of freedom. The interval knows how trials vary
+/// within each set, and cannot know what else changed between them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Apart {
     /// The difference.

@@ -1,13 +1,13 @@
-//! Whether a law fits: what it leaves over, compared with how trials of the same level differ.
-//!
-//! A law can be fitted to anything, and its parameters then have intervals that look like
-//! knowledge. Where levels are repeated, their scatter says how far off a mean may be by chance
-//! (pure error), and what the law misses beyond that is lack of fit (Draper and Smith, "Applied
-//! regression analysis", 3rd edition, Wiley 1998, chapter 2).
+//! Whether a law fits: what it misses, compared with how trials of the same level differ.
 
 use statrs::distribution::{ContinuousCDF as _, FisherSnedecor};
 
 /// The F test of a law.
+///
+/// A law can be fitted to anything, and its parameters then have intervals that look like
+/// knowledge. The scatter of repeated levels says how far off a mean may be by chance (pure error);
+/// what the law misses beyond that is lack of fit (Draper and Smith, "Applied regression analysis",
+/// 3rd edition, Wiley 1998, chapter 2).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LackOfFit {
     /// Mean square of what the law misses, divided by that of pure error.

@@ -1,9 +1,5 @@
 //! The smallest effect that so few blocks with such noise could show: of a campaign that has run,
-//! and of one that is planned.
-//!
-//! "Inconclusive" says little unless it also says what would have been conclusive. The power of
-//! the t test is that of the noncentral t distribution; it is integrated here over the scatter of
-//! the standard error, because the distributions at hand have no noncentral t.
+//! and of one that is planned. "Inconclusive" says little without it.
 
 use statrs::distribution::{ContinuousCDF as _, Normal};
 use statrs::function::gamma::ln_gamma;
@@ -24,6 +20,9 @@ const STEPS: usize = 120;
 /// The effect, in standard errors of the mean, that a two-sided paired t test over `n` blocks at
 /// the level `alpha` finds with [`POWER`] (Cohen, "Statistical power analysis for the behavioral
 /// sciences", 1988).
+///
+/// The power of the t test is that of the noncentral t distribution, which the crate in use lacks;
+/// so it is integrated here over the scatter of the standard error.
 pub(super) fn detectable(n: u32, alpha: f64) -> f64 {
     let df = f64::from(n) - 1.0;
     let threshold = critical(n, alpha);

@@ -1,10 +1,5 @@
-//! Whether a load had settled: no trend and no step in its seconds.
-//!
-//! A warm-up that is cut after a fixed time is a guess. Here the seconds of Measure are looked at:
-//! from which second on is what is left without a trend, and without a first or a last third that
-//! differs from the rest? When no such second leaves enough, there was no steady state, and that is
-//! what is said. A departure has to be both beyond chance and large enough to matter, so that a
-//! long load is not faulted for a drift of a thousandth.
+//! Whether a load had settled: no trend and no step in its seconds. A warm-up of a fixed length is
+//! a guess, so the seconds of Measure are tested.
 
 use statrs::distribution::{ContinuousCDF as _, Normal};
 
@@ -32,6 +27,9 @@ pub struct Series {
 /// The first second from which all the series are steady to their end; `None` when at most half of
 /// the load would have to go and what is left is still not steady, or has fewer than
 /// [`SECONDS_MIN`] seconds.
+///
+/// A departure must exceed chance and be large enough to matter, so that a long load is not faulted
+/// for a drift of a thousandth.
 pub fn steady_from(series: &[Series]) -> Option<usize> {
     let seconds = series.iter().map(|one| one.values.len()).min()?;
     let last = (seconds / 2).min(seconds.checked_sub(SECONDS_MIN)?);

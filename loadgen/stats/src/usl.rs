@@ -1,12 +1,5 @@
 //! The Universal Scalability Law: how much of a slowdown is waiting, and how much is agreeing.
-//!
-//! X(N) = a N / (1 + s (N - 1) + k N (N - 1)) (Gunther, "Guerrilla capacity planning", Springer
-//! 2007, chapters 4 and 5): `a` is what one user gets, contention `s` the share that has to queue,
-//! and coherency `k` what every pair of users costs, which makes throughput fall beyond a peak.
-//! Fitted by nonlinear least squares ([`descent`]). N may be users where
-//! the machine has a core for each, and is else the number of cores: users of one core leave it
-//! idle or find it taken, and neither is contention. So every fit is tested ([`LackOfFit`]), and
-//! one that fails its test is no law.
+//! Every fit is tested ([`LackOfFit`]), and one that fails its test is no law.
 
 use super::Scale;
 use super::bootstrap::{Resampled, draws};
@@ -17,6 +10,12 @@ use super::least::{Normal, descent};
 pub const LEVELS_MIN: usize = 6;
 
 /// The law with its three parameters.
+///
+/// X(N) = a N / (1 + s (N - 1) + k N (N - 1)) (Gunther, "Guerrilla capacity planning", Springer
+/// 2007, chapters 4 and 5), fitted by nonlinear least squares (`descent`). Throughput falls
+/// beyond a peak, because every pair of users costs something. N is the number of users if the
+/// machine has a core for each, else the number of cores: users of one core leave it idle or find
+/// it taken, and neither is contention.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Usl {
     /// What one user gets, in the unit of the throughput.
@@ -44,7 +43,7 @@ impl Usl {
     }
 }
 
-/// A level: users (or cores), the throughputs of its blocks (absent where there is none).
+/// A level: users (or cores), the throughputs of its blocks (`None` where a block has none).
 pub type Level = (f64, Vec<Option<f64>>);
 
 /// The law of an arm, and its parameters in campaigns that were drawn anew.
@@ -227,7 +226,7 @@ fn loss(points: &[Point], scale: Scale, law: &Usl) -> f64 {
     points.iter().map(|p| residual(p, scale, law).powi(2)).sum()
 }
 
-/// A law whose denominator falls to 0 within the levels is none; the descent must find it bad.
+/// A law whose denominator falls to 0 within the levels is invalid; the descent must find it bad.
 const LOAD_MIN: f64 = 1e-9;
 
 fn residual(point: &Point, scale: Scale, law: &Usl) -> f64 {

@@ -62,7 +62,7 @@ const USED: &str = "SELECT page_count * page_size FROM pragma_page_count, pragma
 const SWEEP: &str = "DELETE FROM sessions
     WHERE id IN (SELECT id FROM sessions WHERE ends <= ?1 LIMIT ?2)";
 
-/// The far end of time, and of an idle timeout that there is not: two of them can be added.
+/// The far end of time, and of an idle timeout that is not set: two of them can be added.
 const FOR_EVER: i64 = i64::MAX / 4;
 
 fn millis(moment: Timestamp) -> i64 {

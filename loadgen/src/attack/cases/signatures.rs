@@ -1,4 +1,4 @@
-//! What is done to the signature of one algorithm: ECDSA and RSA.
+//! Attacks on the signatures of one algorithm: ECDSA and RSA.
 
 use super::row::{Expected, Row, Work};
 use super::shots::{Shots, listed};
@@ -45,7 +45,7 @@ fn rsa_edges(attacker: &Attacker<'_>) -> Shots {
     let modulus = key.modulus().ok_or("needs the server's key")?;
     let (zero, mut one, mut below) = (vec![0; raw.len()], vec![0; raw.len()], modulus.clone());
     one[raw.len() - 1] = 1;
-    // A modulus is odd, so nothing is to be carried.
+    // A modulus is odd, so there is no carry.
     below[raw.len() - 1] -= 1;
     let lengths = [raw[1..].to_vec(), [&[0], &raw[..]].concat(), [&raw[..], &[0]].concat()];
     let all = [zero, one, below, modulus].into_iter().chain(lengths);

@@ -1,5 +1,5 @@
-//! What is done to a signed token from outside: algorithms, signatures, keys that a token brings
-//! along, and its text.
+//! Attacks on a signed token from outside: algorithms, signatures, keys that a token brings along,
+//! and its text.
 
 use aws_lc_rs::hmac;
 use serde_json::{Map, Value};
@@ -67,8 +67,8 @@ const SECRETS: &[&str] = &[
     "00000000000000000000000000000000",
 ];
 
-/// Most of these need no key of the server's. Where a row has to be sure that only one check can
-/// refuse it, it signs with the server's own, and says so where that is not known.
+/// Most of these do not need the server's key. A row signs with it so that only one check can
+/// refuse the token, and reports if the key is not known.
 pub(super) fn rows() -> Vec<Row> {
     use Expected::{Refused, RefusedHere};
     let row = |id, what, expected, shots| Row { id, what, expected, work: Work::Shots(shots) };
@@ -407,7 +407,7 @@ fn other_alphabet(attacker: &Attacker<'_>) -> Shots {
         return listed(vec![text(format!("{message}.{signature}"))]);
     }
     let key = attacker.key.ok_or("its signature has neither `-` nor `_`")?;
-    // Letters that base64 writes with the two that its alphabets differ in.
+    // Bytes that base64 writes with the two characters in which its alphabets differ.
     let header = Edit::Set("typ", r#""~~~???~~~???""#).apply(&token.header, now());
     let message = format!("{}.{}", b64(header), b64(claims(token)));
     let message = message.replace('-', "+").replace('_', "/");

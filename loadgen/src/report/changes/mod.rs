@@ -1,11 +1,5 @@
-//! Two campaigns compared: what changed from A to B, figure by figure.
-//!
-//! A change is B divided by A, estimated from the trials of each. Nothing is paired across the
-//! campaigns: they share no block, and perhaps no machine and no plan, which is said and not
-//! hidden. Where the floor itself moved, a change of another arm is that of its ratio to the floor,
-//! paired by block within each campaign. Verdicts are corrected as in a report: the figures of the
-//! primary endpoints are one family; the floor, and what is exploratory, have families of their
-//! own. A figure that may not be used in one of the campaigns gets no verdict.
+//! Two campaigns compared: what changed from A to B, figure by figure. Nothing is paired across the
+//! campaigns: they share no block, and perhaps no machine and no plan, which the page says.
 
 mod bound;
 mod flat;
@@ -38,6 +32,10 @@ pub type Labelled<'a> = (&'a str, &'a Plan, &'a Analysis);
 
 /// Compares two campaigns. Where the floor moved, other arms are compared relative to it, unless
 /// `absolute` forbids it.
+///
+/// A change is B divided by A, estimated from the trials of each. Relative to the floor, it is that
+/// of the arm's ratio to the floor, paired by block within each campaign. Verdicts are corrected as
+/// in a report. A figure that may not be used in one of the campaigns gets no verdict.
 pub fn changes(a: Labelled<'_>, b: Labelled<'_>, absolute: bool) -> Changes {
     let usable = a.2.usable() && b.2.usable();
     let (a_figures, b_figures) = (&a.2.measurements, &b.2.measurements);
@@ -135,7 +133,7 @@ fn relate(change: &mut Change, floor: &str, pairs: &[[&Measurement; 2]], moved: 
             && known.experiment == change.key.experiment
             && known.metric == change.key.metric
     };
-    // What has no verdict without the floor has none with it.
+    // A figure without a verdict gets none relative to the floor either.
     if moved.iter().any(is_moved) && change.basis == Basis::Ratio {
         change.basis = Basis::Relative;
         let valid = change.question.is_some() && floors.iter().all(|floor| floor.valid);
@@ -162,7 +160,7 @@ fn relative(
     independent_ratio(&ratios(other, floor_of_other), &ratios(one, floor_of_one))
 }
 
-/// What the first has and the second has not: a place where they share nothing, else the figure.
+/// What only the first has: a place if they share nothing there, else the figure.
 fn only(of: &[Measurement], other: &[Measurement]) -> Vec<String> {
     let there = |m: &Measurement| other.iter().any(|other| m.key.same_figure(&other.key));
     let shared: BTreeSet<String> = of.iter().filter(|m| there(m)).map(place).collect();

@@ -32,7 +32,7 @@ impl View {
             && (self.metrics.is_empty() || self.metrics.contains(&change.key.metric))
     }
 
-    /// What is wrong with it: an arm or a metric of which the campaigns have no figure in common.
+    /// What is wrong with it: an arm or a metric without a figure that both campaigns have.
     ///
     /// # Errors
     /// A sentence that names those that they have.
@@ -89,7 +89,7 @@ impl Changes {
         [changed, others].map(|group| group.into_iter().map(Row::of).collect())
     }
 
-    /// How many figures came out how, of those that are shown.
+    /// How many of the figures that are shown have each verdict.
     pub(super) fn totals(&self, view: &View) -> String {
         let taken: Vec<&Change> = self.changes.iter().filter(|c| view.takes(c)).collect();
         let count = |is_so: &dyn Fn(&Change) -> bool| {

@@ -54,7 +54,7 @@ fn only_what_was_declared_has_a_verdict() {
     for comparison in &analysis.comparisons {
         assert_eq!(comparison.ruling.is_some(), declared(comparison), "{comparison:?}");
     }
-    // As clear a difference as any, and nobody asked for it.
+    // As clear a difference as any, and not an endpoint.
     let (_, hi) =
         find(&analysis, metric::THROUGHPUT_RPS, 10).ratio.as_ref().unwrap().interval.unwrap();
     assert!(hi < 0.95 && find(&analysis, metric::THROUGHPUT_RPS, 10).ruling.is_none());
@@ -62,7 +62,7 @@ fn only_what_was_declared_has_a_verdict() {
 
 #[test]
 fn all_endpoints_are_one_family_and_nothing_else_is_in_it() {
-    // Levels and metrics that are measured beside the endpoints make no verdict harder.
+    // Levels and metrics that are not endpoints make no verdict harder.
     let few = sample::analysis_of(&sample::plan_at(&[10, 1000], &ARMS, 5), |_| {});
     let many = sample::analysis_of(&sample::plan_at(&[10, 30, 100, 300, 1000], &ARMS, 5), |_| {});
     assert!(many.comparisons.len() > few.comparisons.len() + 20);

@@ -1,8 +1,7 @@
-//! One PostgreSQL for a whole test binary, and a schema of it for every store that is opened.
-//!
-//! It runs on a thread of its own, because some tests open their stores outside of any runtime; and
-//! it ends with the process. Where there is none on this machine nobody asks for it: see
-//! [`super::available_arms`].
+//! One PostgreSQL for a whole test binary, and a schema of it for every store that is opened. It
+//! has a thread of its own, because some tests open their stores outside of any runtime, and ends
+//! with the process. Without PostgreSQL, [`super::available_arms`] leaves out the arms that need
+//! it.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
