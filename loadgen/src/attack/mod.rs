@@ -4,10 +4,15 @@
 mod attacker;
 mod cases;
 mod ecdsa;
+mod edit;
 mod forge;
+mod key;
 mod listener;
+mod login;
 mod options;
 mod race;
+mod request;
+mod text;
 mod wire;
 
 use std::time::Instant;
@@ -20,7 +25,6 @@ use crate::record::{Attacked, CaseOutcome, CaseRecord};
 use crate::sanitise::{REMARK, fit};
 use attacker::Attacker;
 use cases::{Finding, Row, suite};
-use forge::Key;
 use options::{CUT_SHORT, patiently};
 pub use options::{GUESSES, Options, Standard, WITHIN};
 use wire::Silence;
@@ -70,7 +74,7 @@ pub fn arm(
     let key = {
         let seen = Attacker::new(target, None, options, interrupt, ends)?;
         match (&seen.token, fleet.key()) {
-            (Some(token), Some(key)) => Key::of_token(seen.form, token, key)?,
+            (Some(token), Some(file)) => token.key(seen.form, file)?,
             _ => None,
         }
     };

@@ -2,7 +2,9 @@
 
 use std::sync::Barrier;
 
-use super::attacker::{Answered, Attacker, Login, written};
+use super::attacker::{Answered, Attacker};
+use super::login::Login;
+use super::request::written;
 use super::wire::{Reply, Silence, Wire};
 use crate::error::Result;
 use crate::journey::{Script, Who, field};

@@ -2,7 +2,8 @@
 //! else (cross-site request forgery).
 
 use super::row::{Finding, PASSER_BY, Row, steps};
-use crate::attack::attacker::{Attacker, Field};
+use crate::attack::attacker::Attacker;
+use crate::attack::request::Field;
 use crate::error::Result;
 use crate::record::CaseOutcome::{Accepted, Allowed, Failed, Property, Refused};
 

@@ -4,8 +4,9 @@
 
 use super::row::{Expected, Finding, Row, Work};
 use super::shots::{Shot, Shots, listed};
-use crate::attack::attacker::{Attacker, Field};
+use crate::attack::attacker::Attacker;
 use crate::attack::forge::Token;
+use crate::attack::request::Field;
 use crate::error::Result;
 use crate::record::CaseOutcome;
 

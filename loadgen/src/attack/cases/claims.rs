@@ -2,7 +2,7 @@
 //! per edit.
 
 use super::row::{Expected, Row, Work};
-use crate::attack::forge::Edit::{
+use crate::attack::edit::Edit::{
     self, Add, All, Before, Behind, Bytes, Deep, Long, None as Same, Set, Without,
 };
 

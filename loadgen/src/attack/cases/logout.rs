@@ -5,10 +5,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::row::{Finding, OR_OWNED, PASSER_BY, Row, knock, no_token, steps};
-use crate::attack::attacker::{Attacker, Login};
+use crate::attack::attacker::Attacker;
 use crate::attack::ecdsa;
-use crate::attack::forge::{Edit, Form, Token, b64, make};
+use crate::attack::edit::Edit;
+use crate::attack::forge::{Form, Token, make};
+use crate::attack::login::Login;
 use crate::attack::race::Race;
+use crate::attack::text::b64;
 use crate::error::Result;
 use crate::record::CaseOutcome::{self, Accepted, Failed, Property, Refused};
 

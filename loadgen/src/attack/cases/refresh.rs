@@ -4,7 +4,8 @@
 use super::logout::log_out;
 use super::row::{Expected, Finding, PASSER_BY, Row, Work, steps};
 use super::shots::{Shot, listed};
-use crate::attack::attacker::{Attacker, Login};
+use crate::attack::attacker::Attacker;
+use crate::attack::login::Login;
 use crate::attack::wire::Reply;
 use crate::error::Result;
 use crate::record::CaseOutcome::{Accepted, Failed, Property, Refused};

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::shots::{Shot, Shots, Volley, listed};
-use crate::attack::attacker::{Attacker, Field, now};
-use crate::attack::forge::{Edit, Form, make};
+use crate::attack::attacker::{Attacker, now};
+use crate::attack::edit::Edit;
+use crate::attack::forge::{Form, make};
 use crate::attack::options::{CUT_SHORT, Standard};
+use crate::attack::request::Field;
 use crate::attack::wire::{Reply, Silence};
 use crate::error::Result;
 use crate::record::CaseOutcome;

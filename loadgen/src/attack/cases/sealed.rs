@@ -10,7 +10,10 @@ use super::row::{Expected, Row, Work, edited, no_token};
 use super::shots::{Places, Shot, Shots, flipped, listed};
 use super::tokens::{claims, header_with};
 use crate::attack::attacker::Attacker;
-use crate::attack::forge::{Edit, Form, Key, b64, make};
+use crate::attack::edit::Edit;
+use crate::attack::forge::{Form, make};
+use crate::attack::key::Key;
+use crate::attack::text::b64;
 
 const JWE_PARTS: usize = 5;
 

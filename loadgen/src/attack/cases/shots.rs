@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::attack::attacker::Field;
+use crate::attack::request::Field;
 
 /// Up to this length a credential is attacked at every place; browsers keep no longer cookie.
 const WHOLE_BYTES_MAX: usize = 4096;

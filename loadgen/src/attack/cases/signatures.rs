@@ -5,7 +5,7 @@ use super::shots::{Shots, listed};
 use super::tokens::{raw_signature, signed, text};
 use crate::attack::attacker::Attacker;
 use crate::attack::ecdsa as shapes;
-use crate::attack::forge::b64;
+use crate::attack::text::b64;
 
 pub(super) fn rows() -> Vec<Row> {
     let row =

@@ -7,8 +7,11 @@ use serde_json::{Map, Value};
 use super::row::{Expected, Finding, Row, Work, fire, no_token};
 use super::shots::{Places, Shot, Shots, flipped, listed};
 use crate::attack::attacker::{Attacker, now};
-use crate::attack::forge::{Edit, Form, Key, Token, b64, jwt, mac};
+use crate::attack::edit::Edit;
+use crate::attack::forge::{Form, Token, jwt};
+use crate::attack::key::{Key, mac};
 use crate::attack::listener::Listener;
+use crate::attack::text::b64;
 use crate::error::{Error, Result};
 use crate::record::CaseOutcome;
 
