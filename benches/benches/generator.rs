@@ -135,8 +135,8 @@ fn stall(brief: bool) {
     show("stall: service p99", 10.0, service_ms, "ms");
 }
 
-/// CPU time of the whole client process per request, compared with the cheapest of the peers there
-/// are.
+/// CPU time of the whole client process per request, compared with the cheapest peer that is
+/// installed.
 fn cost(brief: bool) {
     let (server, driver) = none();
     let url = format!("{}/healthz", server.ready().target.base_url);
@@ -189,7 +189,7 @@ fn cost(brief: bool) {
     }
 }
 
-/// CPU time per request of a generator, pinned to `core`; `None` when it is not there.
+/// CPU time per request of a generator, pinned to `core`; `None` if it is not installed.
 fn cpu_us_per_request(core: &str, command: &[&str]) -> Option<f64> {
     let before = children_cpu_s();
     let output = Command::new("taskset")

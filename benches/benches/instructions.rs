@@ -177,7 +177,8 @@ fn carry_out(rounds: u32) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What is done with an opened arm. A runtime that waits for its opening cannot wait inside of it.
+/// The work on an opened arm, which is returned because a runtime that opens it cannot wait inside
+/// of that.
 type Task = Box<dyn FnOnce(&Counting<'_>)>;
 
 struct Opened;
@@ -192,7 +193,7 @@ impl Visitor for Opened {
 
 /// How the end of a future is waited for.
 enum Wait {
-    /// It is there at once: no runtime is in the count.
+    /// The value is ready at once: no runtime is in the count.
     AtOnce,
     /// On a runtime of one thread.
     On(Runtime),

@@ -65,8 +65,8 @@ struct Claims {
     role: String,
 }
 
-/// Times a library alone on tokens of an arm, with its key prepared: `prepare` makes of the key
-/// file what reads a token.
+/// Times a library alone on tokens of an arm, with its key prepared: `prepare` turns the key file
+/// into a reader of tokens.
 ///
 /// Ours checks more than any library, and may be faster anyway, because it reads header and claims
 /// once.

@@ -139,7 +139,7 @@ impl Experiment for Cart {
             })
         };
         let cell = |arm: &String, items: u32| {
-            // One user tries first: what one may not have, nobody may.
+            // One user tries first: what one may not have, no other may.
             let tries = (items > 0).then(|| grow(users, items));
             let last = (items == top).then(|| grow(users + 1, most));
             let actions = tries.into_iter().chain([load(items)]).chain(last).collect();

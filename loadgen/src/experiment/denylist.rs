@@ -48,10 +48,10 @@ const REVOKED_MAX: u32 = 10_000_000;
 const USERS_MAX: u32 = 1_000_000;
 const CONNECTIONS_MAX: u32 = 1024;
 const TIMEOUT: Span = Span::from_millis(5000);
-/// Nothing may be forgotten, and nobody's token expire, while the servers of a level are filled one
+/// Nothing may be forgotten, and no token may expire, while the servers of a level are filled one
 /// after the other.
 const LIFE: [&str; 2] = ["--ttl", "12h"];
-/// Answers with this status are of good tokens: nobody of this load has logged out.
+/// Answers with this status are of good tokens: no user of this load has logged out.
 const REFUSED: &str = "status_401";
 
 impl Experiment for Denylist {

@@ -52,7 +52,7 @@ fn uniform() -> String {
 const USERS_MAX: u32 = 10_000_000;
 /// Users of a pilot, which logs them in by a request each.
 const PILOT_USERS_MAX: u32 = 1000;
-/// Nobody's credential may expire while the servers of a level are filled one after the other.
+/// No credential may expire while the servers of a level are filled one after the other.
 const LIFE: [&str; 4] = ["--ttl", "12h", "--access-ttl", "12h"];
 
 impl Experiment for Population {

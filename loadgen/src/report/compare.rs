@@ -54,7 +54,7 @@ fn pair(one: &Measurement, other: &Measurement) -> Option<Pair> {
     let pairs = by_block(one, other);
     let differences: Vec<f64> = pairs.iter().map(|(a, b)| a - b).collect();
     let log_ratio = if differences.iter().all(|difference| *difference == 0.0) {
-        // The same in every block is a ratio of 1, also where both are 0.
+        // Equal values in every block are a ratio of 1, even if both are 0.
         Moments::of(&differences)
     } else {
         log_ratios(&pairs).and_then(|logs| Moments::of(&logs))
@@ -154,7 +154,7 @@ fn declares(endpoint: &Primary, figure: &Key) -> bool {
     endpoint.experiment == figure.experiment && endpoint.metric == figure.metric.name
 }
 
-/// An effect on the scale of a test, as a reader has it: a share for a ratio.
+/// An effect on the scale of a test, as a reader sees it: a share for a ratio.
 fn shown(effect: f64, compared_as: ComparedAs) -> f64 {
     match compared_as {
         ComparedAs::Ratio => effect.exp_m1(),
@@ -202,7 +202,7 @@ fn figures<'a>(
     valid(0).find_map(both)
 }
 
-/// Two arms compared as an endpoint asks.
+/// Two arms, compared as an endpoint declares.
 fn compare_as(
     measurements: &[Measurement],
     endpoint: (&Primary, &Metric),

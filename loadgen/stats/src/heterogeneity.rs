@@ -20,16 +20,16 @@ pub struct Heterogeneity {
     pub mean: f64,
     /// Cochran's Q.
     pub q: f64,
-    /// Chance of so large a Q, were there no differences and the variances known: chi-squared with
-    /// `studies - 1` degrees of freedom.
+    /// Chance of a Q at least this large, if campaigns agree and the variances are known:
+    /// chi-squared with `studies - 1` degrees of freedom.
     pub p_known: f64,
-    /// The same where variances are estimated from a few blocks: Welch's F.
+    /// The same if variances are estimated from a few blocks: Welch's F.
     pub p: f64,
     /// Share of Q beyond what chance explains, 0 to 1.
     pub i_squared: f64,
 }
 
-/// Compares campaigns; `None` with fewer than two, or where one does not vary at all.
+/// Compares campaigns; `None` with fewer than two, or if one does not vary at all.
 pub fn heterogeneity(studies: &[Moments]) -> Option<Heterogeneity> {
     let known = |one: &Moments| one.error > 0.0 && one.error.is_finite() && one.mean.is_finite();
     if studies.len() < 2 || !studies.iter().all(known) {

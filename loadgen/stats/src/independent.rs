@@ -21,7 +21,7 @@ pub struct Apart {
     pub mean: f64,
     /// Its standard error.
     pub error: f64,
-    /// Degrees of freedom; no number where nothing varies.
+    /// Degrees of freedom; not a number if nothing varies.
     pub freedom: f64,
 }
 
@@ -30,7 +30,7 @@ pub struct Apart {
 pub struct Independent {
     /// The ratio or the difference.
     pub estimate: Estimate,
-    /// The same for a test, a ratio as its logarithm; `None` where one of the sets has one value.
+    /// The same for a test, a ratio as its logarithm; `None` if one of the sets has one value.
     pub apart: Option<Apart>,
 }
 
@@ -44,7 +44,7 @@ pub struct ApartQuestion {
 }
 
 impl Apart {
-    /// The first less the second.
+    /// The first minus the second.
     pub fn between(one: Moments, other: Moments) -> Self {
         let (a, b) = (one.error.powi(2), other.error.powi(2));
         let share = |part: f64, n: u32| part.powi(2) / (f64::from(n) - 1.0);
@@ -60,7 +60,7 @@ impl Apart {
         (self.mean - half, self.mean + half)
     }
 
-    /// The chance of so large a difference, or a larger one, were there none: two sides.
+    /// The chance of a difference at least this large between equals: two sides.
     pub fn p_difference(&self) -> f64 {
         (2.0 * self.upper_tail(self.mean.abs())).min(1.0)
     }
@@ -119,7 +119,7 @@ fn exponential(log: Estimate) -> Estimate {
     Estimate { point: log.point.exp(), interval, ..log }
 }
 
-/// Judges the comparisons of a family, `None` where there is no test; `margin` is the relative
+/// Judges the comparisons of a family, `None` if there is no test; `margin` is the relative
 /// difference that counts as equal. The p values of differences and those of equivalences are
 /// corrected each for themselves (Holm), as within a campaign ([`super::judge`]).
 pub fn judge_apart(family: &[Option<ApartQuestion>], margin: f64) -> Vec<Verdict> {
@@ -130,7 +130,7 @@ pub fn judge_apart(family: &[Option<ApartQuestion>], margin: f64) -> Vec<Verdict
         if question.of_ratio {
             return apart.p_equivalence(margin);
         }
-        // Without a ratio there is no margin: only no difference at all is equivalence.
+        // Without a ratio there is no margin: only equal figures are equivalent.
         if apart.mean == 0.0 && apart.error == 0.0 { 0.0 } else { 1.0 }
     });
     let verdict = |(at, question): (usize, &Option<ApartQuestion>)| match question {
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn intervals_cover_the_truth_as_often_as_they_say() {
-        // Trials and noise of the two campaigns, as like and as unlike as they come.
+        // Trials and noise of the two campaigns, alike and unlike.
         for (one, noise, other, other_noise) in
             [(5, 0.04, 5, 0.04), (6, 0.10, 6, 0.02), (5, 0.04, 20, 0.08), (10, 0.04, 10, 0.04)]
         {

@@ -18,10 +18,9 @@ pub struct Question {
     /// two blocks.
     pub difference: Option<Moments>,
     /// What is compared with the margin, on the scale of logarithms: the logarithm of the ratio, or
-    /// a difference as a share of the figure it is compared with; `None` where there is neither.
+    /// a difference as a share of the figure it is compared with; `None` without either.
     pub ratio: Option<Moments>,
-    /// How far the same arm, measured twice, seemed to differ from itself, on the scale of
-    /// `difference`.
+    /// The noise floor, on the scale of `difference`.
     pub floor: Floor,
 }
 

@@ -14,11 +14,11 @@ pub struct LackOfFit {
     pub f: f64,
     /// Degrees of freedom of the two.
     pub freedom: (u32, u32),
-    /// The chance of so large an F, or a larger one, were the law true.
+    /// The chance of an F at least this large if the law is true.
     pub p: f64,
 }
 
-/// A law whose test has a smaller p than this is not said to hold.
+/// A law whose test has a smaller p than this does not hold.
 const ALPHA: f64 = 0.05;
 
 impl LackOfFit {
@@ -48,7 +48,7 @@ impl LackOfFit {
         Some(Self { f, freedom: (of_missed, of_pure), p })
     }
 
-    /// Whether these data leave the law standing.
+    /// Whether these data fit the law.
     pub fn fits(&self) -> bool {
         self.p >= ALPHA
     }

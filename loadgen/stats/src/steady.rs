@@ -5,11 +5,11 @@ use statrs::distribution::{ContinuousCDF as _, Normal};
 
 use super::slope::theil_sen;
 
-/// Seconds that must be left, and so the shortest load that can be judged.
+/// The fewest seconds that must be left, and so the shortest load that can be judged.
 pub const SECONDS_MIN: usize = 5;
-/// A trend that chance makes no more often than this may be one.
+/// The p value below which a trend counts.
 const LEVEL: f64 = 0.05;
-/// A trend or a step is one when it exceeds so many of its standard errors.
+/// A trend or a step counts if it exceeds this many of its standard errors.
 const TREND_ERRORS: f64 = 3.0;
 const STEP_ERRORS: f64 = 4.0;
 /// The median of |x| of a normal number, in its deviations.
@@ -59,7 +59,7 @@ fn has_trend(logs: &[f64], tolerance: f64) -> bool {
     drift > tolerance.max(TREND_ERRORS * error) && mann_kendall(logs) < LEVEL
 }
 
-/// The chance of so many rises over falls, or more, in either direction, were there no trend
+/// The chance of at least this many rises over falls, in either direction, without a trend
 /// (Kendall, "Rank correlation methods", 1975: the normal approximation, corrected for continuity).
 pub(super) fn mann_kendall(values: &[f64]) -> f64 {
     let n = values.len() as f64;

@@ -278,7 +278,7 @@ pub trait SessionStore: Send + Sync + 'static {
         user: UserId,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Removes what has expired, in small steps that stall nobody, and gives memory back; how
+    /// Removes expired sessions, in small steps that stall no request, and gives memory back; how
     /// many.
     fn sweep(&self, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
 

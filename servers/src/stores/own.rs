@@ -89,7 +89,7 @@ fn is_program(file: &Path) -> bool {
 }
 
 /// The first of these users that there is, where we are root: some programs refuse to be started by
-/// root. `None` where we are not, and so nobody but ourselves.
+/// root. `None` if we are not root: it then runs as ourselves.
 fn unprivileged(names: &[&str]) -> Option<Owner> {
     if !geteuid().is_root() {
         return None;

@@ -40,8 +40,8 @@ const READERS_MAX: usize = 4;
 /// with a queue can do what a pool cannot: commit together what waits together, so that one flush
 /// of the disk serves many. Reads are done where they are asked: a row that is in memory is found
 /// in two or three microseconds, and the way to a thread and back takes ten times as long. In WAL
-/// mode a read never waits for a writer, nor for a lock that another process holds on one; what it
-/// can wait for is the disk, for a page that nobody read before. A read begins after every commit
+/// mode a read never waits for a writer, nor for a lock that another process holds on one; it can
+/// only wait for the disk, for a page that was not read before. A read begins after every commit
 /// that was answered before, so a logout holds at once.
 ///
 /// `synchronous=FULL`: a login or a logout that was answered survives a power cut. With `NORMAL` a

@@ -1,4 +1,4 @@
-//! What a reader is told of comparisons: which have a verdict, the floor, growth, the law, and what
+//! What a report says about comparisons: which have a verdict, the floor, growth, the law, and what
 //! is missing.
 
 use super::*;
@@ -107,8 +107,8 @@ fn growth<'a>(analysis: &'a Analysis, arm: &str) -> &'a Endpoint {
 
 #[test]
 fn growth_is_that_of_the_difference_and_not_of_the_ratio() {
-    // An idle core wakes up for every request, so that the floor is 18 us dearer with few users for
-    // every arm alike: the ratio to it grows, and what an arm adds does not.
+    // An idle core wakes up for every request, so with few users every arm, the floor included,
+    // costs 18 us more: the ratio to it grows, and what an arm adds does not.
     let idle = |record: &mut TrialRecord| {
         if record.trial.level == 10 {
             loads(record, |load| add_us(load, 18));
@@ -204,7 +204,7 @@ fn no_difference_below_the_floor_is_called_one() {
     let plan = sample::plan(&ARMS, 5);
     let at_rest = sample::analysis_of(&plan, |_| {});
     assert_eq!(find(&at_rest, CPU, 1000).verdict(), Some(Verdict::Higher));
-    // The reference differs from itself by half: what jwt-hs256 adds is then no finding.
+    // The reference differs from itself by half, so what jwt-hs256 adds is not a finding.
     let disturb = |record: &mut TrialRecord| {
         if record.trial.twin {
             loads(record, |load| {

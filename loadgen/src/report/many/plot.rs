@@ -7,7 +7,7 @@ use crate::report::figure::{signed, times};
 use crate::report::figures::ComparedAs;
 
 const WIDTH: f64 = 360.0;
-/// Where the numbers of the campaigns stand.
+/// The position of the campaigns' numbers.
 const LEFT: f64 = 28.0;
 const RIGHT: f64 = 14.0;
 const LINE: f64 = 20.0;

@@ -1,5 +1,5 @@
-//! How what a store keeps is written in columns and read from them. A row that nobody of ours can
-//! have written is an error, and never a session with something else in it.
+//! How what a store keeps is written in columns and read from them. A row that none of our servers
+//! can have written is an error, and never a session with something else in it.
 
 use std::time::Duration;
 
