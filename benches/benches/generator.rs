@@ -1,10 +1,5 @@
 //! The generator against its own bars: how it keeps a schedule, what a stall looks like, what a
 //! request costs it compared with wrk, h2load and ab, and what a million users take.
-//!
-//! Every figure is one of this run on this machine, printed with its bar and whether it was
-//! reached; none is an assertion, because the machine may be busy. A server under test is a child
-//! of this very executable. With `--test`, or without `--bench`, everything runs once, briefly, and
-//! the bars mean nothing.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -54,6 +49,10 @@ fn main() -> ExitCode {
 }
 
 /// Prints a figure that must not be above its bar.
+///
+/// Figures are those of this run on this machine. None is an assertion, because the machine may be
+/// busy; with `--test`, or without `--bench`, everything runs once, briefly, and the bars mean
+/// nothing.
 fn show(name: &str, bar: f64, got: f64, unit: &str) {
     let reached = if got <= bar { "yes" } else { "NO" };
     println!("{name:<58} {bar:>9.2} {unit:<2} {got:>11.2} {unit:<2}  {reached}");
@@ -136,8 +135,8 @@ fn stall(brief: bool) {
     show("stall: service p99", 10.0, service_ms, "ms");
 }
 
-/// CPU time of the whole client process per request, compared with the cheapest of the peers there
-/// are.
+/// CPU time of the whole client process per request, compared with the cheapest peer that is
+/// installed.
 fn cost(brief: bool) {
     let (server, driver) = none();
     let url = format!("{}/healthz", server.ready().target.base_url);
@@ -190,7 +189,7 @@ fn cost(brief: bool) {
     }
 }
 
-/// CPU time per request of a generator, pinned to `core`; `None` when it is not there.
+/// CPU time per request of a generator, pinned to `core`; `None` if it is not installed.
 fn cpu_us_per_request(core: &str, command: &[&str]) -> Option<f64> {
     let before = children_cpu_s();
     let output = Command::new("taskset")

@@ -1,16 +1,5 @@
 //! User-space instructions of issue, verify, look-up and of a whole request through the router, for
-//! every arm, counted by callgrind: the same to a thousandth on any machine, however busy.
-//!
-//! `-- --write` commits the counts to `loadgen/instructions.json`, and `-- --check`, which CI runs,
-//! fails where one has grown by more than 2 % and names it. Without valgrind it says so and does
-//! nothing, unless `AUTHBENCH_REQUIRE_VALGRIND` is set. Without `--bench`, and in a debug build,
-//! every operation is only carried out.
-//!
-//! One thread, a clock that stands, and an allocator that does nothing by the clock: what is left
-//! to chance are ids, keys and nonces, over which a round of many operations is a mean. Where a
-//! store is a process or a thread of its own only this process is counted, and how often it asks
-//! the kernel for an answer that is under way is up to the machine: the least and the most of the
-//! rounds say how much.
+//! every arm, counted by callgrind: the same to a thousandth on any machine.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its figures")]
 
@@ -54,6 +43,10 @@ const HELD: u32 = 40_000;
 /// Under callgrind everything takes fifty times as long.
 const PATIENCE: Patience = Patience::new(Duration::from_secs(600));
 
+/// `-- --write` commits the counts to `loadgen/instructions.json`. `-- --check`, which CI runs,
+/// names each count that has grown by more than 2 %, and fails. Without valgrind it says so and
+/// does nothing, unless `AUTHBENCH_REQUIRE_VALGRIND` is set. Without `--bench`, and in a debug
+/// build, every operation is only carried out.
 fn main() -> ExitCode {
     let asked = |flag: &str| std::env::args().any(|argument| argument == flag);
     if asked(INSIDE) {
@@ -184,7 +177,8 @@ fn carry_out(rounds: u32) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What is done with an opened arm. A runtime that waits for its opening cannot wait inside of it.
+/// The work on an opened arm, which is returned because a runtime that opens it cannot wait inside
+/// of that.
 type Task = Box<dyn FnOnce(&Counting<'_>)>;
 
 struct Opened;
@@ -199,7 +193,7 @@ impl Visitor for Opened {
 
 /// How the end of a future is waited for.
 enum Wait {
-    /// It is there at once: no runtime is in the count.
+    /// The value is ready at once: no runtime is in the count.
     AtOnce,
     /// On a runtime of one thread.
     On(Runtime),
@@ -221,6 +215,11 @@ impl Wait {
     }
 }
 
+/// There is one thread, a clock that stands, and an allocator that does nothing by the clock. Ids,
+/// keys and nonces are left to chance, and a round of many operations is a mean over them. If a
+/// store is a process or a thread of its own, only this process is counted, and the machine decides
+/// how often it asks the kernel for an answer that is under way: the least and the most of the
+/// rounds say how much.
 struct Counting<'a> {
     info: &'a ArmInfo,
     wait: &'a Wait,

@@ -1,7 +1,5 @@
-//! What it costs to make a credential for a user whose password was right: every arm.
-//!
-//! A stateful arm's store would grow without end, so its sessions are swept between rounds,
-//! untimed: the figures are for a store of up to ten thousand sessions.
+//! What it costs to make a credential for a user whose password was right: every arm. Sessions are
+//! swept between rounds, untimed, so a store holds up to ten thousand of them.
 
 use std::hint::black_box;
 

@@ -1,9 +1,6 @@
 //! What the generator's reader costs: 16 MiB that arrive in pieces, with a length and in chunks of
-//! 1 KiB, and small answers that arrive whole.
-//!
-//! It is the reader that a load reads with, given what one read of a socket gives it. Every answer
-//! is read and compared with what it was made from before it is timed. The bar: chunks cost at most
-//! 1.5 times as much as a length, however the answer is cut.
+//! 1 KiB, and small answers that arrive whole. The bar: chunks cost at most 1.5 times as much as a
+//! length, however the answer is cut.
 
 use std::hint::black_box;
 
@@ -38,6 +35,9 @@ fn in_chunks(body: &[u8], size: usize) -> Vec<u8> {
 }
 
 /// Reads an answer as it arrives, and gives its body to `whole`.
+///
+/// It is the reader of a load, given what one read of a socket gives it. Every answer is compared
+/// with its source before it is timed.
 fn read<R>(reader: &Reader, answer: &[u8], mut whole: impl FnMut(&[u8]) -> R) -> R {
     let mut inbound = Inbound::default();
     for bytes in answer.chunks(PIECE) {

@@ -1,8 +1,6 @@
 //! What it costs the generator to record one request: planned, sent and ended, with its response
-//! time, service time and lag in a histogram each and its second in the timeline.
-//!
-//! What was recorded is counted after every round, so a recorder that records nothing fails here
-//! instead of looking fast. The bar is 100 ns a request.
+//! time, service time and lag in a histogram each and its second in the timeline. The bar is 100 ns
+//! per request.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -42,6 +40,9 @@ fn moments() -> Vec<Moments> {
 }
 
 /// Records as many of these requests; how long it took.
+///
+/// Records are counted after every round, so a recorder that records nothing fails here instead of
+/// looking fast.
 fn round(script: &Script, moments: &[Moments]) -> Duration {
     let mut recorder = Recorder::new(script, script.steps.clone(), 0..WINDOW_NS);
     let began = Instant::now();

@@ -1,8 +1,5 @@
-//! What it costs to turn a refresh token into a new pair: every arm that does so.
-//!
-//! Each call shows the token that the call before it for the same user gave out, as clients do, so
-//! every one of them rotates a live family: one that was refused would be a panic and no figure.
-//! An access token is made, and the answer's JSON is not.
+//! What it costs to turn a refresh token into a new pair: every arm that does so. Each call shows
+//! the token that the call before it gave out, so every call rotates a live family.
 
 use std::hint::black_box;
 
@@ -12,6 +9,8 @@ use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use servers::arms;
 use servers::schemes::{Issued, Scheme, SchemeOptions, Token, Visitor, open};
 
+/// A call that was refused would be a panic and no figure. An access token is made, and the
+/// answer's JSON is not.
 struct Refresh<'a, 'b> {
     group: &'a mut BenchmarkGroup<'b, WallTime>,
     arm: &'static str,

@@ -1,23 +1,5 @@
-//! What the stores cost by themselves, at a thousand and at a hundred thousand live sessions.
-//!
-//! `get` finds a session, another one each time; `put` creates one under an id made beforehand,
-//! and is undone untimed after every round, so that the level stays. `logout-all` is the scan that
-//! stands in for an index from user to sessions: it is in a unit of its own, and needs a runtime
-//! to yield to. A store with threads of its own is asked from a runtime throughout.
-//!
-//! Redis is compared with its client library alone: `library/get` is the same `GET` over a
-//! connection of the same kind, and what lies between the two is ours. One at a time the way there
-//! and back is most of both; `get-64` has 64 under way, as a server with many users does.
-//!
-//! SQLite is compared with its library alone: `library/get` is the same statement on a connection
-//! of its own.
-//!
-//! PostgreSQL is compared with its client library alone: `library/get` is the same prepared
-//! statement on one connection of tokio-postgres, and what lies between the two is the pool, the
-//! limit of time and reading the row; `library/get-in-time` has the limit of time as well, which
-//! costs a timer where nothing else sets one. One at a time the way there and back is most of all
-//! three; `get-64` has 64 under way, as a server with many users does, where the library has them
-//! all on its one connection.
+//! What the stores cost by themselves, at a thousand and at a hundred thousand live sessions, and
+//! next to them their client libraries alone, under `library`.
 
 #![allow(clippy::print_stderr, reason = "what is passed over is said")]
 
@@ -55,6 +37,7 @@ const AT_ONCE: u64 = 64;
 /// A timer costs the same whatever its length, and a busy machine must not end a benchmark.
 const PATIENCE: Patience = Patience::new(Duration::from_secs(60));
 
+/// `get` finds another session each time.
 fn get<S: SessionStore>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
@@ -71,6 +54,8 @@ fn get<S: SessionStore>(
     });
 }
 
+/// `put` creates one under an id made beforehand, and is undone untimed after every round, so that
+/// the level stays.
 fn put<S: SessionStore>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
@@ -93,6 +78,8 @@ fn put<S: SessionStore>(
     });
 }
 
+/// `logout-all` is the scan that stands in for an index from user to sessions. It is a unit of its
+/// own, and needs a runtime to yield to.
 fn logout_all<S: SessionStore>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     runtime: &Runtime,
@@ -139,6 +126,9 @@ fn runtime() -> Runtime {
 
 /// A store that answers from elsewhere: the way there and back is part of the figure. The ids it is
 /// filled with.
+///
+/// One at a time, the round trip is most of the figure; `get-64` has 64 under way, as a server with
+/// many users does.
 fn elsewhere<S: SessionStore>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     runtime: &Runtime,
@@ -194,6 +184,8 @@ fn sqlite_library(group: &mut BenchmarkGroup<'_, WallTime>, file: &Path, ids: &[
     });
 }
 
+/// `library/get` is the same `GET` over a connection of the same kind of the client library alone:
+/// what lies between the two is ours.
 fn redis(group: &mut BenchmarkGroup<'_, WallTime>, level: u32) {
     if let Some(missing) = missing_program("redis") {
         let required = std::env::var_os("AUTHBENCH_REQUIRE_STORES").is_some();
@@ -251,6 +243,9 @@ fn redis(group: &mut BenchmarkGroup<'_, WallTime>, level: u32) {
     });
 }
 
+/// `library/get` is the same prepared statement on one connection of tokio-postgres. What lies
+/// between the two is the pool, the limit of time and reading the row; `library/get-in-time` has
+/// the limit of time as well, which costs a timer if nothing else sets one.
 fn postgres(group: &mut BenchmarkGroup<'_, WallTime>, level: u32) {
     if let Some(missing) = missing_program("postgres") {
         let required = std::env::var_os("AUTHBENCH_REQUIRE_STORES").is_some();

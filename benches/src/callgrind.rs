@@ -1,10 +1,6 @@
 //! Runs this executable under valgrind's callgrind, reads what it counted, and compares counts.
-//!
 //! Callgrind executes a program on a processor of its own, so a count depends on the code alone and
-//! not on the clock, the caches or the neighbours. It starts from zero when [`counted`] is entered
-//! and writes a file when it is left; nothing else of the program is in a count. No runner has to
-//! be installed in addition to valgrind, and no request to it is compiled in, which would take
-//! `unsafe` code.
+//! not on the clock, the caches or the neighbours.
 
 use std::fs;
 use std::hint::black_box;
@@ -28,6 +24,10 @@ const ALLOCATOR: (&str, &str) = (
 );
 
 /// Does what is to be counted.
+///
+/// Callgrind starts from zero when this is entered and writes a file when it is left. So no runner
+/// has to be installed in addition to valgrind, and no request to valgrind is compiled in, which
+/// would take `unsafe` code.
 pub fn counted(work: &mut dyn FnMut()) {
     counted_by_callgrind(work);
 }
@@ -103,9 +103,9 @@ fn total(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("totals: ")?.trim().parse().ok())
 }
 
-/// Where counts are not as they were committed, a sentence each: those that have grown by more than
-/// 2 %, beyond what their rounds differ by, and those that are there on one side only. `skipped`
-/// says of an arm whether it could not be counted here.
+/// One sentence per count that is not as it was committed: those that have grown by more than 2 %,
+/// beyond what their rounds differ by, and those that are there on one side only. `skipped` says of
+/// an arm whether it could not be counted here.
 #[must_use]
 pub fn departures(
     committed: &Instructions,

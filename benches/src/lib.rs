@@ -1,10 +1,6 @@
-//! Fixtures of the micro-benchmarks, each verified before it is timed.
-//!
-//! A benchmark of an error path looks fast. So a fixture is made by the code under test, checked
-//! to yield the right user, and only then handed out; making one panics otherwise. Futures that
-//! are ready at once, as those of the arms in process are, are polled by hand: no runtime is in
-//! the figures. Every benchmark runs on jemalloc, as the server does, and walks over many users,
-//! as a server must.
+//! Fixtures of the micro-benchmarks, each checked before it is timed, because a benchmark of an
+//! error path looks fast. Every benchmark runs on jemalloc, as the server does, and walks over many
+//! users, as a server must.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -32,7 +28,8 @@ pub const NOW: u64 = 2_000_000_000;
 /// How long every credential lives.
 pub const TTL: Duration = Duration::from_secs(15 * 60);
 
-/// The value of a future that is ready when it is first polled.
+/// The value of a future that is ready when it is first polled, as those of arms in this process
+/// are, so that no runtime is in the figures.
 ///
 /// # Panics
 /// If it is not: such a future needs a runtime, and a benchmark of another kind.

@@ -40,7 +40,7 @@ impl Cart {
         self.0.as_ref().map_or(&[], |items| items.as_slice())
     }
 
-    /// Whether there are none.
+    /// Whether the cart is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.items().is_empty()

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-/// A server that cannot start, or cannot go on.
+/// A server that cannot start, or cannot continue.
 ///
 /// These are the errors of an operator, not of a client: each says what was expected, what was
 /// found and what to do. What a client does wrong is a [`crate::schemes::Rejection`], which is

@@ -1,6 +1,6 @@
-//! Reading JSON objects, and objects only.
-//! serde reads a struct from an array too, field by field: `["user-7", "secret"]` would log in,
-//! and a token's claims could be a list. Whatever comes from a client is read by way of this.
+//! Reading JSON objects, and objects only. serde reads a struct from an array too, field by field:
+//! `["user-7", "secret"]` would log in, and a token's claims could be a list. All input of a client
+//! is read through this.
 
 use serde::Deserialize;
 

@@ -38,7 +38,7 @@ pub const LOGIN_WAIT_MAX: Duration = Duration::from_secs(5);
 pub struct UserId(u32);
 
 impl UserId {
-    /// The user of this number, if there is one.
+    /// The user of this number; `None` if the number is too large.
     #[must_use]
     pub const fn new(n: u32) -> Option<Self> {
         if n < USERS { Some(Self(n)) } else { None }

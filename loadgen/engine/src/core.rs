@@ -25,7 +25,8 @@ const PAUSE_AFTER_FAILURE_NS: u64 = 10_000_000;
 const QUEUE_MAX: usize = 1 << 20;
 
 /// Arrivals that belong to other workers are passed over so long before they are due, ns: long
-/// enough that nobody wakes for them, short enough that passing them over never holds a worker up.
+/// enough that no worker wakes for them, short enough that passing them over never holds a worker
+/// up.
 const PASS_OVER_NS: u64 = 1_000_000;
 
 /// Arrivals that are planned before answers are looked at again: an overload must not keep a worker

@@ -153,7 +153,7 @@ impl Load {
     }
 }
 
-/// A target that needs no login: one path, of which the status alone is checked.
+/// A target that needs no login: one path, whose status alone is checked.
 ///
 /// # Errors
 /// `Config` when it is no URL with a scheme and a host.

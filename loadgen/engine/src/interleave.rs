@@ -458,8 +458,8 @@ mod tests {
 
     #[test]
     fn a_closed_load_goes_on_in_each_slice_and_is_counted_after_the_cut() {
-        // Two connections, 1 ms an answer: 20 answers a slice, of which those that end in the last
-        // 8 ms of it are counted.
+        // Two connections, 1 ms an answer: 20 answers per slice; those that end in its last 8 ms
+        // are counted.
         let (haul, seen) = run(&plan(closed(), 2), |_| right(MS));
         assert_eq!(seen.len(), 60);
         assert_eq!(haul.slices.len(), 3);

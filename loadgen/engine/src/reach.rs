@@ -44,7 +44,7 @@ fn first_to_accept(all: &[SocketAddr]) -> Option<SocketAddr> {
         let tell = tell.clone();
         thread::spawn(move || {
             let accepts = TcpStream::connect_timeout(&address, OPEN_WITHIN).is_ok();
-            // Nobody listens any more when another address was faster.
+            // The receiver is gone when another address was faster.
             let _ = tell.send((address, accepts));
         });
         pending += 1;

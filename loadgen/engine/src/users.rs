@@ -67,7 +67,7 @@ pub struct LoggedIn {
 }
 
 impl LoggedIn {
-    /// Nobody yet, from this number on, for so many workers.
+    /// No users yet, from this number on, for this number of workers.
     pub fn nobody(first: u64, workers: u32) -> Self {
         let of_workers = (0..workers.max(1)).map(|_| Arc::default()).collect();
         Self { first, users: 0, of_workers }

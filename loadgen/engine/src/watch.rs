@@ -113,7 +113,7 @@ impl Ticks {
         }
     }
 
-    /// Where a worker sends its ticks; `None` when nobody wants them.
+    /// Where a worker sends its ticks; `None` if the watcher does not want them.
     pub(super) fn sender(&self) -> Option<Sender<Tick>> {
         self.send.clone()
     }

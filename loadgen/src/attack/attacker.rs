@@ -1,61 +1,34 @@
-//! One server under attack: who is logged in there, what its refusals look like, and what an answer
-//! means.
+//! One server under attack: its logged-in users, its refusals, and the meaning of its answers.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::fill;
 use servers::contract::{CredentialCarrier, Login as LoginRequest, Target, UserPattern};
 
-use super::forge::{Form, Key, Token, b64};
+use super::forge::{Form, Token};
+use super::key::Key;
+use super::login::{Login, attempt, log_in};
 use super::options::{Options, Standard};
+use super::request::{Field, assembled, rendered, replaced, written};
+use super::text::b64;
 use super::wire::{Reply, Silence, Wire};
 
 use crate::error::{Error, Interrupt, Result};
-use crate::journey::{Extract, FIELD_END, Mismatch, Script, Who, field};
+use crate::journey::{FIELD_END, Mismatch, Script, Who, field};
 use crate::proc::Fleet;
 use crate::sanitise::{NAME, fit};
 
 /// Random bytes of a mark.
 const MARK_BYTES: usize = 16;
 
-/// An answer, or why there is none.
+/// An answer, or why none came.
 pub(super) type Answered = std::result::Result<Reply, Silence>;
-
-/// A header field.
-pub(super) type Field = (String, Vec<u8>);
-
-/// A user who is logged in.
-#[derive(Clone, Debug)]
-pub(super) struct Login {
-    pub(super) user: u64,
-    /// What is held of the user; the credential is its first field.
-    held: Vec<u8>,
-    /// The answer to the login.
-    pub(super) reply: Reply,
-    /// The session that the login began with, where fetching its CSRF token began one.
-    pub(super) before: Option<Vec<u8>>,
-}
-
-impl Login {
-    pub(super) fn credential(&self) -> &[u8] {
-        field(&self.held, 0)
-    }
-
-    pub(super) fn text(&self) -> String {
-        String::from_utf8_lossy(self.credential()).into_owned()
-    }
-
-    /// All that is held of the user.
-    pub(super) fn held(&self) -> &[u8] {
-        &self.held
-    }
-}
 
 /// A server, and what is known of it.
 ///
-/// Everything is known from the target's descriptor and from the server's own answers, so that a
-/// stranger's server is attacked by the same code as an arm of ours. A request goes out as the
-/// journey's first step does, but for what an attack changes in it.
+/// All of it comes from the target's descriptor and the server's own answers, so the same code
+/// attacks a stranger's server and an arm of ours. A request is the journey's first step with the
+/// change that an attack makes.
 pub(super) struct Attacker<'a> {
     pub(super) target: &'a Target,
     pub(super) options: &'a Options,
@@ -65,8 +38,8 @@ pub(super) struct Attacker<'a> {
     script: Script,
     step: usize,
     wire: Wire,
-    /// Stands for the credential where a request is written before it is known. It is random, so
-    /// that nothing that a server gives can have it too and be replaced by credentials.
+    /// A placeholder for a credential that is not known yet. It is random, so no text of a server's
+    /// can contain it.
     mark: Vec<u8>,
     pub(super) form: Form,
     pub(super) key: Option<&'a Key>,
@@ -78,13 +51,13 @@ pub(super) struct Attacker<'a> {
     pub(super) b: Login,
     /// The answer to a request without a credential.
     pub(super) anonymous: Reply,
-    /// The answer to a credential that is none, by which all the others are judged.
+    /// The answer to an invalid credential, with which all other answers are compared.
     pub(super) refusal: Option<Reply>,
 }
 
 impl<'a> Attacker<'a> {
-    /// Logs two users in and sees that both are known and that nobody else is. Nothing is sent
-    /// after `ends`.
+    /// Logs two users in, and checks that both are known and no one else is. Nothing is sent after
+    /// `ends`.
     ///
     /// # Errors
     /// `Config` where the descriptor cannot be attacked, `Target` where the server does not do what
@@ -169,11 +142,11 @@ impl<'a> Attacker<'a> {
         })
     }
 
-    /// Whether this user's own credential is good and is theirs; what was found where not.
+    /// Whether this user's own credential is valid and theirs; the finding if not.
     pub(super) fn good(&mut self, login: &Login) -> std::result::Result<(), String> {
         let fields = self.fields_of(login, login.credential());
         let reply = self.ask_as(login.user, &fields).map_err(|why| why.to_string())?;
-        let who = Who { n: login.user, credential: &login.held };
+        let who = Who { n: login.user, credential: login.held() };
         reply.with(|answer| self.script.judge(self.step, who, answer)).map_err(
             |wrong| match wrong {
                 Mismatch::Status(status) => status.to_string(),
@@ -226,15 +199,15 @@ impl<'a> Attacker<'a> {
         self.log_out_with(login, &[])
     }
 
-    /// The same with these fields beside its own.
+    /// The same with these further fields.
     pub(super) fn log_out_with(&mut self, login: &Login, more: &[Field]) -> Option<Answered> {
         let logout = self.script.logout?;
-        let who = Who { n: login.user, credential: &login.held };
+        let who = Who { n: login.user, credential: login.held() };
         let bytes = written(&self.script, logout, who, more);
         Some(self.wire.ask(&bytes))
     }
 
-    /// The answer to a right login of this user with these fields beside its own.
+    /// The answer to a correct login of this user with these further fields.
     pub(super) fn try_log_in_with(&mut self, user: u64, more: &[Field]) -> Answered {
         attempt(&self.script, &mut self.wire, user, more).map(|(reply, _)| reply)
     }
@@ -244,12 +217,12 @@ impl<'a> Attacker<'a> {
         let logout = Some(self.target.logout_all.clone()?);
         let target = Target { logout, ..self.target.clone() };
         let script = Script::new(&target, &self.options.journey).ok()?;
-        let who = Who { n: login.user, credential: &login.held };
+        let who = Who { n: login.user, credential: login.held() };
         let bytes = written(&script, script.logout?, who, &[]);
         Some(self.wire.ask(&bytes))
     }
 
-    /// Asks for the next credential with this token; `None` where a server gives none that way.
+    /// Asks for the next credential with this token; `None` if the server does not refresh.
     pub(super) fn refresh(&mut self, token: &str) -> Option<Answered> {
         let refresh = self.target.refresh.as_ref()?;
         let body = serde_json::json!({ &*refresh.field: token }).to_string();
@@ -285,8 +258,8 @@ impl<'a> Attacker<'a> {
     /// The step's fields for this user, with another credential.
     fn fields_of(&self, login: &Login, credential: &[u8]) -> Vec<Field> {
         let mut held = self.mark.clone();
-        if let Some(end) = login.held.iter().position(|byte| *byte == FIELD_END) {
-            held.extend_from_slice(&login.held[end..]);
+        if let Some(end) = login.held().iter().position(|byte| *byte == FIELD_END) {
+            held.extend_from_slice(&login.held()[end..]);
         }
         let who = Who { n: login.user, credential: &held };
         rendered(&self.script, self.step, who)
@@ -360,7 +333,7 @@ impl<'a> Attacker<'a> {
     }
 
     fn request_of(&self, user: u64, query: &str, fields: &[Field]) -> Vec<u8> {
-        let who = Who { n: user, credential: &self.a.held };
+        let who = Who { n: user, credential: self.a.held() };
         let request = &self.script.requests[self.step];
         let mut path = Vec::new();
         request.path.write(who, &mut path);
@@ -374,7 +347,7 @@ impl<'a> Attacker<'a> {
     /// The method and the path of the step, as they stand in its first line.
     pub(super) fn line(&self) -> String {
         let request = &self.script.requests[self.step];
-        let who = Who { n: self.a.user, credential: &self.a.held };
+        let who = Who { n: self.a.user, credential: self.a.held() };
         format!("{} {}", request.method, request.path.text(who))
     }
 
@@ -420,7 +393,7 @@ impl<'a> Attacker<'a> {
         self.script.requests[self.step].expect_status
     }
 
-    /// Whom the answer is for; `None` where it is for nobody.
+    /// The user that the answer names; `None` if it names none.
     pub(super) fn whose(&self, reply: &Reply) -> Option<String> {
         if reply.status != self.expect_status() {
             return None;
@@ -437,7 +410,7 @@ impl<'a> Attacker<'a> {
 
     /// Whether it is the right answer for A.
     pub(super) fn is_for_a(&self, reply: &Reply) -> bool {
-        let who = Who { n: self.a.user, credential: &self.a.held };
+        let who = Who { n: self.a.user, credential: self.a.held() };
         reply.with(|answer| self.script.judge(self.step, who, answer)).is_ok()
     }
 }
@@ -451,137 +424,4 @@ fn mark() -> Result<Vec<u8>> {
 /// Seconds since 1970.
 pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// Logs a user in, with these fields beside the login's own.
-fn log_in(
-    script: &Script,
-    wire: &mut Wire,
-    target: &Target,
-    user: u64,
-    more: &[Field],
-) -> Result<Login> {
-    let fail = |found: String| {
-        Error::Target(format!(
-            "the login of user {user} at `{}` failed: found {found}; check that the server runs at \
-             {}, and that login and user patterns are right",
-            target.name, target.base_url
-        ))
-    };
-    let (reply, first) = attempt(script, wire, user, more).map_err(|why| fail(why.to_string()))?;
-    let at = script.login.unwrap_or_default();
-    if reply.status != script.requests[at].expect_status {
-        let said = script.said(user, &reply.body);
-        let why = if said.is_empty() { said } else { format!(", which says: {said}") };
-        return Err(fail(format!("status {}{why}", reply.status)));
-    }
-    let before = first.unwrap_or_default();
-    let held = reply
-        .with(|answer| script.capture(at, &before, answer))
-        .map_err(|_| fail("no credential where the descriptor says".into()))?;
-    let before = match target.login.as_ref().map(|login| &login.send) {
-        Some(CredentialCarrier::Cookie(name)) => begun(script, &before, name),
-        _ => None,
-    };
-    Ok(Login { user, held, reply, before })
-}
-
-/// Fetches a CSRF token where the login needs one, and logs in; what is held before the login.
-fn attempt(
-    script: &Script,
-    wire: &mut Wire,
-    user: u64,
-    more: &[Field],
-) -> std::result::Result<(Reply, Option<Vec<u8>>), Silence> {
-    let mut before = None;
-    if let Some(csrf) = script.csrf {
-        let request = written(script, csrf, Who { n: user, credential: b"" }, &[]);
-        let reply = wire.ask(&request)?;
-        let held = reply.with(|answer| script.capture(csrf, b"", answer));
-        before = Some(held.map_err(|_| Silence::Malformed)?);
-    }
-    let Some(login) = script.login else { return Err(Silence::Malformed) };
-    let credential = before.as_deref().unwrap_or_default();
-    let request = written(script, login, Who { n: user, credential }, more);
-    Ok((wire.ask(&request)?, before))
-}
-
-/// The session that fetching the CSRF token began, which is the one that an attacker could plant.
-fn begun(script: &Script, held: &[u8], name: &str) -> Option<Vec<u8>> {
-    let captures = &script.requests[script.csrf?].captures;
-    let is_cookie = |source: &Extract| matches!(source, Extract::Cookie(cookie) if cookie == name);
-    let at = captures.iter().position(|capture| capture.source.as_ref().is_some_and(is_cookie))?;
-    Some(field(held, u8::try_from(at).ok()?).to_vec())
-}
-
-fn rendered(script: &Script, request: usize, who: Who<'_>) -> Vec<Field> {
-    let write = |(name, value): &(String, crate::journey::Template)| {
-        let mut bytes = Vec::new();
-        value.write(who, &mut bytes);
-        (name.clone(), bytes)
-    };
-    script.requests[request].headers.iter().map(write).collect()
-}
-
-/// A request as it is, with these fields in the place of its own; cookies are joined.
-pub(super) fn written(script: &Script, request: usize, who: Who<'_>, more: &[Field]) -> Vec<u8> {
-    let mut path = Vec::new();
-    script.requests[request].path.write(who, &mut path);
-    let mut fields = rendered(script, request, who);
-    for (name, value) in more {
-        let same = fields.iter_mut().find(|(other, _)| other.eq_ignore_ascii_case(name));
-        match same {
-            Some((_, cookies)) if name.eq_ignore_ascii_case("cookie") => {
-                cookies.extend_from_slice(b"; ");
-                cookies.extend_from_slice(value);
-            }
-            Some((_, other)) => value.clone_into(other),
-            None => fields.push((name.clone(), value.clone())),
-        }
-    }
-    assembled(script, request, who, &path, &fields)
-}
-
-fn assembled(
-    script: &Script,
-    request: usize,
-    who: Who<'_>,
-    path: &[u8],
-    fields: &[Field],
-) -> Vec<u8> {
-    let request = &script.requests[request];
-    let mut out = request.method.clone().into_bytes();
-    out.push(b' ');
-    out.extend_from_slice(path);
-    out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
-    out.extend_from_slice(script.authority.as_bytes());
-    out.extend_from_slice(b"\r\n");
-    for (name, value) in fields {
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value);
-        out.extend_from_slice(b"\r\n");
-    }
-    let mut body = Vec::new();
-    if let Some(template) = &request.body {
-        template.write(who, &mut body);
-    }
-    if !body.is_empty() || request.method != "GET" {
-        out.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
-    }
-    out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(&body);
-    out
-}
-
-fn replaced(text: &[u8], mark: &[u8], with: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() + with.len());
-    let mut rest = text;
-    while let Some(at) = rest.windows(mark.len()).position(|window| window == mark) {
-        out.extend_from_slice(&rest[..at]);
-        out.extend_from_slice(with);
-        rest = &rest[at + mark.len()..];
-    }
-    out.extend_from_slice(rest);
-    out
 }

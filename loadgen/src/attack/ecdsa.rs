@@ -54,7 +54,7 @@ mod tests {
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, KeyPair as _, UnparsedPublicKey};
 
     use super::*;
-    use crate::attack::forge::Key;
+    use crate::attack::key::Key;
 
     #[test]
     fn the_mirrored_signature_is_another_one_and_verifies() {

@@ -1,13 +1,13 @@
-//! A listener of the attacker's, to which a sound server never comes.
-//! A token may name an address where its key is said to be. Whoever asks there lets an attacker
-//! choose what the server connects to; so connections are counted, and none is answered.
+//! A listener of the attacker's, which a sound server never connects to. A token may name an
+//! address for its key. A server that fetches a key from there lets an attacker choose its
+//! connections, so the listener counts them, and answers none.
 
 use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// How long a server is given to come.
+/// How long to wait for a server to connect.
 const PATIENCE: Duration = Duration::from_millis(150);
 
 pub(super) struct Listener(TcpListener);
@@ -16,7 +16,7 @@ impl Listener {
     /// Listens on a free port of the loopback.
     ///
     /// # Errors
-    /// `Config` where there is none.
+    /// `Config` if no port is free.
     pub(super) fn new() -> Result<Self> {
         let refused = |e| Error::Config(format!("no listener to be called at: {e}"));
         let listener = TcpListener::bind("127.0.0.1:0").map_err(refused)?;
@@ -24,13 +24,13 @@ impl Listener {
         Ok(Self(listener))
     }
 
-    /// The address of something there.
+    /// The URL of a file on it.
     pub(super) fn url(&self, path: &str) -> String {
         let port = self.0.local_addr().map_or(0, |address| address.port());
         format!("http://127.0.0.1:{port}/{path}")
     }
 
-    /// How many have come.
+    /// How many connections came.
     pub(super) fn connections(&self) -> usize {
         std::thread::sleep(PATIENCE);
         std::iter::from_fn(|| self.0.accept().ok()).count()

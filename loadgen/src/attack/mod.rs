@@ -1,13 +1,18 @@
-//! Attacks a server as a stranger would, and says of every case what a sound one answers and what
-//! this one did.
+//! Attacks a server as a stranger would, and reports for every case what a sound one answers and
+//! what this one did.
 
 mod attacker;
 mod cases;
 mod ecdsa;
+mod edit;
 mod forge;
+mod key;
 mod listener;
+mod login;
 mod options;
 mod race;
+mod request;
+mod text;
 mod wire;
 
 use std::time::Instant;
@@ -20,7 +25,6 @@ use crate::record::{Attacked, CaseOutcome, CaseRecord};
 use crate::sanitise::{REMARK, fit};
 use attacker::Attacker;
 use cases::{Finding, Row, suite};
-use forge::Key;
 use options::{CUT_SHORT, patiently};
 pub use options::{GUESSES, Options, Standard, WITHIN};
 use wire::Silence;
@@ -28,15 +32,15 @@ use wire::Silence;
 /// Hears which case is next.
 pub type Progress<'a> = &'a mut dyn FnMut(&str);
 
-/// Attacks a server that runs.
+/// Attacks a running server.
 ///
-/// One suite for every scheme: what applies is seen in the target's descriptor and in the
-/// credential that a login gives, never in a name. A case that cannot be made is reported as not
-/// applicable, with the reason, and never passed over. After every case the good credential must
-/// still work, and no answer may be a 5xx. Of an arm of ours the exact answer is asked, and the
-/// same one for every refusal; of a stranger's server, that it refuses.
+/// One suite for every scheme: the target's descriptor and the credential that a login gives decide
+/// what applies, never a name. A case that cannot be made is reported as not applicable, with the
+/// reason, and never left out. After every case the good credential must still work, and no answer
+/// may be a 5xx. An arm of ours must give the exact answer, the same for every refusal; a
+/// stranger's server only has to refuse.
 ///
-/// Nothing here may time anything, and nothing may be sent to a server that nobody named.
+/// Nothing here may time anything, or send anything to a server that the caller did not name.
 ///
 /// # Errors
 /// `Config` where its descriptor cannot be attacked, `Target` where it does not do what the
@@ -51,8 +55,8 @@ pub fn target(
     attack(Attacker::new(target, None, options, interrupt, ends)?, progress)
 }
 
-/// Starts a server of this arm, attacks it and stops it. What only who has its key could send is
-/// sent too, and what takes a second server of it, or the store's, is tried with those.
+/// Starts a server of this arm, attacks it and stops it. This includes requests that need its key,
+/// a second server of the arm, or the store's.
 ///
 /// # Errors
 /// As for [`target`], and what starting a server says.
@@ -70,7 +74,7 @@ pub fn arm(
     let key = {
         let seen = Attacker::new(target, None, options, interrupt, ends)?;
         match (&seen.token, fleet.key()) {
-            (Some(token), Some(key)) => Key::of_token(seen.form, token, key)?,
+            (Some(token), Some(file)) => token.key(seen.form, file)?,
             _ => None,
         }
     };
@@ -99,7 +103,7 @@ fn attack(mut attacker: Attacker<'_>, progress: Progress<'_>) -> Result<Attacked
 /// Carries out a case, and sees that the good credential outlived it.
 fn carry_out(attacker: &mut Attacker<'_>, row: &Row) -> Result<CaseRecord> {
     let mut finding = row.work.carry_out(attacker, row)?;
-    // A server that limits requests has nothing to say of a credential either.
+    // A rate limit says nothing about a credential either.
     let limited = Silence::Limited.to_string();
     if finding.outcome != CaseOutcome::NotApplicable
         && !finding.found.contains(&limited)
@@ -111,7 +115,7 @@ fn carry_out(attacker: &mut Attacker<'_>, row: &Row) -> Result<CaseRecord> {
             return Ok(record(attacker, row, &finding));
         }
         finding.found.push_str(&format!("; the good credential stopped working: {found}"));
-        // The cases that follow are not to suffer for this one.
+        // The cases that follow must not suffer for this one.
         match attacker.log_in(0) {
             Ok(login) => attacker.a = login,
             Err(Error::Target(why)) => finding.found.push_str(&format!("; {why}")),

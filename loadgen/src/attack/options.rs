@@ -1,4 +1,4 @@
-//! How a server is attacked, and what it is held to.
+//! How a server is attacked, and how strictly it is judged.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use crate::transport::Trust;
 /// Random credentials that a server is asked for.
 pub const GUESSES: u32 = 10_000;
 
-/// What a server is held to.
+/// How strictly a server is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standard {
-    /// The answers that our arms promise, to the status and the byte.
+    /// It must give the answers that our arms promise, to the status and the byte.
     Ours,
-    /// That attacks are refused, in whatever words.
+    /// It must refuse attacks, in its own words.
     Stranger,
 }
 
 /// How to attack.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The journey whose first step is asked for.
+    /// The journey whose first step is requested.
     pub journey: String,
-    /// Which certificates are believed.
+    /// Which certificates are trusted.
     pub trust: Trust,
-    /// What the server is held to.
+    /// How strictly the server is judged.
     pub standard: Standard,
     /// How many random credentials are tried.
     pub guesses: u32,
@@ -31,11 +31,11 @@ pub struct Options {
     pub within: Duration,
 }
 
-/// How long the suite may take unless somebody says otherwise.
+/// How long the suite may take by default.
 pub const WITHIN: Duration = Duration::from_secs(30 * 60);
 
 impl Options {
-    /// What an arm of ours is attacked with.
+    /// The options for an arm of ours.
     pub fn ours() -> Self {
         Self {
             journey: "browse".into(),
@@ -50,8 +50,8 @@ impl Options {
 /// What a signal leaves of a suite.
 pub(super) const CUT_SHORT: &str = "interrupted before every case was tried";
 
-/// Arguments for a server that waits for its store however busy the machine is: a 503 that comes of
-/// that would say nothing about what the server refuses.
+/// Arguments for a server that waits for its store even on a busy machine: a 503 because of a busy
+/// machine says nothing about what the server refuses.
 pub(super) fn patiently() -> Vec<String> {
     ["--store-timeout", "8s"].map(String::from).to_vec()
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Barrier;
 
-use super::attacker::{Answered, Attacker, Login, written};
+use super::attacker::{Answered, Attacker};
+use super::login::Login;
+use super::request::written;
 use super::wire::{Reply, Silence, Wire};
 use crate::error::Result;
 use crate::journey::{Script, Who, field};
@@ -18,7 +20,8 @@ pub(super) struct Race {
 }
 
 impl Race {
-    /// Opens both connections; why there can be no race where the descriptor has not both requests.
+    /// Opens both connections; or says why there can be no race, if the descriptor lacks one of the
+    /// requests.
     ///
     /// # Errors
     /// `Config` when certificates cannot be checked as asked.
@@ -35,7 +38,7 @@ impl Race {
         let ends = attacker.ends;
         let mut lanes = [Wire::new(&script, trust, ends)?, Wire::new(&script, trust, ends)?];
         let bare = attacker.request("", &attacker.bare());
-        // What comes back is nothing to us, as long as the connection is there.
+        // The answer does not matter, as long as the connection is open.
         lanes.iter_mut().for_each(|lane| drop(lane.ask(&bare)));
         Ok(Ok(Self { script, logout, lanes }))
     }
@@ -57,8 +60,8 @@ impl Race {
         })
     }
 
-    /// The credential that a user holds after this answer to the change; `None` where there was no
-    /// change.
+    /// The credential that a user holds after this answer to the change; `None` if nothing was
+    /// changed.
     pub(super) fn credential(&self, login: &Login, reply: &Reply) -> Option<Vec<u8>> {
         let at = self.script.steps.start;
         if reply.status != self.script.requests[at].expect_status {

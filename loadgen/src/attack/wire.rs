@@ -1,4 +1,4 @@
-//! HTTP/1.1 as bytes on a socket: what no client library would send has to be sent here.
+//! HTTP/1.1 as bytes on a socket, because no client library sends what attacks need.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -48,7 +48,7 @@ impl Reply {
         self.all(name).next().map(|value| String::from_utf8_lossy(value).into_owned())
     }
 
-    /// Hands it on in the form in which a script judges answers.
+    /// The answer in the form that a script judges.
     pub(super) fn with<T>(&self, judge: impl FnOnce(&Answer<'_>) -> T) -> T {
         let headers: Vec<_> = self
             .headers
@@ -64,7 +64,7 @@ impl Reply {
     }
 }
 
-/// Why there is no answer.
+/// Why no answer came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Silence {
     /// The connection was closed or reset instead.
@@ -75,9 +75,9 @@ pub(super) enum Silence {
     Malformed,
     /// The answer exceeds this limit.
     Over(Limit),
-    /// It says that the server limits requests (RFC 6585, 4), and nothing of what was asked.
+    /// It says only that the server limits requests (RFC 6585, 4).
     Limited,
-    /// The time for all of the suite was over.
+    /// The time for the whole suite was over.
     TimeUp,
     /// No connection could be opened.
     Unreachable(String),
@@ -111,8 +111,8 @@ impl From<Failure> for Silence {
     }
 }
 
-/// A socket that waits until a moment and no longer, whatever it is used for: a limit of time on
-/// each call would let a server that drips hold us for ever.
+/// A socket with one deadline for all its calls: with a limit per call, a server that sends byte by
+/// byte could hold us for ever.
 struct Timed {
     socket: TcpStream,
     until: Instant,
@@ -157,8 +157,8 @@ impl Stream {
         }
     }
 
-    /// Whether nothing has come since the last answer, neither an end nor an answer that nobody
-    /// asked for, which would be taken for the next one.
+    /// Whether nothing has come since the last answer: neither an end, nor an unsolicited answer
+    /// that would be taken for the next one.
     fn is_quiet(&self) -> bool {
         let socket = match self {
             Self::Plain(timed) => &timed.socket,
@@ -200,7 +200,7 @@ impl Write for Stream {
 /// Blocking sockets with a limit of time on every exchange, and on all of them together. A request
 /// that may be well formed goes over a kept connection; one that may not be has a connection of its
 /// own, which is read to its end. Answers are read by the load generator's reader, strictly and
-/// within limits, because an answer that is none is a finding too. Nothing here knows what an
+/// within limits, because a malformed answer is a finding too. Nothing here knows what an
 /// attack is.
 pub(super) struct Wire {
     host: String,
@@ -225,7 +225,7 @@ impl Wire {
     /// The answer to a request that leaves its connection usable.
     pub(super) fn ask(&mut self, request: &[u8]) -> std::result::Result<Reply, Silence> {
         self.time_left()?;
-        // An idle connection may have been closed while nobody looked, which says nothing.
+        // An idle connection may have been closed meanwhile, which says nothing about the server.
         if let Some(mut stream) = self.kept.take().filter(Stream::is_quiet) {
             match exchange(&mut stream, request, self.ends) {
                 Ok((reply, is_usable)) => {
@@ -292,8 +292,8 @@ impl Wire {
     pub(super) fn raw(&self, bytes: &[u8]) -> std::result::Result<Vec<Reply>, Silence> {
         self.time_left()?;
         let mut stream = self.open()?;
-        // A server that refuses early closes while we still write: its answer is there all the
-        // same.
+        // A server that refuses early closes while we still write: its answer has arrived
+        // anyway.
         let _ = stream.write_all(bytes).and_then(|()| stream.flush());
         stream.timed().until = exchange_ends(self.ends);
         let mut answers = Answers::new(&mut stream, bytes);
@@ -337,7 +337,7 @@ impl Wire {
     }
 }
 
-/// An answer, unless it says nothing but that there were too many requests.
+/// An answer, unless it only says that there were too many requests.
 fn unlimited(reply: Reply) -> std::result::Result<Reply, Silence> {
     if reply.status == TOO_MANY { Err(Silence::Limited) } else { Ok(reply) }
 }
@@ -354,7 +354,7 @@ fn exchange(
     ends: Instant,
 ) -> std::result::Result<(Reply, bool), Silence> {
     stream.timed().until = exchange_ends(ends);
-    // A server that refuses early closes while we still write: its answer is there all the same.
+    // A server that refuses early closes while we still write: its answer has arrived anyway.
     let written = stream.write_all(request).and_then(|()| stream.flush());
     let is_written = written.is_ok();
     stream.timed().until = exchange_ends(ends);

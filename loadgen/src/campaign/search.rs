@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_queue_when_a_probe_ends_is_no_failure() {
-        // 83 % busy, and in the last 5 ms of the probe nobody is served.
+        // 83 % busy, and no user is served in the last 5 ms of the probe.
         let rate_rps = 8300.0;
         let Next::Probe { load, .. } = next(&plan(), 1, &[]) else { panic!("no first probe") };
         let load = crate::plan::LoadPlan {

@@ -3,12 +3,13 @@
 use serde::Deserialize;
 
 use super::check::levels;
+use super::load;
 use super::metric::{self, METRICS, Metric};
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over};
 use super::steady;
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, UserChoice};
-use crate::plan::{Action, GrowPlan, LoadPlan, Prepare};
+use crate::plan::{Action, GrowPlan, LoadPlan, Prepare, TrialPlan};
 use crate::record::{ActionRecord, Doubt, GrowRecord, LoadRecord, Refusal, TrialRecord};
 use crate::spec::Spec;
 use crate::units::{Span, grouped};
@@ -138,7 +139,7 @@ impl Experiment for Cart {
             })
         };
         let cell = |arm: &String, items: u32| {
-            // One user tries first: what one may not have, nobody may.
+            // One user tries first: what one may not have, no other may.
             let tries = (items > 0).then(|| grow(users, items));
             let last = (items == top).then(|| grow(users + 1, most));
             let actions = tries.into_iter().chain([load(items)]).chain(last).collect();
@@ -154,8 +155,13 @@ impl Experiment for Cart {
     }
 
     fn measures(&self, metric: &Metric) -> bool {
-        let own = [metric::CART_ITEMS_MAX];
-        metric.is_of_load || own.contains(&metric)
+        // Writes are counted in slices alone, and every load here is a window of its own.
+        let of_load = metric.is_of_load && metric != metric::STORE_WRITES_PER_REQUEST;
+        of_load || metric == metric::CART_ITEMS_MAX
+    }
+
+    fn needs(&self, metric: &Metric, trials: &[&TrialPlan], level: u32) -> Option<&'static str> {
+        load::needs(metric, trials, level)
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {

@@ -8,6 +8,7 @@ use super::metric::{self, Metric};
 use super::question::{Cell, Cells, ChartPlan, Experiment, Observation, Over};
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, Spread, UserChoice};
+use crate::plan::TrialPlan;
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
 use crate::units::Span;
@@ -101,6 +102,10 @@ impl Experiment for Concurrency {
 
     fn measures(&self, metric: &Metric) -> bool {
         metric.is_of_load
+    }
+
+    fn needs(&self, metric: &Metric, trials: &[&TrialPlan], level: u32) -> Option<&'static str> {
+        load::needs(metric, trials, level)
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {

@@ -5,12 +5,12 @@
 use serde::Deserialize;
 
 use super::check::within;
-use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, cut};
+use super::load::{self, CONNECTIONS_MAX, STORE_DELAY, Slices, browse, check_lengths, cut};
 use super::metric::{self, Metric};
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, UserChoice};
-use crate::plan::Variant;
+use crate::plan::{TrialPlan, Variant};
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
 use crate::units::Span;
@@ -217,6 +217,10 @@ impl Experiment for Context {
         metric.is_of_load
     }
 
+    fn needs(&self, metric: &Metric, trials: &[&TrialPlan], level: u32) -> Option<&'static str> {
+        load::needs(metric, trials, level)
+    }
+
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         load::observed(record)
     }
@@ -240,7 +244,7 @@ fn flags(arm: &str, point: Point) -> Vec<String> {
     };
     let away = if has_distance(arm) { distance_us } else { 0 };
     [
-        flag("--store-delay", away, "us"),
+        flag(STORE_DELAY, away, "us"),
         flag("--handler-cpu", cpu_us, "us"),
         flag("--handler-wait", wait_ms, "ms"),
     ]

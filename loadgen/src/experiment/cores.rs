@@ -1,6 +1,6 @@
 //! How much more does the same server do on more cores?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -13,10 +13,12 @@ use super::question::{
 };
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, UserChoice};
-use crate::plan::{Action, PlacePlan};
+use crate::plan::{Action, PlacePlan, TrialPlan};
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
-use crate::stats::{CONFIDENCE, Estimate, Level, Resampled, UslFit, draws, fit_levels, resampled};
+use crate::stats::{
+    CONFIDENCE, Estimate, LEVELS_MIN, Level, Resampled, UslFit, draws, fit_levels, resampled,
+};
 use crate::units::Span;
 
 /// A closed, saturating load on one, two and more cores of the server.
@@ -149,6 +151,19 @@ impl Experiment for Cores {
             metric::USL_PEAK_CORES,
         ];
         metric.is_of_load || own.contains(&metric)
+    }
+
+    fn needs(&self, metric: &Metric, trials: &[&TrialPlan], level: u32) -> Option<&'static str> {
+        let levels: BTreeSet<u32> = trials.iter().map(|trial| trial.level).collect();
+        let blocks = trials.iter().map(|trial| trial.block + 1).max().unwrap_or(0);
+        let law = [metric::USL_CONTENTION, metric::USL_COHERENCY, metric::USL_PEAK_CORES];
+        if law.contains(&metric) && (levels.len() < LEVELS_MIN || blocks < 2) {
+            return Some("six levels of `cores` or more, and two blocks");
+        }
+        if metric == metric::SCALING_EFFICIENCY && levels.first() == Some(&level) {
+            return Some("a level with more cores than the lowest, with which it compares");
+        }
+        load::needs(metric, trials, level)
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
@@ -313,7 +328,7 @@ mod tests {
     fn trials(rps: impl Fn(u32, u32) -> u64) -> Vec<TrialRecord> {
         let plan = plan("[cores]\ncores = [1, 2, 4]\nblocks = 3\n").unwrap();
         let of_a = plan.trials.iter().filter(|trial| trial.arm == "a");
-        let carried_out = |trial: &crate::plan::TrialPlan| {
+        let carried_out = |trial: &TrialPlan| {
             let cores = (0..trial.level as usize).collect();
             let placement = Placement { server: cores, generator: vec![9] };
             let load = answered(rps(trial.level, trial.block));

@@ -11,7 +11,7 @@ use super::metric::{self, Metric};
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over};
 use crate::error::Result;
 use crate::load::{LoadModel, PilotShare, UserChoice};
-use crate::plan::LoadPlan;
+use crate::plan::{LoadPlan, TrialPlan};
 use crate::record::{Doubt, LoadRecord, TrialRecord};
 use crate::spec::Spec;
 use crate::units::{Rate, Span};
@@ -145,6 +145,13 @@ impl Experiment for Curve {
         metric.is_of_load
     }
 
+    fn needs(&self, metric: &Metric, trials: &[&TrialPlan], level: u32) -> Option<&'static str> {
+        if metric == metric::STORE_WRITES_PER_REQUEST && level > SLICED_PERCENT_MAX {
+            return Some("a level of at most 70, because no higher load runs in slices");
+        }
+        load::needs(metric, trials, level)
+    }
+
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         // The pilot is a scale and no answer.
         load::observed(record)
@@ -189,7 +196,7 @@ fn does_not_hold(plan: &LoadPlan, load: &LoadRecord) -> bool {
 mod tests {
     use super::super::sample::{load as answered, plan, record};
     use super::*;
-    use crate::plan::{Action, TrialPlan};
+    use crate::plan::Action;
     use crate::record::ActionRecord;
 
     const TABLE: &str = "[curve]\nload = [50, 95]\nblocks = 3\n";

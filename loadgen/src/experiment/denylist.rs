@@ -8,7 +8,7 @@ use super::metric::{self, Metric};
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, TablePlan};
 use crate::error::Result;
 use crate::load::{LoadModel, Poisson, UserChoice};
-use crate::plan::{ADMIN_FILL, Action, FillPlan, PopulatePlan, SnapshotPlan};
+use crate::plan::{ADMIN_FILL, Action, FillPlan, PopulatePlan, SnapshotPlan, TrialPlan};
 use crate::record::{ActionRecord, Doubt, LoadRecord, MemoryUse, SnapshotRecord, TrialRecord};
 use crate::spec::Spec;
 use crate::units::{Rate, Span, grouped};
@@ -48,10 +48,10 @@ const REVOKED_MAX: u32 = 10_000_000;
 const USERS_MAX: u32 = 1_000_000;
 const CONNECTIONS_MAX: u32 = 1024;
 const TIMEOUT: Span = Span::from_millis(5000);
-/// Nothing may be forgotten, and nobody's token expire, while the servers of a level are filled one
+/// Nothing may be forgotten, and no token may expire, while the servers of a level are filled one
 /// after the other.
 const LIFE: [&str; 2] = ["--ttl", "12h"];
-/// Answers with this status are of good tokens: nobody of this load has logged out.
+/// Answers with this status are of good tokens: no user of this load has logged out.
 const REFUSED: &str = "status_401";
 
 impl Experiment for Denylist {
@@ -149,6 +149,14 @@ impl Experiment for Denylist {
         metric.is_of_load || own.contains(&metric)
     }
 
+    fn needs(&self, metric: &Metric, trials: &[&TrialPlan], level: u32) -> Option<&'static str> {
+        let of_logouts = [metric::BYTES_PER_LOGOUT, metric::STORE_BYTES_PER_LOGOUT];
+        if of_logouts.contains(&metric) && level == 0 {
+            return Some("a level of `revoked` above 0");
+        }
+        load::needs(metric, trials, level)
+    }
+
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         let mut seen = load::observed(record);
         for (plan, load) in loads(record) {
@@ -238,7 +246,7 @@ mod tests {
     use super::super::expand;
     use super::super::sample::{load, record};
     use super::*;
-    use crate::plan::{Plan, TrialPlan};
+    use crate::plan::Plan;
     use crate::record::LoginRecord;
     use crate::spec::Overrides;
 

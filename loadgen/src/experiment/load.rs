@@ -1,12 +1,12 @@
 //! The load that several experiments share: GET /me by users who are logged in, in slices that
 //! alternate between the servers of a level.
 
-use super::metric::{METRICS, Metric};
+use super::metric::{self, METRICS, Metric};
 use super::question::{Cell, Observation};
 use super::steady;
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, PilotShare, Poisson, UserChoice};
-use crate::plan::{Action, LoadPlan, SlicesPlan, Slicing};
+use crate::plan::{Action, LoadPlan, SlicesPlan, Slicing, TrialPlan, Variant};
 use crate::record::{ActionRecord, Doubt, LoadRecord, TrialRecord};
 use crate::spec::Spec;
 use crate::units::{Rate, Span, grouped};
@@ -19,6 +19,8 @@ const SLICE_MAX: Span = Span::from_millis(1000);
 const MEASURE_MIN: Span = Span::from_millis(100);
 const TIMEOUT: Span = Span::from_millis(5000);
 const DRAIN: Span = Span::from_millis(2000);
+/// The argument that starts a relay between a server and its store.
+pub(super) const STORE_DELAY: &str = "--store-delay";
 
 /// Whether a load may have windows of its own instead of slices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +115,7 @@ pub(super) fn arrivals(spec: &Spec, place: &str, text: &str) -> Result<LoadModel
     Ok(LoadModel::Poisson(Poisson { rate_per_s: rate.per_second() }))
 }
 
-/// What the pilots among these trials found, a clause; nothing where there is none.
+/// What the pilots among these trials found, a clause; `None` without a pilot.
 pub(super) fn of_pilots(trials: &[&TrialRecord]) -> Option<String> {
     let pilots = trials.iter().flat_map(|trial| trial.pilots());
     let rates: Vec<f64> = pilots.map(|load| load.counts.goodput_rps()).collect();
@@ -131,7 +133,7 @@ pub(super) fn of_pilots(trials: &[&TrialRecord]) -> Option<String> {
 /// once.
 const SLICE_PER_CONNECTION_NS: u64 = 50_000;
 
-/// This load in slices of such a length, of which the first fifth is cut; 0: as a load of its own.
+/// This load in slices of such a length, less their first fifth; 0: as a load of its own.
 pub(super) fn cut(load: LoadPlan, slice: Span) -> Action {
     if slice == Span::default() {
         return Action::Load(load);
@@ -148,6 +150,27 @@ pub(super) fn loads(record: &TrialRecord) -> impl Iterator<Item = (&LoadPlan, &L
         (plan, ActionRecord::Load(load)) => Some((plan.load()?, &**load)),
         _ => None,
     })
+}
+
+/// What the loads at a level need to measure a metric (`Experiment::needs`).
+pub(super) fn needs(metric: &Metric, trials: &[&TrialPlan], level: u32) -> Option<&'static str> {
+    let at_level = || trials.iter().filter(|trial| trial.level == level);
+    if metric == metric::STORE_WRITES_PER_REQUEST && !at_level().any(|t| t.slices().is_some()) {
+        return Some("a load in slices, so a `slice` above 0ms");
+    }
+    if metric == metric::RELAY_CPU_US_PER_REQUEST && !at_level().any(|t| has_relay(t)) {
+        return Some(
+            "a store that is farther away: a level of [context] with a distance, or an arm with \
+             `+store-delay=`",
+        );
+    }
+    None
+}
+
+/// Whether a relay stands between the server of a trial and its store.
+fn has_relay(trial: &TrialPlan) -> bool {
+    let flags = Variant::of(&trial.arm).arguments(&trial.server);
+    trial.server.iter().chain(&flags).any(|argument| argument == STORE_DELAY)
 }
 
 /// Every metric that a load gives. A pilot is a scale and no answer, and gives none.

@@ -6,7 +6,7 @@ use super::metric::{self, Metric};
 use super::question::{Cell, Cells, ChartPlan, Experiment, Observation};
 use crate::error::Result;
 use crate::load::{Closed, LoadModel, UserChoice};
-use crate::plan::{Action, FillPlan, LoadPlan};
+use crate::plan::{Action, FillPlan, LoadPlan, TrialPlan};
 use crate::record::{ActionRecord, Doubt, LoadRecord, TrialRecord};
 use crate::spec::Spec;
 use crate::units::Span;
@@ -158,6 +158,13 @@ impl Experiment for Login {
         taken.chain(&[metric::CREDENTIAL_BYTES]).any(|own| **own == *metric)
     }
 
+    /// Its figures belong to no level: a metric's name says how passwords were checked.
+    fn needs(&self, metric: &Metric, trials: &[&TrialPlan], _level: u32) -> Option<&'static str> {
+        let with_argon2id = TAKEN.iter().any(|(_, [_, with_argon2id])| **with_argon2id == *metric);
+        let has_argon2id = trials.iter().any(|trial| trial.level == ARGON2ID.0);
+        (with_argon2id && !has_argon2id).then_some("`argon2id = true`")
+    }
+
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         let argon2id = record.trial.level == ARGON2ID.0;
         let connections = load(record).map_or(0, |(plan, _)| plan.connections);
@@ -170,7 +177,7 @@ impl Experiment for Login {
                 seen.extend(value.map(|value| observation(names[usize::from(argon2id)], value)));
             }
         }
-        // The credential is the same, whatever became of the password.
+        // The credential does not depend on how the password is checked.
         for did in record.actions.iter().filter(|_| !argon2id) {
             if let ActionRecord::Fill(fill) = did
                 && fill.users > 0

@@ -174,6 +174,28 @@ impl Experiment for Memory {
         read.chain(alone).any(|own| own == metric)
     }
 
+    fn needs(&self, metric: &Metric, trials: &[&TrialPlan], level: u32) -> Option<&'static str> {
+        let at_level = || trials.iter().filter(|trial| trial.level == level);
+        let has = |kind: Kind| at_level().any(|trial| Kind::of(trial) == kind);
+        let logs_out = |action: &Action| matches!(action, Action::Logout(_));
+        let lists = |table: &[(&Metric, Reading)]| table.iter().any(|(own, _)| *own == metric);
+        let (is_there, need) = if lists(&CONNECTION_SLOPES) {
+            (has(Kind::Connections), "`idle_connections`, and level 0")
+        } else if lists(&AFTER_EXPIRY) {
+            (has(Kind::Expiry), "`expiry`, and level 0")
+        } else if lists(&AFTER_LOGOUT) || metric == metric::BYTES_PER_LOGOUT {
+            let after_logout = at_level().any(|trial| trial.actions.iter().any(logs_out));
+            (after_logout, "`logout = true`, and a level of `data`")
+        } else if metric == metric::LOGIN_RPS {
+            let is_asked =
+                at_level().any(|trial| Kind::of(trial) == Kind::Sessions && only_logs_in(trial));
+            (is_asked, "`fill = \"login\"`, and level 0 of `data`")
+        } else {
+            (has(Kind::Sessions), "a level of `data`")
+        };
+        (!is_there).then_some(need)
+    }
+
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {
         let seen = Seen { record, connections: connections(record) };
         match Kind::of(&record.trial) {
@@ -458,7 +480,7 @@ impl Seen<'_> {
         seen.extend(self.slopes(&SLOPES, SESSIONS));
         let slope = |metric: &Metric| seen.iter().find(|s| s.metric == metric).map(|s| s.value);
         let both = slope(metric::BYTES_PER_SESSION).map(|own| {
-            // A store whose server is not ours to see is none: its memory is in this process.
+            // A store without a server of its own has its memory in this process.
             own + slope(metric::STORE_BYTES_PER_SESSION).unwrap_or(0.0)
         });
         let per_gib = both.filter(|bytes| *bytes >= SESSION_BYTES_MIN).map(|bytes| GIB / bytes);
@@ -505,7 +527,7 @@ impl Seen<'_> {
         seen
     }
 
-    /// How many logged out at the end, where anybody did.
+    /// How many logged out at the end; `None` if the trial has no logout.
     fn logout(&self) -> Option<u32> {
         self.record.actions.iter().find_map(|did| match did {
             ActionRecord::Logout(logout) => Some(logout.users),
@@ -515,8 +537,7 @@ impl Seen<'_> {
 
     /// Logins per second, where a login was all that users did and all of them did it.
     fn logins(&self) -> Option<Observation> {
-        let populates = |action: &Action| matches!(action, Action::Populate(_));
-        if self.record.trial.actions.iter().any(populates) {
+        if !only_logs_in(&self.record.trial) {
             return None;
         }
         let pairs = self.record.trial.actions.iter().zip(&self.record.actions);
@@ -528,6 +549,13 @@ impl Seen<'_> {
             .fold((0, 0), |(users, ns), fill| (users + u64::from(fill.users), ns + fill.wall_ns));
         (wall_ns > 0).then(|| self.of(None, metric::LOGIN_RPS, users as f64 * 1e9 / wall_ns as f64))
     }
+}
+
+/// Whether a login is all that the users of a trial do, and all of them do it.
+fn only_logs_in(trial: &TrialPlan) -> bool {
+    let populates = |action: &Action| matches!(action, Action::Populate(_));
+    let logs_in = |action: &Action| matches!(action, Action::Fill(fill) if fill.prepare.is_none());
+    trial.actions.iter().any(logs_in) && !trial.actions.iter().any(populates)
 }
 
 /// The first reading at which the store held another number of sessions than it should, and both

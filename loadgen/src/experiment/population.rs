@@ -11,7 +11,7 @@ use super::metric::{self, Metric};
 use super::question::{Cell, Cells, ChartPlan, Experiment, Observation, Over, TablePlan};
 use crate::error::Result;
 use crate::load::{LoadModel, UserChoice};
-use crate::plan::{ADMIN_FILL, Action, PopulatePlan};
+use crate::plan::{ADMIN_FILL, Action, PopulatePlan, TrialPlan};
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
 use crate::units::{Span, counted};
@@ -52,7 +52,7 @@ fn uniform() -> String {
 const USERS_MAX: u32 = 10_000_000;
 /// Users of a pilot, which logs them in by a request each.
 const PILOT_USERS_MAX: u32 = 1000;
-/// Nobody's credential may expire while the servers of a level are filled one after the other.
+/// No credential may expire while the servers of a level are filled one after the other.
 const LIFE: [&str; 4] = ["--ttl", "12h", "--access-ttl", "12h"];
 
 impl Experiment for Population {
@@ -167,6 +167,10 @@ impl Experiment for Population {
 
     fn measures(&self, metric: &Metric) -> bool {
         metric.is_of_load
+    }
+
+    fn needs(&self, metric: &Metric, trials: &[&TrialPlan], level: u32) -> Option<&'static str> {
+        load::needs(metric, trials, level)
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {

@@ -52,7 +52,7 @@ pub(super) fn resolved(spec: &Spec, trials: &[TrialPlan]) -> Result<Vec<Primary>
     }
 }
 
-/// The experiment of which two metrics that count the same are endpoints.
+/// The experiment that has two metrics that count the same as endpoints.
 fn counted_twice(endpoints: &[Primary]) -> Option<&str> {
     let has = |experiment: &str, metric: &Metric| {
         endpoints.iter().any(|e| e.experiment == experiment && e.metric == metric.name)
@@ -91,9 +91,23 @@ fn resolve(spec: &Spec, trials: &[TrialPlan], written: &PrimarySpec) -> Result<V
         return Ok(Vec::new());
     }
     let (level, from, users) = place(spec, trials, written)?;
+    let fault = |arm: &str| {
+        let levels = [Some(level), from].into_iter().flatten();
+        levels.filter_map(|level| fault(trials, (written, row), arm, level)).next()
+    };
+    if let Some((expected, found)) = fault(against) {
+        return wrong(&expected, &found);
+    }
     // The baseline compared with another arm says nothing that its inverse does not.
     let is_pattern = arm.ends_with('*');
-    let arms = spec.arms.iter().filter(named).filter(|a| !is_pattern || **a != spec.baseline);
+    let is_meant = |arm: &&String| !is_pattern || **arm != spec.baseline;
+    let meant: Vec<&String> = spec.arms.iter().filter(named).filter(is_meant).collect();
+    // A pattern names those that are measured; a name that is not measured is a slip.
+    let arms: Vec<&String> = meant.iter().copied().filter(|arm| fault(arm).is_none()).collect();
+    let is_slip = !is_pattern || arms.is_empty();
+    if let Some((expected, found)) = meant.iter().find_map(|arm| fault(arm)).filter(|_| is_slip) {
+        return wrong(&expected, &found);
+    }
     let endpoint = |arm: &String| Primary {
         experiment: experiment.clone(),
         metric: metric.clone(),
@@ -103,7 +117,27 @@ fn resolve(spec: &Spec, trials: &[TrialPlan], written: &PrimarySpec) -> Result<V
         from,
         users,
     };
-    Ok(arms.map(endpoint).collect())
+    Ok(arms.into_iter().map(endpoint).collect())
+}
+
+/// What is expected and what is found where the trials of an arm never measure an endpoint's metric
+/// at this level, because the experiment leaves that arm out or its settings leave the metric out.
+fn fault(
+    trials: &[TrialPlan],
+    (written, metric): (&PrimarySpec, &Metric),
+    arm: &str,
+    level: u32,
+) -> Option<(String, String)> {
+    let name = &written.experiment;
+    let is_planned =
+        |trial: &&TrialPlan| trial.experiment == *name && trial.arm == arm && !trial.is_pilot();
+    let planned: Vec<&TrialPlan> = trials.iter().filter(is_planned).collect();
+    if !planned.iter().any(|trial| trial.level == level) {
+        return Some((format!("an arm that [{name}] runs"), format!("`{arm}`")));
+    }
+    let need = find(name)?.needs(metric, &planned, level)?;
+    let found = format!("`{metric}` of `{arm}` at level {level}, which needs {need}");
+    Some((format!("a metric that this [{name}] measures"), found))
 }
 
 /// The level of an endpoint, the one that it grows from, and its users.
@@ -254,5 +288,175 @@ mod tests {
             assert!(text.contains(part) && text.contains(line), "{bad}: {text}");
             assert_eq!(error.exit_code(), 2);
         }
+    }
+
+    /// The endpoint of one metric, in a campaign with these tables.
+    fn endpoint(tables: &str, endpoint: &str) -> Result<Vec<Primary>> {
+        let text = format!(
+            "name='t'\narms=['none','session@memory','session@redis','jwt-denylist@memory',\
+             'jwt-denylist@filter']\n{tables}\n[[primary]]\n{}\n",
+            endpoint.replace(';', "\n")
+        );
+        Ok(expand(&Spec::parse("t.toml", &text, Overrides::default())?)?.primary)
+    }
+
+    const MEMORY: &str = "[memory]\nsessions=[0,100,200,300,400]\n";
+    const SIX_CORES: &str = "cores=[1,2,3,4,5,6]";
+
+    /// A table, what it says without the metrics, what with them, and the metrics.
+    type LeftOut = (&'static str, &'static str, &'static str, &'static [&'static str]);
+
+    const LEFT_OUT: &[LeftOut] = &[
+        (
+            MEMORY,
+            "",
+            "idle_connections=[0,10,20,30,40]",
+            &["bytes_per_connection", "resident_bytes_per_connection"],
+        ),
+        (
+            MEMORY,
+            "",
+            "logout=true",
+            &[
+                "returned_after_logout",
+                "resident_returned_after_logout",
+                "store_returned_after_logout",
+                "bytes_per_logout",
+            ],
+        ),
+        (
+            MEMORY,
+            "",
+            "expiry='1s'",
+            &[
+                "returned_after_expiry",
+                "resident_returned_after_expiry",
+                "store_returned_after_expiry",
+            ],
+        ),
+        (MEMORY, "", "fill='login'", &["login_rps"]),
+        (MEMORY, "data=[8]\nfill='login'", "data=[0]\nfill='login'", &["login_rps"]),
+        (
+            "[login]\n",
+            "argon2id=false",
+            "argon2id=true",
+            &["argon2id_login_rps", "argon2id_login_cpu_us", "argon2id_login_store_cpu_us"],
+        ),
+        ("[replicas]\n", "servers=[4]", "servers=[1,4]", &["scaling_efficiency"]),
+        ("[replicas]\n", "servers=[1]", "servers=[2]", &["lost_after_death_share"]),
+        ("[cores]\n", "cores=[2]", "cores=[1,2]", &["scaling_efficiency"]),
+        (
+            "[cores]\n",
+            "cores=[1,2,4]",
+            SIX_CORES,
+            &["usl_contention", "usl_coherency", "usl_peak_cores"],
+        ),
+        ("[cores]\n", "cores=[1,2,3,4,5,6]\nblocks=1", SIX_CORES, &["usl_contention"]),
+        (
+            "[concurrency]\nusers=[8]\n",
+            "slice='0ms'",
+            "slice='15ms'",
+            &["store_writes_per_request"],
+        ),
+        ("[curve]\n", "load=[50,95]", "load=[50]", &["store_writes_per_request"]),
+        (
+            "[population]\nusers=[100]\nrate='2000/s'\n",
+            "slice='0ms'",
+            "slice='15ms'",
+            &["store_writes_per_request"],
+        ),
+    ];
+
+    #[test]
+    fn a_metric_that_the_settings_leave_out_is_refused_with_its_line() {
+        for (table, without, with, metrics) in LEFT_OUT {
+            for metric in *metrics {
+                let name = table.split(['[', ']']).nth(1).unwrap();
+                let written = format!(
+                    "experiment='{name}';metric='{metric}';arm='session@memory';against='none'"
+                );
+                let error = endpoint(&format!("{table}{without}"), &written).unwrap_err();
+                let text = error.to_string();
+                assert!(text.contains(&format!("expected a metric that this [{name}]")), "{text}");
+                assert!(text.contains(&format!("{metric}`")) && text.contains("needs"), "{text}");
+                let lines = 3 + table.lines().count() + without.lines().count().max(1);
+                assert!(text.contains(&format!("line {lines}, [[primary]]")), "{text}");
+                assert_eq!(error.exit_code(), 2);
+                let found = endpoint(&format!("{table}{with}"), &written);
+                assert_eq!(found.unwrap().len(), 1, "{metric} with {with}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_logout_costs_is_not_measured_without_one() {
+        let revoked = |levels: &str, level: u32| {
+            let metrics = ["bytes_per_logout", "store_bytes_per_logout"];
+            metrics.map(|metric| {
+                let written = format!(
+                    "experiment='denylist';metric='{metric}';level={level};\
+                     arm='jwt-denylist@filter';against='jwt-denylist@memory'"
+                );
+                endpoint(&format!("[denylist]\nrate='2000/s'\nrevoked={levels}"), &written)
+            })
+        };
+        for refused in revoked("[0,1000]", 0) {
+            let text = refused.unwrap_err().to_string();
+            assert!(text.contains("at level 0, which needs a level of `revoked`"), "{text}");
+        }
+        assert!(revoked("[0,1000]", 1000).iter().all(Result::is_ok));
+    }
+
+    #[test]
+    fn where_a_metric_is_measured_depends_on_the_level() {
+        let memory = "[memory]\nsessions=[0,100,200,300,400]\ndata=[0,8]\n\
+                      idle_connections=[0,10,20,30,40]";
+        let of_connections = |rest: &str| {
+            let written = "experiment='memory';metric='bytes_per_connection';\
+                           arm='session@memory';against='none'";
+            endpoint(memory, &format!("{written}{rest}"))
+        };
+        assert_eq!(of_connections(";level=0").unwrap()[0].level, 0);
+        for at_eight in ["", ";growth=true"] {
+            let text = of_connections(at_eight).unwrap_err().to_string();
+            assert!(text.contains("at level 8, which needs `idle_connections`"), "{text}");
+        }
+        let growth = "experiment='cores';metric='scaling_efficiency';growth=true;\
+                      arm='session@memory';against='none'";
+        let text = endpoint("[cores]\ncores=[1,2]", growth).unwrap_err().to_string();
+        assert!(text.contains("at level 1, which needs a level with more cores"), "{text}");
+        let context = "[context]\ndistance=['0ms','1ms']\ncpu=['0ms']\nwait=['0ms']";
+        let relay = |against: &str| {
+            let written = format!(
+                "experiment='context';metric='relay_cpu_us_per_request';\
+                 arm='session@*';against='{against}'"
+            );
+            endpoint(context, &written)
+        };
+        let text = relay("none").unwrap_err().to_string();
+        assert!(text.contains("needs a store that is farther away"), "{text}");
+        let text = relay("session@redis").unwrap_err().to_string();
+        assert!(text.contains("of `session@memory`"), "no other session arm has a relay: {text}");
+    }
+
+    #[test]
+    fn arms_that_an_experiment_leaves_out_are_no_endpoints() {
+        let table = "[denylist]\nrate='2000/s'\nrevoked=[0,1000]";
+        let declared = |arm: &str, against: &str| {
+            let metric = "experiment='denylist';metric='cpu_us_per_request'";
+            endpoint(table, &format!("{metric};arm='{arm}';against='{against}'"))
+        };
+        for (arm, against, missing) in [
+            ("jwt-denylist@filter", "none", "none"),
+            ("session@memory", "jwt-denylist@memory", "session@memory"),
+            ("session@*", "jwt-denylist@memory", "session@memory"),
+        ] {
+            let text = declared(arm, against).unwrap_err().to_string();
+            let found = format!("expected an arm that [denylist] runs, found `{missing}`");
+            assert!(text.contains(&found), "{text}");
+        }
+        let all = declared("*", "jwt-denylist@memory").unwrap();
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].arm, "jwt-denylist@filter");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Metric;
 use crate::error::Result;
-use crate::plan::Action;
+use crate::plan::{Action, TrialPlan};
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
 use crate::stats::{Estimate, Resampled};
@@ -26,7 +26,8 @@ pub trait Experiment: Sync {
     /// The charts that show the answer.
     fn charts(&self) -> &'static [ChartPlan];
 
-    /// The tables that show the answer, a row an arm; empty: those that follow from the metrics.
+    /// The tables that show the answer, one row per arm; if empty, those that follow from the
+    /// metrics.
     fn tables(&self) -> &'static [TablePlan] {
         &[]
     }
@@ -43,6 +44,13 @@ pub trait Experiment: Sync {
         let in_tables = self.tables().iter().flat_map(|table| table.metrics);
         let in_charts = self.charts().iter().map(|chart| &chart.metric);
         in_tables.chain(in_charts).any(|shown| **shown == *metric)
+    }
+
+    /// What the campaign file would have to say for these trials, which are all that it plans for
+    /// one arm, to measure at a level a metric that the experiment can measure; `None` where they
+    /// do.
+    fn needs(&self, _metric: &Metric, _trials: &[&TrialPlan], _level: u32) -> Option<&'static str> {
+        None
     }
 
     /// What one trial measured.
@@ -168,7 +176,7 @@ impl Cells {
 pub struct Cell {
     /// The arm that is served.
     pub arm: String,
-    /// The point of the sweep; 0 where there is none.
+    /// The point of the sweep; 0 where nothing is swept.
     pub level: u32,
     /// Further arguments of `authbench serve`.
     pub server: Vec<String>,

@@ -6,7 +6,7 @@ use super::check::{drills, levels, within};
 use super::metric::{self, Metric};
 use super::question::{Cells, ChartPlan, Experiment, Observation, Over, TablePlan};
 use crate::error::Result;
-use crate::plan::{Action, DrillPlan, ReplicasPlan};
+use crate::plan::{Action, DrillPlan, ReplicasPlan, TrialPlan};
 use crate::record::{Doubt, DrillRecord, ReplicasRecord, ReplicasStep, TrialRecord};
 use crate::spec::Spec;
 use crate::units::Span;
@@ -125,6 +125,20 @@ impl Experiment for Replicas {
             measure_ns: measure.ns(),
         };
         Ok(drills(spec, blocks, &DrillPlan::Replicas(plan)))
+    }
+
+    fn needs(&self, metric: &Metric, trials: &[&TrialPlan], _level: u32) -> Option<&'static str> {
+        let servers = trials.iter().find_map(|trial| match trial.actions.first()? {
+            Action::Drill(DrillPlan::Replicas(plan)) => Some(plan.servers.as_slice()),
+            _ => None,
+        });
+        let servers = servers.unwrap_or_default();
+        let has_several = servers.last().is_some_and(|most| *most > 1);
+        if metric == metric::SCALING_EFFICIENCY && servers.len() < 2 {
+            return Some("two numbers of `servers` or more");
+        }
+        let of_death = metric == metric::LOST_AFTER_DEATH_SHARE;
+        (of_death && !has_several).then_some("a number of `servers` above 1")
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {

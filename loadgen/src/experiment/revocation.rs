@@ -41,7 +41,7 @@ const USERS_MAX: u32 = 10_000;
 const TRIES_MAX: u64 = 10_000;
 /// Users who are watched at a time: more would wait for each other and not for the server.
 const IN_FLIGHT: u32 = 8;
-/// Pauses that are so many times longer than asked for are none that one asked for.
+/// Pauses longer than so many times the planned one raise a doubt.
 const PAUSE_MAX: u64 = 5;
 
 impl Experiment for Revocation {
@@ -286,7 +286,7 @@ const EVERYWHERE_REPLICA: Names = Names {
     still: metric::EVERYWHERE_REPLICA_STILL_ACCEPTED,
 };
 
-/// The figures of one watched case, where anybody was watched.
+/// The figures of one watched case, if any user was watched.
 fn watched(case: &Watched, names: &Names, figures: &mut Vec<(&'static Metric, f64)>) {
     if case.users == 0 {
         return;
@@ -300,8 +300,8 @@ fn watched(case: &Watched, names: &Names, figures: &mut Vec<(&'static Metric, f6
     figures.push((names.still, f64::from(case.still_accepted) / users));
 }
 
-/// The time that a share of the users did not exceed. Those who were never refused lie beyond every
-/// time that is known, so there is none where the share reaches into them.
+/// The time that a share of the users did not exceed; `None` if the share includes users who were
+/// never refused, since their times are not known.
 fn quantile_ns(case: &Watched, quantile: f64) -> Option<u64> {
     let wanted = (quantile * f64::from(case.users)).ceil().max(1.0);
     let refused = case.rejected.count();

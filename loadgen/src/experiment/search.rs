@@ -268,7 +268,8 @@ fn excuse(probe: &ProbeRecord, load: &LoadRecord) -> Option<(ProbeVerdict, Strin
     if let Some(why) = among(&["generator_limits", "generator_saturated", "connections", "lag"]) {
         return Some((ProbeVerdict::NotOffered, why));
     }
-    // Requests that left late, waiting for connections whose answers nobody had read yet.
+    // Requests that left late, waiting for connections whose answers the generator had not read
+    // yet.
     (probe.lag_ns_p99 > LATE_NS && probe.server_busy < BUSY_MIN).then(|| {
         let busy = probe.server_busy * 100.0;
         let why =

@@ -12,7 +12,7 @@ use super::metric::{self, Metric};
 use super::question::{Axis, Cell, Cells, ChartPlan, Experiment, Observation, TablePlan};
 use crate::error::{Error, Result};
 use crate::load::{Closed, LoadModel, UserChoice};
-use crate::plan::Variant;
+use crate::plan::{TrialPlan, Variant};
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
 use crate::units::{Span, grouped};
@@ -151,6 +151,10 @@ impl Experiment for Sliding {
 
     fn measures(&self, metric: &Metric) -> bool {
         metric.is_of_load
+    }
+
+    fn needs(&self, metric: &Metric, trials: &[&TrialPlan], level: u32) -> Option<&'static str> {
+        load::needs(metric, trials, level)
     }
 
     fn observe(&self, record: &TrialRecord) -> Vec<Observation> {

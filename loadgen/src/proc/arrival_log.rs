@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// at once, and is no arm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// The number in its path, `/NUMBER`; `None` where there was none.
+    /// The number in its path, `/NUMBER`; `None` for a path without one.
     pub number: Option<u64>,
     /// When its last byte was read, ns after the start of the log.
     pub at_ns: u64,

@@ -100,13 +100,13 @@ impl Fleet {
         self.shared.store.as_ref().map(|store| store.name.as_str())
     }
 
-    /// Has the store's server answer nobody, until what comes back is dropped; `None` where there
-    /// is none.
+    /// Stops the store's server from answering until the returned value is dropped; `None` if the
+    /// store has no server.
     pub fn hang_store(&self) -> Option<HungStore> {
         let processes = family(self.shared.store.as_ref()?.pid);
         let processes: Vec<_> =
             processes.into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())).collect();
-        // One that has ended meanwhile answers nobody either.
+        // A process that has ended meanwhile does not answer either.
         for pid in &processes {
             let _ = kill_process(*pid, Signal::STOP);
         }

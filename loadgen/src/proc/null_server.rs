@@ -69,7 +69,7 @@ impl Drop for NullServer {
 
 async fn accept(listener: TcpListener) {
     loop {
-        // A client that was not accepted notices; there is nobody here to tell.
+        // A client that was not accepted notices by itself.
         if let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(answer(stream));
         }

@@ -19,8 +19,8 @@ const TAIL: usize = 10;
 /// A running child.
 ///
 /// It lives until its standard input closes, so even a killed parent leaves no orphan. [`Process`]
-/// stops it when it is dropped, and keeps the last lines of what it complained of, which are the
-/// best explanation of an end that nobody asked for.
+/// stops it when it is dropped, and keeps the last lines of what it complained of, which best
+/// explain an unexpected end.
 pub(super) struct Process {
     /// What messages call it.
     name: String,

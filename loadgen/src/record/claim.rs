@@ -61,7 +61,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // Still locked: nobody else can have taken the file that loses its name here.
+        // Still locked: no other process can have taken the file that loses its name here.
         let _ = self.root.remove(FILE);
     }
 }

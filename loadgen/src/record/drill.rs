@@ -9,7 +9,7 @@ use super::{Histogram, LoginRecord};
 ///
 /// Counts and times, per user where they are few. A credential that was not refused for as long as
 /// it was watched is counted as such, and no time is made up for it. That a case could not be asked
-/// (an arm without a key has none to lose) is `None`, which is not the same as nobody.
+/// (an arm without a key has none to lose) is `None`, which is not the same as 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "drill", rename_all = "snake_case")]
 pub enum DrillRecord {
@@ -175,7 +175,7 @@ pub struct Replacement {
 pub struct RestartRecord {
     /// Key and store were kept, as far as the arm has them outside of the server.
     pub kept: Replacement,
-    /// The key was made anew; `None` where there is none.
+    /// The key was made anew; `None` where the arm has no key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_key: Option<Replacement>,
     /// The store was gone with the server; `None` where it is in the server anyway, or nowhere.

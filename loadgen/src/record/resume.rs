@@ -30,7 +30,7 @@ pub struct Begun {
     pub done: Vec<TrialRecord>,
     /// Attempts that were refused before, by the trial's place in the plan.
     pub refused: BTreeMap<u32, Vec<Refused>>,
-    /// What the user should know, a sentence each.
+    /// What the user should know, one sentence per fact.
     pub remarks: Vec<String>,
 }
 

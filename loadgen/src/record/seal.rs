@@ -19,8 +19,8 @@ const DIGITS: usize = 64;
 ///
 /// The checksum is the SHA-256 of the file's own bytes with that field's value left out, so it
 /// needs no canonical form of JSON, and `sed '2s/[0-9a-f]\{64\}//' FILE | sha256sum` tells the
-/// same. It finds what a disk or an editor did to a file; it is no signature, and keeps nobody from
-/// writing another. Files of schema 1 have none.
+/// same. It finds what a disk or an editor did to a file; it is no signature, and does not keep
+/// anyone from writing another. Files of schema 1 have none.
 pub(super) struct Form {
     /// Versions that can be read.
     pub(super) known: RangeInclusive<u32>,

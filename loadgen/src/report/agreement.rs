@@ -1,11 +1,5 @@
-//! Whether two independent measurements of one thing agree: ours and a witness's.
-//!
-//! Throughput is compared as a ratio with its interval, from rounds in which both took their turn.
-//! Arrivals are compared with the plan one by one: a request reaches the server after it was sent
-//! and before it was answered, so at every quantile the lateness that the witness saw lies between
-//! the lateness that we own up to and the response time that we report. That holds on a machine
-//! however busy, and fails for a generator that plans again when it is late. No figure is measured
-//! here.
+//! Whether two independent measurements of one thing agree: ours and a witness's. No figure is
+//! measured here.
 
 use serde::Serialize;
 
@@ -22,6 +16,8 @@ const QUANTILES: [f64; 3] = [0.5, 0.99, 1.0];
 const ROUNDING: (f64, u64) = (0.01, 5_000);
 
 /// Throughput of one server under two generators.
+///
+/// It is a ratio with its interval, from rounds in which both took their turn.
 #[derive(Clone, Debug, Serialize)]
 pub struct Throughputs {
     /// Our requests per second, round by round.
@@ -37,7 +33,7 @@ pub struct Throughputs {
 }
 
 impl Throughputs {
-    /// Compares pairs of ours and theirs, a pair a round; `None` without a positive pair.
+    /// Compares pairs of ours and theirs, one pair per round; `None` without a positive pair.
     pub fn of(pairs: &[(f64, f64)]) -> Option<Self> {
         let ratio = paired_ratio(pairs)?;
         let (lo, hi) = ratio.interval.unwrap_or((ratio.point, ratio.point));
@@ -52,6 +48,11 @@ impl Throughputs {
 }
 
 /// The arrivals of an open load at a constant rate, by the account of a witness.
+///
+/// Arrivals are compared with the plan one by one: a request reaches the server after it was sent
+/// and before it was answered. So at every quantile the lateness that the witness saw lies between
+/// our own lateness and the response time that we report. That holds however busy the machine is,
+/// and fails for a generator that makes a new plan when it is late.
 #[derive(Clone, Debug, Serialize)]
 pub struct Arrivals {
     /// Requests per second that were planned.
@@ -68,7 +69,7 @@ pub struct Arrivals {
     pub surplus: u64,
     /// How late they were, quantile by quantile.
     pub lateness: Vec<Lateness>,
-    /// Where the accounts contradict each other, a sentence each.
+    /// One sentence per contradiction between the accounts.
     pub contradictions: Vec<String>,
 }
 

@@ -125,7 +125,7 @@ fn placement(records: &[TrialRecord]) -> String {
 }
 
 impl Analysis {
-    /// The same with what came of attacking the arms.
+    /// The same with the results of attacking the arms.
     #[must_use]
     pub fn with_attacks(self, attacks: Option<AttackRecord>) -> Self {
         let attacks = attacks.map_or_else(Vec::new, |attacks| attacks.arms);

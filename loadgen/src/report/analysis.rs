@@ -53,7 +53,7 @@ pub struct Analysis {
     pub primary: Vec<Endpoint>,
     /// Every comparison with the baseline and with the reference.
     pub comparisons: Vec<Comparison>,
-    /// The reference beside itself.
+    /// The reference compared with its twin.
     pub noise_floors: Vec<NoiseFloor>,
     /// Every load that a capacity search made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -77,7 +77,7 @@ pub struct Analysis {
     pub placement: String,
     /// What the servers said of themselves, by arm.
     pub notes: BTreeMap<String, Vec<String>>,
-    /// What came of attacking the arms, in their order; empty where nobody did.
+    /// The results of attacking the arms, in their order; empty without a gate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attacks: Vec<Attacked>,
 }

@@ -1,7 +1,5 @@
-//! The check matrix: what every arm was attacked with before it was timed, and what came of it.
-//!
-//! One table counts, one has a row a case and a column an arm, and the properties are said in
-//! words: they are what a reader has to know of an arm that held. No outcome is judged here.
+//! The check matrix: what every arm was attacked with before it was timed, and the results. No
+//! result is judged here.
 
 use super::analysis::Analysis;
 use super::table::{Cell, Column, Row, Table};
@@ -20,7 +18,7 @@ fn attacked(analysis: &Analysis) -> impl Iterator<Item = &Attacked> {
     analysis.attacks.iter().filter(|arm| arm.spared.is_none())
 }
 
-/// How many cases came out how, a row an arm.
+/// How many cases ended how, one row per arm.
 pub(super) fn counts(analysis: &Analysis) -> Table {
     let mut columns = vec![text("arm", false), text("cases run", true)];
     columns.extend(CaseOutcome::ALL.map(|outcome| text(outcome.word(), true)));
@@ -41,7 +39,7 @@ pub(super) fn counts(analysis: &Analysis) -> Table {
     }
 }
 
-/// A row a case, a column an arm.
+/// One row per case, one column per arm.
 pub(super) fn matrix(analysis: &Analysis) -> Table {
     let mut columns = vec![text("case", false), text("what is sent", false)];
     columns.extend(attacked(analysis).map(|arm| text(&arm.target, false)));
@@ -72,6 +70,8 @@ pub(super) fn matrix(analysis: &Analysis) -> Table {
 }
 
 /// What is not in the tables: arms that were spared, and properties, an arm and a sentence each.
+///
+/// A reader has to know the properties even of an arm that withstood everything.
 pub(super) fn remarks(analysis: &Analysis) -> Vec<(String, String)> {
     let mut remarks = Vec::new();
     for arm in &analysis.attacks {

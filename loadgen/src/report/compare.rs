@@ -1,10 +1,6 @@
-//! Comparisons, which of them get a verdict, and the noise floor under them.
-//!
-//! Every arm is compared with the baseline and with the reference, wherever both have valid
-//! figures. Only the primary endpoints, which the plan declared before anything ran, are judged
-//! ([`crate::stats::judge`]), all of them as one family; every other comparison is exploratory and
-//! has a figure, an interval and no verdict. The reference compared with its twin sets the floor
-//! below which nothing is called a difference.
+//! Comparisons, which of them get a verdict, and the noise floor under them. Only the primary
+//! endpoints are judged, all as one family ([`crate::stats::judge`]); every other comparison is
+//! exploratory and has no verdict.
 
 use super::figures::{ComparedAs, Comparison, Endpoint, MARGIN, Measurement, NoiseFloor, Ruled};
 use super::key::{Key, Lookup, Place};
@@ -15,8 +11,8 @@ use crate::stats::{
     paired_difference, paired_ratio, resampled_difference, resampled_ratio,
 };
 
-/// The largest share that is said of what would have been seen: with two blocks it can be any
-/// number, and a factor of a thousand says no more than that there is none.
+/// The largest smallest effect that is shown: with two blocks it can be any number, and beyond a
+/// factor of a thousand none would be found.
 const EFFECT_MAX: f64 = 1000.0;
 
 /// Two figures of the same metric, level and load, paired.
@@ -26,7 +22,7 @@ struct Pair {
     compared_as: ComparedAs,
     /// On the scale of what is compared.
     moments: Option<Moments>,
-    /// What is held against the margin.
+    /// What is compared with the margin.
     relative: Option<Moments>,
 }
 
@@ -58,7 +54,7 @@ fn pair(one: &Measurement, other: &Measurement) -> Option<Pair> {
     let pairs = by_block(one, other);
     let differences: Vec<f64> = pairs.iter().map(|(a, b)| a - b).collect();
     let log_ratio = if differences.iter().all(|difference| *difference == 0.0) {
-        // The same in every block is a ratio of 1, also where both are 0.
+        // Equal values in every block are a ratio of 1, even if both are 0.
         Moments::of(&differences)
     } else {
         log_ratios(&pairs).and_then(|logs| Moments::of(&logs))
@@ -83,8 +79,8 @@ fn by_block(one: &Measurement, other: &Measurement) -> Vec<(f64, f64)> {
 }
 
 /// How much the difference of two arms has grown from one level to another, in the metric's unit:
-/// both differences are paired by block, and so is their difference. What is held against the
-/// margin is its share of what the other arm has at the level itself.
+/// both differences are paired by block, and so is their difference. The margin applies to its
+/// share of what the other arm has at the level itself.
 fn grown(at: [&Measurement; 2], from: [&Measurement; 2]) -> Option<Pair> {
     let value = |m: &Measurement, block: &u32| m.by_block.get(block).copied();
     let growth = |(block, arm_at): (&u32, &f64)| {
@@ -158,7 +154,7 @@ fn declares(endpoint: &Primary, figure: &Key) -> bool {
     endpoint.experiment == figure.experiment && endpoint.metric == figure.metric.name
 }
 
-/// An effect on the scale of a test, as a reader has it: a share for a ratio.
+/// An effect on the scale of a test, as a reader sees it: a share for a ratio.
 fn shown(effect: f64, compared_as: ComparedAs) -> f64 {
     match compared_as {
         ComparedAs::Ratio => effect.exp_m1(),
@@ -206,7 +202,7 @@ fn figures<'a>(
     valid(0).find_map(both)
 }
 
-/// Two arms compared as an endpoint asks.
+/// Two arms, compared as an endpoint declares.
 fn compare_as(
     measurements: &[Measurement],
     endpoint: (&Primary, &Metric),
@@ -223,7 +219,7 @@ fn compare_as(
     }
 }
 
-/// What became of every primary endpoint, all judged as one family.
+/// The outcome of every primary endpoint, all judged as one family.
 pub(super) fn endpoints(plan: &Plan, measurements: &[Measurement]) -> Vec<Endpoint> {
     let (twin, reference) = (Arm::twin_of(&plan.reference), plan.reference.as_str());
     let mut found = Vec::new();

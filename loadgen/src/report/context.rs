@@ -1,10 +1,5 @@
 //! What the experiment `context` says of arms together: how much closer they are to each other as
-//! handlers do more work, beside what arithmetic predicts of it, and from how much work on they are
-//! the same for practical purposes.
-//!
-//! The law: an arm costs floor + a per request and another floor + b, so with work w in both the
-//! ratio is (floor + a + w) / (floor + b + w). Both costs are taken from the point without work at
-//! the same distance, block by block, so a prediction has an interval as a measurement has.
+//! handlers do more work, and from how much work on the choice no longer matters.
 
 use std::collections::BTreeMap;
 
@@ -20,6 +15,10 @@ use crate::stats::{Estimate, Scale, estimate, paired_ratio};
 const NO_MATTER: f64 = 0.03;
 
 /// How an arm compares with the reference at a point.
+///
+/// An arm costs floor + a per request and another floor + b, so with work w in both the predicted
+/// ratio is (floor + a + w) / (floor + b + w). Both costs are those without work at the same
+/// distance, block by block, so a prediction has an interval as a measurement has.
 #[derive(Debug)]
 pub(super) struct Comparison {
     point: Point,
@@ -125,7 +124,7 @@ fn costs(analysis: &Analysis) -> BTreeMap<(u32, &str), &Measurement> {
     all.filter_map(|m| Some(((m.key.level?, m.key.arm.as_str()), m))).collect()
 }
 
-/// Every arm beside the reference at every point, in the order of points and arms.
+/// Every arm compared with the reference at every point, in the order of points and arms.
 pub(super) fn comparisons(analysis: &Analysis) -> Vec<Comparison> {
     let costs = costs(analysis);
     let mut levels: Vec<u32> = costs.keys().map(|(level, _)| *level).collect();

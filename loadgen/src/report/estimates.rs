@@ -1,9 +1,4 @@
 //! Figures: observations of trials become estimates with intervals.
-//!
-//! Values are gathered by experiment, metric, level, arm, connections and rate, one a block; those
-//! of invalid trials are kept apart, and count only where too few valid ones are left to stand
-//! alone. What only all trials of an arm say together, such as the parameters of a law, comes from
-//! its experiment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,6 +88,9 @@ fn summarise(
 }
 
 /// What single trials say, gathered.
+///
+/// There is one value per block. Those of invalid trials are kept apart, and count only if too few
+/// valid ones are left to stand alone.
 fn of_trials(plan: &Plan, names: &[Arm], complete: &[&Judged]) -> Vec<Measurement> {
     let mut cells: BTreeMap<Order, Values> = BTreeMap::new();
     let mut rates: BTreeMap<(usize, Place), Vec<f64>> = BTreeMap::new();

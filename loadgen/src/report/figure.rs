@@ -21,8 +21,8 @@ pub fn figure(value: f64, unit: &str) -> String {
     }
 }
 
-/// An interval in its metric's unit: `3.65 to 4.02 µs`; words where there is none, because one
-/// trial has none, or because the figure does not vary.
+/// An interval in its metric's unit: `3.65 to 4.02 µs`; words for a figure without one,
+/// because it comes from one trial or does not vary.
 pub fn range(estimate: &Estimate, unit: &str) -> String {
     between(estimate, |value| figure(value, unit))
 }

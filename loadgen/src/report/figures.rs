@@ -93,7 +93,7 @@ pub enum ComparedAs {
     Difference,
 }
 
-/// A primary endpoint, and what became of it.
+/// A primary endpoint, and its outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Endpoint {
     /// What was declared.
@@ -156,8 +156,8 @@ pub struct Ruled {
     pub verdict: Verdict,
     /// Why it says nothing, when it is inconclusive.
     pub cause: Option<Cause>,
-    /// The smallest true effect that would have been called a difference four times in five: a
-    /// share for a ratio, the metric's unit for a difference.
+    /// The smallest true effect that would have been called a difference with 80 % power: a share
+    /// for a ratio, the metric's unit for a difference.
     pub smallest_effect: Option<f64>,
     /// The tests, with their p values before and after the correction.
     pub tests: Tests,
@@ -179,7 +179,7 @@ pub struct NoiseFloor {
     /// What is called no difference: a share for a ratio, the metric's unit for a difference.
     pub floor: Option<f64>,
     /// Whether the two runs differ by more than chance, corrected over all pairs that matter: the
-    /// campaign then shows a difference where there is none.
+    /// campaign then shows a difference between equals.
     pub differs: bool,
     /// On the scale of what is tested.
     #[serde(skip)]

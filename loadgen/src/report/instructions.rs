@@ -1,7 +1,4 @@
-//! The table of instructions per operation, beside the CPU time that the campaign measured.
-//!
-//! The counts come with the program and not from its trials, so they have no interval and are never
-//! compared or judged: they say whether a difference in CPU time is one of work or of the machine.
+//! The table of instructions per operation, next to the CPU time that the campaign measured.
 
 use super::analysis::Analysis;
 use super::figure::{figure, range};
@@ -14,6 +11,9 @@ use crate::record::{Instructions, Operation};
 use crate::units::grouped;
 
 /// The table; `None` where the program of the campaign counted none of its arms.
+///
+/// Counts come with the program and not from trials, so they have no interval and are never
+/// compared or judged: they say whether a difference in CPU time is one of work or of the machine.
 pub(super) fn table(analysis: &Analysis) -> Option<Table> {
     let counted = analysis.host.instructions.as_ref()?;
     let measured = measured(analysis);

@@ -1,8 +1,4 @@
 //! `junit.xml`: a campaign as test cases, for a CI that shows them.
-//!
-//! A failure is what keeps figures from being used: an invalid cell or doubt, or an arm that did
-//! not withstand an attack. That one arm is slower than another fails nothing, and what these data
-//! do not settle is skipped.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -36,6 +32,10 @@ pub(super) enum Told {
 }
 
 /// Sets the analysis as test cases.
+///
+/// A case fails if its figures may not be used: an invalid cell or doubt, or an arm that did not
+/// withstand an attack. That one arm is slower than another fails nothing, and what these data do
+/// not settle is skipped.
 pub(super) fn render(analysis: &Analysis) -> String {
     let mut cases = cells(analysis);
     cases.extend(analysis.primary.iter().map(|declared| endpoint(analysis, declared)));

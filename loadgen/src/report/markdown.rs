@@ -1,7 +1,5 @@
-//! `report.md`: the same content for a pull request or a chat.
-//!
-//! Tables come from the same model as those of the page and are aligned, so that they read well
-//! unrendered too. What a name could do to the markup is escaped. No figure is computed here.
+//! `report.md`: the same content for a pull request or a chat. Names are escaped, and no figure is
+//! computed here.
 
 use std::fmt::Write as _;
 
@@ -161,6 +159,8 @@ fn table(table: &Table) -> String {
 }
 
 /// The same of lines of cells, the first of which is the head.
+///
+/// Aligned, a table reads well unrendered too.
 pub(super) fn aligned(mut lines: Vec<Vec<String>>, numeric: &[bool]) -> String {
     let widest = |i: usize| lines.iter().map(|line| width(&line[i])).max().unwrap_or(0);
     let widths: Vec<usize> = (0..numeric.len()).map(|i| widest(i).max(3)).collect();

@@ -1,9 +1,6 @@
 //! From records to pages: pure functions, so that a report can be rebuilt byte for byte.
-//!
-//! [`analyse`] turns a campaign's plan, host and records into an [`Analysis`]: estimates,
-//! comparisons, sentences and doubts, each figure with its interval. The formats below only set it
-//! in type: none computes a figure, and none reads a clock or a file. To add one, write a file and
-//! a line in [`FORMATS`].
+//! [`analyse`] makes an [`Analysis`] of a campaign, and formats only set it in type: none computes
+//! a figure or reads a clock or a file. To add one, write a file and a line in [`FORMATS`].
 
 mod agreement;
 mod analyse;

@@ -1,8 +1,4 @@
 //! How much a campaign's figures vary from block to block, and what a planned one would find.
-//!
-//! The noise of an arm at a level is what is left of its values once every arm and every block has
-//! had its mean taken away: blocks drift, and drift is no noise of a paired difference. Each arm
-//! has its own, because one restless store would else make every plan look blind.
 
 use std::collections::BTreeMap;
 
@@ -88,8 +84,8 @@ pub struct Expected {
     pub blocks: u32,
     /// The scale of the effect.
     pub compared_as: ComparedAs,
-    /// The smallest true effect that would be called a difference four times in five: a share for
-    /// a ratio, the metric's unit for a difference; `None` where the noise is not known.
+    /// The smallest true effect that would be called a difference with 80 % power: a share for a
+    /// ratio, the metric's unit for a difference; `None` where the noise is not known.
     pub smallest_effect: Option<f64>,
     /// The noise that says so: the standard deviation, from block to block, of what is tested.
     pub deviation: Option<f64>,
@@ -107,6 +103,10 @@ pub fn shipped(preset: &str) -> Option<Noise> {
 }
 
 /// The noise of a campaign.
+///
+/// The noise of an arm at a level is what is left of its values after removing the means of arms
+/// and blocks: blocks drift, and drift is no noise of a paired difference. Each arm has its own,
+/// because one restless store would otherwise make every plan look blind.
 pub fn noise(analysis: &Analysis) -> Noise {
     let mut rows = Vec::new();
     let mut seen: Vec<&Key> = Vec::new();

@@ -1,7 +1,5 @@
-//! `metrics.prom`: the valid figures in Prometheus' text exposition format, version 0.0.4.
-//!
-//! Names end in base units, seconds and bytes; each figure is a gauge, and the ends of its 95 %
-//! interval are two more. A figure that may not be used is left out and counted.
+//! `metrics.prom`: the valid figures in Prometheus' text exposition format, version 0.0.4. Names
+//! end in base units, seconds and bytes.
 
 use std::fmt::Write as _;
 
@@ -14,6 +12,9 @@ use crate::sanitise::{NAME, fit};
 const GIB: f64 = 1_073_741_824.0;
 
 /// Sets the figures as gauges.
+///
+/// Each figure is a gauge, and the ends of its 95 % interval are two more. Figures that may not be
+/// used are left out and counted.
 pub(super) fn render(analysis: &Analysis) -> String {
     let mut out = String::new();
     facts(analysis, &mut out);

@@ -1,7 +1,5 @@
-//! The short answer, for a README: what people say, and the figures that are asked for first.
-//!
-//! It is set between two lines of a page ([`put_into`]), so that what the page says of a campaign
-//! can be written again, and is no more than its records say.
+//! The short answer, for a README: claims, and the figures that are asked for first. It stands
+//! between two lines of a page ([`put_into`]), so that it can be written again.
 
 use std::fmt::Write as _;
 
@@ -68,7 +66,7 @@ fn opening(analysis: &Analysis) -> String {
     format!("**{}** {}\n\n", text(&says), text(&lead)).replace("** \n", "**\n")
 }
 
-/// A row an arm: figures of the most users, and of a session without a cart.
+/// One row per arm: figures of the most users, and of a session without a cart.
 fn figures(analysis: &Analysis) -> String {
     let figure_of = |experiment: &str, metric: &Metric, arm: &str| -> Option<&Measurement> {
         let is_own = |m: &Measurement| m.key.arm == arm && m.valid;
@@ -112,7 +110,7 @@ const BRIEF: &[(&Metric, &str)] = &[
     (metric::CPU_US_PER_REQUEST, "CPU/request"),
 ];
 
-/// A table of 80 columns for a terminal, a row an arm, with the most users of `concurrency`; a
+/// A table of 80 columns for a terminal, one row per arm, with the most users of `concurrency`; a
 /// figure that may not be used is marked. No line where that was not measured.
 pub fn brief(analysis: &Analysis) -> Vec<String> {
     let figure_of = |arm: &str, metric: &Metric| {

@@ -51,7 +51,7 @@ fn opens_block(text: &[char]) -> Option<usize> {
     let next = text.get(place + 1);
     let opens = match text.get(place)? {
         '#' | '>' => number == 0,
-        // A sign before a figure is none of these.
+        // A sign before a figure is not one of these.
         '-' | '+' | '=' => number == 0 && next.is_none_or(|c| !c.is_ascii_alphanumeric()),
         '.' | ')' => number > 0 && ends(next),
         _ => false,

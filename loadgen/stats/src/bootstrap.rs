@@ -1,14 +1,10 @@
-//! Resampling of whole blocks, seeded.
-//!
-//! A block is what a campaign repeats, so a block is what is drawn, with everything that was
-//! measured in it. What the replicates give is the scatter of an estimator for which no formula is
-//! at hand; the width of an interval still comes from Student's t, because with few blocks the
-//! percentiles of the replicates cover less than they say (`interval.rs` and `slope.rs` show it).
+//! Resampling of whole blocks, seeded: a block is what a campaign repeats, so a block is drawn with
+//! everything that was measured in it.
 
 use super::compare::Moments;
 use crate::random::mix;
 
-/// How often a campaign is drawn anew.
+/// How often a campaign is resampled.
 pub const REPLICATES: u32 = 400;
 
 /// How often each of `blocks` blocks is drawn, in each of [`REPLICATES`] campaigns (Efron,
@@ -25,14 +21,18 @@ pub fn draws(blocks: u32, seed: u64) -> impl Iterator<Item = Vec<u32>> {
     })
 }
 
-/// An estimator and its values in campaigns that were drawn anew.
+/// An estimator and its values in resampled campaigns.
+///
+/// The replicates give the scatter of an estimator that has no formula for it. The width of an
+/// interval still comes from Student's t: with few blocks the percentiles of the replicates cover
+/// less than they say (`interval.rs` and `slope.rs` show it).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resampled {
     /// Blocks that it rests on.
     pub blocks: u32,
     /// Its value in the campaign itself.
     pub value: f64,
-    /// Its value in each campaign of [`draws`], in their order; not finite where it had none.
+    /// Its value in each campaign of [`draws`], in their order; not finite where it has no value.
     pub replicates: Vec<f64>,
 }
 
@@ -40,9 +40,9 @@ pub struct Resampled {
 const WITH_VALUE: f64 = 0.95;
 
 impl Resampled {
-    /// The value and its standard error; `None` with one block, or where too many replicates have
-    /// no value. Replicates scatter less than campaigns do, by (n - 1) / n in variance, which is
-    /// made good here: for a mean the result is the usual standard error.
+    /// The value and its standard error; `None` with one block, or if too many replicates have no
+    /// value. Replicates scatter less than campaigns do, by (n - 1) / n in variance, so this
+    /// divides by that factor: for a mean the result is the usual standard error.
     pub fn moments(&self) -> Option<Moments> {
         let values: Vec<f64> = self.replicates.iter().copied().filter(|v| v.is_finite()).collect();
         let enough = values.len() as f64 >= WITH_VALUE * self.replicates.len() as f64;

@@ -1,19 +1,11 @@
-//! Estimates of what each trial knows only to lie between two bounds.
-//!
-//! A search for a capacity leaves a rate that held and one that failed; the truth of the trial is
-//! somewhere between, and where no rate failed it is merely above. Taking one of the bounds for the
-//! value is wrong by the width of the bracket, and leaving out the trials without an upper bound is
-//! wrong by more. So the values of trials are taken as lognormal, and the bounds as what is known
-//! of them: maximum likelihood for interval-censored data (Turnbull, "The empirical distribution
-//! function with arbitrarily grouped, censored and truncated data", Journal of the Royal
-//! Statistical Society B 38, 1976; Meeker and Escobar, "Statistical methods for reliability data",
-//! Wiley 1998, chapters 7 and 8).
+//! Estimates of what each trial knows only to lie between two bounds: a search for a capacity
+//! leaves a rate that held and one that failed.
 
 use statrs::distribution::{ContinuousCDF as _, Normal, StudentsT};
 
 use super::{CONFIDENCE, Estimate};
 
-/// What one trial knows of its value, which is positive.
+/// The bounds of one trial's value, which is positive.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds {
     /// The value is at least this; `None` where no lower bound is known.
@@ -22,22 +14,29 @@ pub struct Bounds {
     pub most: Option<f64>,
 }
 
-/// Scatter of trials that is considered, of the logarithm: a tenth of a percent to any.
+/// The range of scatters to search, of the logarithm: from a tenth of a percent up.
 const SCATTER: (f64, f64) = (1e-3, 20.0);
 /// How far beyond all bounds the middle may lie, of the logarithm: a factor of 1,000.
 const BEYOND: f64 = 7.0;
-/// How exactly the scatter and the middle are found, of the logarithm.
+/// How precisely to find the scatter and the middle, of the logarithm.
 const SCATTER_WITHIN: f64 = 1e-3;
 const MIDDLE_WITHIN: f64 = 1e-6;
-/// Likelihoods that are the same for that, of the logarithm.
+/// Likelihoods that differ by less count as the same, of the logarithm.
 const SAME: f64 = 1e-4;
 
-/// Estimates the median over trials; `None` where all trials lack the same bound, so that any value
-/// beyond the other is as good.
+/// Estimates the median over trials; `None` if all trials lack the same bound, since every value
+/// beyond the other fits as well.
 ///
 /// The interval is that of the profile likelihood. Its cut is the one that gives Student's t where
 /// brackets are narrow, because that of large samples covers too little with few trials; it is
-/// `None` with one trial, and where one side of it has no end.
+/// `None` with one trial, and if one side of it has no end.
+///
+/// Taking one bound for the value is wrong by the width of the bracket, and leaving out trials
+/// without an upper bound is wrong by more. So the values of trials are taken as lognormal, by
+/// maximum likelihood for interval-censored data (Turnbull, "The empirical distribution function
+/// with arbitrarily grouped, censored and truncated data", Journal of the Royal Statistical Society
+/// B 38, 1976; Meeker and Escobar, "Statistical methods for reliability data", Wiley 1998, chapters
+/// 7 and 8).
 pub fn between(trials: &[Bounds]) -> Option<Estimate> {
     let both = trials.iter().any(|t| t.least.is_some()) && trials.iter().any(|t| t.most.is_some());
     if !both {
@@ -66,7 +65,7 @@ fn cut(n: u32) -> Option<f64> {
     Some(f64::from(n) * (t * t / freedom).ln_1p() / 2.0)
 }
 
-/// Bounds as logarithms, infinite where there is none.
+/// Bounds as logarithms, infinite on an open side.
 struct Brackets(Vec<(f64, f64)>);
 
 impl Brackets {
@@ -82,7 +81,7 @@ impl Brackets {
     /// scale of 1/scatter the likelihood is concave (Burridge, "A note on maximum likelihood
     /// estimation for regression models using grouped data", JRSS B 43, 1981), so there is one.
     fn profile(&self, middle: f64) -> f64 {
-        // Far outside of a bracket a small scatter has no chance that a number could hold.
+        // Far outside of a bracket the chance of a small scatter underflows.
         let off = |(lo, hi): &(f64, f64)| (lo - middle).max(middle - hi).max(0.0);
         let farthest = self.0.iter().map(off).fold(0.0, f64::max);
         let least = SCATTER.0.max(farthest / 30.0);
@@ -101,8 +100,8 @@ impl Brackets {
         highest(profile, (lo - BEYOND, hi + BEYOND), MIDDLE_WITHIN)
     }
 
-    /// The middle with the highest likelihood, and its logarithm. Where several are as good, as in
-    /// brackets that overlap, it is the one between them.
+    /// The middle with the highest likelihood, and its logarithm. If several are equally likely, as
+    /// in brackets that overlap, it is the one between them.
     fn top(&self) -> (f64, f64) {
         let (at, most) = self.highest();
         let edge = |direction| self.edge(at, direction, most - SAME).unwrap_or(at);
@@ -200,7 +199,7 @@ mod tests {
         let without = between(&three).unwrap();
         let with = between(&[three.as_slice(), &[open]].concat()).unwrap();
         assert!(with.point > without.point * 1.01, "{with:?} {without:?}");
-        // Taken for its lower bound it would pull less.
+        // As its lower bound it would pull less.
         let taken = between(&[three.as_slice(), &[within(109.9, 110.1)]].concat()).unwrap();
         assert!(with.point > taken.point, "{with:?} {taken:?}");
         let low = Bounds { least: None, most: Some(90.0) };

@@ -1,13 +1,12 @@
-//! Tests of one comparison: whether two arms differ, whether they are equivalent, and what could
-//! have been seen.
-//!
-//! All rest on Student's t over differences that are paired by block: of logarithms for what is
-//! compared as a ratio, of the values themselves for what may be 0. A p value here is of one
-//! comparison alone; a verdict is given only after [`super::judge`] has looked at its family.
+//! Tests of one comparison: whether two arms differ, and whether they are equivalent. A p value
+//! here is of one comparison alone; [`super::judge`] corrects for the others.
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
 /// Mean of paired differences, and how well it is known.
+///
+/// Differences are paired by block: of logarithms for what is compared as a ratio, of the values
+/// themselves for what may be 0. All tests are Student's t.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moments {
     /// How many blocks it rests on, at least 2.
@@ -36,8 +35,7 @@ impl Moments {
         (self.mean - half, self.mean + half)
     }
 
-    /// The chance of so large a mean, or a larger one, were the truth 0: the paired t test, two
-    /// sides.
+    /// The chance of a mean at least this large if the truth is 0: the paired t test, two sides.
     pub fn p_difference(&self) -> f64 {
         (2.0 * self.upper_tail(self.mean.abs())).min(1.0)
     }
@@ -48,13 +46,13 @@ impl Moments {
         self.upper_tail(bound - self.mean.abs())
     }
 
-    /// The chance of so large a mean, or a larger one, were the truth `bound`: small when the truth
-    /// lies above it (one-sided t test).
+    /// The chance of a mean at least this large if the truth is `bound`: small when the truth lies
+    /// above it (one-sided t test).
     pub fn p_above(&self, bound: f64) -> f64 {
         self.upper_tail(self.mean - bound)
     }
 
-    /// The same of so small a mean: small when the truth lies below `bound`.
+    /// The chance of a mean at most this large: small when the truth lies below `bound`.
     pub fn p_below(&self, bound: f64) -> f64 {
         self.upper_tail(bound - self.mean)
     }
@@ -62,7 +60,7 @@ impl Moments {
     /// The chance of a t above `distance` standard errors.
     fn upper_tail(&self, distance: f64) -> f64 {
         if self.error <= 0.0 {
-            // All blocks said the same to the last digit: there is no doubt on which side it is.
+            // All blocks agree to the last digit, so the side is certain.
             return if distance > 0.0 {
                 0.0
             } else if distance < 0.0 {

@@ -1,14 +1,14 @@
-//! How far a campaign's arms seem to differ when they are the same.
+//! How far equal arms of a campaign seem to differ.
 
 use super::CONFIDENCE;
 use super::compare::Moments;
 
-/// What the A/A pair of a campaign says of one metric at one place.
+/// The noise floor of one metric at one place, from the campaign's A/A pair.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Floor {
     /// The campaign has no such pair: it was made by an older version.
     NotMeasured,
-    /// It has one, and no two valid blocks of it here.
+    /// It has one, with fewer than two valid blocks here.
     Unknown,
     /// The end of the pair's interval that is farther from no difference.
     At(f64),

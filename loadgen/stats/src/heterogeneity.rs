@@ -1,17 +1,17 @@
 //! Whether several campaigns found the same effect.
-//!
-//! Cochran's Q weighs every campaign by the inverse of its variance (W. G. Cochran, "The
-//! combination of estimates from different experiments", Biometrics 10, 1954), and I-squared is the
-//! share of Q that chance does not explain (Higgins and Thompson 2002). Chi-squared is right for Q
-//! only if the variances are known; from five blocks they are not, and it would find heterogeneity
-//! too often. So the p value for use is that of Welch's F ("On the comparison of several mean
-//! values", Biometrika 38, 1951), whose numerator is Q and which knows the number of blocks.
 
 use statrs::distribution::{ChiSquared, ContinuousCDF as _, FisherSnedecor};
 
 use super::compare::Moments;
 
 /// How far several campaigns disagree.
+///
+/// Cochran's Q weighs every campaign by the inverse of its variance (W. G. Cochran, "The
+/// combination of estimates from different experiments", Biometrics 10, 1954). Chi-squared is right
+/// for Q only if the variances are known; from five blocks they are not, and it would find
+/// heterogeneity too often. So use the p value of Welch's F ("On the comparison of several mean
+/// values", Biometrika 38, 1951), whose numerator is Q and which knows the number of blocks.
+/// I-squared is that of Higgins and Thompson (2002).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Heterogeneity {
     /// Campaigns that were compared.
@@ -20,16 +20,16 @@ pub struct Heterogeneity {
     pub mean: f64,
     /// Cochran's Q.
     pub q: f64,
-    /// Chance of so large a Q, were there no differences and the variances known: chi-squared with
-    /// `studies - 1` degrees of freedom.
+    /// Chance of a Q at least this large, if campaigns agree and the variances are known:
+    /// chi-squared with `studies - 1` degrees of freedom.
     pub p_known: f64,
-    /// The same where variances are estimated from a few blocks: Welch's F.
+    /// The same if variances are estimated from a few blocks: Welch's F.
     pub p: f64,
     /// Share of Q beyond what chance explains, 0 to 1.
     pub i_squared: f64,
 }
 
-/// Compares campaigns; `None` with fewer than two, or where one does not vary at all.
+/// Compares campaigns; `None` with fewer than two, or if one does not vary at all.
 pub fn heterogeneity(studies: &[Moments]) -> Option<Heterogeneity> {
     let known = |one: &Moments| one.error > 0.0 && one.error.is_finite() && one.mean.is_finite();
     if studies.len() < 2 || !studies.iter().all(known) {

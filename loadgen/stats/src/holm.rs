@@ -1,13 +1,12 @@
 //! Holm's correction: many comparisons, and still one chance in twenty of a wrong one.
-//!
-//! With twenty comparisons of equal arms one is expected to look different at the 5 % level. The
-//! step-down procedure bounds the chance that any true "no difference" of a family is rejected, for
-//! whatever dependence there is between its tests; it needs no independence, which metrics of the
-//! same trial do not have.
 
 /// The p values of a family, adjusted so that each may be compared with the level of the whole
 /// family (Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
 /// of Statistics 6, 1979).
+///
+/// Of twenty comparisons of equal arms, one is expected to look different at the 5 % level. The
+/// step-down procedure bounds the chance that any true "no difference" of a family is rejected,
+/// however its tests depend on each other: metrics of one trial do.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));

@@ -1,11 +1,4 @@
-//! The difference of two sets of trials that have nothing in common, such as those of two
-//! campaigns.
-//!
-//! Trials of two campaigns share no block, so nothing pairs them, and nothing says that both were
-//! equally noisy: Welch's t (B. L. Welch, "The generalization of Student's problem when several
-//! different population variances are involved", Biometrika 34, 1947) with Satterthwaite's degrees
-//! of freedom. The interval knows how trials vary within each set, and cannot know what else
-//! changed from one to the other.
+//! The difference of two sets of trials that share no block, such as those of two campaigns.
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
@@ -17,13 +10,18 @@ use super::{CONFIDENCE, Estimate, Verdict};
 const ALPHA: f64 = 1.0 - CONFIDENCE;
 
 /// The difference of two means, and how well it is known.
+///
+/// Nothing pairs the sets, and they need not be equally noisy: Welch's t (B. L. Welch, "The
+/// generalization of Student's problem when several different population variances are involved",
+/// Biometrika 34, 1947) with Satterthwaite's degrees of freedom. The interval knows how trials vary
+/// within each set, and cannot know what else changed between them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Apart {
     /// The difference.
     pub mean: f64,
     /// Its standard error.
     pub error: f64,
-    /// Degrees of freedom; no number where nothing varies.
+    /// Degrees of freedom; not a number if nothing varies.
     pub freedom: f64,
 }
 
@@ -32,7 +30,7 @@ pub struct Apart {
 pub struct Independent {
     /// The ratio or the difference.
     pub estimate: Estimate,
-    /// The same for a test, a ratio as its logarithm; `None` where one of the sets has one value.
+    /// The same for a test, a ratio as its logarithm; `None` if one of the sets has one value.
     pub apart: Option<Apart>,
 }
 
@@ -46,7 +44,7 @@ pub struct ApartQuestion {
 }
 
 impl Apart {
-    /// The first less the second.
+    /// The first minus the second.
     pub fn between(one: Moments, other: Moments) -> Self {
         let (a, b) = (one.error.powi(2), other.error.powi(2));
         let share = |part: f64, n: u32| part.powi(2) / (f64::from(n) - 1.0);
@@ -62,7 +60,7 @@ impl Apart {
         (self.mean - half, self.mean + half)
     }
 
-    /// The chance of so large a difference, or a larger one, were there none: two sides.
+    /// The chance of a difference at least this large between equals: two sides.
     pub fn p_difference(&self) -> f64 {
         (2.0 * self.upper_tail(self.mean.abs())).min(1.0)
     }
@@ -121,7 +119,7 @@ fn exponential(log: Estimate) -> Estimate {
     Estimate { point: log.point.exp(), interval, ..log }
 }
 
-/// Judges the comparisons of a family, `None` where there is no test; `margin` is the relative
+/// Judges the comparisons of a family, `None` if there is no test; `margin` is the relative
 /// difference that counts as equal. The p values of differences and those of equivalences are
 /// corrected each for themselves (Holm), as within a campaign ([`super::judge`]).
 pub fn judge_apart(family: &[Option<ApartQuestion>], margin: f64) -> Vec<Verdict> {
@@ -132,7 +130,7 @@ pub fn judge_apart(family: &[Option<ApartQuestion>], margin: f64) -> Vec<Verdict
         if question.of_ratio {
             return apart.p_equivalence(margin);
         }
-        // Without a ratio there is no margin: only no difference at all is equivalence.
+        // Without a ratio there is no margin: only equal figures are equivalent.
         if apart.mean == 0.0 && apart.error == 0.0 { 0.0 } else { 1.0 }
     });
     let verdict = |(at, question): (usize, &Option<ApartQuestion>)| match question {
@@ -207,7 +205,7 @@ mod tests {
 
     #[test]
     fn intervals_cover_the_truth_as_often_as_they_say() {
-        // Trials and noise of the two campaigns, as like and as unlike as they come.
+        // Trials and noise of the two campaigns, alike and unlike.
         for (one, noise, other, other_noise) in
             [(5, 0.04, 5, 0.04), (6, 0.10, 6, 0.02), (5, 0.04, 20, 0.08), (10, 0.04, 10, 0.04)]
         {

@@ -13,7 +13,7 @@ pub enum Scale {
     Linear,
 }
 
-/// Estimates what trials of one arm measure; `None` when there is no trial, or one of them has no
+/// Estimates what trials of one arm measure; `None` without a trial, or if one of them has no
 /// finite value.
 pub fn estimate(values: &[f64], scale: Scale) -> Option<Estimate> {
     if values.is_empty() || values.iter().any(|value| !value.is_finite()) {
@@ -38,11 +38,11 @@ pub fn estimate(values: &[f64], scale: Scale) -> Option<Estimate> {
     })
 }
 
-/// How the estimate of what does not vary is obtained.
+/// The method of an estimate that does not vary.
 const EXACT: &str = "exact: the same in every trial by construction";
 
-/// The figure of what is the same in every trial by construction: the middle trial's, because one
-/// that lost requests may be off. It has no interval.
+/// The figure of a metric that is the same in every trial by construction: the middle trial's,
+/// because one that lost requests may be off. It has no interval.
 pub fn exact(values: &[f64]) -> Option<Estimate> {
     let mut sorted: Vec<f64> = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -52,12 +52,12 @@ pub fn exact(values: &[f64]) -> Option<Estimate> {
 }
 
 impl Estimate {
-    /// Whether it is of what does not vary, so that the absence of an interval is no doubt.
+    /// Whether it does not vary, so that it needs no interval.
     pub fn is_exact(&self) -> bool {
         self.method == EXACT
     }
 
-    /// The same without an interval, as something that does not vary.
+    /// The same as an estimate that does not vary, without an interval.
     #[must_use]
     pub fn as_exact(self) -> Self {
         Self { interval: None, method: EXACT.into(), ..self }
@@ -90,8 +90,8 @@ pub fn paired_difference(pairs: &[(f64, f64)]) -> Option<Estimate> {
     Some(difference)
 }
 
-/// Estimates what has no value in a single trial, from campaigns that were drawn anew; `None`
-/// where too few of them have one.
+/// Estimates what has no value in a single trial, from resampled campaigns; `None` if too few of
+/// them have one.
 pub fn resampled(of: &Resampled) -> Option<Estimate> {
     let moments = of.moments()?;
     Some(Estimate {
@@ -102,12 +102,12 @@ pub fn resampled(of: &Resampled) -> Option<Estimate> {
     })
 }
 
-/// Estimates the difference of two that were drawn block by block together.
+/// Estimates the difference of two that were resampled together, block by block.
 pub fn resampled_difference(one: &Resampled, other: &Resampled) -> Option<Estimate> {
     resampled(&one.minus(other))
 }
 
-/// Estimates the ratio of two of which the logarithms were drawn together.
+/// Estimates the ratio of two whose logarithms were resampled together.
 pub fn resampled_ratio(one: &Resampled, other: &Resampled) -> Option<Estimate> {
     let mut ratio = resampled_difference(one, other)?;
     ratio.point = ratio.point.exp();

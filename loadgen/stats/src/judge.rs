@@ -1,19 +1,5 @@
-//! From the primary endpoints of a campaign to their verdicts.
-//!
-//! A verdict is a claim, and a campaign could make hundreds. So only the comparisons that it
-//! declared before it ran are judged, as one family, and three rules stand between a figure and a
-//! claim:
-//!
-//! 1. **Chance.** The p values of all endpoints are corrected together by Holm's procedure, those
-//!    of differences and those of equivalences each for themselves: in at most one campaign of
-//!    twenty is any arm called different from another that is equal, and in at most one is any
-//!    called equivalent that is not. An endpoint that was not measured still counts.
-//! 2. **The noise floor.** The same arm, measured twice under two names, differs by what the
-//!    campaign cannot hold still. A difference is one only if its point is also beyond the interval
-//!    of that pair.
-//! 3. **The margin.** A difference that is real and smaller than what matters is called equivalent.
-//!
-//! What is left is inconclusive, with its cause and with the smallest effect that would have shown.
+//! From the primary endpoints of a campaign to their verdicts. A verdict is a claim, so only the
+//! comparisons that the campaign declared before it ran are judged, by the rules of [`judge`].
 
 use std::collections::BTreeMap;
 
@@ -32,10 +18,9 @@ pub struct Question {
     /// two blocks.
     pub difference: Option<Moments>,
     /// What is compared with the margin, on the scale of logarithms: the logarithm of the ratio, or
-    /// a difference as a share of the figure it is compared with; `None` where there is neither.
+    /// a difference as a share of the figure it is compared with; `None` without either.
     pub ratio: Option<Moments>,
-    /// How far the same arm, measured twice, seemed to differ from itself, on the scale of
-    /// `difference`.
+    /// The noise floor, on the scale of `difference`.
     pub floor: Floor,
 }
 
@@ -63,7 +48,7 @@ pub enum Cause {
 pub struct Ruling {
     /// The verdict, all rules applied.
     pub verdict: Verdict,
-    /// Why there is none, when it is inconclusive.
+    /// Why the verdict is inconclusive; `None` for any other.
     pub cause: Option<Cause>,
     /// The tests behind it.
     pub tests: Tests,
@@ -78,11 +63,11 @@ pub struct Ruling {
 pub struct Tests {
     /// Chance of so large a difference or a larger one between equal arms (paired t, two sides).
     pub p_difference: Option<f64>,
-    /// The same after Holm's correction; held against 0.05.
+    /// The same after Holm's correction; compared with 0.05.
     pub p_difference_holm: Option<f64>,
     /// Larger p value of the two one-sided tests for equivalence within the margin.
     pub p_equivalence: Option<f64>,
-    /// The same after Holm's correction; held against 0.025, so that the 95 % interval lies within
+    /// The same after Holm's correction; compared with 0.025, so that the 95 % interval lies within
     /// the margin.
     pub p_equivalence_holm: Option<f64>,
     /// Endpoints that the correction covers.
@@ -90,6 +75,19 @@ pub struct Tests {
 }
 
 /// Judges the endpoints of a family; `margin` is the relative difference that counts as equal.
+///
+/// Three rules stand between a figure and a verdict:
+///
+/// 1. **Chance.** Holm's procedure corrects the p values of all endpoints together, those of
+///    differences and those of equivalences each for themselves: in at most one campaign of twenty
+///    is any arm called different from an equal one, and in at most one is any called equivalent
+///    that is not. An endpoint that was not measured still counts.
+/// 2. **The noise floor.** The same arm, measured twice under two names, differs by what the
+///    campaign cannot hold still. A difference must also have its point beyond the interval of that
+///    pair.
+/// 3. **The margin.** A difference that is real and smaller than what matters is called equivalent.
+///
+/// Anything else is inconclusive, with its cause and the smallest effect that would have shown.
 pub fn judge(family: &[Question], margin: f64) -> Vec<Ruling> {
     let margin = margin.ln_1p();
     let of = |p: &dyn Fn(&Question) -> Option<f64>| -> Vec<Option<f64>> {

@@ -1,24 +1,24 @@
-//! Whether a law fits: what it leaves over, compared with how trials of the same level differ.
-//!
-//! A law can be fitted to anything, and its parameters then have intervals that look like
-//! knowledge. Where levels are repeated, their scatter says how far off a mean may be by chance
-//! (pure error), and what the law misses beyond that is lack of fit (Draper and Smith, "Applied
-//! regression analysis", 3rd edition, Wiley 1998, chapter 2).
+//! Whether a law fits: what it misses, compared with how trials of the same level differ.
 
 use statrs::distribution::{ContinuousCDF as _, FisherSnedecor};
 
 /// The F test of a law.
+///
+/// A law can be fitted to anything, and its parameters then have intervals that look like
+/// knowledge. The scatter of repeated levels says how far off a mean may be by chance (pure error);
+/// what the law misses beyond that is lack of fit (Draper and Smith, "Applied regression analysis",
+/// 3rd edition, Wiley 1998, chapter 2).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LackOfFit {
     /// Mean square of what the law misses, divided by that of pure error.
     pub f: f64,
     /// Degrees of freedom of the two.
     pub freedom: (u32, u32),
-    /// The chance of so large an F, or a larger one, were the law true.
+    /// The chance of an F at least this large if the law is true.
     pub p: f64,
 }
 
-/// A law whose test has a smaller p than this is not said to hold.
+/// A law whose test has a smaller p than this does not hold.
 const ALPHA: f64 = 0.05;
 
 impl LackOfFit {
@@ -48,7 +48,7 @@ impl LackOfFit {
         Some(Self { f, freedom: (of_missed, of_pure), p })
     }
 
-    /// Whether these data leave the law standing.
+    /// Whether these data fit the law.
     pub fn fits(&self) -> bool {
         self.p >= ALPHA
     }

@@ -2,7 +2,7 @@
 //! Marquardt (Marquardt, "An algorithm for least-squares estimation of nonlinear parameters",
 //! SIAM J. 1963), which damps them where a full step leads uphill.
 
-/// Steps after which a descent that goes on is given up.
+/// The most steps of a descent.
 const STEPS_MAX: u32 = 500;
 /// A step that lowers the sum of squares by a smaller share ends the descent.
 const GAIN_MIN: f64 = 1e-14;
@@ -10,7 +10,7 @@ const GAIN_MIN: f64 = 1e-14;
 const DAMPING_MAX: f64 = 1e15;
 const DAMPING_MIN: f64 = 1e-15;
 
-/// Normal equations: what rows of slopes and their residuals come to.
+/// Normal equations: sums over rows of slopes and their residuals.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Normal {
     /// Products of slopes, summed.
@@ -39,7 +39,7 @@ impl Normal {
     }
 
     /// The parameters at which these equations hold, with the diagonal raised by a share of itself;
-    /// 0 for one that is held. `None` where they have no finite solution.
+    /// 0 for one that is held. `None` if they have no finite solution.
     pub(super) fn solve(&self, damping: f64) -> Option<[f64; 3]> {
         let mut rows = [[0.0; 4]; 3];
         for (i, row) in rows.iter_mut().enumerate() {
@@ -71,7 +71,7 @@ impl Normal {
 }
 
 /// The parameters to which the sum of squares descends from a start; `equations` gives the normal
-/// equations at a place. `None` where it has not come to an end after 500 steps.
+/// equations at a place. `None` if it has not ended after 500 steps.
 pub(super) fn descent(start: [f64; 3], equations: impl Fn([f64; 3]) -> Normal) -> Option<[f64; 3]> {
     let mut place = start;
     let mut here = equations(place);
@@ -90,7 +90,7 @@ pub(super) fn descent(start: [f64; 3], equations: impl Fn([f64; 3]) -> Normal) -
                     return Some(place);
                 }
             }
-            // No step leads down, however short: this is the lowest place around.
+            // No step leads down, however short: this is a minimum.
             None if damping > DAMPING_MAX => return here.loss.is_finite().then_some(place),
             None => damping *= 10.0,
         }

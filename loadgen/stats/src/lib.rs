@@ -1,11 +1,6 @@
-//! The statistics that verdicts rest on: small, pure, and shown to be right by simulation.
-//!
-//! n is the number of trials, never of requests: requests of one process are not independent. An
-//! interval comes from Student's t over the blocks, on the logarithm for figures that are ratios by
-//! nature (rates, times, bytes) and on the plain scale for slopes and differences. A percentile
-//! bootstrap is used only where tests show that it covers what it says, which with 3 to 10 blocks
-//! it does not. What becomes of many comparisons is [`judge`]'s; every method names its source, and
-//! every test the origin of its numbers.
+//! The statistics that verdicts rest on: small, pure, and shown to be right by simulation. n counts
+//! trials, never requests: requests of one process are not independent. Every method names its
+//! source, and every test the origin of its numbers.
 
 mod bootstrap;
 mod censored;
@@ -51,6 +46,10 @@ pub use steady::{SECONDS_MIN, Series, steady_from};
 pub use usl::{LEVELS_MIN, Level, Usl, UslFit, fit_levels};
 
 /// Confidence of every interval.
+///
+/// An interval comes from Student's t over the blocks, on the logarithm for rates, times and bytes,
+/// and on the plain scale for slopes and differences. A percentile bootstrap is used only where
+/// tests show that it covers what it says, which with 3 to 10 blocks it does not.
 pub const CONFIDENCE: f64 = 0.95;
 
 /// A figure that never travels without its doubt.

@@ -1,9 +1,5 @@
 //! The smallest effect that so few blocks with such noise could show: of a campaign that has run,
-//! and of one that is planned.
-//!
-//! "Inconclusive" says little unless it also says what would have been conclusive. The power of
-//! the t test is that of the noncentral t distribution; it is integrated here over the scatter of
-//! the standard error, because the distributions at hand have no noncentral t.
+//! and of one that is planned. "Inconclusive" says little without it.
 
 use statrs::distribution::{ContinuousCDF as _, Normal};
 use statrs::function::gamma::ln_gamma;
@@ -16,14 +12,17 @@ use crate::random::{mix, normal};
 /// Level of a family's differences.
 pub(super) const ALPHA: f64 = 1.0 - CONFIDENCE;
 
-/// The chance with which the smallest effect would have been found.
+/// The chance of finding the smallest effect.
 pub const POWER: f64 = 0.8;
-/// Steps of Simpson's rule: the error is then far below what is asserted of it.
+/// Steps of Simpson's rule: enough for an error far below what tests assert.
 const STEPS: usize = 120;
 
 /// The effect, in standard errors of the mean, that a two-sided paired t test over `n` blocks at
 /// the level `alpha` finds with [`POWER`] (Cohen, "Statistical power analysis for the behavioral
 /// sciences", 1988).
+///
+/// The power of the t test is that of the noncentral t distribution, which the crate in use lacks;
+/// so it is integrated here over the scatter of the standard error.
 pub(super) fn detectable(n: u32, alpha: f64) -> f64 {
     let df = f64::from(n) - 1.0;
     let threshold = critical(n, alpha);
@@ -60,7 +59,7 @@ pub(super) fn detectable(n: u32, alpha: f64) -> f64 {
     high
 }
 
-/// What a mean exceeds its threshold by, in standard errors, so that it does so with [`POWER`].
+/// How far beyond its threshold a mean must lie, in standard errors, to exceed it with [`POWER`].
 pub(super) fn above() -> f64 {
     Normal::new(0.0, 1.0).map_or(f64::INFINITY, |normal| normal.inverse_cdf(POWER))
 }
@@ -69,15 +68,15 @@ pub(super) fn above() -> f64 {
 const CAMPAIGNS: u64 = 3000;
 
 /// Campaigns in which two equal arms and an A/A pair are measured in so many blocks with normal
-/// noise, before any of them is run. What is found in them is in units of the block-to-block
-/// standard deviation of the difference of two arms.
+/// noise, before any of them is run. Effects are in units of the block-to-block standard deviation
+/// of the difference of two arms.
 pub struct Planned {
     blocks: u32,
     campaigns: Vec<(Moments, Floor)>,
 }
 
-/// Prepares to ask what a campaign of so many blocks would find; `None` for one block. `shared`
-/// says whether one of the two arms is also that of the A/A pair.
+/// Prepares to ask what a campaign with this number of blocks would find; `None` for one block.
+/// `shared` says whether one of the two arms is also that of the A/A pair.
 pub fn planned(blocks: u32, shared: bool) -> Option<Planned> {
     let unit = 0.5f64.sqrt();
     let campaign = |campaign: u64| {

@@ -1,11 +1,11 @@
-//! The quotient of two means that are known to some error each.
+//! The quotient of two means, each with a standard error.
 
 use super::compare::{Moments, critical};
 use super::{CONFIDENCE, Estimate};
 
 /// Estimates `numerator / denominator` of independent means (Fieller, "Some problems in interval
 /// estimation", Journal of the Royal Statistical Society B 16, 1954), with the degrees of freedom
-/// of the mean that has fewer. `None` where the interval has no end: the denominator may be 0.
+/// of the mean that has fewer. `None` if the interval has no end, because the denominator may be 0.
 pub fn quotient(numerator: Moments, denominator: Moments) -> Option<Estimate> {
     let n = numerator.n.min(denominator.n);
     let t = critical(n, 1.0 - CONFIDENCE);

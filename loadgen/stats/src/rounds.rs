@@ -1,12 +1,7 @@
-//! What servers differ by that took turns, round after round.
-//!
-//! On a virtual machine one slice in ten is cut short: the host, or a thread of the kernel, had the
-//! core. Such a slice belongs to no server, and in a total it is charged to the one that had it.
-//! Here each round is first compared within itself, which takes out how fast the machine was in it,
-//! and a server's effect is then a trimmed mean over rounds, which takes out the slices that were
-//! cut.
+//! How servers that took turns differ, round by round: each round is compared within itself, which
+//! removes how fast the machine was in it.
 
-/// The share of rounds that is left out at each end. In A/A pairs on a virtual machine a fifth gave
+/// The share of rounds to leave out at each end. In A/A pairs on a virtual machine a fifth gave
 /// half the interval of plain totals at 1 and at 64 connections, and one tenth or a quarter nearly
 /// the same (ARCHITECTURE.md has the table).
 const TRIM: f64 = 0.2;
@@ -15,8 +10,12 @@ const ROUNDS_MIN: usize = 10;
 
 /// The effect of each lane: how much the logarithm of its figure differs from the mean over the
 /// lanes of the same round. `logs` has a row for each lane and in it a value for each round. The
-/// effects sum to 0. `None` with fewer than two lanes or ten rounds, where rows differ in length,
-/// or where a value is not finite.
+/// effects sum to 0. `None` with fewer than two lanes or ten rounds, or if rows differ in length or
+/// a value is not finite.
+///
+/// On a virtual machine one slice in ten is cut short: the host, or a thread of the kernel, had the
+/// core. Such a slice says nothing of a server, but a total charges it to the one that had it. So
+/// an effect is a trimmed mean over rounds, which leaves such slices out.
 pub fn lane_effects(logs: &[Vec<f64>]) -> Option<Vec<f64>> {
     let rounds = logs.first()?.len();
     let even = logs.iter().all(|row| row.len() == rounds);

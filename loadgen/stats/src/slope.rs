@@ -1,18 +1,18 @@
-//! The slope of a line through points of which some may be far off (Theil 1950, Sen 1968), and its
+//! The slope of a line through points, some of which may be far off (Theil 1950, Sen 1968), and its
 //! interval over the trials of an arm.
-//!
-//! Points of one trial share its server, so they are no more independent than its requests are:
-//! slopes are taken within trials only, and trials are what is drawn or counted.
 
 use super::bootstrap::{Resampled, draws};
 use super::{Estimate, Scale, estimate, resampled};
 
-/// With fewer trials the scatter of drawn medians says too little of that of trials.
+/// With fewer trials the scatter of resampled medians says too little about that of trials.
 const BOOTSTRAP_FROM: usize = 10;
 
 /// The slope over all trials: the mean of the trials' slopes with Student's interval where trials
-/// are few; from 10 on the median of all slopes within trials, which a few trials far off do not
+/// are few; from 10 on the median of all slopes within trials, which a few outlying trials do not
 /// move, with its standard error from a bootstrap over trials. `None` when no trial has a slope.
+///
+/// Points of one trial share its server and are not independent. So slopes are taken within trials
+/// only, and trials are what is drawn or counted.
 pub fn slope_over_trials(trials: &[Vec<(f64, f64)>], seed: u64) -> Option<Estimate> {
     if trials.len() < BOOTSTRAP_FROM {
         let slopes: Option<Vec<f64>> = trials.iter().map(|points| theil_sen(points)).collect();
@@ -23,7 +23,7 @@ pub fn slope_over_trials(trials: &[Vec<(f64, f64)>], seed: u64) -> Option<Estima
     Some(slope)
 }
 
-/// Median of the slopes within trials, and in sets of trials that were drawn anew.
+/// Median of the slopes within trials, and in resampled sets of trials.
 fn bootstrap(trials: &[Vec<(f64, f64)>], seed: u64) -> Option<Resampled> {
     let of_trial = |(trial, points): (usize, &Vec<(f64, f64)>)| {
         slopes(points).into_iter().map(move |slope| (slope, trial)).collect::<Vec<_>>()

@@ -1,20 +1,15 @@
-//! Whether a load had settled: no trend and no step in its seconds.
-//!
-//! A warm-up that is cut after a fixed time is a guess. Here the seconds of Measure are looked at:
-//! from which second on is what is left without a trend, and without a first or a last third that
-//! differs from the rest? When no such second leaves enough, there was no steady state, and that is
-//! what is said. A departure has to be both beyond chance and large enough to matter, so that a
-//! long load is not faulted for a drift of a thousandth.
+//! Whether a load had settled: no trend and no step in its seconds. A warm-up of a fixed length is
+//! a guess, so the seconds of Measure are tested.
 
 use statrs::distribution::{ContinuousCDF as _, Normal};
 
 use super::slope::theil_sen;
 
-/// Seconds that must be left, and so the shortest load that can be judged.
+/// The fewest seconds that must be left, and so the shortest load that can be judged.
 pub const SECONDS_MIN: usize = 5;
-/// A trend that chance makes no more often than this may be one.
+/// The p value below which a trend counts.
 const LEVEL: f64 = 0.05;
-/// A trend or a step is one when it exceeds so many of its standard errors.
+/// A trend or a step counts if it exceeds this many of its standard errors.
 const TREND_ERRORS: f64 = 3.0;
 const STEP_ERRORS: f64 = 4.0;
 /// The median of |x| of a normal number, in its deviations.
@@ -32,6 +27,9 @@ pub struct Series {
 /// The first second from which all the series are steady to their end; `None` when at most half of
 /// the load would have to go and what is left is still not steady, or has fewer than
 /// [`SECONDS_MIN`] seconds.
+///
+/// A departure must exceed chance and be large enough to matter, so that a long load is not faulted
+/// for a drift of a thousandth.
 pub fn steady_from(series: &[Series]) -> Option<usize> {
     let seconds = series.iter().map(|one| one.values.len()).min()?;
     let last = (seconds / 2).min(seconds.checked_sub(SECONDS_MIN)?);
@@ -61,7 +59,7 @@ fn has_trend(logs: &[f64], tolerance: f64) -> bool {
     drift > tolerance.max(TREND_ERRORS * error) && mann_kendall(logs) < LEVEL
 }
 
-/// The chance of so many rises over falls, or more, in either direction, were there no trend
+/// The chance of at least this many rises over falls, in either direction, without a trend
 /// (Kendall, "Rank correlation methods", 1975: the normal approximation, corrected for continuity).
 pub(super) fn mann_kendall(values: &[f64]) -> f64 {
     let n = values.len() as f64;

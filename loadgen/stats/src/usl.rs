@@ -1,12 +1,5 @@
 //! The Universal Scalability Law: how much of a slowdown is waiting, and how much is agreeing.
-//!
-//! X(N) = a N / (1 + s (N - 1) + k N (N - 1)) (Gunther, "Guerrilla capacity planning", Springer
-//! 2007, chapters 4 and 5): `a` is what one user gets, contention `s` the share that has to queue,
-//! and coherency `k` what every pair of users costs, which makes throughput fall beyond a peak.
-//! Fitted by nonlinear least squares ([`descent`]). N may be users where
-//! the machine has a core for each, and is else the number of cores: users of one core leave it
-//! idle or find it taken, and neither is contention. So every fit is tested ([`LackOfFit`]), and
-//! one that fails its test is no law.
+//! Every fit is tested ([`LackOfFit`]), and one that fails its test is no law.
 
 use super::Scale;
 use super::bootstrap::{Resampled, draws};
@@ -17,6 +10,12 @@ use super::least::{Normal, descent};
 pub const LEVELS_MIN: usize = 6;
 
 /// The law with its three parameters.
+///
+/// X(N) = a N / (1 + s (N - 1) + k N (N - 1)) (Gunther, "Guerrilla capacity planning", Springer
+/// 2007, chapters 4 and 5), fitted by nonlinear least squares (`descent`). Throughput falls
+/// beyond a peak, because every pair of users costs something. N is the number of users if the
+/// machine has a core for each, else the number of cores: users of one core leave it idle or find
+/// it taken, and neither is contention.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Usl {
     /// What one user gets, in the unit of the throughput.
@@ -37,22 +36,22 @@ impl Usl {
         1.0 + self.contention * (users - 1.0) + self.coherency * users * (users - 1.0)
     }
 
-    /// The users beyond whom throughput falls; `None` where it never does.
+    /// The number of users beyond which throughput falls; `None` if it never does.
     pub fn peak(&self) -> Option<f64> {
         let most = || ((1.0 - self.contention).max(0.0) / self.coherency).sqrt().max(1.0);
         (self.coherency > 0.0).then(most)
     }
 }
 
-/// A level: users (or cores), the throughputs of its blocks (absent where there is none).
+/// A level: users (or cores), the throughputs of its blocks (`None` where a block has none).
 pub type Level = (f64, Vec<Option<f64>>);
 
-/// The law of an arm, and its parameters in campaigns that were drawn anew.
+/// The law of an arm, and its parameters in resampled campaigns.
 #[derive(Clone, Debug)]
 pub struct UslFit {
     /// The law itself: contention and coherency are at least 0.
     pub law: Usl,
-    /// Whether it holds; where it does not, nothing below means anything.
+    /// Whether it holds; if not, the fields below mean nothing.
     pub lack: LackOfFit,
     /// Contention without that bound, so that its scatter about 0 is not cut in half.
     pub contention: Resampled,
@@ -90,7 +89,7 @@ pub fn fit_levels(levels: &[Level], seed: u64) -> Option<UslFit> {
     let all = points(&vec![1; whole.len()]);
     let law = bounded(&all, Scale::Log)?;
     let free = free(&all, Scale::Log)?;
-    // From the fit of the whole campaign each drawn one is near.
+    // Each resampled fit is close to that of the whole campaign.
     let drawn: Vec<Option<Usl>> = draws(blocks, seed)
         .map(|times| descend(&points(&times), Scale::Log, free, [true; 3]))
         .collect();
@@ -108,8 +107,8 @@ pub fn fit_levels(levels: &[Level], seed: u64) -> Option<UslFit> {
     })
 }
 
-/// The test of the law. That a block was faster or slower as a whole is taken out before: it moves
-/// all levels alike, and says nothing of the law's form.
+/// The test of the law, after removing how much faster or slower a block was as a whole: that moves
+/// all levels alike, and says nothing about the law's form.
 fn lack(logs: &[(f64, Vec<f64>)], law: &Usl) -> Option<LackOfFit> {
     let blocks = logs.first()?.1.len();
     let mean_of = |block: usize| {
@@ -132,7 +131,7 @@ struct Point {
     value: f64,
 }
 
-/// The best law with contention and coherency of at least 0: the free one where it is, else the
+/// The best law with contention and coherency of at least 0: the free one if it qualifies, else the
 /// best with one or both of them 0.
 fn bounded(points: &[Point], scale: Scale) -> Option<Usl> {
     let start = start(points)?;
@@ -167,7 +166,7 @@ fn start(points: &[Point]) -> Option<Usl> {
         let weight = p.value / p.users;
         [weight, weight * (p.users - 1.0), weight * p.users * (p.users - 1.0)]
     };
-    // Columns of so different a size are scaled to 1, or the small ones would count as nothing.
+    // Columns are scaled to 1, because the small ones would not count otherwise.
     let size = |i: usize| points.iter().map(|p| row(p)[i].powi(2)).sum::<f64>().sqrt().max(1e-300);
     let sizes = [size(0), size(1), size(2)];
     let rows = points.iter().map(|p| {
@@ -183,12 +182,12 @@ fn start(points: &[Point]) -> Option<Usl> {
             coherency: (agreeing / inverse).max(0.0),
         });
     }
-    // A first level that is saturated already: what one user gets is anybody's guess.
+    // The first level is already saturated, so what one user gets is not known.
     let first = points.first()?;
     Some(Usl { rate: first.value, contention: 0.5, coherency: 0.0 })
 }
 
-/// The least squares that a start leads to, over the parameters that are free.
+/// The least squares from this start, over the free parameters.
 fn descend(points: &[Point], scale: Scale, start: Usl, free: [bool; 3]) -> Option<Usl> {
     let users = points.iter().map(|p| p.users).fold(1.0, f64::max);
     // Each parameter in units of what matters over these levels; the rate as its logarithm.
@@ -227,7 +226,7 @@ fn loss(points: &[Point], scale: Scale, law: &Usl) -> f64 {
     points.iter().map(|p| residual(p, scale, law).powi(2)).sum()
 }
 
-/// A law whose denominator falls to 0 within the levels is none; the descent must find it bad.
+/// A law whose denominator falls to 0 within the levels is invalid; the descent must find it bad.
 const LOAD_MIN: f64 = 1e-9;
 
 fn residual(point: &Point, scale: Scale, law: &Usl) -> f64 {

@@ -268,7 +268,8 @@ fn a_limit_is_named_with_the_flag_that_raises_it_and_the_flag_does() {
         assert!(ended.stderr.contains(&format!("raise {flag}")), "{flag}: {}", ended.stderr);
         let ended = authbench(flag, &[&flags[..], &[flag, raised]].concat());
         let what = format!("{flag} {raised}: {}{}", ended.stdout, ended.stderr);
-        // Few answers, or a busy machine, are a doubt; that there was none is what matters here.
+        // Few answers, or a busy machine, are a doubt; what matters here is that no error is
+        // counted.
         assert!(ended.stdout.contains("requests") && !ended.stdout.contains("error "), "{what}");
         assert!(!ended.stderr.contains("no request got the right answer"), "{what}");
     }

@@ -57,7 +57,7 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let named = Arc::clone(&named);
-                // A request that is none ends its connection.
+                // A malformed request ends its connection.
                 std::thread::spawn(move || serve(stream.unwrap(), &named));
             }
         });

@@ -102,7 +102,7 @@ impl Place {
         self.serve("none").stop();
     }
 
-    /// A thread of a killed process may hold the lock for a moment after the process is none.
+    /// A thread of a killed process may hold the lock for a moment after the process has ended.
     fn assert_cleared_by_next_run(&self, what: &str) {
         until(&format!("{what}: the next run has cleared the folder"), || {
             self.next_run();

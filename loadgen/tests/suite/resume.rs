@@ -124,7 +124,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The files of a folder, and those of its folders, by name; nothing where there is none.
+/// The files of a folder, and those of its folders, by name; empty if the folder is missing.
 fn contents(folder: &Path) -> Files {
     let mut found = Files::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {

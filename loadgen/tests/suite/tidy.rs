@@ -222,8 +222,17 @@ fn one_file_writes_to_a_terminal() {
 }
 
 /// Where headers may still be longer than three lines.
-const LONG_HEADERS: &[&str] =
-    &["benches/", "loadgen/src/report/", "loadgen/stats/src/", "loadgen/tests/", "servers/tests/"];
+const LONG_HEADERS: &[&str] = &[
+    "loadgen/src/report/answer.rs",
+    "loadgen/src/report/chart/",
+    "loadgen/src/report/claims/",
+    "loadgen/src/report/html/",
+    "loadgen/src/report/svg.rs",
+    "loadgen/src/report/tables/",
+    "loadgen/src/report/words.rs",
+    "loadgen/tests/",
+    "servers/tests/",
+];
 
 #[test]
 fn every_file_opens_with_a_header() {

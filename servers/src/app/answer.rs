@@ -39,7 +39,7 @@ struct CartBody<'a> {
 #[derive(Serialize)]
 struct RevocationBody {
     revoked: bool,
-    /// `null` where nobody counts them.
+    /// `null` if the store does not count them.
     credentials: Option<u64>,
     /// Why not, or what not.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -100,7 +100,7 @@ pub(super) async fn add_to_cart<S: Scheme>(State(shell): Shared<S>, request: Req
 }
 
 pub(super) async fn refresh<S: Scheme>(State(shell): Shared<S>, request: Request) -> Response {
-    // Whatever was sent: there is nothing here that could take it.
+    // Before the body is read: this scheme refuses every refresh.
     if !S::REFRESHES {
         return answer::rejection(&Rejection::NotSupported, &shell.scheme);
     }

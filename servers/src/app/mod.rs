@@ -36,10 +36,10 @@ pub use work::{CPU_MAX, WAIT_MAX, Work};
 /// Every route, its scheme chosen.
 ///
 /// [`App`] is the whole server short of sockets, and what tests call in process. Headers are set
-/// where answers are made and not by layers, and there is no tracing, no compression and no
-/// counter in the path of a request: what is measured is the scheme and the least that can carry
-/// it. The one thing wrapped around the router catches a panic, which costs its request a 500 and
-/// nobody else anything.
+/// where answers are made and not by layers, and there is no tracing, no compression and no counter
+/// in the path of a request: what is measured is the scheme and the least that can carry it. The
+/// one thing wrapped around the router catches a panic, which costs its request a 500 and no other
+/// request anything.
 #[derive(Clone, Debug)]
 pub struct App {
     router: Router,

@@ -87,7 +87,7 @@ impl CachedTokens {
     }
 
     fn hash(&self, token: &[u8]) -> u64 {
-        // The end of the signature is as good as random, and nobody without the key chooses it.
+        // The end of the signature is as good as random, and it cannot be chosen without the key.
         self.hasher.hash_one(&token[token.len().saturating_sub(32)..])
     }
 

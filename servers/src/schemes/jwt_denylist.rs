@@ -67,12 +67,12 @@ pub const FILTER: ArmInfo = ArmInfo {
 /// and `jti` that a list should be keyed by is the `jti` here. An entry is kept until the token
 /// would expire, leeway included, and swept after that.
 ///
-/// A logout everywhere denies nothing one by one, since nobody knows which tokens there are: it
-/// notes a number, and tokens of that user that were issued before it are refused. Seconds are too
-/// coarse to tell a token from before from the next login's, so the first half of each `jti` is a
-/// number that the list gives at each issue, a count of microseconds that never goes back and that
-/// a logout everywhere moves on by one; the second half is random. The note is kept until the last
-/// of those tokens would expire.
+/// A logout everywhere denies nothing one by one, since the server does not know which tokens
+/// exist: it notes a number, and tokens of that user that were issued before it are refused.
+/// Seconds are too coarse to tell a token from before from the next login's, so the first half of
+/// each `jti` is a number that the list gives at each issue, a count of microseconds that never
+/// goes back and that a logout everywhere moves on by one; the second half is random. The note is
+/// kept until the last of those tokens would expire.
 ///
 /// A token that is re-issued with a larger cart keeps its `jti`: it is the same login, so a logout
 /// with either ends both, and a slow request cannot bring a logged-out login back.

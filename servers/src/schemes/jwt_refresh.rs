@@ -76,8 +76,8 @@ const BEGIN_TRIES: u32 = 3;
 /// store is asked about it: that is what the scheme is for, and why an access token that is out
 /// outlives its logout, until it expires. `POST /refresh` asks the store, once every few minutes:
 /// it replaces the refresh token by another and refuses one that was replaced. A replaced one that
-/// is shown later than [`GRACE`] is in two hands, and nobody knows which is the thief's, so the
-/// family ends.
+/// is shown later than [`GRACE`] is in two hands, and the server cannot tell which is the thief's,
+/// so the family ends.
 ///
 /// A refresh token is opaque: the family's id and a secret, 128 random bits each. The family's id
 /// is also the `jti` of its access tokens, so a logout with one of them ends the family. It opens

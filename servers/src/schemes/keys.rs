@@ -63,10 +63,10 @@ impl fmt::Debug for KeyId {
 /// the same key is refused, and cannot be renamed without that key: a token that `jwt-denylist` has
 /// revoked does not come back by way of `jwt-hs256`.
 ///
-/// New tokens are made with the current key; a token that names a previous one
-/// is still good, so that a change of keys logs nobody out, and one that names none of them is
-/// refused before any cryptography. A name is looked up in this list and nowhere else: it is never
-/// a path, a query or an address. Keys are read, judged and prepared at the start, and never again.
+/// New tokens are made with the current key; a token that names a previous one is still good, so
+/// that a change of keys logs no one out, and one that names none of them is refused before any
+/// cryptography. A name is looked up in this list and nowhere else: it is never a path, a query or
+/// an address. Keys are read, judged and prepared at the start, and never again.
 #[derive(Debug)]
 pub struct Ring<K> {
     current: K,
@@ -103,7 +103,7 @@ impl<K> Ring<K> {
         &self.current
     }
 
-    /// The first key of which this holds, the current one first.
+    /// The first key that fits, beginning with the current one.
     pub fn find(&self, is: impl Fn(&K) -> bool) -> Option<&K> {
         std::iter::once(&self.current).chain(&self.previous).find(|key| is(key))
     }

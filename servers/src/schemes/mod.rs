@@ -57,7 +57,7 @@ fn check_store_url(info: &ArmInfo, url: Option<&str>) -> Result<(), ServeError> 
     Err(ServeError::Option { option: "store_url", expected, found })
 }
 
-/// Refuses a rule for idle timeouts where there is none, or one that would log out who is active.
+/// Refuses a rule for idle timeouts without a timeout, or one that would log out an active user.
 fn check_touch(info: &ArmInfo, options: &SchemeOptions) -> Result<(), ServeError> {
     let refuse =
         |expected, found: String| Err(ServeError::Option { option: "touch", expected, found });

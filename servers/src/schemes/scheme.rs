@@ -269,7 +269,7 @@ pub enum Reason {
     Algorithm,
     /// Another `typ` than an access token's.
     Type,
-    /// A key that is none of ours.
+    /// A key that is not one of ours.
     Key,
     /// The signature, or the seal, does not match.
     Signature,

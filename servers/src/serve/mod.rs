@@ -440,7 +440,7 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
     let log_in = Step {
         body: Some(r#"{"username":"{username}","password":"{password}"}"#.into()),
         check: match arm.credential.source {
-            // The answer that has a token names nobody; the token does.
+            // The answer with a token does not name the user; the token does.
             CredentialSource::Json(ref place) if place == "/access_token" => {
                 Some(check("/token_type", "Bearer"))
             }

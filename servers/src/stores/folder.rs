@@ -145,7 +145,7 @@ fn is_race(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::WouldBlock)
 }
 
-/// A file that nobody can have planted, and that only this user can open.
+/// A file that no other user can have planted, and that only this user can open.
 fn new_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.create_new(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
@@ -246,7 +246,7 @@ mod tests {
         sweep_in(parent.path());
         assert!(!left.exists() && !begun.exists() && !empty.exists());
         assert!(used.home().is_dir() && used.path.join(LOCK).is_file());
-        // A store that goes on without its owner has the lock too.
+        // A store that outlives its owner has the lock too.
         let log = used.log().unwrap();
         used.lock = File::open("/dev/null").unwrap();
         sweep_in(parent.path());

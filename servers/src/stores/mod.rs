@@ -41,7 +41,7 @@ pub struct Place {
     pub store: &'static str,
     /// How a URL of one is written.
     pub url: &'static str,
-    /// The program that is started where no URL says that one runs; `None`: there is none.
+    /// The program to start if no URL names a running one; `None` if the store has no program.
     pub program: Option<own::Program>,
 }
 
@@ -213,7 +213,7 @@ pub trait SessionStore: Send + Sync + 'static {
         None
     }
 
-    /// Creates the session if there is none of this id; `false`, and nothing changed, if there is.
+    /// Creates the session; `false`, and nothing changed, if this id is taken.
     fn create(
         &self,
         id: SessionId,
@@ -240,7 +240,7 @@ pub trait SessionStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<Session>, StoreError>> + Send;
 
-    /// Notes that the live session of this id was used now; `false` if there is none.
+    /// Notes that the live session of this id was used now; `false` if it does not exist.
     fn touch(
         &self,
         id: SessionId,
@@ -260,8 +260,8 @@ pub trait SessionStore: Send + Sync + 'static {
         }
     }
 
-    /// Replaces the data of the live session of this id, the last writer winning; `false` if there
-    /// is none. It changes neither the creation nor the expiry.
+    /// Replaces the data of the live session of this id, the last writer winning; `false` if it
+    /// does not exist. It changes neither the creation nor the expiry.
     fn update(
         &self,
         id: SessionId,
@@ -269,7 +269,7 @@ pub trait SessionStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Removes the session of this id, live or not; `false` if there is none.
+    /// Removes the session of this id, live or not; `false` if it does not exist.
     fn delete(&self, id: SessionId) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Removes every session of a user that was created before this call began; how many.
@@ -278,7 +278,7 @@ pub trait SessionStore: Send + Sync + 'static {
         user: UserId,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Removes what has expired, in small steps that stall nobody, and gives memory back; how
+    /// Removes expired sessions, in small steps that stall no request, and gives memory back; how
     /// many.
     fn sweep(&self, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
 

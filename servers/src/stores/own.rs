@@ -89,7 +89,7 @@ fn is_program(file: &Path) -> bool {
 }
 
 /// The first of these users that there is, where we are root: some programs refuse to be started by
-/// root. `None` where we are not, and so nobody but ourselves.
+/// root. `None` if we are not root: it then runs as ourselves.
 fn unprivileged(names: &[&str]) -> Option<Owner> {
     if !geteuid().is_root() {
         return None;
@@ -314,11 +314,11 @@ impl Drop for OwnServer {
     }
 }
 
-/// A port of the loopback address that nobody has now. Somebody may take it before it is used: who
-/// starts a server on it has to try again with another.
+/// A free port of the loopback address. Another process may take it before a server starts on it;
+/// the caller then tries again with another port.
 ///
 /// # Errors
-/// Where there is none.
+/// If no port is free.
 pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

@@ -1,6 +1,8 @@
 //! Sessions in a file: SQLite, embedded and durable, the default that needs no server.
 
-use std::collections::HashMap;
+mod row;
+mod writer;
+
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,112 +13,26 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
-};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rustix::fs::OFlags;
 use tokio::sync::{mpsc, oneshot};
 
 use super::folder::Folder;
 use super::patience::Patience;
 use super::{Session, SessionData, SessionId, SessionStore, StoreError, StoreStats, is_live};
-use crate::cart::Cart;
 use crate::clock::Timestamp;
-use crate::users::{Name, Role, User, UserId};
+use crate::users::UserId;
+use row::{
+    CREATE, DELETE, DELETE_ALL, MEND, READ, SCHEMA, SWEEP, TOUCH, UPDATE, USED, said, session,
+};
+use writer::{AskedWrite, SWEEP_STEP, Shared, Write, write_until_closed};
 
 const STORE: &str = "sqlite";
 /// Writes that may wait in the queue; further ones wait before it, for as long as they like.
 const QUEUE: usize = 1024;
-/// Most writes under one commit.
-const BATCH: usize = 256;
-/// Most rows that one step of a sweep removes.
-const SWEEP_STEP: u32 = 256;
 /// Least time between two writes of what was touched, in milliseconds.
 const FLUSH_EVERY_MS: u64 = 1_000;
 const READERS_MAX: usize = 4;
-
-/// `ends` is the earlier of the absolute and the idle expiry: what a sweep looks for.
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS sessions (
-        id BLOB PRIMARY KEY, user INTEGER NOT NULL, name TEXT NOT NULL, role TEXT NOT NULL,
-        cart TEXT, created INTEGER NOT NULL, expires INTEGER NOT NULL,
-        last_seen INTEGER NOT NULL, ends INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS sessions_of_user ON sessions (user);
-    CREATE INDEX IF NOT EXISTS sessions_by_end ON sessions (ends);";
-/// A file may have been left by a server with another idle timeout.
-const MEND: &str = "UPDATE sessions SET ends = min(expires, last_seen + ?1)
-    WHERE ends <> min(expires, last_seen + ?1)";
-const READ: &str =
-    "SELECT user, name, role, cart, created, expires, last_seen FROM sessions WHERE id = ?1";
-const CREATE: &str = "INSERT INTO sessions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-    ON CONFLICT (id) DO NOTHING";
-const UPDATE: &str = "UPDATE sessions SET user = ?2, name = ?3, role = ?4, cart = ?5
-    WHERE id = ?1 AND ?6 < expires AND ?6 < max(last_seen, ?7) + ?8";
-const TOUCH: &str = "UPDATE sessions
-    SET last_seen = max(last_seen, ?2), ends = min(expires, max(last_seen, ?2) + ?3)
-    WHERE id = ?1";
-const DELETE: &str = "DELETE FROM sessions WHERE id = ?1";
-const DELETE_ALL: &str = "DELETE FROM sessions WHERE user = ?1";
-const USED: &str = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
-const SWEEP: &str = "DELETE FROM sessions
-    WHERE id IN (SELECT id FROM sessions WHERE ends <= ?1 LIMIT ?2)";
-
-/// The far end of time, and of an idle timeout that there is not: two of them can be added.
-const FOR_EVER: i64 = i64::MAX / 4;
-
-fn millis(moment: Timestamp) -> i64 {
-    i64::try_from(moment.millis()).map_or(FOR_EVER, |ms| ms.min(FOR_EVER))
-}
-
-enum Write {
-    Create(SessionId, Session),
-    CreateMany(Vec<(SessionId, Session)>),
-    Update(SessionId, SessionData, Timestamp),
-    Delete(SessionId),
-    DeleteAllOf(UserId),
-    SweepStep(Timestamp),
-    Flush,
-}
-
-/// What is answered is the number of rows changed, or what SQLite said.
-type Answer = oneshot::Sender<Result<u64, String>>;
-
-struct AskedWrite {
-    write: Write,
-    answer: Answer,
-}
-
-impl AskedWrite {
-    /// Whether it is not to be done any more: nobody would be given the session, nor told of the
-    /// change. A removal is done anyway.
-    fn given_up(&self) -> bool {
-        let creates = matches!(self.write, Write::Create(..) | Write::CreateMany(_));
-        (creates || matches!(self.write, Write::Update(..))) && self.answer.is_closed()
-    }
-}
-
-/// What reads and the writer share.
-struct Shared {
-    idle: Option<Duration>,
-    /// Activity that is not in the file yet. An entry is dropped after it has been committed.
-    touched: Mutex<HashMap<SessionId, Timestamp>>,
-    flush_due: AtomicU64,
-    sessions: AtomicU64,
-    /// Rows written for what was asked, once they are committed.
-    writes: AtomicU64,
-}
-
-impl Shared {
-    fn idle_millis(&self) -> i64 {
-        let idle = self.idle.map(|idle| i64::try_from(idle.as_millis()).unwrap_or(FOR_EVER));
-        idle.map_or(FOR_EVER, |idle| idle.min(FOR_EVER))
-    }
-
-    fn touched_at(&self, id: SessionId) -> Timestamp {
-        self.touched.lock().get(&id).copied().unwrap_or_default()
-    }
-}
 
 /// The store.
 ///
@@ -124,8 +40,8 @@ impl Shared {
 /// with a queue can do what a pool cannot: commit together what waits together, so that one flush
 /// of the disk serves many. Reads are done where they are asked: a row that is in memory is found
 /// in two or three microseconds, and the way to a thread and back takes ten times as long. In WAL
-/// mode a read never waits for a writer, nor for a lock that another process holds on one; what it
-/// can wait for is the disk, for a page that nobody read before. A read begins after every commit
+/// mode a read never waits for a writer, nor for a lock that another process holds on one; it can
+/// only wait for the disk, for a page that was not read before. A read begins after every commit
 /// that was answered before, so a logout holds at once.
 ///
 /// `synchronous=FULL`: a login or a logout that was answered survives a power cut. With `NORMAL` a
@@ -362,183 +278,6 @@ fn read(
         shared.touched.lock().insert(id, session.last_seen);
     }
     Ok(Some(session))
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
-fn said(error: rusqlite::Error) -> String {
-    error.to_string()
-}
-
-fn session(row: &rusqlite::Row<'_>) -> rusqlite::Result<Session> {
-    let odd = || rusqlite::Error::IntegralValueOutOfRange(0, 0);
-    let moment = |column| {
-        let millis = u64::try_from(row.get::<usize, i64>(column)?).map_err(|_| odd())?;
-        Ok::<_, rusqlite::Error>(Timestamp::from_millis(millis))
-    };
-    let id = UserId::new(row.get(0)?).ok_or_else(odd)?;
-    let name = Name::new(row.get_ref(1)?.as_str()?).ok_or_else(odd)?;
-    let role = Role::parse(row.get_ref(2)?.as_str()?).ok_or_else(odd)?;
-    let cart = match row.get_ref(3)?.as_str_or_null()? {
-        None => Cart::default(),
-        Some(text) => {
-            // Owned, because an item with an escape in it is not to be had as it stands.
-            let items: Vec<String> = serde_json::from_str(text).map_err(|_| odd())?;
-            Cart::of(items.iter().map(String::as_str)).map_err(|_| odd())?
-        }
-    };
-    Ok(Session {
-        data: SessionData { user: User { id, name, role }, cart },
-        created: moment(4)?,
-        expires: moment(5)?,
-        last_seen: moment(6)?,
-    })
-}
-
-/// Commits in groups: what has come in while the last group was on its way to the disk is the next.
-fn write_until_closed(
-    mut connection: Connection,
-    shared: &Shared,
-    mut asked: mpsc::Receiver<AskedWrite>,
-) {
-    let mut group = Vec::with_capacity(BATCH);
-    while let Some(first) = asked.blocking_recv() {
-        group.push(first);
-        while group.len() < BATCH
-            && let Ok(next) = asked.try_recv()
-        {
-            group.push(next);
-        }
-        group.retain(|asked| !asked.given_up());
-        if group.is_empty() {
-            continue;
-        }
-        let done = commit(&mut connection, shared, &group);
-        for (n, AskedWrite { answer, .. }) in group.drain(..).enumerate() {
-            let rows = done.as_ref().map(|rows| rows.get(n).copied().unwrap_or_default());
-            drop(answer.send(rows.map_err(Clone::clone)));
-        }
-    }
-    // The last activity: lost where this fails, as it would be in a crash.
-    let (answer, _) = oneshot::channel();
-    drop(commit(&mut connection, shared, &[AskedWrite { write: Write::Flush, answer }]));
-}
-
-/// All of these or none; how many rows each changed.
-fn commit(
-    connection: &mut Connection,
-    shared: &Shared,
-    group: &[AskedWrite],
-) -> Result<Vec<u64>, String> {
-    let mut flushed = Vec::new();
-    let mut rows = Vec::with_capacity(group.len());
-    let (mut created, mut removed, mut written) = (0, 0, 0);
-    let transaction =
-        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(said)?;
-    for asked in group {
-        if matches!(asked.write, Write::Flush | Write::SweepStep(_)) {
-            flush(&transaction, shared, &mut flushed).map_err(said)?;
-        }
-        let changed = apply(&transaction, shared, &asked.write).map_err(said)?;
-        if !matches!(asked.write, Write::SweepStep(_)) {
-            written += changed;
-        }
-        match asked.write {
-            Write::Create(..) | Write::CreateMany(_) => created += changed,
-            Write::Update(..) | Write::Flush => {}
-            Write::Delete(_) | Write::DeleteAllOf(_) | Write::SweepStep(_) => removed += changed,
-        }
-        rows.push(changed);
-    }
-    transaction.commit().map_err(said)?;
-    shared.sessions.fetch_add(created, Ordering::Relaxed);
-    shared.sessions.fetch_sub(removed, Ordering::Relaxed);
-    shared.writes.fetch_add(written + flushed.len() as u64, Ordering::Relaxed);
-    let mut touched = shared.touched.lock();
-    for (id, moment) in flushed {
-        if touched.get(&id) == Some(&moment) {
-            touched.remove(&id);
-        }
-    }
-    if touched.len() < touched.capacity() / 4 {
-        touched.shrink_to_fit();
-    }
-    Ok(rows)
-}
-
-fn apply(transaction: &Transaction<'_>, shared: &Shared, write: &Write) -> rusqlite::Result<u64> {
-    let rows = match write {
-        Write::Create(id, session) => create(transaction, shared, id, session)?,
-        Write::CreateMany(sessions) => {
-            let mut created = 0;
-            for (id, session) in sessions {
-                created += create(transaction, shared, id, session)?;
-            }
-            created
-        }
-        Write::Update(id, SessionData { user, cart }, now) => {
-            transaction.prepare_cached(UPDATE)?.execute(params![
-                id.as_bytes(),
-                user.id.number(),
-                user.name.as_str(),
-                user.role.as_str(),
-                text(cart),
-                millis(*now),
-                millis(shared.touched_at(*id)),
-                shared.idle_millis(),
-            ])?
-        }
-        Write::Delete(id) => transaction.prepare_cached(DELETE)?.execute([id.as_bytes()])?,
-        Write::DeleteAllOf(user) => {
-            transaction.prepare_cached(DELETE_ALL)?.execute([user.number()])?
-        }
-        Write::SweepStep(now) => {
-            transaction.prepare_cached(SWEEP)?.execute(params![millis(*now), SWEEP_STEP])?
-        }
-        Write::Flush => 0,
-    };
-    Ok(rows as u64)
-}
-
-fn create(
-    transaction: &Transaction<'_>,
-    shared: &Shared,
-    id: &SessionId,
-    session: &Session,
-) -> rusqlite::Result<usize> {
-    let Session { data: SessionData { user, cart }, created, expires, last_seen } = session;
-    let ends = millis(*expires).min(millis(*last_seen) + shared.idle_millis());
-    transaction.prepare_cached(CREATE)?.execute(params![
-        id.as_bytes(),
-        user.id.number(),
-        user.name.as_str(),
-        user.role.as_str(),
-        text(cart),
-        millis(*created),
-        millis(*expires),
-        millis(*last_seen),
-        ends,
-    ])
-}
-
-/// Writes what was touched and not written yet. It stays in memory until it is committed, so that
-/// no reader finds it in neither place.
-fn flush(
-    transaction: &Transaction<'_>,
-    shared: &Shared,
-    flushed: &mut Vec<(SessionId, Timestamp)>,
-) -> rusqlite::Result<()> {
-    let touched: Vec<_> = shared.touched.lock().iter().map(|(&id, &moment)| (id, moment)).collect();
-    let mut statement = transaction.prepare_cached(TOUCH)?;
-    for &(id, moment) in &touched {
-        statement.execute(params![id.as_bytes(), millis(moment), shared.idle_millis()])?;
-    }
-    flushed.extend(touched);
-    Ok(())
-}
-
-fn text(cart: &Cart) -> Option<String> {
-    // A list of strings can always be written as JSON.
-    (!cart.is_empty()).then(|| serde_json::to_string(cart).unwrap_or_default())
 }
 
 impl SessionStore for SqliteStore {

@@ -227,7 +227,7 @@ impl SessionStore for TowerStore {
             return Ok(false);
         }
         index.insert(id, Known::of(&session));
-        // It would take another id if there were a record of this one, and there is none.
+        // It would take another id if this one had a record, which it has not.
         let mut record = Record { id: key(id), data, expiry_date };
         self.store.create(&mut record).await.map_err(|e| failed("create a record", &e))?;
         self.wrote(1);

@@ -3,25 +3,23 @@
 //! An arm that is fast because it checks less fails here. Where arms may differ, the difference is
 //! what their [`ArmInfo`](servers::ArmInfo) says about them, never their name.
 
-use std::time::Duration;
+mod lifetimes;
+mod requests;
 
 use crate::common::{
-    Arm, KEY, OTHER_KEY, START, available_arms, carried, every_arm, login_request, options,
-    reissued,
+    Arm, KEY, OTHER_KEY, available_arms, carried, every_arm, login_request, options, reissued,
 };
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::routing::get;
 use http::header;
 use serde_json::{Value, json};
-use servers::app::App;
-use servers::clock::Timestamp;
 use servers::contract::CredentialSource;
 use servers::schemes::{CookieSecurity, SchemeOptions, arms};
 
-const SECOND: Duration = Duration::from_secs(1);
-const MILLI: Duration = Duration::from_millis(1);
+/// Whether the whole session is in a cookie, which has a limit of its own.
+fn in_a_cookie(arm: &Arm) -> bool {
+    !arm.info.stateful && matches!(arm.open.credential.source, CredentialSource::Cookie(_))
+}
 
 #[tokio::test]
 async fn a_login_is_good_for_the_user_who_logged_in() {
@@ -113,63 +111,6 @@ async fn a_credential_changed_in_any_byte_is_refused_in_the_same_words() {
 }
 
 #[tokio::test]
-async fn a_credential_expires_at_its_millisecond() {
-    for arm in every_arm().await.into_iter().filter(|arm| arm.info.authenticates) {
-        let credential = arm.login(7).await;
-        let end = arm.lifetime();
-        for (after, status) in
-            [(end / 2, 200), (end - MILLI, 200), (end, 401), (end * 2, 401), (end - MILLI, 200)]
-        {
-            arm.at(after);
-            arm.me(&credential).await.expect(status);
-        }
-        arm.at(end);
-        arm.me(&credential).await.expect_refused();
-    }
-}
-
-#[tokio::test]
-async fn no_use_puts_the_absolute_expiry_off() {
-    for arm in every_arm().await.into_iter().filter(|arm| arm.info.authenticates) {
-        let mut credential = arm.login(7).await;
-        let mut after = Duration::ZERO;
-        while after + 60 * SECOND < arm.ttl() {
-            after += 60 * SECOND;
-            arm.at(after);
-            let item = json!({ "item": after.as_secs().to_string() });
-            let answer = arm.post("/cart", &credential, &item).await.expect(200);
-            if let Some(new) = reissued(&answer, &arm.open.credential) {
-                credential = new;
-            }
-            arm.me(&credential).await.expect(200);
-        }
-        arm.at(arm.lifetime());
-        arm.me(&credential).await.expect_refused();
-    }
-}
-
-#[tokio::test]
-async fn an_idle_session_ends_and_a_used_one_does_not() {
-    let idle = 60 * SECOND;
-    for info in available_arms() {
-        let arm = Arm::open(info, SchemeOptions { idle: Some(idle), ..options() }).await;
-        if !arm.looks_up() {
-            continue;
-        }
-        let credential = arm.login(7).await;
-        for round in 1..=3 {
-            arm.at((idle - MILLI) * round);
-            arm.me(&credential).await.expect(200);
-        }
-        arm.at((idle - MILLI) * 3 + idle);
-        arm.me(&credential).await.expect_refused();
-        let credential = arm.login(7).await;
-        arm.post("/cart", &credential, &json!({ "item": "a" })).await.expect(200);
-        arm.me(&credential).await.expect(200);
-    }
-}
-
-#[tokio::test]
 async fn a_logout_revokes_or_says_that_it_cannot() {
     for arm in every_arm().await {
         let (one, other) = (arm.login(7).await, arm.login(7).await);
@@ -252,88 +193,6 @@ async fn a_login_never_keeps_the_id_that_came_with_it() {
             assert_eq!(arm.me(&after).await.json()["user_id"], json!(n));
             assert_eq!(arm.sessions().await, 1);
             before = after;
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_malformed_session_id_asks_no_store() {
-    for arm in every_arm().await.into_iter().filter(Arm::looks_up) {
-        for id in [
-            "",
-            "A",
-            "AAAAAAAAAAAAAAAAAAAAA",
-            "AAAAAAAAAAAAAAAAAAAAAAA",
-            "AAAAAAAAAAAAAAAAAAAAAB",
-            "AAAAAAAAAAAAAAAAAAAAA=",
-            "AAAAAAAAAAAAAAAAAAAAA*",
-            "\"AAAAAAAAAAAAAAAAAAAAAA\"",
-            "../../../etc/passwd...",
-            "' OR '1'='1' -- AAAAAA",
-            "AAAAAAAAAAA AAAAAAAAAA",
-            "AAAAAAAAAAAAAAAAAAAA\u{e9}",
-            "*?[a-z]*?[a-z]*?[a-z]A",
-        ] {
-            arm.me(id).await.expect_refused();
-        }
-        assert_eq!(arm.operations().await, 0, "{}", arm.info.arm);
-        arm.me("AAAAAAAAAAAAAAAAAAAAAA").await.expect_refused();
-        assert_eq!(arm.operations().await, 1, "a well-formed id is looked up");
-    }
-}
-
-#[tokio::test]
-async fn two_credentials_in_one_request_are_a_400() {
-    for arm in every_arm().await {
-        let (one, other) = (arm.login(7).await, arm.login(8).await);
-        let carrier = &arm.open.credential.carrier;
-        let ((name, first), (_, second)) = (carried(carrier, &one), carried(carrier, &other));
-        let mut requests = vec![
-            Request::get("/me").header(&name, &first).header(&name, &second),
-            Request::get("/me").header(&name, &first).header(&name, &first),
-        ];
-        if name == "cookie" {
-            let both = format!("a=b; {first}; c=d; {second}");
-            requests.push(Request::get("/me").header(&name, both));
-        }
-        if arm.info.authenticates {
-            let second = if name == "cookie" {
-                ("authorization", "Bearer x")
-            } else {
-                ("cookie", "__Host-session=AAAAAAAAAAAAAAAAAAAAAA")
-            };
-            requests.push(Request::get("/me").header(&name, &first).header(second.0, second.1));
-        }
-        for request in requests {
-            let answer = arm.call(request.body(Body::empty()).unwrap()).await.expect(400);
-            assert_eq!(answer.text, r#"{"error":"invalid_request"}"#, "{}", arm.info.arm);
-        }
-        arm.me(&one).await.expect(200);
-    }
-}
-
-#[tokio::test]
-async fn other_cookies_are_nobodys_business() {
-    for arm in every_arm().await.into_iter().filter(|arm| arm.info.authenticates) {
-        let credential = arm.login(7).await;
-        let (name, value) = carried(&arm.open.credential.carrier, &credential);
-        let many: Vec<_> = (0..200).map(|n| format!("c{n}={n}")).collect();
-        for cookies in ["__host-session=x; $Version=1; =; a; ;;", "Session=1", &many.join("; ")] {
-            let request = Request::get("/me").header(&name, &value).header("cookie", cookies);
-            arm.call(request.body(Body::empty()).unwrap()).await.expect(200);
-        }
-    }
-}
-
-#[tokio::test]
-async fn forwarded_headers_change_nothing() {
-    for arm in every_arm().await {
-        let mut plain = arm.me(&arm.login(7).await).await;
-        for name in ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"] {
-            let request = arm.carrying("GET", "/me", &arm.login(7).await).header(name, "evil");
-            let answer = arm.call(request.body(Body::empty()).unwrap()).await;
-            assert_eq!(answer, plain);
-            plain = answer;
         }
     }
 }
@@ -423,115 +282,6 @@ async fn an_arm_with_refresh_gives_a_new_credential_for_a_refresh_token() {
 }
 
 #[tokio::test]
-async fn bad_requests_get_a_4xx_that_says_why() {
-    for arm in every_arm().await {
-        let login = r#"{"username":"user-7","password":"password-7"}"#;
-        let padded = format!("{login}{}", " ".repeat(16 * 1024 - login.len()));
-        let json = "application/json";
-        let rows: Vec<(&str, &str, &str, String, u16)> = vec![
-            ("POST", "/login", "application/json; charset=utf-8", login.into(), 200),
-            ("POST", "/login", "Application/JSON", padded.clone(), 200),
-            ("POST", "/login", json, format!("{padded} "), 413),
-            ("POST", "/login", json, "x".repeat(2 << 20), 413),
-            ("POST", "/login", json, String::new(), 400),
-            ("POST", "/login", json, login[..20].into(), 400),
-            ("POST", "/login", json, format!("{login}{login}"), 400),
-            ("POST", "/login", json, r#"{"username":"user-7"}"#.into(), 400),
-            ("POST", "/login", json, r#"{"username":7,"password":"x"}"#.into(), 400),
-            ("POST", "/login", json, r#"["user-7","password-7"]"#.into(), 400),
-            ("POST", "/login", json, login.replace('}', r#","username":"user-8"}"#), 400),
-            ("POST", "/login", json, "[".repeat(10_000), 400),
-            ("POST", "/login", json, "\u{feff}{}".into(), 400),
-            ("POST", "/login", "text/plain", login.into(), 415),
-            ("POST", "/login", "application/x-www-form-urlencoded", "a=b".into(), 415),
-            ("POST", "/login", "application/jsonp", login.into(), 415),
-            ("POST", "/login", "", login.into(), 415),
-            ("GET", "/login", json, String::new(), 405),
-            ("DELETE", "/me", json, String::new(), 405),
-            ("POST", "/me", json, String::new(), 405),
-            ("PUT", "/cart", json, String::new(), 405),
-            ("GET", "/", json, String::new(), 404),
-            ("GET", "/me/", json, String::new(), 404),
-            ("GET", "/stats", json, String::new(), 404),
-            ("GET", "/admin", json, String::new(), 404),
-            ("GET", "//me", json, String::new(), 404),
-            ("GET", "/%6de", json, String::new(), 404),
-            ("GET", "/healthz", json, String::new(), 200),
-        ];
-        for (method, path, kind, body, status) in rows {
-            let mut request = Request::builder().method(method).uri(path);
-            if !kind.is_empty() {
-                request = request.header("content-type", kind);
-            }
-            let shown = format!("{} {method} {path} {:.40}", arm.info.arm, body);
-            let answer = arm.call(request.body(Body::from(body)).unwrap()).await;
-            assert_eq!(answer.status.as_u16(), status, "{shown}: {answer:?}");
-            let answer = answer.expect(status);
-            assert_eq!(answer.headers.contains_key("allow"), status == 405, "{shown}");
-            assert_eq!(answer.json()["error"].is_string(), status >= 400, "{shown}");
-        }
-        assert_eq!(arm.open.app.panics(), 0);
-    }
-}
-
-/// Whether the whole session is in a cookie, which has a limit of its own.
-fn in_a_cookie(arm: &Arm) -> bool {
-    !arm.info.stateful && matches!(arm.open.credential.source, CredentialSource::Cookie(_))
-}
-
-/// Whatever a user may put into a cart, the credential that carries it can be sent.
-#[tokio::test]
-async fn the_longest_credential_fits_into_a_head() {
-    // In JSON each of them is two characters, the most that an item can be made to take.
-    let item = json!({ "item": "\"".repeat(servers::cart::ITEM_BYTES_MAX) });
-    for arm in every_arm().await {
-        let mut credential = arm.login(99_999_999).await;
-        for _ in 0..servers::cart::ITEMS_MAX {
-            let answer = arm.post("/cart", &credential, &item).await;
-            if answer.status == 409 && in_a_cookie(&arm) {
-                break;
-            }
-            let answer = answer.expect(200);
-            credential = reissued(&answer, &arm.open.credential).unwrap_or(credential);
-        }
-        let (name, value) = carried(&arm.open.credential.carrier, &credential);
-        let head = name.len() + value.len() + 1024;
-        assert!(head < servers::serve::HEAD_BYTES_MAX, "{}: {head} bytes", arm.info.arm);
-        let control = json!({ "item": "a\u{1}" });
-        arm.post("/cart", &credential, &control).await.expect(400);
-    }
-}
-
-/// A body of which nothing comes.
-struct Silence;
-
-impl hyper::body::Body for Silence {
-    type Data = hyper::body::Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
-        std::task::Poll::Pending
-    }
-}
-
-#[tokio::test]
-async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
-    let arms = every_arm().await;
-    // Not before: while the clock is moved, a store that is opened would not answer in time.
-    tokio::time::pause();
-    for arm in arms {
-        let begun = tokio::time::Instant::now();
-        let request = Request::post("/login").header("content-type", "application/json");
-        let answer = arm.call(request.body(Body::new(Silence)).unwrap()).await.expect(408);
-        assert_eq!(answer.text, r#"{"error":"body_too_slow"}"#);
-        assert_eq!(begun.elapsed().as_secs(), servers::app::BODY_TIME_MAX.as_secs());
-    }
-}
-
-#[tokio::test]
 async fn a_second_server_knows_a_credential_only_where_the_arm_says_so() {
     for arm in every_arm().await.into_iter().filter(|arm| arm.info.authenticates) {
         let credential = arm.login(7).await;
@@ -607,25 +357,6 @@ async fn the_token_answer_is_this_one() {
 }
 
 #[tokio::test]
-async fn a_panic_costs_one_request_and_is_counted() {
-    let router = Router::new()
-        .route("/now", get(async || -> &'static str { panic!("a test's panic") }))
-        .route(
-            "/later",
-            get(async || -> &'static str {
-                tokio::task::yield_now().await;
-                panic!("a test's later panic")
-            }),
-        )
-        .route("/fine", get(async || "fine"));
-    let app = App::new(router);
-    for (path, status, panics) in [("/now", 500, 1), ("/later", 500, 2), ("/fine", 200, 2)] {
-        let answer = app.call(Request::get(path).body(Body::empty()).unwrap()).await;
-        assert_eq!((answer.status().as_u16(), app.panics()), (status, panics), "{path}");
-    }
-}
-
-#[tokio::test]
 async fn an_unknown_arm_is_answered_with_the_list() {
     let unknown = servers::app::open("jwt", &options(), servers::PasswordHash::Derived).await;
     let error = unknown.err().unwrap().to_string();
@@ -634,16 +365,5 @@ async fn an_unknown_arm_is_answered_with_the_list() {
         let store = info.store.map_or(String::new(), |store| format!("@{store}"));
         assert_eq!(info.arm, format!("{}{store}", info.scheme));
         assert_eq!(arms().iter().filter(|other| other.arm == info.arm).count(), 1);
-    }
-}
-
-#[tokio::test]
-async fn nothing_is_answered_by_a_clock_of_its_own() {
-    for arm in every_arm().await.into_iter().filter(|arm| arm.info.authenticates) {
-        arm.clock.set(Timestamp::from_seconds(START + 10_000_000));
-        let late = arm.login(7).await;
-        arm.me(&late).await.expect(200);
-        arm.at(10_000_000 * SECOND + arm.lifetime());
-        arm.me(&late).await.expect_refused();
     }
 }

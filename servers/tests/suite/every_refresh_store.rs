@@ -189,7 +189,8 @@ impl Model {
         self.families.get_mut(&id).filter(|kept| now.millis() < kept.expires.millis())
     }
 
-    /// The number of the secret that is meant; one that was never given out where there is none.
+    /// The number of the secret that is meant; one that was never given out if no such secret
+    /// exists.
     fn shown(&mut self, id: SessionId, shown: Shown) -> u32 {
         let forged = self.next();
         let Some(kept) = self.families.get(&id) else { return forged };

@@ -15,14 +15,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::postgres::connect;
+use crate::common::postgres::{Own, connect};
 use crate::common::{Answer, Arm, is_here, options};
 use serde_json::{Value, json};
 use servers::app;
 use servers::schemes::SchemeOptions;
 use servers::stores::own::OwnServer;
 use servers::stores::patience::Patience;
-use servers::stores::postgres::own::Instance;
 use servers::stores::postgres::pool::CONNECTIONS;
 use servers::users::PasswordHash;
 use tokio::runtime::Handle;
@@ -33,15 +32,15 @@ const ARM: &str = "session@postgres";
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 const RECOVERY_TIME_MAX: Duration = Duration::from_secs(60);
 
-async fn start(settings: &[&str]) -> (Instance, Arm) {
-    let instance = Instance::start(settings).await.unwrap();
+async fn start(settings: &[&str]) -> (Own, Arm) {
+    let instance = Own::start(settings).await;
     let arm = Arm::named(ARM, at(instance.url())).await;
     (instance, arm)
 }
 
 /// A second server over the same PostgreSQL, which gives up as soon as a server does. Of it only a
 /// 503 can be expected: where the machine is busy it may give up on a PostgreSQL that is well.
-async fn hasty(instance: &Instance) -> Arm {
+async fn hasty(instance: &Own) -> Arm {
     Arm::named(ARM, SchemeOptions { patience: Patience::DEFAULT, ..at(instance.url()) }).await
 }
 
@@ -345,7 +344,7 @@ async fn disk_full() {
     if !is_here("postgres") {
         return;
     }
-    let instance = Instance::start(&[]).await.unwrap();
+    let instance = Own::start(&[]).await;
     let Some(small) = Small::mount(instance.server().folder()) else {
         let _ = writeln!(
             std::io::stderr(),

@@ -74,7 +74,7 @@ fn patterns() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Opens an arm, whose store is none of the business: keys are looked at before one is opened.
+/// Opens an arm. Its store does not matter: keys are checked before a store is opened.
 async fn open(info: &ArmInfo, key: &[u8], previous: &[&[u8]]) -> Result<(), ServeError> {
     let options = SchemeOptions {
         key: Some(key.to_vec()),

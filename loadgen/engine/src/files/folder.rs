@@ -57,7 +57,7 @@ impl Dir {
     /// Opens a folder in this one.
     ///
     /// # Errors
-    /// `Io` when there is none of this name.
+    /// `Io` when no folder has this name.
     pub fn inner(&self, name: &str) -> Result<Self> {
         let path = self.path.join(name);
         let flags = flags(OFlags::DIRECTORY | OFlags::NOFOLLOW);

@@ -122,7 +122,7 @@ impl Arrivals {
         arrivals
     }
 
-    /// When the next arrival is due, ns after the start; `None` when there is none.
+    /// When the next arrival is due, ns after the start; `None` after the last one.
     pub fn due_ns(&self) -> Option<u64> {
         self.due_ns.map(|ns| ns as u64)
     }

@@ -60,8 +60,8 @@ pub struct Slicing {
 }
 
 impl Slicing {
-    /// Slices of this length, of which this much is cut: as many as `warmup_ns` takes, and as many
-    /// more as give Measure at least `measure_ns`.
+    /// Slices of this length, less this much of their start: as many as `warmup_ns` takes, and as
+    /// many more as give Measure at least `measure_ns`.
     ///
     /// # Panics
     /// If nothing of a slice is left.

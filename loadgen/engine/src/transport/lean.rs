@@ -197,7 +197,7 @@ impl Lean {
         };
         match outcome {
             Ok(()) => {}
-            // Nobody waits for a connection that is opened ahead; `open` tells of it.
+            // No caller waits for a connection that is opened ahead; `open` reports it.
             Err(failure) if ahead => {
                 self.note_reason(index, failure);
                 self.close(index);
@@ -241,8 +241,8 @@ impl Lean {
             };
             self.wire.closed_by_server += u64::from(closed);
             if connection.state == State::Idle {
-                // The server closed the connection, or says something nobody asked for; either way
-                // the next request needs a new one.
+                // The server closed the connection, or sends something unsolicited; either way the
+                // next request needs a new one.
                 self.close(index);
                 return Ok(());
             }

@@ -35,7 +35,7 @@ use crate::journey::{Answer, Who};
 /// A [`Transport`] owns a fixed number of connections of one worker. The engine starts a request on
 /// an idle connection and later hears of its end; it never waits for one. Time comes from the
 /// transport too, so that a mock with a clock set by hand makes the engine's tests exact. A
-/// transport must never send a request twice: a retry nobody asked for is a wrong figure. What the
+/// transport must never send a request twice: an unsolicited retry is a wrong figure. What the
 /// server says it did not process is no exception but a first sending, and is counted.
 pub trait Transport {
     /// Nanoseconds since the start that all workers of a load share.
@@ -140,7 +140,7 @@ pub struct Ended<'a> {
     pub sent_ns: u64,
     /// When its last byte was read, ns.
     pub done_ns: u64,
-    /// The answer, or why there is none.
+    /// The answer, or why none came.
     pub result: Result<Answer<'a>, Failure>,
 }
 

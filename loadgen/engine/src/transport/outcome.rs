@@ -43,7 +43,7 @@ pub enum Outcome {
     Status(u16),
     /// An answer came that names another user, or none.
     WrongUser,
-    /// An answer came whose body is in a coding that nobody here decodes, such as gzip.
+    /// An answer came whose body is in a coding that is not decoded here, such as gzip.
     Encoded,
     /// A login was answered without a credential.
     NoCredential,

@@ -29,9 +29,9 @@ const TICK_NS: u64 = 1_500_000;
 /// It shows what such a program sees of a server, HTTP/2 included, and costs several times the CPU
 /// time of `Lean`, so campaigns do not use it. What reqwest does on its own account is switched
 /// off: proxies, redirects, retries, cookies. It must never send a request twice; one that an
-/// HTTP/2 server says it has not processed is sent anew, and counted. What reqwest
-/// keeps to itself is not made up: bytes on the wire and closed connections are not known here, and
-/// connections are those of its pool, of which there may be fewer (HTTP/2) or for a moment more.
+/// HTTP/2 server says it has not processed is sent anew, and counted. What reqwest keeps to itself
+/// is not made up: bytes on the wire and closed connections are not known here, and connections are
+/// those of its pool: fewer with HTTP/2, or for a moment more.
 pub struct Realistic {
     epoch: Instant,
     pacing: Pacing,
@@ -240,7 +240,7 @@ impl Transport for Realistic {
                 None => Err(Fault::from(Failure::Connect)),
             };
             let done_ns = nanos(epoch);
-            // Nobody listens any more when the load is over.
+            // The receiver is gone when the load is over.
             let _ = tell.send(End { connection, number, sent_ns, done_ns, resent, result });
         });
         flight.task = Some(task.abort_handle());

@@ -43,7 +43,7 @@ pub enum Trust {
 /// Why certificates could not be checked, whatever the server shows.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The operating system trusts nobody.
+    /// The operating system has no trusted certificates.
     #[error(
         "expected certificates that this machine trusts, found none{0}; install them \
          (ca-certificates), or name the server's issuer with --ca FILE"

@@ -2,7 +2,8 @@
 //! else (cross-site request forgery).
 
 use super::row::{Finding, PASSER_BY, Row, steps};
-use crate::attack::attacker::{Attacker, Field};
+use crate::attack::attacker::Attacker;
+use crate::attack::request::Field;
 use crate::error::Result;
 use crate::record::CaseOutcome::{Accepted, Allowed, Failed, Property, Refused};
 
@@ -23,10 +24,10 @@ const SITES: &[Said] = &[
     &[("Sec-Fetch-Site", "cross-site"), ("Origin", "https://attacker.example")],
 ];
 
-/// A browser says in `Sec-Fetch-Site` and `Origin` who made it send a request. A credential in a
-/// header is sent by no browser unless a script of the server's own does it, so that such servers
-/// are not asked. What a stranger's server lets through is a property and no fault: the `SameSite`
-/// of its cookie (row 42b) may keep such requests from coming at all.
+/// A browser says in `Sec-Fetch-Site` and `Origin` which site made it send a request. It sends a
+/// credential in a header only if a script of the server's own does, so servers with such
+/// credentials are not attacked. What a stranger's server lets through is a property and not a
+/// fault: the `SameSite` of its cookie (row 42b) may keep such requests from coming at all.
 pub(super) fn rows() -> Vec<Row> {
     vec![
         steps("45a", "a logout that another origin asks for (Origin)", "403", |a| {
@@ -55,7 +56,7 @@ fn shown(said: Said) -> String {
     said.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(", ")
 }
 
-/// What it means that a change which another site asked for was answered with this status.
+/// The meaning of this status in an answer to a change that another site asked for.
 fn judged(attacker: &Attacker<'_>, status: u16, was_done: bool, said: Said) -> Finding {
     match (was_done, attacker.ours()) {
         (true, true) => Finding::new(Accepted, format!("{status} with {}", shown(said))),
@@ -114,8 +115,8 @@ fn foreign_login(attacker: &mut Attacker<'_>) -> Result<Finding> {
     Ok(last)
 }
 
-/// What an honest page sends. A server that refuses it is of no use in a browser, and may say that
-/// it is meant for none.
+/// What an honest page sends. A server that refuses it cannot be used from a browser, and may say
+/// that it is not meant for one.
 fn own_page(attacker: &mut Attacker<'_>) -> Result<Finding> {
     if attacker.cookie().is_none() {
         return Ok(not_in_a_cookie());

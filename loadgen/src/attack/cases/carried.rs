@@ -1,11 +1,12 @@
-//! How a credential is carried: none, two of them, in the wrong words, in the wrong place.
-//! Whichever of two a server chose, an attacker could have planted it; and what a proxy may add
-//! says nothing of who asks.
+//! How a credential is carried: missing, twice, in the wrong words, in the wrong place. If a server
+//! chose one of two, an attacker could have planted it; and headers that a proxy adds do not
+//! identify a user.
 
 use super::row::{Expected, Finding, Row, Work};
 use super::shots::{Shot, Shots, listed};
-use crate::attack::attacker::{Attacker, Field};
+use crate::attack::attacker::Attacker;
 use crate::attack::forge::Token;
+use crate::attack::request::Field;
 use crate::error::Result;
 use crate::record::CaseOutcome;
 
@@ -89,7 +90,7 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
-/// What a credential tells whoever comes by it: signed is not encrypted.
+/// What a credential tells anyone who gets hold of it: signed is not encrypted.
 fn read_without_key(attacker: &mut Attacker<'_>) -> Result<Finding> {
     let token = Token::read(&attacker.a.text(), attacker.form, None);
     let claims: Vec<String> =
@@ -101,12 +102,12 @@ fn read_without_key(attacker: &mut Attacker<'_>) -> Result<Finding> {
     Ok(Finding::new(CaseOutcome::Property, found))
 }
 
-/// Something made of the good credential in its place.
+/// Something made from the good credential, sent in its place.
 fn in_place(attacker: &Attacker<'_>, made: fn(&str) -> String) -> Shots {
     listed(vec![Shot::Credential(made(&attacker.a.text()).into_bytes())])
 }
 
-/// A value made of the good credential, in the header that carries it.
+/// A value made from the good credential, in the header that carries it.
 fn header(attacker: &Attacker<'_>, made: fn(&str) -> String) -> Shots {
     let (name, template) = attacker.header().ok_or("the credential is in a cookie")?;
     if !template.starts_with("Bearer ") {
@@ -195,7 +196,7 @@ fn query(attacker: &Attacker<'_>) -> Shots {
     listed(names.into_iter().map(|name| Shot::Query(format!("{name}={credential}"))).collect())
 }
 
-/// What everything else is judged by, so it is judged here by itself.
+/// All other answers are compared with this one, so it has a row of its own.
 fn no_credential(attacker: &mut Attacker<'_>) -> Result<Finding> {
     let reply = attacker.anonymous.clone();
     let status = reply.status;

@@ -1,5 +1,5 @@
-//! What takes more than one server, or time: a logout that another server or the next one has to
-//! know of, a store that hangs, credentials that grow old.
+//! Attacks that need several servers, or time: a logout that another server or the next one has to
+//! know of, a store that hangs, credentials that expire.
 
 use std::time::{Duration, Instant};
 
@@ -16,21 +16,21 @@ use crate::record::CaseOutcome::{Accepted, Failed, Property, Refused};
 const BEHIND_MAX: Duration = Duration::from_secs(3);
 /// Pause before a credential that was let in is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
-/// How soon after its store a server has to be back: ten times what ours take, because the machine
+/// How soon a server has to recover after its store: ten times what ours take, because the machine
 /// may be busy.
 const BACK_WITHIN: Duration = Duration::from_secs(20);
 /// How long a session may be idle in the row about that, and how long a credential lives in the
 /// row about that: tokens count in seconds.
 const IDLE: Duration = Duration::from_millis(500);
 const LIFE: Duration = Duration::from_secs(2);
-/// Tokens that are given the rest of a second less are good for so long at least.
+/// How long a credential is valid at least: a token may lose the rest of a second.
 const LIFE_MIN: Duration = Duration::from_millis(900);
 /// How long after its end a credential is tried.
 const PAST: Duration = Duration::from_millis(200);
 
 /// Servers are started over what they share, their key and their store, as a deployment starts
-/// them; so these rows are for arms of ours. What a server cannot know because its list is its own
-/// is said as a property, and so is for how long one may be behind.
+/// them; so these rows are for arms of ours. What a server cannot know, because its list is its
+/// own, is reported as a property, and so is how far behind it may be.
 pub(super) fn rows() -> Vec<Row> {
     vec![
         steps("28a", "a second server after a logout at the first", OR_OWNED, second_server),
@@ -48,7 +48,7 @@ pub(super) fn rows() -> Vec<Row> {
 
 const NOT_OURS: &str = "needs further servers over the same key and store";
 
-/// Starts a server with these further arguments and hands over what attacks it.
+/// Starts a server with these further arguments, and returns what attacks it.
 fn with_server(
     attacker: &Attacker<'_>,
     arguments: &[&str],
@@ -112,7 +112,8 @@ fn next_server(attacker: &mut Attacker<'_>) -> Result<Finding> {
     with_server(attacker, &[], |fleet, there| Ok(until_refused(there, fleet, &credential, owned)))
 }
 
-/// What becomes of a credential after a logout elsewhere, which has ended it unless that is owned.
+/// Whether a credential is refused after a logout on another server, or the server declares that it
+/// is not.
 fn until_refused(
     there: &mut Attacker<'_>,
     fleet: &Fleet,
@@ -149,7 +150,7 @@ fn after(behind: Duration) -> String {
     format!("after it was let in for up to {:.1} s", behind.as_secs_f64())
 }
 
-/// What is found while the store answers nobody, and whether all is well when it does again.
+/// The findings while the store does not answer, and whether the server recovers after it.
 fn while_hung(
     attacker: &mut Attacker<'_>,
     attack: fn(&mut Attacker<'_>, Option<&str>) -> Finding,

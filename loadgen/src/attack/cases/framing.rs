@@ -1,5 +1,4 @@
-//! Requests that are none: too long, cut wrongly, framed twice. What a client library would not
-//! send.
+//! Malformed requests, which no client library sends: too long, cut wrongly, framed twice.
 
 use super::row::{Expected, Finding, Row, Work};
 use super::shots::{Shot, Shots, listed};
@@ -9,8 +8,8 @@ use crate::error::Result;
 use crate::record::CaseOutcome;
 
 /// Each carries the good credential of A, so that only the framing can refuse it, and has a
-/// connection of its own. A stranger's server may have other limits; what could make two servers
-/// disagree on where a request ends is held against it all the same.
+/// connection of its own. A stranger's server may have other limits, but fails a row that could
+/// make two servers disagree on where a request ends.
 pub(super) fn rows() -> Vec<Row> {
     use Expected::{Limit, Status};
     let row = |id, what, expected, shots| Row { id, what, expected, work: Work::Shots(shots) };

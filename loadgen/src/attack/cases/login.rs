@@ -1,6 +1,6 @@
-//! What is done to the login: names that there are not, passwords that are wrong, or are none.
-//! Whoever can tell an unknown name from a wrong password learns who has an account. Times are not
-//! looked at: a busy machine would make them say anything.
+//! Attacks on the login: unknown names, and wrong or missing passwords. Anyone who can tell an
+//! unknown name from a wrong password learns who has an account. Times are not compared, because
+//! those of a busy machine mean nothing.
 
 use serde_json::{Map, Value};
 use servers::contract::BodyFormat;
@@ -35,7 +35,7 @@ fn pair(attacker: &Attacker<'_>, user: u64) -> (String, String) {
     (users.username.replace("{n}", &n), users.password.replace("{n}", &n))
 }
 
-/// The finding where an answer is worse than a refusal.
+/// The finding if an answer is worse than a refusal.
 fn bad(attacker: &Attacker<'_>, reply: &std::result::Result<Reply, Silence>) -> Option<Finding> {
     match reply {
         Err(silence) => Some(Finding::new(Failed, silence.to_string())),

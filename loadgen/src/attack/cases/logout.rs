@@ -1,22 +1,25 @@
-//! What a logout ends, and what tries to outlive it: a replay, another text of the same token, a
+//! What a logout ends, and attempts to outlive it: a replay, another text of the same token, a
 //! change that was under way.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::row::{Finding, OR_OWNED, PASSER_BY, Row, knock, no_token, steps};
-use crate::attack::attacker::{Attacker, Login};
+use crate::attack::attacker::Attacker;
 use crate::attack::ecdsa;
-use crate::attack::forge::{Edit, Form, Token, b64, make};
+use crate::attack::edit::Edit;
+use crate::attack::forge::{Form, Token, make};
+use crate::attack::login::Login;
 use crate::attack::race::Race;
+use crate::attack::text::b64;
 use crate::error::Result;
 use crate::record::CaseOutcome::{self, Accepted, Failed, Property, Refused};
 
 /// How often a change and a logout are sent at the same moment.
 const RACES: usize = 50;
 
-/// What a scheme cannot do by its nature is said as a property and not as a failure: a token that
-/// nobody keeps a list of is good until it expires, and its server says so.
+/// What a scheme cannot do by its nature is reported as a property and not as a failure: a token
+/// without a list of revoked ones is valid until it expires, and its server says so.
 pub(super) fn rows() -> Vec<Row> {
     vec![
         steps("25a", "the same token in another text after its logout", OR_OWNED, |a| {
@@ -50,8 +53,8 @@ fn owned(attacker: &Attacker<'_>, body: &[u8]) -> Option<String> {
     }
 }
 
-/// Logs out with this credential; `Err` is the finding where that went wrong. Why the credential
-/// stays good, where it does and that is owned.
+/// Logs out with this credential; `Err` is the finding if that failed; `Ok` says why the credential
+/// stays valid, if the server declares that it does.
 pub(super) fn log_out(
     attacker: &mut Attacker<'_>,
     login: &Login,
@@ -67,7 +70,7 @@ pub(super) fn log_out(
     Ok(owned(attacker, &reply.body))
 }
 
-/// What cannot be done is no failure where the server says so.
+/// A server that says it cannot do this does not fail.
 pub(super) fn or_owned(finding: Finding, owned: Option<String>) -> Finding {
     match owned {
         Some(why) if finding.outcome == Accepted => {
@@ -96,10 +99,10 @@ fn replay(attacker: &mut Attacker<'_>) -> Result<Finding> {
     Ok(finding)
 }
 
-/// The other text of a token, or why there is none.
+/// The other text of a token, or why it has no other.
 type OtherText = fn(&Attacker<'_>, &Token) -> std::result::Result<String, String>;
 
-/// A list of revoked tokens that goes by their text is got round by another text.
+/// Another text of a token evades a list that compares texts.
 fn another_text(attacker: &mut Attacker<'_>, other: OtherText) -> Result<Finding> {
     let login = attacker.log_in(PASSER_BY)?;
     let token = Token::read(&login.text(), attacker.form, attacker.key);
@@ -137,8 +140,7 @@ fn mirrored(_: &Attacker<'_>, token: &Token) -> std::result::Result<String, Stri
     Ok(format!("{message}.{}", b64(ecdsa::mirrored(&raw))))
 }
 
-/// What a change that was under way when a logout came brings back: the credential, or a new one
-/// that its answer held.
+/// What a change under way during a logout revives: the credential, or a new one in its answer.
 fn slow_write(attacker: &mut Attacker<'_>) -> Result<Finding> {
     let mut race = match Race::new(attacker)? {
         Ok(race) => race,

@@ -1,4 +1,4 @@
-//! The suite: every case there is, a row each, in tables by what is attacked.
+//! The suite: one row per case, in tables by what is attacked.
 
 mod browsers;
 mod carried;
@@ -21,7 +21,7 @@ pub(super) use row::{Finding, Row};
 ///
 /// A row says what is sent, what a sound server answers, and how it is made: an edit of a token's
 /// header or claims, a list of requests, or steps that depend on each other. To add one, write a
-/// row where its like are. Ids are the numbers of the list that the project goes by, with a letter.
+/// row among similar ones. An id is the number of an attack and a letter.
 pub(super) fn suite() -> Vec<Row> {
     let tables = [
         carried::rows,

@@ -1,17 +1,18 @@
-//! What is done to refresh tokens: shown twice, shown late, shown after a logout, shown where an
-//! access token is due and the other way round.
+//! Attacks on refresh tokens: sent twice, late, after a logout, and in place of an access token or
+//! the other way round.
 
 use super::logout::log_out;
 use super::row::{Expected, Finding, PASSER_BY, Row, Work, steps};
 use super::shots::{Shot, listed};
-use crate::attack::attacker::{Attacker, Login};
+use crate::attack::attacker::Attacker;
+use crate::attack::login::Login;
 use crate::attack::wire::Reply;
 use crate::error::Result;
 use crate::record::CaseOutcome::{Accepted, Failed, Property, Refused};
 
-/// A refresh token that was replaced is in two hands when it is shown again, and nobody knows which
-/// is the thief's: its whole family has to end (RFC 9700, 4.14.2). Only two tabs of one user that
-/// refresh at once are no thieves.
+/// If a replaced refresh token is sent again, two parties hold it, and the server cannot tell which
+/// is the thief: its whole family has to end (RFC 9700, 4.14.2). Only two tabs of one user that
+/// refresh at once are legitimate.
 pub(super) fn rows() -> Vec<Row> {
     vec![
         steps("29a", "a refresh token from before the last", "refused, and its family too", |a| {
@@ -45,7 +46,7 @@ pub(super) fn rows() -> Vec<Row> {
 
 const NONE: &str = "the login gives no refresh token";
 
-/// What comes of a new login's refresh token.
+/// The findings for a new login's refresh token.
 fn tried(
     attacker: &mut Attacker<'_>,
     steps: fn(&mut Attacker<'_>, &Login, &str) -> Finding,

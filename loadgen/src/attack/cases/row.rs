@@ -1,19 +1,20 @@
-//! A row of the suite: what is sent, what a sound server answers, how it is made, and what came of
-//! it.
+//! A row of the suite: what is sent, what a sound server answers, how it is made, and the finding.
 
 use std::collections::BTreeMap;
 
 use super::shots::{Shot, Shots, Volley, listed};
-use crate::attack::attacker::{Attacker, Field, now};
-use crate::attack::forge::{Edit, Form, make};
+use crate::attack::attacker::{Attacker, now};
+use crate::attack::edit::Edit;
+use crate::attack::forge::{Form, make};
 use crate::attack::options::{CUT_SHORT, Standard};
+use crate::attack::request::Field;
 use crate::attack::wire::{Reply, Silence};
 use crate::error::Result;
 use crate::record::CaseOutcome;
 
 /// The user whose sessions begin and end; not the one whose credential must outlive every case.
 pub(super) const PASSER_BY: u64 = 2;
-/// What is expected of what a scheme may be unable to do by its nature.
+/// What is expected of something that a scheme may be unable to do by its nature.
 pub(super) const OR_OWNED: &str = "refused, or said that it cannot be";
 
 /// A case.
@@ -29,9 +30,9 @@ pub(in crate::attack) struct Row {
 /// What a sound server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::attack) enum Expected {
-    /// That the credential is none, in the same words for all of them.
+    /// That the credential is invalid, in the same words for all of them.
     Refused,
-    /// The same; a stranger's server may choose to be laxer, which is then said.
+    /// The same; a stranger's server may be laxer, which is reported as a property.
     RefusedHere,
     /// That there is no credential.
     Missing,
@@ -76,7 +77,7 @@ impl Expected {
     }
 }
 
-/// What came of a case.
+/// The result of a case.
 #[derive(Clone, Debug)]
 pub(in crate::attack) struct Finding {
     pub(in crate::attack) outcome: CaseOutcome,
@@ -134,7 +135,7 @@ pub(super) fn steps(
     Row { id, what, expected: Expected::Words(expected), work: Work::Steps(steps) }
 }
 
-/// Whether a credential gets anywhere, and what was found.
+/// Whether a credential is accepted, and the finding.
 pub(super) fn knock(attacker: &mut Attacker<'_>, credential: &[u8]) -> Finding {
     let fields = attacker.fields(credential);
     let reply = attacker.ask(&fields);
@@ -172,8 +173,8 @@ pub(super) fn no_token(form: Form) -> String {
     format!("the credential is {}, not a token", form.name())
 }
 
-/// Makes and sends everything and says what was found: the first thing that is wrong, or how often
-/// what was right.
+/// Makes and sends everything, and returns the finding: the first wrong answer, or how many were
+/// right.
 ///
 /// # Errors
 /// `Interrupted` when a signal comes.
@@ -186,7 +187,7 @@ pub(super) fn fire(
     let mut seen: BTreeMap<(CaseOutcome, String), usize> = BTreeMap::new();
     for at in 1..=count {
         attacker.interrupt.check_or(CUT_SHORT)?;
-        // Asked before a shot is made: making many takes longer than refusing to send them.
+        // Checked before a shot is made: making many takes longer than refusing to send them.
         let mut finding = if attacker.is_time_up() {
             Finding::new(CaseOutcome::Failed, Silence::TimeUp.to_string())
         } else {
@@ -236,7 +237,7 @@ fn send(attacker: &mut Attacker<'_>, shot: &Shot) -> std::result::Result<Reply, 
     }
 }
 
-/// What one answer means.
+/// The finding for one answer.
 pub(super) fn judge(
     attacker: &mut Attacker<'_>,
     expected: Expected,
@@ -310,7 +311,7 @@ fn exactly(attacker: &mut Attacker<'_>, expected: Expected, reply: &Reply) -> Fi
     }
 }
 
-/// Whether two answers say the same, but for when they say it.
+/// Whether two answers are the same except for their time.
 pub(super) fn same_words(one: &Reply, other: &Reply) -> bool {
     let said = |reply: &Reply| {
         let mut fields: Vec<Field> = reply

@@ -1,5 +1,5 @@
-//! What is done to credentials that are sealed as a whole: JWE, PASETO, cookies, and any credential
-//! at every byte.
+//! Attacks on credentials that are sealed as a whole: JWE, PASETO, cookies, and any credential at
+//! every byte.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,10 @@ use super::row::{Expected, Row, Work, edited, no_token};
 use super::shots::{Places, Shot, Shots, flipped, listed};
 use super::tokens::{claims, header_with};
 use crate::attack::attacker::Attacker;
-use crate::attack::forge::{Edit, Form, Key, b64, make};
+use crate::attack::edit::Edit;
+use crate::attack::forge::{Form, make};
+use crate::attack::key::Key;
+use crate::attack::text::b64;
 
 const JWE_PARTS: usize = 5;
 
@@ -25,8 +28,8 @@ fn row(
 
 /// JWE.
 ///
-/// Nobody without the key can read these, so an attacker cuts, flips, moves and swaps; where the
-/// key is ours, a JWE is sealed anew under headers that must not be followed.
+/// They cannot be read without the key, so an attacker cuts, flips, moves and swaps. If the key is
+/// ours, a JWE is sealed again under headers that a server must not follow.
 pub(super) fn rows() -> Vec<Row> {
     use Expected::Refused;
     vec![
@@ -188,7 +191,7 @@ fn jwe_header(attacker: &Attacker<'_>, edits: &[Edit]) -> Shots {
     listed(edits.iter().map(with).collect())
 }
 
-/// Sealed by somebody who has no key of the server's, with the key that opens it in `jwk`.
+/// Sealed without the server's key, with the key that opens it in `jwk`.
 fn brought(attacker: &Attacker<'_>) -> Shots {
     jwe_parts(&attacker.a.text(), attacker.form)?;
     let token = attacker.token.as_ref().ok_or("its claims cannot be read")?;
@@ -261,7 +264,7 @@ fn paseto(attacker: &Attacker<'_>, made: fn(&str, &str, &str) -> Vec<String>) ->
     listed(texts.into_iter().map(|text| Shot::Credential(text.into_bytes())).collect())
 }
 
-/// Places whose character may hold bits that base64 has no use for: the last one of every part.
+/// Places whose character may hold unused bits of base64: the last one of every part.
 fn may_be_spare(credential: &[u8], at: usize) -> bool {
     credential.get(at + 1).is_none_or(|next| *next == b'.')
 }
@@ -295,7 +298,7 @@ fn halves(attacker: &Attacker<'_>) -> Shots {
     let (one, other) = (attacker.a.credential(), attacker.b.credential());
     let middle = one.len().min(other.len()) / 2;
     if one[..middle] == other[..middle] || one[middle..] == other[middle..] {
-        // What the two share says nothing; the last third is where they differ for certain.
+        // The two may share a beginning; the last third certainly differs.
         let third = one.len().min(other.len()) * 2 / 3;
         let mixed = [&one[..third], &other[third..]].concat();
         if mixed == one || mixed == other {

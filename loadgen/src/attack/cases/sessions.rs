@@ -1,5 +1,5 @@
-//! What is done to sessions and their cookies: ids that there are not, ids that are none, planted
-//! ids, attributes of the cookie, guessing.
+//! Attacks on sessions and their cookies: unknown, malformed, planted and guessed ids, and the
+//! attributes of the cookie.
 
 use super::logout::log_out;
 use super::row::{Expected, Finding, PASSER_BY, Row, Work, judge, knock, steps};
@@ -178,7 +178,7 @@ impl SetCookie {
         self.parts.iter().any(|part| part == attribute)
     }
 
-    /// The attributes that a browser keeps it by.
+    /// The attributes that tell a browser how to keep it.
     fn kept_by(&self) -> Vec<&str> {
         let of_time = |part: &&str| !part.starts_with("max-age") && !part.starts_with("expires");
         let mut parts: Vec<_> = self.parts.iter().map(String::as_str).filter(of_time).collect();
@@ -224,8 +224,7 @@ fn removal(attacker: &mut Attacker<'_>) -> Result<Finding> {
     })
 }
 
-/// What the answer to a cookie that is not valid does to it: a client that keeps it would send it
-/// again and again.
+/// What the answer does to an invalid cookie: a client that keeps it would send it again and again.
 fn refused(attacker: &mut Attacker<'_>) -> Result<Finding> {
     let Some(name) = attacker.cookie() else {
         return Ok(Finding::not_applicable("the credential is not in a cookie"));
@@ -260,7 +259,7 @@ fn ends_at_once(attribute: &str) -> bool {
         || attribute.contains("jan-1970")
 }
 
-/// Random credentials that differ from a good one only in what nobody can know.
+/// Random credentials that differ from a good one only in its secret part.
 fn guesses(attacker: &mut Attacker<'_>) -> Result<Finding> {
     let good = attacker.a.text();
     let seed = u64::from(std::process::id());

@@ -1,8 +1,8 @@
-//! What a row sends: shots, each of which is made only when it is its turn.
+//! What a row sends: shots, each made only when it is about to be sent.
 
 use std::ops::Range;
 
-use crate::attack::attacker::Field;
+use crate::attack::request::Field;
 
 /// Up to this length a credential is attacked at every place; browsers keep no longer cookie.
 const WHOLE_BYTES_MAX: usize = 4096;
@@ -36,13 +36,13 @@ pub(in crate::attack) enum Shot {
 pub(in crate::attack) struct Volley {
     /// Makes them.
     pub(super) shots: Box<dyn Iterator<Item = Shot>>,
-    /// How many there are.
+    /// Their number.
     pub(super) count: usize,
-    /// How many places there are, where these are a sample.
+    /// The number of places, if these are a sample.
     pub(super) sampled_of: Option<usize>,
 }
 
-/// What is sent, or why nothing can be.
+/// What is sent, or why nothing can be sent.
 pub(in crate::attack) type Shots = Result<Volley, String>;
 
 /// A few shots, as many as their row says and not as the server chooses.

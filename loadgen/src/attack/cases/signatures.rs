@@ -1,11 +1,11 @@
-//! What is done to the signature of one algorithm: ECDSA and RSA.
+//! Attacks on the signatures of one algorithm: ECDSA and RSA.
 
 use super::row::{Expected, Row, Work};
 use super::shots::{Shots, listed};
 use super::tokens::{raw_signature, signed, text};
 use crate::attack::attacker::Attacker;
 use crate::attack::ecdsa as shapes;
-use crate::attack::forge::b64;
+use crate::attack::text::b64;
 
 pub(super) fn rows() -> Vec<Row> {
     let row =
@@ -45,7 +45,7 @@ fn rsa_edges(attacker: &Attacker<'_>) -> Shots {
     let modulus = key.modulus().ok_or("needs the server's key")?;
     let (zero, mut one, mut below) = (vec![0; raw.len()], vec![0; raw.len()], modulus.clone());
     one[raw.len() - 1] = 1;
-    // A modulus is odd, so nothing is to be carried.
+    // A modulus is odd, so there is no carry.
     below[raw.len() - 1] -= 1;
     let lengths = [raw[1..].to_vec(), [&[0], &raw[..]].concat(), [&raw[..], &[0]].concat()];
     let all = [zero, one, below, modulus].into_iter().chain(lengths);

@@ -1,5 +1,5 @@
-//! What is done to a signed token from outside: algorithms, signatures, keys that a token brings
-//! along, and its text.
+//! Attacks on a signed token from outside: algorithms, signatures, keys that a token brings along,
+//! and its text.
 
 use aws_lc_rs::hmac;
 use serde_json::{Map, Value};
@@ -7,8 +7,11 @@ use serde_json::{Map, Value};
 use super::row::{Expected, Finding, Row, Work, fire, no_token};
 use super::shots::{Places, Shot, Shots, flipped, listed};
 use crate::attack::attacker::{Attacker, now};
-use crate::attack::forge::{Edit, Form, Key, Token, b64, jwt, mac};
+use crate::attack::edit::Edit;
+use crate::attack::forge::{Form, Token, jwt};
+use crate::attack::key::{Key, mac};
 use crate::attack::listener::Listener;
+use crate::attack::text::b64;
 use crate::error::{Error, Result};
 use crate::record::CaseOutcome;
 
@@ -67,8 +70,8 @@ const SECRETS: &[&str] = &[
     "00000000000000000000000000000000",
 ];
 
-/// Most of these need no key of the server's. Where a row has to be sure that only one check can
-/// refuse it, it signs with the server's own, and says so where that is not known.
+/// Most of these do not need the server's key. A row signs with it so that only one check can
+/// refuse the token, and reports if the key is not known.
 pub(super) fn rows() -> Vec<Row> {
     use Expected::{Refused, RefusedHere};
     let row = |id, what, expected, shots| Row { id, what, expected, work: Work::Shots(shots) };
@@ -407,7 +410,7 @@ fn other_alphabet(attacker: &Attacker<'_>) -> Shots {
         return listed(vec![text(format!("{message}.{signature}"))]);
     }
     let key = attacker.key.ok_or("its signature has neither `-` nor `_`")?;
-    // Letters that base64 writes with the two that its alphabets differ in.
+    // Bytes that base64 writes with the two characters in which its alphabets differ.
     let header = Edit::Set("typ", r#""~~~???~~~???""#).apply(&token.header, now());
     let message = format!("{}.{}", b64(header), b64(claims(token)));
     let message = message.replace('-', "+").replace('_', "/");

@@ -172,8 +172,8 @@ fn log_in(
     users.into_iter().collect::<Result<_, _>>().map_err(|found| no_login(&found))
 }
 
-/// Many replacements at once: the unit cost. Nobody's session is ended by it, as none is when a
-/// credential has expired, so each is another user's.
+/// Many replacements at once: the unit cost. As after an expiry, no session is ended before, so
+/// each login is another user's.
 fn at_once(
     rig: &mut Rig<'_>,
     plan: &ExpiryPlan,

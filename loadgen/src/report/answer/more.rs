@@ -1,7 +1,5 @@
-//! Sentences about many users, connections, capacity and logins.
-//!
-//! Each follows from a figure and its interval by rule. Beyond tenfold of what was measured an
-//! interval would be a promise that no data keep, so there is none.
+//! Sentences about many users, connections, capacity and logins. Each follows from a figure and its
+//! interval by rule.
 
 use super::parts::{
     NOTHING_BYTES, by_how_much, is_narrow, leads, measured_users, missed, valid_figure,
@@ -16,6 +14,8 @@ use crate::units::grouped;
 /// Numbers of users that people argue about, and that no machine here can hold.
 const MANY: [(&str, f64); 2] = [("10 million", 1e7), ("100 million", 1e8)];
 /// An interval is taken no further than so many times what was measured.
+///
+/// Beyond that an interval would promise what no data can keep, so sentences leave it out.
 const BEYOND_MAX: f64 = 10.0;
 
 /// A slope that is more than the allocator's bookkeeping.

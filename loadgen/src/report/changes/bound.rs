@@ -1,15 +1,4 @@
 //! Bounds that a comparison must keep: `response_p99_us > +5%` says what must not be.
-//!
-//! ```text
-//! METRIC[@ARM][/USERS]  >|>=|<|<=  LIMIT
-//! LIMIT:  +5%  -3%      the change from A to B
-//!         +2us -64KiB   the difference, B minus A
-//!         20ms 5000/s   the figure of B itself
-//! ```
-//!
-//! So a sign makes a limit of the change, and its absence one of the figure. A bound is broken only
-//! where the whole interval lies beyond the limit, and kept only where the whole interval lies on
-//! this side of it; what lies between is inconclusive, and never called either.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,6 +11,17 @@ use crate::experiment::{METRICS, Metric};
 use crate::stats::Estimate;
 
 /// What must not be true of a comparison.
+///
+/// ```text
+/// METRIC[@ARM][/USERS]  >|>=|<|<=  LIMIT
+/// LIMIT:  +5%  -3%      the change from A to B
+///         +2us -64KiB   the difference, B minus A
+///         20ms 5000/s   the figure of B itself
+/// ```
+///
+/// So a sign makes it a limit of the change, and its absence one of the figure. A bound is broken
+/// only if the whole interval lies beyond the limit, and kept only if the whole interval lies on
+/// this side of it; anything between is inconclusive.
 #[derive(Clone, Debug)]
 pub struct Bound {
     text: String,
@@ -51,7 +51,7 @@ enum Limit {
     Figure(f64),
 }
 
-/// What became of a bound at one figure.
+/// The outcome of a bound at one figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -59,29 +59,29 @@ pub enum Outcome {
     Broken,
     /// The whole interval lies on this side of it.
     Kept,
-    /// The limit lies within the interval, or there is none.
+    /// The limit lies within the interval, or the figure has no interval.
     Inconclusive,
     /// The figure may not be used.
     Invalid,
 }
 
-/// A bound, and what became of it at every figure that it is about.
+/// A bound, and its outcome at every figure that it is about.
 #[derive(Clone, Debug)]
 pub struct Judgement {
     /// The bound as it was given.
     pub bound: String,
-    /// Each figure's place in [`Changes::changes`], and what became of the bound there.
+    /// Each figure's place in [`Changes::changes`], and the outcome there.
     pub outcomes: Vec<(usize, Outcome)>,
     limit: Limit,
 }
 
 impl Judgement {
-    /// How often this came of it.
+    /// How many figures have this outcome.
     pub fn count(&self, outcome: Outcome) -> usize {
         self.outcomes.iter().filter(|(_, found)| *found == outcome).count()
     }
 
-    /// What the limit is held against, at one figure.
+    /// What is compared with the limit, at one figure.
     pub(super) fn quantity(&self, change: &Change) -> Option<Estimate> {
         quantity(self.limit, change)
     }
@@ -98,10 +98,11 @@ impl Judgement {
 }
 
 impl Bound {
-    /// Holds the bound against every figure that it is about.
+    /// Compares every figure that the bound is about with its limit.
     ///
     /// # Errors
-    /// A sentence when it is about none: a bound that a slip of the pen made empty must not pass.
+    /// A sentence if it is about no figure: a bound that a slip of the pen made empty must not
+    /// pass.
     pub fn judge(&self, changes: &Changes) -> Result<Judgement, String> {
         let is_meant = |change: &Change| {
             change.key.metric == self.metric
@@ -165,7 +166,7 @@ impl Bound {
     }
 }
 
-/// What a limit is held against.
+/// What is compared with a limit.
 fn quantity(limit: Limit, change: &Change) -> Option<Estimate> {
     match limit {
         Limit::Change(_) | Limit::Difference(_) if change.identical => {

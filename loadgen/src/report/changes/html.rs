@@ -7,7 +7,7 @@ use super::model::Changes;
 use super::row::{NOTE, Row, View, describe, found};
 use crate::report::small_page::page;
 
-/// What stands over the rows that are not known to have changed.
+/// The heading of the rows that are not known to have changed.
 const REST: &str = "Not changed, or not known to be";
 
 impl Changes {

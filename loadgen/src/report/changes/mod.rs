@@ -1,11 +1,5 @@
-//! Two campaigns compared: what changed from A to B, figure by figure.
-//!
-//! A change is B divided by A, estimated from the trials of each. Nothing is paired across the
-//! campaigns: they share no block, and perhaps no machine and no plan, which is said and not
-//! hidden. Where the floor itself moved, a change of another arm is that of its ratio to the floor,
-//! paired by block within each campaign. Verdicts are corrected as in a report: the figures of the
-//! primary endpoints are one family; the floor, and what is exploratory, have families of their
-//! own. A figure that may not be used in one of the campaigns gets no verdict.
+//! Two campaigns compared: what changed from A to B, figure by figure. Nothing is paired across the
+//! campaigns: they share no block, and perhaps no machine and no plan, which the page says.
 
 mod bound;
 mod flat;
@@ -38,6 +32,10 @@ pub type Labelled<'a> = (&'a str, &'a Plan, &'a Analysis);
 
 /// Compares two campaigns. Where the floor moved, other arms are compared relative to it, unless
 /// `absolute` forbids it.
+///
+/// A change is B divided by A, estimated from the trials of each. Relative to the floor, it is that
+/// of the arm's ratio to the floor, paired by block within each campaign. Verdicts are corrected as
+/// in a report. A figure that may not be used in one of the campaigns gets no verdict.
 pub fn changes(a: Labelled<'_>, b: Labelled<'_>, absolute: bool) -> Changes {
     let usable = a.2.usable() && b.2.usable();
     let (a_figures, b_figures) = (&a.2.measurements, &b.2.measurements);
@@ -92,7 +90,7 @@ pub fn changes(a: Labelled<'_>, b: Labelled<'_>, absolute: bool) -> Changes {
     }
 }
 
-/// Units of what a faster machine scales; memory and counts it leaves alone.
+/// Units that scale with the machine's speed; memory and counts do not.
 const SCALED: &[&str] = &["us", "requests/s"];
 
 /// Where the floor moved: the metrics of experiments in which it is higher or lower at a level.
@@ -121,7 +119,7 @@ fn moved_floors(floor: &str, changes: &mut [Change], applied: bool) -> Vec<Moved
     moved
 }
 
-/// Adds the change relative to the floor, and has it judged where the floor moved.
+/// Adds the change relative to the floor, which is judged if the floor moved.
 fn relate(change: &mut Change, floor: &str, pairs: &[[&Measurement; 2]], moved: &[Moved]) {
     let Some(own) = pairs.iter().find(|[one, _]| one.key == change.key) else { return };
     let is_floor = |[one, _]: &&[&Measurement; 2]| {
@@ -135,7 +133,7 @@ fn relate(change: &mut Change, floor: &str, pairs: &[[&Measurement; 2]], moved: 
             && known.experiment == change.key.experiment
             && known.metric == change.key.metric
     };
-    // What has no verdict without the floor has none with it.
+    // A figure without a verdict gets none relative to the floor either.
     if moved.iter().any(is_moved) && change.basis == Basis::Ratio {
         change.basis = Basis::Relative;
         let valid = change.question.is_some() && floors.iter().all(|floor| floor.valid);
@@ -162,7 +160,7 @@ fn relative(
     independent_ratio(&ratios(other, floor_of_other), &ratios(one, floor_of_one))
 }
 
-/// What the first has and the second has not: a place where they share nothing, else the figure.
+/// What only the first has: a place if they share nothing there, else the figure.
 fn only(of: &[Measurement], other: &[Measurement]) -> Vec<String> {
     let there = |m: &Measurement| other.iter().any(|other| m.key.same_figure(&other.key));
     let shared: BTreeSet<String> = of.iter().filter(|m| there(m)).map(place).collect();
@@ -235,8 +233,8 @@ fn change(one: &Measurement, other: &Measurement, usable: bool) -> Option<Change
     })
 }
 
-/// The ratio and the difference of what single trials have no value of: its standard errors come
-/// from campaigns drawn anew.
+/// The ratio and the difference of a figure that single trials do not have: its standard errors
+/// come from resampled campaigns.
 fn resampled(
     one: &Measurement,
     a: &Resampled,
@@ -253,7 +251,7 @@ fn resampled(
     };
     let point = other.estimate.point - one.estimate.point;
     Some(match one.key.metric.scale {
-        // What is compared as a ratio was drawn as a logarithm.
+        // A figure that is compared as a ratio was resampled as a logarithm.
         Scale::Log => {
             let plain = estimate(point, None, "difference of the points");
             (Some(ratio_of(b, a)), Independent { estimate: plain, apart: None })
@@ -266,7 +264,7 @@ fn resampled(
     })
 }
 
-/// The ratio of two that were drawn as logarithms.
+/// The ratio of two that were resampled as logarithms.
 fn ratio_of(one: Moments, other: Moments) -> Independent {
     let apart = Apart::between(one, other);
     let (lo, hi) = apart.interval();
@@ -293,7 +291,7 @@ fn judge_families(changes: &mut [Change], floor: Option<&String>) {
     families.into_values().for_each(judge_family);
 }
 
-/// Gives verdicts to what is corrected together.
+/// Gives verdicts to the changes of one family.
 fn judge_family(mut family: Vec<&mut Change>) {
     let questions: Vec<_> = family.iter().map(|change| change.question).collect();
     for (change, verdict) in family.iter_mut().zip(judge_apart(&questions, MARGIN)) {
@@ -316,7 +314,7 @@ mod tests {
         changes(("one", &plan, &a), ("two", &plan, &b), false)
     }
 
-    /// Makes the servers of an arm need half as much CPU time again.
+    /// Makes the servers of an arm need 1.5 times the CPU time.
     pub(super) fn slower(arm: &str) -> impl Fn(&mut TrialRecord) {
         move |record| {
             scale(record, |own, cpu_ns| if own == arm { cpu_ns * 3 / 2 } else { cpu_ns });
@@ -363,7 +361,7 @@ mod tests {
         assert!(!sample_changes(|record| record.started_unix_ms += 1).identical);
     }
 
-    /// Every server needs twice as much CPU time, and one arm half as much again.
+    /// Every server needs twice the CPU time, and one arm three times.
     pub(super) fn slower_machine(record: &mut TrialRecord) {
         scale(record, |arm, cpu_ns| if arm == "jwt-hs256" { cpu_ns * 3 } else { cpu_ns * 2 });
     }
@@ -385,7 +383,7 @@ mod tests {
             assert_eq!((change.basis, relative.is_some()), (basis, expected.is_some()), "{arm}");
             let off = relative.zip(expected).map_or(0.0, |(found, right)| (found - right).abs());
             assert!(off < 1e-6, "{arm}: {relative:?}");
-            // Whether the noise of the sample allows more than no verdict is not the question here.
+            // The noise of the sample may allow no verdict, which is not the question here.
             let fine = change.verdict == verdict || arm.starts_with("session");
             assert!(fine && change.verdict != Verdict::Lower, "{arm}: {change:?}");
         }

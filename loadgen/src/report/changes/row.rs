@@ -8,7 +8,7 @@ use crate::report::words;
 use crate::stats::{Estimate, Verdict};
 use crate::units::grouped;
 
-/// What the intervals are, and what they are not.
+/// How to read the intervals.
 pub(super) const NOTE: &str = "Intervals are 95 %, by Welch's t over trials: they hold how trials \
 vary within each campaign, and not what else changed between them. Verdicts are corrected by Holm: \
 the primary endpoints (*) as one family, the rest, which is exploratory, per experiment and kind \
@@ -17,9 +17,9 @@ of metric. Intervals and bounds are not corrected.";
 /// Which rows are shown; verdicts do not depend on it.
 #[derive(Clone, Debug, Default)]
 pub struct View {
-    /// Only these arms; all where there is no name.
+    /// Only these arms; empty for all.
     pub arms: Vec<String>,
-    /// Only these metrics; all where there is no name.
+    /// Only these metrics; empty for all.
     pub metrics: Vec<&'static Metric>,
     /// Also what did not change.
     pub all: bool,
@@ -32,7 +32,7 @@ impl View {
             && (self.metrics.is_empty() || self.metrics.contains(&change.key.metric))
     }
 
-    /// What is wrong with it: an arm or a metric of which the campaigns have no figure in common.
+    /// What is wrong with it: an arm or a metric without a figure that both campaigns have.
     ///
     /// # Errors
     /// A sentence that names those that they have.
@@ -89,7 +89,7 @@ impl Changes {
         [changed, others].map(|group| group.into_iter().map(Row::of).collect())
     }
 
-    /// How many figures came out how, of those that are shown.
+    /// How many of the figures that are shown have each verdict.
     pub(super) fn totals(&self, view: &View) -> String {
         let taken: Vec<&Change> = self.changes.iter().filter(|c| view.takes(c)).collect();
         let count = |is_so: &dyn Fn(&Change) -> bool| {
@@ -119,7 +119,7 @@ impl Changes {
         )
     }
 
-    /// What is said of a campaign and its own copy.
+    /// The sentence about a campaign and its own copy.
     pub(super) fn sameness(&self) -> String {
         let (a, b) = (&self.a, &self.b);
         format!(
@@ -134,7 +134,7 @@ impl Changes {
         )
     }
 
-    /// That the floor moved, and what follows; nothing where it did not.
+    /// That the floor moved, and what follows; `None` if it did not.
     pub(super) fn floor_moved(&self) -> Option<String> {
         let name = self.floor.as_ref().filter(|_| !self.moved.is_empty())?;
         let by = |moved: &Moved| {
@@ -156,7 +156,7 @@ impl Changes {
         Some(format!("The floor ({name}) moved: {}. {what}", list.join(", ")))
     }
 
-    /// What must be said before any figure: what differs, what is doubtful, what only one has.
+    /// The facts that precede any figure: what differs, what is doubtful, what only one has.
     pub(super) fn caveats(&self, all: bool) -> Vec<String> {
         let mut said: Vec<String> = Vec::new();
         for difference in &self.differences {
@@ -164,7 +164,7 @@ impl Changes {
             said.push(format!("differs: {what}: {a} in A, {b} in B"));
         }
         for (letter, side, other) in [("A", &self.a, &self.b), ("B", &self.b, &self.a)] {
-            // What is doubtful in both alike makes neither the other's better.
+            // A doubt that both share favours neither.
             let own = side.doubts.iter().filter(|doubt| !other.doubts.contains(doubt));
             said.extend(own.map(|doubt| format!("doubt in {letter}: {doubt}")));
             if !side.usable {

@@ -1,7 +1,5 @@
-//! A comparison of two campaigns for a terminal of 100 columns.
-//!
-//! Rows stand under their metric and arm, under the names that `--fail-if` takes. The outcomes of
-//! the bounds come last, where a terminal shows them.
+//! A comparison of two campaigns for a terminal of 100 columns. The outcomes of the bounds come
+//! last, where a terminal shows them.
 
 use super::bound::{Judgement, Outcome};
 use super::model::Changes;

@@ -1,4 +1,4 @@
-//! What a reader is told of comparisons: which have a verdict, the floor, growth, the law, and what
+//! What a report says about comparisons: which have a verdict, the floor, growth, the law, and what
 //! is missing.
 
 use super::*;
@@ -54,7 +54,7 @@ fn only_what_was_declared_has_a_verdict() {
     for comparison in &analysis.comparisons {
         assert_eq!(comparison.ruling.is_some(), declared(comparison), "{comparison:?}");
     }
-    // As clear a difference as any, and nobody asked for it.
+    // As clear a difference as any, and not an endpoint.
     let (_, hi) =
         find(&analysis, metric::THROUGHPUT_RPS, 10).ratio.as_ref().unwrap().interval.unwrap();
     assert!(hi < 0.95 && find(&analysis, metric::THROUGHPUT_RPS, 10).ruling.is_none());
@@ -62,7 +62,7 @@ fn only_what_was_declared_has_a_verdict() {
 
 #[test]
 fn all_endpoints_are_one_family_and_nothing_else_is_in_it() {
-    // Levels and metrics that are measured beside the endpoints make no verdict harder.
+    // Levels and metrics that are not endpoints make no verdict harder.
     let few = sample::analysis_of(&sample::plan_at(&[10, 1000], &ARMS, 5), |_| {});
     let many = sample::analysis_of(&sample::plan_at(&[10, 30, 100, 300, 1000], &ARMS, 5), |_| {});
     assert!(many.comparisons.len() > few.comparisons.len() + 20);
@@ -107,8 +107,8 @@ fn growth<'a>(analysis: &'a Analysis, arm: &str) -> &'a Endpoint {
 
 #[test]
 fn growth_is_that_of_the_difference_and_not_of_the_ratio() {
-    // An idle core wakes up for every request, so that the floor is 18 us dearer with few users for
-    // every arm alike: the ratio to it grows, and what an arm adds does not.
+    // An idle core wakes up for every request, so with few users every arm, the floor included,
+    // costs 18 us more: the ratio to it grows, and what an arm adds does not.
     let idle = |record: &mut TrialRecord| {
         if record.trial.level == 10 {
             loads(record, |load| add_us(load, 18));
@@ -204,7 +204,7 @@ fn no_difference_below_the_floor_is_called_one() {
     let plan = sample::plan(&ARMS, 5);
     let at_rest = sample::analysis_of(&plan, |_| {});
     assert_eq!(find(&at_rest, CPU, 1000).verdict(), Some(Verdict::Higher));
-    // The reference differs from itself by half: what jwt-hs256 adds is then no finding.
+    // The reference differs from itself by half, so what jwt-hs256 adds is not a finding.
     let disturb = |record: &mut TrialRecord| {
         if record.trial.twin {
             loads(record, |load| {

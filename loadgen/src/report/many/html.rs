@@ -10,7 +10,7 @@ use crate::report::figures::ComparedAs;
 use crate::report::small_page::page;
 use crate::report::words;
 
-/// What the agreement is, and what it is not.
+/// How to read the agreement.
 const NOTE: &str = "Each interval is of its own campaign, 95 %, and a hollow mark is of one that \
 may not be used. I-squared is the share of Cochran's Q that chance does not explain; p is of \
 Welch's F with Holm's correction over the endpoints of this page, because a campaign has few \

@@ -1,7 +1,4 @@
 //! Campaigns of several machines or builds on one page: what each is, and whether they agree.
-//!
-//! Only primary endpoints are put together, each with the interval of its own campaign. No common
-//! figure is made of them, since campaigns that disagree have none; whether they do is said.
 
 mod html;
 mod plot;
@@ -18,6 +15,9 @@ pub use html::many;
 const ALPHA: f64 = 0.05;
 
 /// One endpoint in all campaigns that declared it.
+///
+/// Each campaign keeps its own interval. No common figure is made of them, since campaigns that
+/// disagree have none.
 struct Across<'a> {
     declared: &'a Primary,
     metric: &'static Metric,

@@ -7,7 +7,7 @@ use crate::report::figure::{signed, times};
 use crate::report::figures::ComparedAs;
 
 const WIDTH: f64 = 360.0;
-/// Where the numbers of the campaigns stand.
+/// The position of the campaigns' numbers.
 const LEFT: f64 = 28.0;
 const RIGHT: f64 = 14.0;
 const LINE: f64 = 20.0;
@@ -28,7 +28,7 @@ pub(super) fn plot(across: &Across<'_>, title: &str) -> Markup {
             drawn.then_some((*campaign, ends.0, ends.1, ends.2, found.moments.is_some()))
         })
         .collect();
-    // No difference is always in the picture, so that nobody mistakes a small one for a large one.
+    // The picture always includes no difference, so that a small one does not look large.
     let mut least = spans.iter().map(|span| span.1).fold(0.0, f64::min);
     let mut most = spans.iter().map(|span| span.3).fold(0.0, f64::max);
     if spans.is_empty() {

@@ -1,7 +1,5 @@
-//! A small campaign for the tests of the formats: a real plan, and records made up by arithmetic.
-//!
-//! The records go through [`analyse`] like any others, so the formats are tested on what they will
-//! meet. Nothing here is random: noise is a function of the trial's seed.
+//! A small campaign for the tests of the formats: a real plan, and records made up by arithmetic,
+//! analysed like any others. Noise is a function of the trial's seed.
 
 use crate::experiment;
 use crate::plan::{Action, Plan, TrialPlan};

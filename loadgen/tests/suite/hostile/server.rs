@@ -159,7 +159,7 @@ fn drain(mut socket: TcpStream) -> std::io::Result<()> {
     std::io::copy(&mut socket, &mut std::io::sink()).map(|_| ())
 }
 
-/// Reads a request, head and body; `None` when there is none.
+/// Reads a request, head and body; `None` at the end of the connection.
 fn read_request(reader: &mut BufReader<TcpStream>) -> Option<String> {
     let (mut text, mut length) = (String::new(), 0);
     loop {

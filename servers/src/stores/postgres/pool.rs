@@ -22,7 +22,7 @@ use crate::stores::patience::Patience;
 /// with one, 4,300/s with 8, 6,600/s with 16.
 pub const CONNECTIONS: usize = 16;
 
-/// How long one may take at the start, when nobody waits: 10 s.
+/// How long one may take at the start, when no request waits: 10 s.
 const FIRST_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a connection whose answer nobody waited for may go on to be silent: 1 s, so that a
 /// server is asked anew well within two seconds of its return.
@@ -137,7 +137,7 @@ impl Connections {
     ) -> Result<Option<Row>, String> {
         let mut lease = self.lease().await?;
         let client = lease.client();
-        // Known since the connection was made: this asks nobody.
+        // Known since the connection was made, so this sends nothing.
         let prepared = client.prepare_cached(statement).await.map_err(said)?;
         let answer = client.query_opt(&prepared, values).await;
         lease.answered = true;

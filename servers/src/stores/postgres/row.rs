@@ -1,5 +1,5 @@
-//! How what a store keeps is written in columns and read from them. A row that nobody of ours can
-//! have written is an error, and never a session with something else in it.
+//! How what a store keeps is written in columns and read from them. A row that none of our servers
+//! can have written is an error, and never a session with something else in it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::stores::{SessionData, SessionId};
 use crate::users::{Name, Role, User, UserId};
 
-/// The far end of time, and of a span that there is not: two of them can be added.
+/// The far end of time, and of a span without an end: two of them can be added.
 const FOR_EVER: i64 = i64::MAX / 4;
 
 /// A moment in milliseconds, as a column has it.
@@ -20,7 +20,7 @@ pub fn millis(moment: Timestamp) -> i64 {
     i64::try_from(moment.millis()).map_or(FOR_EVER, |ms| ms.min(FOR_EVER))
 }
 
-/// A span in milliseconds, for ever where there is none.
+/// A span in milliseconds; `None` lasts for ever.
 #[must_use]
 pub fn span(span: Option<Duration>) -> i64 {
     let span = span.map(|span| i64::try_from(span.as_millis()).unwrap_or(FOR_EVER));
@@ -77,7 +77,7 @@ fn odd(what: &str) -> String {
 /// The moment in a column.
 ///
 /// # Errors
-/// Where it is none.
+/// If the column does not hold one.
 pub fn moment(row: &Row, column: usize) -> Result<Timestamp, String> {
     let millis: i64 = row.try_get(column).map_err(said)?;
     u64::try_from(millis).map(Timestamp::from_millis).map_err(|_| odd("moment"))

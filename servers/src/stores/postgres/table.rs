@@ -1,4 +1,4 @@
-//! A table: made where there is none, and refused where it is somebody else's.
+//! A table: created if it is missing, and refused if its columns are not ours.
 
 use tokio_postgres::Client;
 

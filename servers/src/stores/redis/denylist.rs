@@ -45,7 +45,7 @@ struct Shared {
     patience: Patience,
     /// Channels know no databases, so the database is in the name.
     channel: String,
-    /// Heartbeats go to nobody else.
+    /// The channel of the heartbeats, which only this server listens to.
     beats: String,
     /// Heartbeats count from here, in microseconds.
     started: Instant,

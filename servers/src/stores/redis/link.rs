@@ -17,7 +17,7 @@ use super::facts::{STORE, URL, field};
 use crate::error::{ServeError, StoreError};
 use crate::stores::patience::Patience;
 
-/// How long nobody tries again after a connection could not be opened.
+/// How long to wait after a connection could not be opened.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// Requests that may wait to be written; further ones wait before that.
 const QUEUE: usize = 1024;

@@ -182,7 +182,7 @@ impl Records {
         self.writes.fetch_add(records, Ordering::Relaxed);
     }
 
-    /// Puts a record there if there is none of this id, for as long as it lives.
+    /// Writes a record, for as long as it lives, unless this id is taken.
     pub(in crate::stores) async fn create(
         &self,
         operation: &'static str,

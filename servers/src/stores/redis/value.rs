@@ -60,7 +60,7 @@ fn length(of: usize) -> u8 {
     u8::try_from(of).unwrap_or(u8::MAX)
 }
 
-/// The session of a value; `None` where it is none.
+/// The session of a value; `None` if the value is malformed.
 pub(super) fn decode(value: &[u8]) -> Option<Session> {
     let mut rest = value;
     let [last_seen, expires, created] =

@@ -124,7 +124,7 @@ pub trait RefreshStore: Send + Sync + 'static {
         None
     }
 
-    /// Begins the family if there is none of this id; `false`, and nothing changed, if there is.
+    /// Begins the family; `false`, and nothing changed, if this id is taken.
     fn begin(
         &self,
         id: SessionId,
@@ -161,8 +161,8 @@ pub trait RefreshStore: Send + Sync + 'static {
         grace: Duration,
     ) -> impl Future<Output = Result<Rotation, StoreError>> + Send;
 
-    /// Replaces the data of the live family of this id, the last writer winning; `false` if there
-    /// is none. It changes neither the secrets nor the expiry.
+    /// Replaces the data of the live family of this id, the last writer winning; `false` if it
+    /// does not exist. It changes neither the secrets nor the expiry.
     fn update(
         &self,
         id: SessionId,
@@ -170,7 +170,7 @@ pub trait RefreshStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Ends the family of this id, live or not; `false` if there is none.
+    /// Ends the family of this id, live or not; `false` if it does not exist.
     fn end(&self, id: SessionId) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Ends every family of a user that began before this call did; how many.

@@ -19,7 +19,7 @@ use crate::stores::{SessionData, SessionId, StoreError, StoreStats};
 use crate::users::UserId;
 
 /// Two moments, when the secret was replaced and the end, and two digests, of the current secret
-/// and of the one before: zeros where there was none, which no secret has.
+/// and of the one before: zeros, which no secret has, before the first rotation.
 const HEAD_BYTES: usize = 2 * 8 + 2 * 32;
 const FAMILIES: Kind = Kind { key: "authbench:f:", index: "authbench:fu:", head: HEAD_BYTES };
 

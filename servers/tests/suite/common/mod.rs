@@ -70,7 +70,7 @@ static REDIS: LazyLock<Option<OwnRedis>> = LazyLock::new(|| {
 static NEXT_DATABASE: AtomicU32 = AtomicU32::new(0);
 const REDIS_DATABASES: u32 = 10_000;
 
-/// A Redis without a key in it; `None` where there is none on this machine, which is said.
+/// A Redis without a key in it; `None`, with a message, where Redis is not installed.
 pub fn empty_redis() -> Option<String> {
     let redis = REDIS.as_ref()?;
     let database = NEXT_DATABASE.fetch_add(1, Ordering::Relaxed);

@@ -38,7 +38,7 @@ fn got(whole: &Whole<'_, '_>) -> Got {
 }
 
 /// Gives an answer to a reader in pieces and then the end of the connection, where it `ends`: what
-/// it is, `None` where it is none yet.
+/// it is, `None` while it is incomplete.
 fn in_pieces(
     limits: Limits,
     pieces: &[&[u8]],

@@ -12,8 +12,8 @@ use crate::transport::tls::{closed_in_handshake, in_words};
 ///
 /// hyper does not say how much of a head had come when a connection ended, so an end within the
 /// head is `closed` here and `truncated` with `Lean`, and too many header fields are a head that is
-/// too large. What nobody knows is put down to the phase it
-/// happened in; it must never be a panic or a success.
+/// too large. An unknown failure is attributed to the phase it happened in; it must never be a
+/// panic or a success.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) failure: Failure,
