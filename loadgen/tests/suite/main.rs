@@ -23,6 +23,7 @@ mod population;
 mod readers;
 mod reference;
 mod resume;
+mod run_flags;
 mod schemas;
 mod secrets;
 mod serve;

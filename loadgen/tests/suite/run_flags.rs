@@ -1,0 +1,132 @@
+//! The flags of `authbench run` that people know from other generators: `-c`, `-d`, `-n`, `-o`,
+//! stages of a ramp.
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::field::{answer, server};
+
+fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_authbench"));
+    command.args(["run", "--allow-debug"]).args(arguments).stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// What a run prints for programs.
+fn figures(arguments: &[&str]) -> Value {
+    let output = run(&[arguments, &["--format", "json"]].concat());
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", stderr(&output)))
+}
+
+#[test]
+fn so_many_requests_are_sent_and_no_more() {
+    let (address, seen) = server(|_| answer(200, "", b"ok"));
+    let url = format!("http://{address}/");
+    for (flags, workers) in [(&["-n", "301"][..], "1"), (&["-n", "301"], "2")] {
+        let before = seen.lock().unwrap().len();
+        let figures = figures(&[&[&url, "-c", "4", "--workers", workers], flags].concat());
+        assert_eq!(figures["counts"]["ok"], 301, "{figures}");
+        assert_eq!((&figures["total"], &figures["connections"]), (&301.into(), &4.into()));
+        assert_eq!(seen.lock().unwrap().len() - before, 301);
+        // The load ended with its last answer, and not after the hour that it might have taken.
+        assert!(figures["duration_s"].as_f64().unwrap() < 600.0, "{figures}");
+        assert_eq!(figures["aborted"], false);
+    }
+    for arrivals in [&["--rate", "1k/s"][..], &["--rate", "1k", "--poisson"]] {
+        let figures = figures(&[&[&url, "-n", "200"], arrivals].concat());
+        assert_eq!(figures["counts"]["planned"], 200, "{figures}");
+    }
+}
+
+#[test]
+fn what_is_left_when_the_time_is_over_is_told() {
+    let (address, _) = server(|_| {
+        sleep(Duration::from_millis(50));
+        answer(200, "", b"ok")
+    });
+    let url = format!("http://{address}/");
+    let output = run(&[&url, "-c", "1", "-n", "1000", "-d", "0m0.5s"]);
+    let text = stdout(&output);
+    assert!(text.contains("of 1,000 requests; raise --duration"), "{text}{}", stderr(&output));
+    // An open load ends with its last request, or after its time.
+    let open = figures(&[&url, "-n", "1000", "--rate", "100/s", "-d", "200ms"]);
+    assert_eq!(open["counts"]["planned"], 20, "{open}");
+}
+
+#[test]
+fn the_result_is_kept_in_a_file_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("result.json");
+    let path = path.to_str().unwrap();
+    let (address, _) = server(|_| answer(200, "", b"ok"));
+    let url = format!("http://{address}/");
+    let printed = stdout(&run(&[&url, "-c", "2", "-n", "50", "-o", path, "--format", "json"]));
+    assert_eq!(fs::read_to_string(path).unwrap(), printed);
+    let text = stdout(&run(&[&url, "-c", "2", "-n", "60", "-o", path]));
+    assert!(text.contains("requests     60 ended"), "{text}");
+    let kept: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(kept["requests"], 60);
+    // Where there was no load, the file says why.
+    let nobody = run(&["http://127.0.0.1:1/", "-n", "5", "-o", path]);
+    assert_eq!(nobody.status.code(), Some(4), "{}", stderr(&nobody));
+    let kept: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    assert!(kept["error"].as_str().unwrap().contains("refused"), "{kept}");
+    let folder = run(&[&url, "-n", "5", "-o", folder.path().to_str().unwrap()]);
+    assert_eq!(folder.status.code(), Some(5), "{}", stderr(&folder));
+}
+
+#[test]
+fn each_stage_is_reported() {
+    let (address, _) = server(|_| answer(200, "", b"ok"));
+    let url = format!("http://{address}/");
+    let stages = ["--stage", "0/s:1s", "--stage", "100/s:1s", "--stage", "100/s:500ms"];
+    let arguments = [&[url.as_str(), "-c", "4"], &stages[..]].concat();
+    let figures = figures(&arguments);
+    assert_eq!(figures["counts"]["planned"], 100, "{figures}");
+    let told = figures["stages"].as_array().unwrap();
+    let values = |field: &str| told.iter().map(|s| s[field].clone()).collect::<Vec<_>>();
+    assert_eq!(values("to_rps"), [0.0, 100.0, 100.0]);
+    assert_eq!(values("seconds"), [1, 1, 0]);
+    assert_eq!(values("offered_rps"), [0.0.into(), 50.0.into(), Value::Null]);
+    assert!(told[1]["response_us"]["p99"].as_f64().unwrap() > 0.0, "{figures}");
+    // What was due in the second stage may be answered in the third on a busy machine.
+    let ended = told[1]["achieved_rps"].as_f64().unwrap();
+    assert!(ended > 0.0 && ended <= 51.0, "{figures}");
+    let text = stdout(&run(&arguments));
+    assert!(text.contains("stage 2  0/s to 100/s, 1s"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_run_so_is_refused_with_a_sentence() {
+    for (arguments, part) in [
+        (&["-n", "0"][..], "0 is not in"),
+        (&["-n", "many"], "invalid digit"),
+        (&["-n", "5", "--stage", "5/s:1s"], "cannot be used with"),
+        (&["-n", "5", "--visits", "5/s"], "cannot be used with"),
+        (&["-n", "100", "--rate", "0.01/s"], "arrive within 1h, found 100 at 0.01/s"),
+        (&["-d", "1m30"], "a duration such as `250ms`, `30s` or `1m30s`"),
+        (&["-d", "30s1m"], "a duration such as"),
+        (&["-d", "1ms"], "--duration of at least 10ms"),
+        (&["-d", "2h"], "found 2h"),
+        (&["--rate", "5kk/s"], "a rate such as `5000/s`, `5k/s`"),
+        (&["--stage", "0/s:10s"], "a --stage with a rate above 0"),
+        (&["--stage", "x/s:10s"], "expected a stage such as `1000/s:30s`"),
+    ] {
+        let output = run(&[&["http://127.0.0.1:1/"], arguments].concat());
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(part), "{arguments:?}: {text}");
+    }
+}
