@@ -31,11 +31,13 @@ mod markdown;
 mod noise;
 mod prometheus;
 mod schema;
+mod side;
 mod small_page;
 mod summary;
 mod svg;
 mod table;
 mod tables;
+mod threshold;
 mod words;
 
 pub use agreement::{Arrivals, Lateness, Throughputs};
@@ -52,7 +54,11 @@ pub use key::Key;
 pub use many::many;
 pub use noise::{ArmNoise, Expected, Noise, NoiseRow, expected, noise, residuals, shipped};
 pub use schema::{Named, SCHEMAS};
+pub use side::known_metric;
 pub use summary::{MARKS, brief, put_into, summary};
+pub use threshold::{
+    Threshold, ThresholdOutcome, ThresholdResult, thresholds_junit, thresholds_unmeasured,
+};
 pub use words::cite;
 
 /// Every format there is.

@@ -1,5 +1,5 @@
 //! The flags of `authbench run` that people know from other generators: `-c`, `-d`, `-n`, `-o`,
-//! stages of a ramp.
+//! stages of a ramp, thresholds.
 
 use std::fs;
 use std::process::{Command, Output, Stdio};
@@ -125,6 +125,79 @@ fn what_cannot_be_run_so_is_refused_with_a_sentence() {
         (&["--stage", "x/s:10s"], "expected a stage such as `1000/s:30s`"),
     ] {
         let output = run(&[&["http://127.0.0.1:1/"], arguments].concat());
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(part), "{arguments:?}: {text}");
+    }
+}
+
+/// Whether a busy machine made a run invalid, which comes before thresholds.
+fn is_disturbed(output: &Output) -> bool {
+    output.status.code() == Some(3) && stderr(output).contains("INVALID")
+}
+
+#[test]
+fn a_threshold_passes_or_fails_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let (xml, json) = (path("run.xml"), path("run.json"));
+    let (address, _) = server(|_| answer(200, "", b"ok"));
+    let url = format!("http://{address}/");
+    let (kept, broken) = ("response_p50_us > 600s", "throughput_rps < 10000k/s");
+    let fail_if = ["--fail-if", kept, "--fail-if", broken];
+    let arguments = [&[&url, "-c", "2", "-n", "100", "--junit", &xml, "-o", &json], &fail_if[..]];
+    let output = run(&arguments.concat());
+    let text = stdout(&output);
+    assert!(text.contains("passed       response_p50_us > 600s: found "), "{text}");
+    assert!(text.contains("failed       throughput_rps < 10000k/s: found "), "{text}");
+    let result: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    let outcomes: Vec<_> =
+        result["thresholds"].as_array().unwrap().iter().map(|t| t["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["passed", "failed"]);
+    assert!(result["thresholds"][1]["found"].as_f64().unwrap() > 0.0, "{result}");
+    let cases = fs::read_to_string(&xml).unwrap();
+    if is_disturbed(&output) {
+        assert!(cases.contains("tests=\"2\" failures=\"2\""), "{cases}");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(6), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 of 2 thresholds failed, the first `throughput_rps"));
+    assert!(cases.contains("tests=\"2\" failures=\"1\""), "{cases}");
+    let output = run(&[&url, "-c", "2", "-n", "100", "--fail-if", kept]);
+    assert!(output.status.success() || is_disturbed(&output), "{}", stderr(&output));
+}
+
+#[test]
+fn a_figure_that_is_not_there_fails_its_threshold() {
+    let folder = tempfile::tempdir().unwrap();
+    let xml = folder.path().join("run.xml");
+    let xml = xml.to_str().unwrap();
+    let (address, _) = server(|_| answer(200, "", b"ok"));
+    let url = format!("http://{address}/");
+    let output = run(&[&url, "-n", "100", "-c", "2", "--fail-if", "response_p99_us > 1s"]);
+    assert!(stdout(&output).contains("not measured: too few answers"), "{}", stdout(&output));
+    assert!(output.status.code() == Some(6) || is_disturbed(&output), "{}", stderr(&output));
+    // Where nobody answers, every test case fails with the reason.
+    let nobody = ["http://127.0.0.1:1/", "--fail-if", "error_rate > 1%", "--junit", xml];
+    assert_eq!(run(&nobody).status.code(), Some(4));
+    let cases = fs::read_to_string(xml).unwrap();
+    assert!(cases.contains("failures=\"1\"") && cases.contains("refused"), "{cases}");
+}
+
+#[test]
+fn a_threshold_that_makes_no_sense_is_refused_before_the_load() {
+    let url = "http://127.0.0.1:1/";
+    for (arguments, part) in [
+        (&["--fail-if", "response_p95_us > 20ms"][..], "did you mean `response_p99_us`?"),
+        (&["--fail-if", "p99 > 20ms"], "did you mean one of `response_p99_us`"),
+        (&["--fail-if", "capacity_rps < 5"], "which campaigns measure"),
+        (&["--fail-if", "response_p99_us > +5%"], "authbench compare --fail-if"),
+        (&["--fail-if", "response_p99_us > 5MiB"], "in us, µs, ms, s or without a unit"),
+        (&["--fail-if", "20ms"], "expected METRIC"),
+        (&["--fail-if", "server_rss_bytes > 64MiB"], "needs --arm"),
+        (&["--junit", "x.xml"], "--fail-if"),
+    ] {
+        let output = run(&[&[url], arguments].concat());
         let text = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
         assert!(text.contains(part), "{arguments:?}: {text}");

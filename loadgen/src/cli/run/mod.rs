@@ -34,6 +34,7 @@ use crate::load::{
 use crate::plan::LoadPlan;
 use crate::proc::{self, Server, ServerOptions};
 use crate::record::{ENCODED, LoadRecord, NOTHING_SENT, OVER_LIMIT};
+use crate::report::{Threshold, ThresholdResult, thresholds_junit, thresholds_unmeasured};
 use crate::sanitise::{self, NAME, REMARK, fit};
 use crate::units::{Rate, Span, UnitError, grouped};
 
@@ -134,6 +135,16 @@ pub(super) struct RunArgs {
     /// Write the result as JSON to this file too
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Exit with 6 if this is true of the run: `response_p99_us > 20ms`; may be repeated
+    ///
+    /// A metric as in measurements.csv, one of > >= < <=, and a limit in the metric's unit or
+    /// another: `error_rate > 0.1%`, `throughput_rps < 5k/s`. A figure that the run does not have
+    /// fails too.
+    #[arg(long, value_name = "LIMIT")]
+    fail_if: Vec<Threshold>,
+    /// Write the outcome of every --fail-if to this file, as JUnit test cases
+    #[arg(long, value_name = "FILE", requires = "fail_if")]
+    junit: Option<PathBuf>,
     /// Allow a debug build, whose figures mean nothing
     #[arg(long, hide = true)]
     allow_debug: bool,
@@ -173,12 +184,13 @@ const CONNECTIONS_MAX: u32 = 16_000;
 ///
 /// # Errors
 /// `Config` when it cannot be run as asked, `Target` when the server fails, `Invalid` when the
-/// figures may not be used, `Interrupted` when a signal ends it early. The figures are printed in
-/// any case.
+/// figures may not be used, `Bound` when a threshold failed, `Interrupted` when a signal ends it
+/// early. The figures are printed in any case.
 pub(super) fn run(args: &RunArgs) -> Result<()> {
     refuse_debug_build(args.allow_debug, "run")?;
     let plan = args.plan()?;
-    [&args.hdr_log, &args.output].into_iter().flatten().try_for_each(|path| check_output(path))?;
+    let files = [&args.hdr_log, &args.output, &args.junit];
+    files.into_iter().flatten().try_for_each(|path| check_output(path))?;
     proc::allow_connections(plan.connections)?;
     let interrupt = signals::listen()?;
     let SetUp { mut server, driver } = SetUp::new(args, &plan, &interrupt)?;
@@ -199,13 +211,15 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         if args.format == Format::Json {
             output::json(&nothing)?;
         }
-        if let Err(unwritten) = args.keep(&nothing) {
+        let junit = || thresholds_unmeasured(target, &args.fail_if, &error.to_string());
+        if let Err(unwritten) = args.keep(&nothing, junit) {
             output::note(&unwritten.to_string());
         }
     }
     let load = load?;
     let mut summary = Summary::new(target, &plan, &load);
     summary.total = args.total;
+    summary.thresholds = args.fail_if.iter().map(|threshold| threshold.judge(&load)).collect();
     let json = summary.json()?;
     match args.format {
         Format::Text => output::page(&summary.text())?,
@@ -217,12 +231,28 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         }
         None => Ok(()),
     };
-    let written = written.and(args.keep(&json));
-    // What the load was worth comes before what happened to its files.
-    match obituary {
+    let worth = match obituary {
         Some(obituary) => Err(Error::Target(obituary)),
-        None => verdict(&summary, &load, &plan, &interrupt).and(written),
-    }
+        None => verdict(&summary, &load, &plan, &interrupt),
+    };
+    let why = worth.as_ref().err().map(ToString::to_string);
+    let junit = || thresholds_junit(target, &summary.thresholds, why.as_deref());
+    let written = written.and(args.keep(&json, junit));
+    // What the load was worth comes before what happened to its files.
+    worth.and(bounds(&summary.thresholds)).and(written)
+}
+
+/// Whether every threshold was kept, as an exit code.
+fn bounds(thresholds: &[ThresholdResult]) -> Result<()> {
+    let failed: Vec<_> = thresholds.iter().filter(|result| result.is_failed()).collect();
+    let [first, ..] = failed.as_slice() else { return Ok(()) };
+    Err(Error::Bound(format!(
+        "{} of {} thresholds failed, the first `{}`: {}",
+        failed.len(),
+        thresholds.len(),
+        first.threshold,
+        first.found()
+    )))
 }
 
 /// What a load needs: the server, where it is one of ours, and how it is driven.
@@ -407,6 +437,15 @@ impl RunArgs {
                 "--poisson needs a rate to arrive at: --rate or --visits".into(),
             ));
         }
+        if let Some(threshold) = self.fail_if.iter().find(|it| it.needs_our_server())
+            && self.arm.is_none()
+        {
+            return Err(Error::Config(format!(
+                "{threshold} needs --arm: expected a server that is started here, whose CPU time \
+                 and memory can be read, found one that runs elsewhere; limit what a client sees, \
+                 such as response_p99_us"
+            )));
+        }
         let model = self.model();
         let choice = match (&model, self.user_choice) {
             (_, Some(choice)) => choice,
@@ -504,11 +543,15 @@ impl RunArgs {
         }
     }
 
-    /// Writes the result to the file of --output, where one is named.
-    fn keep(&self, json: &str) -> Result<()> {
-        let write =
-            |path: &PathBuf| files::write(path, format!("{}\n", sanitise::json(json)).as_bytes());
-        self.output.as_ref().map_or(Ok(()), write)
+    /// Writes the files of --output and --junit, where they are named.
+    fn keep(&self, json: &str, junit: impl FnOnce() -> String) -> Result<()> {
+        if let Some(path) = &self.output {
+            files::write(path, format!("{}\n", sanitise::json(json)).as_bytes())?;
+        }
+        if let Some(path) = &self.junit {
+            files::write(path, sanitise::document(&junit()).as_bytes())?;
+        }
+        Ok(())
     }
 
     /// The server to drive, when it is not one of ours.

@@ -10,7 +10,7 @@ use super::stages::{self, StageFigures};
 use crate::error::{Error, Result};
 use crate::plan::LoadPlan;
 use crate::record::{Counts, Doubt, LoadRecord, StepRecord, VisitCounts};
-use crate::report::figure;
+use crate::report::{ThresholdResult, figure};
 use crate::sanitise::{Page, fit, padded};
 use crate::units::grouped;
 
@@ -53,6 +53,8 @@ pub(super) struct Summary {
     steps: Vec<StepFigures>,
     /// The stages of a load whose rate changes.
     stages: Vec<StageFigures>,
+    /// What --fail-if asked for.
+    pub(super) thresholds: Vec<ThresholdResult>,
     pub(super) doubts: Vec<Doubt>,
     #[serde(skip)]
     client: String,
@@ -176,6 +178,7 @@ impl Summary {
             visits: load.visits,
             steps: load.steps.iter().map(StepFigures::new).collect(),
             stages: stages::figures(&plan.model, load),
+            thresholds: Vec::new(),
             doubts: load.doubts(plan.model.is_open()),
             client: load.client.label(),
             spins: load.generator.spins,
@@ -225,6 +228,10 @@ impl Summary {
         self.add_use(&mut page);
         for doubt in self.doubts.iter().filter(|doubt| !doubt.invalidates) {
             page.line(&format!("  doubt        {}; {}", doubt.what, doubt.remedy));
+        }
+        for result in &self.thresholds {
+            let (outcome, found) = (result.word(), result.found());
+            page.line(&format!("  {outcome}       {}: {found}", result.threshold));
         }
         page
     }
