@@ -14,6 +14,7 @@ mod schema;
 mod schemes;
 mod serve;
 mod shared;
+mod shell;
 mod signals;
 mod trust;
 mod watch;
@@ -21,7 +22,7 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::error::{Error, Result};
 
@@ -64,6 +65,10 @@ enum Verb {
     Schemes(schemes::SchemesArgs),
     /// Check whether this machine is fit to measure
     Doctor(doctor::DoctorArgs),
+    /// Print completions for bash, zsh, fish, elvish or PowerShell
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page of authbench or of a verb, for `man -l -`
+    Man(shell::ManArgs),
 }
 
 /// Reads the command line.
@@ -104,6 +109,8 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Schema(args) => schema::schema(&args),
         Verb::Schemes(args) => schemes::schemes(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
+        Verb::Completions(args) => shell::completions(&args, Cli::command()),
+        Verb::Man(args) => shell::man(&args, Cli::command()),
     }
 }
 

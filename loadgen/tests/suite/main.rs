@@ -27,6 +27,7 @@ mod run_flags;
 mod schemas;
 mod secrets;
 mod serve;
+mod shell;
 mod simulation;
 mod slices;
 mod sockets;
