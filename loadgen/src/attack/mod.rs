@@ -4,6 +4,7 @@
 mod attacker;
 mod cases;
 mod ecdsa;
+mod exchange;
 mod forge;
 mod listener;
 mod options;
@@ -20,6 +21,7 @@ use crate::record::{Attacked, CaseOutcome, CaseRecord};
 use crate::sanitise::{REMARK, fit};
 use attacker::Attacker;
 use cases::{Finding, Row, suite};
+pub use exchange::{Answered, Exchange, Expectation, Visit, visit};
 use forge::Key;
 use options::{CUT_SHORT, patiently};
 pub use options::{GUESSES, Options, Standard, WITHIN};

@@ -16,6 +16,7 @@ mod serve;
 mod shared;
 mod shell;
 mod signals;
+mod target;
 mod trust;
 mod watch;
 
@@ -47,6 +48,8 @@ enum Verb {
     Run(run::RunArgs),
     /// Run the attack suite against a server
     Attack(attack::AttackArgs),
+    /// Try a target file out, or draft one from what a browser recorded
+    Target(target::TargetArgs),
     /// Serve one arm until stdin closes or a signal arrives
     Serve(serve::ServeArgs),
     /// Keep what several servers of an arm share, for a campaign
@@ -101,6 +104,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Plan(args) => plan::plan(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Attack(args) => attack::attack(&args),
+        Verb::Target(args) => target::target(&args),
         Verb::Serve(args) => serve::serve(args),
         Verb::Share(args) => serve::share(&args),
         Verb::Relay(args) => serve::relay(&args),

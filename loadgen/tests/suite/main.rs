@@ -31,6 +31,7 @@ mod shell;
 mod simulation;
 mod slices;
 mod sockets;
+mod target_verb;
 mod targets;
 mod tidy;
 mod ui;

@@ -79,7 +79,7 @@ impl StageFigures {
             to_rps,
             duration_s: length_ns as f64 / 1e9,
             seconds,
-            offered_rps: (seconds > 0).then(|| from_rps + (to_rps - from_rps) * share),
+            offered_rps: (seconds > 0).then_some(from_rps + (to_rps - from_rps) * share),
             achieved_rps: per_second(ended),
             goodput_rps: per_second(ok),
             errors: ended - ok,
