@@ -114,7 +114,8 @@ impl Rate {
 /// The highest rate that is accepted: far above what one machine can offer, and low enough that
 /// planned moments a nanosecond apart never coincide.
 const RATE_MAX: f64 = 1e7;
-const RATE_FORM: &str = "a rate such as `5000/s`, `5k/s` or `0.5/s`, above 0 and at most 10,000,000 requests per second";
+const RATE_FORM: &str = "a rate such as `5000/s`, `5k/s` or `0.5/s`, above 0 and at most \
+                         10,000,000 requests per second";
 
 impl FromStr for Rate {
     type Err = UnitError;

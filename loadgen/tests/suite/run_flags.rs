@@ -1,5 +1,5 @@
 //! The flags of `authbench run` that people know from other generators: `-c`, `-d`, `-n`, `-o`,
-//! stages of a ramp, thresholds.
+//! stages of a ramp, thresholds, `--connect-to`.
 
 use std::fs;
 use std::process::{Command, Output, Stdio};
@@ -200,6 +200,27 @@ fn a_threshold_that_makes_no_sense_is_refused_before_the_load() {
         let output = run(&[&[url], arguments].concat());
         let text = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(part), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn another_place_is_connected_to_and_the_host_stays() {
+    let (address, seen) = server(|_| answer(200, "", b"ok"));
+    let (url, rule) = ("http://shop.invalid:81/", format!("shop.invalid:81:{address}"));
+    let found = figures(&[url, "-n", "5", "-c", "1", "--connect-to", &rule]);
+    assert_eq!(found["counts"]["ok"], 5, "{found}");
+    assert_eq!(seen.lock().unwrap()[0].values("host"), ["shop.invalid:81"]);
+    for (arguments, code, part) in [
+        (&[url, "-n", "5"][..], 4, "the host `shop.invalid` has no address"),
+        (&[url, "--connect-to", "a:1:b:2"], 2, "which is at shop.invalid:81, found `a:1:b:2`"),
+        (&[url, "--connect-to", "a:1"], 2, "expected HOST1:PORT1:HOST2:PORT2"),
+        (&[url, "--connect-to", "::b:2", "--transport", "reqwest"], 2, "--transport lean"),
+        (&["--arm", "none", "--connect-to", "::b:2"], 2, "cannot be used with"),
+    ] {
+        let output = run(arguments);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
         assert!(text.contains(part), "{arguments:?}: {text}");
     }
 }

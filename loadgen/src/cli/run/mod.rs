@@ -1,6 +1,7 @@
 //! `authbench run`: one load on a URL, an arm of ours, or the server in a target file.
 
 mod client;
+mod connect_to;
 mod distribution;
 mod limits;
 mod live;
@@ -289,13 +290,14 @@ impl SetUp {
         let workers = args.workers.unwrap_or(if one { 1 } else { cores.len().max(1) as u32 });
         let own_core = if server.is_some() { !shared } else { usable > workers as usize };
         let trust = args.client.trust(&script)?;
+        let addresses = args.client.addresses(&script)?;
         let driver = Driver {
             pacing: args.pacing.resolved(own_core),
             transport,
             trust,
             limits,
             setup_within,
-            ..Driver::new(script, cores, workers, interrupt.clone())?
+            ..Driver::at(addresses, script, cores, workers, interrupt.clone())
         };
         Ok(Self { server, driver })
     }
