@@ -210,6 +210,7 @@ fn another_place_is_connected_to_and_the_host_stays() {
     let (url, rule) = ("http://shop.invalid:81/", format!("shop.invalid:81:{address}"));
     let found = figures(&[url, "-n", "5", "-c", "1", "--connect-to", &rule]);
     assert_eq!(found["counts"]["ok"], 5, "{found}");
+    assert_eq!(found["connected_to"], address.to_string());
     assert_eq!(seen.lock().unwrap()[0].values("host"), ["shop.invalid:81"]);
     for (arguments, code, part) in [
         (&[url, "-n", "5"][..], 4, "the host `shop.invalid` has no address"),
@@ -223,4 +224,25 @@ fn another_place_is_connected_to_and_the_host_stays() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
         assert!(text.contains(part), "{arguments:?}: {text}");
     }
+}
+
+#[test]
+fn a_variable_stands_for_its_flag_and_the_flag_wins() {
+    let (address, _) = server(|_| answer(200, "", b"ok"));
+    let url = format!("http://{address}/");
+    let with = |variables: &[(&str, &str)], flags: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_authbench"));
+        command.args(["run", "--allow-debug", &url, "-n", "20", "--format", "json"]);
+        command.args(flags).envs(variables.iter().copied()).stdin(Stdio::null()).output().unwrap()
+    };
+    let generator = |output: &Output| {
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (found["generator"]["workers"].clone(), found["generator"]["pacing"].clone())
+    };
+    let both = [("AUTHBENCH_WORKERS", "2"), ("AUTHBENCH_PACING", "sleep")];
+    assert_eq!(generator(&with(&both, &[])), (2.into(), "sleep".into()));
+    assert_eq!(generator(&with(&both, &["--workers", "1"])), (1.into(), "sleep".into()));
+    let output = with(&[("AUTHBENCH_WORKERS", "many")], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--workers"), "{}", stderr(&output));
 }

@@ -60,6 +60,11 @@ impl ClientArgs {
         }
     }
 
+    /// Whether that is another place than the target's.
+    pub(super) const fn connects_elsewhere(&self) -> bool {
+        !self.connect_to.is_empty()
+    }
+
     /// Where the target is connected to.
     ///
     /// # Errors

@@ -114,12 +114,13 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Run this many generator threads [default: 1; with --arm one per generator core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(long, value_name = "N", env = "AUTHBENCH_WORKERS",
+          value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: Option<u32>,
     /// Wait for the next due request by auto, spin or sleep
     ///
     /// auto sleeps, then spins the last stretch where the worker has a core of its own.
-    #[arg(long, value_name = "HOW", default_value = "auto")]
+    #[arg(long, value_name = "HOW", env = "AUTHBENCH_PACING", default_value = "auto")]
     pacing: Pacing,
     #[command(flatten)]
     client: ClientArgs,
@@ -220,6 +221,8 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let load = load?;
     let mut summary = Summary::new(target, &plan, &load);
     summary.total = args.total;
+    summary.connected_to =
+        args.client.connects_elsewhere().then(|| driver.addresses.chosen().to_string());
     summary.thresholds = args.fail_if.iter().map(|threshold| threshold.judge(&load)).collect();
     let json = summary.json()?;
     match args.format {

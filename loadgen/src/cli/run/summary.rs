@@ -45,6 +45,8 @@ pub(super) struct Summary {
     transport: String,
     http: Option<String>,
     certificate_checked: Option<bool>,
+    /// The address that --connect-to led to.
+    pub(super) connected_to: Option<String>,
     /// Requests that were sent again after the server had not processed them.
     resent: u64,
     max_transport_errors: Share,
@@ -168,6 +170,7 @@ impl Summary {
             transport: load.client.transport.clone(),
             http: load.client.http.clone(),
             certificate_checked: load.client.verified,
+            connected_to: None,
             resent: load.client.resent,
             max_transport_errors: Share::from_ppm(load.client.transport_errors_ppm),
             login: load.login.as_ref().map(|login| LoginFigures {
@@ -191,6 +194,9 @@ impl Summary {
             "  transport    {}, up to {} of requests may end with their connection",
             self.client, self.max_transport_errors
         );
+        if let Some(address) = &self.connected_to {
+            text += &format!("\n  connected    to {address} (--connect-to)");
+        }
         if self.resent > 0 {
             let resent = grouped(self.resent);
             text +=
