@@ -17,7 +17,7 @@ pub struct UnitError {
     pub found: String,
 }
 
-/// A length of time of at most a day, written `250ms`, `30s`, `15m`, `1h` or `0s`.
+/// A length of time of at most a day, written `250ms`, `30s`, `1m30s`, `1h` or `0s`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Span(Duration);
@@ -44,29 +44,42 @@ impl Span {
     }
 }
 
-const SPAN_FORM: &str = "a duration such as `250ms`, `30s` or `15m`, at most `24h`";
+const SPAN_FORM: &str = "a duration such as `250ms`, `30s` or `1m30s`, at most `24h`";
 
 impl FromStr for Span {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let refuse = || UnitError { expected: SPAN_FORM, found: text.into() };
-        let digits = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(refuse)?;
-        let (number, unit) = text.split_at(digits);
-        let number = decimal(number).ok_or_else(refuse)?;
-        let seconds = match unit {
-            "ns" => number / 1e9,
-            "us" | "µs" => number / 1e6,
-            "ms" => number / 1e3,
-            "s" => number,
-            "m" => number * 60.0,
-            "h" => number * 3600.0,
-            _ => return Err(refuse()),
-        };
-        if !(0.0..=86_400.0).contains(&seconds) {
+        let is_number = |c: char| c.is_ascii_digit() || c == '.';
+        let (mut rest, mut ns, mut unit_before) = (text, 0.0, f64::INFINITY);
+        // Parts from the largest unit to the smallest: `1h30m`.
+        loop {
+            let unit = rest.find(|c| !is_number(c)).ok_or_else(refuse)?;
+            let number = decimal(&rest[..unit]).ok_or_else(refuse)?;
+            let end = rest[unit..].find(is_number).map_or(rest.len(), |length| unit + length);
+            let unit_ns = match &rest[unit..end] {
+                "ns" => 1.0,
+                "us" | "µs" => 1e3,
+                "ms" => 1e6,
+                "s" => 1e9,
+                "m" => 60e9,
+                "h" => 3600e9,
+                _ => return Err(refuse()),
+            };
+            if unit_ns >= unit_before {
+                return Err(refuse());
+            }
+            ns += number * unit_ns;
+            (rest, unit_before) = (&rest[end..], unit_ns);
+            if rest.is_empty() {
+                break;
+            }
+        }
+        if !(0.0..=86_400e9).contains(&ns) {
             return Err(refuse());
         }
-        Ok(Self(Duration::from_nanos((seconds * 1e9).round() as u64)))
+        Ok(Self(Duration::from_nanos(ns.round() as u64)))
     }
 }
 
@@ -86,7 +99,7 @@ impl fmt::Display for Span {
     }
 }
 
-/// Requests per second, above 0 and at most ten million, written `5000/s`.
+/// Requests per second, above 0 and at most ten million, written `5000/s` or `5k/s`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Rate(f64);
@@ -101,8 +114,8 @@ impl Rate {
 /// The highest rate that is accepted: far above what one machine can offer, and low enough that
 /// planned moments a nanosecond apart never coincide.
 const RATE_MAX: f64 = 1e7;
-const RATE_FORM: &str =
-    "a rate such as `5000/s` or `0.5/s`, above 0 and at most 10,000,000 requests a second";
+const RATE_FORM: &str = "a rate such as `5000/s`, `5k/s` or `0.5/s`, above 0 and at most \
+                         10,000,000 requests per second";
 
 impl FromStr for Rate {
     type Err = UnitError;
@@ -110,7 +123,11 @@ impl FromStr for Rate {
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let refuse = || UnitError { expected: RATE_FORM, found: text.into() };
         let number = text.strip_suffix("/s").unwrap_or(text);
-        let rate = decimal(number).ok_or_else(refuse)?;
+        let (number, factor) = match number.strip_suffix('k') {
+            Some(thousands) => (thousands, 1e3),
+            None => number.strip_suffix('M').map_or((number, 1.0), |millions| (millions, 1e6)),
+        };
+        let rate = decimal(number).ok_or_else(refuse)? * factor;
         if rate > 0.0 && rate <= RATE_MAX { Ok(Self(rate)) } else { Err(refuse()) }
     }
 }
@@ -226,11 +243,18 @@ mod tests {
             ("90s", 90_000_000_000, "90s"),
             ("7us", 7_000, "7us"),
             ("3ns", 3, "3ns"),
+            ("3µs", 3_000, "3us"),
+            ("1m30s", 90_000_000_000, "90s"),
+            ("1h30m", 5_400_000_000_000, "90m"),
+            ("1h0m0.5s", 3_600_500_000_000, "3600.5s"),
         ] {
             let span: Span = text.parse().unwrap();
             assert_eq!((span.ns(), span.to_string().as_str()), (ns, printed), "{text}");
         }
-        for text in ["", "5", "s", "-1s", "1e3s", "NaNs", "25h", "1 s", "1.2.3s", "5x"] {
+        for text in [
+            "", "5", "s", "-1s", "1e3s", "NaNs", "25h", "1 s", "1.2.3s", "5x", "1m30", "1m s",
+            "30s1m", "1m1m", "24h1s", "1m-30s",
+        ] {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }
     }
@@ -239,8 +263,26 @@ mod tests {
     fn rates() {
         assert_eq!("5000/s".parse::<Rate>().unwrap().per_second(), 5000.0);
         assert_eq!("0.5/s".parse::<Rate>().unwrap().to_string(), "0.5/s");
-        for text in ["0", "0/s", "-1/s", "NaN", "inf/s", "1e12", "1000000000000/s", "", "/s", "5/m"]
-        {
+        for (text, rate) in [("5000", 5e3), ("5k/s", 5e3), ("2.5k", 2500.0), ("10M/s", 1e7)] {
+            assert_eq!(text.parse::<Rate>().unwrap().per_second(), rate, "{text}");
+        }
+        for text in [
+            "0",
+            "0/s",
+            "-1/s",
+            "NaN",
+            "inf/s",
+            "1e12",
+            "1000000000000/s",
+            "",
+            "/s",
+            "5/m",
+            "k",
+            "k/s",
+            "5K/s",
+            "5kk/s",
+            "11M/s",
+        ] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }
     }

@@ -33,8 +33,7 @@ const PASS_OVER_NS: u64 = 1_000_000;
 /// from its connections, its clock and a signal.
 const AT_A_TIME: usize = 4096;
 
-/// Seeds of the draws that are independent of each other.
-const ARRIVAL_DRAWS: u64 = 1;
+/// Seeds of the draws that are independent of each other, and of the arrivals' (1).
 const USER_DRAWS: u64 = 2;
 const THINK_DRAWS: u64 = 3;
 
@@ -110,6 +109,8 @@ pub(super) struct Core<'a> {
     returning: BinaryHeap<Reverse<(u64, u32, u32)>>,
     /// Requests each closed loop has made.
     made: Vec<u32>,
+    /// Requests of the window that are still to be planned; `None`: as many as there is time for.
+    left: Option<u32>,
     under_way: u32,
     /// Closed loops whose next request waits for the next slice; `None` where there are no slices.
     waiting: Option<Vec<u32>>,
@@ -157,7 +158,7 @@ impl<'a> Core<'a> {
             credentials,
             closed,
             visits,
-            arrivals: Arrivals::new(&plan.model, mix(seed, ARRIVAL_DRAWS)),
+            arrivals: Arrivals::of_load(&plan.model, seed),
             arrival: None,
             choice: plan.choice,
             seed,
@@ -176,6 +177,7 @@ impl<'a> Core<'a> {
             thinking: (0..slots).map(|slot| Reverse((first(slot), slot))).collect(),
             returning: BinaryHeap::new(),
             made: vec![0; slots as usize],
+            left: closed.and_then(|closed| closed.requests).map(|all| part.of(all)),
             under_way: 0,
             waiting: None,
             answered: 0,
@@ -289,6 +291,12 @@ impl<'a> Core<'a> {
     /// The next request of a closed loop. Which user and which step it is depends on the loop and
     /// on how many it has made, on nothing else.
     fn next_of_slot(&mut self, slot: u32, planned_ns: u64) {
+        if let Some(left) = &mut self.left
+            && self.recorder.window.contains(&planned_ns)
+        {
+            let Some(rest) = left.checked_sub(1) else { return };
+            *left = rest;
+        }
         let made = self.made[slot as usize];
         self.made[slot as usize] = made.wrapping_add(1);
         let (journey, step) = (made / self.steps(), made % self.steps());
@@ -470,6 +478,14 @@ impl<'a> Core<'a> {
             self.finish(connection, flight.due, at, Outcome::Failed(Failure::Timeout), None);
         }
         oldest + timeout_ns
+    }
+
+    /// Whether all requests of a load of so many have ended.
+    pub(super) fn is_through(&self, now: u64) -> bool {
+        self.left == Some(0)
+            && self.under_way == 0
+            && self.queue.is_empty()
+            && self.recorder.window.contains(&now)
     }
 
     /// Ends the load at `now`, as an interrupt does: what was measured until then counts, and what

@@ -1,6 +1,5 @@
 //! Who is driven, from where, and how: what every load and every pass over users has in common.
 
-use std::net::ToSocketAddrs as _;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -63,12 +62,20 @@ impl Driver {
         workers: u32,
         interrupt: Interrupt,
     ) -> Result<Self> {
-        let no_address =
-            || Error::Target(format!("the host of `{}` has no address", script.authority));
-        let addresses = script.host_and_port().to_socket_addrs();
-        let addresses = addresses.ok().and_then(|all| Addresses::new(all.collect()));
-        let addresses = addresses.ok_or_else(no_address)?;
-        Ok(Self {
+        let (host, port) = script.host_and_port();
+        let addresses = Addresses::of(host, port)?;
+        Ok(Self::at(addresses, script, cores, workers, interrupt))
+    }
+
+    /// A driver of this target at other addresses than its name has.
+    pub fn at(
+        addresses: Addresses,
+        script: Script,
+        cores: Vec<usize>,
+        workers: u32,
+        interrupt: Interrupt,
+    ) -> Self {
+        Self {
             script: Arc::new(script),
             addresses,
             cores,
@@ -80,7 +87,7 @@ impl Driver {
             setup_within: SETUP_WITHIN,
             interrupt,
             users: None,
-        })
+        }
     }
 
     /// A driver on the generator's cores: a worker for each, which spins where the core is its own.

@@ -387,7 +387,7 @@ mod tests {
     use super::*;
     use crate::error::Interrupt;
     use crate::journey::Script;
-    use crate::load::{Closed, Constant, Spread, UserChoice};
+    use crate::load::{Closed, Constant, UserChoice};
     use crate::transport::mock::{Mock, Reply, Seen};
 
     const MS: u64 = 1_000_000;
@@ -410,7 +410,7 @@ mod tests {
     }
 
     fn closed() -> LoadModel {
-        LoadModel::Closed(Closed { think_ns: 0, spread: Spread::Fixed })
+        LoadModel::Closed(Closed::without_thinking())
     }
 
     /// Runs every slice of a lane, with a pause of 70 ms between two; what it brings home, and what

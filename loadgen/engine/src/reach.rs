@@ -1,9 +1,11 @@
 //! Which address of a server is spoken to, where its name has several.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
+
+use crate::error::{Error, Result};
 
 /// How long an address has before the next is tried as well (RFC 8305, 5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -25,6 +27,16 @@ impl Addresses {
     /// These addresses; `None` for an empty list.
     pub fn new(all: Vec<SocketAddr>) -> Option<Self> {
         (!all.is_empty()).then(|| Self { all, chosen: Arc::default() })
+    }
+
+    /// The addresses of a host, an IPv6 address without its brackets.
+    ///
+    /// # Errors
+    /// `Target` when its name has none.
+    pub fn of(host: &str, port: u16) -> Result<Self> {
+        let all = (host, port).to_socket_addrs().ok();
+        all.and_then(|all| Self::new(all.collect()))
+            .ok_or_else(|| Error::Target(format!("the host `{host}` has no address")))
     }
 
     /// The one that is spoken to. Where none accepts a connection it is the first, so that a load

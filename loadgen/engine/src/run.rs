@@ -94,6 +94,8 @@ fn load_with<T: Transport>(
             start.recv().ok()
         };
         let harvest = worker.load(plan, seed, ticks.as_ref(), begin).transpose()?;
+        // The watcher hears that this worker is through.
+        drop(ticks);
         // The connections stay open until the watcher has read the server's memory.
         let _ = start.recv();
         Some((harvest, worker.transport.http(), worker.transport.resent()))
@@ -109,6 +111,7 @@ fn load_with<T: Transport>(
             handles.push(scope.spawn(move || carry(worker, ready, started, ticks)));
         }
         drop(ready);
+        ticks.close();
         let logins = all_ready.iter().collect::<Result<Vec<LoginRecord>>>()?;
         if logins.len() < workers as usize {
             return Err(Error::Bug("a generator thread ended while setting up".into()));

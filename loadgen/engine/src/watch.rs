@@ -85,6 +85,9 @@ pub(super) struct Tick {
 
 /// Puts the ticks of the workers together.
 pub(super) struct Ticks {
+    wanted: bool,
+    /// Whether every worker that sends ticks has ended its load.
+    over: bool,
     send: Option<Sender<Tick>>,
     receive: Receiver<Tick>,
     last: Vec<(u64, u64, u64)>,
@@ -105,6 +108,8 @@ impl Ticks {
             response: Histogram::coarse(),
         };
         Self {
+            wanted,
+            over: false,
             send: wanted.then_some(send),
             receive,
             last: vec![(0, 0, 0); workers as usize],
@@ -118,13 +123,21 @@ impl Ticks {
         self.send.clone()
     }
 
+    /// No further worker gets a sender, so that the end of the last one is the end of the load.
+    pub(super) fn close(&mut self) {
+        self.send = None;
+    }
+
     /// Waits so long at most for a tick; how the load is going, when the second is complete.
     fn wait(&mut self, timeout: Duration) -> Option<&Progress> {
         let tick = match self.receive.recv_timeout(timeout) {
             Ok(tick) => tick,
             Err(RecvTimeoutError::Timeout) => return None,
             Err(RecvTimeoutError::Disconnected) => {
-                std::thread::sleep(timeout);
+                self.over = self.wanted;
+                if !self.over {
+                    std::thread::sleep(timeout);
+                }
                 return None;
             }
         };
@@ -145,8 +158,8 @@ impl Ticks {
     }
 }
 
-/// Calls `watcher` as the phases after Setup begin, `start_ns` after `epoch`. Sets `stop` when it
-/// wants the load to end.
+/// Calls `watcher` as the phases after Setup begin, `start_ns` after `epoch`, or at once when the
+/// load has ended before. Sets `stop` when it wants the load to end.
 pub(super) fn walk_phases(
     plan: &LoadPlan,
     (epoch, start_ns): (Instant, u64),
@@ -165,6 +178,7 @@ pub(super) fn walk_phases(
         while let Some(left) = at.checked_sub(epoch.elapsed())
             && interrupt.signal().is_none()
             && !stop.load(Ordering::Relaxed)
+            && !ticks.over
         {
             if let Some(progress) = ticks.wait(left.min(ASK_EVERY)) {
                 watcher.second(progress);

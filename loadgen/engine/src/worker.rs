@@ -75,8 +75,9 @@ impl<T: Transport> Worker<'_, T> {
         };
         loop {
             let now = transport.now();
-            if setup.stopped() && now < core.end_ns {
-                aborted = true;
+            let is_through = core.is_through(now);
+            if is_through || setup.stopped() && now < core.end_ns {
+                aborted = !is_through;
                 core.cut(now);
                 edges.window = core.recorder.window.clone();
             }

@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::output;
 use crate::error::{Error, Result};
-use crate::experiment::Metric;
+use crate::experiment::{METRICS, Metric};
 use crate::plan::Plan;
 use crate::record::Folder;
-use crate::report::{Analysis, Bound, Judgement, Outcome, View, analyse, changes};
+use crate::report::{Analysis, Bound, Judgement, Outcome, View, analyse, changes, known_metric};
 
 /// Flags of `authbench compare`.
 #[derive(Debug, Args)]
@@ -57,8 +57,7 @@ enum Form {
 }
 
 fn metric(name: &str) -> std::result::Result<&'static Metric, String> {
-    let unknown = || "expected the name of a metric, as in measurements.csv".to_string();
-    Metric::named(name).ok_or_else(unknown)
+    known_metric(name, METRICS)
 }
 
 /// Compares two campaigns.

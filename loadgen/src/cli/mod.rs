@@ -14,14 +14,16 @@ mod schema;
 mod schemes;
 mod serve;
 mod shared;
+mod shell;
 mod signals;
+mod target;
 mod trust;
 mod watch;
 
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::error::{Error, Result};
 
@@ -46,6 +48,8 @@ enum Verb {
     Run(run::RunArgs),
     /// Run the attack suite against a server
     Attack(attack::AttackArgs),
+    /// Try a target file out, or draft one from what a browser recorded
+    Target(target::TargetArgs),
     /// Serve one arm until stdin closes or a signal arrives
     Serve(serve::ServeArgs),
     /// Keep what several servers of an arm share, for a campaign
@@ -64,6 +68,10 @@ enum Verb {
     Schemes(schemes::SchemesArgs),
     /// Check whether this machine is fit to measure
     Doctor(doctor::DoctorArgs),
+    /// Print completions for bash, zsh, fish, elvish or PowerShell
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page of authbench or of a verb, for `man -l -`
+    Man(shell::ManArgs),
 }
 
 /// Reads the command line.
@@ -96,6 +104,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Plan(args) => plan::plan(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Attack(args) => attack::attack(&args),
+        Verb::Target(args) => target::target(&args),
         Verb::Serve(args) => serve::serve(args),
         Verb::Share(args) => serve::share(&args),
         Verb::Relay(args) => serve::relay(&args),
@@ -104,6 +113,8 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Schema(args) => schema::schema(&args),
         Verb::Schemes(args) => schemes::schemes(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
+        Verb::Completions(args) => shell::completions(&args, Cli::command()),
+        Verb::Man(args) => shell::man(&args, Cli::command()),
     }
 }
 

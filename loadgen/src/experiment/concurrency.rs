@@ -7,7 +7,7 @@ use super::load::{self, CONNECTIONS_MAX, Slices, browse, check_lengths, cut};
 use super::metric::{self, Metric};
 use super::question::{Cell, Cells, ChartPlan, Experiment, Observation, Over};
 use crate::error::Result;
-use crate::load::{Closed, LoadModel, Spread, UserChoice};
+use crate::load::{Closed, LoadModel, UserChoice};
 use crate::plan::TrialPlan;
 use crate::record::{Doubt, TrialRecord};
 use crate::spec::Spec;
@@ -86,7 +86,7 @@ impl Experiment for Concurrency {
         let users = spec.users.clone().unwrap_or(users);
         let users = levels(spec, "concurrency", "users", users, 1, 1..=CONNECTIONS_MAX)?;
         check_lengths(spec, "concurrency", measure, slice, Slices::Optional)?;
-        let model = Closed { think_ns: think.ns(), spread: Spread::Fixed };
+        let model = Closed { think_ns: think.ns(), ..Closed::without_thinking() };
         let cell = |arm: &String, users: u32| {
             let whose = (users, UserChoice::InTurn);
             let load = browse(LoadModel::Closed(model), whose, users, (warmup, measure));

@@ -83,13 +83,13 @@ fn series(seconds: &[Second]) -> Vec<Series> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::{Closed, Spread, UserChoice};
+    use crate::load::{Closed, UserChoice};
     use crate::plan::Action;
     use crate::record::{Counts, Histogram};
 
     fn plan(measure_s: u64) -> LoadPlan {
         LoadPlan {
-            model: LoadModel::Closed(Closed { think_ns: 0, spread: Spread::Fixed }),
+            model: LoadModel::Closed(Closed::without_thinking()),
             journey: "browse".into(),
             users: 8,
             choice: UserChoice::InTurn,

@@ -33,11 +33,13 @@ mod percentiles;
 mod probes;
 mod prometheus;
 mod schema;
+mod side;
 mod small_page;
 mod summary;
 mod svg;
 mod table;
 mod tables;
+mod threshold;
 mod words;
 
 pub use agreement::{Arrivals, Lateness, Throughputs};
@@ -56,8 +58,12 @@ pub use noise::{ArmNoise, Expected, Noise, NoiseRow, expected, noise, residuals,
 pub use percentiles::Percentile;
 pub use probes::Probe;
 pub use schema::{Named, SCHEMAS};
+pub use side::known_metric;
 pub use summary::{MARKS, brief, put_into, summary};
 pub use svg::chart_files;
+pub use threshold::{
+    Threshold, ThresholdOutcome, ThresholdResult, thresholds_junit, thresholds_unmeasured,
+};
 pub use words::cite;
 
 /// Every format there is.

@@ -146,7 +146,7 @@ fn words(line: &str) -> Vec<String> {
             }
             (None, ' ') => words.extend(word.take()),
             (None, '#') if word.is_none() => break,
-            (None, '&' | '|' | ';') => break,
+            (None, '&' | '|' | ';' | '>') => break,
             _ => word.get_or_insert_default().push(c),
         }
     }

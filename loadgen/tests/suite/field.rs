@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::sockets::{Request, read_request};
 
-type Seen = Arc<Mutex<Vec<Request>>>;
+pub(crate) type Seen = Arc<Mutex<Vec<Request>>>;
 
 /// Starts a server on this address that answers as `reply` says.
 fn server_on(
@@ -36,7 +36,9 @@ fn server_on(
     seen
 }
 
-fn server(reply: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> (SocketAddr, Seen) {
+pub(crate) fn server(
+    reply: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static,
+) -> (SocketAddr, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     (address, server_on(listener, reply))
@@ -55,7 +57,7 @@ fn converse(stream: TcpStream, reply: &dyn Fn(&Request) -> Vec<u8>, seen: &Mutex
 }
 
 /// An answer with this status, these further fields and this body.
-fn answer(status: u16, fields: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn answer(status: u16, fields: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!("HTTP/1.1 {status} X\r\n{fields}Content-Length: {length}\r\n\r\n");
     [head.as_bytes(), body].concat()

@@ -25,6 +25,8 @@ pub enum Kind {
     Certificates,
     /// A page that an answer is put into: 16 MiB.
     Page,
+    /// What a browser recorded: 256 MiB.
+    Recording,
     /// What a campaign wrote: 256 MiB, a hundred times the largest so far.
     Record,
     /// The number of a process: 64 bytes.
@@ -39,7 +41,7 @@ impl Kind {
             Self::Key => 64 << 10,
             Self::StoreUrl => 4 << 10,
             Self::Certificates | Self::Page => 16 << 20,
-            Self::Record => 256 << 20,
+            Self::Recording | Self::Record => 256 << 20,
             Self::Lock => 64,
         }
     }

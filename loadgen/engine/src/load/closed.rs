@@ -16,6 +16,10 @@ pub struct Closed {
     pub think_ns: u64,
     /// How think times are spread.
     pub spread: Spread,
+    /// The requests of Measure after which the load ends, Measure being the longest that it may
+    /// take; `None`: it ends with Measure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u32>,
 }
 
 /// How think times are spread around their mean.
@@ -33,7 +37,7 @@ pub enum Spread {
 impl Closed {
     /// Users who never think.
     pub const fn without_thinking() -> Self {
-        Self { think_ns: 0, spread: Spread::Fixed }
+        Self { think_ns: 0, spread: Spread::Fixed, requests: None }
     }
 
     /// The think time of a user, `seed`, after request `n` of theirs, ns.
@@ -51,9 +55,9 @@ mod tests {
 
     #[test]
     fn think_times_have_their_mean() {
-        let fixed = Closed { think_ns: 7, spread: Spread::Fixed };
+        let fixed = Closed { think_ns: 7, ..Closed::without_thinking() };
         assert!((0..9).all(|n| fixed.think_ns(n, n) == 7));
-        let spread = Closed { think_ns: 1_000_000, spread: Spread::Exponential };
+        let spread = Closed { think_ns: 1_000_000, spread: Spread::Exponential, ..fixed };
         let times: Vec<u64> = (0..50_000).map(|n| spread.think_ns(3, n)).collect();
         let mean = times.iter().sum::<u64>() as f64 / times.len() as f64;
         assert!((mean / 1e6 - 1.0).abs() < 0.02, "{mean}");

@@ -10,6 +10,7 @@ mod visits;
 
 use serde::{Deserialize, Serialize};
 
+use crate::random::mix;
 pub use choice::UserChoice;
 pub use closed::{Closed, Spread};
 pub use constant::Constant;
@@ -17,6 +18,9 @@ pub use pilot::PilotShare;
 pub use poisson::Poisson;
 pub use stages::{Stage, Stages};
 pub use visits::Visits;
+
+/// Seed of the arrivals of a load, apart from its other draws.
+const ARRIVAL_DRAWS: u64 = 1;
 
 /// When requests arrive.
 ///
@@ -122,6 +126,25 @@ impl Arrivals {
         arrivals
     }
 
+    /// The arrivals of a load that is run with this seed.
+    pub fn of_load(model: &LoadModel, seed: u64) -> Self {
+        Self::new(model, mix(seed, ARRIVAL_DRAWS))
+    }
+
+    /// The length of a window that begins at `from_ns` and holds the next `count` arrivals, and no
+    /// more, ns; `None` where it would exceed `most_ns`.
+    pub fn window_ns(mut self, from_ns: u64, count: u32, most_ns: u64) -> Option<u64> {
+        while self.due_ns()? < from_ns {
+            self.take();
+        }
+        for _ in 0..count {
+            self.take();
+            let is_within = self.due_ns()? - from_ns <= most_ns;
+            is_within.then_some(())?;
+        }
+        Some(self.due_ns()? - from_ns)
+    }
+
     /// When the next arrival is due, ns after the start; `None` after the last one.
     pub fn due_ns(&self) -> Option<u64> {
         self.due_ns.map(|ns| ns as u64)
@@ -193,6 +216,38 @@ mod tests {
     }
 
     #[test]
+    fn a_window_can_hold_just_so_many_arrivals() {
+        let (from_ns, most_ns) = (300_000_000, 60_000_000_000);
+        for model in [
+            LoadModel::Constant(Constant { rate_per_s: 700.0 }),
+            LoadModel::Poisson(Poisson { rate_per_s: 700.0 }),
+        ] {
+            let length = Arrivals::of_load(&model, 7).window_ns(from_ns, 1000, most_ns).unwrap();
+            let mut arrivals = Arrivals::of_load(&model, 7);
+            let mut within = 0;
+            while let Some(due) = arrivals.due_ns().filter(|due| *due < from_ns + length) {
+                within += u32::from(due >= from_ns);
+                arrivals.take();
+            }
+            assert_eq!(within, 1000, "{model:?}");
+            assert_eq!(Arrivals::of_load(&model, 7).window_ns(from_ns, 100_000, most_ns), None);
+        }
+    }
+
+    #[test]
+    fn a_stage_without_a_rate_has_no_arrivals_and_one_without_length_jumps() {
+        let stage = |rate_per_s, ms: u64| Stage { rate_per_s, length_ns: ms * 1_000_000 };
+        let due = |stages: &[Stage]| {
+            first(&LoadModel::Stages(Stages { stages: stages.to_vec() }), 1, 1000)
+        };
+        assert!(due(&[stage(0.0, 1000)]).is_empty());
+        let after_a_pause = due(&[stage(0.0, 1000), stage(100.0, 1000), stage(0.0, 1000)]);
+        assert_eq!((after_a_pause.len(), after_a_pause[0]), (100, 1_000_000_000));
+        let at_once = due(&[stage(100.0, 0), stage(100.0, 1000)]);
+        assert_eq!((at_once.len(), at_once[1]), (100, 10_000_000));
+    }
+
+    #[test]
     fn a_closed_model_has_no_arrivals() {
         let closed = LoadModel::Closed(Closed::without_thinking());
         assert_eq!(Arrivals::new(&closed, 1).due_ns(), None);
@@ -203,7 +258,7 @@ mod tests {
         fn arrivals_come_in_order_and_depend_on_the_seed_alone(
             seed: u64,
             rate in 0.1f64..1e6,
-            stages in prop::collection::vec((0.1f64..1e4, 1u64..20_000_000_000), 1..5),
+            stages in prop::collection::vec((0.0f64..1e4, 0u64..20_000_000_000), 1..5),
         ) {
             let stages = stages
                 .into_iter()

@@ -1,6 +1,6 @@
 //! The open model whose rate changes: each stage leads in a straight line from the rate before it
-//! to its own. The first begins at 0, so a single stage is a ramp, and a stage with the rate of the
-//! one before it holds.
+//! to its own. The first begins at 0, so a single stage is a ramp; a stage with the rate of the one
+//! before it holds, and one without length jumps.
 
 use serde::{Deserialize, Serialize};
 

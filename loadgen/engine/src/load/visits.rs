@@ -27,7 +27,8 @@ pub struct Visits {
 impl Visits {
     /// The think time of visit `seed` after its request `n`, ns.
     pub fn think_ns(&self, seed: u64, n: u64) -> u64 {
-        Closed { think_ns: self.think_ns, spread: self.spread }.think_ns(seed, n)
+        let closed = Closed { think_ns: self.think_ns, spread: self.spread, requests: None };
+        closed.think_ns(seed, n)
     }
 }
 

@@ -60,7 +60,7 @@ fn open(rate: f64) -> LoadModel {
 }
 
 fn closed(think_ns: u64) -> LoadModel {
-    LoadModel::Closed(Closed { think_ns, spread: Spread::Fixed })
+    LoadModel::Closed(Closed { think_ns, ..Closed::without_thinking() })
 }
 
 fn visits(rate: f64, requests: u32, think_ns: u64) -> LoadModel {
@@ -135,6 +135,36 @@ fn a_stall_shows_in_the_response_time_and_not_in_the_service_time() {
     }
     let service_p99_ms = run.service.quantile_ns(0.99) as f64 / 1e6;
     assert!(service_p99_ms < 1.0, "{service_p99_ms}");
+}
+
+/// A closed load of so many requests that may take a minute.
+fn fixed(requests: u32, think_ns: u64) -> LoadModel {
+    let closed = Closed { think_ns, ..Closed::without_thinking() };
+    LoadModel::Closed(Closed { requests: Some(requests), ..closed })
+}
+
+#[test]
+fn a_load_of_so_many_requests_ends_with_the_last_answer() {
+    let after_1ms = |seen: &Seen| right(seen, MS);
+    let run_1000 = run(&plan(fixed(1000, 0), 4, 4, 60 * S), after_1ms);
+    let counts = &run_1000.counts;
+    assert_eq!((counts.planned, counts.ok_in_window, counts.window_ns), (1000, 1000, 250 * MS));
+    assert_eq!((run_1000.seen.len(), run_1000.timeline.len()), (1000, 1));
+    // Users who think: two of ten requests each, 100 ms apart.
+    let thinking = run(&plan(fixed(20, 100 * MS), 10, 10, 60 * S), after_1ms);
+    assert_eq!((thinking.counts.ok, thinking.seen.len()), (20, 20));
+    assert!((MS..=202 * MS).contains(&thinking.counts.window_ns), "{:?}", thinking.counts);
+    // What Warmup sends does not count.
+    let warm = LoadPlan { warmup_ns: 100 * MS, ..plan(fixed(40, 0), 4, 4, 60 * S) };
+    let warm = run(&warm, after_1ms);
+    assert_eq!((warm.counts.planned, warm.counts.ok, warm.counts.window_ns), (40, 40, 10 * MS));
+    assert_eq!(warm.seen.len(), 400 + 40);
+    // Failures count, and the time may be over before.
+    let failing = |_: &Seen| Reply::Fail(MS, Failure::Reset);
+    let failed = run(&plan(fixed(10, 0), 1, 1, 60 * S), failing);
+    assert_eq!((failed.counts.sent, failed.counts.failed()), (10, 10));
+    let short = run(&plan(fixed(1000, 0), 1, 1, 100 * MS), after_1ms);
+    assert_eq!((short.counts.planned, short.counts.window_ns), (100, 100 * MS));
 }
 
 /// k6's case: 10/s, five that never answer, 950 ms.

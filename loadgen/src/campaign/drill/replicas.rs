@@ -7,7 +7,7 @@ use crate::campaign::probe::Probe;
 use crate::client::{Endpoint, LoggedIn};
 use crate::engine::{self, Phase, Watcher};
 use crate::error::{Error, Result};
-use crate::load::{Closed, LoadModel, Spread, UserChoice};
+use crate::load::{Closed, LoadModel, UserChoice};
 use crate::plan::{LoadPlan, ReplicasPlan};
 use crate::proc::{Fleet, Kept, Server};
 use crate::record::{Asked, LoadRecord, ReplicasRecord, ReplicasStep, ServerShare};
@@ -91,7 +91,7 @@ fn load_all(
     servers: &[Server],
 ) -> Result<(Vec<ServerShare>, Option<u64>)> {
     let load = LoadPlan {
-        model: LoadModel::Closed(Closed { think_ns: 0, spread: Spread::Fixed }),
+        model: LoadModel::Closed(Closed::without_thinking()),
         journey: "browse".into(),
         users: plan.users_per_server,
         choice: UserChoice::InTurn,

@@ -3,7 +3,8 @@
 use clap::{Args, ValueEnum};
 
 use super::super::trust::TrustArgs;
-use crate::engine::{TransportKind, Trust};
+use super::connect_to::ConnectTo;
+use crate::engine::{Addresses, TransportKind, Trust};
 use crate::error::{Error, Result};
 use crate::journey::Script;
 
@@ -36,6 +37,12 @@ pub(super) struct ClientArgs {
     http2: bool,
     #[command(flatten)]
     trust: TrustArgs,
+    /// Connect to HOST2:PORT2 for HOST1:PORT1, `example.org:443:127.0.0.1:8443`
+    ///
+    /// The Host header, the TLS name and the certificate stay those of HOST1. An empty HOST1 or
+    /// PORT1 is any, an empty HOST2 or PORT2 stays as it is. Several are tried in order.
+    #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2", conflicts_with = "arm")]
+    connect_to: Vec<ConnectTo>,
 }
 
 impl ClientArgs {
@@ -51,6 +58,35 @@ impl ClientArgs {
             Name::Lean => Ok(TransportKind::Lean),
             Name::Reqwest => Ok(TransportKind::Reqwest { http2_only: self.http2 }),
         }
+    }
+
+    /// Whether that is another place than the target's.
+    pub(super) const fn connects_elsewhere(&self) -> bool {
+        !self.connect_to.is_empty()
+    }
+
+    /// Where the target is connected to.
+    ///
+    /// # Errors
+    /// `Config` when no --connect-to is about the target, or the transport cannot do it; `Target`
+    /// when the host has no address.
+    pub(super) fn addresses(&self, script: &Script) -> Result<Addresses> {
+        let (host, port) = script.host_and_port();
+        let Some(first) = self.connect_to.first() else { return Addresses::of(host, port) };
+        if self.transport == Name::Reqwest {
+            return Err(Error::Config(
+                "--connect-to needs --transport lean: reqwest connects to the port of the URL"
+                    .into(),
+            ));
+        }
+        let place = self.connect_to.iter().find_map(|rule| rule.place(host, port));
+        let (host, port) = place.ok_or_else(|| {
+            Error::Config(format!(
+                "expected a --connect-to about the target, which is at {host}:{port}, found \
+                 `{first}`; an empty host and port are any: `::HOST2:PORT2`"
+            ))
+        })?;
+        Addresses::of(&host, port)
     }
 
     /// Which certificates the target may show.

@@ -36,7 +36,7 @@ pub(super) struct LimitArgs {
     #[arg(long, value_name = "SIZE")]
     max_buffered: Option<Size>,
     /// Give up when logins and opening connections take longer than this
-    #[arg(long, value_name = "SPAN", default_value = "10m")]
+    #[arg(long, value_name = "SPAN", env = "AUTHBENCH_SETUP_TIMEOUT", default_value = "10m")]
     setup_timeout: Span,
 }
 

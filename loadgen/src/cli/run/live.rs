@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::super::output;
 use crate::engine::{Phase, Progress};
+use crate::load::LoadModel;
 use crate::plan::LoadPlan;
 use crate::report::figure;
 use crate::units::{counted, grouped};
@@ -21,6 +22,10 @@ pub(super) struct Live {
     bar: Option<ProgressBar>,
     users: u32,
     offered_rps: Option<f64>,
+    /// How many requests there will be, where that and not the time ends the load.
+    total: Option<u32>,
+    /// Requests that have ended.
+    ended: u64,
     /// When Warmup began.
     began: Option<Instant>,
     length: Duration,
@@ -32,9 +37,13 @@ pub(super) struct Live {
 impl Live {
     pub(super) fn new(plan: &LoadPlan) -> Self {
         let length = Duration::from_nanos(plan.warmup_ns + plan.measure_ns);
+        let total = match &plan.model {
+            LoadModel::Closed(closed) => closed.requests,
+            _ => None,
+        };
         let bar = output::watched().then(|| {
-            let total = length.as_millis() as u64;
-            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+            let end = total.map_or(length.as_millis() as u64, u64::from);
+            let bar = ProgressBar::with_draw_target(Some(end), ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template("{prefix} {bar:16} {msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
@@ -43,6 +52,8 @@ impl Live {
             bar,
             users: plan.users,
             offered_rps: plan.model.offered_rps(),
+            total,
+            ended: 0,
             began: None,
             length,
             phase: "",
@@ -69,6 +80,7 @@ impl Live {
 
     pub(super) fn second(&mut self, progress: &Progress) {
         self.figures = figures(self.users, self.offered_rps, progress);
+        self.ended = progress.ended;
         match &self.bar {
             Some(_) => self.draw(),
             None if progress.seconds.is_multiple_of(PLAIN_EVERY_S) => {
@@ -89,8 +101,13 @@ impl Live {
         let Some(bar) = &self.bar else { return };
         self.drawn = Instant::now();
         let done = self.began.map_or(Duration::ZERO, |began| began.elapsed()).min(self.length);
-        bar.set_position(done.as_millis() as u64);
         bar.set_prefix(self.phase);
+        if let Some(total) = self.total {
+            bar.set_position(self.ended);
+            let (ended, total) = (grouped(self.ended), grouped(total.into()));
+            return bar.set_message(format!("{ended} of {total} requests, {}", self.figures));
+        }
+        bar.set_position(done.as_millis() as u64);
         let left = (self.length - done).as_secs_f64().ceil();
         bar.set_message(format!("{left} s left, {}", self.figures));
     }

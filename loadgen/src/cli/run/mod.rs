@@ -1,8 +1,11 @@
 //! `authbench run`: one load on a URL, an arm of ours, or the server in a target file.
 
 mod client;
+mod connect_to;
+mod distribution;
 mod limits;
 mod live;
+mod stages;
 mod summary;
 
 use std::collections::BTreeMap;
@@ -16,6 +19,7 @@ use servers::contract::{HeaderValues, Share, Target};
 use client::ClientArgs;
 use limits::LimitArgs;
 use live::Live;
+use stages::StageFlag;
 use summary::Summary;
 
 use super::shared::{Format, refuse_debug_build};
@@ -26,13 +30,14 @@ use crate::error::{Error, Interrupt, Result};
 use crate::files::{self, Kind, check_output, read_text};
 use crate::journey::Script;
 use crate::load::{
-    Closed, Constant, LoadModel, Poisson, Spread, Stage, Stages, UserChoice, Visits,
+    Arrivals, Closed, Constant, LoadModel, Poisson, Spread, Stages, UserChoice, Visits,
 };
 use crate::plan::LoadPlan;
 use crate::proc::{self, Server, ServerOptions};
 use crate::record::{ENCODED, LoadRecord, NOTHING_SENT, OVER_LIMIT};
-use crate::sanitise::{NAME, REMARK, fit};
-use crate::units::{Rate, Span, UnitError};
+use crate::report::{Threshold, ThresholdResult, thresholds_junit, thresholds_unmeasured};
+use crate::sanitise::{self, NAME, REMARK, fit};
+use crate::units::{Rate, Span, UnitError, grouped};
 
 /// Flags of `authbench run`.
 #[derive(Debug, Args)]
@@ -50,9 +55,9 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     users: Option<u32>,
     /// Open this many keep-alive connections [default: as many as users, or 50]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16_000))]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16_000))]
     connections: Option<u32>,
-    /// Run an open-loop load at this rate, `5000/s` [default: a closed-loop load]
+    /// Run an open-loop load at this rate, `5000/s` or `5k/s` [default: closed-loop]
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
     /// Run a partly open load: users arrive at this rate, `20/s`, and leave again
@@ -67,9 +72,10 @@ pub(super) struct RunArgs {
     /// Space arrivals at random (a Poisson process) instead of evenly, for --rate or --visits
     #[arg(long)]
     poisson: bool,
-    /// Ramp an open-loop load to this rate within this time, `1000/s:30s`; may be repeated
+    /// Ramp an open-loop load to this rate within this time, `2k/s:30s`; may be repeated
     ///
-    /// The rate starts at 0 and changes linearly; the stages together are the duration.
+    /// The rate starts at 0 and changes linearly from that of the stage before; `0s` jumps. The
+    /// stages together are the duration, and each is reported.
     #[arg(long, value_name = "RATE:SPAN", conflicts_with_all = ["rate", "duration", "warmup"])]
     stage: Vec<StageFlag>,
     /// Wait this long between an answer and the user's next request: `1s`, or `exp:1s`
@@ -80,9 +86,13 @@ pub(super) struct RunArgs {
     /// Pick users in-turn, uniform or zipf:S [default: uniform; in-turn in a closed loop]
     #[arg(long, value_name = "CHOICE")]
     user_choice: Option<UserChoice>,
-    /// Measure for this long
-    #[arg(long, value_name = "SPAN", default_value = "10s")]
-    duration: Span,
+    /// Measure for this long, `30s` or `1m30s` [default: 10s]
+    #[arg(short, long, value_name = "SPAN")]
+    duration: Option<Span>,
+    /// Measure this many requests instead; --duration then limits the time [default: 1h]
+    #[arg(short = 'n', long, value_name = "N", conflicts_with_all = ["stage", "visits"],
+          value_parser = clap::value_parser!(u32).range(1..=TOTAL_MAX as i64))]
+    total: Option<u32>,
     /// Load the server for this long before measuring
     #[arg(long, value_name = "SPAN", default_value = "0s")]
     warmup: Span,
@@ -104,12 +114,13 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Run this many generator threads [default: 1; with --arm one per generator core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(long, value_name = "N", env = "AUTHBENCH_WORKERS",
+          value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: Option<u32>,
     /// Wait for the next due request by auto, spin or sleep
     ///
     /// auto sleeps, then spins the last stretch where the worker has a core of its own.
-    #[arg(long, value_name = "HOW", default_value = "auto")]
+    #[arg(long, value_name = "HOW", env = "AUTHBENCH_PACING", default_value = "auto")]
     pacing: Pacing,
     #[command(flatten)]
     client: ClientArgs,
@@ -123,28 +134,22 @@ pub(super) struct RunArgs {
     /// Print text for people, or JSON for programs
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// Write the result as JSON to this file too
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Exit with 6 if this is true of the run: `response_p99_us > 20ms`; may be repeated
+    ///
+    /// A metric as in measurements.csv, one of > >= < <=, and a limit in the metric's unit or
+    /// another: `error_rate > 0.1%`, `throughput_rps < 5k/s`. A figure that the run does not have
+    /// fails too.
+    #[arg(long, value_name = "LIMIT")]
+    fail_if: Vec<Threshold>,
+    /// Write the outcome of every --fail-if to this file, as JUnit test cases
+    #[arg(long, value_name = "FILE", requires = "fail_if")]
+    junit: Option<PathBuf>,
     /// Allow a debug build, whose figures mean nothing
     #[arg(long, hide = true)]
     allow_debug: bool,
-}
-
-/// `--stage`.
-#[derive(Clone, Copy, Debug)]
-struct StageFlag(Stage);
-
-impl FromStr for StageFlag {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let form = || format!("expected a stage such as `1000/s:30s`, found `{text}`");
-        let (rate, length) = text.split_once(':').ok_or_else(form)?;
-        let rate: Rate = rate.parse().map_err(|e| format!("{}: {e}", form()))?;
-        let length: Span = length.parse().map_err(|e| format!("{}: {e}", form()))?;
-        if length == Span::default() {
-            return Err(form());
-        }
-        Ok(Self(Stage { rate_per_s: rate.per_second(), length_ns: length.ns() }))
-    }
 }
 
 /// `--think`.
@@ -159,7 +164,7 @@ impl FromStr for Think {
             Some(mean) => (Spread::Exponential, mean),
             None => (Spread::Fixed, text),
         };
-        Ok(Self(Closed { think_ns: span.parse::<Span>()?.ns(), spread }))
+        Ok(Self(Closed { think_ns: span.parse::<Span>()?.ns(), spread, requests: None }))
     }
 }
 
@@ -168,6 +173,10 @@ const DRAIN: Span = Span::from_millis(5000);
 /// A load is at least and at most so long.
 const SHORTEST: Span = Span::from_millis(10);
 const LONGEST: Span = Span::from_millis(3_600_000);
+/// How long is measured unless somebody says otherwise.
+const DURATION: Span = Span::from_millis(10_000);
+/// The most requests that `--total` may ask for.
+const TOTAL_MAX: u32 = 100_000_000;
 /// A closed load without connections of its own has as many.
 const CONNECTIONS_DEFAULT: u32 = 50;
 /// One process may have so many connections.
@@ -177,48 +186,16 @@ const CONNECTIONS_MAX: u32 = 16_000;
 ///
 /// # Errors
 /// `Config` when it cannot be run as asked, `Target` when the server fails, `Invalid` when the
-/// figures may not be used, `Interrupted` when a signal ends it early. The figures are printed in
-/// any case.
+/// figures may not be used, `Bound` when a threshold failed, `Interrupted` when a signal ends it
+/// early. The figures are printed in any case.
 pub(super) fn run(args: &RunArgs) -> Result<()> {
     refuse_debug_build(args.allow_debug, "run")?;
     let plan = args.plan()?;
-    let transport = args.client.transport()?;
-    let (limits, setup_within) = (args.limits.limits()?, args.limits.setup_within()?);
-    args.hdr_log.as_deref().map_or(Ok(()), check_output)?;
+    let files = [&args.hdr_log, &args.output, &args.junit];
+    files.into_iter().flatten().try_for_each(|path| check_output(path))?;
     proc::allow_connections(plan.connections)?;
     let interrupt = signals::listen()?;
-    let placement = proc::place(&proc::usable_cores());
-    let mut server = match &args.arm {
-        Some(arm) => {
-            serve::require_arm(arm)?;
-            let cores = placement.server.clone();
-            let options = ServerOptions { cores, ..ServerOptions::default() };
-            Some(Server::start(arm, &options)?)
-        }
-        None => None,
-    };
-    let mut target = match &server {
-        Some(server) => server.ready().target.clone(),
-        None => args.target()?,
-    };
-    args.add_headers(&mut target.headers)?;
-    target.max_transport_errors = args.max_transport_errors.or(target.max_transport_errors);
-    let script = Script::new(&target, &plan.journey)?;
-    let usable = proc::usable_cores().len();
-    let shared = placement.shared();
-    let cores = if server.is_some() { placement.generator } else { Vec::new() };
-    let one = matches!((plan.choice, &plan.model), (UserChoice::Zipf(_), LoadModel::Closed(_)));
-    let workers = args.workers.unwrap_or(if one { 1 } else { cores.len().max(1) as u32 });
-    let own_core = if server.is_some() { !shared } else { usable > workers as usize };
-    let trust = args.client.trust(&script)?;
-    let driver = Driver {
-        pacing: args.pacing.resolved(own_core),
-        transport,
-        trust,
-        limits,
-        setup_within,
-        ..Driver::new(script, cores, workers, interrupt.clone())?
-    };
+    let SetUp { mut server, driver } = SetUp::new(args, &plan, &interrupt)?;
     let mut began = SystemTime::now();
     let load = drive(&driver, &plan, args.seed, server.as_ref(), &mut began);
     let obituary = server.as_mut().and_then(Server::obituary);
@@ -226,26 +203,106 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         (Err(_), Some(obituary)) => Err(Error::Target(obituary.clone())),
         (load, _) => load,
     };
-    if let (Err(error), Format::Json) = (&load, args.format) {
+    let target = &driver.script.name;
+    if let Err(error) = &load {
         // A program that expects an object gets one, though there was no load to tell of.
         let nothing = serde_json::json!({
-            "target": target.name, "aborted": true, "requests": 0, "error": error.to_string(),
+            "target": target, "aborted": true, "requests": 0, "error": error.to_string(),
         });
-        output::json(&format!("{nothing:#}"))?;
+        let nothing = format!("{nothing:#}");
+        if args.format == Format::Json {
+            output::json(&nothing)?;
+        }
+        let junit = || thresholds_unmeasured(target, &args.fail_if, &error.to_string());
+        if let Err(unwritten) = args.keep(&nothing, junit) {
+            output::note(&unwritten.to_string());
+        }
     }
     let load = load?;
-    let summary = Summary::new(&target.name, &plan, &load);
-    print(&summary, args.format)?;
+    let mut summary = Summary::new(target, &plan, &load);
+    summary.total = args.total;
+    summary.connected_to =
+        args.client.connects_elsewhere().then(|| driver.addresses.chosen().to_string());
+    summary.thresholds = args.fail_if.iter().map(|threshold| threshold.judge(&load)).collect();
+    let json = summary.json()?;
+    match args.format {
+        Format::Text => output::page(&summary.text())?,
+        Format::Json => output::json(&json)?,
+    }
     let written = match &args.hdr_log {
         Some(path) => {
             load.hdr_log(began).map_err(Error::Bug).and_then(|log| files::write(path, &log))
         }
         None => Ok(()),
     };
-    // What the load was worth comes before what happened to its log.
-    match obituary {
+    let worth = match obituary {
         Some(obituary) => Err(Error::Target(obituary)),
-        None => verdict(&summary, &load, &plan, &interrupt).and(written),
+        None => verdict(&summary, &load, &plan, &interrupt),
+    };
+    let why = worth.as_ref().err().map(ToString::to_string);
+    let junit = || thresholds_junit(target, &summary.thresholds, why.as_deref());
+    let written = written.and(args.keep(&json, junit));
+    // What the load was worth comes before what happened to its files.
+    worth.and(bounds(&summary.thresholds)).and(written)
+}
+
+/// Whether every threshold was kept, as an exit code.
+fn bounds(thresholds: &[ThresholdResult]) -> Result<()> {
+    let failed: Vec<_> = thresholds.iter().filter(|result| result.is_failed()).collect();
+    let [first, ..] = failed.as_slice() else { return Ok(()) };
+    Err(Error::Bound(format!(
+        "{} of {} thresholds failed, the first `{}`: {}",
+        failed.len(),
+        thresholds.len(),
+        first.threshold,
+        first.found()
+    )))
+}
+
+/// What a load needs: the server, where it is one of ours, and how it is driven.
+struct SetUp {
+    server: Option<Server>,
+    driver: Driver,
+}
+
+impl SetUp {
+    fn new(args: &RunArgs, plan: &LoadPlan, interrupt: &Interrupt) -> Result<Self> {
+        let transport = args.client.transport()?;
+        let (limits, setup_within) = (args.limits.limits()?, args.limits.setup_within()?);
+        let placement = proc::place(&proc::usable_cores());
+        let server = match &args.arm {
+            Some(arm) => {
+                serve::require_arm(arm)?;
+                let cores = placement.server.clone();
+                let options = ServerOptions { cores, ..ServerOptions::default() };
+                Some(Server::start(arm, &options)?)
+            }
+            None => None,
+        };
+        let mut target = match &server {
+            Some(server) => server.ready().target.clone(),
+            None => args.target()?,
+        };
+        args.add_headers(&mut target.headers)?;
+        target.max_transport_errors = args.max_transport_errors.or(target.max_transport_errors);
+        let script = Script::new(&target, &plan.journey)?;
+        let usable = proc::usable_cores().len();
+        let shared = placement.shared();
+        let cores = if server.is_some() { placement.generator } else { Vec::new() };
+        let one = matches!((plan.choice, &plan.model), (UserChoice::Zipf(_), LoadModel::Closed(_)));
+        let workers = args.workers.unwrap_or(if one { 1 } else { cores.len().max(1) as u32 });
+        let own_core = if server.is_some() { !shared } else { usable > workers as usize };
+        let trust = args.client.trust(&script)?;
+        let addresses = args.client.addresses(&script)?;
+        let driver = Driver {
+            pacing: args.pacing.resolved(own_core),
+            transport,
+            trust,
+            limits,
+            setup_within,
+            ..Driver::at(addresses, script, cores, workers, interrupt.clone())
+        };
+        Ok(Self { server, driver })
     }
 }
 
@@ -309,7 +366,11 @@ fn verdict(
         let measured = Span::from_millis(load.counts.window_ns / 1_000_000);
         let asked = Span::from_millis(plan.measure_ns / 1_000_000);
         let text = if load.aborted {
-            format!("interrupted: these are the figures of {measured} instead of {asked}")
+            let of_all = match summary.total {
+                Some(total) => format!(" and {} of {} requests", load.counts.planned, total),
+                None => format!(" instead of {asked}"),
+            };
+            format!("interrupted: these are the figures of {measured}{of_all}")
         } else {
             "interrupted while the last answers were awaited".into()
         };
@@ -370,9 +431,8 @@ impl RunArgs {
                 (connections, connections)
             }
         };
-        if self.stage.is_empty() && self.duration < SHORTEST {
-            let expected = format!("of at least {SHORTEST}");
-            return Err(Error::flag("--duration", expected, self.duration));
+        if let Some(duration) = self.duration.filter(|duration| *duration < SHORTEST) {
+            return Err(Error::flag("--duration", format!("of at least {SHORTEST}"), duration));
         }
         if self.timeout < Span::from_millis(1) {
             return Err(Error::flag("--timeout", "of at least 1ms", self.timeout));
@@ -382,18 +442,24 @@ impl RunArgs {
                 "--poisson needs a rate to arrive at: --rate or --visits".into(),
             ));
         }
+        if let Some(threshold) = self.fail_if.iter().find(|it| it.needs_our_server())
+            && self.arm.is_none()
+        {
+            return Err(Error::Config(format!(
+                "{threshold} needs --arm: expected a server that is started here, whose CPU time \
+                 and memory can be read, found one that runs elsewhere; limit what a client sees, \
+                 such as response_p99_us"
+            )));
+        }
         let model = self.model();
         let choice = match (&model, self.user_choice) {
             (_, Some(choice)) => choice,
             (LoadModel::Closed(_), None) => UserChoice::InTurn,
             (_, None) => UserChoice::Uniform,
         };
-        let measure_ns = match &model {
-            LoadModel::Stages(stages) => stages.length_ns(),
-            _ => self.duration.ns(),
-        };
+        let measure_ns = self.measure_ns(&model)?;
         let length = Span::from_millis((self.warmup.ns() + measure_ns) / 1_000_000);
-        if length < SHORTEST || length > LONGEST {
+        if length < SHORTEST && self.total.is_none() || length > LONGEST {
             return Err(Error::Config(format!(
                 "expected a load of {SHORTEST} to {LONGEST}, warm-up and stages included, found \
                  {length}; its figures are kept second by second"
@@ -430,9 +496,37 @@ impl RunArgs {
         })
     }
 
+    /// How long is measured at most.
+    fn measure_ns(&self, model: &LoadModel) -> Result<u64> {
+        let most_ns = LONGEST.ns().saturating_sub(self.warmup.ns());
+        match (model, self.total) {
+            (LoadModel::Stages(stages), _) if stages.mean_per_s() > 0.0 => Ok(stages.length_ns()),
+            (LoadModel::Stages(_), _) => Err(Error::Config(
+                "expected a --stage with a rate above 0 that lasts longer than 0s, found none; add \
+                 one such as --stage 1000/s:30s"
+                    .into(),
+            )),
+            (_, None) => Ok(self.duration.unwrap_or(DURATION).ns()),
+            (LoadModel::Closed(_), Some(_)) => Ok(self.duration.map_or(most_ns, Span::ns)),
+            (_, Some(total)) => {
+                let arrivals = Arrivals::of_load(model, self.seed);
+                let length_ns = arrivals.window_ns(self.warmup.ns(), total, most_ns);
+                let length_ns = length_ns.ok_or_else(|| {
+                    Error::Config(format!(
+                        "expected --total of requests that arrive within {LONGEST}, found {} at \
+                         {}; lower it, or raise --rate",
+                        grouped(total.into()),
+                        self.rate.map(|rate| rate.to_string()).unwrap_or_default(),
+                    ))
+                })?;
+                Ok(self.duration.map_or(length_ns, |most| length_ns.min(most.ns())))
+            }
+        }
+    }
+
     fn model(&self) -> LoadModel {
         if let Some(rate) = self.visits {
-            let Closed { think_ns, spread } = self.think.0;
+            let Closed { think_ns, spread, .. } = self.think.0;
             return LoadModel::Visits(Visits {
                 rate_per_s: rate.per_second(),
                 random: self.poisson,
@@ -444,12 +538,25 @@ impl RunArgs {
         match self.rate.map(Rate::per_second) {
             Some(rate_per_s) if self.poisson => LoadModel::Poisson(Poisson { rate_per_s }),
             Some(rate_per_s) => LoadModel::Constant(Constant { rate_per_s }),
-            None if self.stage.is_empty() => LoadModel::Closed(self.think.0),
+            None if self.stage.is_empty() => {
+                LoadModel::Closed(Closed { requests: self.total, ..self.think.0 })
+            }
             None => {
                 let stages = self.stage.iter().map(|flag| flag.0).collect();
                 LoadModel::Stages(Stages { stages })
             }
         }
+    }
+
+    /// Writes the files of --output and --junit, where they are named.
+    fn keep(&self, json: &str, junit: impl FnOnce() -> String) -> Result<()> {
+        if let Some(path) = &self.output {
+            files::write(path, format!("{}\n", sanitise::json(json)).as_bytes())?;
+        }
+        if let Some(path) = &self.junit {
+            files::write(path, sanitise::document(&junit()).as_bytes())?;
+        }
+        Ok(())
     }
 
     /// The server to drive, when it is not one of ours.
@@ -503,15 +610,4 @@ pub(super) fn target_file(path: &Path) -> Result<Target> {
 pub(super) fn url_target(url: &str) -> Result<Target> {
     let target = engine::get(url)?;
     Ok(Target { name: fit(&target.name, REMARK), ..target })
-}
-
-fn print(summary: &Summary, format: Format) -> Result<()> {
-    match format {
-        Format::Text => output::page(&summary.text()),
-        Format::Json => {
-            let text = serde_json::to_string_pretty(summary)
-                .map_err(|e| Error::Bug(format!("the figures cannot be written: {e}")))?;
-            output::json(&text)
-        }
-    }
 }

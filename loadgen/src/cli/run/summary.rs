@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use servers::contract::Share;
 
+use super::distribution::{Distribution, us};
+use super::stages::{self, StageFigures};
+use crate::error::{Error, Result};
 use crate::plan::LoadPlan;
-use crate::record::{
-    Counts, Doubt, Histogram, LoadRecord, SAMPLES_BEYOND, StepRecord, VisitCounts,
-};
-use crate::report::figure;
+use crate::record::{Counts, Doubt, LoadRecord, StepRecord, VisitCounts};
+use crate::report::{ThresholdResult, figure};
 use crate::sanitise::{Page, fit, padded};
 use crate::units::grouped;
 
@@ -24,6 +25,8 @@ pub(super) struct Summary {
     users: u32,
     connections: u32,
     requests: u64,
+    /// The requests that --total asked for.
+    pub(super) total: Option<u32>,
     errors: BTreeMap<String, u64>,
     duration_s: f64,
     /// Whether Measure was ended before its time.
@@ -42,34 +45,23 @@ pub(super) struct Summary {
     transport: String,
     http: Option<String>,
     certificate_checked: Option<bool>,
+    /// The address that --connect-to led to.
+    pub(super) connected_to: Option<String>,
     /// Requests that were sent again after the server had not processed them.
     resent: u64,
     max_transport_errors: Share,
     login: Option<LoginFigures>,
     visits: Option<VisitCounts>,
     steps: Vec<StepFigures>,
+    /// The stages of a load whose rate changes.
+    stages: Vec<StageFigures>,
+    /// What --fail-if asked for.
+    pub(super) thresholds: Vec<ThresholdResult>,
     pub(super) doubts: Vec<Doubt>,
     #[serde(skip)]
     client: String,
     #[serde(skip)]
     spins: bool,
-}
-
-/// Times in microseconds; `None` where nothing was recorded.
-#[derive(Debug, Serialize)]
-struct Distribution {
-    min: Option<f64>,
-    mean: Option<f64>,
-    p50: Option<f64>,
-    p75: Option<f64>,
-    p90: Option<f64>,
-    p95: Option<f64>,
-    p99: Option<f64>,
-    p999: Option<f64>,
-    p9999: Option<f64>,
-    max: Option<f64>,
-    #[serde(skip)]
-    count: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -124,55 +116,8 @@ impl StepFigures {
     }
 }
 
-fn us(ns: u64) -> f64 {
-    ns as f64 / 1e3
-}
-
 fn each(total: f64, count: u64) -> f64 {
     if count == 0 { 0.0 } else { total / count as f64 }
-}
-
-impl Distribution {
-    fn new(histogram: &Histogram) -> Self {
-        let count = histogram.count();
-        let some = |value: f64| (count > 0).then_some(value);
-        let percentile = |quantile| some(us(histogram.quantile_ns(quantile)));
-        Self {
-            min: some(us(histogram.min_ns())),
-            mean: some(histogram.mean_ns() / 1e3),
-            p50: percentile(0.5),
-            p75: percentile(0.75),
-            p90: percentile(0.9),
-            p95: percentile(0.95),
-            p99: percentile(0.99),
-            p999: percentile(0.999),
-            p9999: percentile(0.9999),
-            max: some(us(histogram.max_ns())),
-            count,
-        }
-    }
-
-    /// The row of a table. A percentile that too few samples lie beyond is marked as a guess.
-    fn cells(&self) -> String {
-        let cell = |value: Option<f64>, beyond: f64| {
-            let text = value.map_or("none".into(), |value| figure(value, "us"));
-            let guess = beyond > 0.0 && self.count as f64 * beyond < SAMPLES_BEYOND as f64;
-            let mark = if guess && value.is_some() { "?" } else { "" };
-            format!("  {:<9}", text + mark)
-        };
-        let cells = [
-            cell(self.p50, 0.5),
-            cell(self.p90, 0.1),
-            cell(self.p99, 0.01),
-            cell(self.p999, 0.001),
-            cell(self.max, 0.0),
-        ];
-        cells.concat().trim_end().into()
-    }
-
-    fn guesses(&self) -> bool {
-        self.count < SAMPLES_BEYOND * 1000
-    }
 }
 
 impl Summary {
@@ -196,6 +141,7 @@ impl Summary {
             users: plan.users,
             connections: load.connections,
             requests,
+            total: None,
             errors: counts.errors.clone(),
             duration_s: counts.window_ns as f64 / 1e9,
             aborted: load.aborted,
@@ -224,6 +170,7 @@ impl Summary {
             transport: load.client.transport.clone(),
             http: load.client.http.clone(),
             certificate_checked: load.client.verified,
+            connected_to: None,
             resent: load.client.resent,
             max_transport_errors: Share::from_ppm(load.client.transport_errors_ppm),
             login: load.login.as_ref().map(|login| LoginFigures {
@@ -233,6 +180,8 @@ impl Summary {
             }),
             visits: load.visits,
             steps: load.steps.iter().map(StepFigures::new).collect(),
+            stages: stages::figures(&plan.model, load),
+            thresholds: Vec::new(),
             doubts: load.doubts(plan.model.is_open()),
             client: load.client.label(),
             spins: load.generator.spins,
@@ -245,6 +194,9 @@ impl Summary {
             "  transport    {}, up to {} of requests may end with their connection",
             self.client, self.max_transport_errors
         );
+        if let Some(address) = &self.connected_to {
+            text += &format!("\n  connected    to {address} (--connect-to)");
+        }
         if self.resent > 0 {
             let resent = grouped(self.resent);
             text +=
@@ -253,17 +205,22 @@ impl Summary {
         text
     }
 
+    /// The summary for programs.
+    pub(super) fn json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self)
+            .map_err(|e| Error::Bug(format!("the figures cannot be written: {e}")))
+    }
+
     /// The summary for people. An invalid one says so before any figure.
     pub(super) fn text(&self) -> Page {
         let mut page = Page::default();
-        let mut line = |text: String| page.line(&text);
         for doubt in self.doubts.iter().filter(|doubt| doubt.invalidates) {
-            line(format!("INVALID: {}; {}", doubt.what, doubt.remedy));
+            page.line(&format!("INVALID: {}; {}", doubt.what, doubt.remedy));
         }
         if self.aborted {
-            line("ended early: these are the figures of the beginning".into());
+            page.line("ended early: these are the figures of the beginning");
         }
-        line(format!(
+        page.line(&format!(
             "{}: {}, {} users on {} connections, {:.2} s",
             self.target,
             self.model,
@@ -271,17 +228,40 @@ impl Summary {
             grouped(self.connections.into()),
             self.duration_s
         ));
+        self.add_counts(&mut page);
+        self.add_times(&mut page);
+        stages::table(&self.stages, &mut page);
+        self.add_use(&mut page);
+        for doubt in self.doubts.iter().filter(|doubt| !doubt.invalidates) {
+            page.line(&format!("  doubt        {}; {}", doubt.what, doubt.remedy));
+        }
+        for result in &self.thresholds {
+            let (outcome, found) = (result.word(), result.found());
+            page.line(&format!("  {outcome}       {}: {found}", result.threshold));
+        }
+        page
+    }
+
+    /// How many requests there were, and how they ended.
+    fn add_counts(&self, page: &mut Page) {
         let offered =
             self.offered_rps.map(|rps| format!(" of {} asked for", figure(rps, "requests/s")));
-        line(format!(
+        page.line(&format!(
             "  requests     {} ended, {}{}, {} right",
             grouped(self.requests),
             figure(self.achieved_rps, "requests/s"),
             offered.unwrap_or_default(),
             grouped(self.counts.ok_in_window),
         ));
+        if let Some(total) = self.total.filter(|total| u64::from(*total) > self.counts.planned) {
+            page.line(&format!(
+                "  not all      the time was over after {} of {} requests; raise --duration",
+                grouped(self.counts.planned),
+                grouped(total.into()),
+            ));
+        }
         if self.counts.dropped > 0 || self.counts.unfinished > 0 {
-            line(format!(
+            page.line(&format!(
                 "  not done     {} dropped, {} unfinished of {} planned",
                 grouped(self.counts.dropped),
                 grouped(self.counts.unfinished),
@@ -289,7 +269,7 @@ impl Summary {
             ));
         }
         if let Some(visits) = &self.visits {
-            line(format!(
+            page.line(&format!(
                 "  visits       {} users came: {} made all their requests, {} left for a failure, \
                  {} were turned away, {} were still there",
                 grouped(visits.arrived),
@@ -300,46 +280,50 @@ impl Summary {
             ));
         }
         for (class, count) in &self.errors {
-            line(format!("  error        {class}: {}", grouped(*count)));
+            page.line(&format!("  error        {class}: {}", grouped(*count)));
         }
-        line("               p50        p90        p99        p99.9      max".into());
+    }
+
+    /// How long requests took.
+    fn add_times(&self, page: &mut Page) {
+        page.line("               p50        p90        p99        p99.9      max");
         for (name, d) in [("response", &self.response_us), ("service", &self.service_us)] {
-            line(format!("  {name:<10} {}", d.cells()));
+            page.line(&format!("  {name:<10} {}", d.cells()));
         }
         if self.response_us.guesses() {
-            line("  ?            fewer than 100 answers lie beyond this percentile".into());
+            page.line("  ?            fewer than 100 answers lie beyond this percentile");
         }
         // A journey of one step has said it all.
         for step in self.steps.iter().filter(|_| self.steps.len() > 1) {
             let name = padded(&fit(&step.name, STEP_NAME), STEP_NAME);
-            line(format!("  {name} {}", step.response_us.cells()));
+            page.line(&format!("  {name} {}", step.response_us.cells()));
         }
         let lag = &self.schedule_lag_us;
-        line(format!(
+        page.line(&format!(
             "  lag          p50 {}, p99 {}, max {}",
             figure(lag.p50, "us"),
             figure(lag.p99, "us"),
             figure(lag.max, "us")
         ));
+    }
+
+    /// What server and generator used.
+    fn add_use(&self, page: &mut Page) {
         if let Some(server) = &self.server {
-            line(format!(
+            page.line(&format!(
                 "  server       {} CPU per request, {} resident",
                 figure(server.cpu_us_per_request, "us"),
                 figure(server.rss_bytes as f64, "bytes")
             ));
         }
         let spun = if self.spins { ", spinning included" } else { "" };
-        line(format!(
+        page.line(&format!(
             "  generator    {} CPU per request{spun}, {:.0} % of its core, {} peak, pacing {}",
             figure(self.generator.cpu_us_per_request, "us"),
             self.generator.busiest * 100.0,
             figure(self.generator.peak_rss_bytes as f64, "bytes"),
             self.generator.pacing,
         ));
-        self.how_sent().lines().for_each(|text| line(text.into()));
-        for doubt in self.doubts.iter().filter(|doubt| !doubt.invalidates) {
-            line(format!("  doubt        {}; {}", doubt.what, doubt.remedy));
-        }
-        page
+        self.how_sent().lines().for_each(|text| page.line(text));
     }
 }

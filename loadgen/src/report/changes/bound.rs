@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::model::{Change, Changes};
 use crate::experiment::{METRICS, Metric};
+use crate::report::side::{Beyond, known_metric, number, units};
 use crate::stats::Estimate;
 
 /// What must not be true of a comparison.
@@ -30,15 +31,6 @@ pub struct Bound {
     users: Option<u64>,
     beyond: Beyond,
     limit: Limit,
-}
-
-/// Which side of the limit is forbidden.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Beyond {
-    Above,
-    AboveOrAt,
-    Below,
-    BelowOrAt,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -205,25 +197,15 @@ impl FromStr for Bound {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let sign = text.find(['<', '>']).ok_or(FORM)?;
-        let (what, rest) = text.split_at(sign);
-        let (beyond, limit) = [
-            (">=", Beyond::AboveOrAt),
-            ("<=", Beyond::BelowOrAt),
-            (">", Beyond::Above),
-            ("<", Beyond::Below),
-        ]
-        .into_iter()
-        .find_map(|(sign, beyond)| Some((beyond, rest.strip_prefix(sign)?.trim())))
-        .ok_or(FORM)?;
-        let (what, users) = match what.trim().rsplit_once('/') {
+        let (what, beyond, limit) = Beyond::split(text).ok_or(FORM)?;
+        let (what, users) = match what.rsplit_once('/') {
             Some((what, users)) => {
                 let number = users.parse().map_err(|_| {
                     format!("expected a number of users after `/`, found `{users}`; {FORM}")
                 })?;
                 (what, Some(number))
             }
-            None => (what.trim(), None),
+            None => (what, None),
         };
         let (name, arm) = match what.split_once('@') {
             Some((name, arm)) => (name, Some(arm)),
@@ -232,10 +214,7 @@ impl FromStr for Bound {
         if arm.is_some_and(str::is_empty) {
             return Err(format!("expected an arm after `@`; {FORM}"));
         }
-        let metric = Metric::named(name).ok_or_else(|| {
-            let known: Vec<_> = METRICS.iter().map(|metric| metric.name).collect();
-            format!("expected a metric among {}; found `{name}`", known.join(", "))
-        })?;
+        let metric = known_metric(name, METRICS)?;
         let limit = read_limit(limit, metric)?;
         Ok(Self { text: text.into(), metric, arm: arm.map(Into::into), users, beyond, limit })
     }
@@ -253,14 +232,11 @@ fn read_limit(text: &str, metric: &Metric) -> Result<Limit, String> {
             unit = names[0],
         )
     };
-    let (sign, number) = match text.strip_prefix('+') {
+    let (sign, rest) = match text.strip_prefix('+') {
         Some(rest) => (Some(1.0), rest),
         None => text.strip_prefix('-').map_or((None, text), |rest| (Some(-1.0), rest)),
     };
-    let end = number.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(number.len());
-    let (number, unit) = number.split_at(end);
-    let number: f64 = number.parse().map_err(|_| refuse())?;
-    let unit = unit.trim();
+    let (number, unit) = number(rest).ok_or_else(refuse)?;
     if let (Some(sign), "%") = (sign, unit) {
         return Ok(Limit::Change(sign * number / 100.0));
     }
@@ -269,19 +245,6 @@ fn read_limit(text: &str, metric: &Metric) -> Result<Limit, String> {
         Some(sign) => Limit::Difference(sign * number * factor),
         None => Limit::Figure(number * factor),
     })
-}
-
-/// Units in which a limit of a metric may be written, and what they are in the metric's own.
-fn units(own: &'static str) -> Vec<(&'static str, f64)> {
-    match own {
-        "us" => vec![("us", 1.0), ("µs", 1.0), ("ms", 1e3), ("s", 1e6)],
-        "bytes" => {
-            vec![("B", 1.0), ("KiB", 1024.0), ("MiB", 1_048_576.0), ("GiB", 1_073_741_824.0)]
-        }
-        "requests/s" => vec![("/s", 1.0)],
-        "share" => vec![("%", 0.01)],
-        own => vec![(own, 1.0)],
-    }
 }
 
 #[cfg(test)]
