@@ -21,7 +21,7 @@ pub struct Exchange {
     pub name: String,
     /// The request as it was sent.
     pub sent: Vec<u8>,
-    /// Its answer, or why there is none.
+    /// Its answer, or why nothing came.
     pub answer: std::result::Result<Answered, String>,
     /// What was expected of it.
     pub findings: Vec<Expectation>,

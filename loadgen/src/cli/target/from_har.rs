@@ -24,7 +24,7 @@ pub(super) struct FromHarArgs {
 /// Drafts a target file.
 ///
 /// # Errors
-/// `Config` when the recording is none, or has no login that a target file could describe.
+/// `Config` when the file is not a recording, or has no login that a target file could describe.
 pub(super) fn from_har(args: &FromHarArgs) -> Result<()> {
     args.output.as_deref().map_or(Ok(()), check_output)?;
     let text = read_text(&args.har, Kind::Recording)?;
