@@ -222,6 +222,7 @@ mod tests {
             ("response_p99_us>20000", 20_000.0),
             ("service_p50_us >= 1.5 s", 1.5e6),
             ("throughput_rps < 5k/s", 5000.0),
+            ("goodput_rps < 1.5M/s", 1.5e6),
             ("throughput_rps <= 5000", 5000.0),
             ("error_rate > 0.1%", 0.001),
             ("error_rate > 0.001", 0.001),
