@@ -59,6 +59,7 @@ fn load_with<T: Transport>(
     let logged_in = driver.logged_in(plan, workers)?;
     let stop = AtomicBool::new(false);
     let mut ticks = Ticks::new(workers, watcher.wants_seconds());
+    let wanted = ticks.wanted();
     watcher.enter(Phase::Setup);
     let (ready, all_ready) = mpsc::channel();
     let carry = |worker, ready: mpsc::Sender<_>, start: mpsc::Receiver<u64>, ticks: Option<_>| {
@@ -93,7 +94,8 @@ fn load_with<T: Transport>(
             drop(ready);
             start.recv().ok()
         };
-        let harvest = worker.load(plan, seed, ticks.as_ref(), begin).transpose()?;
+        let sender = ticks.as_ref().filter(|_| wanted);
+        let harvest = worker.load(plan, seed, sender, begin).transpose()?;
         // The watcher hears that this worker is through.
         drop(ticks);
         // The connections stay open until the watcher has read the server's memory.

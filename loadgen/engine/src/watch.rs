@@ -86,8 +86,9 @@ pub(super) struct Tick {
 /// Puts the ticks of the workers together.
 pub(super) struct Ticks {
     wanted: bool,
-    /// Whether every worker that sends ticks has ended its load.
+    /// Whether every worker has ended its load.
     over: bool,
+    /// Each worker holds a copy while its load lasts, so that the end of all of them is heard.
     send: Option<Sender<Tick>>,
     receive: Receiver<Tick>,
     last: Vec<(u64, u64, u64)>,
@@ -110,7 +111,7 @@ impl Ticks {
         Self {
             wanted,
             over: false,
-            send: wanted.then_some(send),
+            send: Some(send),
             receive,
             last: vec![(0, 0, 0); workers as usize],
             arrived: 0,
@@ -118,7 +119,12 @@ impl Ticks {
         }
     }
 
-    /// Where a worker sends its ticks; `None` if the watcher does not want them.
+    /// Whether workers have to send ticks.
+    pub(super) const fn wanted(&self) -> bool {
+        self.wanted
+    }
+
+    /// Where a worker sends its ticks, and what it drops when its load has ended.
     pub(super) fn sender(&self) -> Option<Sender<Tick>> {
         self.send.clone()
     }
@@ -134,10 +140,7 @@ impl Ticks {
             Ok(tick) => tick,
             Err(RecvTimeoutError::Timeout) => return None,
             Err(RecvTimeoutError::Disconnected) => {
-                self.over = self.wanted;
-                if !self.over {
-                    std::thread::sleep(timeout);
-                }
+                self.over = true;
                 return None;
             }
         };

@@ -219,7 +219,7 @@ mod tests {
                 4 => " --http2 --tls",
                 other => panic!("{other}"),
             };
-            assert_eq!(flags, format!("--admin-fill --count-wire{own}"));
+            assert_eq!(flags, format!("{} --count-wire{own}", ADMIN_FILL.join(" ")));
         }
         let pilots: Vec<_> = plan.trials.iter().filter(|trial| trial.level == PILOT).collect();
         assert!(pilots.len() == 1 && pilots[0].is_pilot() && pilots[0].arm == "none");

@@ -47,7 +47,7 @@ pub(super) fn units(own: &'static str) -> Vec<(&'static str, f64)> {
         "bytes" => {
             vec![("B", 1.0), ("KiB", 1024.0), ("MiB", 1_048_576.0), ("GiB", 1_073_741_824.0)]
         }
-        "requests/s" => vec![("/s", 1.0), ("k/s", 1e3)],
+        "requests/s" => vec![("/s", 1.0), ("k/s", 1e3), ("M/s", 1e6)],
         "share" => vec![("%", 0.01)],
         own => vec![(own, 1.0)],
     }

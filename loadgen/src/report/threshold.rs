@@ -50,7 +50,7 @@ pub struct ThresholdResult {
 }
 
 /// Metrics of which only a run that started the server knows the figure.
-const OF_OUR_SERVER: [&Metric; 11] = [
+const OF_OUR_SERVER: [&Metric; 13] = [
     metric::SERVER_CPU_US_PER_REQUEST,
     metric::STORE_CPU_US_PER_REQUEST,
     metric::RELAY_CPU_US_PER_REQUEST,
@@ -62,6 +62,8 @@ const OF_OUR_SERVER: [&Metric; 11] = [
     metric::STORE_MEMORY_BYTES,
     metric::STORE_USED_BYTES,
     metric::STORE_DISK_BYTES,
+    metric::WIRE_READ_BYTES_PER_REQUEST,
+    metric::WIRE_WRITTEN_BYTES_PER_REQUEST,
 ];
 
 impl Threshold {
@@ -222,6 +224,7 @@ mod tests {
             ("response_p99_us>20000", 20_000.0),
             ("service_p50_us >= 1.5 s", 1.5e6),
             ("throughput_rps < 5k/s", 5000.0),
+            ("goodput_rps < 1.5M/s", 1.5e6),
             ("throughput_rps <= 5000", 5000.0),
             ("error_rate > 0.1%", 0.001),
             ("error_rate > 0.001", 0.001),

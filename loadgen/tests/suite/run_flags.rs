@@ -4,8 +4,10 @@
 use std::fs;
 use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use loadgen::engine::Load;
+use loadgen::load::{Closed, LoadModel};
 use serde_json::Value;
 
 use crate::field::{answer, server};
@@ -48,6 +50,18 @@ fn so_many_requests_are_sent_and_no_more() {
         let figures = figures(&[&[&url, "-n", "200"], arrivals].concat());
         assert_eq!(figures["counts"]["planned"], 200, "{figures}");
     }
+}
+
+#[test]
+fn a_load_without_a_watcher_ends_with_its_requests_too() {
+    let (address, seen) = server(|_| answer(200, "", b"ok"));
+    let closed = Closed { requests: Some(50), ..Closed::without_thinking() };
+    let began = Instant::now();
+    let load = Load::get(&format!("http://{address}/")).unwrap().connections(2);
+    let load = load.model(LoadModel::Closed(closed)).warmup(Duration::ZERO);
+    let record = load.measure(Duration::from_secs(600)).run().unwrap();
+    assert_eq!((record.counts.ok, seen.lock().unwrap().len()), (50, 50));
+    assert!(began.elapsed() < Duration::from_secs(300), "it waited for its time to be over");
 }
 
 #[test]

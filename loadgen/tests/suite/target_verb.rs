@@ -192,6 +192,7 @@ fn a_login_with_a_token_is_drafted_and_works() {
     let token = r#"{"data":{"accessToken":"tok.ann7.c0ffee","name":"Ann"}}"#;
     let carried = [("Authorization", "Token tok.ann7.c0ffee")];
     let text = har(&[
+        (posted(&at("/api/register"), &[], JSON, login), answered(200, &[], JSON, token)),
         (posted(&at("/api/login"), &[], JSON, login), answered(200, &[], JSON, token)),
         (
             got(&at("/api/users/ann7%40example.com?api_key=s3cr3t&page=2"), &carried),
@@ -209,6 +210,7 @@ fn a_login_with_a_token_is_drafted_and_works() {
     let text = stdout(&output);
     for line in [
         "username = \"ann{n}@example.com\"",
+        "path = \"/api/login\"",
         "credential = \"json:/data/accessToken\"",
         "send = \"header:Authorization: Token {credential}\"",
         "path = \"/api/users/{username}?api_key=FILL-IN&page=2\"",

@@ -124,8 +124,6 @@ pub(super) struct RunArgs {
     pacing: Pacing,
     #[command(flatten)]
     client: ClientArgs,
-    #[command(flatten)]
-    limits: LimitArgs,
     /// Write the response times of every second to this file, as an HdrHistogram interval log
     ///
     /// A character device such as /dev/null works too.
@@ -150,6 +148,9 @@ pub(super) struct RunArgs {
     /// Allow a debug build, whose figures mean nothing
     #[arg(long, hide = true)]
     allow_debug: bool,
+    // Last, because its heading holds for all that follow.
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// `--think`.

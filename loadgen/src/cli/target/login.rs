@@ -81,7 +81,16 @@ pub(super) fn is_csrf(name: &str) -> bool {
 /// Why none can be described.
 pub(super) fn find(calls: &[Call]) -> Result<Login, NoLogin> {
     let mut unusable = None;
-    for (at, call) in calls.iter().enumerate() {
+    // Who registers sends a password too.
+    let is_registration = |call: &Call| {
+        let path = call.bare_path().to_lowercase();
+        ["register", "registration", "signup", "sign-up", "sign_up"]
+            .iter()
+            .any(|w| path.contains(w))
+    };
+    let (last, first): (Vec<_>, Vec<_>) =
+        calls.iter().enumerate().partition(|(_, call)| is_registration(call));
+    for (at, call) in first.into_iter().chain(last) {
         if call.method != "POST" || call.status >= 400 {
             continue;
         }
