@@ -13,6 +13,9 @@ use crate::experiment::metric::{self, Metric};
 use crate::stats::Estimate;
 use crate::units::grouped;
 
+/// An arm that answers less than this share of the requests that come does not hold their rate.
+const HELD_SHARE: f64 = 0.97;
+
 /// What is known of all arms.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
@@ -24,6 +27,8 @@ pub(super) struct Facts {
     pub(super) floor: Option<Estimate>,
     /// The most logins over which memory was measured.
     pub(super) users_measured: Option<u64>,
+    /// What a request adds at the least load, where that is more; empty where it is not.
+    pub(super) at_less_load: String,
 }
 
 /// What is known of an arm; `None` where it was not measured, or not validly.
@@ -59,6 +64,8 @@ pub(super) struct Cpu {
     pub(super) added: Estimate,
     /// The store's part.
     pub(super) store: Option<f64>,
+    /// Whether the arm could not hold the rate, so that its requests queued.
+    pub(super) is_overloaded: bool,
 }
 
 /// Memory per login, bytes.
@@ -159,7 +166,33 @@ pub(super) fn facts(analysis: &Analysis) -> Facts {
         cpu_at: place.map_or_else(String::new, |place| load(analysis, place)),
         floor,
         users_measured: users.filter_map(|m| m.key.users).max(),
+        at_less_load: place.and_then(|place| at_less_load(analysis, place)).unwrap_or_default(),
     }
+}
+
+/// The arms whose requests cost more at the least load of `curve`: where fewer requests come, fewer
+/// share a wake-up and a round trip to a store.
+fn at_less_load(analysis: &Analysis, (experiment, (level, users)): At<'_>) -> Option<String> {
+    if experiment != "curve" {
+        return None;
+    }
+    let places = analysis.measurements.places(experiment, metric::CPU_US_PER_REQUEST);
+    let least = places.into_iter().find(|place| place.1 == users && place.0 < level)?;
+    let added = |place: Place, arm: &str| Some(cpu(analysis, (experiment, place, 0), arm)?.added);
+    let more = |arm: &String| {
+        let (now, idle) = (added((level, users), arm)?, added(least, arm)?);
+        let rises = idle.interval?.0 > now.interval?.1;
+        rises.then(|| format!("{} with {arm}", figure(idle.point, "us")))
+    };
+    let more: Vec<String> = ranked(analysis).filter_map(more).collect();
+    (!more.is_empty()).then(|| {
+        format!(
+            "At {} % of what the baseline can do, where fewer requests share a wake-up and a round \
+             trip, a request adds more: {}.",
+            least.0.unwrap_or(0),
+            more.join(", ")
+        )
+    })
 }
 
 /// The arms that are ranked: all but the baseline.
@@ -254,7 +287,13 @@ fn cpu(analysis: &Analysis, at: (&str, Place, u32), arm: &str) -> Option<Cpu> {
         .clone();
     let store = find(analysis, experiment, metric::STORE_CPU_US_PER_REQUEST, place, arm);
     let store = store.map(|m| m.estimate.point);
-    Some(Cpu { items, total: total.estimate.point, added, store })
+    let answered = find(analysis, experiment, metric::THROUGHPUT_RPS, place, arm);
+    let is_overloaded = total
+        .key
+        .rate
+        .zip(answered)
+        .is_some_and(|(rate, answered)| answered.estimate.point < HELD_SHARE * rate);
+    Some(Cpu { items, total: total.estimate.point, added, store, is_overloaded })
 }
 
 fn wire(analysis: &Analysis, at: (&str, Place, u32), arm: &str) -> Option<Wire> {

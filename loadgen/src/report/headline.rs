@@ -2,7 +2,7 @@
 //! by rule: two arms are told apart where theirs do not overlap, and a figure is said only where
 //! its interval spans no more than twofold, or holds 0.
 
-use super::facts::{ArmFacts, Facts, Need, bare_cpu, bare_memory};
+use super::facts::{ArmFacts, Cpu, Facts, Need, bare_cpu, bare_memory};
 use super::figure::{figure, range};
 use crate::stats::Estimate;
 
@@ -46,17 +46,20 @@ fn answer(facts: &Facts) -> String {
     let below = sessions.iter().any(|(_, hi)| *hi < token.0);
     let above = sessions.iter().any(|(lo, _)| *lo > token.1);
     let text = if below && above {
-        "Session or token? Here the store decides, not the scheme."
+        "By CPU time per request, the cheapest session costs less than any token here, and the \
+         dearest more."
     } else if session.1 < token.0 {
-        "Here a request costs less with a session than with a token."
+        "Here a request costs less CPU time with a session than with a token."
     } else if token.1 < session.0 {
-        "Here a request costs less with a token than with a session."
+        "Here a request costs less CPU time with a token than with a session."
     } else if below {
-        "Here the cheapest session costs less per request than any token; not every one does."
+        "By CPU time per request, the cheapest session costs less than any token here; \
+         not every one does."
     } else if above {
-        "Here the dearest session costs more per request than any token; not every one does."
+        "By CPU time per request, the dearest session costs more than any token here; \
+         not every one does."
     } else {
-        "Session or token? These data do not tell their costs per request apart."
+        "Session or token? These data do not tell their CPU time per request apart."
     };
     text.into()
 }
@@ -97,15 +100,16 @@ fn is_narrow(estimate: &Estimate) -> bool {
 fn cpu(facts: &Facts) -> Option<String> {
     let mut parts = Vec::new();
     for family in ["session", "token", "hybrid", "other"] {
-        let mut own: Vec<(&str, &Estimate)> = facts
+        let mut own: Vec<(&str, &Cpu)> = facts
             .arms
             .iter()
             .filter(|arm| arm.family == family)
-            .filter_map(|arm| Some((arm.arm.as_str(), &bare_cpu(arm)?.added)))
+            .filter_map(|arm| Some((arm.arm.as_str(), bare_cpu(arm)?)))
             .collect();
-        own.sort_by(|a, b| a.1.point.total_cmp(&b.1.point));
+        own.sort_by(|a, b| a.1.added.point.total_cmp(&b.1.added.point));
         let ends = if own.len() > 1 { vec![own[0], own[own.len() - 1]] } else { own };
-        parts.extend(ends.into_iter().filter_map(|(arm, added)| {
+        parts.extend(ends.into_iter().filter_map(|(arm, cpu)| {
+            let added = &cpu.added;
             let (lo, hi) = added.interval?;
             if lo <= 0.0 && hi >= 0.0 {
                 return Some(format!(
@@ -115,7 +119,8 @@ fn cpu(facts: &Facts) -> Option<String> {
             }
             if is_narrow(added) {
                 let (point, range) = (figure(added.point, "us"), range(added, "us"));
-                return Some(format!("{point} with {arm} ({range})"));
+                let state = if cpu.is_overloaded { ", overloaded" } else { "" };
+                return Some(format!("{point} with {arm} ({range}{state})"));
             }
             (lo > 0.0).then(|| format!("at most {} with {arm}", figure(hi, "us")))
         }));
@@ -184,7 +189,7 @@ fn listed(parts: &[String], between: &str, last: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::{Cpu, Memory};
+    use super::super::facts::Memory;
     use super::*;
 
     fn estimate(point: f64, interval: Option<(f64, f64)>) -> Estimate {
@@ -194,13 +199,14 @@ mod tests {
     fn arm(name: &str, family: &'static str, added: Option<(f64, f64)>) -> ArmFacts {
         let point = added.map_or(1.0, |(lo, hi)| (lo + hi) / 2.0);
         let added = estimate(point, added);
-        let cpu = vec![Cpu { items: 0, total: 10.0 + point, added, store: None }];
+        let cpu =
+            vec![Cpu { items: 0, total: 10.0 + point, added, store: None, is_overloaded: false }];
         ArmFacts { arm: name.into(), family, cpu, ..ArmFacts::default() }
     }
 
     fn facts_of(arms: Vec<ArmFacts>) -> Facts {
         let floor = Some(estimate(10.0, Some((9.0, 11.0))));
-        Facts { arms, cpu_at: "64 concurrent users".into(), floor, users_measured: None }
+        Facts { arms, cpu_at: "64 concurrent users".into(), floor, ..Facts::default() }
     }
 
     /// Families of arms with the interval of what a request adds; `None` for one trial.
@@ -216,15 +222,16 @@ mod tests {
                     (session, Some((7.0, 8.0))),
                     (token, Some((2.0, 3.0))),
                 ],
-                "Session or token? Here the store decides, not the scheme.",
+                "By CPU time per request, the cheapest session costs less than any token here, \
+                 and the dearest more.",
             ),
             (
                 &[(session, Some((0.1, 0.2))), (token, Some((2.0, 3.0)))],
-                "Here a request costs less with a session than with a token.",
+                "Here a request costs less CPU time with a session than with a token.",
             ),
             (
                 &[(session, Some((5.0, 6.0))), (token, Some((2.0, 3.0)))],
-                "Here a request costs less with a token than with a session.",
+                "Here a request costs less CPU time with a token than with a session.",
             ),
             (
                 &[
@@ -232,8 +239,8 @@ mod tests {
                     (session, Some((2.5, 3.5))),
                     (token, Some((2.0, 3.0))),
                 ],
-                "Here the cheapest session costs less per request than any token; not every one \
-                 does.",
+                "By CPU time per request, the cheapest session costs less than any token here; \
+                 not every one does.",
             ),
             (
                 &[
@@ -241,12 +248,12 @@ mod tests {
                     (session, Some((2.5, 3.5))),
                     (token, Some((2.0, 3.0))),
                 ],
-                "Here the dearest session costs more per request than any token; not every one \
-                 does.",
+                "By CPU time per request, the dearest session costs more than any token here; \
+                 not every one does.",
             ),
             (
                 &[(session, Some((1.0, 4.0))), (token, Some((2.0, 3.0)))],
-                "Session or token? These data do not tell their costs per request apart.",
+                "Session or token? These data do not tell their CPU time per request apart.",
             ),
             (
                 &[(session, None), (token, None)],
@@ -304,6 +311,14 @@ mod tests {
         );
         let coarse = vec![arm("jwt-hs256", "token", Some((-3.0, -1.0)))];
         assert_eq!(cpu(&facts_of(coarse)), None);
+    }
+
+    #[test]
+    fn an_arm_that_did_not_hold_the_rate_is_said_to_be_overloaded() {
+        let mut arms = vec![arm("session@postgres", "session", Some((34.0, 36.0)))];
+        arms[0].cpu[0].is_overloaded = true;
+        let said = cpu(&facts_of(arms)).unwrap();
+        assert!(said.contains("(34.0 to 36.0 µs, overloaded)"), "{said}");
     }
 
     #[test]

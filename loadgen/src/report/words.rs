@@ -123,24 +123,25 @@ pub(super) fn scope(analysis: &Analysis) -> String {
         }
         n => format!(
             "Verdicts are given for the {n} primary endpoints that the campaign declared before it \
-             ran, corrected together for their number. Everything else is exploratory: a figure, \
-             its interval, and no verdict."
+             ran, corrected together for their number. Each claim is decided apart, corrected over \
+             its own cells. Everything else is exploratory: a figure, its interval, and no verdict."
         ),
     }
 }
 
-/// How far the A/A pair's throughput reaches from no difference with the most users; `None` where
-/// it was not measured twice.
+/// How far the A/A pair's throughput in `concurrency` reaches from no difference with the most
+/// users; `None` where it was not measured twice.
 pub(super) fn noise(analysis: &Analysis) -> Option<String> {
     let floors = analysis.noise_floors.iter().filter(|floor| {
-        floor.key.metric == metric::THROUGHPUT_RPS && floor.compared_as == ComparedAs::Ratio
+        floor.key.measures("concurrency", metric::THROUGHPUT_RPS)
+            && floor.compared_as == ComparedAs::Ratio
     });
     let top = floors.filter(|floor| floor.floor.is_some()).max_by_key(|floor| floor.key.users)?;
     Some(format!("noise floor of throughput {}", share(top.floor?)))
 }
 
 /// What stands over the sentences that make no headline.
-pub(super) const COARSE: &str = "Known too coarsely for a headline";
+pub(super) const COARSE: &str = "With a figure that is known coarsely";
 
 /// The line with which a figure of this report is quoted: where it is from, and what it cannot say.
 pub fn cite(analysis: &Analysis) -> String {

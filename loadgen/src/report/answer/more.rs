@@ -77,8 +77,10 @@ pub(super) fn connection(measurements: &[Measurement], arm: &str) -> Option<Sent
     let connection = valid_figure(measurements, metric::RESIDENT_BYTES_PER_CONNECTION, arm)?;
     let estimate = &connection.estimate;
     let (lo, hi) = estimate.interval.filter(|(lo, _)| *lo > 0.0)?;
-    let session =
-        valid_figure(measurements, metric::RESIDENT_BYTES_PER_SESSION, arm).filter(|m| takes(m));
+    // Pages that a server maps without allocating from them are no price of a session.
+    let allocated = valid_figure(measurements, metric::BYTES_PER_SESSION, arm);
+    let session = valid_figure(measurements, metric::RESIDENT_BYTES_PER_SESSION, arm)
+        .filter(|m| takes(m) && allocated.is_none_or(takes));
     let users = session.and_then(|session| {
         let (least, most) = session.estimate.interval?;
         let worth = Estimate {

@@ -147,7 +147,7 @@ fn an_interval_that_spans_more_than_twofold_makes_no_headline() {
     analysis.answer = with_cost((0.68, 2.18), None);
     let coarse = &about(&analysis.answer, "CPU").text;
     let page = crate::report::FORMATS[1].render(&analysis);
-    let (first, rest) = page.split_once("### Known too coarsely for a headline").unwrap();
+    let (first, rest) = page.split_once("### With a figure that is known coarsely").unwrap();
     assert!(!first.contains(coarse.as_str()) && rest.contains(coarse.as_str()), "{page}");
 }
 

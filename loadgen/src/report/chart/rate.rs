@@ -48,7 +48,16 @@ pub(super) fn rate(analysis: &Analysis) -> Option<Drawing> {
         limit: limit.map(|us| (us, format!("limit of {}", figure(us, "us").replace(".0 ", " ")))),
         rings: Vec::new(),
     };
-    finished(drawing, metric::RESPONSE_P99_US)
+    let mut drawing = finished(drawing, metric::RESPONSE_P99_US)?;
+    if has_probes {
+        // Whiskers among so many marks would be a fog.
+        drawing.note = drawing.note.replacen(
+            "Whiskers: 95 % interval",
+            "The table has the 95 % intervals,",
+            1,
+        );
+    }
+    Some(drawing)
 }
 
 /// A probe that says something of the server.

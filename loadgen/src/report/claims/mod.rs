@@ -124,22 +124,19 @@ fn matrix(asks: &str, claim: Sense, cells: Vec<(Asked, ClaimCell)>) -> Matrix {
     Matrix { asks: asks.into(), at, cells }
 }
 
+/// Yes and no together are an answer. One of them alone is one only if no cell is open: an open one
+/// may say the other.
 fn verdict(matrices: &[Matrix]) -> ClaimVerdict {
     let cells = || matrices.iter().flat_map(|of| &of.cells).filter(|cell| cell.counts);
     let says = |answer| cells().any(|cell| cell.answer == answer);
     match (says(Answer::Yes), says(Answer::No)) {
         (true, true) => ClaimVerdict::Depends,
+        _ if says(Answer::NotSettled) => ClaimVerdict::NotSettled,
         (true, false) => ClaimVerdict::Supported,
         (false, true) => ClaimVerdict::Refuted,
         (false, false) if cells().next().is_some() => ClaimVerdict::NotSettled,
         (false, false) => ClaimVerdict::NotMeasured,
     }
-}
-
-/// A sentence as the second half of another.
-fn uncapital(sentence: &str) -> String {
-    let mut rest = sentence.chars();
-    rest.next().map_or_else(String::new, |first| first.to_lowercase().chain(rest).collect())
 }
 
 /// The verdict in words, with what is open and what was not asked.
@@ -155,13 +152,17 @@ fn words(
         ClaimVerdict::Supported => claim.supported.clone(),
         ClaimVerdict::Refuted => claim.refuted.clone(),
         ClaimVerdict::Depends => claim.depends.clone(),
-        ClaimVerdict::NotSettled => "These data do not settle it: more blocks would.".into(),
+        ClaimVerdict::NotSettled => {
+            let settled = |answer| cells().filter(|cell| cell.answer == answer).count();
+            let (yes, no, all) = (settled(Answer::Yes), settled(Answer::No), cells().count());
+            match (yes, no) {
+                (0, 0) => "These data do not settle it; more blocks may.".into(),
+                (said, 0) => format!("{said} of {all} answers say yes; the others are open."),
+                (_, said) => format!("{said} of {all} answers say no; the others are open."),
+            }
+        }
         ClaimVerdict::NotMeasured => return "This campaign has no figure for it.".into(),
     };
-    let open = cells().any(|cell| cell.answer == Answer::NotSettled);
-    if open && matches!(verdict, ClaimVerdict::Supported | ClaimVerdict::Refuted) {
-        said = format!("Where it is settled: {}", uncapital(&said));
-    }
     if let Some(missing) = &claim.missing
         && !cells().any(|cell| file.names(&missing.arms, &cell.arm, baseline))
     {

@@ -290,8 +290,9 @@ fn growth_is_that_of_the_difference_and_not_of_the_ratio() {
     let postgres = cell(&claim, "session@postgres", "none");
     assert_eq!(postgres.answer, Answer::NotSettled, "{}", postgres.found);
     assert_eq!(cell(&claim, "session@redis", "none").answer, Answer::No);
-    assert_eq!(claim.verdict, ClaimVerdict::Refuted);
-    assert!(claim.words.starts_with("Where it is settled: "), "{}", claim.words);
+    // One cell says no, and the open one may say yes.
+    assert_eq!(claim.verdict, ClaimVerdict::NotSettled);
+    assert_eq!(claim.words, "1 of 2 answers say no; the others are open.");
     assert!((postgres.estimate.as_ref().unwrap().point - 2.1).abs() < 0.5, "{}", postgres.found);
     assert_eq!(claim.matrices[0].at, "from 1 to 1,000,000 users");
 }

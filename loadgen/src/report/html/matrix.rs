@@ -78,7 +78,8 @@ fn note(facts: &Facts, baseline: &str, best: &[Vec<bool>; 4], missing: &[usize])
     html! {
         @if best.iter().flatten().any(|is_best| *is_best) {
             span.yes { "●" }
-            " best of its column, or not told apart from the best: the 95 % intervals overlap. "
+            " best of its column, or its 95 % interval overlaps that of the best; a comparison by \
+             block can tell more. "
         }
         @if !facts.cpu_at.is_empty() {
             "CPU time and bytes were measured with " (facts.cpu_at) ". "
@@ -87,6 +88,7 @@ fn note(facts: &Facts, baseline: &str, best: &[Vec<bool>; 4], missing: &[usize])
                 (figure(floor.point, "us")) ". "
             }
         }
+        @if !facts.at_less_load.is_empty() { (facts.at_less_load) " " }
         "Bars start at 0; the paler part is the store's. Small figures are 95 % intervals."
         @if !missing.is_empty() {
             " Not measured by this campaign: " (missing.join("; ")) "."
@@ -135,6 +137,7 @@ fn cell(column: usize, arm: &ArmFacts, scale: &Scale) -> Option<Markup> {
                 small {
                     (range(&cpu.added, "us"))
                     @if let Some(store) = cpu.store { ", " (figure(store, "us")) " in the store" }
+                    @if cpu.is_overloaded { ", overloaded" }
                 }
                 (bar(cpu.added.point - store, store, scale.cpu))
             }

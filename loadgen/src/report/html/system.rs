@@ -56,6 +56,7 @@ pub(super) fn system(facts: &Facts, prices: &Prices) -> Markup {
                     ul #assumptions {}
                 }
             }
+            @if !facts.at_less_load.is_empty() { p.note { (facts.at_less_load) } }
             p.note { "Prices: " (prices.source) "." }
         }
     }
