@@ -312,6 +312,7 @@ pub(super) fn refusal(script: &Script, refused: &Refused) -> String {
     let Refused { user, request, outcome, missing, prepared, said } = refused;
     let Request { method, path, expect_status, captures, .. } = &script.requests[*request];
     let path = path.text(Who { n: *user, credential: b"" });
+    let user = script.population.number(*user);
     let expected: Vec<_> = captures.iter().map(ToString::to_string).collect();
     let found = missing.and_then(|capture| expected.get(usize::from(capture)));
     let found = found.map_or_else(|| outcome.to_string(), |it| format!("an answer without {it}"));

@@ -15,6 +15,8 @@ use crate::journey::{Extract, FIELD_END, Mismatch, Script, Who, field};
 use crate::proc::Fleet;
 use crate::sanitise::{NAME, fit};
 
+/// Users whom the suite logs in: A, B, and those of the rows that end a session.
+const USERS: u64 = 4;
 /// Random bytes of a mark.
 const MARK_BYTES: usize = 16;
 
@@ -104,6 +106,7 @@ impl<'a> Attacker<'a> {
             ))
         })?;
         let script = Script::new(target, &options.journey)?;
+        script.population.require(USERS, "the attack suite", "use another file")?;
         let step = script.steps.start;
         let mut wire = Wire::new(&script, &options.trust, ends)?;
         let mut log_in = |user| log_in(&script, &mut wire, target, user, &[]);
@@ -212,9 +215,24 @@ impl<'a> Attacker<'a> {
         }
     }
 
+    /// The name and the password of a user.
+    pub(super) fn name_and_password(&self, user: u64) -> (String, String) {
+        self.script.population.name_and_password(user)
+    }
+
+    /// Whether a login sends the name and the password of a user as such, so that others can be
+    /// sent in their place.
+    pub(super) fn takes_passwords(&self) -> bool {
+        self.target.login.as_ref().is_some_and(|login| {
+            let sent = |hole: &str| login.fields.values().any(|value| value.contains(hole));
+            sent("{username}") && sent("{password}")
+        })
+    }
+
     /// The answer to a login with this name and password, right or not.
     pub(super) fn try_log_in(&mut self, username: &str, password: &str) -> Answered {
-        let users = UserPattern { username: username.into(), password: password.into() };
+        let (username, password) = (Some(username.into()), Some(password.into()));
+        let users = UserPattern { username, password, ..self.target.users.clone() };
         let target = Target { users, ..self.target.clone() };
         let script = Script::new(&target, &self.options.journey)
             .map_err(|e| Silence::Unreachable(e.to_string()))?;

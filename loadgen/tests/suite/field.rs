@@ -192,6 +192,74 @@ fn every_header_is_sent_as_often_as_it_is_given() {
     }
 }
 
+/// The names that logins brought, in the order in which they came.
+fn names(seen: &Seen) -> Vec<String> {
+    let seen = seen.lock().unwrap();
+    let logins = seen.iter().filter(|asked| asked.path() == "/login");
+    let body = |asked: &Request| serde_json::from_str::<Value>(&asked.body).unwrap();
+    let mut names: Vec<_> =
+        logins.map(|asked| body(asked)["username"].as_str().unwrap().to_string()).collect();
+    names.sort();
+    names
+}
+
+/// A server that gives everyone their name as a token, and says whose it is.
+fn names_as_tokens() -> (SocketAddr, Seen) {
+    server(|asked| {
+        if asked.path() == "/login" {
+            let body: Value = serde_json::from_str(&asked.body).unwrap();
+            let token = serde_json::json!({ "access_token": body["username"] });
+            return answer(200, "", token.to_string().as_bytes());
+        }
+        let user = asked.values("authorization")[0].trim_start_matches("Bearer ").to_string();
+        answer(200, "", serde_json::json!({ "user": user }).to_string().as_bytes())
+    })
+}
+
+#[test]
+fn users_come_from_a_file_or_from_a_first_number_with_zeros() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, seen) = names_as_tokens();
+    let text = with_tokens(address);
+    let rows = "username,password,dept\nann,\"a,\"\"b\",north\nbob x,pw,south\ncy,pw,east\n";
+    fs::write(folder.path().join("users.csv"), rows).unwrap();
+    let in_file = format!("{text}[users]\nfile = 'users.csv'\n")
+        .replace("[login]", "headers = { X-Dept = '{dept}' }\n[login]");
+    let counted = format!("{text}[users]\nfirst = 9\npad = 3\nusername = 'u{{n}}'\n");
+    let later = in_file.replace("file =", "first = 1\nfile =");
+    for transport in BOTH {
+        for (text, users, logged_in) in [
+            (&in_file, "3", &["ann", "bob x", "cy"][..]),
+            (&later, "2", &["bob x", "cy"]),
+            (&counted, "2", &["u009", "u010"]),
+        ] {
+            seen.lock().unwrap().clear();
+            let target = written(folder.path(), text);
+            let how = ["--target", &target, "--users", users, "--transport", transport];
+            measured(&run(&[&how, &ONE[..]].concat()));
+            assert_eq!(names(&seen), logged_in, "{transport}");
+            let south = seen.lock().unwrap().iter().any(|asked| asked.values("x-dept") == ["south"]);
+            assert_eq!(south, text.contains("users.csv"), "a column in a header");
+        }
+    }
+    let refused = |text: &str, more: &[&str]| {
+        let target = written(folder.path(), text);
+        let output = run(&[&["--target", &target], more].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let few = refused(&in_file, &["--users", "4"]);
+    assert!(few.contains("at least 4 users in") && few.contains("found 3"), "{few}");
+    assert!(few.contains("users.csv") && few.contains("--users"), "{few}");
+    let slip = refused(&in_file.replace("{dept}", "{detp}"), &[]);
+    assert!(slip.contains("did you mean {dept}?") && slip.contains("{username}"), "{slip}");
+    fs::write(folder.path().join("users.csv"), "username,dept\nann,north\n").unwrap();
+    let without = refused(&in_file, &["--users", "1"]);
+    assert!(without.contains("found `{password}`"), "{without}");
+    fs::write(folder.path().join("users.csv"), "").unwrap();
+    assert!(refused(&in_file, &[]).contains("found an empty file"));
+}
+
 /// A target whose one step asks for this path, as this user.
 fn asking(address: SocketAddr, username: &str, path: &str) -> String {
     format!(

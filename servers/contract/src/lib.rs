@@ -1,6 +1,7 @@
 //! What a server and its driver agree on, and nothing else.
 
 mod share;
+mod users;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,6 +11,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use share::Share;
+pub use users::{UserPattern, UserRows};
 
 /// Version of the ready line and of [`AdminStats`]; a reader refuses one it does not know.
 pub const CONTRACT_VERSION: u32 = 1;
@@ -270,22 +272,6 @@ pub struct Target {
     /// `1%`; absent: 0.1 %. Figures with more of them are invalid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_transport_errors: Option<Share>,
-}
-
-/// The names and passwords of users, numbered from 0; `{n}` stands for the number.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UserPattern {
-    /// User name, `user-{n}` by default.
-    pub username: String,
-    /// Password, `password-{n}` by default.
-    pub password: String,
-}
-
-impl Default for UserPattern {
-    fn default() -> Self {
-        Self { username: "user-{n}".into(), password: "password-{n}".into() }
-    }
 }
 
 /// The value of a header, or several, each in a field of its own.

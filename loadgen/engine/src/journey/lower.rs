@@ -9,7 +9,8 @@ use contract::{
 use http::Uri;
 
 use super::capture::{Capture, Extract, pointer};
-use super::holes::{self, HOLES, IN_PATTERNS, Place};
+use super::holes::{self, Place};
+use super::population::{self, Population};
 use super::template::{Escape, Held, Holes, Template};
 use super::{Request, Script};
 use crate::error::{Error, Result};
@@ -44,10 +45,7 @@ const TRANSPORT_ERRORS: Share = Share::from_ppm(1000);
 /// left of the others. Where a target has one value per user, that value is all that is held.
 fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Script, String> {
     let (tls, authority) = address(&target.base_url)?;
-    for pattern in [&target.users.username, &target.users.password] {
-        holes::check(pattern, &IN_PATTERNS, Place::Text)
-            .map_err(|what| format!("users: {what}"))?;
-    }
+    let population = Population::new(&target.users).map_err(|what| format!("users: {what}"))?;
     let made = find(target, journey)?;
     let before = prepare.map(|journey| find(target, journey)).transpose()?;
     let nobody;
@@ -102,7 +100,6 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
     let prepare = first..first + preparing.len();
     let steps = prepare.end..logout.unwrap_or(requests.len());
     let name = target.name.clone();
-    let password = Lowering { target, known: &known }.text("{password}", Escape::None)?;
     let transport_errors_ppm = target.max_transport_errors.unwrap_or(TRANSPORT_ERRORS).ppm();
     Ok(Script {
         name,
@@ -115,7 +112,7 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
         steps,
         logout,
         transport_errors_ppm,
-        password,
+        population,
     })
 }
 
@@ -196,12 +193,17 @@ fn logout_step(logout: &Logout) -> Step {
 #[derive(Debug, Default)]
 struct Known {
     credential: Held,
-    csrf: Held,
+    /// Other values, by the name of their hole.
+    values: Vec<(String, Held)>,
     /// The cookies the user has.
     cookies: Vec<(String, Held)>,
 }
 
 impl Known {
+    fn value(&self, name: &str) -> Option<Held> {
+        self.values.iter().find(|(known, _)| known == name).map(|(_, held)| *held)
+    }
+
     fn cookie(&self, name: &str) -> Option<Held> {
         self.cookies.iter().find(|(known, _)| known == name).map(|(_, held)| *held)
     }
@@ -245,7 +247,7 @@ impl Fields {
 fn before_login(csrf: &Csrf) -> Result<(Vec<Capture>, Known), String> {
     let mut fields = Fields::default();
     let token = fields.add(Some(&csrf.token), None)?;
-    let mut known = Known { csrf: token, ..Known::default() };
+    let mut known = Known { values: vec![(TOKEN.into(), token)], ..Known::default() };
     let own = match &csrf.token {
         CredentialSource::Cookie(name) => Some(name),
         _ => None,
@@ -287,10 +289,11 @@ fn after_login(
         && after.iter().any(uses_token)
     {
         let in_cookie = matches!(csrf.token, CredentialSource::Cookie(_)).then_some(&csrf.token);
-        known.csrf = match csrf.after_login.as_ref().or(in_cookie) {
+        let token = match csrf.after_login.as_ref().or(in_cookie) {
             Some(source) => fields.add(Some(source), earlier(source))?,
-            None => fields.add(None, Some(before.csrf))?,
+            None => fields.add(None, before.value(TOKEN))?,
         };
+        known.values.push((TOKEN.into(), token));
     }
     if fields.0.len() == 1 {
         let whole = |held: &mut Held| {
@@ -299,17 +302,20 @@ fn after_login(
             }
         };
         whole(&mut known.credential);
-        whole(&mut known.csrf);
+        known.values.iter_mut().for_each(|(_, held)| whole(held));
         known.cookies.iter_mut().for_each(|(_, held)| whole(held));
     }
     Ok((fields.0, known))
 }
 
-const TOKEN: &str = "{csrf}";
+/// The name of the value that `[login.csrf]` gives.
+const TOKEN: &str = "csrf";
+/// Its hole.
+const TOKEN_HOLE: &str = "{csrf}";
 
 fn uses_token(step: &Step) -> bool {
     let headers = step.headers.values().flat_map(HeaderValues::all);
-    headers.chain(&step.body).chain([&step.path]).any(|text| text.contains(TOKEN))
+    headers.chain(&step.body).chain([&step.path]).any(|text| text.contains(TOKEN_HOLE))
 }
 
 /// The descriptor, and where in a user's life a request of it is made.
@@ -351,7 +357,7 @@ impl Lowering<'_> {
         let send = self.target.login.as_ref().map(|login| &login.send);
         let encoding = step.body.as_ref().map(|_| step.format);
         let body = step.body.as_ref().map(|text| {
-            holes::check(text, &HOLES, Place::Body)?;
+            holes::check(text, &self.names(), Place::Body)?;
             self.known(text)?;
             Ok::<_, String>(Template::encoded(text, self.holes(), escape(step.format)))
         });
@@ -455,17 +461,12 @@ impl Lowering<'_> {
     }
 
     fn header_value(self, name: &str, value: &str) -> Result<Template, String> {
-        let users = &self.target.users;
-        let filled = [("{username}", &users.username), ("{password}", &users.password)];
-        let has_control = |text: &str| text.bytes().any(|b| b < b' ' && b != b'\t' || b == 0x7f);
-        if has_control(value) {
+        if population::has_control(value) {
             return Err(format!("header `{name}`: its value has a control character"));
-        } else if let Some((hole, _)) =
-            filled.iter().find(|(hole, pattern)| value.contains(hole) && has_control(pattern))
-        {
+        } else if let Some((hole, place)) = population::with_control(&self.target.users, value) {
             return Err(format!(
-                "header `{name}`: expected {hole} without line breaks and other control \
-                 characters, found one in [users]; take it out there, or send it in a body"
+                "header `{name}`: expected {{{hole}}} without line breaks and other control \
+                 characters, found one in {place}; take it out there, or send it in a body"
             ));
         }
         self.text(value, Escape::None).map_err(|what| format!("header `{name}`: {what}"))
@@ -479,31 +480,42 @@ impl Lowering<'_> {
                  that are percent-encoded there; found `{text}`"
             ));
         }
-        holes::check(text, &HOLES, Place::Path)?;
+        holes::check(text, &self.names(), Place::Path)?;
         self.known(text)?;
         Ok(Template::encoded(text, self.holes(), Escape::Percent))
     }
 
     fn text(self, text: &str, escape: Escape) -> Result<Template, String> {
-        holes::check(text, &HOLES, Place::Text)?;
+        holes::check(text, &self.names(), Place::Text)?;
         self.known(text)?;
         Ok(Template::new(text, self.holes(), escape))
     }
 
     /// Refuses a text with a token in it where none is known.
     fn known(self, text: &str) -> Result<(), String> {
-        if text.contains(TOKEN) && self.known.csrf == Held::Nowhere {
+        if text.contains(TOKEN_HOLE) && self.known.value(TOKEN).is_none() {
             return Err(format!(
-                "found {TOKEN} in `{text}`, where no token is known: it needs a table \
+                "found {TOKEN_HOLE} in `{text}`, where no token is known: it needs a table \
                  [login.csrf], and may stand in what the login and the requests after it send"
             ));
         }
         Ok(())
     }
 
-    const fn holes(&self) -> Holes<'_> {
-        let Known { credential, csrf, .. } = *self.known;
-        Holes { users: &self.target.users, credential, csrf }
+    fn holes(&self) -> Holes<'_> {
+        let Known { credential, values, .. } = self.known;
+        Holes { users: &self.target.users, credential: *credential, values }
+    }
+
+    /// The names of all holes that a text of this target may have.
+    fn names(&self) -> Vec<&str> {
+        let users = &self.target.users;
+        let [n, username, password, csrf, credential] = holes::HOLES;
+        let patterns = [(username, users.username()), (password, users.password())];
+        let patterns = patterns.into_iter().filter(|(_, pattern)| pattern.is_some());
+        let columns = users.columns().iter().map(String::as_str);
+        let known = patterns.map(|(name, _)| name).chain(columns);
+        [n].into_iter().chain(known).chain([csrf, credential]).collect()
     }
 }
 

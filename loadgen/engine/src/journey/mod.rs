@@ -4,12 +4,14 @@ mod capture;
 mod holes;
 mod html;
 mod lower;
+mod population;
 mod scan;
 mod template;
 
 use std::ops::Range;
 
 pub use capture::{Answer, Capture, Extract};
+pub use population::Population;
 pub use scan::Pointer;
 pub use template::{Escape, FIELD_END, Held, Holes, Template, Who, field};
 
@@ -43,8 +45,8 @@ pub struct Script {
     pub logout: Option<usize>,
     /// The share of requests that may end with their connection, millionths.
     pub transport_errors_ppm: u32,
-    /// The users' passwords, which no message may repeat.
-    password: Template,
+    /// Who the users are.
+    pub population: Population,
 }
 
 /// One request and what a right answer to it is.
@@ -90,8 +92,6 @@ pub const CREDENTIAL_BYTES_MAX: usize = 64 << 10;
 
 /// Most characters of a body that a message repeats.
 const SAID_MAX: usize = 200;
-/// What a message has in the place of a password.
-const MASK: &str = "[password]";
 
 impl Script {
     /// Scheme, host and port, as a URL begins.
@@ -110,12 +110,11 @@ impl Script {
         (host.trim_start_matches('[').trim_end_matches(']'), port)
     }
 
-    /// How the body of an answer to user `n` begins, as one line for people, without the password.
+    /// How the body of an answer to user `n` begins, as one line for people, without the user's
+    /// secrets.
     pub fn said(&self, n: u64, body: &[u8]) -> String {
         let text = String::from_utf8_lossy(&body[..body.len().min(SAID_MAX * 4)]);
-        let password = self.password.text(Who { n, credential: b"" });
-        let text =
-            if password.is_empty() { text.into_owned() } else { text.replace(&password, MASK) };
+        let text = self.population.masked(n, text.into_owned());
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         line.chars().take(SAID_MAX).collect()
     }

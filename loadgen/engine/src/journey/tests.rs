@@ -245,7 +245,7 @@ fn a_steps_own_headers_and_encoding_count() {
         { name = 'b', method = 'PUT', path = '/b', format = 'form', body = 'a=1&u={username}' },
         { name = 'c', method = 'PUT', path = '/c', body = 'x', headers = { Content-Type = 't/x' } },
     ]";
-    target.users.username = "\"{n}\"".into();
+    target.users.username = Some("\"{n}\"".into());
     target.journeys.insert("own".into(), toml::from_str(steps).unwrap());
     let script = Script::new(&target, "own").unwrap();
     let sent: Vec<_> = script.requests[1..].iter().map(|request| sent(request, "abc")).collect();

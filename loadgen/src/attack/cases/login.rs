@@ -28,11 +28,9 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
-/// The name and the password of a user.
-fn pair(attacker: &Attacker<'_>, user: u64) -> (String, String) {
-    let users = &attacker.target.users;
-    let n = user.to_string();
-    (users.username.replace("{n}", &n), users.password.replace("{n}", &n))
+/// What is found where there is no name and no password to replace.
+fn without_passwords() -> Finding {
+    Finding::not_applicable("the login does not send {username} and {password}")
 }
 
 /// The finding where an answer is worse than a refusal.
@@ -53,7 +51,10 @@ fn has_credential(attacker: &Attacker<'_>, reply: &Reply) -> bool {
 }
 
 fn unknown_name(attacker: &mut Attacker<'_>) -> Result<Finding> {
-    let (name, _) = pair(attacker, 0);
+    if !attacker.takes_passwords() {
+        return Ok(without_passwords());
+    }
+    let (name, _) = attacker.name_and_password(0);
     let unknown = attacker.try_log_in("authbench-nobody", "authbench-wrong");
     let wrong = attacker.try_log_in(&name, "authbench-wrong");
     for reply in [&unknown, &wrong] {
@@ -76,7 +77,11 @@ fn unknown_name(attacker: &mut Attacker<'_>) -> Result<Finding> {
 }
 
 fn wrong_passwords(attacker: &mut Attacker<'_>) -> Result<Finding> {
-    let ((name, _), (_, others)) = (pair(attacker, 0), pair(attacker, 1));
+    if !attacker.takes_passwords() {
+        return Ok(without_passwords());
+    }
+    let (name, _) = attacker.name_and_password(0);
+    let (_, others) = attacker.name_and_password(1);
     let mut last = String::new();
     for (username, password) in [
         (name.as_str(), ""),
@@ -97,7 +102,10 @@ fn wrong_passwords(attacker: &mut Attacker<'_>) -> Result<Finding> {
 }
 
 fn long_password(attacker: &mut Attacker<'_>) -> Result<Finding> {
-    let (name, _) = pair(attacker, 0);
+    if !attacker.takes_passwords() {
+        return Ok(without_passwords());
+    }
+    let (name, _) = attacker.name_and_password(0);
     let reply = attacker.try_log_in(&name, &"x".repeat(PASSWORD_BYTES));
     if matches!(reply, Err(Silence::Closed)) && !attacker.ours() {
         return Ok(Finding::new(Refused, "closed"));
@@ -116,10 +124,13 @@ fn no_string(attacker: &mut Attacker<'_>) -> Result<Finding> {
         .login
         .as_ref()
         .filter(|login| login.format == BodyFormat::Json && login.csrf.is_none())
+        .filter(|_| attacker.takes_passwords())
     else {
-        return Ok(Finding::not_applicable("the login is no JSON, or needs a CSRF token"));
+        return Ok(Finding::not_applicable(
+            "the login is no JSON with {username} and {password}, or needs a CSRF token",
+        ));
     };
-    let (name, _) = pair(attacker, 0);
+    let (name, _) = attacker.name_and_password(0);
     let mut last = String::new();
     for password in [r#"{"$ne":null}"#, r#"{"$gt":""}"#, "true", "null", "0", "[]", r#"["x"]"#] {
         let password: Value = serde_json::from_str(password).unwrap_or_default();

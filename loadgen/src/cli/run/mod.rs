@@ -23,7 +23,7 @@ use super::{output, serve, signals};
 use crate::campaign::Probe;
 use crate::engine::{self, Driver, Pacing, Phase, Progress, Watcher};
 use crate::error::{Error, Interrupt, Result};
-use crate::files::{self, Kind, check_output, read_text};
+use crate::files::{self, check_output};
 use crate::journey::Script;
 use crate::load::{
     Closed, Constant, LoadModel, Poisson, Spread, Stage, Stages, UserChoice, Visits,
@@ -32,6 +32,7 @@ use crate::plan::LoadPlan;
 use crate::proc::{self, Server, ServerOptions};
 use crate::record::{ENCODED, LoadRecord, NOTHING_SENT, OVER_LIMIT};
 use crate::sanitise::{NAME, REMARK, fit};
+use crate::spec;
 use crate::units::{Rate, Span, UnitError};
 
 /// Flags of `authbench run`.
@@ -491,9 +492,7 @@ impl RunArgs {
 
 /// The server that a file describes.
 pub(super) fn target_file(path: &Path) -> Result<Target> {
-    let text = read_text(path, Kind::Description)?;
-    let mut target: Target =
-        toml::from_str(&text).map_err(|e| Error::file(path, e.to_string().trim_end()))?;
+    let mut target = spec::read_target(path)?;
     // The name is shown and never sent; everything else goes to the server as it is.
     target.name = fit(&target.name, NAME);
     Ok(target)
