@@ -9,7 +9,7 @@ use super::part::{INTERRUPT_CHECK_NS, Part, Setup, outcome_of};
 use super::recorder::{Moments, Recorder};
 use super::users::Credentials;
 use super::visits::Visits;
-use crate::journey::{Script, Who};
+use crate::journey::{Answer, Mismatch, Script, Who};
 use crate::load::{Arrivals, Closed, LoadModel, UserChoice};
 use crate::plan::LoadPlan;
 use crate::random::mix;
@@ -77,6 +77,8 @@ pub(super) struct Core<'a> {
     script: &'a Script,
     part: Part,
     credentials: &'a Credentials,
+    /// What is held of users whose cookies an answer has changed; `None` where none does.
+    renewed: Option<Vec<Option<Box<[u8]>>>>,
     /// The closed model; `None` for another one.
     closed: Option<Closed>,
     /// The visitors of a partly open model; `None` for another one.
@@ -154,6 +156,7 @@ impl<'a> Core<'a> {
             script,
             part,
             credentials,
+            renewed: (script.renew && visits.is_none()).then(|| vec![None; users as usize]),
             closed,
             visits,
             arrivals: Arrivals::new(&plan.model, mix(seed, ARRIVAL_DRAWS)),
@@ -349,10 +352,14 @@ impl<'a> Core<'a> {
     fn who(&self, due: Due) -> Who<'_> {
         match &self.visits {
             Some(visits) => visits.who(due.slot),
-            None => {
-                Who { n: self.part.number(due.user), credential: self.credentials.get(due.user) }
-            }
+            None => Who { n: self.part.number(due.user), credential: self.held(due.user) },
         }
+    }
+
+    /// What is held of a user.
+    fn held(&self, user: u32) -> &[u8] {
+        let renewed = self.renewed.as_ref().and_then(|renewed| renewed[user as usize].as_deref());
+        renewed.unwrap_or_else(|| self.credentials.get(user))
     }
 
     pub(super) fn ended(&mut self, ended: &Ended<'_>) {
@@ -360,26 +367,33 @@ impl<'a> Core<'a> {
         let due = flight.due;
         let mut credential = None;
         let outcome = match &ended.result {
-            Ok(answer) => {
-                let (who, request) = (self.who(due), due.request as usize);
-                let judged = self.script.judge(request, who, answer).and_then(|()| {
-                    if self.visits.is_some() && self.gives(request) {
-                        credential = Some(self.script.capture(request, who.credential, answer)?);
-                    }
-                    Ok(())
-                });
-                judged.map_or_else(outcome_of, |()| Outcome::Ok)
-            }
+            Ok(answer) => match self.take_in(due, answer) {
+                Ok(held) => {
+                    credential = held;
+                    Outcome::Ok
+                }
+                Err(mismatch) => outcome_of(mismatch),
+            },
             Err(failure) => Outcome::Failed(*failure),
         };
         let at =
             Moments { planned_ns: due.planned_ns, sent_ns: ended.sent_ns, done_ns: ended.done_ns };
+        if let (Some(renewed), true) = (&mut self.renewed, credential.is_some()) {
+            renewed[due.user as usize] = credential.take().map(Vec::into_boxed_slice);
+        }
         self.finish(ended.connection, due, at, outcome, credential);
     }
 
-    /// Whether the answer to this request gives a visitor something to hold.
-    fn gives(&self, request: usize) -> bool {
-        !self.script.requests[request].captures.is_empty()
+    /// Judges an answer; what is held of the user then, if it changes that.
+    fn take_in(&self, due: Due, answer: &Answer<'_>) -> Result<Option<Vec<u8>>, Mismatch> {
+        let (who, request) = (self.who(due), due.request as usize);
+        self.script.judge(request, who, answer)?;
+        let changes = if self.visits.is_some() {
+            !self.script.requests[request].captures.is_empty()
+        } else {
+            self.renewed.is_some() && self.script.changes(request, answer)
+        };
+        changes.then(|| self.script.capture(request, who, answer)).transpose()
     }
 
     fn finish(

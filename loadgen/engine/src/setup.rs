@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::part::{INTERRUPT_CHECK_NS, Setup, outcome_of};
 use super::users::Credentials;
 use super::worker::Worker;
-use crate::journey::{Mismatch, Request, Script, Who, field};
+use crate::journey::{Capture, Extract, Mismatch, Request, Script, Who, field};
 use crate::plan::Prepare;
 use crate::record::LoginRecord;
 use crate::transport::{Ended, Failure, OPENING_MAX, Opening, Outcome, Transport, Until};
@@ -275,7 +275,7 @@ impl Attempt {
         let who = Who { n: self.user, credential: &self.credential };
         let credential = script
             .judge(self.request, who, &answer)
-            .and_then(|()| script.capture(self.request, &self.credential, &answer))
+            .and_then(|()| script.capture(self.request, who, &answer))
             .map_err(|mismatch| {
                 let missing = match mismatch {
                     Mismatch::Missing(capture) => Some(capture),
@@ -313,9 +313,11 @@ pub(super) fn refusal(script: &Script, refused: &Refused) -> String {
     let Request { method, path, expect_status, captures, .. } = &script.requests[*request];
     let path = path.text(Who { n: *user, credential: b"" });
     let user = script.population.number(*user);
-    let expected: Vec<_> = captures.iter().map(ToString::to_string).collect();
-    let found = missing.and_then(|capture| expected.get(usize::from(capture)));
-    let found = found.map_or_else(|| outcome.to_string(), |it| format!("an answer without {it}"));
+    let missed = missing.and_then(|capture| captures.get(usize::from(capture)));
+    let is_jar = |capture: &&Capture| matches!(capture.source, Some(Extract::Jar(_)));
+    let expected: Vec<_> =
+        captures.iter().filter(|capture| !is_jar(capture)).map(ToString::to_string).collect();
+    let found = missed.map_or_else(|| outcome.to_string(), |it| format!("an answer without {it}"));
     // An answer with another status may hold a credential, in a place that was not described.
     let found = match outcome {
         Outcome::Status(_) if !said.is_empty() => format!("{found}, which says: {said}"),

@@ -11,7 +11,7 @@ use super::options::{Options, Standard};
 use super::wire::{Reply, Silence, Wire};
 
 use crate::error::{Error, Interrupt, Result};
-use crate::journey::{Extract, FIELD_END, Mismatch, Script, Who, field};
+use crate::journey::{FIELD_END, Mismatch, Script, Who, field};
 use crate::proc::Fleet;
 use crate::sanitise::{NAME, fit};
 
@@ -291,7 +291,8 @@ impl<'a> Attacker<'a> {
         let login = Some(LoginRequest { credential: refresh.token.clone(), ..login });
         let target = Target { login, ..self.target.clone() };
         let script = Script::new(&target, &self.options.journey).ok()?;
-        let held = reply.with(|answer| script.capture(script.login?, b"", answer).ok())?;
+        let who = Who { n: 0, credential: b"" };
+        let held = reply.with(|answer| script.capture(script.login?, who, answer).ok())?;
         Some(String::from_utf8_lossy(field(&held, 0)).into_owned())
     }
 
@@ -421,7 +422,8 @@ impl<'a> Attacker<'a> {
     /// Whether a credential is in an answer to a login.
     pub(super) fn gives_credential(&self, reply: &Reply) -> bool {
         let Some(at) = self.script.login else { return false };
-        reply.with(|answer| self.script.capture(at, b"", answer)).is_ok()
+        let who = Who { n: 0, credential: b"" };
+        reply.with(|answer| self.script.capture(at, who, answer)).is_ok()
     }
 
     /// Sends bytes as they are, on a connection of their own.
@@ -495,10 +497,13 @@ fn log_in(
     }
     let before = first.unwrap_or_default();
     let held = reply
-        .with(|answer| script.capture(at, &before, answer))
+        .with(|answer| script.capture(at, Who { n: user, credential: &before }, answer))
         .map_err(|_| fail("no credential where the descriptor says".into()))?;
     let before = match target.login.as_ref().map(|login| &login.send) {
-        Some(CredentialCarrier::Cookie(name)) => begun(script, &before, name),
+        // What fetching the CSRF token began, an attacker could plant.
+        Some(CredentialCarrier::Cookie(name)) => {
+            script.csrf.and_then(|csrf| script.cookie(csrf, &before, name)).map(<[u8]>::to_vec)
+        }
         _ => None,
     };
     Ok(Login { user, held, reply, before })
@@ -513,9 +518,10 @@ fn attempt(
 ) -> std::result::Result<(Reply, Option<Vec<u8>>), Silence> {
     let mut before = None;
     if let Some(csrf) = script.csrf {
-        let request = written(script, csrf, Who { n: user, credential: b"" }, &[]);
+        let who = Who { n: user, credential: b"" };
+        let request = written(script, csrf, who, &[]);
         let reply = wire.ask(&request)?;
-        let held = reply.with(|answer| script.capture(csrf, b"", answer));
+        let held = reply.with(|answer| script.capture(csrf, who, answer));
         before = Some(held.map_err(|_| Silence::Malformed)?);
     }
     let Some(login) = script.login else { return Err(Silence::Malformed) };
@@ -524,21 +530,13 @@ fn attempt(
     Ok((wire.ask(&request)?, before))
 }
 
-/// The session that fetching the CSRF token began, which is the one that an attacker could plant.
-fn begun(script: &Script, held: &[u8], name: &str) -> Option<Vec<u8>> {
-    let captures = &script.requests[script.csrf?].captures;
-    let is_cookie = |source: &Extract| matches!(source, Extract::Cookie(cookie) if cookie == name);
-    let at = captures.iter().position(|capture| capture.source.as_ref().is_some_and(is_cookie))?;
-    Some(field(held, u8::try_from(at).ok()?).to_vec())
-}
-
 fn rendered(script: &Script, request: usize, who: Who<'_>) -> Vec<Field> {
     let write = |(name, value): &(String, crate::journey::Template)| {
         let mut bytes = Vec::new();
         value.write(who, &mut bytes);
-        (name.clone(), bytes)
+        (!bytes.is_empty() || !value.may_be_empty()).then(|| (name.clone(), bytes))
     };
-    script.requests[request].headers.iter().map(write).collect()
+    script.requests[request].headers.iter().filter_map(write).collect()
 }
 
 /// A request as it is, with these fields in the place of its own; cookies are joined.

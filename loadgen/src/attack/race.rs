@@ -64,7 +64,8 @@ impl Race {
         if reply.status != self.script.requests[at].expect_status {
             return None;
         }
-        let held = reply.with(|answer| self.script.capture(at, login.held(), answer)).ok()?;
+        let who = Who { n: login.user, credential: login.held() };
+        let held = reply.with(|answer| self.script.capture(at, who, answer)).ok()?;
         let new = field(&held, 0);
         Some(if new.is_empty() { login.credential() } else { new }.to_vec())
     }

@@ -158,15 +158,16 @@ impl Endpoint {
         let mut held = Vec::new();
         if let Some(csrf) = self.script.csrf {
             let answer = self.send(&self.script, csrf, Who { n, credential: b"" }).await?;
-            held = taken(&self.script, csrf, &held, &answer)?;
+            held = taken(&self.script, csrf, Who { n, credential: b"" }, &answer)?;
         }
-        let answer = self.send(&self.script, login, Who { n, credential: &held }).await?;
+        let who = Who { n, credential: &held };
+        let answer = self.send(&self.script, login, who).await?;
         let since = Instant::now();
         let refresh = match &self.refresh {
-            Some(refresh) => first(&taken(&refresh.tokens, login, &held, &answer)?),
+            Some(refresh) => first(&taken(&refresh.tokens, login, who, &answer)?),
             None => Vec::new(),
         };
-        Ok(LoggedIn { n, since, held: taken(&self.script, login, &held, &answer)?, refresh })
+        Ok(LoggedIn { n, since, held: taken(&self.script, login, who, &answer)?, refresh })
     }
 
     /// Whether a credential can be replaced without a login.
@@ -191,8 +192,9 @@ impl Endpoint {
             let refused = REFUSALS.contains(&answer.status);
             return Err(if refused { Seen::Refused } else { Seen::Failed });
         }
+        let who = Who { n: user.n, credential: &user.held };
         let new = |script| {
-            let captured = answer.with(|answer| Script::capture(script, login, &user.held, answer));
+            let captured = answer.with(|answer| Script::capture(script, login, who, answer));
             captured.map_err(|_| Seen::Failed)
         };
         let (held, token) = (new(&self.script)?, first(&new(&refresh.tokens)?));
@@ -207,6 +209,9 @@ impl Endpoint {
         let written = headers.iter().filter_map(|(name, value)| {
             let mut bytes = Vec::new();
             value.write(who, &mut bytes);
+            if bytes.is_empty() && value.may_be_empty() {
+                return None;
+            }
             Some((name.clone(), String::from_utf8(bytes).ok()?))
         });
         written.collect()
@@ -255,6 +260,9 @@ impl Endpoint {
         for (name, value) in &known.headers {
             let mut bytes = Vec::new();
             value.write(who, &mut bytes);
+            if bytes.is_empty() && value.may_be_empty() {
+                continue;
+            }
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|e| e.to_string())?;
             let value = HeaderValue::from_bytes(&bytes).map_err(|e| e.to_string())?;
             prepared = prepared.header(name, value);
@@ -286,14 +294,14 @@ async fn whole(request: reqwest::RequestBuilder) -> Result<Whole, String> {
 fn taken(
     script: &Script,
     request: usize,
-    before: &[u8],
+    who: Who<'_>,
     answer: &Whole,
 ) -> Result<Vec<u8>, String> {
     if answer.status != script.requests[request].expect_status {
         return Err(format!("status {}", answer.status));
     }
     answer
-        .with(|answer| script.capture(request, before, answer))
+        .with(|answer| script.capture(request, who, answer))
         .map_err(|_| "no credential where the descriptor says".to_string())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use servers::contract::Target;
+use servers::contract::{CredentialCarrier, Target};
 
 use super::meant::meant;
 use super::users;
@@ -34,6 +34,11 @@ pub fn parse_target(path: &Path, text: &str, folder: &Path) -> Result<Target> {
         target.users.rows = Some(users::read(&file)?.into());
         target.users.file = Some(file);
         users::check(&target.users).map_err(|why| Error::file(path, why))?;
+    }
+    // As a browser does: a session may be spread over several cookies.
+    let send = target.login.as_ref().map(|login| &login.send);
+    if matches!(send, Some(CredentialCarrier::Cookie(_))) {
+        target.cookies.get_or_insert_default();
     }
     Ok(target)
 }

@@ -260,6 +260,91 @@ fn users_come_from_a_file_or_from_a_first_number_with_zeros() {
     assert!(refused(&in_file, &[]).contains("found an empty file"));
 }
 
+/// A target whose users log in to a session in cookies, with these further lines.
+fn with_cookies(address: SocketAddr, more: &str) -> String {
+    format!(
+        "name = 't'\nbase_url = 'http://{address}'\n{more}\n[login]\npath = '/login'\n\
+         fields = {{ username = '{{username}}' }}\ncredential = 'cookie:session'\n\
+         send = 'cookie:session'\n[journeys.browse]\nsteps = [{{ name = 'me', path = '/me' }}, \
+         {{ name = 'renew', path = '/auth/renew' }}]\n"
+    )
+}
+
+#[test]
+fn all_cookies_of_a_login_go_back_in_one_header_by_their_paths() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, seen) = server(|asked| {
+        let cookies = match asked.path() {
+            "/login" => {
+                let set = ["session=s1; path=/; httponly", "session.sig=x_y-z; path=/; httponly",
+                    "long=1; Path=/auth", "old=1; Path=/", "old=; Path=/; Max-Age=0"];
+                let fields: String = set.map(|cookie| format!("Set-Cookie: {cookie}\r\n")).concat();
+                return answer(200, &fields, b"{}");
+            }
+            "/me" => ["session=s1; session.sig=x_y-z"],
+            _ => ["session=s1; long=1; session.sig=x_y-z"],
+        };
+        answer(if asked.values("cookie") == cookies { 200 } else { 401 }, "", b"{}")
+    });
+    for transport in BOTH {
+        let target = written(folder.path(), &with_cookies(address, ""));
+        let how = ["--target", &target, "--users", "2", "--rate", "50/s", "--transport", transport];
+        let output = run(&[&how[..], &["--format", "json"]].concat());
+        measured(&output);
+        assert_eq!(figures(&output)["errors"], serde_json::json!({}), "{transport}");
+    }
+    let visits = ["--visits", "20/s", "--requests", "2", "--format", "json"];
+    let target = written(folder.path(), &with_cookies(address, ""));
+    let output = run(&[&["--target", &target], &visits[..]].concat());
+    measured(&output);
+    assert_eq!(figures(&output)["errors"], serde_json::json!({}));
+    let alone = with_cookies(address, "cookies = { keep = false }");
+    let output = run(&[&["--target", &written(folder.path(), &alone)], &ONE[..]].concat());
+    assert_eq!(output.status.code(), Some(4), "{}", stdout(&output));
+    assert!(seen.lock().unwrap().iter().any(|asked| asked.values("cookie") == ["session=s1"]));
+    let slip = with_cookies(address, "cookies = { renwe = true }");
+    let refused = run(&["--target", &written(folder.path(), &slip)]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("did you mean `renew`?"), "{}", stderr(&refused));
+}
+
+/// As with sessions that are signed anew with every answer: only the last signature is good.
+#[test]
+fn cookies_that_answers_renew_are_followed_where_a_target_asks_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let last = Mutex::new(std::collections::HashMap::<String, u64>::new());
+    let (address, _) = server(move |asked| {
+        let mut last = last.lock().unwrap();
+        if asked.path() == "/login" {
+            let user: String = asked.body.chars().filter(char::is_ascii_digit).collect();
+            last.insert(user.clone(), 0);
+            let set = format!("Set-Cookie: session={user}; Path=/\r\nSet-Cookie: sig=0; Path=/\r\n");
+            return answer(200, &(set + "Set-Cookie: first=1; Path=/\r\n"), b"{}");
+        }
+        let cookies = asked.values("cookie").concat();
+        let user = cookies["session=".len()..].split(';').next().unwrap().to_string();
+        let count = last.get_mut(&user).unwrap();
+        let first = if *count == 0 { "; first=1" } else { "" };
+        if cookies != format!("session={user}; sig={count}{first}") {
+            return answer(401, "", b"{}");
+        }
+        *count += 1;
+        let set = format!("Set-Cookie: sig={count}; Path=/\r\nSet-Cookie: first=; Path=/; Max-Age=0\r\n");
+        answer(200, &set, b"{}")
+    });
+    for transport in BOTH {
+        for (more, errors) in [("cookies = { renew = true }", false), ("", true)] {
+            let target = written(folder.path(), &with_cookies(address, more));
+            let how = ["--target", &target, "--users", "3", "--transport", transport];
+            let output = run(&[&how[..], &["--format", "json"]].concat());
+            let counts = &figures(&output)["counts"];
+            assert!(counts["ok"].as_u64().unwrap() > if errors { 2 } else { 30 }, "{counts:#}");
+            let refused = figures(&output)["errors"]["status_401"].as_u64().unwrap_or(0);
+            assert_eq!(refused > 0, errors, "{transport}: {}", stdout(&output));
+        }
+    }
+}
+
 /// A target whose one step asks for this path, as this user.
 fn asking(address: SocketAddr, username: &str, path: &str) -> String {
     format!(

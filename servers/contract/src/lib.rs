@@ -1,5 +1,6 @@
 //! What a server and its driver agree on, and nothing else.
 
+mod cookies;
 mod share;
 mod users;
 
@@ -10,6 +11,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use cookies::Cookies;
 pub use share::Share;
 pub use users::{UserPattern, UserRows};
 
@@ -254,6 +256,9 @@ pub struct Target {
     /// How a user logs in; absent where no login is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<Login>,
+    /// How users keep cookies; absent: those alone that `login` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookies: Option<Cookies>,
     /// Headers sent with every request, `{n}` and `{username}` replaced.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, HeaderValues>,

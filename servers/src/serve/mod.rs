@@ -427,6 +427,7 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
         name: options.arm.clone(),
         base_url: format!("http://{address}"),
         users: UserPattern::default(),
+        cookies: None,
         login: Some(Login {
             path: "/login".into(),
             format: BodyFormat::Json,

@@ -8,7 +8,7 @@ use contract::{
 };
 use http::Uri;
 
-use super::capture::{Capture, Extract, pointer};
+use super::capture::{Before, Capture, Extract, pointer};
 use super::holes::{self, Place};
 use super::population::{self, Population};
 use super::template::{Escape, Held, Holes, Template};
@@ -75,7 +75,7 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
         let before = match &described.csrf {
             Some(described) => {
                 csrf = Some(requests.len());
-                let (captures, before) = before_login(described)?;
+                let (captures, before) = before_login(described, keeps_all(target))?;
                 let at = Lowering { target, known: &known };
                 let request = at.csrf(described, captures);
                 requests.push(request.map_err(|what| format!("login.csrf: {what}"))?);
@@ -84,16 +84,20 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
             None => known,
         };
         login = Some(requests.len());
-        let (captures, after) = after_login(described, &before, &after)?;
+        let (captures, after) = after_login(described, &before, &after, keeps_all(target))?;
         let request = Lowering { target, known: &before }.login(described, captures);
         requests.push(request.map_err(|what| format!("login: {what}"))?);
         known = after;
+    }
+    let renew = target.cookies.is_some_and(|cookies| cookies.renew);
+    if renew && login.is_none() && !made.anonymous {
+        return Err("expected a table [login] for cookies that are renewed, found none".into());
     }
     let held = login.map_or(Vec::new(), |login| requests[login].captures.clone());
     let first = requests.len();
     for step in &after {
         let at = Lowering { target, known: &known };
-        let request = replacing(step, &held).and_then(|captures| at.step(step, captures));
+        let request = replacing(step, &held, renew).and_then(|captures| at.step(step, captures));
         requests.push(request.map_err(|what| format!("step `{}`: {what}", step.name))?);
     }
     let logout = target.logout.as_ref().map(|_| requests.len() - 1);
@@ -111,26 +115,38 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
         prepare,
         steps,
         logout,
+        renew: renew && login.is_some(),
         transport_errors_ppm,
         population,
     })
 }
 
-/// What is held from the answer to a step on: nothing new, unless it replaces the credential. A
-/// cookie that was held counts anew where the answer sets it, as with a browser.
-fn replacing(step: &Step, held: &[Capture]) -> Result<Vec<Capture>, String> {
-    let Some(source) = &step.credential else { return Ok(Vec::new()) };
-    if held.is_empty() {
+/// Whether users keep all cookies and not only those that the login names.
+fn keeps_all(target: &Target) -> bool {
+    target.cookies.is_some_and(|cookies| cookies.keep)
+}
+
+/// What is held from the answer to a step on: nothing new, unless it replaces the credential or
+/// cookies are renewed. A cookie that was held counts anew where the answer sets it, as with a
+/// browser.
+fn replacing(step: &Step, held: &[Capture], renew: bool) -> Result<Vec<Capture>, String> {
+    let replaced = step.credential.as_ref().map(Extract::new).transpose()?;
+    if replaced.is_some() && held.is_empty() {
         return Err("expected no `credential`: nobody logs in who would have one".into());
+    } else if replaced.is_none() && !renew {
+        return Ok(Vec::new());
     }
-    let credential = Extract::new(source)?;
-    let again = |(index, capture): (usize, &Capture)| Capture {
-        source: match &capture.source {
-            _ if index == 0 => Some(credential.clone()),
-            Some(cookie @ Extract::Cookie(_)) => Some(cookie.clone()),
+    let again = |(index, capture): (usize, &Capture)| {
+        // There are no more fields than that: see `Fields::add`.
+        let field = u8::try_from(index).unwrap_or(u8::MAX);
+        let source = match &capture.source {
+            _ if index == 0 && replaced.is_some() => replaced.clone(),
+            Some(cookie @ (Extract::Cookie(_) | Extract::Jar(_))) => Some(cookie.clone()),
             _ => None,
-        },
-        before: u8::try_from(index).ok(),
+        };
+        let may_clear = renew && matches!(source, Some(Extract::Cookie(_)));
+        let before = if may_clear { Before::Clearable(field) } else { Before::Field(field) };
+        Capture { source, before }
     };
     Ok(held.iter().enumerate().map(again).collect())
 }
@@ -195,8 +211,10 @@ struct Known {
     credential: Held,
     /// Other values, by the name of their hole.
     values: Vec<(String, Held)>,
-    /// The cookies the user has.
+    /// The cookies that are held by name.
     cookies: Vec<(String, Held)>,
+    /// The field of all others.
+    jar: Option<u8>,
 }
 
 impl Known {
@@ -222,15 +240,41 @@ impl Fields {
         before: Option<Held>,
     ) -> Result<Held, String> {
         let source = source.map(Extract::new).transpose()?;
-        let before = before.and_then(|held| match held {
-            Held::Nowhere => None,
-            Held::Whole => Some(0),
-            Held::Field(index) => Some(index),
-        });
+        let before = match before {
+            None | Some(Held::Nowhere) => Before::Nothing,
+            Some(Held::Whole) => Before::Field(0),
+            Some(Held::Field(index)) => Before::Field(index),
+        };
+        self.put(source, before).map(Held::Field)
+    }
+
+    /// The field for the cookie of this name: what the answer sets, or else what it `was`, or else
+    /// what the jar has.
+    fn add_cookie(&mut self, name: &str, was: Option<Held>, jar: Option<u8>) -> Result<Held, String> {
+        let source = CredentialSource::Cookie(name.into());
+        let held = self.add(Some(&source), was)?;
+        if let (Held::Field(index), Some(jar)) = (held, jar) {
+            let capture = &mut self.0[usize::from(index)];
+            if capture.before == Before::Nothing {
+                capture.before = Before::Jar(jar);
+            }
+        }
+        Ok(held)
+    }
+
+    /// The field for all cookies but those that are held by name.
+    fn add_jar(&mut self, before: Option<u8>, named: &[(String, Held)]) -> Result<u8, String> {
+        let elsewhere = named.iter().map(|(name, _)| name.clone()).collect();
+        let before = before.map_or(Before::Nothing, Before::Field);
+        self.put(Some(Extract::Jar(elsewhere)), before)
+    }
+
+    fn put(&mut self, source: Option<Extract>, before: Before) -> Result<u8, String> {
         let same = |capture: &Capture| source.is_some() && capture.source == source;
         let index = match self.0.iter().position(same) {
             Some(index) => {
-                self.0[index].before = self.0[index].before.or(before);
+                let known = &mut self.0[index].before;
+                *known = if *known == Before::Nothing { before } else { *known };
                 index
             }
             None => {
@@ -238,13 +282,12 @@ impl Fields {
                 self.0.len() - 1
             }
         };
-        let index = u8::try_from(index).map_err(|_| "it has too many cookies".to_string())?;
-        Ok(Held::Field(index))
+        u8::try_from(index).map_err(|_| "it has too many cookies".to_string())
     }
 }
 
 /// What the answer to the CSRF request gives, and what is known then.
-fn before_login(csrf: &Csrf) -> Result<(Vec<Capture>, Known), String> {
+fn before_login(csrf: &Csrf, keeps_all: bool) -> Result<(Vec<Capture>, Known), String> {
     let mut fields = Fields::default();
     let token = fields.add(Some(&csrf.token), None)?;
     let mut known = Known { values: vec![(TOKEN.into(), token)], ..Known::default() };
@@ -258,6 +301,9 @@ fn before_login(csrf: &Csrf) -> Result<(Vec<Capture>, Known), String> {
             known.cookies.push((cookie_name(name)?, held));
         }
     }
+    if keeps_all {
+        known.jar = Some(fields.add_jar(None, &known.cookies)?);
+    }
     Ok((fields.0, known))
 }
 
@@ -266,13 +312,14 @@ fn after_login(
     login: &Login,
     before: &Known,
     after: &[Step],
+    keeps_all: bool,
 ) -> Result<(Vec<Capture>, Known), String> {
-    let earlier = |source: &CredentialSource| match source {
-        CredentialSource::Cookie(name) => before.cookie(name),
-        _ => None,
-    };
     let mut fields = Fields::default();
-    let credential = fields.add(Some(&login.credential), earlier(&login.credential))?;
+    let find = |fields: &mut Fields, source: &CredentialSource| match source {
+        CredentialSource::Cookie(name) => fields.add_cookie(name, before.cookie(name), before.jar),
+        other => fields.add(Some(other), None),
+    };
+    let credential = find(&mut fields, &login.credential)?;
     let mut known = Known { credential, ..Known::default() };
     if let CredentialCarrier::Cookie(name) = &login.send {
         known.cookies.push((cookie_name(name)?, credential));
@@ -290,10 +337,13 @@ fn after_login(
     {
         let in_cookie = matches!(csrf.token, CredentialSource::Cookie(_)).then_some(&csrf.token);
         let token = match csrf.after_login.as_ref().or(in_cookie) {
-            Some(source) => fields.add(Some(source), earlier(source))?,
+            Some(source) => find(&mut fields, source)?,
             None => fields.add(None, before.value(TOKEN))?,
         };
         known.values.push((TOKEN.into(), token));
+    }
+    if keeps_all {
+        known.jar = Some(fields.add_jar(before.jar, &known.cookies)?);
     }
     if fields.0.len() == 1 {
         let whole = |held: &mut Held| {
@@ -327,11 +377,12 @@ struct Lowering<'a> {
 
 impl Lowering<'_> {
     fn csrf(self, csrf: &Csrf, captures: Vec<Capture>) -> Result<Request, String> {
+        let path = self.path(&csrf.path)?;
         Ok(Request {
             name: "csrf".into(),
             method: "GET".into(),
-            path: self.path(&csrf.path)?,
-            headers: self.headers(None, &BTreeMap::new(), None)?,
+            headers: self.headers(None, &BTreeMap::new(), None, &path)?,
+            path,
             body: None,
             expect_status: csrf.expect_status,
             check: None,
@@ -340,11 +391,12 @@ impl Lowering<'_> {
     }
 
     fn login(self, login: &Login, captures: Vec<Capture>) -> Result<Request, String> {
+        let path = self.path(&login.path)?;
         Ok(Request {
             name: "login".into(),
             method: "POST".into(),
-            path: self.path(&login.path)?,
-            headers: self.headers(None, &login.headers, Some(login.format))?,
+            headers: self.headers(None, &login.headers, Some(login.format), &path)?,
+            path,
             body: Some(self.fields(login)?),
             expect_status: login.expect_status,
             check: None,
@@ -353,7 +405,7 @@ impl Lowering<'_> {
     }
 
     fn step(self, step: &Step, captures: Vec<Capture>) -> Result<Request, String> {
-        let method = method(&step.method)?;
+        let (method, path) = (method(&step.method)?, self.path(&step.path)?);
         let send = self.target.login.as_ref().map(|login| &login.send);
         let encoding = step.body.as_ref().map(|_| step.format);
         let body = step.body.as_ref().map(|text| {
@@ -367,8 +419,8 @@ impl Lowering<'_> {
         Ok(Request {
             name: step.name.clone(),
             method,
-            path: self.path(&step.path)?,
-            headers: self.headers(send, &step.headers, encoding)?,
+            headers: self.headers(send, &step.headers, encoding, &path)?,
+            path,
             body: body.transpose()?,
             expect_status: step.expect_status,
             check: check.transpose()?,
@@ -398,12 +450,14 @@ impl Lowering<'_> {
     }
 
     /// The target's headers, then what carries the credential and the cookies, then a request's
-    /// own, which replace others of the same name.
+    /// own, which replace others of the same name. Cookies that go to the request's `path` join the
+    /// others in one field.
     fn headers(
         self,
         send: Option<&CredentialCarrier>,
         own: &BTreeMap<String, HeaderValues>,
         encoding: Option<BodyFormat>,
+        path: &Template,
     ) -> Result<Vec<(String, Template)>, String> {
         let mut headers = Vec::new();
         self.put_all(&mut headers, &self.target.headers)?;
@@ -416,6 +470,14 @@ impl Lowering<'_> {
             put(&mut headers, "Cookie".into(), vec![cookie]);
         }
         self.put_all(&mut headers, own)?;
+        if let Some(jar) = self.known.jar {
+            let is_cookie = |(name, _): &(String, Template)| name.eq_ignore_ascii_case("cookie");
+            let at = headers.iter().position(is_cookie).unwrap_or(headers.len());
+            if at == headers.len() {
+                headers.push(("Cookie".into(), Template::default()));
+            }
+            headers[at].1.jar(jar, path);
+        }
         if let Some(format) = encoding
             && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
         {

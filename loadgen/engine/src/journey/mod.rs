@@ -3,6 +3,7 @@
 mod capture;
 mod holes;
 mod html;
+mod jar;
 mod lower;
 mod population;
 mod scan;
@@ -10,7 +11,7 @@ mod template;
 
 use std::ops::Range;
 
-pub use capture::{Answer, Capture, Extract};
+pub use capture::{Answer, Before, Capture, Extract};
 pub use population::Population;
 pub use scan::Pointer;
 pub use template::{Escape, FIELD_END, Held, Holes, Template, Who, field};
@@ -43,6 +44,8 @@ pub struct Script {
     pub steps: Range<usize>,
     /// The logout, which is the last of them; `None` where the descriptor has none.
     pub logout: Option<usize>,
+    /// Whether answers during a load change the cookies of their users.
+    pub renew: bool,
     /// The share of requests that may end with their connection, millionths.
     pub transport_errors_ppm: u32,
     /// Who the users are.
@@ -138,8 +141,26 @@ impl Script {
         }
     }
 
+    /// The value of a cookie in what is `held` of a user after the answer to `request`.
+    pub fn cookie<'a>(&self, request: usize, held: &'a [u8], name: &str) -> Option<&'a [u8]> {
+        let captures = self.requests[request].captures.iter();
+        let found = (0u8..).zip(captures).find_map(|(index, capture)| match &capture.source {
+            Some(Extract::Cookie(cookie)) if cookie == name => Some(field(held, index)),
+            Some(Extract::Jar(_)) => jar::value(field(held, index), name),
+            _ => None,
+        });
+        found.filter(|value| !value.is_empty())
+    }
+
+    /// Whether this answer can change what is held of a user.
+    pub fn changes(&self, request: usize, answer: &Answer<'_>) -> bool {
+        let captures = &self.requests[request].captures;
+        let is_of_cookies = || captures.iter().all(Capture::is_of_cookies);
+        !captures.is_empty() && (answer.sets_cookies() || !is_of_cookies())
+    }
+
     /// What is held of the user after the answer to `request`: a field for each of its captures,
-    /// [`FIELD_END`] between them. `before` is what was held until then.
+    /// [`FIELD_END`] between them. `who` has what was held until then.
     ///
     /// # Errors
     /// `Missing` when a value is not where the descriptor says, is empty, or has a control
@@ -147,17 +168,22 @@ impl Script {
     pub fn capture(
         &self,
         request: usize,
-        before: &[u8],
+        who: Who<'_>,
         answer: &Answer<'_>,
     ) -> Result<Vec<u8>, Mismatch> {
         let mut held = Vec::new();
-        for (index, capture) in self.requests[request].captures.iter().enumerate() {
+        let Request { path, captures, .. } = &self.requests[request];
+        if captures.is_empty() {
+            return Ok(held);
+        }
+        let path = path.bytes(who);
+        for (index, capture) in captures.iter().enumerate() {
             let index = index as u8;
             let missing = || {
                 let unreadable = capture.is_in_body() && answer.is_encoded();
                 if unreadable { Mismatch::Encoded } else { Mismatch::Missing(index) }
             };
-            let value = capture.value(before, answer).ok_or_else(missing)?;
+            let value = capture.value(who.credential, &path, answer).ok_or_else(missing)?;
             if value.len() > CREDENTIAL_BYTES_MAX {
                 return Err(Mismatch::TooLong(index));
             }

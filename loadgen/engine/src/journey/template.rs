@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use contract::{UserPattern, UserRows};
 
+use super::jar;
+
 /// Whose request it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Who<'a> {
@@ -57,6 +59,11 @@ enum Part {
     /// pays for no search.
     Whole,
     Field(u8, Escape),
+    /// The cookies of the jar in this field that go to a path; whether others precede them.
+    Jar(u8, Arc<Template>, bool),
+    /// A line of a head, which is left out where its value is empty: what it begins with, and the
+    /// value.
+    Line(Vec<u8>, Arc<Template>),
 }
 
 /// A text with holes.
@@ -236,6 +243,29 @@ impl Template {
         }
     }
 
+    /// Adds the cookies of the jar in this field that go to a path.
+    pub fn jar(&mut self, field: u8, path: &Self) {
+        let begun = !self.parts.is_empty();
+        self.parts.push(Part::Jar(field, Arc::new(path.clone()), begun));
+    }
+
+    /// Whether it may write nothing though it has parts: cookies may be cleared, and none may go to
+    /// a path. A header whose value is empty then is not sent.
+    pub fn may_be_empty(&self) -> bool {
+        matches!(self.parts.as_slice(), [Part::Jar(..)])
+    }
+
+    /// Adds a line of a head.
+    pub fn line(&mut self, name: &str, value: Self) {
+        let name = format!("{name}: ");
+        if value.may_be_empty() {
+            return self.parts.push(Part::Line(name.into(), Arc::new(value)));
+        }
+        self.literal_bytes(name.as_bytes());
+        self.append(value);
+        self.literal_bytes(b"\r\n");
+    }
+
     /// Adds what another template writes.
     pub fn append(&mut self, other: Self) {
         for part in other.parts {
@@ -263,6 +293,22 @@ impl Template {
                 Part::Field(index, escape) => {
                     out.extend_from_slice(&escape.escaped(field(who.credential, *index)));
                 }
+                Part::Jar(index, path, begun) => {
+                    let cookies = field(who.credential, *index);
+                    if !cookies.is_empty() {
+                        jar::write(cookies, &path.bytes(who), *begun, out);
+                    }
+                }
+                Part::Line(name, value) => {
+                    let start = out.len();
+                    out.extend_from_slice(name);
+                    value.write(who, out);
+                    if out.len() == start + name.len() {
+                        out.truncate(start);
+                    } else {
+                        out.extend_from_slice(b"\r\n");
+                    }
+                }
             }
         }
     }
@@ -281,6 +327,9 @@ impl Template {
                     .escaped(rows.cell(who.n.saturating_add(*first), *column).as_bytes()),
                 Part::Whole => Cow::Borrowed(who.credential),
                 Part::Field(index, escape) => escape.escaped(field(who.credential, *index)),
+                part @ (Part::Jar(..) | Part::Line(..)) => {
+                    Cow::Owned(Self { parts: vec![part.clone()] }.bytes(who).into_owned())
+                }
             };
             match found.strip_prefix(&*expected) {
                 Some(rest) => found = rest,
@@ -288,6 +337,16 @@ impl Template {
             }
         }
         found.is_empty()
+    }
+
+    /// The text for one user.
+    pub(super) fn bytes(&self, who: Who<'_>) -> Cow<'_, [u8]> {
+        if let [Part::Text(text)] = self.parts.as_slice() {
+            return Cow::Borrowed(text);
+        }
+        let mut out = Vec::new();
+        self.write(who, &mut out);
+        Cow::Owned(out)
     }
 
     /// The text for one user, as a string; for messages and for clients that want one.
@@ -399,6 +458,30 @@ mod tests {
         let many = UserPattern { first: u64::MAX, ..users };
         let holes = Holes { users: &many, ..holes };
         assert_eq!(Template::new("{mail}", holes, Escape::None).text(who(3)), "");
+    }
+
+    #[test]
+    fn cookies_go_where_their_path_says_and_an_empty_header_is_left_out() {
+        let users = UserPattern::default();
+        let holes = Holes { users: &users, credential: Held::Field(0), values: &[] };
+        let held = b"sid\n/a/7\x1fx=1\x1e/\x1fy=2; z=3\x1e";
+        let written = |path: &str, begins: &str, held: &[u8]| {
+            let mut cookies = Template::new(begins, holes, Escape::None);
+            cookies.jar(1, &Template::new(path, holes, Escape::None));
+            let (may_be_empty, who) = (cookies.may_be_empty(), Who { n: 7, credential: held });
+            let mut head = Template::default();
+            head.line("Cookie", cookies);
+            assert!(head.is(who, head.text(who).as_bytes()));
+            (head.text(who), may_be_empty)
+        };
+        let all = "Cookie: x=1; y=2; z=3\r\n".to_string();
+        assert_eq!(written("/a/{n}", "", held), (all, true));
+        let begun = "Cookie: s=sid; y=2; z=3\r\n".to_string();
+        assert_eq!(written("/b", "s={credential}", held), (begun, false));
+        let alone = "Cookie: s=sid\r\n".to_string();
+        assert_eq!(written("/b", "s={credential}", b"sid\n"), (alone, false));
+        assert_eq!(written("/b", "", b"sid\n"), (String::new(), true));
+        assert_eq!(written("/b", "", b"sid\n/a\x1fx=1\x1e"), (String::new(), true));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Descriptors lowered into scripts, and what the scripts then send, accept and hold.
 
-use contract::{BodyFormat, Target};
+use contract::{BodyFormat, Cookies, Step, Target};
 
 use super::*;
 
@@ -70,6 +70,11 @@ fn answer<'a>(status: u16, headers: &'a [httparse::Header<'a>], body: &'a [u8]) 
     Answer { status, headers, body }
 }
 
+/// The user of whom this is held.
+fn user(held: &[u8]) -> Who<'_> {
+    Who { n: 5, credential: held }
+}
+
 fn set(cookie: &str) -> httparse::Header<'_> {
     httparse::Header { name: "Set-Cookie", value: cookie.as_bytes() }
 }
@@ -136,7 +141,7 @@ fn only_the_right_answer_passes() {
 fn a_login_without_a_token_holds_the_credential_and_nothing_else() {
     let script = Script::new(&target(), "browse").unwrap();
     let credential =
-        |headers: &[httparse::Header<'_>]| script.capture(0, b"", &answer(200, headers, b""));
+        |headers: &[httparse::Header<'_>]| script.capture(0, user(b""), &answer(200, headers, b""));
     assert_eq!(credential(&[set("a=b"), set("sid=abc; Path=/")]).as_deref(), Ok(&b"abc"[..]));
     assert_eq!(credential(&[set("a=b")]), Err(Mismatch::Missing(0)));
     assert_eq!(credential(&[set("sid=a\tb")]), Err(Mismatch::Missing(0)));
@@ -157,7 +162,7 @@ fn a_token_in_a_cookie_goes_back_with_it_and_follows_what_the_login_sets() {
     assert_eq!(script.requests[0].path.text(WHO), "/form?u=5");
     assert_eq!(sent(&script.requests[0], "").0, pairs(&[("Cookie", "lang=en")]));
 
-    let before = script.capture(0, b"", &answer(200, &[set("csrftoken=one")], b"")).unwrap();
+    let before = script.capture(0, user(b""), &answer(200, &[set("csrftoken=one")], b"")).unwrap();
     assert_eq!(before, b"one");
     let (headers, body) = sent(&script.requests[1], "one");
     let form = ("Content-Type", "application/x-www-form-urlencoded");
@@ -166,7 +171,7 @@ fn a_token_in_a_cookie_goes_back_with_it_and_follows_what_the_login_sets() {
     assert_eq!(body, "token=one&username=user-5");
 
     let login = |headers: &[httparse::Header<'_>]| {
-        let held = script.capture(1, &before, &answer(200, headers, b""));
+        let held = script.capture(1, user(&before), &answer(200, headers, b""));
         held.map(|held| String::from_utf8(held).unwrap())
     };
     let held = login(&[set("csrftoken=two"), set("sid=abc")]).unwrap();
@@ -187,16 +192,16 @@ fn a_token_of_a_session_needs_its_cookie_and_may_change_with_the_login() {
     let script = Script::new(&target, "cart").unwrap();
     let json = br#"{"csrf":"a+b"}"#;
     let first = answer(200, &[], json);
-    assert_eq!(script.capture(0, b"", &first), Err(Mismatch::Missing(1)), "no cookie");
+    assert_eq!(script.capture(0, user(b""), &first), Err(Mismatch::Missing(1)), "no cookie");
     let cookie = [set("sid=early")];
-    let before = script.capture(0, b"", &answer(200, &cookie, json)).unwrap();
+    let before = script.capture(0, user(b""), &answer(200, &cookie, json)).unwrap();
     assert_eq!(before, b"a+b\nearly");
     let (headers, body) = sent(&script.requests[1], "a+b\nearly");
     assert!(headers.contains(&("Cookie".into(), "lang=en; sid=early".into())), "{headers:?}");
     assert_eq!(body, "token=a%2Bb&username=user-5");
 
     let login = |cookies: &[httparse::Header<'_>], body: &[u8]| {
-        script.capture(1, &before, &answer(200, cookies, body))
+        script.capture(1, user(&before), &answer(200, cookies, body))
     };
     let held = login(&[set("sid=late")], br#"{"next":"c=d"}"#).unwrap();
     assert_eq!(held, b"late\nc=d");
@@ -207,20 +212,84 @@ fn a_token_of_a_session_needs_its_cookie_and_may_change_with_the_login() {
     assert_eq!(login(&[set("sid=late")], b"{}"), Err(Mismatch::Missing(1)));
 }
 
+/// As with cookie-session: the session in one cookie, and its signature in another.
+#[test]
+fn all_cookies_of_a_login_go_back_in_one_header_by_their_paths() {
+    let mut target = target();
+    target.cookies = Some(Cookies::default());
+    target.headers.insert("Cookie".into(), "lang=en".into());
+    let step = &mut target.journeys.get_mut("browse").unwrap().steps;
+    step.push(Step { name: "other".into(), path: "/a/{n}".into(), ..step[0].clone() });
+    step[0].headers.insert("cookie".into(), "own=1".into());
+    let script = Script::new(&target, "browse").unwrap();
+    let set = [set("sid=abc; Path=/"), set("sid.sig=x; Path=/"), set("a=5; Path=/a/5"), set("sid=abd")];
+    let held = script.capture(0, user(b""), &answer(200, &set, b"")).unwrap();
+    assert_eq!(field(&held, 0), b"abd");
+    let held = String::from_utf8(held).unwrap();
+    let cookies = |request: usize| sent(&script.requests[request], &held).0[1].1.clone();
+    assert_eq!(cookies(1), "lang=en; sid=abd; own=1; sid.sig=x");
+    assert_eq!(cookies(2), "lang=en; sid=abd; a=5; sid.sig=x");
+    let bare = script.capture(0, user(b""), &answer(200, &set[..1], b"")).unwrap();
+    assert_eq!(bare, b"abc\n", "no other cookie takes a byte more");
+}
+
+#[test]
+fn a_cookie_from_before_the_login_is_the_credential_unless_the_login_sets_it() {
+    let mut target = guarded("token = \"json:/csrf\"", "body = '{csrf}'");
+    target.cookies = Some(Cookies::default());
+    let script = Script::new(&target, "cart").unwrap();
+    let (json, early) = (br#"{"csrf":"t"}"#, [set("sid=early"), set("lb=1")]);
+    let before = script.capture(0, user(b""), &answer(200, &early, json)).unwrap();
+    let (headers, _) = sent(&script.requests[1], std::str::from_utf8(&before).unwrap());
+    assert!(headers.contains(&("Cookie".into(), "lang=en; sid=early; lb=1".into())), "{headers:?}");
+    let login = |cookies: &[httparse::Header<'_>]| {
+        script.capture(1, user(&before), &answer(200, cookies, b"")).unwrap()
+    };
+    for (cookies, sid) in [(&[][..], "early"), (&[set("sid=late")], "late")] {
+        let held = String::from_utf8(login(cookies)).unwrap();
+        let (headers, body) = sent(&script.requests[2], &held);
+        let expected = format!("lang=en; sid={sid}; lb=1");
+        assert!(headers.contains(&("Cookie".into(), expected)), "{headers:?}");
+        assert_eq!(body, "t");
+    }
+}
+
+#[test]
+fn answers_change_cookies_where_a_target_asks_for_it() {
+    let mut target = target();
+    let script = Script::new(&target, "browse").unwrap();
+    let both = [set("sid=new"), set("b=2")];
+    assert!(!script.renew && !script.changes(1, &answer(200, &both, b"")), "nothing by default");
+    target.cookies = Some(Cookies { renew: true, ..Cookies::default() });
+    let script = Script::new(&target, "browse").unwrap();
+    assert!(script.renew && !script.changes(1, &answer(200, &[], b"")));
+    let next = |held: &[u8], cookies: &[httparse::Header<'_>]| {
+        assert!(script.changes(1, &answer(200, cookies, b"")));
+        script.capture(1, user(held), &answer(200, cookies, b"")).unwrap()
+    };
+    let held = next(b"abc\n", &both);
+    assert_eq!(held, b"new\n/\x1fb=2\x1e");
+    assert_eq!(next(&held, &[set("c=3")]), b"new\n/\x1fb=2; c=3\x1e");
+    assert_eq!(next(&held, &[set("sid=; Max-Age=0"), set("b=; Max-Age=0")]), b"\n");
+    target.login = None;
+    let refused = Script::new(&target, "browse").unwrap_err().to_string();
+    assert!(refused.contains("expected a table [login]"), "{refused}");
+}
+
 #[test]
 fn a_token_that_stays_is_held_only_where_it_is_used() {
     let csrf = "token = \"html:_csrf\"";
     let script = Script::new(&guarded(csrf, "body = '{\"t\":\"{csrf}\"}'"), "cart").unwrap();
     let page = br#"<form><input type="hidden" name="_csrf" value="t&quot;k"></form>"#;
-    let before = script.capture(0, b"", &answer(200, &[], page)).unwrap();
+    let before = script.capture(0, user(b""), &answer(200, &[], page)).unwrap();
     let sid = [set("sid=abc")];
     let login = answer(200, &sid, b"");
-    let held = script.capture(1, &before, &login).unwrap();
+    let held = script.capture(1, user(&before), &login).unwrap();
     assert_eq!(held, b"abc\nt\"k");
     assert_eq!(sent(&script.requests[2], "abc\nt\"k").1, r#"{"t":"t\"k"}"#);
 
     let script = Script::new(&guarded(csrf, "body = '{}'"), "browse").unwrap();
-    assert_eq!(script.capture(1, &before, &login).as_deref(), Ok(&b"abc"[..]));
+    assert_eq!(script.capture(1, user(&before), &login).as_deref(), Ok(&b"abc"[..]));
 }
 
 #[test]
@@ -324,12 +393,13 @@ fn a_step_may_replace_the_credential_and_nothing_else() {
     assert_eq!((prepare.clone(), steps), (2..3, 3..4), "what prepares comes first");
     let held = |headers: &[httparse::Header<'_>], body: &str| {
         let answer = answer(200, headers, body.as_bytes());
-        String::from_utf8(script.capture(2, b"sid\nen\ntok", &answer).unwrap()).unwrap()
+        String::from_utf8(script.capture(2, user(b"sid\nen\ntok"), &answer).unwrap()).unwrap()
     };
     assert_eq!(held(&[], r#"{"token":"next","csrf":"not this"}"#), "next\nen\ntok");
     assert_eq!(held(&[], "{}"), "sid\nen\ntok", "an answer without one leaves it");
     assert_eq!(held(&[set("lang=de")], r#"{"token":"n"}"#), "n\nde\ntok", "cookies as ever");
-    assert_eq!(script.capture(3, b"sid", &answer(200, &[], b"{}")), Ok(vec![]), "others hold none");
+    let other = script.capture(3, user(b"sid"), &answer(200, &[], b"{}"));
+    assert_eq!(other, Ok(vec![]), "others hold none");
 }
 
 #[test]
