@@ -57,5 +57,6 @@ pub(super) const fn outcome_of(mismatch: Mismatch) -> Outcome {
         Mismatch::Encoded => Outcome::Encoded,
         Mismatch::Missing(_) => Outcome::NoCredential,
         Mismatch::TooLong(_) => Outcome::LongCredential,
+        Mismatch::Redirect(astray) => Outcome::Redirect(astray),
     }
 }

@@ -4,7 +4,9 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::fill;
-use servers::contract::{CredentialCarrier, Login as LoginRequest, Target, UserPattern};
+use servers::contract::{
+    CredentialCarrier, Field as Sent, Login as LoginRequest, Target, UserPattern,
+};
 
 use super::forge::{Form, Key, Token, b64};
 use super::options::{Options, Standard};
@@ -220,12 +222,23 @@ impl<'a> Attacker<'a> {
         self.script.population.name_and_password(user)
     }
 
-    /// Whether a login sends the name and the password of a user as such, so that others can be
-    /// sent in their place.
+    /// Whether a login is one request, so that its answer says by itself whether it went through.
+    pub(super) fn logs_in_at_once(&self) -> bool {
+        self.target.login.as_ref().is_some_and(LoginRequest::is_one_request)
+    }
+
+    /// Whether a login is one request that sends the name and the password of a user as such, so
+    /// that others can be sent in their place.
     pub(super) fn takes_passwords(&self) -> bool {
-        self.target.login.as_ref().is_some_and(|login| {
-            let sent = |hole: &str| login.fields.values().any(|value| value.contains(hole));
-            sent("{username}") && sent("{password}")
+        self.target.login.as_ref().filter(|login| login.is_one_request()).is_some_and(|login| {
+            let texts: Vec<&str> = login
+                .fields
+                .values()
+                .flat_map(Sent::texts)
+                .chain(login.body.as_deref())
+                .chain([login.path.as_str()])
+                .collect();
+            ["{username}", "{password}"].iter().all(|hole| texts.iter().any(|t| t.contains(hole)))
         })
     }
 
@@ -236,7 +249,7 @@ impl<'a> Attacker<'a> {
         let target = Target { users, ..self.target.clone() };
         let script = Script::new(&target, &self.options.journey)
             .map_err(|e| Silence::Unreachable(e.to_string()))?;
-        attempt(&script, &mut self.wire, 0, &[]).map(|(reply, _)| reply)
+        attempt(&script, &mut self.wire, 0, &[]).map(|tried| tried.reply)
     }
 
     /// Sends the logout with this user's credential.
@@ -254,7 +267,7 @@ impl<'a> Attacker<'a> {
 
     /// The answer to a right login of this user with these fields beside its own.
     pub(super) fn try_log_in_with(&mut self, user: u64, more: &[Field]) -> Answered {
-        attempt(&self.script, &mut self.wire, user, more).map(|(reply, _)| reply)
+        attempt(&self.script, &mut self.wire, user, more).map(|tried| tried.reply)
     }
 
     /// Sends the logout everywhere with this user's credential.
@@ -404,7 +417,7 @@ impl<'a> Attacker<'a> {
 
     /// The path, the content type and the body of a right login.
     pub(super) fn login_parts(&self) -> Option<(String, String, Vec<u8>)> {
-        let at = self.script.login?;
+        let at = self.script.login.filter(|_| self.logs_in_at_once())?;
         let request = &self.script.requests[at];
         let who = Who { n: 2, credential: b"" };
         let fields = rendered(&self.script, at, who);
@@ -488,46 +501,61 @@ fn log_in(
             target.name, target.base_url
         ))
     };
-    let (reply, first) = attempt(script, wire, user, more).map_err(|why| fail(why.to_string()))?;
-    let at = script.login.unwrap_or_default();
-    if reply.status != script.requests[at].expect_status {
-        let said = script.said(user, &reply.body);
-        let why = if said.is_empty() { said } else { format!(", which says: {said}") };
-        return Err(fail(format!("status {}{why}", reply.status)));
-    }
-    let before = first.unwrap_or_default();
-    let held = reply
-        .with(|answer| script.capture(at, Who { n: user, credential: &before }, answer))
-        .map_err(|_| fail("no credential where the descriptor says".into()))?;
+    let tried = attempt(script, wire, user, more).map_err(|why| fail(why.to_string()))?;
+    let Tried { reply, held, began } = tried;
+    let held = held.map_err(|wrong| match wrong {
+        Mismatch::Status(status) => {
+            let said = script.said(user, &reply.body);
+            let why = if said.is_empty() { said } else { format!(", which says: {said}") };
+            fail(format!("status {status}{why}"))
+        }
+        Mismatch::Redirect(_) => fail("a redirect that is not followed".into()),
+        _ => fail("no credential where the descriptor says".into()),
+    })?;
     let before = match target.login.as_ref().map(|login| &login.send) {
         // What fetching the CSRF token began, an attacker could plant.
         Some(CredentialCarrier::Cookie(name)) => {
-            script.csrf.and_then(|csrf| script.cookie(csrf, &before, name)).map(<[u8]>::to_vec)
+            script.csrf.and_then(|csrf| script.cookie(csrf, &began, name)).map(<[u8]>::to_vec)
         }
         _ => None,
     };
     Ok(Login { user, held, reply, before })
 }
 
-/// Fetches a CSRF token where the login needs one, and logs in; what is held before the login.
+/// A login that was tried.
+struct Tried {
+    /// The last answer.
+    reply: Reply,
+    /// What is held of the user, or how that answer is wrong.
+    held: std::result::Result<Vec<u8>, Mismatch>,
+    /// What was held before the last request.
+    began: Vec<u8>,
+}
+
+/// Makes the requests of a login, the last one with these fields in addition.
 fn attempt(
     script: &Script,
     wire: &mut Wire,
     user: u64,
     more: &[Field],
-) -> std::result::Result<(Reply, Option<Vec<u8>>), Silence> {
-    let mut before = None;
-    if let Some(csrf) = script.csrf {
-        let who = Who { n: user, credential: b"" };
-        let request = written(script, csrf, who, &[]);
-        let reply = wire.ask(&request)?;
-        let held = reply.with(|answer| script.capture(csrf, who, answer));
-        before = Some(held.map_err(|_| Silence::Malformed)?);
-    }
+) -> std::result::Result<Tried, Silence> {
     let Some(login) = script.login else { return Err(Silence::Malformed) };
-    let credential = before.as_deref().unwrap_or_default();
-    let request = written(script, login, Who { n: user, credential }, more);
-    Ok((wire.ask(&request)?, before))
+    let (mut at, mut hops, mut held) = (script.logins.start, 0, Vec::new());
+    loop {
+        let who = Who { n: user, credential: &held };
+        let request = written(script, at, who, if at == login { more } else { &[] });
+        let reply = wire.ask(&request)?;
+        let onward = reply.with(|answer| script.onward(at, hops, who, answer));
+        let began = std::mem::take(&mut held);
+        match onward {
+            Ok(onward) => match onward.next {
+                Some(next) => (held, hops, at) = (onward.held, onward.hops, next),
+                None => return Ok(Tried { reply, held: Ok(onward.held), began }),
+            },
+            Err(_) if at < login => return Err(Silence::Malformed),
+            Err(wrong) => return Ok(Tried { reply, held: Err(wrong), began }),
+        }
+    }
 }
 
 fn rendered(script: &Script, request: usize, who: Who<'_>) -> Vec<Field> {

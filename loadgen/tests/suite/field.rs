@@ -345,6 +345,159 @@ fn cookies_that_answers_renew_are_followed_where_a_target_asks_for_it() {
     }
 }
 
+/// As with a form of a web application: a page with a token, a POST that redirects twice, and a
+/// session in a cookie that the first redirect sets. `leads` says where the POST leads.
+fn with_a_form(leads: &'static str) -> (SocketAddr, Seen) {
+    let found = |location: &str, fields: &str| {
+        answer(302, &format!("Location: {location}\r\n{fields}"), b"")
+    };
+    server(move |asked| {
+        let cookie = asked.values("cookie").concat();
+        let path = asked.path().to_string();
+        let names = |text: &str, n: &u8| text.contains(&format!("session=s{n}"));
+        let session = (0..4).find(|n| names(&cookie, n));
+        let form = |n: &u8| format!("token={n}%2B&user={{\"name\":\"user-{n}\",\"ok\":true}}");
+        match (path.as_str(), session) {
+            ("/sso/login", None) if cookie == "pre=1" => {
+                match (0..4).find(|n| asked.body == form(n)) {
+                    Some(n) => found(leads, &format!("Set-Cookie: session=s{n}; Path=/\r\n")),
+                    None => answer(400, "", asked.body.as_bytes()),
+                }
+            }
+            ("/sso/after?x=1", Some(_)) if cookie.contains("pre=1") => {
+                found("../home", "Set-Cookie: pre=; Path=/; Max-Age=0\r\n")
+            }
+            ("/home", Some(_)) if !cookie.contains("pre") => answer(200, "", b"code=42;"),
+            ("/confirm/42", Some(_)) => answer(204, "", b""),
+            ("/me", Some(n)) => answer(200, "", format!("{{\"user\":\"user-{n}\"}}").as_bytes()),
+            ("/loop", _) => found("/loop", ""),
+            (page, None) if page.starts_with("/login?u=") && cookie.is_empty() => {
+                let n = &page["/login?u=".len()..];
+                let page = format!("<form><input name=\"_csrf\" value=\"{n}&#43;\"></form>");
+                answer(200, "Set-Cookie: pre=1; Path=/\r\n", page.as_bytes())
+            }
+            _ => answer(404, "", cookie.as_bytes()),
+        }
+    })
+}
+
+/// The target file of such a server.
+fn in_steps(address: SocketAddr) -> String {
+    format!(
+        r#"
+        name = "t"
+        base_url = "http://{address}"
+        [login]
+        credential = "cookie:session"
+        send = "cookie:session"
+        [[login.step]]
+        name = "form"
+        path = "/login?u={{n}}"
+        capture = {{ csrf = "html:_csrf" }}
+        [[login.step]]
+        name = "submit"
+        path = "/sso/login"
+        format = "form"
+        body = 'token={{csrf}}&user={{"name":"{{username}}","ok":true}}'
+        redirects = 3
+        capture = {{ code = "regex:code=([0-9]+)" }}
+        [[login.step]]
+        name = "confirm"
+        path = "/confirm/{{code}}"
+        expect_status = 204
+        [journeys.browse]
+        steps = [{{ name = "me", path = "/me", check = {{ json = "/user", equals = "{{username}}" }} }}]
+        [logout]
+        path = "/home"
+        method = "GET"
+        expect_status = 200
+        "#
+    )
+}
+
+#[test]
+fn a_login_of_several_requests_captures_values_and_follows_redirects() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, seen) = with_a_form("after?x=1#top");
+    let text = in_steps(address);
+    let target = written(folder.path(), &text);
+    for transport in BOTH {
+        let how = ["--target", &target, "--users", "2", "--transport", transport];
+        for load in [&["--rate", "50/s"][..], &["--visits", "20/s", "--requests", "1"]] {
+            seen.lock().unwrap().clear();
+            let output = run(&[&how[..], load, &["--format", "json"]].concat());
+            measured(&output);
+            let page = figures(&output);
+            assert_eq!(page["errors"], serde_json::json!({}), "{transport}: {page:#}");
+            let asked = seen.lock().unwrap();
+            let paths: Vec<_> = asked.iter().map(|asked| asked.path().to_string()).collect();
+            assert!(paths.contains(&"/confirm/42".into()), "{paths:?}");
+        }
+    }
+    let output = authbench(&["attack", "--target", &target, "--format", "json", "--guesses", "5"]);
+    assert!(!stderr(&output).contains("cannot be attacked"), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("the login of user"), "{}", stderr(&output));
+    let refused = |text: &str, code: i32| {
+        let output = run(&["--target", &written(folder.path(), text), "--users", "1"]);
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let short = refused(&text.replace("redirects = 3", "redirects = 1"), 4);
+    assert!(short.contains("step `submit redirected`") && short.contains("raise it"), "{short}");
+    let none = refused(&text.replace("redirects = 3", ""), 4);
+    assert!(none.contains("step `submit`") && none.contains("status 302"), "{none}");
+    assert!(none.contains("Location: after?x=1"), "{none}");
+    let lacking = refused(&text.replace("html:_csrf", "html:token"), 4);
+    assert!(lacking.contains("step `form`") && lacking.contains("without `html:token`"), "{lacking}");
+    for (leads, why) in [
+        ("/loop", "one redirect more than `redirects` allows"),
+        ("http://example.com/", "a redirect to another host"),
+        ("#", "without a Location"),
+    ] {
+        let (address, _) = with_a_form(leads);
+        let said = refused(&in_steps(address), 4);
+        assert!(said.contains(why) && said.contains("Location: "), "{said}");
+    }
+}
+
+#[test]
+fn a_login_in_steps_that_cannot_work_is_refused_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, seen) = with_a_form("/home");
+    let text = in_steps(address);
+    for (from, to, why) in [
+        ("path = \"/login?u={n}\"", "path = \"/login?u={code}\"", "a cycle"),
+        ("capture = { csrf = \"html:_csrf\" }", "", "where no token is known"),
+        ("path = \"/login?u={n}\"", "path = \"/login?u={csrf}\"", "only its own answer gives"),
+        ("[[login.step]]\n        name = \"form\"", "path = \"/x\"\n[[login.step]]\n name = \"form\"",
+            "found both"),
+        ("capture = { csrf", "captuer = { csrf", "did you mean `capture`?"),
+        ("html:_csrf", "htm:_csrf", "expected `cookie:NAME`"),
+        ("regex:code=([0-9]+)", "regex:code=(", "expected a pattern"),
+        ("csrf = \"html", "password = \"html", "a name of its own"),
+        ("{csrf}", "{crsf}", "did you mean {csrf}?"),
+        ("redirects = 3", "redirects = 30", "at most 20"),
+        ("redirects = 3", "redirects = 300", "`300`"),
+        ("redirects = 3", "fields = { a = 1 }", "found both"),
+        ("format = \"form\"", "format = \"from\"", "did you mean `form`?"),
+        ("name = \"confirm\"", "name = \"confirm\"\nbody = ''\nmethod = \"GET\"", "expected a GET without"),
+    ] {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "{from}");
+        let output = run(&["--target", &written(folder.path(), &changed)]);
+        assert_eq!(output.status.code(), Some(2), "{to}: {}", stderr(&output));
+        assert!(stderr(&output).contains(why), "{to}: {}", stderr(&output));
+    }
+    let late = text.replace("path = \"/sso/login\"", "path = \"/sso/{late}\"").replace(
+        "expect_status = 204",
+        "expect_status = 204\ncapture = { late = \"header:X\" }",
+    ).replace("/confirm/{code}", "/confirm");
+    let output = run(&["--target", &written(folder.path(), &late)]);
+    let moved = "which step `confirm` captures after it; move `confirm` before `submit`";
+    assert!(stderr(&output).contains(moved), "{}", stderr(&output));
+    assert!(seen.lock().unwrap().is_empty());
+}
+
 /// A target whose one step asks for this path, as this user.
 fn asking(address: SocketAddr, username: &str, path: &str) -> String {
     format!(

@@ -1,6 +1,7 @@
 //! What a server and its driver agree on, and nothing else.
 
 mod cookies;
+mod login;
 mod share;
 mod users;
 
@@ -12,6 +13,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use cookies::Cookies;
+pub use login::{Field, LoginStep};
 pub use share::Share;
 pub use users::{UserPattern, UserRows};
 
@@ -305,23 +307,38 @@ impl From<&str> for HeaderValues {
     }
 }
 
-/// The request that turns a name and a password into a credential.
+/// The request, or the requests, that turn a name and a password into a credential.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
-    /// Path of the login request, which is a POST.
+    /// HTTP method, POST by default.
+    #[serde(default = "post", skip_serializing_if = "is_post")]
+    pub method: String,
+    /// Path of the login request; empty where `step` has the requests.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// Encoding of the body.
     #[serde(default)]
     pub format: BodyFormat,
     /// Fields of the body; `{username}`, `{password}`, `{n}` and `{csrf}` are replaced.
-    pub fields: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, Field>,
+    /// The body as text, in place of fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
     /// Headers of this request in addition to the target's, with the same replacements.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, HeaderValues>,
-    /// Status of a successful login, 200 by default.
+    /// Status of a successful login, 200 by default; that of the last answer where redirects are
+    /// followed.
     #[serde(default = "ok")]
     pub expect_status: u16,
+    /// How one sees that a login went through; absent: the status alone decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
+    /// How many redirects are followed, on the same host; 0 by default.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub redirects: u8,
     /// Where the credential is in the answer.
     pub credential: CredentialSource,
     /// How later requests carry it.
@@ -329,6 +346,18 @@ pub struct Login {
     /// The CSRF token that a login must bring; absent where it needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csrf: Option<Csrf>,
+    /// The requests of a login that takes several, in place of the one that the fields above
+    /// describe.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub step: Vec<LoginStep>,
+}
+
+impl Login {
+    /// Whether it is one request that no redirect follows.
+    #[must_use]
+    pub const fn is_one_request(&self) -> bool {
+        self.step.is_empty() && self.redirects == 0
+    }
 }
 
 /// A token against cross-site request forgery: a GET before each login fetches it, and `{csrf}`
@@ -391,11 +420,13 @@ pub struct Refresh {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BodyFormat {
-    /// `application/json`; a login's is an object of strings.
+    /// `application/json`; a login's is an object.
     #[default]
     Json,
     /// `application/x-www-form-urlencoded`.
     Form,
+    /// Anything else: nothing that fills it is escaped, and `headers` say what it is.
+    Raw,
 }
 
 impl BodyFormat {
@@ -485,8 +516,17 @@ fn post() -> String {
     "POST".into()
 }
 
-/// Where a credential or a token is in an answer: `cookie:NAME`, `json:/pointer`, `header:NAME` or
-/// `html:NAME`.
+fn is_post(method: &str) -> bool {
+    method == "POST"
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(number: &u8) -> bool {
+    *number == 0
+}
+
+/// Where a credential or a token is in an answer: `cookie:NAME`, `json:/pointer`, `header:NAME`,
+/// `html:NAME` or `regex:PATTERN`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum CredentialSource {
@@ -498,6 +538,8 @@ pub enum CredentialSource {
     Header(String),
     /// In an HTML page: the value of the input, or the content of the meta element, of this name.
     Html(String),
+    /// In a body of text: what the first group of this pattern matches, or all of it without one.
+    Regex(String),
 }
 
 /// How a request carries a credential: `cookie:NAME` or `header:NAME: TEMPLATE`, where
@@ -526,7 +568,8 @@ pub struct ContractError {
     pub found: String,
 }
 
-const SOURCE_FORMS: &str = "`cookie:NAME`, `json:/pointer`, `header:NAME` or `html:NAME`";
+const SOURCE_FORMS: &str =
+    "`cookie:NAME`, `json:/pointer`, `header:NAME`, `html:NAME` or `regex:PATTERN`";
 const CARRIER_FORMS: &str = "`cookie:NAME` or `header:NAME: text with {credential}`";
 
 impl FromStr for CredentialSource {
@@ -538,6 +581,7 @@ impl FromStr for CredentialSource {
             Some(("json", pointer)) if pointer.starts_with('/') => Ok(Self::Json(pointer.into())),
             Some(("header", name)) if !name.is_empty() => Ok(Self::Header(name.into())),
             Some(("html", name)) if !name.is_empty() => Ok(Self::Html(name.into())),
+            Some(("regex", pattern)) if !pattern.is_empty() => Ok(Self::Regex(pattern.into())),
             _ => Err(ContractError { expected: SOURCE_FORMS, found: text.into() }),
         }
     }
@@ -550,6 +594,7 @@ impl fmt::Display for CredentialSource {
             Self::Json(pointer) => write!(f, "json:{pointer}"),
             Self::Header(name) => write!(f, "header:{name}"),
             Self::Html(name) => write!(f, "html:{name}"),
+            Self::Regex(pattern) => write!(f, "regex:{pattern}"),
         }
     }
 }
@@ -615,8 +660,13 @@ mod tests {
 
     #[test]
     fn sources_and_carriers_read_back_what_they_print() {
-        for text in ["cookie:__Host-session", "json:/access_token", "header:X-Token", "html:_csrf"]
-        {
+        for text in [
+            "cookie:__Host-session",
+            "json:/access_token",
+            "header:X-Token",
+            "html:_csrf",
+            "regex:code=([^&]+)",
+        ] {
             assert_eq!(text.parse::<CredentialSource>().unwrap().to_string(), text);
         }
         for text in ["cookie:sid", "header:Authorization: Bearer {credential}"] {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use contract::CredentialSource;
+use regex::bytes::Regex;
 
 use super::html::named_value;
 use super::jar;
@@ -24,6 +25,11 @@ pub struct Answer<'a> {
 }
 
 impl Answer<'_> {
+    /// The value of its first field of this name.
+    pub(super) fn header(&self, name: &str) -> Option<&[u8]> {
+        header(self.headers, name)
+    }
+
     /// Whether it sets or clears a cookie.
     pub(super) fn sets_cookies(&self) -> bool {
         self.headers.iter().any(|h| h.name.eq_ignore_ascii_case("set-cookie"))
@@ -75,12 +81,38 @@ pub enum Extract {
     Header(String),
     /// In the body, which is HTML, in the input or meta element of this name.
     Html(String),
+    /// In the body, where this pattern matches: its first group, or all of it.
+    Regex(Pattern),
+}
+
+/// A pattern, and its text.
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl Eq for Pattern {}
+
+impl Pattern {
+    fn new(text: &str) -> Result<Self, String> {
+        let pattern = Regex::new(text);
+        pattern.map(Self).map_err(|e| format!("expected a pattern, found `{text}`: {e}"))
+    }
+
+    fn find<'a>(&self, body: &'a [u8]) -> Option<&'a [u8]> {
+        let groups = self.0.captures(body)?;
+        groups.get(1).or_else(|| groups.get(0)).map(|found| found.as_bytes())
+    }
 }
 
 impl Capture {
     /// Whether the answer has it in its body.
     pub(super) const fn is_in_body(&self) -> bool {
-        matches!(self.source, Some(Extract::Json(..) | Extract::Html(_)))
+        matches!(self.source, Some(Extract::Json(..) | Extract::Html(_) | Extract::Regex(_)))
     }
 
     /// Whether only cookies of an answer change it.
@@ -135,6 +167,7 @@ impl Extract {
             CredentialSource::Json(text) => Self::Json(pointer(text)?, text.clone()),
             CredentialSource::Header(name) => Self::Header(name.clone()),
             CredentialSource::Html(name) => Self::Html(name.clone()),
+            CredentialSource::Regex(text) => Self::Regex(Pattern::new(text)?),
         })
     }
 
@@ -146,6 +179,7 @@ impl Extract {
             Self::Json(pointer, _) => pointer.find(answer.body),
             Self::Header(name) => header(answer.headers, name).map(Cow::Borrowed),
             Self::Html(name) => named_value(answer.body, name),
+            Self::Regex(pattern) => pattern.find(answer.body).map(Cow::Borrowed),
         }
     }
 }
@@ -158,6 +192,7 @@ impl fmt::Display for Extract {
             Self::Json(_, pointer) => ("json", pointer),
             Self::Header(name) => ("header", name),
             Self::Html(name) => ("html", name),
+            Self::Regex(pattern) => return write!(f, "regex:{}", pattern.0),
         };
         write!(f, "{kind}:{text}")
     }
@@ -209,6 +244,9 @@ mod tests {
             ("header:x-tab", "", None),
             ("html:csrf", r#"<input name="csrf" value="h">"#, Some("h")),
             ("html:csrf", r#"{"csrf":"h"}"#, None),
+            ("regex:code=([a-z]+)", "?code=xyz&", Some("xyz")),
+            ("regex:code=[a-z]+", "?code=xyz&", Some("code=xyz")),
+            ("regex:code=([a-z]+)", "?code=1", None),
         ] {
             let answer = Answer { status: 200, headers: &headers, body: body.as_bytes() };
             let capture = capture(Some(source), Before::Nothing);

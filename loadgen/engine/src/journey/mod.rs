@@ -4,8 +4,13 @@ mod capture;
 mod holes;
 mod html;
 mod jar;
+mod known;
+mod login;
 mod lower;
+mod lowering;
+mod order;
 mod population;
+mod redirect;
 mod scan;
 mod template;
 
@@ -13,6 +18,7 @@ use std::ops::Range;
 
 pub use capture::{Answer, Before, Capture, Extract};
 pub use population::Population;
+pub use redirect::Astray;
 pub use scan::Pointer;
 pub use template::{Escape, FIELD_END, Held, Holes, Template, Who, field};
 
@@ -35,8 +41,10 @@ pub struct Script {
     pub requests: Vec<Request>,
     /// The request before each login that fetches its CSRF token; `None` where it needs none.
     pub csrf: Option<usize>,
-    /// The login among them; `None` where no login is needed.
+    /// The login among them, whose answer gives the credential; `None` where no login is needed.
     pub login: Option<usize>,
+    /// All requests of a login, which begins with the first of them.
+    pub logins: Range<usize>,
     /// The steps of the journey among them that users make before the other, after their login;
     /// empty where they make none.
     pub prepare: Range<usize>,
@@ -72,6 +80,32 @@ pub struct Request {
     /// What is held of the user from the answer on, in the order of its fields, of which the first
     /// is the credential; empty for a request that changes nothing.
     pub captures: Vec<Capture>,
+    /// The request of the login that comes after it; `None` for the last, and outside of logins.
+    pub then: Option<usize>,
+    /// What to do with a redirect; `None`: it is an answer like others.
+    pub redirect: Option<Redirect>,
+}
+
+/// How a login follows redirects.
+#[derive(Clone, Debug)]
+pub struct Redirect {
+    /// What is held after one; where it leads is a further field behind these.
+    pub captures: Vec<Capture>,
+    /// The request that follows it.
+    pub request: usize,
+    /// How many are followed one after the other.
+    pub most: u8,
+}
+
+/// Where a user stands in a login after an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Onward {
+    /// What is held of the user.
+    pub held: Vec<u8>,
+    /// The next request of the login; `None` at its end.
+    pub next: Option<usize>,
+    /// How many redirects led to it.
+    pub hops: u8,
 }
 
 /// How an answer is wrong.
@@ -87,6 +121,8 @@ pub enum Mismatch {
     Missing(u8),
     /// This one of its captures is longer than [`CREDENTIAL_BYTES_MAX`].
     TooLong(u8),
+    /// It is a redirect that is not followed.
+    Redirect(Astray),
 }
 
 /// The longest value that is taken out of an answer, bytes: no server reads a request with a longer
@@ -111,6 +147,17 @@ impl Script {
             _ => (self.authority.as_str(), standard),
         };
         (host.trim_start_matches('[').trim_end_matches(']'), port)
+    }
+
+    /// What an answer to user `n` says, as one line for people, without the user's secrets: where
+    /// it leads, for a redirect, or how its body begins.
+    pub fn told(&self, n: u64, answer: &Answer<'_>) -> String {
+        match answer.header("location") {
+            Some(location) if redirect::is_redirect(answer.status) => {
+                format!("Location: {}", self.said(n, location))
+            }
+            _ => self.said(n, answer.body),
+        }
     }
 
     /// How the body of an answer to user `n` begins, as one line for people, without the user's
@@ -139,6 +186,54 @@ impl Script {
             },
             None => Ok(()),
         }
+    }
+
+    /// Where the answer to a `request` of a login leads, to which `hops` redirects led. `who` has
+    /// what was held until then.
+    ///
+    /// # Errors
+    /// How it is wrong.
+    pub fn onward(
+        &self,
+        request: usize,
+        hops: u8,
+        who: Who<'_>,
+        answer: &Answer<'_>,
+    ) -> Result<Onward, Mismatch> {
+        let asked = &self.requests[request];
+        match &asked.redirect {
+            Some(followed) if redirect::is_redirect(answer.status) => {
+                let location = self.location(request, who, answer).map_err(Mismatch::Redirect)?;
+                if hops >= followed.most {
+                    return Err(Mismatch::Redirect(Astray::Often));
+                }
+                let mut held = self.gather(&followed.captures, request, who, answer)?;
+                held.push(FIELD_END);
+                held.extend_from_slice(&location);
+                Ok(Onward { held, next: Some(followed.request), hops: hops + 1 })
+            }
+            _ => {
+                self.judge(request, who, answer)?;
+                let held = self.capture(request, who, answer)?;
+                Ok(Onward { held, next: asked.then, hops: 0 })
+            }
+        }
+    }
+
+    /// The path that a redirect leads to.
+    fn location(
+        &self,
+        request: usize,
+        who: Who<'_>,
+        answer: &Answer<'_>,
+    ) -> Result<Vec<u8>, Astray> {
+        let asked = &self.requests[request];
+        let is_repeated = matches!(answer.status, 307 | 308);
+        if is_repeated && !matches!(asked.method.as_str(), "GET" | "HEAD") {
+            return Err(Astray::Again);
+        }
+        let location = answer.header("location").ok_or(Astray::Nowhere)?;
+        redirect::target(location, &asked.path.bytes(who), &self.origin())
     }
 
     /// The value of a cookie in what is `held` of a user after the answer to `request`.
@@ -171,12 +266,21 @@ impl Script {
         who: Who<'_>,
         answer: &Answer<'_>,
     ) -> Result<Vec<u8>, Mismatch> {
+        self.gather(&self.requests[request].captures, request, who, answer)
+    }
+
+    fn gather(
+        &self,
+        captures: &[Capture],
+        request: usize,
+        who: Who<'_>,
+        answer: &Answer<'_>,
+    ) -> Result<Vec<u8>, Mismatch> {
         let mut held = Vec::new();
-        let Request { path, captures, .. } = &self.requests[request];
         if captures.is_empty() {
             return Ok(held);
         }
-        let path = path.bytes(who);
+        let path = self.requests[request].path.bytes(who);
         for (index, capture) in captures.iter().enumerate() {
             let index = index as u8;
             let missing = || {

@@ -212,6 +212,100 @@ fn a_token_of_a_session_needs_its_cookie_and_may_change_with_the_login() {
     assert_eq!(login(&[set("sid=late")], b"{}"), Err(Mismatch::Missing(1)));
 }
 
+#[test]
+fn the_fields_of_a_login_may_be_nested() {
+    let with = |format: &str, fields: &str| {
+        let mut target = target();
+        let login = format!(
+            "path = '/l'\nformat = '{format}'\nfields = {{ {fields} }}\n\
+             credential = 'cookie:sid'\nsend = 'cookie:sid'"
+        );
+        target.login = Some(toml::from_str(&login).unwrap());
+        let script = Script::new(&target, "browse").map_err(|e| e.to_string())?;
+        Ok::<_, String>(sent(&script.requests[0], "").1)
+    };
+    let fields = "user = { name = '{username}', tags = ['a\"', 1, 1.5, true] }, ok = false, n = 7";
+    let json = r#"{"n":7,"ok":false,"user":{"name":"user-5","tags":["a\"",1,1.5,true]}}"#;
+    assert_eq!(with("json", fields), Ok(json.into()));
+    assert_eq!(with("form", "a = ['{n}', 'b c'], ok = true"), Ok("a=5&a=b+c&ok=true".into()));
+    assert!(with("form", fields).unwrap_err().contains("`user` of a form"));
+    assert!(with("raw", "a = 1").unwrap_err().contains("expected a `body`"));
+    assert!(with("json", "a = inf").unwrap_err().contains("a number that JSON has"));
+    let wrong = toml::from_str::<Target>("name = 't'\nbase_url = 'x'\n[login]\nfields = 3");
+    assert!(wrong.is_err());
+    let date = "fields = { a = 2020-01-01 }\ncredential = 'cookie:a'\nsend = 'cookie:a'";
+    let date = toml::from_str::<contract::Login>(date).unwrap_err().to_string();
+    assert!(date.contains("a list or a table"), "{date}");
+}
+
+#[test]
+fn a_login_may_be_a_get_or_have_a_raw_body() {
+    let with = |login: &str| {
+        let mut target = target();
+        let rest = "\ncredential = 'cookie:sid'\nsend = 'cookie:sid'";
+        target.login = Some(toml::from_str(&(login.to_string() + rest)).unwrap());
+        Script::new(&target, "browse").map(|script| script.requests[0].clone())
+    };
+    let get = with("method = 'GET'\npath = '/l?u={username}&p={password}'").unwrap();
+    assert_eq!((get.method.as_str(), get.body.is_none()), ("GET", true));
+    assert_eq!(get.path.text(WHO), "/l?u=user-5&p=password-5");
+    let raw = "path = '/l'\nformat = 'raw'\nheaders = { Content-Type = 'text/xml' }\n";
+    let raw = with(&format!("{raw}body = '<u>{{username}}</u>'")).unwrap();
+    let kind = ("Content-Type", "text/xml");
+    assert_eq!(sent(&raw, ""), (pairs(&[("X-Trace", "u5"), kind]), "<u>user-5</u>".into()));
+    let raw = with("path = '/l'\nformat = 'raw'\nbody = 'x'").unwrap();
+    assert_eq!(sent(&raw, "").0, pairs(&[("X-Trace", "u5")]), "nobody says what it is");
+    for (login, why) in [
+        ("method = 'GET'\npath = '/l'\nfields = { a = 'b' }", "expected a GET without"),
+        ("path = '/l'\nbody = 'x'\nfields = { a = 'b' }", "`fields` or a `body`"),
+        ("fields = { a = 'b' }", "expected a `path`"),
+        ("method = 'get'\npath = '/l'", "did you mean `GET`?"),
+    ] {
+        let refused = with(login).unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+}
+
+#[test]
+fn a_redirect_keeps_what_is_held_and_leads_on_the_same_host() {
+    let mut target = target();
+    let login = target.login.as_mut().unwrap();
+    (login.redirects, login.expect_status) = (2, 200);
+    let script = Script::new(&target, "browse").unwrap();
+    assert_eq!((script.login, script.logins.clone(), script.steps.clone()), (Some(0), 0..2, 2..3));
+    let to = |location: &'static str| httparse::Header {
+        name: "Location",
+        value: location.as_bytes(),
+    };
+    let first = [set("sid=abc; Path=/"), to("/next?a=1")];
+    let onward = script.onward(0, 0, user(b""), &answer(302, &first, b"")).unwrap();
+    assert_eq!((onward.next, onward.hops), (Some(1), 1));
+    let who = user(&onward.held);
+    assert_eq!(script.requests[1].path.text(who), "/next?a=1");
+    let held = String::from_utf8(onward.held.clone()).unwrap();
+    assert_eq!(sent(&script.requests[1], &held).0[1], ("Cookie".into(), "sid=abc".into()));
+    let again = script.onward(1, 1, who, &answer(303, &[to("/last")], b"")).unwrap();
+    assert_eq!((again.next, again.hops), (Some(1), 2));
+    let who = user(&again.held);
+    let often = script.onward(1, 2, who, &answer(302, &[to("/last")], b""));
+    assert_eq!(often, Err(Mismatch::Redirect(Astray::Often)));
+    let done = script.onward(1, 2, who, &answer(200, &[set("b=2; Path=/")], b"")).unwrap();
+    assert_eq!((done.next, field(&done.held, 0)), (None, &b"abc"[..]));
+    let held = String::from_utf8(done.held).unwrap();
+    let (headers, _) = sent(&script.requests[2], &held);
+    assert_eq!(headers[1], ("Cookie".into(), "sid=abc; b=2".into()));
+    for (status, headers, astray) in [
+        (302, &[to("http://other/")][..], Astray::Elsewhere),
+        (302, &[], Astray::Nowhere),
+        (307, &[to("/x")], Astray::Again),
+    ] {
+        let found = script.onward(0, 0, user(b""), &answer(status, headers, b""));
+        assert_eq!(found, Err(Mismatch::Redirect(astray)));
+    }
+    let none = script.onward(0, 0, user(b""), &answer(200, &[], b""));
+    assert_eq!(none, Err(Mismatch::Missing(0)), "no cookie, in no answer");
+}
+
 /// As with cookie-session: the session in one cookie, and its signature in another.
 #[test]
 fn all_cookies_of_a_login_go_back_in_one_header_by_their_paths() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::journey::CREDENTIAL_BYTES_MAX;
+use crate::journey::{Astray, CREDENTIAL_BYTES_MAX};
 use crate::limits::Limit;
 
 /// Why a request has no answer.
@@ -49,10 +49,12 @@ pub enum Outcome {
     NoCredential,
     /// A login was answered with a credential longer than [`CREDENTIAL_BYTES_MAX`].
     LongCredential,
+    /// A login was answered with a redirect that is not followed.
+    Redirect(Astray),
 }
 
 /// Names of the classes of errors but for statuses, at their indices.
-const NAMED_CLASSES: [&str; 20] = [
+const NAMED_CLASSES: [&str; 21] = [
     "connect_refused",
     "connect",
     "no_descriptors",
@@ -73,6 +75,7 @@ const NAMED_CLASSES: [&str; 20] = [
     "framing_too_large",
     "buffer_full",
     "encoded",
+    "redirect",
 ];
 
 /// Statuses have three digits (RFC 9112, 4), and one class each behind the others.
@@ -96,6 +99,7 @@ impl Outcome {
             Self::NoCredential => 11,
             Self::LongCredential => 12,
             Self::Encoded => 19,
+            Self::Redirect(_) => 20,
             Self::Status(status) if (status as usize) < STATUSES => {
                 NAMED_CLASSES.len() + status as usize
             }
@@ -146,6 +150,20 @@ impl fmt::Display for Outcome {
                 "a compressed answer (Content-Encoding), which is not decoded; take \
                  Accept-Encoding out of the headers, or let the server answer `identity`",
             ),
+            Self::Redirect(astray) => f.write_str(match astray {
+                Astray::Often => {
+                    "one redirect more than `redirects` allows; raise it if this is no loop"
+                }
+                Astray::Elsewhere => {
+                    "a redirect to another host, port or scheme, which is not followed; describe \
+                     the login on one host"
+                }
+                Astray::Nowhere => "a redirect without a Location that a client can follow",
+                Astray::Again => {
+                    "a redirect that asks for the body again (307 or 308), which is not followed; \
+                     send the request there in the first place"
+                }
+            }),
             Self::NoCredential => f.write_str("an answer without a credential"),
             Self::LongCredential => {
                 let most = CREDENTIAL_BYTES_MAX >> 10;
@@ -185,6 +203,7 @@ mod tests {
             (Outcome::WrongUser, "wrong_user"),
             (Outcome::NoCredential, "no_credential"),
             (Outcome::Encoded, "encoded"),
+            (Outcome::Redirect(Astray::Often), "redirect"),
             (Outcome::Status(401), "status_401"),
             (Outcome::Status(204), "status_204"),
             (Outcome::Status(999), "status_999"),

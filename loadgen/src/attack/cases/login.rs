@@ -3,7 +3,7 @@
 //! looked at: a busy machine would make them say anything.
 
 use serde_json::{Map, Value};
-use servers::contract::BodyFormat;
+use servers::contract::{BodyFormat, Field};
 
 use super::row::{Expected, Finding, Row, Work, same_words};
 use crate::attack::attacker::Attacker;
@@ -30,7 +30,25 @@ pub(super) fn rows() -> Vec<Row> {
 
 /// What is found where there is no name and no password to replace.
 fn without_passwords() -> Finding {
-    Finding::not_applicable("the login does not send {username} and {password}")
+    Finding::not_applicable("the login is not one request with {username} and {password}")
+}
+
+/// A field of a login's body, as this user with this in the place of the password.
+fn with_password(field: &Field, name: &str, password: &Value) -> Value {
+    match field {
+        Field::Text(text) if text.contains("{password}") => password.clone(),
+        Field::Text(text) => text.replace("{username}", name).into(),
+        Field::Flag(flag) => (*flag).into(),
+        Field::Whole(number) => (*number).into(),
+        Field::Number(number) => (*number).into(),
+        Field::List(fields) => {
+            fields.iter().map(|field| with_password(field, name, password)).collect()
+        }
+        Field::Table(fields) => fields
+            .iter()
+            .map(|(key, field)| (key.clone(), with_password(field, name, password)))
+            .collect(),
+    }
 }
 
 /// The finding where an answer is worse than a refusal.
@@ -123,7 +141,9 @@ fn no_string(attacker: &mut Attacker<'_>) -> Result<Finding> {
         .target
         .login
         .as_ref()
-        .filter(|login| login.format == BodyFormat::Json && login.csrf.is_none())
+        .filter(|login| {
+            login.format == BodyFormat::Json && login.csrf.is_none() && !login.fields.is_empty()
+        })
         .filter(|_| attacker.takes_passwords())
     else {
         return Ok(Finding::not_applicable(
@@ -137,14 +157,7 @@ fn no_string(attacker: &mut Attacker<'_>) -> Result<Finding> {
         let body: Map<String, Value> = login
             .fields
             .iter()
-            .map(|(field, value)| {
-                let value = if value.contains("{password}") {
-                    password.clone()
-                } else {
-                    value.replace("{username}", &name).into()
-                };
-                (field.clone(), value)
-            })
+            .map(|(field, value)| (field.clone(), with_password(value, &name, &password)))
             .collect();
         let body = Value::Object(body).to_string();
         let bytes = format!(
