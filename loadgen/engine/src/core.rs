@@ -423,13 +423,7 @@ impl<'a> Core<'a> {
         }
     }
 
-    fn next_of_visit(
-        &mut self,
-        due: Due,
-        done_ns: u64,
-        outcome: Outcome,
-        onward: Option<Onward>,
-    ) {
+    fn next_of_visit(&mut self, due: Due, done_ns: u64, outcome: Outcome, onward: Option<Onward>) {
         let Some(visits) = &mut self.visits else { return };
         if outcome != Outcome::Ok {
             return visits.leave(due.slot, false);

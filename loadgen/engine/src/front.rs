@@ -172,7 +172,7 @@ pub fn get(url: &str) -> Result<Target> {
         headers: BTreeMap::new(),
         body: None,
         format: BodyFormat::Json,
-        expect_status: 200,
+        expect_status: 200.into(),
         check: None,
         credential: None,
     };

@@ -194,8 +194,12 @@ impl<T: Transport> Worker<'_, T> {
             let now = transport.now();
             let late = |attempt: &&Attempt| attempt.since_ns + timeout_ns <= now;
             if let Some(attempt) = under_way.iter().flatten().find(late) {
-                fault =
-                    Some(attempt.refused(script, Outcome::Failed(Failure::Timeout), None, String::new()));
+                fault = Some(attempt.refused(
+                    script,
+                    Outcome::Failed(Failure::Timeout),
+                    None,
+                    String::new(),
+                ));
             }
         }
         if let Some(fault) = fault {
@@ -372,7 +376,8 @@ pub(super) fn refusal(script: &Script, refused: &Refused) -> String {
     } else {
         (format!("step `{name}`"), "users and login")
     };
-    let expected = if expected.is_empty() { String::new() } else { format!(" and {}", expected.join(", ")) };
+    let expected =
+        if expected.is_empty() { String::new() } else { format!(" and {}", expected.join(", ")) };
     format!(
         "the login of user {user} failed at the {step}, {at}{expected}, found {found}; check that \
          the server runs and that the descriptor's {check} are right"

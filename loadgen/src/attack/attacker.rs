@@ -13,7 +13,7 @@ use super::options::{Options, Standard};
 use super::wire::{Reply, Silence, Wire};
 
 use crate::error::{Error, Interrupt, Result};
-use crate::journey::{FIELD_END, Mismatch, Script, Who, field};
+use crate::journey::{FIELD_END, Mismatch, Script, Value, Who, field};
 use crate::proc::Fleet;
 use crate::sanitise::{NAME, fit};
 
@@ -139,9 +139,7 @@ impl<'a> Attacker<'a> {
         this.check_good(&this.b.clone())?;
         let bare = this.bare();
         this.anonymous = this.ask(&bare).map_err(|why| this.broken(&why.to_string()))?;
-        if this.script.requests[step].check.is_none()
-            && this.anonymous.status == this.expect_status()
-        {
+        if this.script.requests[step].check.is_none() && this.expects(this.anonymous.status) {
             return Err(Error::Config(format!(
                 "target `{}`: its first step answers {} without a credential too, so an attack \
                  cannot be told from a refusal; put a step first that needs one, or a check that \
@@ -298,7 +296,7 @@ impl<'a> Attacker<'a> {
     pub(super) fn refresh_token(&self, reply: &Reply) -> Option<String> {
         let refresh = self.target.refresh.as_ref()?;
         let login = self.target.login.clone()?;
-        if ![login.expect_status, refresh.expect_status].contains(&reply.status) {
+        if !login.expect_status.accept(reply.status) && refresh.expect_status != reply.status {
             return None;
         }
         let login = Some(LoginRequest { credential: refresh.token.clone(), ..login });
@@ -311,7 +309,7 @@ impl<'a> Attacker<'a> {
 
     /// Whether the answer to the logout is the right one.
     pub(super) fn logged_out(&self, reply: &Reply) -> bool {
-        self.script.logout.is_some_and(|at| self.script.requests[at].expect_status == reply.status)
+        self.script.logout.is_some_and(|at| self.script.accepts(at, reply.status))
     }
 
     /// The step's fields for this user, with another credential.
@@ -429,7 +427,7 @@ impl<'a> Attacker<'a> {
 
     /// Whether this is the answer to a login that went through.
     pub(super) fn is_login(&self, reply: &Reply) -> bool {
-        self.script.login.is_some_and(|at| self.script.requests[at].expect_status == reply.status)
+        self.script.login.is_some_and(|at| self.script.accepts(at, reply.status))
     }
 
     /// Whether a credential is in an answer to a login.
@@ -449,17 +447,18 @@ impl<'a> Attacker<'a> {
         self.wire.ask(bytes)
     }
 
-    fn expect_status(&self) -> u16 {
-        self.script.requests[self.step].expect_status
+    fn expects(&self, status: u16) -> bool {
+        self.script.accepts(self.step, status)
     }
 
     /// Whom the answer is for; `None` where it is for nobody.
     pub(super) fn whose(&self, reply: &Reply) -> Option<String> {
-        if reply.status != self.expect_status() {
+        if !self.expects(reply.status) {
             return None;
         }
-        let Some((pointer, _)) = &self.script.requests[self.step].check else {
-            return Some("somebody".into());
+        let check = self.script.requests[self.step].check.as_ref();
+        let Some((pointer, Value::Text(_))) = check.and_then(|check| check.json.as_ref()) else {
+            return self.is_for_a(reply).then(|| "somebody".into());
         };
         let found = pointer.find(&reply.body).filter(|value| !value.is_empty())?;
         let nobody = (self.anonymous.status == reply.status)

@@ -61,7 +61,7 @@ impl Race {
     /// change.
     pub(super) fn credential(&self, login: &Login, reply: &Reply) -> Option<Vec<u8>> {
         let at = self.script.steps.start;
-        if reply.status != self.script.requests[at].expect_status {
+        if !self.script.accepts(at, reply.status) {
             return None;
         }
         let who = Who { n: login.user, credential: login.held() };

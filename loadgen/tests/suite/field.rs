@@ -238,7 +238,8 @@ fn users_come_from_a_file_or_from_a_first_number_with_zeros() {
             let how = ["--target", &target, "--users", users, "--transport", transport];
             measured(&run(&[&how, &ONE[..]].concat()));
             assert_eq!(names(&seen), logged_in, "{transport}");
-            let south = seen.lock().unwrap().iter().any(|asked| asked.values("x-dept") == ["south"]);
+            let south =
+                seen.lock().unwrap().iter().any(|asked| asked.values("x-dept") == ["south"]);
             assert_eq!(south, text.contains("users.csv"), "a column in a header");
         }
     }
@@ -276,8 +277,13 @@ fn all_cookies_of_a_login_go_back_in_one_header_by_their_paths() {
     let (address, seen) = server(|asked| {
         let cookies = match asked.path() {
             "/login" => {
-                let set = ["session=s1; path=/; httponly", "session.sig=x_y-z; path=/; httponly",
-                    "long=1; Path=/auth", "old=1; Path=/", "old=; Path=/; Max-Age=0"];
+                let set = [
+                    "session=s1; path=/; httponly",
+                    "session.sig=x_y-z; path=/; httponly",
+                    "long=1; Path=/auth",
+                    "old=1; Path=/",
+                    "old=; Path=/; Max-Age=0",
+                ];
                 let fields: String = set.map(|cookie| format!("Set-Cookie: {cookie}\r\n")).concat();
                 return answer(200, &fields, b"{}");
             }
@@ -318,7 +324,8 @@ fn cookies_that_answers_renew_are_followed_where_a_target_asks_for_it() {
         if asked.path() == "/login" {
             let user: String = asked.body.chars().filter(char::is_ascii_digit).collect();
             last.insert(user.clone(), 0);
-            let set = format!("Set-Cookie: session={user}; Path=/\r\nSet-Cookie: sig=0; Path=/\r\n");
+            let set =
+                format!("Set-Cookie: session={user}; Path=/\r\nSet-Cookie: sig=0; Path=/\r\n");
             return answer(200, &(set + "Set-Cookie: first=1; Path=/\r\n"), b"{}");
         }
         let cookies = asked.values("cookie").concat();
@@ -329,7 +336,8 @@ fn cookies_that_answers_renew_are_followed_where_a_target_asks_for_it() {
             return answer(401, "", b"{}");
         }
         *count += 1;
-        let set = format!("Set-Cookie: sig={count}; Path=/\r\nSet-Cookie: first=; Path=/; Max-Age=0\r\n");
+        let set =
+            format!("Set-Cookie: sig={count}; Path=/\r\nSet-Cookie: first=; Path=/; Max-Age=0\r\n");
         answer(200, &set, b"{}")
     });
     for transport in BOTH {
@@ -448,7 +456,10 @@ fn a_login_of_several_requests_captures_values_and_follows_redirects() {
     assert!(none.contains("step `submit`") && none.contains("status 302"), "{none}");
     assert!(none.contains("Location: after?x=1"), "{none}");
     let lacking = refused(&text.replace("html:_csrf", "html:token"), 4);
-    assert!(lacking.contains("step `form`") && lacking.contains("without `html:token`"), "{lacking}");
+    assert!(
+        lacking.contains("step `form`") && lacking.contains("without `html:token`"),
+        "{lacking}"
+    );
     for (leads, why) in [
         ("/loop", "one redirect more than `redirects` allows"),
         ("http://example.com/", "a redirect to another host"),
@@ -469,8 +480,11 @@ fn a_login_in_steps_that_cannot_work_is_refused_before_anything_is_sent() {
         ("path = \"/login?u={n}\"", "path = \"/login?u={code}\"", "a cycle"),
         ("capture = { csrf = \"html:_csrf\" }", "", "where no token is known"),
         ("path = \"/login?u={n}\"", "path = \"/login?u={csrf}\"", "only its own answer gives"),
-        ("[[login.step]]\n        name = \"form\"", "path = \"/x\"\n[[login.step]]\n name = \"form\"",
-            "found both"),
+        (
+            "[[login.step]]\n        name = \"form\"",
+            "path = \"/x\"\n[[login.step]]\n name = \"form\"",
+            "found both",
+        ),
         ("capture = { csrf", "captuer = { csrf", "did you mean `capture`?"),
         ("html:_csrf", "htm:_csrf", "expected `cookie:NAME`"),
         ("regex:code=([0-9]+)", "regex:code=(", "expected a pattern"),
@@ -480,7 +494,11 @@ fn a_login_in_steps_that_cannot_work_is_refused_before_anything_is_sent() {
         ("redirects = 3", "redirects = 300", "`300`"),
         ("redirects = 3", "fields = { a = 1 }", "found both"),
         ("format = \"form\"", "format = \"from\"", "did you mean `form`?"),
-        ("name = \"confirm\"", "name = \"confirm\"\nbody = ''\nmethod = \"GET\"", "expected a GET without"),
+        (
+            "name = \"confirm\"",
+            "name = \"confirm\"\nbody = ''\nmethod = \"GET\"",
+            "expected a GET without",
+        ),
     ] {
         let changed = text.replacen(from, to, 1);
         assert_ne!(changed, text, "{from}");
@@ -488,14 +506,120 @@ fn a_login_in_steps_that_cannot_work_is_refused_before_anything_is_sent() {
         assert_eq!(output.status.code(), Some(2), "{to}: {}", stderr(&output));
         assert!(stderr(&output).contains(why), "{to}: {}", stderr(&output));
     }
-    let late = text.replace("path = \"/sso/login\"", "path = \"/sso/{late}\"").replace(
-        "expect_status = 204",
-        "expect_status = 204\ncapture = { late = \"header:X\" }",
-    ).replace("/confirm/{code}", "/confirm");
+    let late = text
+        .replace("path = \"/sso/login\"", "path = \"/sso/{late}\"")
+        .replace("expect_status = 204", "expect_status = 204\ncapture = { late = \"header:X\" }")
+        .replace("/confirm/{code}", "/confirm");
     let output = run(&["--target", &written(folder.path(), &late)]);
     let moved = "which step `confirm` captures after it; move `confirm` before `submit`";
     assert!(stderr(&output).contains(moved), "{}", stderr(&output));
     assert!(seen.lock().unwrap().is_empty());
+}
+
+#[test]
+fn checks_look_for_texts_and_booleans_and_accept_several_statuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, _) = server(|asked| match asked.path() {
+        "/304" => answer(304, "", b""),
+        "/201" => answer(201, "", b"{\"ok\":true,\"text\":\"hello user-0, 7 new\",\"n\":7}"),
+        _ => answer(200, "", b"{\"ok\":true,\"text\":\"hello user-0, 7 new\",\"n\":7}"),
+    });
+    let target = |path: &str, expects: &str| {
+        let text = format!(
+            "name = 't'\nbase_url = 'http://{address}'\n[journeys.browse]\nsteps = [{{ name = \
+             'a', path = '/{path}', {expects} }}]\n"
+        );
+        written(folder.path(), &text)
+    };
+    for transport in BOTH {
+        for (path, expects, class) in [
+            ("304", "expect_status = [200, 304]", None),
+            ("201", "expect_status = [200, 201], check = { contains = 'hello {username},' }", None),
+            ("201", "expect_status = [200, 204]", Some("status_201")),
+            ("200", "check = { json = '/ok', equals = true, contains = '7 new' }", None),
+            ("200", "check = { json = '/ok', equals = false }", Some("check")),
+            ("200", "check = { json = '/ok', equals = 'true' }", Some("wrong_user")),
+            ("200", "check = { json = '/n', equals = 7 }", None),
+            ("200", "check = { json = '/n', equals = 8 }", Some("wrong_user")),
+            ("200", "check = { contains = 'hello user-1' }", Some("check")),
+            ("200", "check = { json = '/n', equals = 7, contains = 'bye' }", Some("check")),
+        ] {
+            let target = target(path, expects);
+            let how = ["--target", &target, "--transport", transport, "--users", "1"];
+            let output = run(&[&how[..], &ONE[..], &["--format", "json"]].concat());
+            let errors = figures(&output)["errors"].clone();
+            match class {
+                None => {
+                    measured(&output);
+                    assert_eq!(errors, serde_json::json!({}), "{expects}");
+                }
+                Some(class) => {
+                    assert_eq!(output.status.code(), Some(4), "{expects}: {errors}");
+                    assert!(errors[class].as_u64() > Some(0), "{expects}: {errors}");
+                }
+            }
+        }
+    }
+    for (expects, why) in [
+        ("expect_status = []", "an empty list"),
+        ("expect_status = 'ok'", "a status such as 200"),
+        ("expect_status = [99]", "found 99"),
+        ("check = {}", "found neither"),
+        ("check = { json = '/a' }", "found `json` without `equals`"),
+        ("check = { equals = 'a' }", "found `equals` without `json`"),
+        ("check = { contains = '' }", "found neither"),
+        ("check = { json = '/a', equals = [1] }", "or a boolean"),
+        ("check = { json = 'a', equals = 'b' }", "a JSON pointer"),
+        ("check = { contians = 'a' }", "did you mean `contains`?"),
+        ("check = { contains = '{usrname}' }", "did you mean {username}?"),
+    ] {
+        let output = run(&["--target", &target("200", expects)]);
+        assert_eq!(output.status.code(), Some(2), "{expects}: {}", stderr(&output));
+        assert!(stderr(&output).contains(why), "{expects}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_plain_url_takes_a_method_a_body_and_statuses() {
+    let (address, seen) = server(|asked| match asked.body.as_str() {
+        "{\"n\":0}" => answer(204, "", b""),
+        "" => answer(302, "Location: /\r\n", b""),
+        _ => answer(200, "", b"ok"),
+    });
+    let url = format!("http://{address}/items");
+    let kind = ["--header", "Content-Type: application/json"];
+    for transport in BOTH {
+        for (flags, line, body) in [
+            (
+                &["--method", "PUT", "--body", "{\"n\":{n}}", "--status", "204"][..],
+                "PUT",
+                "{\"n\":0}",
+            ),
+            (&["--body", "a&b \"c\"", "--status", "200,204"], "POST", "a&b \"c\""),
+            (&["--method", "DELETE", "--status", "302"], "DELETE", ""),
+        ] {
+            seen.lock().unwrap().clear();
+            let how = [&[url.as_str()][..], &ONE, &kind, &["--transport", transport]].concat();
+            measured(&run(&[&how[..], flags].concat()));
+            let first = seen.lock().unwrap()[0].clone();
+            assert!(first.line.starts_with(&format!("{line} /items ")), "{}", first.line);
+            assert_eq!(first.body, body, "{transport}");
+            assert_eq!(first.values("content-type"), ["application/json"]);
+        }
+    }
+    for (flags, why) in [
+        (&["--method", "get"][..], "did you mean `GET`?"),
+        (&["--method", "G T"], "expected an HTTP method"),
+        (&["--status", "20"], "expected --status from 200 to 999, found 20"),
+        (&["--status", "ok"], "ok"),
+        (&["--body", "{{n}}"], "did you mean {n}?"),
+    ] {
+        let output = run(&[&[url.as_str()][..], flags].concat());
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(why), "{flags:?}: {}", stderr(&output));
+    }
+    let target = run(&["--target", "x.toml", "--method", "PUT"]);
+    assert_eq!(target.status.code(), Some(2), "{}", stderr(&target));
 }
 
 /// A target whose one step asks for this path, as this user.

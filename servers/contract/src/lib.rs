@@ -1,5 +1,6 @@
 //! What a server and its driver agree on, and nothing else.
 
+mod checks;
 mod cookies;
 mod login;
 mod share;
@@ -12,6 +13,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use checks::{Check, Expected, Statuses};
 pub use cookies::Cookies;
 pub use login::{Field, LoginStep};
 pub use share::Share;
@@ -332,7 +334,7 @@ pub struct Login {
     /// Status of a successful login, 200 by default; that of the last answer where redirects are
     /// followed.
     #[serde(default = "ok")]
-    pub expect_status: u16,
+    pub expect_status: Statuses,
     /// How one sees that a login went through; absent: the status alone decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
@@ -369,7 +371,7 @@ pub struct Csrf {
     pub path: String,
     /// Status of a right answer to it, 200 by default.
     #[serde(default = "ok")]
-    pub expect_status: u16,
+    pub expect_status: Statuses,
     /// Where the token is in that answer. A token in a cookie goes back in that cookie too.
     pub token: CredentialSource,
     /// Cookies of that answer which the login and what follows send back, as a browser would. One
@@ -396,7 +398,7 @@ pub struct Logout {
     pub headers: BTreeMap<String, HeaderValues>,
     /// Status of a right answer, 204 by default.
     #[serde(default = "no_content")]
-    pub expect_status: u16,
+    pub expect_status: Statuses,
 }
 
 /// The request that replaces a credential, with a token that the login gave for that and that the
@@ -412,7 +414,7 @@ pub struct Refresh {
     /// The field of the JSON body that holds the token.
     pub field: String,
     /// Status of a right answer, 200 by default.
-    #[serde(default = "ok")]
+    #[serde(default = "two_hundred")]
     pub expect_status: u16,
 }
 
@@ -470,9 +472,9 @@ pub struct Step {
     /// Encoding of the body.
     #[serde(default, skip_serializing_if = "BodyFormat::is_json")]
     pub format: BodyFormat,
-    /// Status of a correct answer, 200 by default.
+    /// Status of a correct answer, 200 by default, or several.
     #[serde(default = "ok")]
-    pub expect_status: u16,
+    pub expect_status: Statuses,
     /// How one sees that the answer is for the right user; absent: the status alone decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
@@ -485,27 +487,21 @@ pub struct Step {
     pub credential: Option<CredentialSource>,
 }
 
-/// A value in the JSON answer that must name the user who asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Check {
-    /// JSON pointer (RFC 6901) to a string or a number, `/user_id`.
-    pub json: String,
-    /// The text it must have, `{n}` and `{username}` replaced.
-    pub equals: String,
-}
-
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 const fn is_false(value: &bool) -> bool {
     !*value
 }
 
-const fn ok() -> u16 {
+fn ok() -> Statuses {
+    200.into()
+}
+
+const fn two_hundred() -> u16 {
     200
 }
 
-const fn no_content() -> u16 {
-    204
+fn no_content() -> Statuses {
+    204.into()
 }
 
 fn get() -> String {

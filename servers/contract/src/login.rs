@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BodyFormat, Check, CredentialSource, HeaderValues};
+use super::{BodyFormat, Check, CredentialSource, HeaderValues, Statuses};
 
 /// One request of a login that takes several. Users make them in order, each with the cookies that
 /// the answers so far set; the answer to the last one gives the credential.
@@ -35,7 +35,7 @@ pub struct LoginStep {
     /// Status of a right answer, 200 by default; that of the last one where redirects are
     /// followed.
     #[serde(default = "super::ok")]
-    pub expect_status: u16,
+    pub expect_status: Statuses,
     /// How one sees that an answer is right; absent: the status alone decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
@@ -54,7 +54,7 @@ impl LoginStep {
         let mut texts = vec![self.path.as_str()];
         texts.extend(self.headers.values().flat_map(HeaderValues::all).map(String::as_str));
         texts.extend(self.body.as_deref());
-        texts.extend(self.check.iter().map(|check| check.equals.as_str()));
+        texts.extend(self.check.iter().flat_map(Check::texts));
         for (name, field) in &self.fields {
             texts.push(name);
             field.add_texts(&mut texts);

@@ -265,9 +265,15 @@ mod tests {
         assert_eq!(cookie.value(b"sid\nold", b"/", &answer(&[])).as_deref(), Some(&b"old"[..]));
         assert_eq!(cookie.value(b"sid", b"/", &answer(&[])), None);
         let cleared = [httparse::Header { name: "Set-Cookie", value: b"csrf=; Max-Age=0" }];
-        assert_eq!(cookie.value(b"sid\nold", b"/", &answer(&cleared)).as_deref(), Some(&b"old"[..]));
+        assert_eq!(
+            cookie.value(b"sid\nold", b"/", &answer(&cleared)).as_deref(),
+            Some(&b"old"[..])
+        );
         let clearable = capture(Some("cookie:csrf"), Before::Clearable(1));
-        assert_eq!(clearable.value(b"sid\nold", b"/", &answer(&cleared)).as_deref(), Some(&b""[..]));
+        assert_eq!(
+            clearable.value(b"sid\nold", b"/", &answer(&cleared)).as_deref(),
+            Some(&b""[..])
+        );
         let in_jar = capture(Some("cookie:csrf"), Before::Jar(1));
         let held = b"sid\n/\x1fa=1; csrf=j\x1e";
         assert_eq!(in_jar.value(held, b"/", &answer(&[])).as_deref(), Some(&b"j"[..]));

@@ -1,7 +1,6 @@
 //! A user's cookies as a browser keeps them (RFC 6265): by name and path, replaced and cleared by
 //! later answers. Between answers a jar is text that only has to be copied into a request.
 
-
 /// Ends a path.
 const PATH_END: u8 = 0x1f;
 /// Ends the cookies of a path.
@@ -161,9 +160,8 @@ fn matches(path: &[u8], of_path: &[u8]) -> bool {
         return true;
     }
     let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
-    path.strip_prefix(of_path).is_some_and(|rest| {
-        rest.is_empty() || of_path.ends_with(b"/") || rest.starts_with(b"/")
-    })
+    path.strip_prefix(of_path)
+        .is_some_and(|rest| rest.is_empty() || of_path.ends_with(b"/") || rest.starts_with(b"/"))
 }
 
 /// The path of a cookie that names none: the folder of the request's path (RFC 6265, 5.1.4).
@@ -182,10 +180,8 @@ mod tests {
     use super::*;
 
     fn headers<'a>(fields: &[&'a str]) -> Vec<httparse::Header<'a>> {
-        let header = |field: &&'a str| httparse::Header {
-            name: "Set-Cookie",
-            value: field.as_bytes(),
-        };
+        let header =
+            |field: &&'a str| httparse::Header { name: "Set-Cookie", value: field.as_bytes() };
         fields.iter().map(header).collect()
     }
 
@@ -220,7 +216,8 @@ mod tests {
 
     #[test]
     fn all_cookies_of_a_login_go_back_except_those_kept_elsewhere() {
-        let jar = next(b"", "/login", &["session=e30=; path=/", "session.sig=x_y; path=/", "sid=1"]);
+        let jar =
+            next(b"", "/login", &["session=e30=; path=/", "session.sig=x_y; path=/", "sid=1"]);
         assert_eq!(sent(&jar, "/me"), "session=e30=; session.sig=x_y");
         assert_eq!(value(&jar, "session.sig"), Some(&b"x_y"[..]));
         assert_eq!(value(&jar, "sid"), None);
@@ -231,7 +228,8 @@ mod tests {
 
     #[test]
     fn a_path_decides_where_a_cookie_goes() {
-        let set = ["a=1; Path=/", "r=2; Path=/auth/refresh", "d=3", "e=4; Path=x", "f=5; Path=/shop/"];
+        let set =
+            ["a=1; Path=/", "r=2; Path=/auth/refresh", "d=3", "e=4; Path=x", "f=5; Path=/shop/"];
         let jar = next(b"", "/auth/login?next=/a/b", &set);
         for (path, cookies) in [
             ("/me", "a=1"),

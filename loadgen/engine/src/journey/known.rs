@@ -84,7 +84,12 @@ impl Fields {
 
     /// The field for the cookie of this name: what the answer sets, or else what it `was`, or else
     /// what the jar has.
-    pub(super) fn add_cookie(&mut self, name: &str, was: Option<Held>, jar: Option<u8>) -> Result<Held, String> {
+    pub(super) fn add_cookie(
+        &mut self,
+        name: &str,
+        was: Option<Held>,
+        jar: Option<u8>,
+    ) -> Result<Held, String> {
         let source = CredentialSource::Cookie(name.into());
         let held = self.add(Some(&source), was)?;
         if let (Held::Field(index), Some(jar)) = (held, jar) {
@@ -97,7 +102,11 @@ impl Fields {
     }
 
     /// The field for all cookies but those that are held by name.
-    pub(super) fn add_jar(&mut self, before: Option<u8>, named: &[(String, Held)]) -> Result<u8, String> {
+    pub(super) fn add_jar(
+        &mut self,
+        before: Option<u8>,
+        named: &[(String, Held)],
+    ) -> Result<u8, String> {
         let elsewhere = named.iter().map(|(name, _)| name.clone()).collect();
         let before = before.map_or(Before::Nothing, Before::Field);
         self.put(Some(Extract::Jar(elsewhere)), before)
@@ -119,4 +128,3 @@ impl Fields {
         u8::try_from(index).map_err(|_| "it has too many cookies".to_string())
     }
 }
-

@@ -1,7 +1,7 @@
 //! Lowers a login: the requests by which a user gets a credential, and what each answer gives.
 
 use contract::{
-    CredentialCarrier, CredentialSource, Csrf, HeaderValues, Login, LoginStep, Step, Target,
+    Check, CredentialCarrier, CredentialSource, Csrf, HeaderValues, Login, LoginStep, Step, Target,
 };
 
 use super::capture::Capture;
@@ -52,13 +52,8 @@ pub(super) fn lower<'a>(
     let stages = stages(login)?;
     let captured = order::captured(target, login)?;
     let keeps_all = keeps_all(target, login);
-    let mut logins = Logins {
-        requests: Vec::new(),
-        csrf: None,
-        login: 0,
-        known: Known::default(),
-        captured,
-    };
+    let mut logins =
+        Logins { requests: Vec::new(), csrf: None, login: 0, known: Known::default(), captured };
     let mut begins = Vec::new();
     for (index, stage) in stages.iter().enumerate() {
         let is_used = |name: &str| {
@@ -140,9 +135,11 @@ fn stages(login: &Login) -> Result<Vec<Stage<'_>>, String> {
                     the steps"
             .into());
     } else if in_steps && login.csrf.is_some() {
-        return Err("login: expected [login.csrf] or [[login.step]], found both; a step captures a \
+        return Err(
+            "login: expected [login.csrf] or [[login.step]], found both; a step captures a \
                     token with `capture = { csrf = \"html:NAME\" }`"
-            .into());
+                .into(),
+        );
     } else if !in_steps && login.path.is_empty() {
         return Err("login: expected a `path`, or several requests as [[login.step]]; found \
                     neither"
@@ -179,7 +176,7 @@ fn fetching(csrf: &Csrf) -> LoginStep {
         name: "csrf".into(),
         method: Some("GET".into()),
         path: csrf.path.clone(),
-        expect_status: csrf.expect_status,
+        expect_status: csrf.expect_status.clone(),
         ..only_a_path()
     }
 }
@@ -193,7 +190,7 @@ fn only(login: &Login) -> LoginStep {
         format: login.format,
         fields: login.fields.clone(),
         body: login.body.clone(),
-        expect_status: login.expect_status,
+        expect_status: login.expect_status.clone(),
         check: login.check.clone(),
         redirects: login.redirects,
         ..only_a_path()
@@ -209,7 +206,7 @@ fn only_a_path() -> LoginStep {
         format: contract::BodyFormat::Json,
         fields: [].into(),
         body: None,
-        expect_status: 200,
+        expect_status: 200.into(),
         check: None,
         capture: [].into(),
         redirects: 0,
@@ -219,7 +216,7 @@ fn only_a_path() -> LoginStep {
 /// The texts of a step in which values are replaced.
 fn texts(step: &Step) -> Vec<&str> {
     let headers = step.headers.values().flat_map(HeaderValues::all).map(String::as_str);
-    let check = step.check.iter().map(|check| check.equals.as_str());
+    let check = step.check.iter().flat_map(Check::texts);
     headers.chain(step.body.as_deref()).chain([step.path.as_str()]).chain(check).collect()
 }
 

@@ -65,7 +65,13 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
         steps.chain(target.logout.as_ref().map(logout_step)).collect()
     };
     let lowered = target.login.as_ref().map(|login| login::lower(target, login, &after));
-    let nobody = Logins { requests: Vec::new(), csrf: None, login: 0, known: Known::default(), captured: Vec::new() };
+    let nobody = Logins {
+        requests: Vec::new(),
+        csrf: None,
+        login: 0,
+        known: Known::default(),
+        captured: Vec::new(),
+    };
     let has_login = lowered.is_some();
     let Logins { mut requests, csrf, login, known, captured } =
         lowered.transpose()?.unwrap_or(nobody);
@@ -78,7 +84,8 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
     let at = Lowering { target, known: &known, captured: &captured };
     let first = requests.len();
     for step in &after {
-        let request = replacing(step, &known.fields, renew).and_then(|captures| at.step(step, captures));
+        let request =
+            replacing(step, &known.fields, renew).and_then(|captures| at.step(step, captures));
         requests.push(request.map_err(|what| format!("step `{}`: {what}", step.name))?);
     }
     let logout = target.logout.as_ref().map(|_| requests.len() - 1);
@@ -176,9 +183,8 @@ fn logout_step(logout: &Logout) -> Step {
         headers: logout.headers.clone(),
         body: None,
         format: BodyFormat::Json,
-        expect_status: logout.expect_status,
+        expect_status: logout.expect_status.clone(),
         check: None,
         credential: None,
     }
 }
-

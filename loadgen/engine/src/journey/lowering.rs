@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use contract::{
-    BodyFormat, Check, CredentialCarrier, Field, HeaderValues, LoginStep, Step, Target,
+    BodyFormat, CredentialCarrier, Expected, Field, HeaderValues, LoginStep, Step, Target,
 };
 
 use super::Request;
 use super::capture::{Capture, pointer};
+use super::check::{Check, Value};
 use super::holes::{self, Place};
 use super::known::{Known, TOKEN};
 use super::population;
-use super::scan::Pointer;
 use super::template::{Escape, Held, Holes, Template};
 
 /// The descriptor, and where in a user's life a request of it is made.
@@ -36,9 +36,11 @@ impl Lowering<'_> {
         let default = if body.is_some() { "POST" } else { "GET" };
         let method = method(step.method.as_deref().unwrap_or(default))?;
         if body.is_some() && method == "GET" {
-            return Err("expected a GET without fields and body; put them into the path, or send a \
+            return Err(
+                "expected a GET without fields and body; put them into the path, or send a \
                         POST"
-                .into());
+                    .into(),
+            );
         }
         let encoding = body.as_ref().map(|_| step.format);
         Ok(Request {
@@ -47,7 +49,7 @@ impl Lowering<'_> {
             headers: self.headers(None, &step.headers, encoding, &path)?,
             path,
             body,
-            expect_status: step.expect_status,
+            expect_status: step.expect_status.clone(),
             check: self.check(step.check.as_ref())?,
             captures,
             then: None,
@@ -70,7 +72,7 @@ impl Lowering<'_> {
             headers: self.headers(None, &BTreeMap::new(), None, &path)?,
             path,
             body: None,
-            expect_status: step.expect_status,
+            expect_status: step.expect_status.clone(),
             check: self.check(step.check.as_ref())?,
             captures,
             then: None,
@@ -89,7 +91,7 @@ impl Lowering<'_> {
             headers: self.headers(send, &step.headers, encoding, &path)?,
             path,
             body: body.transpose()?,
-            expect_status: step.expect_status,
+            expect_status: step.expect_status.clone(),
             check: self.check(step.check.as_ref())?,
             captures,
             then: None,
@@ -97,18 +99,45 @@ impl Lowering<'_> {
         })
     }
 
-    fn check(self, check: Option<&Check>) -> Result<Option<(Pointer, Template)>, String> {
-        let check = check.map(|Check { json, equals }| {
-            Ok((pointer(json)?, self.text(equals, Escape::None)?))
-        });
-        check.transpose()
+    fn check(self, described: Option<&contract::Check>) -> Result<Option<Check>, String> {
+        let Some(described) = described else { return Ok(None) };
+        let json = match (&described.json, &described.equals) {
+            (None, None) => None,
+            (Some(json), Some(equals)) => {
+                let value = match equals {
+                    Expected::Text(text) => Value::Text(self.text(text, Escape::None)?),
+                    Expected::Flag(flag) => Value::Flag(*flag),
+                    Expected::Number(number) => Value::Text(literal(&number.to_string())),
+                };
+                Some((pointer(json)?, value))
+            }
+            (json, _) => {
+                let (found, lacking) =
+                    if json.is_some() { ("json", "equals") } else { ("equals", "json") };
+                return Err(format!(
+                    "expected a check with `json` and `equals`, found `{found}` without `{lacking}`"
+                ));
+            }
+        };
+        let contains = described.contains.as_ref().map(|text| self.text(text, Escape::None));
+        let contains = contains.transpose()?;
+        if json.is_none() && contains.as_ref().is_none_or(|text| *text == Template::default()) {
+            return Err(
+                "expected a check with `json` and `equals`, or with `contains` and a text; \
+                        found neither"
+                    .into(),
+            );
+        }
+        Ok(Some(Check { json, contains }))
     }
 
     /// The body of a request of a login; `None` where it has none.
     fn login_body(self, step: &LoginStep, sends: bool) -> Result<Option<Template>, String> {
         if let Some(text) = &step.body {
             if !step.fields.is_empty() {
-                return Err("expected `fields` or a `body`, found both; take one of them out".into());
+                return Err(
+                    "expected `fields` or a `body`, found both; take one of them out".into()
+                );
             }
             return self.body(text, step.format).map(Some);
         } else if step.fields.is_empty() && !sends {
@@ -118,9 +147,11 @@ impl Lowering<'_> {
             BodyFormat::Json => self.object(&step.fields)?,
             BodyFormat::Form => self.form(&step.fields)?,
             BodyFormat::Raw => {
-                return Err("expected a `body` with format = \"raw\", found none; `fields` are for \
+                return Err(
+                    "expected a `body` with format = \"raw\", found none; `fields` are for \
                             \"json\" and \"form\""
-                    .into());
+                        .into(),
+                );
             }
         };
         Ok(Some(body))

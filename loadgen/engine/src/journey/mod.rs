@@ -1,6 +1,7 @@
 //! What a user does: a target's descriptor, made into requests that need no more thought.
 
 mod capture;
+mod check;
 mod holes;
 mod html;
 mod jar;
@@ -16,7 +17,12 @@ mod template;
 
 use std::ops::Range;
 
+use contract::Statuses;
+
+use check::Lacking;
+
 pub use capture::{Answer, Before, Capture, Extract};
+pub use check::{Check, Value};
 pub use population::Population;
 pub use redirect::Astray;
 pub use scan::Pointer;
@@ -73,10 +79,10 @@ pub struct Request {
     pub headers: Vec<(String, Template)>,
     /// Body, for a request that has one.
     pub body: Option<Template>,
-    /// Status of a right answer.
-    pub expect_status: u16,
-    /// The value in the body that must name the user.
-    pub check: Option<(Pointer, Template)>,
+    /// Statuses of right answers.
+    pub expect_status: Statuses,
+    /// What is in a right answer.
+    pub check: Option<Check>,
     /// What is held of the user from the answer on, in the order of its fields, of which the first
     /// is the credential; empty for a request that changes nothing.
     pub captures: Vec<Capture>,
@@ -115,6 +121,8 @@ pub enum Mismatch {
     Status(u16),
     /// It does not name the user who asked.
     WrongUser,
+    /// Something else that it is checked for is not there.
+    Check,
     /// Its body is in a coding that nobody here decodes, so it cannot be read.
     Encoded,
     /// It lacks this one of the request's captures.
@@ -169,23 +177,26 @@ impl Script {
         line.chars().take(SAID_MAX).collect()
     }
 
+    /// Whether the right answer to a request may have this status.
+    pub fn accepts(&self, request: usize, status: u16) -> bool {
+        self.requests[request].expect_status.accept(status)
+    }
+
     /// Whether `answer` is the right one to request `request` of this user.
     ///
     /// # Errors
     /// How it is wrong.
     pub fn judge(&self, request: usize, who: Who<'_>, answer: &Answer<'_>) -> Result<(), Mismatch> {
         let request = &self.requests[request];
-        if answer.status != request.expect_status {
+        if !request.expect_status.accept(answer.status) {
             return Err(Mismatch::Status(answer.status));
         }
-        match &request.check {
-            Some((pointer, expected)) => match pointer.find(answer.body) {
-                Some(found) if expected.is(who, &found) => Ok(()),
-                _ if answer.is_encoded() => Err(Mismatch::Encoded),
-                _ => Err(Mismatch::WrongUser),
-            },
-            None => Ok(()),
-        }
+        let Some(check) = &request.check else { return Ok(()) };
+        check.judge(who, answer).map_err(|lacking| match lacking {
+            _ if answer.is_encoded() => Mismatch::Encoded,
+            Lacking::User => Mismatch::WrongUser,
+            Lacking::Other => Mismatch::Check,
+        })
     }
 
     /// Where the answer to a `request` of a login leads, to which `hops` redirects led. `who` has

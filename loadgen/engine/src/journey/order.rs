@@ -8,7 +8,8 @@ use contract::{Login, Target};
 /// Which value is used before it is captured, or cannot have its name.
 pub(super) fn captured<'a>(target: &'a Target, login: &'a Login) -> Result<Vec<&'a str>, String> {
     let mut names: Vec<&str> = Vec::new();
-    for (step, name) in login.step.iter().flat_map(|step| step.capture.keys().map(move |n| (step, n)))
+    for (step, name) in
+        login.step.iter().flat_map(|step| step.capture.keys().map(move |n| (step, n)))
     {
         let fits = |c: char| c.is_alphanumeric() || "_-.".contains(c);
         let reserved = ["n", "username", "password", "credential"].contains(&name.as_str());

@@ -194,7 +194,8 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_and_short_words_are_not() {
-        let users = in_a_file(&["username", "password", "api_key", "pin"], &["ann", "s", "k123", "1"]);
+        let users =
+            in_a_file(&["username", "password", "api_key", "pin"], &["ann", "s", "k123", "1"]);
         let population = Population::new(&users).unwrap();
         assert_eq!(population.name_and_password(0), ("ann".into(), "s".into()));
         assert_eq!(population.masked(0, "ann k123 1".into()), "ann [password] 1");

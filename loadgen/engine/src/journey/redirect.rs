@@ -134,7 +134,11 @@ mod tests {
             ("/caf\u{e9} x", "/caf%C3%A9%20x"),
         ] {
             let found = target(location.as_bytes(), b"/auth/login?n=1", "http://h.test:3000");
-            assert_eq!(found.map(|path| String::from_utf8(path).unwrap()), Ok(path.into()), "{location}");
+            assert_eq!(
+                found.map(|path| String::from_utf8(path).unwrap()),
+                Ok(path.into()),
+                "{location}"
+            );
         }
         assert_eq!(target(b"https://h:443/x", b"/", "https://h"), Ok(b"/x".to_vec()));
     }

@@ -320,11 +320,10 @@ impl Template {
             let expected = match part {
                 Part::Text(text) => Cow::Borrowed(text.as_slice()),
                 Part::N => Cow::Borrowed(digits.format(who.n).as_bytes()),
-                Part::Number(first, pad) => {
-                    Cow::Owned(number(who.n.saturating_add(*first), *pad))
+                Part::Number(first, pad) => Cow::Owned(number(who.n.saturating_add(*first), *pad)),
+                Part::Cell(rows, first, column, escape) => {
+                    escape.escaped(rows.cell(who.n.saturating_add(*first), *column).as_bytes())
                 }
-                Part::Cell(rows, first, column, escape) => escape
-                    .escaped(rows.cell(who.n.saturating_add(*first), *column).as_bytes()),
                 Part::Whole => Cow::Borrowed(who.credential),
                 Part::Field(index, escape) => escape.escaped(field(who.credential, *index)),
                 part @ (Part::Jar(..) | Part::Line(..)) => {

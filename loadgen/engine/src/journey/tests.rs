@@ -273,10 +273,8 @@ fn a_redirect_keeps_what_is_held_and_leads_on_the_same_host() {
     (login.redirects, login.expect_status) = (2, 200);
     let script = Script::new(&target, "browse").unwrap();
     assert_eq!((script.login, script.logins.clone(), script.steps.clone()), (Some(0), 0..2, 2..3));
-    let to = |location: &'static str| httparse::Header {
-        name: "Location",
-        value: location.as_bytes(),
-    };
+    let to =
+        |location: &'static str| httparse::Header { name: "Location", value: location.as_bytes() };
     let first = [set("sid=abc; Path=/"), to("/next?a=1")];
     let onward = script.onward(0, 0, user(b""), &answer(302, &first, b"")).unwrap();
     assert_eq!((onward.next, onward.hops), (Some(1), 1));
@@ -316,7 +314,8 @@ fn all_cookies_of_a_login_go_back_in_one_header_by_their_paths() {
     step.push(Step { name: "other".into(), path: "/a/{n}".into(), ..step[0].clone() });
     step[0].headers.insert("cookie".into(), "own=1".into());
     let script = Script::new(&target, "browse").unwrap();
-    let set = [set("sid=abc; Path=/"), set("sid.sig=x; Path=/"), set("a=5; Path=/a/5"), set("sid=abd")];
+    let set =
+        [set("sid=abc; Path=/"), set("sid.sig=x; Path=/"), set("a=5; Path=/a/5"), set("sid=abd")];
     let held = script.capture(0, user(b""), &answer(200, &set, b"")).unwrap();
     assert_eq!(field(&held, 0), b"abd");
     let held = String::from_utf8(held).unwrap();

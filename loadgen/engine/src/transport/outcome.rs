@@ -43,6 +43,8 @@ pub enum Outcome {
     Status(u16),
     /// An answer came that names another user, or none.
     WrongUser,
+    /// An answer came that lacks something else that it is checked for.
+    Check,
     /// An answer came whose body is in a coding that nobody here decodes, such as gzip.
     Encoded,
     /// A login was answered without a credential.
@@ -54,7 +56,7 @@ pub enum Outcome {
 }
 
 /// Names of the classes of errors but for statuses, at their indices.
-const NAMED_CLASSES: [&str; 21] = [
+const NAMED_CLASSES: [&str; 22] = [
     "connect_refused",
     "connect",
     "no_descriptors",
@@ -76,6 +78,7 @@ const NAMED_CLASSES: [&str; 21] = [
     "buffer_full",
     "encoded",
     "redirect",
+    "check",
 ];
 
 /// Statuses have three digits (RFC 9112, 4), and one class each behind the others.
@@ -100,6 +103,7 @@ impl Outcome {
             Self::LongCredential => 12,
             Self::Encoded => 19,
             Self::Redirect(_) => 20,
+            Self::Check => 21,
             Self::Status(status) if (status as usize) < STATUSES => {
                 NAMED_CLASSES.len() + status as usize
             }
@@ -146,6 +150,7 @@ impl fmt::Display for Outcome {
             Self::Failed(Failure::Tls) => f.write_str("TLS failed"),
             Self::Status(status) => write!(f, "status {status}"),
             Self::WrongUser => f.write_str("an answer that does not name the user who asked"),
+            Self::Check => f.write_str("an answer without what its `check` expects"),
             Self::Encoded => f.write_str(
                 "a compressed answer (Content-Encoding), which is not decoded; take \
                  Accept-Encoding out of the headers, or let the server answer `identity`",
@@ -204,6 +209,7 @@ mod tests {
             (Outcome::NoCredential, "no_credential"),
             (Outcome::Encoded, "encoded"),
             (Outcome::Redirect(Astray::Often), "redirect"),
+            (Outcome::Check, "check"),
             (Outcome::Status(401), "status_401"),
             (Outcome::Status(204), "status_204"),
             (Outcome::Status(999), "status_999"),

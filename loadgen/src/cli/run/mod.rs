@@ -3,6 +3,7 @@
 mod client;
 mod limits;
 mod live;
+mod plain;
 mod summary;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use servers::contract::{HeaderValues, Share, Target};
 use client::ClientArgs;
 use limits::LimitArgs;
 use live::Live;
+use plain::PlainArgs;
 use summary::Summary;
 
 use super::shared::{Format, refuse_debug_build};
@@ -112,6 +114,8 @@ pub(super) struct RunArgs {
     /// auto sleeps, then spins the last stretch where the worker has a core of its own.
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pacing: Pacing,
+    #[command(flatten)]
+    plain: PlainArgs,
     #[command(flatten)]
     client: ClientArgs,
     #[command(flatten)]
@@ -458,7 +462,9 @@ impl RunArgs {
         if let Some(path) = &self.target {
             return target_file(path);
         }
-        url_target(self.url.as_deref().unwrap_or_default())
+        let mut target = url_target(self.url.as_deref().unwrap_or_default())?;
+        self.plain.shape(&mut target)?;
+        Ok(target)
     }
 
     /// Adds the fields of --header in place of the target's of that name; cookies are joined.
