@@ -138,20 +138,10 @@ impl<T: Transport> Worker<'_, T> {
                     Route::Ask => (0, credentials.get(0).to_vec()),
                 };
                 let user = first + part.number(user);
-                let (index, request, since_ns, prepared) = (next, begin, now, 0);
-                let (then, hops) = (None, 0);
-                let attempt = Attempt {
-                    index,
-                    user,
-                    request,
-                    since_ns,
-                    credential,
-                    then,
-                    hops,
-                    prepared,
-                    fresh,
-                };
-                ready.push((connection, attempt));
+                let (index, request) = (next, begin);
+                let begun =
+                    Attempt { index, user, request, credential, fresh, ..Attempt::default() };
+                ready.push((connection, begun));
                 next += 1;
             }
             for (connection, mut attempt) in ready.drain(..) {
@@ -164,13 +154,10 @@ impl<T: Transport> Worker<'_, T> {
             let polled = transport.poll(until, |ended| {
                 let Some(mut attempt) = under_way[ended.connection].take() else { return };
                 opening -= usize::from(std::mem::take(&mut attempt.fresh));
-                match attempt.read(script, &ended) {
-                    Ok(()) => {}
+                if let Err(refused) = attempt.read(script, &ended) {
                     // The first is told: the others are most often its consequence.
-                    Err(refused) => {
-                        fault.get_or_insert(refused);
-                        return;
-                    }
+                    fault.get_or_insert(refused);
+                    return;
                 }
                 if attempt.request == timed {
                     record.service.record(ended.done_ns - ended.sent_ns);
@@ -194,12 +181,8 @@ impl<T: Transport> Worker<'_, T> {
             let now = transport.now();
             let late = |attempt: &&Attempt| attempt.since_ns + timeout_ns <= now;
             if let Some(attempt) = under_way.iter().flatten().find(late) {
-                fault = Some(attempt.refused(
-                    script,
-                    Outcome::Failed(Failure::Timeout),
-                    None,
-                    String::new(),
-                ));
+                let outcome = Outcome::Failed(Failure::Timeout);
+                fault = Some(attempt.refused(script, outcome, None, String::new()));
             }
         }
         if let Some(fault) = fault {
@@ -265,6 +248,7 @@ pub(super) enum Keep {
 }
 
 /// A user under way: at a login, at what follows it, or at a request of another pass.
+#[derive(Default)]
 struct Attempt {
     index: u32,
     user: u64,

@@ -115,6 +115,11 @@ impl Capture {
         matches!(self.source, Some(Extract::Json(..) | Extract::Html(_) | Extract::Regex(_)))
     }
 
+    /// Whether it is all cookies that no other field holds.
+    pub(super) const fn is_jar(&self) -> bool {
+        matches!(self.source, Some(Extract::Jar(_)))
+    }
+
     /// Whether only cookies of an answer change it.
     pub(super) const fn is_of_cookies(&self) -> bool {
         matches!(self.source, None | Some(Extract::Cookie(_) | Extract::Jar(_)))

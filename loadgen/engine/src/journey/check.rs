@@ -44,12 +44,12 @@ impl Check {
                 Some(found) if expected.is(who, &found) => {}
                 _ => return Err(Lacking::User),
             },
-            Some((pointer, Value::Flag(expected))) => {
-                if pointer.find_flag(answer.body) != Some(*expected) {
-                    return Err(Lacking::Other);
-                }
+            Some((pointer, Value::Flag(expected)))
+                if pointer.find_flag(answer.body) != Some(*expected) =>
+            {
+                return Err(Lacking::Other);
             }
-            None => {}
+            Some((_, Value::Flag(_))) | None => {}
         }
         match &self.contains {
             Some(text) if memmem::find(answer.body, &text.bytes(who)).is_none() => {

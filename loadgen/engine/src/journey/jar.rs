@@ -121,6 +121,12 @@ fn written(cookies: &[(Vec<u8>, Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     jar
 }
 
+/// Whether what is held of a user ends with a jar that has cookies: no other value may have such a
+/// byte.
+pub(super) fn ends(held: &[u8]) -> bool {
+    held.last() == Some(&GROUP_END)
+}
+
 /// The paths of a jar with their cookies.
 fn groups(jar: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     jar.split(|byte| *byte == GROUP_END).filter_map(|group| split_once(group, PATH_END))

@@ -18,6 +18,8 @@ pub(super) struct Known {
     pub(super) cookies: Vec<(String, Held)>,
     /// The field of all others.
     pub(super) jar: Option<u8>,
+    /// Whether no field is held behind that one.
+    pub(super) jar_is_last: bool,
     /// What each field holds.
     pub(super) fields: Vec<Capture>,
 }
@@ -27,17 +29,19 @@ impl Known {
         self.values.iter().find(|(known, _)| known == name).map(|(_, held)| *held)
     }
 
-    /// Makes the one field that there is all that is held.
+    /// Makes the one field that there is, but for a jar, all that is held.
     pub(super) fn be_whole(&mut self) {
+        let whole = if self.jar.is_some() { Held::Alone } else { Held::Whole };
         let held = self.values.iter_mut().chain(&mut self.cookies).map(|(_, held)| held);
         for held in held.chain([&mut self.credential]) {
             if *held != Held::Nowhere {
-                *held = Held::Whole;
+                *held = whole;
             }
         }
     }
 
     /// The same after an answer that only redirects: cookies change, and everything else stays.
+    /// Where it leads is held behind these fields.
     pub(super) fn carried(&self) -> Result<Self, String> {
         let stays = |(index, capture): (u8, &Capture)| {
             let source = match &capture.source {
@@ -53,7 +57,8 @@ impl Known {
         };
         let Self { credential, values, cookies, .. } = self;
         let (values, cookies) = (values.clone(), cookies.clone());
-        Ok(Self { credential: *credential, values, cookies, jar: Some(jar), fields: fields.0 })
+        let (credential, jar, fields) = (*credential, Some(jar), fields.0);
+        Ok(Self { credential, values, cookies, jar, jar_is_last: false, fields })
     }
 
     pub(super) fn cookie(&self, name: &str) -> Option<Held> {
@@ -76,7 +81,7 @@ impl Fields {
         let source = source.map(Extract::new).transpose()?;
         let before = match before {
             None | Some(Held::Nowhere) => Before::Nothing,
-            Some(Held::Whole) => Before::Field(0),
+            Some(Held::Whole | Held::Alone) => Before::Field(0),
             Some(Held::Field(index)) => Before::Field(index),
         };
         self.put(source, before).map(Held::Field)

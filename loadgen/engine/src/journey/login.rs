@@ -4,7 +4,6 @@ use contract::{
     Check, CredentialCarrier, CredentialSource, Csrf, HeaderValues, Login, LoginStep, Step, Target,
 };
 
-use super::capture::Capture;
 use super::known::{Fields, Known, TOKEN};
 use super::lowering::{Lowering, cookie_name};
 use super::order;
@@ -244,8 +243,10 @@ impl Stage<'_> {
         };
         if keeps_all {
             known.jar = Some(fields.add_jar(before.jar, &known.cookies)?);
+            known.jar_is_last = true;
         }
-        if fields.0.len() == 1 && matches!(self.gives, Gives::Credential(_)) {
+        let alone = fields.0.len() - usize::from(keeps_all) == 1;
+        if alone && matches!(self.gives, Gives::Credential(_)) {
             known.be_whole();
         }
         known.fields = fields.0;

@@ -258,7 +258,7 @@ impl Lowering<'_> {
             if at == headers.len() {
                 headers.push(("Cookie".into(), Template::default()));
             }
-            headers[at].1.jar(jar, path);
+            headers[at].1.jar(jar, self.known.jar_is_last, path);
         }
         if let Some(media_type) = encoding.and_then(media_type)
             && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))

@@ -266,7 +266,9 @@ impl Script {
     }
 
     /// What is held of the user after the answer to `request`: a field for each of its captures,
-    /// [`FIELD_END`] between them. `who` has what was held until then.
+    /// [`FIELD_END`] between them. A jar behind them is left out while it has no cookies, so that
+    /// who has one cookie holds and sends its value and nothing else. `who` has what was held until
+    /// then.
     ///
     /// # Errors
     /// `Missing` when a value is not where the descriptor says, is empty, or has a control
@@ -277,7 +279,13 @@ impl Script {
         who: Who<'_>,
         answer: &Answer<'_>,
     ) -> Result<Vec<u8>, Mismatch> {
-        self.gather(&self.requests[request].captures, request, who, answer)
+        let captures = &self.requests[request].captures;
+        let mut held = self.gather(captures, request, who, answer)?;
+        let is_jar = captures.last().is_some_and(Capture::is_jar);
+        if is_jar && held.last() == Some(&FIELD_END) {
+            held.pop();
+        }
+        Ok(held)
     }
 
     fn gather(

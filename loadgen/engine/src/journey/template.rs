@@ -24,6 +24,11 @@ pub fn field(held: &[u8], index: u8) -> &[u8] {
     held.split(|byte| *byte == FIELD_END).nth(index.into()).unwrap_or_default()
 }
 
+/// The first field; all there is unless a jar ends it.
+fn alone(held: &[u8]) -> &[u8] {
+    if jar::ends(held) { field(held, 0) } else { held }
+}
+
 /// Where a value is in what is held of a user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Held {
@@ -32,6 +37,8 @@ pub enum Held {
     Nowhere,
     /// It is all there is.
     Whole,
+    /// It is all there is, or the first field where a jar that has cookies is held behind it.
+    Alone,
     /// In this field.
     Field(u8),
 }
@@ -58,12 +65,24 @@ enum Part {
     /// All that is held of the user, as it stands. Its own part, so that a target of one value
     /// pays for no search.
     Whole,
+    /// The same unless a jar is held behind it, which the last byte tells without a search.
+    Alone,
     Field(u8, Escape),
-    /// The cookies of the jar in this field that go to a path; whether others precede them.
-    Jar(u8, Arc<Template>, bool),
+    /// The cookies of a jar that go to a path.
+    Jar(JarPlace, Arc<Template>),
     /// A line of a head, which is left out where its value is empty: what it begins with, and the
     /// value.
     Line(Vec<u8>, Arc<Template>),
+}
+
+/// Where a jar is, and where its cookies go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct JarPlace {
+    field: u8,
+    /// Whether it is the last field, so that the last byte tells whether it has cookies.
+    is_last: bool,
+    /// Whether other cookies precede its own in the header.
+    begun: bool,
 }
 
 /// A text with holes.
@@ -238,15 +257,16 @@ impl Template {
         match (value, escape) {
             (Held::Nowhere, _) => {}
             (Held::Whole, Escape::None) => self.parts.push(Part::Whole),
-            (Held::Whole, _) => self.parts.push(Part::Field(0, escape)),
+            (Held::Alone, Escape::None) => self.parts.push(Part::Alone),
+            (Held::Whole | Held::Alone, _) => self.parts.push(Part::Field(0, escape)),
             (Held::Field(index), _) => self.parts.push(Part::Field(index, escape)),
         }
     }
 
-    /// Adds the cookies of the jar in this field that go to a path.
-    pub fn jar(&mut self, field: u8, path: &Self) {
-        let begun = !self.parts.is_empty();
-        self.parts.push(Part::Jar(field, Arc::new(path.clone()), begun));
+    /// Adds the cookies of the jar in this field, which may be the last one, that go to a path.
+    pub fn jar(&mut self, field: u8, is_last: bool, path: &Self) {
+        let place = JarPlace { field, is_last, begun: !self.parts.is_empty() };
+        self.parts.push(Part::Jar(place, Arc::new(path.clone())));
     }
 
     /// Whether it may write nothing though it has parts: cookies may be cleared, and none may go to
@@ -290,13 +310,14 @@ impl Template {
                     out.extend_from_slice(&escape.escaped(cell.as_bytes()));
                 }
                 Part::Whole => out.extend_from_slice(who.credential),
+                Part::Alone => out.extend_from_slice(alone(who.credential)),
                 Part::Field(index, escape) => {
                     out.extend_from_slice(&escape.escaped(field(who.credential, *index)));
                 }
-                Part::Jar(index, path, begun) => {
-                    let cookies = field(who.credential, *index);
-                    if !cookies.is_empty() {
-                        jar::write(cookies, &path.bytes(who), *begun, out);
+                Part::Jar(place, path) => {
+                    if !place.is_last || jar::ends(who.credential) {
+                        let cookies = field(who.credential, place.field);
+                        jar::write(cookies, &path.bytes(who), place.begun, out);
                     }
                 }
                 Part::Line(name, value) => {
@@ -325,6 +346,7 @@ impl Template {
                     escape.escaped(rows.cell(who.n.saturating_add(*first), *column).as_bytes())
                 }
                 Part::Whole => Cow::Borrowed(who.credential),
+                Part::Alone => Cow::Borrowed(alone(who.credential)),
                 Part::Field(index, escape) => escape.escaped(field(who.credential, *index)),
                 part @ (Part::Jar(..) | Part::Line(..)) => {
                     Cow::Owned(Self { parts: vec![part.clone()] }.bytes(who).into_owned())
@@ -454,7 +476,7 @@ mod tests {
             assert!(template.is(who(n), expected.as_bytes()), "{text}");
             assert!(!template.is(who(n), b"b@x!"), "{text}");
         }
-        let many = UserPattern { first: u64::MAX, ..users };
+        let many = UserPattern { first: u64::MAX, ..users.clone() };
         let holes = Holes { users: &many, ..holes };
         assert_eq!(Template::new("{mail}", holes, Escape::None).text(who(3)), "");
     }
@@ -466,7 +488,7 @@ mod tests {
         let held = b"sid\n/a/7\x1fx=1\x1e/\x1fy=2; z=3\x1e";
         let written = |path: &str, begins: &str, held: &[u8]| {
             let mut cookies = Template::new(begins, holes, Escape::None);
-            cookies.jar(1, &Template::new(path, holes, Escape::None));
+            cookies.jar(1, true, &Template::new(path, holes, Escape::None));
             let (may_be_empty, who) = (cookies.may_be_empty(), Who { n: 7, credential: held });
             let mut head = Template::default();
             head.line("Cookie", cookies);
@@ -478,8 +500,8 @@ mod tests {
         let begun = "Cookie: s=sid; y=2; z=3\r\n".to_string();
         assert_eq!(written("/b", "s={credential}", held), (begun, false));
         let alone = "Cookie: s=sid\r\n".to_string();
-        assert_eq!(written("/b", "s={credential}", b"sid\n"), (alone, false));
-        assert_eq!(written("/b", "", b"sid\n"), (String::new(), true));
+        assert_eq!(written("/b", "s={credential}", b"sid"), (alone, false));
+        assert_eq!(written("/b", "", b"sid"), (String::new(), true));
         assert_eq!(written("/b", "", b"sid\n/a\x1fx=1\x1e"), (String::new(), true));
     }
 

@@ -270,7 +270,7 @@ fn a_login_may_be_a_get_or_have_a_raw_body() {
 fn a_redirect_keeps_what_is_held_and_leads_on_the_same_host() {
     let mut target = target();
     let login = target.login.as_mut().unwrap();
-    (login.redirects, login.expect_status) = (2, 200);
+    (login.redirects, login.expect_status) = (2, 200.into());
     let script = Script::new(&target, "browse").unwrap();
     assert_eq!((script.login, script.logins.clone(), script.steps.clone()), (Some(0), 0..2, 2..3));
     let to =
@@ -319,11 +319,33 @@ fn all_cookies_of_a_login_go_back_in_one_header_by_their_paths() {
     let held = script.capture(0, user(b""), &answer(200, &set, b"")).unwrap();
     assert_eq!(field(&held, 0), b"abd");
     let held = String::from_utf8(held).unwrap();
-    let cookies = |request: usize| sent(&script.requests[request], &held).0[1].1.clone();
-    assert_eq!(cookies(1), "lang=en; sid=abd; own=1; sid.sig=x");
-    assert_eq!(cookies(2), "lang=en; sid=abd; a=5; sid.sig=x");
+    let cookies = |request: usize, held: &str| {
+        let (headers, _) = sent(&script.requests[request], held);
+        headers.into_iter().find(|(name, _)| name == "Cookie").unwrap().1
+    };
+    assert_eq!(cookies(1, &held), "lang=en; sid=abd; own=1; sid.sig=x");
+    assert_eq!(cookies(2, &held), "lang=en; sid=abd; a=5; sid.sig=x");
     let bare = script.capture(0, user(b""), &answer(200, &set[..1], b"")).unwrap();
-    assert_eq!(bare, b"abc\n", "no other cookie takes a byte more");
+    assert_eq!(bare, b"abc", "without other cookies not a byte more is held");
+    assert_eq!(cookies(2, "abc"), "lang=en; sid=abc");
+}
+
+#[test]
+fn one_cookie_is_held_and_sent_as_without_a_jar() {
+    let mut target = target();
+    let without = Script::new(&target, "browse").unwrap();
+    target.cookies = Some(Cookies::default());
+    let with = Script::new(&target, "browse").unwrap();
+    let login = [set("sid=abc; Path=/")];
+    for script in [&without, &with] {
+        let held = script.capture(0, user(b""), &answer(200, &login, b"")).unwrap();
+        assert_eq!(held, b"abc");
+        assert_eq!(sent(&script.requests[1], "abc"), sent(&without.requests[1], "abc"));
+        // What no login gives shows that all there is gets sent as it stands.
+        let (headers, _) = sent(&script.requests[1], "a\nb");
+        assert_eq!(headers[1], ("Cookie".into(), "sid=a\nb".into()), "no field is looked for");
+        assert!(!script.renew && script.requests[1].captures.is_empty(), "nor any Set-Cookie");
+    }
 }
 
 #[test]
@@ -360,10 +382,10 @@ fn answers_change_cookies_where_a_target_asks_for_it() {
         assert!(script.changes(1, &answer(200, cookies, b"")));
         script.capture(1, user(held), &answer(200, cookies, b"")).unwrap()
     };
-    let held = next(b"abc\n", &both);
+    let held = next(b"abc", &both);
     assert_eq!(held, b"new\n/\x1fb=2\x1e");
     assert_eq!(next(&held, &[set("c=3")]), b"new\n/\x1fb=2; c=3\x1e");
-    assert_eq!(next(&held, &[set("sid=; Max-Age=0"), set("b=; Max-Age=0")]), b"\n");
+    assert_eq!(next(&held, &[set("sid=; Max-Age=0"), set("b=; Max-Age=0")]), b"");
     target.login = None;
     let refused = Script::new(&target, "browse").unwrap_err().to_string();
     assert!(refused.contains("expected a table [login]"), "{refused}");
@@ -393,7 +415,7 @@ fn a_logout_is_the_last_request_and_carries_the_credential() {
     let script = Script::new(&target, "browse").unwrap();
     assert_eq!((script.steps.clone(), script.logout), (1..2, Some(2)));
     let logout = script.requests.last().unwrap();
-    assert_eq!((logout.method.as_str(), logout.expect_status), ("POST", 204));
+    assert_eq!((logout.method.as_str(), &logout.expect_status), ("POST", &204.into()));
     let headers = pairs(&[("X-Trace", "u5"), ("Cookie", "sid=abc"), ("X-Why", "bye-5")]);
     assert_eq!(sent(logout, "abc"), (headers, String::new()));
 }
