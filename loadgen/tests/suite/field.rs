@@ -67,9 +67,9 @@ fn authbench(arguments: &[&str]) -> Output {
 }
 
 fn run(arguments: &[&str]) -> Output {
-    authbench(
-        &[&["run", "--allow-debug", "--users", "1", "--duration", "200ms"], arguments].concat(),
-    )
+    let one_user = ["--users", "1"];
+    let users = if arguments.contains(&"--users") { &[] } else { &one_user[..] };
+    authbench(&[&["run", "--allow-debug", "--duration", "200ms"], users, arguments].concat())
 }
 
 fn stderr(output: &Output) -> String {
@@ -414,7 +414,10 @@ fn in_steps(address: SocketAddr) -> String {
         path = "/confirm/{{code}}"
         expect_status = 204
         [journeys.browse]
-        steps = [{{ name = "me", path = "/me", check = {{ json = "/user", equals = "{{username}}" }} }}]
+        [[journeys.browse.steps]]
+        name = "me"
+        path = "/me"
+        check = {{ json = "/user", equals = "{{username}}" }}
         [logout]
         path = "/home"
         method = "GET"

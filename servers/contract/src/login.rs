@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BodyFormat, Check, CredentialSource, HeaderValues, Statuses};
+use super::checks::{Check, Statuses};
+use super::texts::{BodyFormat, CredentialSource, HeaderValues};
 
 /// One request of a login that takes several. Users make them in order, each with the cookies that
 /// the answers so far set; the answer to the last one gives the credential.

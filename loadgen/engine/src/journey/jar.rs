@@ -21,8 +21,8 @@ pub(super) struct SetCookie<'a> {
 }
 
 /// The cookies that an answer sets, in order. One that is malformed, or has a control character in
-/// it, is left out, as a browser does. Their `Domain` and `Secure` are not looked at: a load goes to
-/// one host, and often past the proxy that speaks TLS for it.
+/// it, is left out, as a browser does. Their `Domain` and `Secure` are not looked at: a load goes
+/// to one host, and often past the proxy that speaks TLS for it.
 pub(super) fn set_cookies<'a>(
     headers: &[httparse::Header<'a>],
 ) -> impl Iterator<Item = SetCookie<'a>> {
@@ -267,8 +267,10 @@ mod tests {
         fn a_jar_keeps_what_was_set_last(
             set in prop::collection::vec(("[ab]", "[a-z=]{0,3}", "/|/x|/x/y"), 0..12),
         ) {
-            let fields: Vec<String> =
-                set.iter().map(|(name, value, path)| format!("{name}={value}; Path={path}")).collect();
+            let written = set.iter().map(|(name, value, path)| {
+                format!("{name}={value}; Path={path}")
+            });
+            let fields: Vec<String> = written.collect();
             let mut jar = Vec::new();
             for field in &fields {
                 jar = after(&jar, &headers(&[field]), b"/", &[]);

@@ -143,6 +143,12 @@ impl Lowering<'_> {
         } else if step.fields.is_empty() && !sends {
             return Ok(None);
         }
+        if let Some((name, _)) = step.fields.iter().find(|(_, field)| has_date(field)) {
+            return Err(format!(
+                "expected a text, a number, a boolean, a list or a table as field `{name}`, found \
+                 a date; put it in quotes"
+            ));
+        }
         let body = match step.format {
             BodyFormat::Json => self.object(&step.fields)?,
             BodyFormat::Form => self.form(&step.fields)?,
@@ -369,6 +375,17 @@ impl Lowering<'_> {
         let known = patterns.map(|(name, _)| name).chain(columns);
         let captured = self.captured.iter().copied().filter(|name| *name != csrf);
         [n].into_iter().chain(known).chain(captured).chain([csrf, credential]).collect()
+    }
+}
+
+/// Whether a field is or has a date of TOML, which reaches others as a table with this key.
+fn has_date(field: &Field) -> bool {
+    match field {
+        Field::List(fields) => fields.iter().any(has_date),
+        Field::Table(fields) => {
+            fields.contains_key("$__toml_private_datetime") || fields.values().any(has_date)
+        }
+        _ => false,
     }
 }
 

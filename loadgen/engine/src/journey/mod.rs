@@ -172,7 +172,7 @@ impl Script {
     /// secrets.
     pub fn said(&self, n: u64, body: &[u8]) -> String {
         let text = String::from_utf8_lossy(&body[..body.len().min(SAID_MAX * 4)]);
-        let text = self.population.masked(n, text.into_owned());
+        let text = self.population.masked(n, &text);
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         line.chars().take(SAID_MAX).collect()
     }

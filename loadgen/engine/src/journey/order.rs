@@ -15,8 +15,8 @@ pub(super) fn captured<'a>(target: &'a Target, login: &'a Login) -> Result<Vec<&
         let reserved = ["n", "username", "password", "credential"].contains(&name.as_str());
         if reserved || name.is_empty() || !name.chars().all(fits) {
             return Err(format!(
-                "login step `{}`: expected `capture` to give a value a name of its own, of letters, \
-                 digits, `_`, `-` and `.`; found `{name}`",
+                "login step `{}`: expected `capture` to give a value a name of its own, of \
+                 letters, digits, `_`, `-` and `.`; found `{name}`",
                 step.name
             ));
         } else if target.users.columns().contains(name) {

@@ -93,13 +93,13 @@ impl Population {
     }
 
     /// A text without the secrets of user `n`.
-    pub(super) fn masked(&self, n: u64, text: String) -> String {
+    pub(super) fn masked(&self, n: u64, text: &str) -> String {
         let who = Who { n, credential: b"" };
         let password = self.password.text(who);
         let others = self.secrets.iter().map(|secret| secret.text(who));
         let others = others.filter(|secret| secret.len() >= SECRET_LEAST);
         let secrets = others.chain([password].into_iter().filter(|secret| !secret.is_empty()));
-        secrets.fold(text, |text, secret| text.replace(&secret, MASK))
+        without(text, &secrets.collect::<Vec<_>>())
     }
 
     /// Sees that there are so many users.
@@ -124,6 +124,25 @@ impl Population {
             if self.first == 0 { "" } else { " or lower `first`" },
         )))
     }
+}
+
+/// A text with [`MASK`] in place of each secret. In one pass: a secret may be a part of another one
+/// or of the mask.
+fn without(text: &str, secrets: &[String]) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let here = secrets.iter().filter(|secret| rest.starts_with(secret.as_str()));
+        let length = if let Some(longest) = here.map(String::len).max() {
+            masked.push_str(MASK);
+            longest
+        } else {
+            masked.push(next);
+            next.len_utf8()
+        };
+        rest = &rest[length..];
+    }
+    masked
 }
 
 /// The first hole of a text that a control character fills for some user, and where it stands.
@@ -198,8 +217,10 @@ mod tests {
             in_a_file(&["username", "password", "api_key", "pin"], &["ann", "s", "k123", "1"]);
         let population = Population::new(&users).unwrap();
         assert_eq!(population.name_and_password(0), ("ann".into(), "s".into()));
-        assert_eq!(population.masked(0, "ann k123 1".into()), "ann [password] 1");
-        assert_eq!(population.masked(1, "ann k123".into()), "ann k123", "another user's");
+        assert_eq!(population.masked(0, "ann k123 1"), "ann [password] 1");
+        assert_eq!(population.masked(1, "ann k123"), "ann k123", "another user's");
+        let both = ["ab".to_string(), "abc".to_string()];
+        assert_eq!(without("xabcabx\u{e9}", &both), "x[password][password]x\u{e9}");
     }
 
     #[test]

@@ -150,7 +150,7 @@ mod tests {
             ("https://h.test:3000/", Astray::Elsewhere),
             ("http://h.test/", Astray::Elsewhere),
             ("//other/", Astray::Elsewhere),
-            ("myapp:callback", Astray::Nowhere),
+            ("myapp:callback", Astray::Elsewhere),
             ("", Astray::Nowhere),
             ("#top", Astray::Nowhere),
             ("http://", Astray::Nowhere),

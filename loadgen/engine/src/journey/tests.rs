@@ -233,9 +233,10 @@ fn the_fields_of_a_login_may_be_nested() {
     assert!(with("json", "a = inf").unwrap_err().contains("a number that JSON has"));
     let wrong = toml::from_str::<Target>("name = 't'\nbase_url = 'x'\n[login]\nfields = 3");
     assert!(wrong.is_err());
-    let date = "fields = { a = 2020-01-01 }\ncredential = 'cookie:a'\nsend = 'cookie:a'";
-    let date = toml::from_str::<contract::Login>(date).unwrap_err().to_string();
-    assert!(date.contains("a list or a table"), "{date}");
+    for date in ["a = 2020-01-01", "a = { b = [2020-01-01] }"] {
+        assert!(with("json", date).unwrap_err().contains("`a`, found a date"), "{date}");
+        assert!(with("form", date).unwrap_err().contains("found a date"), "{date}");
+    }
 }
 
 #[test]
