@@ -90,9 +90,9 @@ struct JarPlace {
 /// `{n}` is the user's number, `{username}` and `{password}` are the target's patterns, a column of
 /// the users' file stands for the cell in the user's row, `{credential}` is what the login gave and
 /// `{csrf}` its token. The patterns are folded in when the template is read, so that only literal
-/// bytes, numbers, cells and held values are left to write while a load runs. What is held of a user
-/// is one byte string: where it is more than one value, they are fields with a line feed between
-/// them, which no value may contain.
+/// bytes, numbers, cells and held values are left to write while a load runs. What is held of a
+/// user is one byte string: where it is more than one value, they are fields with a line feed
+/// between them, which no value may contain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
