@@ -9,7 +9,7 @@ use super::part::{INTERRUPT_CHECK_NS, Part, Setup, outcome_of};
 use super::recorder::{Moments, Recorder};
 use super::users::Credentials;
 use super::visits::Visits;
-use crate::journey::{Script, Who};
+use crate::journey::{Answer, Mismatch, Onward, Script, Who};
 use crate::load::{Arrivals, Closed, LoadModel, UserChoice};
 use crate::plan::LoadPlan;
 use crate::random::mix;
@@ -77,6 +77,8 @@ pub(super) struct Core<'a> {
     script: &'a Script,
     part: Part,
     credentials: &'a Credentials,
+    /// What is held of users whose cookies an answer has changed; `None` where none does.
+    renewed: Option<Vec<Option<Box<[u8]>>>>,
     /// The closed model; `None` for another one.
     closed: Option<Closed>,
     /// The visitors of a partly open model; `None` for another one.
@@ -156,6 +158,7 @@ impl<'a> Core<'a> {
             script,
             part,
             credentials,
+            renewed: (script.renew && visits.is_none()).then(|| vec![None; users as usize]),
             closed,
             visits,
             arrivals: Arrivals::of_load(&plan.model, seed),
@@ -281,11 +284,9 @@ impl<'a> Core<'a> {
             return self.push(Due { planned_ns, user, request, slot: NO_SLOT });
         };
         let counted = self.recorder.window.contains(&planned_ns);
-        let first = self.script.csrf.or(self.script.login);
-        let Some((slot, request)) = visits.arrive(n, arrival.user, counted).zip(first) else {
-            return;
-        };
-        self.push(Due { planned_ns, user: 0, request: request as u32, slot });
+        let request = self.script.logins.start as u32;
+        let Some(slot) = visits.arrive(n, arrival.user, counted) else { return };
+        self.push(Due { planned_ns, user: 0, request, slot });
     }
 
     /// The next request of a closed loop. Which user and which step it is depends on the loop and
@@ -358,37 +359,56 @@ impl<'a> Core<'a> {
     fn who(&self, due: Due) -> Who<'_> {
         match &self.visits {
             Some(visits) => visits.who(due.slot),
-            None => {
-                Who { n: self.part.number(due.user), credential: self.credentials.get(due.user) }
-            }
+            None => Who { n: self.part.number(due.user), credential: self.held(due.user) },
         }
+    }
+
+    /// What is held of a user.
+    fn held(&self, user: u32) -> &[u8] {
+        let renewed = self.renewed.as_ref().and_then(|renewed| renewed[user as usize].as_deref());
+        renewed.unwrap_or_else(|| self.credentials.get(user))
     }
 
     pub(super) fn ended(&mut self, ended: &Ended<'_>) {
         let Some(flight) = self.flights[ended.connection].take() else { return };
         let due = flight.due;
-        let mut credential = None;
+        let mut onward = None;
         let outcome = match &ended.result {
-            Ok(answer) => {
-                let (who, request) = (self.who(due), due.request as usize);
-                let judged = self.script.judge(request, who, answer).and_then(|()| {
-                    if self.visits.is_some() && self.gives(request) {
-                        credential = Some(self.script.capture(request, who.credential, answer)?);
-                    }
-                    Ok(())
-                });
-                judged.map_or_else(outcome_of, |()| Outcome::Ok)
-            }
+            Ok(answer) => match self.take_in(due, answer) {
+                Ok(changed) => {
+                    onward = changed;
+                    Outcome::Ok
+                }
+                Err(mismatch) => outcome_of(mismatch),
+            },
             Err(failure) => Outcome::Failed(*failure),
         };
         let at =
             Moments { planned_ns: due.planned_ns, sent_ns: ended.sent_ns, done_ns: ended.done_ns };
-        self.finish(ended.connection, due, at, outcome, credential);
+        if let Some(renewed) = &mut self.renewed
+            && let Some(Onward { held, .. }) = onward.take()
+        {
+            renewed[due.user as usize] = Some(held.into_boxed_slice());
+        }
+        self.finish(ended.connection, due, at, outcome, onward);
     }
 
-    /// Whether the answer to this request gives a visitor something to hold.
-    fn gives(&self, request: usize) -> bool {
-        !self.script.requests[request].captures.is_empty()
+    /// Judges an answer; where the user stands then, if it changes what is held of them.
+    fn take_in(&self, due: Due, answer: &Answer<'_>) -> Result<Option<Onward>, Mismatch> {
+        let (who, request) = (self.who(due), due.request as usize);
+        if let Some(visits) = &self.visits
+            && self.script.logins.contains(&request)
+        {
+            return self.script.onward(request, visits.hops(due.slot), who, answer).map(Some);
+        }
+        self.script.judge(request, who, answer)?;
+        let changes = if self.visits.is_some() {
+            !self.script.requests[request].captures.is_empty()
+        } else {
+            self.renewed.is_some() && self.script.changes(request, answer)
+        };
+        let held = changes.then(|| self.script.capture(request, who, answer)).transpose()?;
+        Ok(held.map(|held| Onward { held, ..Onward::default() }))
     }
 
     fn finish(
@@ -397,7 +417,7 @@ impl<'a> Core<'a> {
         due: Due,
         at: Moments,
         outcome: Outcome,
-        credential: Option<Vec<u8>>,
+        onward: Option<Onward>,
     ) {
         self.recorder.ended(due.request as usize, at, outcome);
         self.answered += u64::from(outcome == Outcome::Ok);
@@ -406,24 +426,18 @@ impl<'a> Core<'a> {
             self.idle.push_back(connection as u32);
         }
         if self.visits.is_some() {
-            self.next_of_visit(due, at.done_ns, outcome, credential);
+            self.next_of_visit(due, at.done_ns, outcome, onward);
         } else if due.slot != NO_SLOT {
             self.next_of_closed(due, at.done_ns, outcome);
         }
     }
 
-    fn next_of_visit(
-        &mut self,
-        due: Due,
-        done_ns: u64,
-        outcome: Outcome,
-        credential: Option<Vec<u8>>,
-    ) {
+    fn next_of_visit(&mut self, due: Due, done_ns: u64, outcome: Outcome, onward: Option<Onward>) {
         let Some(visits) = &mut self.visits else { return };
         if outcome != Outcome::Ok {
             return visits.leave(due.slot, false);
         }
-        let Some(next) = visits.answered(due.slot, self.script, due.request as usize, credential)
+        let Some(next) = visits.answered(due.slot, self.script, due.request as usize, onward)
         else {
             return visits.leave(due.slot, true);
         };

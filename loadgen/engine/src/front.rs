@@ -172,7 +172,7 @@ pub fn get(url: &str) -> Result<Target> {
         headers: BTreeMap::new(),
         body: None,
         format: BodyFormat::Json,
-        expect_status: 200,
+        expect_status: 200.into(),
         check: None,
         credential: None,
     };
@@ -181,6 +181,7 @@ pub fn get(url: &str) -> Result<Target> {
         name: url.into(),
         base_url: format!("{}://{authority}", uri.scheme_str().ok_or_else(refuse)?),
         users: UserPattern::default(),
+        cookies: None,
         login: None,
         headers: BTreeMap::new(),
         journeys: BTreeMap::from([(ONE_REQUEST.into(), journey)]),

@@ -54,8 +54,10 @@ pub(super) const fn outcome_of(mismatch: Mismatch) -> Outcome {
     match mismatch {
         Mismatch::Status(status) => Outcome::Status(status),
         Mismatch::WrongUser => Outcome::WrongUser,
+        Mismatch::Check => Outcome::Check,
         Mismatch::Encoded => Outcome::Encoded,
         Mismatch::Missing(_) => Outcome::NoCredential,
         Mismatch::TooLong(_) => Outcome::LongCredential,
+        Mismatch::Redirect(astray) => Outcome::Redirect(astray),
     }
 }

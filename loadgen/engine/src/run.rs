@@ -54,6 +54,8 @@ fn load_with<T: Transport>(
             driver.script.name
         )));
     }
+    let remedy = "ask for fewer with --users or --connections";
+    driver.script.population.require(plan.users.into(), "this load", remedy)?;
     let epoch = Instant::now();
     let workers = driver.workers_for(plan.users, plan.connections);
     let logged_in = driver.logged_in(plan, workers)?;

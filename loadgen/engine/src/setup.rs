@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::part::{INTERRUPT_CHECK_NS, Setup, outcome_of};
 use super::users::Credentials;
 use super::worker::Worker;
-use crate::journey::{Mismatch, Request, Script, Who, field};
+use crate::journey::{Capture, Extract, Mismatch, Onward, Request, Script, Who, field};
 use crate::plan::Prepare;
 use crate::record::LoginRecord;
 use crate::transport::{Ended, Failure, OPENING_MAX, Opening, Outcome, Transport, Until};
@@ -36,13 +36,15 @@ pub(super) struct Refused {
     pub(super) missing: Option<u8>,
     /// Requests of the preparation that the user had made before.
     pub(super) prepared: u32,
+    /// Where it was sent.
+    pub(super) path: String,
     /// How the answer's body begins, without the user's password.
     pub(super) said: String,
 }
 
 /// What users do, one after the other on whatever connection is free.
 ///
-/// A login is one request, or two where it needs a CSRF token, on one connection, and behind it
+/// A login is one request or several, as with a CSRF token, on one connection, and behind it
 /// come the requests by which a user prepares, where a load asks for them. Logging everybody out,
 /// and one request on every connection, are passes over users of the same kind. The first user who
 /// is refused ends a pass for all: a load with fewer users than were asked for would be another
@@ -136,10 +138,10 @@ impl<T: Transport> Worker<'_, T> {
                     Route::Ask => (0, credentials.get(0).to_vec()),
                 };
                 let user = first + part.number(user);
-                let (index, request, since_ns, prepared) = (next, begin, now, 0);
-                let attempt =
-                    Attempt { index, user, request, since_ns, credential, prepared, fresh };
-                ready.push((connection, attempt));
+                let (index, request) = (next, begin);
+                let begun =
+                    Attempt { index, user, request, credential, fresh, ..Attempt::default() };
+                ready.push((connection, begun));
                 next += 1;
             }
             for (connection, mut attempt) in ready.drain(..) {
@@ -152,13 +154,10 @@ impl<T: Transport> Worker<'_, T> {
             let polled = transport.poll(until, |ended| {
                 let Some(mut attempt) = under_way[ended.connection].take() else { return };
                 opening -= usize::from(std::mem::take(&mut attempt.fresh));
-                match attempt.read(script, &ended) {
-                    Ok(()) => {}
+                if let Err(refused) = attempt.read(script, &ended) {
                     // The first is told: the others are most often its consequence.
-                    Err(refused) => {
-                        fault.get_or_insert(refused);
-                        return;
-                    }
+                    fault.get_or_insert(refused);
+                    return;
                 }
                 if attempt.request == timed {
                     record.service.record(ended.done_ns - ended.sent_ns);
@@ -182,8 +181,8 @@ impl<T: Transport> Worker<'_, T> {
             let now = transport.now();
             let late = |attempt: &&Attempt| attempt.since_ns + timeout_ns <= now;
             if let Some(attempt) = under_way.iter().flatten().find(late) {
-                fault =
-                    Some(attempt.refused(Outcome::Failed(Failure::Timeout), None, String::new()));
+                let outcome = Outcome::Failed(Failure::Timeout);
+                fault = Some(attempt.refused(script, outcome, None, String::new()));
             }
         }
         if let Some(fault) = fault {
@@ -200,7 +199,7 @@ impl Route {
     /// the target has no such request.
     fn requests(self, script: &Script) -> Option<(usize, usize)> {
         match self {
-            Self::LogIn { .. } => script.login.map(|login| (script.csrf.unwrap_or(login), login)),
+            Self::LogIn { .. } => script.login.map(|login| (script.logins.start, login)),
             Self::LogOut => script.logout.map(|logout| (logout, logout)),
             Self::Ask => Some((script.steps.start, script.steps.start)),
         }
@@ -249,6 +248,7 @@ pub(super) enum Keep {
 }
 
 /// A user under way: at a login, at what follows it, or at a request of another pass.
+#[derive(Default)]
 struct Attempt {
     index: u32,
     user: u64,
@@ -257,6 +257,9 @@ struct Attempt {
     since_ns: u64,
     /// What is held of the user.
     credential: Vec<u8>,
+    /// The next request of the login, and how many redirects led to it.
+    then: Option<usize>,
+    hops: u8,
     /// Requests of the preparation that the user has made.
     prepared: u32,
     /// Whether it is the first on its connection, which it has to open.
@@ -269,22 +272,30 @@ impl Attempt {
         let answer = match ended.result {
             Ok(answer) => answer,
             Err(failure) => {
-                return Err(self.refused(Outcome::Failed(failure), None, String::new()));
+                let outcome = Outcome::Failed(failure);
+                return Err(self.refused(script, outcome, None, String::new()));
             }
         };
         let who = Who { n: self.user, credential: &self.credential };
-        let credential = script
-            .judge(self.request, who, &answer)
-            .and_then(|()| script.capture(self.request, &self.credential, &answer))
-            .map_err(|mismatch| {
-                let missing = match mismatch {
-                    Mismatch::Missing(capture) => Some(capture),
-                    _ => None,
-                };
-                self.refused(outcome_of(mismatch), missing, script.said(self.user, answer.body))
-            })?;
+        let onward = if script.logins.contains(&self.request) {
+            script.onward(self.request, self.hops, who, &answer)
+        } else {
+            let held = script
+                .judge(self.request, who, &answer)
+                .and_then(|()| script.capture(self.request, who, &answer));
+            held.map(|held| Onward { held, ..Onward::default() })
+        };
+        let onward = onward.map_err(|mismatch| {
+            let missing = match mismatch {
+                Mismatch::Missing(capture) => Some(capture),
+                _ => None,
+            };
+            let told = script.told(self.user, &answer);
+            self.refused(script, outcome_of(mismatch), missing, told)
+        })?;
+        (self.then, self.hops) = (onward.next, onward.hops);
         if !script.requests[self.request].captures.is_empty() {
-            self.credential = credential;
+            self.credential = onward.held;
         }
         self.prepared += u32::from(script.prepare.contains(&self.request));
         Ok(())
@@ -293,35 +304,47 @@ impl Attempt {
     /// What the user asks next; `None` at the end of the route.
     fn after(&self, script: &Script, route: Route) -> Option<usize> {
         let Route::LogIn { times, .. } = route else { return None };
-        if Some(self.request) == script.csrf {
-            return script.login;
+        if self.then.is_some() {
+            return self.then;
         }
         let steps = script.prepare.len();
         let left = (self.prepared as usize) < steps * times as usize;
         left.then(|| script.prepare.start + self.prepared as usize % steps)
     }
 
-    fn refused(&self, outcome: Outcome, missing: Option<u8>, said: String) -> SetupFault {
+    fn refused(
+        &self,
+        script: &Script,
+        outcome: Outcome,
+        missing: Option<u8>,
+        said: String,
+    ) -> SetupFault {
         let Self { user, request, prepared, .. } = *self;
-        SetupFault::Refused(Box::new(Refused { user, request, outcome, missing, prepared, said }))
+        let who = Who { n: user, credential: &self.credential };
+        let path = script.requests[request].path.text(who);
+        let refused = Refused { user, request, outcome, missing, prepared, path, said };
+        SetupFault::Refused(Box::new(refused))
     }
 }
 
 /// What is told of a user who was refused.
 pub(super) fn refusal(script: &Script, refused: &Refused) -> String {
-    let Refused { user, request, outcome, missing, prepared, said } = refused;
-    let Request { method, path, expect_status, captures, .. } = &script.requests[*request];
-    let path = path.text(Who { n: *user, credential: b"" });
-    let expected: Vec<_> = captures.iter().map(ToString::to_string).collect();
-    let found = missing.and_then(|capture| expected.get(usize::from(capture)));
-    let found = found.map_or_else(|| outcome.to_string(), |it| format!("an answer without {it}"));
+    let Refused { user, request, outcome, missing, prepared, path, said } = refused;
+    let Request { name, method, expect_status, captures, .. } = &script.requests[*request];
+    let user = script.population.number(*user);
+    let missed = missing.and_then(|capture| captures.get(usize::from(capture)));
+    let is_jar = |capture: &&Capture| matches!(capture.source, Some(Extract::Jar(_)));
+    let expected: Vec<_> =
+        captures.iter().filter(|capture| !is_jar(capture)).map(ToString::to_string).collect();
+    let found = missed.map_or_else(|| outcome.to_string(), |it| format!("an answer without {it}"));
     // An answer with another status may hold a credential, in a place that was not described.
     let found = match outcome {
         Outcome::Status(_) if !said.is_empty() => format!("{found}, which says: {said}"),
+        Outcome::Redirect(_) => format!("{found} ({said})"),
         _ => found,
     };
     let at = format!("{method} {}{path}: expected status {expect_status}", script.origin());
-    if script.csrf.is_none_or(|csrf| csrf != *request) && script.login != Some(*request) {
+    if !script.logins.contains(request) {
         return format!(
             "user {user} was refused before the load, after {prepared} requests that were \
              answered, at {at}, found {found}; check that the server runs and that the \
@@ -329,15 +352,18 @@ pub(super) fn refusal(script: &Script, refused: &Refused) -> String {
         );
     }
     let (step, check) = if script.csrf == Some(*request) {
-        ("request for a CSRF token", "login.csrf")
+        ("request for a CSRF token".into(), "login.csrf")
     } else if script.csrf.is_some() {
-        ("login itself, with the CSRF token it had got", "users, login and login.csrf")
+        ("login itself, with the CSRF token it had got".into(), "users, login and login.csrf")
+    } else if script.logins.len() == 1 {
+        ("login request".into(), "users and login")
     } else {
-        ("login request", "users and login")
+        (format!("step `{name}`"), "users and login")
     };
+    let expected =
+        if expected.is_empty() { String::new() } else { format!(" and {}", expected.join(", ")) };
     format!(
-        "the login of user {user} failed at the {step}, {at} and {}, found {found}; check that the \
-         server runs and that the descriptor's {check} are right",
-        expected.join(", "),
+        "the login of user {user} failed at the {step}, {at}{expected}, found {found}; check that \
+         the server runs and that the descriptor's {check} are right"
     )
 }

@@ -2,7 +2,7 @@
 //! A visit is a login, some requests and a logout, on whatever connection is free. A user whose
 //! request fails leaves at once, as a person whose shop does not work does, and is counted.
 
-use crate::journey::{Script, Who};
+use crate::journey::{Onward, Script, Who};
 use crate::load;
 use crate::random::mix;
 use crate::record::VisitCounts;
@@ -25,6 +25,8 @@ pub(super) struct Visits {
 struct Visitor {
     user: u64,
     credential: Vec<u8>,
+    /// Redirects of the login that led to the request under way.
+    hops: u8,
     seed: u64,
     /// Requests made since the login.
     made: u32,
@@ -65,6 +67,11 @@ impl Visits {
         Who { n: visitor.user, credential: &visitor.credential }
     }
 
+    /// Redirects of a visitor's login that led to the request under way.
+    pub(super) fn hops(&self, slot: u32) -> u8 {
+        self.visitors[slot as usize].hops
+    }
+
     /// Takes in the right answer to `request`, and what it gave to hold; what the visitor does
     /// then. `None` when that was the last request of the visit.
     pub(super) fn answered(
@@ -72,18 +79,17 @@ impl Visits {
         slot: u32,
         script: &Script,
         request: usize,
-        credential: Option<Vec<u8>>,
+        onward: Option<Onward>,
     ) -> Option<Next> {
         let visitor = &mut self.visitors[slot as usize];
-        if let Some(credential) = credential {
-            visitor.credential = credential;
+        let mut next = None;
+        if let Some(onward) = onward {
+            next = onward.next;
+            (visitor.credential, visitor.hops) = (onward.held, onward.hops);
         }
         let steps = script.steps.clone();
-        if Some(request) == script.csrf {
-            return script.login.map(|request| Next { request, think_ns: 0 });
-        }
-        if Some(request) == script.login {
-            return Some(Next { request: steps.start, think_ns: 0 });
+        if script.logins.contains(&request) {
+            return Some(Next { request: next.unwrap_or(steps.start), think_ns: 0 });
         }
         if Some(request) == script.logout {
             return None;
@@ -147,6 +153,10 @@ mod tests {
         Script::new(&target, "browse").unwrap()
     }
 
+    fn token() -> Option<Onward> {
+        Some(Onward { held: b"tok".into(), ..Onward::default() })
+    }
+
     #[test]
     fn a_visit_is_a_login_its_requests_and_a_logout() {
         let (script, mut visits) = (script(), visits(3));
@@ -154,7 +164,7 @@ mod tests {
         let (login, logout) = (script.login.unwrap(), script.logout.unwrap());
         let (one, two) = (script.steps.start, script.steps.start + 1);
         let then = |request, think_ns| Some(Next { request, think_ns });
-        assert_eq!(visits.answered(slot, &script, login, Some(b"tok".into())), then(one, 0));
+        assert_eq!(visits.answered(slot, &script, login, token()), then(one, 0));
         assert_eq!(visits.who(slot).credential, b"tok");
         assert_eq!(visits.answered(slot, &script, one, None), then(two, 5));
         assert_eq!(visits.answered(slot, &script, two, None), then(one, 5));
@@ -169,7 +179,7 @@ mod tests {
     fn the_place_of_one_who_left_is_used_again_and_holds_nothing_of_theirs() {
         let mut visits = visits(1);
         let slot = visits.arrive(0, 7, false).unwrap();
-        visits.answered(slot, &script(), script().login.unwrap(), Some(b"tok".into()));
+        visits.answered(slot, &script(), script().login.unwrap(), token());
         visits.leave(slot, false);
         assert_eq!(visits.counts, VisitCounts::default(), "it did not begin in Measure");
         assert_eq!(visits.arrive(1, 8, true), Some(slot));

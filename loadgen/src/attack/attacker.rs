@@ -3,7 +3,9 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::fill;
-use servers::contract::{CredentialCarrier, Login as LoginRequest, Target, UserPattern};
+use servers::contract::{
+    CredentialCarrier, Field as Sent, Login as LoginRequest, Target, UserPattern,
+};
 
 use super::forge::{Form, Token};
 use super::key::Key;
@@ -14,10 +16,12 @@ use super::text::b64;
 use super::wire::{Reply, Silence, Wire};
 
 use crate::error::{Error, Interrupt, Result};
-use crate::journey::{FIELD_END, Mismatch, Script, Who, field};
+use crate::journey::{FIELD_END, Mismatch, Script, Value, Who, field};
 use crate::proc::Fleet;
 use crate::sanitise::{NAME, fit};
 
+/// Users whom the suite logs in: A, B, and those of the rows that end a session.
+const USERS: u64 = 4;
 /// Random bytes of a mark.
 const MARK_BYTES: usize = 16;
 
@@ -77,6 +81,7 @@ impl<'a> Attacker<'a> {
             ))
         })?;
         let script = Script::new(target, &options.journey)?;
+        script.population.require(USERS, "the attack suite", "use another file")?;
         let step = script.steps.start;
         let mut wire = Wire::new(&script, &options.trust, ends)?;
         let mut log_in = |user| log_in(&script, &mut wire, target, user, &[]);
@@ -107,9 +112,7 @@ impl<'a> Attacker<'a> {
         this.check_good(&this.b.clone())?;
         let bare = this.bare();
         this.anonymous = this.ask(&bare).map_err(|why| this.broken(&why.to_string()))?;
-        if this.script.requests[step].check.is_none()
-            && this.anonymous.status == this.expect_status()
-        {
+        if this.script.requests[step].check.is_none() && this.expects(this.anonymous.status) {
             return Err(Error::Config(format!(
                 "target `{}`: its first step answers {} without a credential too, so an attack \
                  cannot be told from a refusal; put a step first that needs one, or a check that \
@@ -185,13 +188,39 @@ impl<'a> Attacker<'a> {
         }
     }
 
+    /// The name and the password of a user.
+    pub(super) fn name_and_password(&self, user: u64) -> (String, String) {
+        self.script.population.name_and_password(user)
+    }
+
+    /// Whether a login is one request, so that its answer says by itself whether it went through.
+    pub(super) fn logs_in_at_once(&self) -> bool {
+        self.target.login.as_ref().is_some_and(LoginRequest::is_one_request)
+    }
+
+    /// Whether a login is one request that sends the name and the password of a user as such, so
+    /// that others can be sent in their place.
+    pub(super) fn takes_passwords(&self) -> bool {
+        self.target.login.as_ref().filter(|login| login.is_one_request()).is_some_and(|login| {
+            let texts: Vec<&str> = login
+                .fields
+                .values()
+                .flat_map(Sent::texts)
+                .chain(login.body.as_deref())
+                .chain([login.path.as_str()])
+                .collect();
+            ["{username}", "{password}"].iter().all(|hole| texts.iter().any(|t| t.contains(hole)))
+        })
+    }
+
     /// The answer to a login with this name and password, right or not.
     pub(super) fn try_log_in(&mut self, username: &str, password: &str) -> Answered {
-        let users = UserPattern { username: username.into(), password: password.into() };
+        let (username, password) = (Some(username.into()), Some(password.into()));
+        let users = UserPattern { username, password, ..self.target.users.clone() };
         let target = Target { users, ..self.target.clone() };
         let script = Script::new(&target, &self.options.journey)
             .map_err(|e| Silence::Unreachable(e.to_string()))?;
-        attempt(&script, &mut self.wire, 0, &[]).map(|(reply, _)| reply)
+        attempt(&script, &mut self.wire, 0, &[]).map(|tried| tried.reply)
     }
 
     /// Sends the logout with this user's credential.
@@ -209,7 +238,7 @@ impl<'a> Attacker<'a> {
 
     /// The answer to a correct login of this user with these further fields.
     pub(super) fn try_log_in_with(&mut self, user: u64, more: &[Field]) -> Answered {
-        attempt(&self.script, &mut self.wire, user, more).map(|(reply, _)| reply)
+        attempt(&self.script, &mut self.wire, user, more).map(|tried| tried.reply)
     }
 
     /// Sends the logout everywhere with this user's credential.
@@ -240,19 +269,20 @@ impl<'a> Attacker<'a> {
     pub(super) fn refresh_token(&self, reply: &Reply) -> Option<String> {
         let refresh = self.target.refresh.as_ref()?;
         let login = self.target.login.clone()?;
-        if ![login.expect_status, refresh.expect_status].contains(&reply.status) {
+        if !login.expect_status.accept(reply.status) && refresh.expect_status != reply.status {
             return None;
         }
         let login = Some(LoginRequest { credential: refresh.token.clone(), ..login });
         let target = Target { login, ..self.target.clone() };
         let script = Script::new(&target, &self.options.journey).ok()?;
-        let held = reply.with(|answer| script.capture(script.login?, b"", answer).ok())?;
+        let who = Who { n: 0, credential: b"" };
+        let held = reply.with(|answer| script.capture(script.login?, who, answer).ok())?;
         Some(String::from_utf8_lossy(field(&held, 0)).into_owned())
     }
 
     /// Whether the answer to the logout is the right one.
     pub(super) fn logged_out(&self, reply: &Reply) -> bool {
-        self.script.logout.is_some_and(|at| self.script.requests[at].expect_status == reply.status)
+        self.script.logout.is_some_and(|at| self.script.accepts(at, reply.status))
     }
 
     /// The step's fields for this user, with another credential.
@@ -358,7 +388,7 @@ impl<'a> Attacker<'a> {
 
     /// The path, the content type and the body of a right login.
     pub(super) fn login_parts(&self) -> Option<(String, String, Vec<u8>)> {
-        let at = self.script.login?;
+        let at = self.script.login.filter(|_| self.logs_in_at_once())?;
         let request = &self.script.requests[at];
         let who = Who { n: 2, credential: b"" };
         let fields = rendered(&self.script, at, who);
@@ -370,13 +400,14 @@ impl<'a> Attacker<'a> {
 
     /// Whether this is the answer to a login that went through.
     pub(super) fn is_login(&self, reply: &Reply) -> bool {
-        self.script.login.is_some_and(|at| self.script.requests[at].expect_status == reply.status)
+        self.script.login.is_some_and(|at| self.script.accepts(at, reply.status))
     }
 
     /// Whether a credential is in an answer to a login.
     pub(super) fn gives_credential(&self, reply: &Reply) -> bool {
         let Some(at) = self.script.login else { return false };
-        reply.with(|answer| self.script.capture(at, b"", answer)).is_ok()
+        let who = Who { n: 0, credential: b"" };
+        reply.with(|answer| self.script.capture(at, who, answer)).is_ok()
     }
 
     /// Sends bytes as they are, on a connection of their own.
@@ -389,17 +420,18 @@ impl<'a> Attacker<'a> {
         self.wire.ask(bytes)
     }
 
-    fn expect_status(&self) -> u16 {
-        self.script.requests[self.step].expect_status
+    fn expects(&self, status: u16) -> bool {
+        self.script.accepts(self.step, status)
     }
 
     /// The user that the answer names; `None` if it names none.
     pub(super) fn whose(&self, reply: &Reply) -> Option<String> {
-        if reply.status != self.expect_status() {
+        if !self.expects(reply.status) {
             return None;
         }
-        let Some((pointer, _)) = &self.script.requests[self.step].check else {
-            return Some("somebody".into());
+        let check = self.script.requests[self.step].check.as_ref();
+        let Some((pointer, Value::Text(_))) = check.and_then(|check| check.json.as_ref()) else {
+            return self.is_for_a(reply).then(|| "somebody".into());
         };
         let found = pointer.find(&reply.body).filter(|value| !value.is_empty())?;
         let nobody = (self.anonymous.status == reply.status)

@@ -8,7 +8,7 @@ use servers::contract::Target;
 use super::request::written;
 use super::wire::{Reply, Wire};
 use crate::error::{Interrupt, Result};
-use crate::journey::{FIELD_END, Mismatch, Request, Script, Who};
+use crate::journey::{FIELD_END, Mismatch, Request, Script, Value, Who};
 use crate::transport::Trust;
 
 /// Characters of a value that a finding repeats.
@@ -59,6 +59,12 @@ pub struct Visit {
 }
 
 impl Visit {
+    /// Notes what is held of the user now.
+    fn hold(&mut self, held: &[u8]) {
+        let values = held.split(|byte| *byte == FIELD_END).map(<[u8]>::to_vec);
+        self.held.extend(values.filter(|value| !value.is_empty()));
+    }
+
     /// Exchanges in which an expectation was not met.
     pub fn failed(&self) -> usize {
         let is_failed = |exchange: &&Exchange| exchange.findings.iter().any(|f| !f.is_met);
@@ -81,67 +87,96 @@ pub fn visit(
 ) -> Result<Visit> {
     let script = Script::new(target, journey)?;
     let mut wire = Wire::new(&script, trust, Instant::now() + within)?;
-    let login: Vec<usize> = [script.csrf, script.login].into_iter().flatten().collect();
-    let route: Vec<usize> = login.iter().copied().chain(script.steps.clone()).collect();
     let (mut visit, mut held) = (Visit::default(), Vec::new());
-    for (index, &request) in route.iter().enumerate() {
+    let mut at = script.login.map(|_| script.logins.start);
+    let mut hops = 0;
+    while let Some(request) = at {
         interrupt.check()?;
         let who = Who { n: user, credential: &held };
-        let sent = written(&script, request, who, &[]);
-        let (answer, findings, new) = match wire.ask(&sent) {
-            Ok(reply) => {
-                let (findings, new) = judged(&script, request, who, &reply);
-                let Reply { status, headers, body } = reply;
-                (Ok(Answered { status, headers, body }), findings, new)
-            }
-            Err(silence) => {
-                let what = format!("expected an answer, found {silence}");
-                (Err(silence.to_string()), vec![Expectation { is_met: false, what }], None)
-            }
+        let reply = ask(&script, &mut wire, request, who, &mut visit);
+        let onward =
+            reply.and_then(|r| r.with(|answer| script.onward(request, hops, who, answer)).ok());
+        let Some(onward) = onward else {
+            visit.left =
+                script.login.map_or(0, |last| last - request.min(last)) + script.steps.len();
+            return Ok(visit);
         };
-        let is_failed = findings.iter().any(|finding| !finding.is_met);
-        let name = script.requests[request].name.clone();
-        visit.exchanges.push(Exchange { name, sent, answer, findings });
-        if let Some(new) = new {
-            let values = new.split(|byte| *byte == FIELD_END).map(<[u8]>::to_vec);
-            visit.held.extend(values.filter(|value| !value.is_empty()));
-            held = new;
+        (held, hops, at) = (onward.held, onward.hops, onward.next);
+        visit.hold(&held);
+    }
+    for request in script.steps.clone() {
+        interrupt.check()?;
+        let who = Who { n: user, credential: &held };
+        let reply = ask(&script, &mut wire, request, who, &mut visit);
+        if script.requests[request].captures.is_empty() {
+            continue;
         }
-        if is_failed && login.contains(&request) {
-            visit.left = route.len() - index - 1;
-            break;
+        let captured =
+            reply.and_then(|r| r.with(|answer| script.capture(request, who, answer)).ok());
+        if let Some(captured) = captured {
+            held = captured;
+            visit.hold(&held);
         }
     }
     Ok(visit)
 }
 
-/// What was expected of an answer, and what is held of the user from now on, where it changes.
-fn judged(
+/// Sends a request and notes what came of it; its answer, if one came.
+fn ask(
     script: &Script,
+    wire: &mut Wire,
     request: usize,
     who: Who<'_>,
-    reply: &Reply,
-) -> (Vec<Expectation>, Option<Vec<u8>>) {
+    visit: &mut Visit,
+) -> Option<Reply> {
+    let sent = written(script, request, who, &[]);
+    let (answer, findings, reply) = match wire.ask(&sent) {
+        Ok(reply) => {
+            let Reply { status, headers, body } = reply.clone();
+            let findings = judged(script, request, who, &reply);
+            (Ok(Answered { status, headers, body }), findings, Some(reply))
+        }
+        Err(silence) => {
+            let what = format!("expected an answer, found {silence}");
+            (Err(silence.to_string()), vec![Expectation { is_met: false, what }], None)
+        }
+    };
+    let name = script.requests[request].name.clone();
+    visit.exchanges.push(Exchange { name, sent, answer, findings });
+    reply
+}
+
+/// What was expected of an answer.
+fn judged(script: &Script, request: usize, who: Who<'_>, reply: &Reply) -> Vec<Expectation> {
     let wanted = &script.requests[request];
-    let mismatch = reply.with(|answer| script.judge(request, who, answer)).err();
+    if wanted.redirect.is_some() && (300..400).contains(&reply.status) {
+        let led = reply.with(|answer| script.onward(request, 0, who, answer));
+        let what = match &led {
+            Ok(_) => format!("status: {} is a redirect, followed", reply.status),
+            Err(_) => format!("status: {} is a redirect that is not followed", reply.status),
+        };
+        return vec![Expectation { is_met: led.is_ok(), what }];
+    }
+    let is_accepted = script.accepts(request, reply.status);
     let mut findings = vec![Expectation {
-        is_met: !matches!(mismatch, Some(Mismatch::Status(_))),
+        is_met: is_accepted,
         what: format!("status: expected {}, found {}", wanted.expect_status, reply.status),
     }];
-    if !findings[0].is_met {
-        return (findings, None);
+    if !is_accepted {
+        return findings;
     }
+    let mismatch = reply.with(|answer| script.judge(request, who, answer)).err();
     findings.extend(checked(wanted, who, reply, mismatch));
     if wanted.captures.is_empty() {
-        return (findings, None);
+        return findings;
     }
-    let captured = reply.with(|answer| script.capture(request, who.credential, answer));
+    let captured = reply.with(|answer| script.capture(request, who, answer));
     let sources: Vec<String> = wanted.captures.iter().map(ToString::to_string).collect();
     let met = |source: &String| Expectation { is_met: true, what: format!("{source}: found") };
     let (place, why) = match captured {
-        Ok(held) => {
+        Ok(_) => {
             findings.extend(sources.iter().map(met));
-            return (findings, Some(held));
+            return findings;
         }
         Err(Mismatch::Missing(place)) => (place, "expected in the answer, found nothing"),
         Err(Mismatch::TooLong(place)) => (place, "expected at most 64 KiB, found more"),
@@ -151,7 +186,7 @@ fn judged(
     findings.extend(before.iter().map(met));
     let source = rest.first().map_or("", String::as_str);
     findings.push(Expectation { is_met: false, what: format!("{source}: {why}") });
-    (findings, None)
+    findings
 }
 
 /// The outcome of a request's check, where it has one.
@@ -161,15 +196,28 @@ fn checked(
     reply: &Reply,
     mismatch: Option<Mismatch>,
 ) -> Option<Expectation> {
-    let (pointer, expected) = wanted.check.as_ref()?;
-    let found = match (pointer.find(&reply.body), mismatch) {
-        (_, Some(Mismatch::Encoded)) => "a compressed body".into(),
-        (Some(found), _) => {
-            let text = String::from_utf8_lossy(&found);
-            format!("`{}`", text.chars().take(SHOWN).collect::<String>())
-        }
-        (None, _) => "nothing there".into(),
+    let check = wanted.check.as_ref()?;
+    let text = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        format!("`{}`", text.chars().take(SHOWN).collect::<String>())
     };
-    let what = format!("check: expected `{}`, found {found}", expected.text(who));
+    let (expected, found) = match (&check.json, &check.contains) {
+        (Some((pointer, value)), _) => {
+            let expected = match value {
+                Value::Text(template) => template.text(who),
+                Value::Flag(flag) => flag.to_string(),
+            };
+            let found = pointer.find(&reply.body);
+            (expected, found.map_or_else(|| "nothing there".into(), |found| text(&found)))
+        }
+        (None, Some(contained)) => {
+            let found = if mismatch.is_none() { "it" } else { "a body without it" };
+            (contained.text(who), found.into())
+        }
+        (None, None) => return None,
+    };
+    let is_encoded = matches!(mismatch, Some(Mismatch::Encoded));
+    let found = if is_encoded { "a compressed body".into() } else { found };
+    let what = format!("check: expected `{expected}`, found {found}");
     Some(Expectation { is_met: mismatch.is_none(), what })
 }

@@ -5,7 +5,7 @@ use servers::contract::{CredentialCarrier, Target};
 use super::request::{Field, written};
 use super::wire::{Reply, Silence, Wire};
 use crate::error::{Error, Result};
-use crate::journey::{Extract, Script, Who, field};
+use crate::journey::{Mismatch, Script, Who, field};
 
 /// A user who is logged in.
 #[derive(Clone, Debug)]
@@ -49,48 +49,59 @@ pub(super) fn log_in(
             target.name, target.base_url
         ))
     };
-    let (reply, first) = attempt(script, wire, user, more).map_err(|why| fail(why.to_string()))?;
-    let at = script.login.unwrap_or_default();
-    if reply.status != script.requests[at].expect_status {
-        let said = script.said(user, &reply.body);
-        let why = if said.is_empty() { said } else { format!(", which says: {said}") };
-        return Err(fail(format!("status {}{why}", reply.status)));
-    }
-    let before = first.unwrap_or_default();
-    let held = reply
-        .with(|answer| script.capture(at, &before, answer))
-        .map_err(|_| fail("no credential where the descriptor says".into()))?;
+    let tried = attempt(script, wire, user, more).map_err(|why| fail(why.to_string()))?;
+    let Tried { reply, held, began } = tried;
+    let held = held.map_err(|wrong| match wrong {
+        Mismatch::Status(status) => {
+            let said = script.said(user, &reply.body);
+            let why = if said.is_empty() { said } else { format!(", which says: {said}") };
+            fail(format!("status {status}{why}"))
+        }
+        Mismatch::Redirect(_) => fail("a redirect that is not followed".into()),
+        _ => fail("no credential where the descriptor says".into()),
+    })?;
     let before = match target.login.as_ref().map(|login| &login.send) {
-        Some(CredentialCarrier::Cookie(name)) => begun(script, &before, name),
+        // What fetching the CSRF token began, an attacker could plant.
+        Some(CredentialCarrier::Cookie(name)) => {
+            script.csrf.and_then(|csrf| script.cookie(csrf, &began, name)).map(<[u8]>::to_vec)
+        }
         _ => None,
     };
     Ok(Login { user, held, reply, before })
 }
 
-/// Fetches a CSRF token where the login needs one, and logs in; what is held before the login.
+/// A login that was tried.
+pub(super) struct Tried {
+    /// The last answer.
+    pub(super) reply: Reply,
+    /// What is held of the user, or how that answer is wrong.
+    held: std::result::Result<Vec<u8>, Mismatch>,
+    /// What was held before the last request.
+    began: Vec<u8>,
+}
+
+/// Makes the requests of a login, the last one with these fields in addition.
 pub(super) fn attempt(
     script: &Script,
     wire: &mut Wire,
     user: u64,
     more: &[Field],
-) -> std::result::Result<(Reply, Option<Vec<u8>>), Silence> {
-    let mut before = None;
-    if let Some(csrf) = script.csrf {
-        let request = written(script, csrf, Who { n: user, credential: b"" }, &[]);
-        let reply = wire.ask(&request)?;
-        let held = reply.with(|answer| script.capture(csrf, b"", answer));
-        before = Some(held.map_err(|_| Silence::Malformed)?);
-    }
+) -> std::result::Result<Tried, Silence> {
     let Some(login) = script.login else { return Err(Silence::Malformed) };
-    let credential = before.as_deref().unwrap_or_default();
-    let request = written(script, login, Who { n: user, credential }, more);
-    Ok((wire.ask(&request)?, before))
-}
-
-/// The session that fetching the CSRF token began, which is the one that an attacker could plant.
-fn begun(script: &Script, held: &[u8], name: &str) -> Option<Vec<u8>> {
-    let captures = &script.requests[script.csrf?].captures;
-    let is_cookie = |source: &Extract| matches!(source, Extract::Cookie(cookie) if cookie == name);
-    let at = captures.iter().position(|capture| capture.source.as_ref().is_some_and(is_cookie))?;
-    Some(field(held, u8::try_from(at).ok()?).to_vec())
+    let (mut at, mut hops, mut held) = (script.logins.start, 0, Vec::new());
+    loop {
+        let who = Who { n: user, credential: &held };
+        let request = written(script, at, who, if at == login { more } else { &[] });
+        let reply = wire.ask(&request)?;
+        let onward = reply.with(|answer| script.onward(at, hops, who, answer));
+        let began = std::mem::take(&mut held);
+        match onward {
+            Ok(onward) => match onward.next {
+                Some(next) => (held, hops, at) = (onward.held, onward.hops, next),
+                None => return Ok(Tried { reply, held: Ok(onward.held), began }),
+            },
+            Err(_) if at < login => return Err(Silence::Malformed),
+            Err(wrong) => return Ok(Tried { reply, held: Err(wrong), began }),
+        }
+    }
 }

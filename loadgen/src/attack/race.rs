@@ -64,10 +64,11 @@ impl Race {
     /// changed.
     pub(super) fn credential(&self, login: &Login, reply: &Reply) -> Option<Vec<u8>> {
         let at = self.script.steps.start;
-        if reply.status != self.script.requests[at].expect_status {
+        if !self.script.accepts(at, reply.status) {
             return None;
         }
-        let held = reply.with(|answer| self.script.capture(at, login.held(), answer)).ok()?;
+        let who = Who { n: login.user, credential: login.held() };
+        let held = reply.with(|answer| self.script.capture(at, who, answer)).ok()?;
         let new = field(&held, 0);
         Some(if new.is_empty() { login.credential() } else { new }.to_vec())
     }

@@ -9,9 +9,9 @@ pub(super) fn rendered(script: &Script, request: usize, who: Who<'_>) -> Vec<Fie
     let write = |(name, value): &(String, Template)| {
         let mut bytes = Vec::new();
         value.write(who, &mut bytes);
-        (name.clone(), bytes)
+        (!bytes.is_empty() || !value.may_be_empty()).then(|| (name.clone(), bytes))
     };
-    script.requests[request].headers.iter().map(write).collect()
+    script.requests[request].headers.iter().filter_map(write).collect()
 }
 
 /// A request as it is, with these fields in the place of its own; cookies are joined.

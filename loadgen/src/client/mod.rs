@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, Method};
 use servers::contract::{Login, Refresh, Target};
 
 use crate::error::{Error, Result};
-use crate::journey::{Answer, Script, Who, field};
+use crate::journey::{Answer, Mismatch, Script, Who, field};
 use crate::limits::{Limit, Limits};
 
 /// What is read of an answer. Bodies may be smaller than a load's: hundreds are under way at once.
@@ -155,18 +155,24 @@ impl Endpoint {
             let (held, refresh) = (Vec::new(), Vec::new());
             return Ok(LoggedIn { n, since: Instant::now(), held, refresh });
         };
-        let mut held = Vec::new();
-        if let Some(csrf) = self.script.csrf {
-            let answer = self.send(&self.script, csrf, Who { n, credential: b"" }).await?;
-            held = taken(&self.script, csrf, &held, &answer)?;
+        let (mut at, mut hops) = (self.script.logins.start, 0);
+        let (mut held, mut refresh) = (Vec::new(), Vec::new());
+        loop {
+            let who = Who { n, credential: &held };
+            let answer = self.send(&self.script, at, who).await?;
+            let since = Instant::now();
+            let onward = answer.with(|answer| self.script.onward(at, hops, who, answer));
+            let onward = onward.map_err(|mismatch| unfit(mismatch, answer.status))?;
+            if let Some(refreshing) = self.refresh.as_ref().filter(|_| at == login) {
+                let tokens = |answer: &Answer<'_>| refreshing.tokens.capture(login, who, answer);
+                refresh = first(&answer.with(tokens).map_err(|_| unfit_credential())?);
+            }
+            (held, hops) = (onward.held, onward.hops);
+            let Some(next) = onward.next else {
+                return Ok(LoggedIn { n, since, held, refresh });
+            };
+            at = next;
         }
-        let answer = self.send(&self.script, login, Who { n, credential: &held }).await?;
-        let since = Instant::now();
-        let refresh = match &self.refresh {
-            Some(refresh) => first(&taken(&refresh.tokens, login, &held, &answer)?),
-            None => Vec::new(),
-        };
-        Ok(LoggedIn { n, since, held: taken(&self.script, login, &held, &answer)?, refresh })
     }
 
     /// Whether a credential can be replaced without a login.
@@ -191,8 +197,9 @@ impl Endpoint {
             let refused = REFUSALS.contains(&answer.status);
             return Err(if refused { Seen::Refused } else { Seen::Failed });
         }
+        let who = Who { n: user.n, credential: &user.held };
         let new = |script| {
-            let captured = answer.with(|answer| Script::capture(script, login, &user.held, answer));
+            let captured = answer.with(|answer| Script::capture(script, login, who, answer));
             captured.map_err(|_| Seen::Failed)
         };
         let (held, token) = (new(&self.script)?, first(&new(&refresh.tokens)?));
@@ -207,6 +214,9 @@ impl Endpoint {
         let written = headers.iter().filter_map(|(name, value)| {
             let mut bytes = Vec::new();
             value.write(who, &mut bytes);
+            if bytes.is_empty() && value.may_be_empty() {
+                return None;
+            }
             Some((name.clone(), String::from_utf8(bytes).ok()?))
         });
         written.collect()
@@ -255,6 +265,9 @@ impl Endpoint {
         for (name, value) in &known.headers {
             let mut bytes = Vec::new();
             value.write(who, &mut bytes);
+            if bytes.is_empty() && value.may_be_empty() {
+                continue;
+            }
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|e| e.to_string())?;
             let value = HeaderValue::from_bytes(&bytes).map_err(|e| e.to_string())?;
             prepared = prepared.header(name, value);
@@ -282,19 +295,15 @@ async fn whole(request: reqwest::RequestBuilder) -> Result<Whole, String> {
     Ok(Whole { status, headers, body })
 }
 
-/// What is held of the user after the right answer to a request of a login.
-fn taken(
-    script: &Script,
-    request: usize,
-    before: &[u8],
-    answer: &Whole,
-) -> Result<Vec<u8>, String> {
-    if answer.status != script.requests[request].expect_status {
-        return Err(format!("status {}", answer.status));
+fn unfit(mismatch: Mismatch, status: u16) -> String {
+    match mismatch {
+        Mismatch::Status(_) | Mismatch::Redirect(_) => format!("status {status}"),
+        _ => unfit_credential(),
     }
-    answer
-        .with(|answer| script.capture(request, before, answer))
-        .map_err(|_| "no credential where the descriptor says".to_string())
+}
+
+fn unfit_credential() -> String {
+    "no credential where the descriptor says".into()
 }
 
 fn first(held: &[u8]) -> Vec<u8> {

@@ -1,5 +1,9 @@
 //! A campaign as a human writes it: TOML with defaults, and flags on top.
 
+mod meant;
+mod target;
+mod users;
+
 use std::path::Path;
 
 use serde::Deserialize;
@@ -9,6 +13,8 @@ use toml::Spanned;
 
 use crate::error::{Error, Result};
 use crate::files::{Kind, read_text};
+
+pub use target::{parse_target, read_target};
 
 /// The presets, by name.
 pub const PRESETS: &[(&str, &str)] = &[

@@ -58,7 +58,7 @@ fn driver(line: &ReadyLine, journey: &str, prepare: Option<&str>) -> Driver {
             name: name.into(),
             method: "GET".into(),
             path: "/cart".into(),
-            check: Some(Check { json: place.into(), equals: item.clone() }),
+            check: Some(Check { json: Some(place.into()), equals: item.clone(), contains: None }),
             body: None,
             credential: None,
             ..target.journeys["browse"].steps[0].clone()

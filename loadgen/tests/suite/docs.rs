@@ -13,8 +13,7 @@ use loadgen::cli::Cli;
 use loadgen::experiment::EXPERIMENTS;
 use loadgen::journey::Script;
 use loadgen::report::MARKS;
-use loadgen::spec::PRESETS;
-use servers::contract::Target;
+use loadgen::spec::{PRESETS, parse_target};
 
 /// What a reader takes in before they close the page.
 const README_WORDS_MAX: usize = 1500;
@@ -274,6 +273,8 @@ fn every_file_that_is_shown_loads() {
     let dir = tempfile::tempdir().unwrap();
     let (mut campaigns, mut targets) = (0, 0);
     for page in pages() {
+        // The file of users that a target file of the page names.
+        fs::write(dir.path().join("users.csv"), page.blocks("csv").concat()).unwrap();
         for text in page.blocks("toml") {
             if !text.contains("base_url") {
                 fs::write(dir.path().join("shown.toml"), text).unwrap();
@@ -281,8 +282,7 @@ fn every_file_that_is_shown_loads() {
                 campaigns += 1;
                 continue;
             }
-            let target: Target =
-                toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", page.path));
+            let target = parse_target(Path::new(&page.path), &text, dir.path()).unwrap();
             for (name, journey) in &target.journeys {
                 let script = Script::new(&target, name)
                     .unwrap_or_else(|e| panic!("{}, {name}: {e}", page.path));

@@ -298,7 +298,7 @@ fn what_a_recording_says_reaches_no_terminal_unchanged() {
     let target: servers::contract::Target = toml::from_str(&stdout(&output)).unwrap();
     assert!(target.logout.is_none(), "a forged table: {printed}");
     let fields = &target.login.as_ref().unwrap().fields;
-    assert_eq!(fields[HOSTILE], "{username}", "the same text, in its hole");
+    assert_eq!(fields[HOSTILE], "{username}".into(), "the same text, in its hole");
     // A header with a line break cannot be sent, so that step is left out.
     assert!(stderr(&output).contains("is left out"), "{printed}");
     assert_eq!(target.journeys["browse"].steps.len(), 1);

@@ -85,7 +85,7 @@ fn django_with_its_sessions_and_its_csrf_middleware() {
     drive("django", &server, place.path(), Logout::Ends);
     let mut forged = target("django");
     let fields = &mut forged.login.as_mut().unwrap().fields;
-    fields.insert("csrfmiddlewaretoken".into(), "f".repeat(64));
+    fields.insert("csrfmiddlewaretoken".into(), "f".repeat(64).into());
     refused(&forged, &server, place.path());
 }
 

@@ -1,19 +1,27 @@
 //! What a server and its driver agree on, and nothing else.
 
 mod admin;
+mod checks;
+mod cookies;
+mod login;
 mod share;
 mod store;
+mod texts;
+mod users;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 pub use admin::{AdminStats, FAULT_MARK, POPULATE_PATH, Population};
+pub use checks::{Check, Expected, Statuses};
+pub use cookies::Cookies;
+pub use login::{Field, LoginStep};
 pub use share::Share;
 pub use store::{RelayProcess, Secrets, SharedLine, StoreProcess, StoreUrl};
+pub use texts::{BodyFormat, ContractError, CredentialCarrier, CredentialSource, HeaderValues};
+pub use users::{UserPattern, UserRows};
 
 /// Version of the ready line and of [`AdminStats`]; a reader refuses one it does not know.
 pub const CONTRACT_VERSION: u32 = 1;
@@ -80,6 +88,9 @@ pub struct Target {
     /// How a user logs in; absent where no login is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<Login>,
+    /// How users keep cookies; absent: those alone that `login` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookies: Option<Cookies>,
     /// Headers sent with every request, `{n}` and `{username}` replaced.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, HeaderValues>,
@@ -100,65 +111,38 @@ pub struct Target {
     pub max_transport_errors: Option<Share>,
 }
 
-/// The names and passwords of users, numbered from 0; `{n}` stands for the number.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UserPattern {
-    /// User name, `user-{n}` by default.
-    pub username: String,
-    /// Password, `password-{n}` by default.
-    pub password: String,
-}
-
-impl Default for UserPattern {
-    fn default() -> Self {
-        Self { username: "user-{n}".into(), password: "password-{n}".into() }
-    }
-}
-
-/// The value of a header, or several, each in a field of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum HeaderValues {
-    /// One field.
-    One(String),
-    /// A field for each, in this order. Cookies share one field anyway.
-    Several(Vec<String>),
-}
-
-impl HeaderValues {
-    /// The values in order.
-    pub fn all(&self) -> std::slice::Iter<'_, String> {
-        match self {
-            Self::One(value) => std::slice::from_ref(value).iter(),
-            Self::Several(values) => values.iter(),
-        }
-    }
-}
-
-impl From<&str> for HeaderValues {
-    fn from(value: &str) -> Self {
-        Self::One(value.into())
-    }
-}
-
-/// The request that turns a name and a password into a credential.
+/// The request, or the requests, that turn a name and a password into a credential.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
-    /// Path of the login request, which is a POST.
+    /// HTTP method, POST by default.
+    #[serde(default = "post", skip_serializing_if = "is_post")]
+    pub method: String,
+    /// Path of the login request; empty where `step` has the requests.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// Encoding of the body.
     #[serde(default)]
     pub format: BodyFormat,
     /// Fields of the body; `{username}`, `{password}`, `{n}` and `{csrf}` are replaced.
-    pub fields: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, Field>,
+    /// The body as text, in place of fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
     /// Headers of this request in addition to the target's, with the same replacements.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, HeaderValues>,
-    /// Status of a successful login, 200 by default.
+    /// Status of a successful login, 200 by default; that of the last answer where redirects are
+    /// followed.
     #[serde(default = "ok")]
-    pub expect_status: u16,
+    pub expect_status: Statuses,
+    /// How one sees that a login went through; absent: the status alone decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
+    /// How many redirects are followed, on the same host; 0 by default.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub redirects: u8,
     /// Where the credential is in the answer.
     pub credential: CredentialSource,
     /// How later requests carry it.
@@ -166,6 +150,18 @@ pub struct Login {
     /// The CSRF token that a login must bring; absent where it needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csrf: Option<Csrf>,
+    /// The requests of a login that takes several, in place of the one that the fields above
+    /// describe.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub step: Vec<LoginStep>,
+}
+
+impl Login {
+    /// Whether it is one request that no redirect follows.
+    #[must_use]
+    pub const fn is_one_request(&self) -> bool {
+        self.step.is_empty() && self.redirects == 0
+    }
 }
 
 /// A token against cross-site request forgery: a GET before each login fetches it, and `{csrf}`
@@ -177,7 +173,7 @@ pub struct Csrf {
     pub path: String,
     /// Status of a right answer to it, 200 by default.
     #[serde(default = "ok")]
-    pub expect_status: u16,
+    pub expect_status: Statuses,
     /// Where the token is in that answer. A token in a cookie goes back in that cookie too.
     pub token: CredentialSource,
     /// Cookies of that answer which the login and what follows send back, as a browser would. One
@@ -204,7 +200,7 @@ pub struct Logout {
     pub headers: BTreeMap<String, HeaderValues>,
     /// Status of a right answer, 204 by default.
     #[serde(default = "no_content")]
-    pub expect_status: u16,
+    pub expect_status: Statuses,
 }
 
 /// The request that replaces a credential, with a token that the login gave for that and that the
@@ -220,27 +216,8 @@ pub struct Refresh {
     /// The field of the JSON body that holds the token.
     pub field: String,
     /// Status of a right answer, 200 by default.
-    #[serde(default = "ok")]
+    #[serde(default = "two_hundred")]
     pub expect_status: u16,
-}
-
-/// Encoding of a body.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BodyFormat {
-    /// `application/json`; a login's is an object of strings.
-    #[default]
-    Json,
-    /// `application/x-www-form-urlencoded`.
-    Form,
-}
-
-impl BodyFormat {
-    /// Whether it is the default.
-    #[must_use]
-    pub const fn is_json(&self) -> bool {
-        matches!(self, Self::Json)
-    }
 }
 
 /// A named sequence of requests that a logged-in user repeats.
@@ -276,9 +253,9 @@ pub struct Step {
     /// Encoding of the body.
     #[serde(default, skip_serializing_if = "BodyFormat::is_json")]
     pub format: BodyFormat,
-    /// Status of a correct answer, 200 by default.
+    /// Status of a correct answer, 200 by default, or several.
     #[serde(default = "ok")]
-    pub expect_status: u16,
+    pub expect_status: Statuses,
     /// How one sees that the answer is for the right user; absent: the status alone decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
@@ -291,27 +268,21 @@ pub struct Step {
     pub credential: Option<CredentialSource>,
 }
 
-/// A value in the JSON answer that must name the user who asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Check {
-    /// JSON pointer (RFC 6901) to a string or a number, `/user_id`.
-    pub json: String,
-    /// The text it must have, `{n}` and `{username}` replaced.
-    pub equals: String,
-}
-
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 const fn is_false(value: &bool) -> bool {
     !*value
 }
 
-const fn ok() -> u16 {
+fn ok() -> Statuses {
+    200.into()
+}
+
+const fn two_hundred() -> u16 {
     200
 }
 
-const fn no_content() -> u16 {
-    204
+fn no_content() -> Statuses {
+    204.into()
 }
 
 fn get() -> String {
@@ -322,144 +293,18 @@ fn post() -> String {
     "POST".into()
 }
 
-/// Where a credential or a token is in an answer: `cookie:NAME`, `json:/pointer`, `header:NAME` or
-/// `html:NAME`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum CredentialSource {
-    /// Value of the cookie of this name in `Set-Cookie`.
-    Cookie(String),
-    /// Text at this JSON pointer in the body.
-    Json(String),
-    /// Value of this header.
-    Header(String),
-    /// In an HTML page: the value of the input, or the content of the meta element, of this name.
-    Html(String),
+fn is_post(method: &str) -> bool {
+    method == "POST"
 }
 
-/// How a request carries a credential: `cookie:NAME` or `header:NAME: TEMPLATE`, where
-/// `{credential}` in the template is replaced.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum CredentialCarrier {
-    /// `Cookie: NAME=credential`.
-    Cookie(String),
-    /// `name: prefix credential suffix`.
-    Header {
-        /// Header name.
-        name: String,
-        /// Header value with `{credential}` in it.
-        template: String,
-    },
-}
-
-/// A descriptor's text that has none of the forms it may have.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected {expected}, found `{found}`")]
-pub struct ContractError {
-    /// The forms that are understood.
-    pub expected: &'static str,
-    /// What stood there.
-    pub found: String,
-}
-
-const SOURCE_FORMS: &str = "`cookie:NAME`, `json:/pointer`, `header:NAME` or `html:NAME`";
-const CARRIER_FORMS: &str = "`cookie:NAME` or `header:NAME: text with {credential}`";
-
-impl FromStr for CredentialSource {
-    type Err = ContractError;
-
-    fn from_str(text: &str) -> Result<Self, ContractError> {
-        match text.split_once(':') {
-            Some(("cookie", name)) if !name.is_empty() => Ok(Self::Cookie(name.into())),
-            Some(("json", pointer)) if pointer.starts_with('/') => Ok(Self::Json(pointer.into())),
-            Some(("header", name)) if !name.is_empty() => Ok(Self::Header(name.into())),
-            Some(("html", name)) if !name.is_empty() => Ok(Self::Html(name.into())),
-            _ => Err(ContractError { expected: SOURCE_FORMS, found: text.into() }),
-        }
-    }
-}
-
-impl fmt::Display for CredentialSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cookie(name) => write!(f, "cookie:{name}"),
-            Self::Json(pointer) => write!(f, "json:{pointer}"),
-            Self::Header(name) => write!(f, "header:{name}"),
-            Self::Html(name) => write!(f, "html:{name}"),
-        }
-    }
-}
-
-impl FromStr for CredentialCarrier {
-    type Err = ContractError;
-
-    fn from_str(text: &str) -> Result<Self, ContractError> {
-        let refuse = || ContractError { expected: CARRIER_FORMS, found: text.into() };
-        match text.split_once(':') {
-            Some(("cookie", name)) if !name.is_empty() => Ok(Self::Cookie(name.into())),
-            Some(("header", rest)) => {
-                let (name, template) = rest.split_once(':').ok_or_else(refuse)?;
-                let template = template.trim_start();
-                if name.is_empty() || !template.contains("{credential}") {
-                    return Err(refuse());
-                }
-                Ok(Self::Header { name: name.into(), template: template.into() })
-            }
-            _ => Err(refuse()),
-        }
-    }
-}
-
-impl fmt::Display for CredentialCarrier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cookie(name) => write!(f, "cookie:{name}"),
-            Self::Header { name, template } => write!(f, "header:{name}: {template}"),
-        }
-    }
-}
-
-impl TryFrom<String> for CredentialSource {
-    type Error = ContractError;
-    fn try_from(text: String) -> Result<Self, ContractError> {
-        text.parse()
-    }
-}
-
-impl TryFrom<String> for CredentialCarrier {
-    type Error = ContractError;
-    fn try_from(text: String) -> Result<Self, ContractError> {
-        text.parse()
-    }
-}
-
-impl From<CredentialSource> for String {
-    fn from(source: CredentialSource) -> Self {
-        source.to_string()
-    }
-}
-
-impl From<CredentialCarrier> for String {
-    fn from(carrier: CredentialCarrier) -> Self {
-        carrier.to_string()
-    }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sources_and_carriers_read_back_what_they_print() {
-        for text in ["cookie:__Host-session", "json:/access_token", "header:X-Token", "html:_csrf"]
-        {
-            assert_eq!(text.parse::<CredentialSource>().unwrap().to_string(), text);
-        }
-        for text in ["cookie:sid", "header:Authorization: Bearer {credential}"] {
-            assert_eq!(text.parse::<CredentialCarrier>().unwrap().to_string(), text);
-        }
-    }
 
     #[test]
     fn other_forms_are_refused_with_what_was_found() {

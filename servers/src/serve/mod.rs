@@ -424,16 +424,15 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
         headers: BTreeMap::new(),
         body: None,
         format: BodyFormat::Json,
-        expect_status: 200,
+        expect_status: 200.into(),
         check: None,
         credential: None,
     };
-    let check = |json: &str, equals: &str| Check { json: json.into(), equals: equals.into() };
-    let user = || Some(check("/user_id", "{n}"));
+    let user = || Some(Check::json("/user_id", "{n}"));
     let me = Step { check: user(), ..step("me", "GET", "/me") };
     let add = Step {
         body: Some(format!(r#"{{"item":"{ITEM}"}}"#)),
-        check: Some(check("/items/0", ITEM)),
+        check: Some(Check::json("/items/0", ITEM)),
         credential: Some(arm.credential.source.clone()),
         ..step("add", "POST", "/cart")
     };
@@ -442,7 +441,7 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
         check: match arm.credential.source {
             // The answer with a token does not name the user; the token does.
             CredentialSource::Json(ref place) if place == "/access_token" => {
-                Some(check("/token_type", "Bearer"))
+                Some(Check::json("/token_type", "Bearer"))
             }
             _ => user(),
         },
@@ -454,12 +453,18 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
         name: options.arm.clone(),
         base_url: format!("{}://{address}", if options.speech.tls { "https" } else { "http" }),
         users: UserPattern::default(),
+        cookies: None,
         login: Some(Login {
+            method: "POST".into(),
             path: "/login".into(),
             format: BodyFormat::Json,
             fields: fields.map(|(key, value)| (key.into(), value.into())).into(),
             headers: BTreeMap::new(),
-            expect_status: 200,
+            expect_status: 200.into(),
+            body: None,
+            check: None,
+            redirects: 0,
+            step: Vec::new(),
             credential: arm.credential.source.clone(),
             send: arm.credential.carrier.clone(),
             csrf: None,
@@ -488,6 +493,6 @@ fn logout(path: &str) -> Logout {
         method: "POST".into(),
         path: path.into(),
         headers: BTreeMap::new(),
-        expect_status: 200,
+        expect_status: 200.into(),
     }
 }

@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 pub enum Kind {
     /// A campaign or a target that somebody wrote: 1 MiB.
     Description,
+    /// The users of a target: 256 MiB, several million.
+    Users,
     /// A key: 64 KiB.
     Key,
     /// The URL of a store: 4 KiB.
@@ -41,7 +43,7 @@ impl Kind {
             Self::Key => 64 << 10,
             Self::StoreUrl => 4 << 10,
             Self::Certificates | Self::Page => 16 << 20,
-            Self::Recording | Self::Record => 256 << 20,
+            Self::Recording | Self::Record | Self::Users => 256 << 20,
             Self::Lock => 64,
         }
     }

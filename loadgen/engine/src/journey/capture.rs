@@ -6,8 +6,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use contract::CredentialSource;
+use regex::bytes::Regex;
 
 use super::html::named_value;
+use super::jar;
 use super::scan::Pointer;
 use super::template::field;
 
@@ -23,6 +25,16 @@ pub struct Answer<'a> {
 }
 
 impl Answer<'_> {
+    /// The value of its first field of this name.
+    pub(super) fn header(&self, name: &str) -> Option<&[u8]> {
+        header(self.headers, name)
+    }
+
+    /// Whether it sets or clears a cookie.
+    pub(super) fn sets_cookies(&self) -> bool {
+        self.headers.iter().any(|h| h.name.eq_ignore_ascii_case("set-cookie"))
+    }
+
     /// Whether the body is in a content coding (RFC 9110, 8.4), such as gzip. Asked of answers
     /// alone that are wrong as they stand.
     pub(super) fn is_encoded(&self) -> bool {
@@ -37,9 +49,23 @@ impl Answer<'_> {
 pub struct Capture {
     /// Where it is in the answer; `None` when only what was held before can give it.
     pub source: Option<Extract>,
-    /// The field of what was held before that counts where the answer has no such value, as a
-    /// cookie stays what it was until it is set anew.
-    pub before: Option<u8>,
+    /// What counts where the answer has no such value, as a cookie stays what it was until it is
+    /// set anew.
+    pub before: Before,
+}
+
+/// What was held of a user before an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// This field.
+    Field(u8),
+    /// The cookie that is looked for, in the jar in this field.
+    Jar(u8),
+    /// This field, which a cookie that is cleared leaves empty.
+    Clearable(u8),
 }
 
 /// Where a value is in an answer.
@@ -47,25 +73,85 @@ pub struct Capture {
 pub enum Extract {
     /// In this cookie.
     Cookie(String),
+    /// All cookies but these, with their paths: a jar.
+    Jar(Vec<String>),
     /// In the body, which is JSON.
     Json(Pointer, String),
     /// In this header.
     Header(String),
     /// In the body, which is HTML, in the input or meta element of this name.
     Html(String),
+    /// In the body, where this pattern matches: its first group, or all of it.
+    Regex(Pattern),
+}
+
+/// A pattern, and its text.
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl Eq for Pattern {}
+
+impl Pattern {
+    fn new(text: &str) -> Result<Self, String> {
+        let pattern = Regex::new(text);
+        pattern.map(Self).map_err(|e| format!("expected a pattern, found `{text}`: {e}"))
+    }
+
+    fn find<'a>(&self, body: &'a [u8]) -> Option<&'a [u8]> {
+        let groups = self.0.captures(body)?;
+        groups.get(1).or_else(|| groups.get(0)).map(|found| found.as_bytes())
+    }
 }
 
 impl Capture {
     /// Whether the answer has it in its body.
     pub(super) const fn is_in_body(&self) -> bool {
-        matches!(self.source, Some(Extract::Json(..) | Extract::Html(_)))
+        matches!(self.source, Some(Extract::Json(..) | Extract::Html(_) | Extract::Regex(_)))
     }
 
-    pub(super) fn value<'a>(&self, before: &'a [u8], answer: &Answer<'a>) -> Option<Cow<'a, [u8]>> {
+    /// Whether it is all cookies that no other field holds.
+    pub(super) const fn is_jar(&self) -> bool {
+        matches!(self.source, Some(Extract::Jar(_)))
+    }
+
+    /// Whether only cookies of an answer change it.
+    pub(super) const fn is_of_cookies(&self) -> bool {
+        matches!(self.source, None | Some(Extract::Cookie(_) | Extract::Jar(_)))
+    }
+
+    /// The value, after an answer to a request for `path`.
+    pub(super) fn value<'a>(
+        &self,
+        before: &'a [u8],
+        path: &[u8],
+        answer: &Answer<'a>,
+    ) -> Option<Cow<'a, [u8]>> {
+        let earlier = match self.before {
+            Before::Nothing => None,
+            Before::Field(index) | Before::Clearable(index) => Some(field(before, index)),
+            Before::Jar(index) => match &self.source {
+                Some(Extract::Cookie(name)) => jar::value(field(before, index), name),
+                _ => None,
+            },
+        };
+        if let Some(Extract::Jar(elsewhere)) = &self.source {
+            let earlier = earlier.unwrap_or_default();
+            return Some(jar::after(earlier, answer.headers, path, elsewhere).into());
+        }
+        let found = self.source.as_ref().and_then(|source| source.find(answer));
+        if matches!(self.before, Before::Clearable(_)) && found.is_some() {
+            return found;
+        }
         let filled = |value: &Cow<'_, [u8]>| !value.is_empty();
-        let found = self.source.as_ref().and_then(|source| source.find(answer)).filter(filled);
         found
-            .or_else(|| Some(Cow::Borrowed(field(before, self.before?))).filter(filled))
+            .filter(filled)
+            .or_else(|| earlier.map(Cow::Borrowed).filter(filled))
             .filter(|value| !value.iter().any(u8::is_ascii_control))
     }
 }
@@ -86,15 +172,19 @@ impl Extract {
             CredentialSource::Json(text) => Self::Json(pointer(text)?, text.clone()),
             CredentialSource::Header(name) => Self::Header(name.clone()),
             CredentialSource::Html(name) => Self::Html(name.clone()),
+            CredentialSource::Regex(text) => Self::Regex(Pattern::new(text)?),
         })
     }
 
     fn find<'a>(&self, answer: &Answer<'a>) -> Option<Cow<'a, [u8]>> {
         match self {
             Self::Cookie(name) => set_cookie(answer.headers, name).map(Cow::Borrowed),
+            // It is what it was, changed: see `Capture::value`.
+            Self::Jar(_) => None,
             Self::Json(pointer, _) => pointer.find(answer.body),
             Self::Header(name) => header(answer.headers, name).map(Cow::Borrowed),
             Self::Html(name) => named_value(answer.body, name),
+            Self::Regex(pattern) => pattern.find(answer.body).map(Cow::Borrowed),
         }
     }
 }
@@ -102,10 +192,12 @@ impl Extract {
 impl fmt::Display for Extract {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, text) = match self {
+            Self::Jar(_) => return f.write_str("the cookies"),
             Self::Cookie(name) => ("cookie", name),
             Self::Json(_, pointer) => ("json", pointer),
             Self::Header(name) => ("header", name),
             Self::Html(name) => ("html", name),
+            Self::Regex(pattern) => return write!(f, "regex:{}", pattern.0),
         };
         write!(f, "{kind}:{text}")
     }
@@ -121,54 +213,17 @@ fn header<'a>(headers: &[httparse::Header<'a>], name: &str) -> Option<&'a [u8]> 
 }
 
 /// Value of the last cookie of that name that the answer sets: later fields override earlier ones
-/// (RFC 6265, section 5.3).
+/// (RFC 6265, section 5.3). One that is cleared has no value, whatever text stands for it.
 fn set_cookie<'a>(headers: &[httparse::Header<'a>], name: &str) -> Option<&'a [u8]> {
-    headers
-        .iter()
-        .filter(|h| h.name.eq_ignore_ascii_case("set-cookie"))
-        .filter_map(|h| {
-            let mut parts = h.value.split(|b| *b == b';').map(<[u8]>::trim_ascii);
-            let value = parts.next()?.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-            // A cookie that is set to be deleted has no value, whatever text stands for it.
-            Some(if parts.any(deletes) { &b""[..] } else { value })
-        })
-        .next_back()
-}
-
-/// Whether an attribute ends its cookie at once (RFC 6265, sections 5.2.1 and 5.2.2): no time to
-/// live, or a date in 1970, which is how frameworks write it.
-fn deletes(attribute: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(attribute).to_ascii_lowercase();
-    match text.split_once('=') {
-        Some(("max-age", age)) => age.parse::<i64>().is_ok_and(|age| age <= 0),
-        Some(("expires", date)) => date.contains("jan 1970") || date.contains("jan-1970"),
-        _ => false,
-    }
+    let named = jar::set_cookies(headers).filter(|set| set.name == name.as_bytes());
+    named.map(|set| set.value).last()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_cookie_that_is_deleted_has_no_value() {
-        let value = |text: &'static str| {
-            let headers = [httparse::Header { name: "Set-Cookie", value: text.as_bytes() }];
-            set_cookie(&headers, "sid")
-        };
-        assert_eq!(value("sid=abc; Max-Age=900; Path=/"), Some(&b"abc"[..]));
-        assert_eq!(value("sid=abc; Expires=Wed, 01 Jan 2070 00:00:01 GMT"), Some(&b"abc"[..]));
-        for deleted in [
-            "sid=deleted; Max-Age=0",
-            "sid=x; max-age=-1",
-            "sid=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT",
-            "sid=; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
-        ] {
-            assert_eq!(value(deleted), Some(&b""[..]), "{deleted}");
-        }
-    }
-
-    fn capture(source: Option<&str>, before: Option<u8>) -> Capture {
+    fn capture(source: Option<&str>, before: Before) -> Capture {
         let source = source.map(|text| Extract::new(&text.parse().unwrap()).unwrap());
         Capture { source, before }
     }
@@ -194,10 +249,13 @@ mod tests {
             ("header:x-tab", "", None),
             ("html:csrf", r#"<input name="csrf" value="h">"#, Some("h")),
             ("html:csrf", r#"{"csrf":"h"}"#, None),
+            ("regex:code=([a-z]+)", "?code=xyz&", Some("xyz")),
+            ("regex:code=[a-z]+", "?code=xyz&", Some("code=xyz")),
+            ("regex:code=([a-z]+)", "?code=1", None),
         ] {
             let answer = Answer { status: 200, headers: &headers, body: body.as_bytes() };
-            let capture = capture(Some(source), None);
-            let found = capture.value(b"before", &answer);
+            let capture = capture(Some(source), Before::Nothing);
+            let found = capture.value(b"before", b"/", &answer);
             assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{source}");
             assert_eq!(capture.to_string(), format!("`{source}`"));
         }
@@ -207,11 +265,25 @@ mod tests {
     fn a_cookie_stays_what_it_was_until_it_is_set_anew() {
         let set = [httparse::Header { name: "Set-Cookie", value: b"csrf=new" }];
         let answer = |headers| Answer { status: 200, headers, body: b"" };
-        let cookie = capture(Some("cookie:csrf"), Some(1));
-        assert_eq!(cookie.value(b"sid\nold", &answer(&set)).as_deref(), Some(&b"new"[..]));
-        assert_eq!(cookie.value(b"sid\nold", &answer(&[])).as_deref(), Some(&b"old"[..]));
-        assert_eq!(cookie.value(b"sid", &answer(&[])), None);
-        let kept = capture(None, Some(0));
-        assert_eq!(kept.value(b"sid\nold", &answer(&set)).as_deref(), Some(&b"sid"[..]));
+        let cookie = capture(Some("cookie:csrf"), Before::Field(1));
+        assert_eq!(cookie.value(b"sid\nold", b"/", &answer(&set)).as_deref(), Some(&b"new"[..]));
+        assert_eq!(cookie.value(b"sid\nold", b"/", &answer(&[])).as_deref(), Some(&b"old"[..]));
+        assert_eq!(cookie.value(b"sid", b"/", &answer(&[])), None);
+        let cleared = [httparse::Header { name: "Set-Cookie", value: b"csrf=; Max-Age=0" }];
+        assert_eq!(
+            cookie.value(b"sid\nold", b"/", &answer(&cleared)).as_deref(),
+            Some(&b"old"[..])
+        );
+        let clearable = capture(Some("cookie:csrf"), Before::Clearable(1));
+        assert_eq!(
+            clearable.value(b"sid\nold", b"/", &answer(&cleared)).as_deref(),
+            Some(&b""[..])
+        );
+        let in_jar = capture(Some("cookie:csrf"), Before::Jar(1));
+        let held = b"sid\n/\x1fa=1; csrf=j\x1e";
+        assert_eq!(in_jar.value(held, b"/", &answer(&[])).as_deref(), Some(&b"j"[..]));
+        assert_eq!(in_jar.value(held, b"/", &answer(&set)).as_deref(), Some(&b"new"[..]));
+        let kept = capture(None, Before::Field(0));
+        assert_eq!(kept.value(b"sid\nold", b"/", &answer(&set)).as_deref(), Some(&b"sid"[..]));
     }
 }

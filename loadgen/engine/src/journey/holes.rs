@@ -1,9 +1,7 @@
 //! Braces in a descriptor's texts that are no hole: what they were most likely meant to be.
 
-/// Every hole there is.
+/// The holes of a target whose users are no file.
 pub(super) const HOLES: [&str; 5] = ["n", "username", "password", "csrf", "credential"];
-/// The holes of a user's name or password.
-pub(super) const IN_PATTERNS: [&str; 1] = ["n"];
 /// How alike a name and a hole have to be for the one to be meant by the other.
 const ALIKE: f64 = 0.75;
 
@@ -27,6 +25,8 @@ pub(super) fn check(text: &str, holes: &[&str], place: Place) -> Result<(), Stri
         let doubled = before.ends_with('{') && inside[name.len()..].starts_with("}}");
         let wrong = match place {
             _ if is_hole && doubled => true,
+            // Without a column of that name there is nothing to fill it with.
+            _ if HOLES.contains(&name) && !is_hole => true,
             Place::Path => !is_hole && !inside.starts_with('{') || before.ends_with('$'),
             Place::Text => !is_hole && is_word(name.trim()),
             Place::Body => !is_hole && is_slip_of(name.trim(), holes),
@@ -95,6 +95,6 @@ mod tests {
         ] {
             assert_eq!(check(text, &HOLES, place), Ok(()), "{text}");
         }
-        assert!(check("{username}", &IN_PATTERNS, Place::Text).is_err());
+        assert!(check("{username}", &["n"], Place::Body).is_err());
     }
 }

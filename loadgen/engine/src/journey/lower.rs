@@ -1,17 +1,14 @@
 //! Makes a script out of a descriptor, or says why it cannot work.
 
-use std::collections::BTreeMap;
-
-use contract::{
-    BodyFormat, Check, CredentialCarrier, CredentialSource, Csrf, HeaderValues, Journey, Login,
-    Logout, Share, Step, Target,
-};
+use contract::{BodyFormat, Journey, Logout, Share, Step, Target};
 use http::Uri;
 
-use super::capture::{Capture, Extract, pointer};
-use super::holes::{self, HOLES, IN_PATTERNS, Place};
-use super::template::{Escape, Held, Holes, Template};
-use super::{Request, Script};
+use super::Script;
+use super::capture::{Before, Capture, Extract};
+use super::known::Known;
+use super::login::{self, Logins};
+use super::lowering::Lowering;
+use super::population::Population;
 use crate::error::{Error, Result};
 
 impl Script {
@@ -44,10 +41,7 @@ const TRANSPORT_ERRORS: Share = Share::from_ppm(1000);
 /// left of the others. Where a target has one value per user, that value is all that is held.
 fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Script, String> {
     let (tls, authority) = address(&target.base_url)?;
-    for pattern in [&target.users.username, &target.users.password] {
-        holes::check(pattern, &IN_PATTERNS, Place::Text)
-            .map_err(|what| format!("users: {what}"))?;
-    }
+    let population = Population::new(&target.users).map_err(|what| format!("users: {what}"))?;
     let made = find(target, journey)?;
     let before = prepare.map(|journey| find(target, journey)).transpose()?;
     let nobody;
@@ -70,39 +64,34 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
         let steps = preparing.iter().chain(&made.steps).cloned();
         steps.chain(target.logout.as_ref().map(logout_step)).collect()
     };
-    let mut known = Known::default();
-    let mut requests = Vec::new();
-    let (mut csrf, mut login) = (None, None);
-    if let Some(described) = &target.login {
-        let before = match &described.csrf {
-            Some(described) => {
-                csrf = Some(requests.len());
-                let (captures, before) = before_login(described)?;
-                let at = Lowering { target, known: &known };
-                let request = at.csrf(described, captures);
-                requests.push(request.map_err(|what| format!("login.csrf: {what}"))?);
-                before
-            }
-            None => known,
-        };
-        login = Some(requests.len());
-        let (captures, after) = after_login(described, &before, &after)?;
-        let request = Lowering { target, known: &before }.login(described, captures);
-        requests.push(request.map_err(|what| format!("login: {what}"))?);
-        known = after;
+    let lowered = target.login.as_ref().map(|login| login::lower(target, login, &after));
+    let nobody = Logins {
+        requests: Vec::new(),
+        csrf: None,
+        login: 0,
+        known: Known::default(),
+        captured: Vec::new(),
+    };
+    let has_login = lowered.is_some();
+    let Logins { mut requests, csrf, login, known, captured } =
+        lowered.transpose()?.unwrap_or(nobody);
+    let login = has_login.then_some(login);
+    let logins = 0..requests.len();
+    let renew = target.cookies.is_some_and(|cookies| cookies.renew);
+    if renew && login.is_none() && !made.anonymous {
+        return Err("expected a table [login] for cookies that are renewed, found none".into());
     }
-    let held = login.map_or(Vec::new(), |login| requests[login].captures.clone());
+    let at = Lowering { target, known: &known, captured: &captured };
     let first = requests.len();
     for step in &after {
-        let at = Lowering { target, known: &known };
-        let request = replacing(step, &held).and_then(|captures| at.step(step, captures));
+        let request =
+            replacing(step, &known.fields, renew).and_then(|captures| at.step(step, captures));
         requests.push(request.map_err(|what| format!("step `{}`: {what}", step.name))?);
     }
     let logout = target.logout.as_ref().map(|_| requests.len() - 1);
     let prepare = first..first + preparing.len();
     let steps = prepare.end..logout.unwrap_or(requests.len());
     let name = target.name.clone();
-    let password = Lowering { target, known: &known }.text("{password}", Escape::None)?;
     let transport_errors_ppm = target.max_transport_errors.unwrap_or(TRANSPORT_ERRORS).ppm();
     Ok(Script {
         name,
@@ -111,29 +100,37 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
         requests,
         csrf,
         login,
+        logins,
         prepare,
         steps,
         logout,
+        renew: renew && login.is_some(),
         transport_errors_ppm,
-        password,
+        population,
     })
 }
 
-/// What is held from the answer to a step on: nothing new, unless it replaces the credential. A
-/// cookie that was held counts anew where the answer sets it, as with a browser.
-fn replacing(step: &Step, held: &[Capture]) -> Result<Vec<Capture>, String> {
-    let Some(source) = &step.credential else { return Ok(Vec::new()) };
-    if held.is_empty() {
+/// What is held from the answer to a step on: nothing new, unless it replaces the credential or
+/// cookies are renewed. A cookie that was held counts anew where the answer sets it, as with a
+/// browser.
+fn replacing(step: &Step, held: &[Capture], renew: bool) -> Result<Vec<Capture>, String> {
+    let replaced = step.credential.as_ref().map(Extract::new).transpose()?;
+    if replaced.is_some() && held.is_empty() {
         return Err("expected no `credential`: nobody logs in who would have one".into());
+    } else if replaced.is_none() && !renew {
+        return Ok(Vec::new());
     }
-    let credential = Extract::new(source)?;
-    let again = |(index, capture): (usize, &Capture)| Capture {
-        source: match &capture.source {
-            _ if index == 0 => Some(credential.clone()),
-            Some(cookie @ Extract::Cookie(_)) => Some(cookie.clone()),
+    let again = |(index, capture): (usize, &Capture)| {
+        // There are no more fields than that: see `Fields::add`.
+        let field = u8::try_from(index).unwrap_or(u8::MAX);
+        let source = match &capture.source {
+            _ if index == 0 && replaced.is_some() => replaced.clone(),
+            Some(cookie @ (Extract::Cookie(_) | Extract::Jar(_))) => Some(cookie.clone()),
             _ => None,
-        },
-        before: u8::try_from(index).ok(),
+        };
+        let may_clear = renew && matches!(source, Some(Extract::Cookie(_)));
+        let before = if may_clear { Before::Clearable(field) } else { Before::Field(field) };
+        Capture { source, before }
     };
     Ok(held.iter().enumerate().map(again).collect())
 }
@@ -186,389 +183,8 @@ fn logout_step(logout: &Logout) -> Step {
         headers: logout.headers.clone(),
         body: None,
         format: BodyFormat::Json,
-        expect_status: logout.expect_status,
+        expect_status: logout.expect_status.clone(),
         check: None,
         credential: None,
     }
-}
-
-/// What is known of a user where a request is made.
-#[derive(Debug, Default)]
-struct Known {
-    credential: Held,
-    csrf: Held,
-    /// The cookies the user has.
-    cookies: Vec<(String, Held)>,
-}
-
-impl Known {
-    fn cookie(&self, name: &str) -> Option<Held> {
-        self.cookies.iter().find(|(known, _)| known == name).map(|(_, held)| *held)
-    }
-}
-
-/// The fields that are held of a user from an answer on.
-#[derive(Default)]
-struct Fields(Vec<Capture>);
-
-impl Fields {
-    /// The field for the value at `source`, or else for the one that was `before`. A value that
-    /// two descriptions name is held once.
-    fn add(
-        &mut self,
-        source: Option<&CredentialSource>,
-        before: Option<Held>,
-    ) -> Result<Held, String> {
-        let source = source.map(Extract::new).transpose()?;
-        let before = before.and_then(|held| match held {
-            Held::Nowhere => None,
-            Held::Whole => Some(0),
-            Held::Field(index) => Some(index),
-        });
-        let same = |capture: &Capture| source.is_some() && capture.source == source;
-        let index = match self.0.iter().position(same) {
-            Some(index) => {
-                self.0[index].before = self.0[index].before.or(before);
-                index
-            }
-            None => {
-                self.0.push(Capture { source, before });
-                self.0.len() - 1
-            }
-        };
-        let index = u8::try_from(index).map_err(|_| "it has too many cookies".to_string())?;
-        Ok(Held::Field(index))
-    }
-}
-
-/// What the answer to the CSRF request gives, and what is known then.
-fn before_login(csrf: &Csrf) -> Result<(Vec<Capture>, Known), String> {
-    let mut fields = Fields::default();
-    let token = fields.add(Some(&csrf.token), None)?;
-    let mut known = Known { csrf: token, ..Known::default() };
-    let own = match &csrf.token {
-        CredentialSource::Cookie(name) => Some(name),
-        _ => None,
-    };
-    for name in csrf.cookies.iter().chain(own) {
-        if known.cookie(name).is_none() {
-            let held = fields.add(Some(&CredentialSource::Cookie(name.clone())), None)?;
-            known.cookies.push((cookie_name(name)?, held));
-        }
-    }
-    Ok((fields.0, known))
-}
-
-/// What the answer to a login gives to the requests `after` it, and what is known then.
-fn after_login(
-    login: &Login,
-    before: &Known,
-    after: &[Step],
-) -> Result<(Vec<Capture>, Known), String> {
-    let earlier = |source: &CredentialSource| match source {
-        CredentialSource::Cookie(name) => before.cookie(name),
-        _ => None,
-    };
-    let mut fields = Fields::default();
-    let credential = fields.add(Some(&login.credential), earlier(&login.credential))?;
-    let mut known = Known { credential, ..Known::default() };
-    if let CredentialCarrier::Cookie(name) = &login.send {
-        known.cookies.push((cookie_name(name)?, credential));
-    }
-    for (name, held) in &before.cookies {
-        if known.cookie(name).is_none() {
-            let source = CredentialSource::Cookie(name.clone());
-            let held = fields.add(Some(&source), Some(*held))?;
-            known.cookies.push((name.clone(), held));
-        }
-    }
-    // A million users hold no token that nothing sends.
-    if let Some(csrf) = &login.csrf
-        && after.iter().any(uses_token)
-    {
-        let in_cookie = matches!(csrf.token, CredentialSource::Cookie(_)).then_some(&csrf.token);
-        known.csrf = match csrf.after_login.as_ref().or(in_cookie) {
-            Some(source) => fields.add(Some(source), earlier(source))?,
-            None => fields.add(None, Some(before.csrf))?,
-        };
-    }
-    if fields.0.len() == 1 {
-        let whole = |held: &mut Held| {
-            if *held != Held::Nowhere {
-                *held = Held::Whole;
-            }
-        };
-        whole(&mut known.credential);
-        whole(&mut known.csrf);
-        known.cookies.iter_mut().for_each(|(_, held)| whole(held));
-    }
-    Ok((fields.0, known))
-}
-
-const TOKEN: &str = "{csrf}";
-
-fn uses_token(step: &Step) -> bool {
-    let headers = step.headers.values().flat_map(HeaderValues::all);
-    headers.chain(&step.body).chain([&step.path]).any(|text| text.contains(TOKEN))
-}
-
-/// The descriptor, and where in a user's life a request of it is made.
-#[derive(Clone, Copy)]
-struct Lowering<'a> {
-    target: &'a Target,
-    known: &'a Known,
-}
-
-impl Lowering<'_> {
-    fn csrf(self, csrf: &Csrf, captures: Vec<Capture>) -> Result<Request, String> {
-        Ok(Request {
-            name: "csrf".into(),
-            method: "GET".into(),
-            path: self.path(&csrf.path)?,
-            headers: self.headers(None, &BTreeMap::new(), None)?,
-            body: None,
-            expect_status: csrf.expect_status,
-            check: None,
-            captures,
-        })
-    }
-
-    fn login(self, login: &Login, captures: Vec<Capture>) -> Result<Request, String> {
-        Ok(Request {
-            name: "login".into(),
-            method: "POST".into(),
-            path: self.path(&login.path)?,
-            headers: self.headers(None, &login.headers, Some(login.format))?,
-            body: Some(self.fields(login)?),
-            expect_status: login.expect_status,
-            check: None,
-            captures,
-        })
-    }
-
-    fn step(self, step: &Step, captures: Vec<Capture>) -> Result<Request, String> {
-        let method = method(&step.method)?;
-        let send = self.target.login.as_ref().map(|login| &login.send);
-        let encoding = step.body.as_ref().map(|_| step.format);
-        let body = step.body.as_ref().map(|text| {
-            holes::check(text, &HOLES, Place::Body)?;
-            self.known(text)?;
-            Ok::<_, String>(Template::encoded(text, self.holes(), escape(step.format)))
-        });
-        let check = step.check.as_ref().map(|Check { json, equals }| {
-            Ok::<_, String>((pointer(json)?, self.text(equals, Escape::None)?))
-        });
-        Ok(Request {
-            name: step.name.clone(),
-            method,
-            path: self.path(&step.path)?,
-            headers: self.headers(send, &step.headers, encoding)?,
-            body: body.transpose()?,
-            expect_status: step.expect_status,
-            check: check.transpose()?,
-            captures,
-        })
-    }
-
-    /// The body of a login.
-    fn fields(self, login: &Login) -> Result<Template, String> {
-        let [open, between, after, next, close] = match login.format {
-            BodyFormat::Json => ["{\"", "\":\"", "\"", ",\"", "}"],
-            BodyFormat::Form => ["", "=", "", "&", ""],
-        };
-        if login.fields.is_empty() {
-            return Ok(literal(if login.format.is_json() { "{}" } else { "" }));
-        }
-        let mut body = literal(open);
-        for (i, (name, value)) in login.fields.iter().enumerate() {
-            body.literal_bytes(if i > 0 { next } else { "" }.as_bytes());
-            body.append(self.text(name, escape(login.format))?);
-            body.literal_bytes(between.as_bytes());
-            body.append(self.text(value, escape(login.format))?);
-            body.literal_bytes(after.as_bytes());
-        }
-        body.literal_bytes(close.as_bytes());
-        Ok(body)
-    }
-
-    /// The target's headers, then what carries the credential and the cookies, then a request's
-    /// own, which replace others of the same name.
-    fn headers(
-        self,
-        send: Option<&CredentialCarrier>,
-        own: &BTreeMap<String, HeaderValues>,
-        encoding: Option<BodyFormat>,
-    ) -> Result<Vec<(String, Template)>, String> {
-        let mut headers = Vec::new();
-        self.put_all(&mut headers, &self.target.headers)?;
-        if let Some(CredentialCarrier::Header { name, template }) = send {
-            put(&mut headers, header_name(name)?, vec![self.header_value(name, template)?]);
-        }
-        for (name, held) in &self.known.cookies {
-            let mut cookie = literal(&format!("{name}="));
-            cookie.held(*held, Escape::None);
-            put(&mut headers, "Cookie".into(), vec![cookie]);
-        }
-        self.put_all(&mut headers, own)?;
-        if let Some(format) = encoding
-            && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-        {
-            headers.push(("Content-Type".into(), literal(media_type(format))));
-        }
-        let framing = |(name, _): &&(String, Template)| {
-            ["content-length", "transfer-encoding", "connection"]
-                .iter()
-                .any(|framing| name.eq_ignore_ascii_case(framing))
-        };
-        if let Some((name, _)) = headers.iter().find(framing) {
-            return Err(format!(
-                "expected no header `{name}`: the client itself says how long a body is and what \
-                 becomes of the connection"
-            ));
-        }
-        Ok(headers)
-    }
-
-    /// Puts the headers of one table, in which a name stands once.
-    fn put_all(
-        self,
-        headers: &mut Vec<(String, Template)>,
-        table: &BTreeMap<String, HeaderValues>,
-    ) -> Result<(), String> {
-        for (name, values) in table {
-            let same = |other: &&String| other.eq_ignore_ascii_case(name);
-            if table.keys().filter(same).count() > 1 {
-                return Err(format!(
-                    "expected header `{name}` once, found it in several spellings; for several \
-                     fields of one name write a list: `{name} = [\"a\", \"b\"]`"
-                ));
-            }
-            let values: Result<Vec<_>, _> =
-                values.all().map(|value| self.header_value(name, value)).collect();
-            let values = values?;
-            if values.is_empty() {
-                return Err(format!("expected a value of header `{name}`, found an empty list"));
-            }
-            put(headers, header_name(name)?, values);
-        }
-        Ok(())
-    }
-
-    fn header_value(self, name: &str, value: &str) -> Result<Template, String> {
-        let users = &self.target.users;
-        let filled = [("{username}", &users.username), ("{password}", &users.password)];
-        let has_control = |text: &str| text.bytes().any(|b| b < b' ' && b != b'\t' || b == 0x7f);
-        if has_control(value) {
-            return Err(format!("header `{name}`: its value has a control character"));
-        } else if let Some((hole, _)) =
-            filled.iter().find(|(hole, pattern)| value.contains(hole) && has_control(pattern))
-        {
-            return Err(format!(
-                "header `{name}`: expected {hole} without line breaks and other control \
-                 characters, found one in [users]; take it out there, or send it in a body"
-            ));
-        }
-        self.text(value, Escape::None).map_err(|what| format!("header `{name}`: {what}"))
-    }
-
-    fn path(self, text: &str) -> Result<Template, String> {
-        let fits = |b: u8| b > b' ' && b < 0x7f && b != b'#';
-        if !text.starts_with('/') || !text.bytes().all(fits) {
-            return Err(format!(
-                "expected a path that starts with `/`, without spaces, `#` and other characters \
-                 that are percent-encoded there; found `{text}`"
-            ));
-        }
-        holes::check(text, &HOLES, Place::Path)?;
-        self.known(text)?;
-        Ok(Template::encoded(text, self.holes(), Escape::Percent))
-    }
-
-    fn text(self, text: &str, escape: Escape) -> Result<Template, String> {
-        holes::check(text, &HOLES, Place::Text)?;
-        self.known(text)?;
-        Ok(Template::new(text, self.holes(), escape))
-    }
-
-    /// Refuses a text with a token in it where none is known.
-    fn known(self, text: &str) -> Result<(), String> {
-        if text.contains(TOKEN) && self.known.csrf == Held::Nowhere {
-            return Err(format!(
-                "found {TOKEN} in `{text}`, where no token is known: it needs a table \
-                 [login.csrf], and may stand in what the login and the requests after it send"
-            ));
-        }
-        Ok(())
-    }
-
-    const fn holes(&self) -> Holes<'_> {
-        let Known { credential, csrf, .. } = *self.known;
-        Holes { users: &self.target.users, credential, csrf }
-    }
-}
-
-/// Adds fields of one name in place of others of that name. Cookies are joined instead: a request
-/// has one such field (RFC 6265, section 5.4).
-fn put(headers: &mut Vec<(String, Template)>, name: String, mut values: Vec<Template>) {
-    let same = |(other, _): &(String, Template)| other.eq_ignore_ascii_case(&name);
-    let at = headers.iter().position(same);
-    if name.eq_ignore_ascii_case("cookie") {
-        let mut joined = at.map(|at| std::mem::take(&mut headers[at].1)).unwrap_or_default();
-        for value in values.drain(..) {
-            joined.literal_bytes(if joined == Template::default() { b"" } else { b"; " });
-            joined.append(value);
-        }
-        values.push(joined);
-    }
-    let spelt = at.map(|at| headers[at].0.clone());
-    headers.retain(|header| !same(header));
-    let (at, name) = (at.unwrap_or(headers.len()), spelt.unwrap_or(name));
-    headers.splice(at..at, values.into_iter().map(|value| (name.clone(), value)));
-}
-
-/// A method as it is sent. Methods are told apart by case (RFC 9110, 9.1), so one in lower case is
-/// another one, which no server knows.
-fn method(text: &str) -> Result<String, String> {
-    let upper = text.to_uppercase();
-    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
-    if upper != text && known.contains(&upper.as_str()) {
-        return Err(format!("expected an HTTP method, found `{text}`; did you mean `{upper}`?"));
-    }
-    let method: Result<http::Method, _> = text.parse();
-    method
-        .map(|method| method.to_string())
-        .map_err(|_| format!("expected an HTTP method, found `{text}`"))
-}
-
-const fn escape(format: BodyFormat) -> Escape {
-    match format {
-        BodyFormat::Json => Escape::Json,
-        BodyFormat::Form => Escape::Form,
-    }
-}
-
-const fn media_type(format: BodyFormat) -> &'static str {
-    match format {
-        BodyFormat::Json => "application/json",
-        BodyFormat::Form => "application/x-www-form-urlencoded",
-    }
-}
-
-fn header_name(name: &str) -> Result<String, String> {
-    token(name).ok_or_else(|| format!("`{name}` is not a header name"))
-}
-
-fn cookie_name(name: &str) -> Result<String, String> {
-    token(name).ok_or_else(|| format!("`{name}` is not a cookie name"))
-}
-
-/// Names of headers and of cookies are tokens alike (RFC 9110, 5.6.2; RFC 6265, 4.1.1).
-fn token(name: &str) -> Option<String> {
-    http::HeaderName::from_bytes(name.as_bytes()).is_ok().then(|| name.into())
-}
-
-fn literal(text: &str) -> Template {
-    let mut template = Template::default();
-    template.literal_bytes(text.as_bytes());
-    template
 }

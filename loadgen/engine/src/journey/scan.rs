@@ -23,11 +23,25 @@ impl Pointer {
 
     /// The text of the string or number at this pointer; `None` when there is none.
     pub fn find<'a>(&self, json: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        self.reach(json)?.scalar()
+    }
+
+    /// The boolean at this pointer; `None` when something else or nothing is there.
+    pub fn find_flag(&self, json: &[u8]) -> Option<bool> {
+        match self.reach(json)?.bare()? {
+            b"true" => Some(true),
+            b"false" => Some(false),
+            _ => None,
+        }
+    }
+
+    fn reach<'a>(&self, json: &'a [u8]) -> Option<Scanner<'a>> {
         let mut scanner = Scanner { json, at: 0 };
         for key in &self.keys {
             scanner.descend(key)?;
         }
-        scanner.scalar()
+        scanner.peek()?;
+        Some(scanner)
     }
 }
 
@@ -192,6 +206,16 @@ mod tests {
         for absent in ["/nope", "/x", "/a~1b/2", "/name/x", "/a~1b/k"] {
             assert_eq!(find(absent, json), None, "{absent}");
         }
+    }
+
+    #[test]
+    fn a_boolean_is_no_text_and_a_text_no_boolean() {
+        let json = r#"{"ok": true, "no":false,"text":"true","n":1,"list":[true]}"#;
+        let flag = |pointer: &str| Pointer::new(pointer).unwrap().find_flag(json.as_bytes());
+        let found = ["/ok", "/no", "/text", "/n", "/list", "/list/0", "/nope"].map(flag);
+        let expected = [Some(true), Some(false), None, None, None, Some(true), None];
+        assert_eq!(found, expected);
+        assert_eq!(find("/ok", json), None);
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Text with holes, taken apart once and written out for every request.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use contract::UserPattern;
+use contract::{UserPattern, UserRows};
+
+use super::jar;
 
 /// Whose request it is.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +24,11 @@ pub fn field(held: &[u8], index: u8) -> &[u8] {
     held.split(|byte| *byte == FIELD_END).nth(index.into()).unwrap_or_default()
 }
 
+/// The first field; all there is unless a jar ends it.
+fn alone(held: &[u8]) -> &[u8] {
+    if jar::ends(held) { field(held, 0) } else { held }
+}
+
 /// Where a value is in what is held of a user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Held {
@@ -29,6 +37,8 @@ pub enum Held {
     Nowhere,
     /// It is all there is.
     Whole,
+    /// It is all there is, or the first field where a jar that has cookies is held behind it.
+    Alone,
     /// In this field.
     Field(u8),
 }
@@ -36,31 +46,53 @@ pub enum Held {
 /// What the holes of a text stand for.
 #[derive(Clone, Copy, Debug)]
 pub struct Holes<'a> {
-    /// `{username}` and `{password}`.
+    /// `{n}`, `{username}`, `{password}`, and a column of the users' file by its name.
     pub users: &'a UserPattern,
     /// `{credential}`; a hole for one that is not known yet stays empty.
     pub credential: Held,
-    /// `{csrf}`; literal text where no token is known.
-    pub csrf: Held,
+    /// Other values that are held, by name, such as `{csrf}`; what is not known is literal text.
+    pub values: &'a [(String, Held)],
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(Vec<u8>),
     N,
+    /// The number, counted from this first one, with at least so many digits.
+    Number(u64, u64),
+    /// What the user's row has in this column; rows are counted from this first one on.
+    Cell(Arc<UserRows>, u64, usize, Escape),
     /// All that is held of the user, as it stands. Its own part, so that a target of one value
     /// pays for no search.
     Whole,
+    /// The same unless a jar is held behind it, which the last byte tells without a search.
+    Alone,
     Field(u8, Escape),
+    /// The cookies of a jar that go to a path.
+    Jar(JarPlace, Arc<Template>),
+    /// A line of a head, which is left out where its value is empty: what it begins with, and the
+    /// value.
+    Line(Vec<u8>, Arc<Template>),
+}
+
+/// Where a jar is, and where its cookies go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct JarPlace {
+    field: u8,
+    /// Whether it is the last field, so that the last byte tells whether it has cookies.
+    is_last: bool,
+    /// Whether other cookies precede its own in the header.
+    begun: bool,
 }
 
 /// A text with holes.
 ///
-/// `{n}` is the user's number, `{username}` and `{password}` are the target's patterns,
-/// `{credential}` is what the login gave and `{csrf}` its token. The patterns are folded in when
-/// the template is read, so that only literal bytes, numbers and held values are left to write
-/// while a load runs. What is held of a user is one byte string: where it is more than one value,
-/// they are fields with a line feed between them, which no value may contain.
+/// `{n}` is the user's number, `{username}` and `{password}` are the target's patterns, a column of
+/// the users' file stands for the cell in the user's row, `{credential}` is what the login gave and
+/// `{csrf}` its token. The patterns are folded in when the template is read, so that only literal
+/// bytes, numbers, cells and held values are left to write while a load runs. What is held of a
+/// user is one byte string: where it is more than one value, they are fields with a line feed
+/// between them, which no value may contain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -120,6 +152,14 @@ const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
+/// A number with at least so many digits.
+fn number(n: u64, digits: u64) -> Vec<u8> {
+    let mut buffer = itoa::Buffer::new();
+    let plain = buffer.format(n).as_bytes();
+    let zeros = usize::try_from(digits).unwrap_or(usize::MAX).saturating_sub(plain.len());
+    [&vec![b'0'; zeros], plain].concat()
+}
+
 impl Template {
     /// Takes `text` apart; it and what fills its holes are written with this escape. A brace that
     /// opens no known hole is literal text.
@@ -138,35 +178,66 @@ impl Template {
         while let Some(open) = rest.find('{') {
             template.literal(&rest[..open], literal);
             rest = &rest[open..];
-            let close = rest.find('}').map_or(rest.len(), |i| i + 1);
-            match &rest[..close] {
-                "{n}" => template.parts.push(Part::N),
-                "{credential}" => template.held(holes.credential, filling),
-                "{csrf}" if holes.csrf != Held::Nowhere => template.held(holes.csrf, filling),
-                "{username}" => template.append(Self::pattern(&holes.users.username, filling)),
-                "{password}" => template.append(Self::pattern(&holes.users.password, filling)),
-                _ => {
+            let name = rest[1..].split_once('}').map(|(name, _)| name);
+            match name.filter(|name| template.fill(name, holes, filling)) {
+                Some(name) => rest = &rest[name.len() + 2..],
+                None => {
                     template.literal("{", literal);
                     rest = &rest[1..];
-                    continue;
                 }
             }
-            rest = &rest[close..];
         }
         template.literal(rest, literal);
         template
     }
 
-    /// A user pattern, in which only `{n}` is a hole.
-    fn pattern(text: &str, escape: Escape) -> Self {
-        let mut template = Self::default();
-        for (i, literal) in text.split("{n}").enumerate() {
-            if i > 0 {
-                template.parts.push(Part::N);
-            }
-            template.literal(literal, escape);
+    /// Adds what fills the hole of this name; `false` where there is no such hole.
+    fn fill(&mut self, name: &str, holes: Holes<'_>, escape: Escape) -> bool {
+        let users = holes.users;
+        let pattern = match name {
+            "username" => users.username(),
+            "password" => users.password(),
+            _ => None,
+        };
+        if let Some(pattern) = pattern {
+            self.pattern(pattern, users, escape);
+        } else if name == "credential" {
+            self.held(holes.credential, escape);
+        } else if let Some((_, value)) = holes.values.iter().find(|(known, _)| known == name) {
+            self.held(*value, escape);
+        } else {
+            return self.user(name, users, escape);
         }
-        template
+        true
+    }
+
+    /// Adds a user's number, or what their row has in the column of this name.
+    fn user(&mut self, name: &str, users: &UserPattern, escape: Escape) -> bool {
+        if name == "n" {
+            let plain = (users.first, users.pad) == (0, 0);
+            self.parts.push(if plain { Part::N } else { Part::Number(users.first, users.pad) });
+            return true;
+        }
+        let column = users.columns().iter().position(|column| column == name);
+        let Some((rows, column)) = users.rows.as_ref().zip(column) else { return false };
+        self.parts.push(Part::Cell(Arc::clone(rows), users.first, column, escape));
+        true
+    }
+
+    /// Adds a user pattern, in which only `{n}` and the columns of the file are holes.
+    fn pattern(&mut self, text: &str, users: &UserPattern, escape: Escape) {
+        let mut rest = text;
+        while let Some((before, behind)) = rest.split_once('{') {
+            self.literal(before, escape);
+            let name = behind.split_once('}').map_or("", |(name, _)| name);
+            if self.user(name, users, escape) {
+                rest = &behind[name.len() + 1..];
+            } else {
+                self.literal("{", escape);
+                rest = behind;
+            }
+        }
+        self.literal(rest, escape);
     }
 
     /// Adds text that is written as it stands.
@@ -187,9 +258,33 @@ impl Template {
         match (value, escape) {
             (Held::Nowhere, _) => {}
             (Held::Whole, Escape::None) => self.parts.push(Part::Whole),
-            (Held::Whole, _) => self.parts.push(Part::Field(0, escape)),
+            (Held::Alone, Escape::None) => self.parts.push(Part::Alone),
+            (Held::Whole | Held::Alone, _) => self.parts.push(Part::Field(0, escape)),
             (Held::Field(index), _) => self.parts.push(Part::Field(index, escape)),
         }
+    }
+
+    /// Adds the cookies of the jar in this field, which may be the last one, that go to a path.
+    pub fn jar(&mut self, field: u8, is_last: bool, path: &Self) {
+        let place = JarPlace { field, is_last, begun: !self.parts.is_empty() };
+        self.parts.push(Part::Jar(place, Arc::new(path.clone())));
+    }
+
+    /// Whether it may write nothing though it has parts: cookies may be cleared, and none may go to
+    /// a path. A header whose value is empty then is not sent.
+    pub fn may_be_empty(&self) -> bool {
+        matches!(self.parts.as_slice(), [Part::Jar(..)])
+    }
+
+    /// Adds a line of a head.
+    pub fn line(&mut self, name: &str, value: Self) {
+        let name = format!("{name}: ");
+        if value.may_be_empty() {
+            return self.parts.push(Part::Line(name.into(), Arc::new(value)));
+        }
+        self.literal_bytes(name.as_bytes());
+        self.append(value);
+        self.literal_bytes(b"\r\n");
     }
 
     /// Adds what another template writes.
@@ -208,9 +303,33 @@ impl Template {
             match part {
                 Part::Text(text) => out.extend_from_slice(text),
                 Part::N => out.extend_from_slice(itoa::Buffer::new().format(who.n).as_bytes()),
+                Part::Number(first, pad) => {
+                    out.extend_from_slice(&number(who.n.saturating_add(*first), *pad));
+                }
+                Part::Cell(rows, first, column, escape) => {
+                    let cell = rows.cell(who.n.saturating_add(*first), *column);
+                    out.extend_from_slice(&escape.escaped(cell.as_bytes()));
+                }
                 Part::Whole => out.extend_from_slice(who.credential),
+                Part::Alone => out.extend_from_slice(alone(who.credential)),
                 Part::Field(index, escape) => {
                     out.extend_from_slice(&escape.escaped(field(who.credential, *index)));
+                }
+                Part::Jar(place, path) => {
+                    if !place.is_last || jar::ends(who.credential) {
+                        let cookies = field(who.credential, place.field);
+                        jar::write(cookies, &path.bytes(who), place.begun, out);
+                    }
+                }
+                Part::Line(name, value) => {
+                    let start = out.len();
+                    out.extend_from_slice(name);
+                    value.write(who, out);
+                    if out.len() == start + name.len() {
+                        out.truncate(start);
+                    } else {
+                        out.extend_from_slice(b"\r\n");
+                    }
                 }
             }
         }
@@ -223,8 +342,16 @@ impl Template {
             let expected = match part {
                 Part::Text(text) => Cow::Borrowed(text.as_slice()),
                 Part::N => Cow::Borrowed(digits.format(who.n).as_bytes()),
+                Part::Number(first, pad) => Cow::Owned(number(who.n.saturating_add(*first), *pad)),
+                Part::Cell(rows, first, column, escape) => {
+                    escape.escaped(rows.cell(who.n.saturating_add(*first), *column).as_bytes())
+                }
                 Part::Whole => Cow::Borrowed(who.credential),
+                Part::Alone => Cow::Borrowed(alone(who.credential)),
                 Part::Field(index, escape) => escape.escaped(field(who.credential, *index)),
+                part @ (Part::Jar(..) | Part::Line(..)) => {
+                    Cow::Owned(Self { parts: vec![part.clone()] }.bytes(who).into_owned())
+                }
             };
             match found.strip_prefix(&*expected) {
                 Some(rest) => found = rest,
@@ -232,6 +359,16 @@ impl Template {
             }
         }
         found.is_empty()
+    }
+
+    /// The text for one user.
+    pub(super) fn bytes(&self, who: Who<'_>) -> Cow<'_, [u8]> {
+        if let [Part::Text(text)] = self.parts.as_slice() {
+            return Cow::Borrowed(text);
+        }
+        let mut out = Vec::new();
+        self.write(who, &mut out);
+        Cow::Owned(out)
     }
 
     /// The text for one user, as a string; for messages and for clients that want one.
@@ -247,8 +384,12 @@ mod tests {
     use super::*;
 
     fn written(text: &str, escape: Escape) -> String {
-        let users = UserPattern { username: "us\"er {n}".into(), password: "p&{n}{n}".into() };
-        let holes = Holes { users: &users, credential: Held::Whole, csrf: Held::Nowhere };
+        let users = UserPattern {
+            username: Some("us\"er {n}".into()),
+            password: Some("p&{n}{n}".into()),
+            ..UserPattern::default()
+        };
+        let holes = Holes { users: &users, credential: Held::Whole, values: &[] };
         Template::new(text, holes, escape).text(Who { n: 42, credential: b"c.r+d" })
     }
 
@@ -276,7 +417,8 @@ mod tests {
     #[test]
     fn a_value_is_its_field_and_escaped_where_the_text_around_it_is_not() {
         let users = UserPattern::default();
-        let holes = Holes { users: &users, credential: Held::Field(0), csrf: Held::Field(2) };
+        let values = [("csrf".to_string(), Held::Field(2))];
+        let holes = Holes { users: &users, credential: Held::Field(0), values: &values };
         let held = b"sid\ncookie\nto+ken\"=";
         for (text, escape, expected) in [
             ("{credential}.{csrf}", Escape::None, "sid.to+ken\"="),
@@ -288,7 +430,7 @@ mod tests {
             assert_eq!(template.text(who), expected);
             assert!(template.is(who, expected.as_bytes()) && !template.is(who, b"sid"));
         }
-        let unknown = Holes { users: &users, credential: Held::Nowhere, csrf: Held::Nowhere };
+        let unknown = Holes { users: &users, credential: Held::Nowhere, values: &[] };
         let template = Template::new("<{credential}>", unknown, Escape::None);
         assert_eq!(template.text(Who { n: 7, credential: held }), "<>");
         assert_eq!(
@@ -300,15 +442,74 @@ mod tests {
     #[test]
     fn one_value_costs_no_search() {
         let users = UserPattern::default();
-        let holes = Holes { users: &users, credential: Held::Whole, csrf: Held::Nowhere };
+        let holes = Holes { users: &users, credential: Held::Whole, values: &[] };
         let template = Template::new("Bearer {credential}", holes, Escape::None);
         assert_eq!(template.parts, [Part::Text(b"Bearer ".to_vec()), Part::Whole]);
     }
 
     #[test]
+    fn numbers_are_counted_on_and_padded_and_rows_are_found_by_them() {
+        let mut rows = UserRows::new(vec!["mail".into(), "pin".into()]);
+        for cell in ["a@x", "1", "b@x", "2", "c&d", "\"3"] {
+            rows.push(cell);
+        }
+        let users = UserPattern {
+            username: Some("{mail}/{n}{".into()),
+            file: Some("users.csv".into()),
+            first: 1,
+            pad: 4,
+            rows: Some(Arc::new(rows)),
+            ..UserPattern::default()
+        };
+        let holes = Holes { users: &users, credential: Held::Nowhere, values: &[] };
+        let who = |n| Who { n, credential: b"" };
+        for (text, n, escape, expected) in [
+            ("{n}:{mail}", 0, Escape::None, "0001:b@x"),
+            ("{n}", 12_344, Escape::None, "12345"),
+            ("{username}", 1, Escape::None, "c&d/0002{"),
+            ("{username}", 1, Escape::Form, "c%26d%2F0002%7B"),
+            ("{mail}-{pin}", 1, Escape::Json, "c&d-\\\"3"),
+            ("{mail}", 2, Escape::None, ""),
+            ("{password}", 0, Escape::None, "{password}"),
+        ] {
+            let template = Template::new(text, holes, escape);
+            assert_eq!(template.text(who(n)), expected);
+            assert!(template.is(who(n), expected.as_bytes()), "{text}");
+            assert!(!template.is(who(n), b"b@x!"), "{text}");
+        }
+        let many = UserPattern { first: u64::MAX, ..users.clone() };
+        let holes = Holes { users: &many, ..holes };
+        assert_eq!(Template::new("{mail}", holes, Escape::None).text(who(3)), "");
+    }
+
+    #[test]
+    fn cookies_go_where_their_path_says_and_an_empty_header_is_left_out() {
+        let users = UserPattern::default();
+        let holes = Holes { users: &users, credential: Held::Field(0), values: &[] };
+        let held = b"sid\n/a/7\x1fx=1\x1e/\x1fy=2; z=3\x1e";
+        let written = |path: &str, begins: &str, held: &[u8]| {
+            let mut cookies = Template::new(begins, holes, Escape::None);
+            cookies.jar(1, true, &Template::new(path, holes, Escape::None));
+            let (may_be_empty, who) = (cookies.may_be_empty(), Who { n: 7, credential: held });
+            let mut head = Template::default();
+            head.line("Cookie", cookies);
+            assert!(head.is(who, head.text(who).as_bytes()));
+            (head.text(who), may_be_empty)
+        };
+        let all = "Cookie: x=1; y=2; z=3\r\n".to_string();
+        assert_eq!(written("/a/{n}", "", held), (all, true));
+        let begun = "Cookie: s=sid; y=2; z=3\r\n".to_string();
+        assert_eq!(written("/b", "s={credential}", held), (begun, false));
+        let alone = "Cookie: s=sid\r\n".to_string();
+        assert_eq!(written("/b", "s={credential}", b"sid"), (alone, false));
+        assert_eq!(written("/b", "", b"sid"), (String::new(), true));
+        assert_eq!(written("/b", "", b"sid\n/a\x1fx=1\x1e"), (String::new(), true));
+    }
+
+    #[test]
     fn is_agrees_with_write() {
         let users = UserPattern::default();
-        let holes = Holes { users: &users, credential: Held::Whole, csrf: Held::Nowhere };
+        let holes = Holes { users: &users, credential: Held::Whole, values: &[] };
         let template = Template::new("{username}!", holes, Escape::None);
         let who = Who { n: 7, credential: b"" };
         assert!(template.is(who, b"user-7!"));

@@ -1,6 +1,6 @@
 //! Descriptors lowered into scripts, and what the scripts then send, accept and hold.
 
-use contract::{BodyFormat, Target};
+use contract::{BodyFormat, Cookies, Step, Target};
 
 use super::*;
 
@@ -70,6 +70,11 @@ fn answer<'a>(status: u16, headers: &'a [httparse::Header<'a>], body: &'a [u8]) 
     Answer { status, headers, body }
 }
 
+/// The user of whom this is held.
+fn user(held: &[u8]) -> Who<'_> {
+    Who { n: 5, credential: held }
+}
+
 fn set(cookie: &str) -> httparse::Header<'_> {
     httparse::Header { name: "Set-Cookie", value: cookie.as_bytes() }
 }
@@ -136,7 +141,7 @@ fn only_the_right_answer_passes() {
 fn a_login_without_a_token_holds_the_credential_and_nothing_else() {
     let script = Script::new(&target(), "browse").unwrap();
     let credential =
-        |headers: &[httparse::Header<'_>]| script.capture(0, b"", &answer(200, headers, b""));
+        |headers: &[httparse::Header<'_>]| script.capture(0, user(b""), &answer(200, headers, b""));
     assert_eq!(credential(&[set("a=b"), set("sid=abc; Path=/")]).as_deref(), Ok(&b"abc"[..]));
     assert_eq!(credential(&[set("a=b")]), Err(Mismatch::Missing(0)));
     assert_eq!(credential(&[set("sid=a\tb")]), Err(Mismatch::Missing(0)));
@@ -157,7 +162,7 @@ fn a_token_in_a_cookie_goes_back_with_it_and_follows_what_the_login_sets() {
     assert_eq!(script.requests[0].path.text(WHO), "/form?u=5");
     assert_eq!(sent(&script.requests[0], "").0, pairs(&[("Cookie", "lang=en")]));
 
-    let before = script.capture(0, b"", &answer(200, &[set("csrftoken=one")], b"")).unwrap();
+    let before = script.capture(0, user(b""), &answer(200, &[set("csrftoken=one")], b"")).unwrap();
     assert_eq!(before, b"one");
     let (headers, body) = sent(&script.requests[1], "one");
     let form = ("Content-Type", "application/x-www-form-urlencoded");
@@ -166,7 +171,7 @@ fn a_token_in_a_cookie_goes_back_with_it_and_follows_what_the_login_sets() {
     assert_eq!(body, "token=one&username=user-5");
 
     let login = |headers: &[httparse::Header<'_>]| {
-        let held = script.capture(1, &before, &answer(200, headers, b""));
+        let held = script.capture(1, user(&before), &answer(200, headers, b""));
         held.map(|held| String::from_utf8(held).unwrap())
     };
     let held = login(&[set("csrftoken=two"), set("sid=abc")]).unwrap();
@@ -187,16 +192,16 @@ fn a_token_of_a_session_needs_its_cookie_and_may_change_with_the_login() {
     let script = Script::new(&target, "cart").unwrap();
     let json = br#"{"csrf":"a+b"}"#;
     let first = answer(200, &[], json);
-    assert_eq!(script.capture(0, b"", &first), Err(Mismatch::Missing(1)), "no cookie");
+    assert_eq!(script.capture(0, user(b""), &first), Err(Mismatch::Missing(1)), "no cookie");
     let cookie = [set("sid=early")];
-    let before = script.capture(0, b"", &answer(200, &cookie, json)).unwrap();
+    let before = script.capture(0, user(b""), &answer(200, &cookie, json)).unwrap();
     assert_eq!(before, b"a+b\nearly");
     let (headers, body) = sent(&script.requests[1], "a+b\nearly");
     assert!(headers.contains(&("Cookie".into(), "lang=en; sid=early".into())), "{headers:?}");
     assert_eq!(body, "token=a%2Bb&username=user-5");
 
     let login = |cookies: &[httparse::Header<'_>], body: &[u8]| {
-        script.capture(1, &before, &answer(200, cookies, body))
+        script.capture(1, user(&before), &answer(200, cookies, body))
     };
     let held = login(&[set("sid=late")], br#"{"next":"c=d"}"#).unwrap();
     assert_eq!(held, b"late\nc=d");
@@ -208,19 +213,199 @@ fn a_token_of_a_session_needs_its_cookie_and_may_change_with_the_login() {
 }
 
 #[test]
+fn the_fields_of_a_login_may_be_nested() {
+    let with = |format: &str, fields: &str| {
+        let mut target = target();
+        let login = format!(
+            "path = '/l'\nformat = '{format}'\nfields = {{ {fields} }}\n\
+             credential = 'cookie:sid'\nsend = 'cookie:sid'"
+        );
+        target.login = Some(toml::from_str(&login).unwrap());
+        let script = Script::new(&target, "browse").map_err(|e| e.to_string())?;
+        Ok::<_, String>(sent(&script.requests[0], "").1)
+    };
+    let fields = "user = { name = '{username}', tags = ['a\"', 1, 1.5, true] }, ok = false, n = 7";
+    let json = r#"{"n":7,"ok":false,"user":{"name":"user-5","tags":["a\"",1,1.5,true]}}"#;
+    assert_eq!(with("json", fields), Ok(json.into()));
+    assert_eq!(with("form", "a = ['{n}', 'b c'], ok = true"), Ok("a=5&a=b+c&ok=true".into()));
+    assert!(with("form", fields).unwrap_err().contains("`user` of a form"));
+    assert!(with("raw", "a = 1").unwrap_err().contains("expected a `body`"));
+    assert!(with("json", "a = inf").unwrap_err().contains("a number that JSON has"));
+    let wrong = toml::from_str::<Target>("name = 't'\nbase_url = 'x'\n[login]\nfields = 3");
+    assert!(wrong.is_err());
+    for date in ["a = 2020-01-01", "a = { b = [2020-01-01] }"] {
+        assert!(with("json", date).unwrap_err().contains("`a`, found a date"), "{date}");
+        assert!(with("form", date).unwrap_err().contains("found a date"), "{date}");
+    }
+}
+
+#[test]
+fn a_login_may_be_a_get_or_have_a_raw_body() {
+    let with = |login: &str| {
+        let mut target = target();
+        let rest = "\ncredential = 'cookie:sid'\nsend = 'cookie:sid'";
+        target.login = Some(toml::from_str(&(login.to_string() + rest)).unwrap());
+        Script::new(&target, "browse").map(|script| script.requests[0].clone())
+    };
+    let get = with("method = 'GET'\npath = '/l?u={username}&p={password}'").unwrap();
+    assert_eq!((get.method.as_str(), get.body.is_none()), ("GET", true));
+    assert_eq!(get.path.text(WHO), "/l?u=user-5&p=password-5");
+    let raw = "path = '/l'\nformat = 'raw'\nheaders = { Content-Type = 'text/xml' }\n";
+    let raw = with(&format!("{raw}body = '<u>{{username}}</u>'")).unwrap();
+    let kind = ("Content-Type", "text/xml");
+    assert_eq!(sent(&raw, ""), (pairs(&[("X-Trace", "u5"), kind]), "<u>user-5</u>".into()));
+    let raw = with("path = '/l'\nformat = 'raw'\nbody = 'x'").unwrap();
+    assert_eq!(sent(&raw, "").0, pairs(&[("X-Trace", "u5")]), "nobody says what it is");
+    for (login, why) in [
+        ("method = 'GET'\npath = '/l'\nfields = { a = 'b' }", "expected a GET without"),
+        ("path = '/l'\nbody = 'x'\nfields = { a = 'b' }", "`fields` or a `body`"),
+        ("fields = { a = 'b' }", "expected a `path`"),
+        ("method = 'get'\npath = '/l'", "did you mean `GET`?"),
+    ] {
+        let refused = with(login).unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+}
+
+#[test]
+fn a_redirect_keeps_what_is_held_and_leads_on_the_same_host() {
+    let mut target = target();
+    let login = target.login.as_mut().unwrap();
+    (login.redirects, login.expect_status) = (2, 200.into());
+    let script = Script::new(&target, "browse").unwrap();
+    assert_eq!((script.login, script.logins.clone(), script.steps.clone()), (Some(0), 0..2, 2..3));
+    let to =
+        |location: &'static str| httparse::Header { name: "Location", value: location.as_bytes() };
+    let first = [set("sid=abc; Path=/"), to("/next?a=1")];
+    let onward = script.onward(0, 0, user(b""), &answer(302, &first, b"")).unwrap();
+    assert_eq!((onward.next, onward.hops), (Some(1), 1));
+    let who = user(&onward.held);
+    assert_eq!(script.requests[1].path.text(who), "/next?a=1");
+    let held = String::from_utf8(onward.held.clone()).unwrap();
+    assert_eq!(sent(&script.requests[1], &held).0[1], ("Cookie".into(), "sid=abc".into()));
+    let again = script.onward(1, 1, who, &answer(303, &[to("/last")], b"")).unwrap();
+    assert_eq!((again.next, again.hops), (Some(1), 2));
+    let who = user(&again.held);
+    let often = script.onward(1, 2, who, &answer(302, &[to("/last")], b""));
+    assert_eq!(often, Err(Mismatch::Redirect(Astray::Often)));
+    let done = script.onward(1, 2, who, &answer(200, &[set("b=2; Path=/")], b"")).unwrap();
+    assert_eq!((done.next, field(&done.held, 0)), (None, &b"abc"[..]));
+    let held = String::from_utf8(done.held).unwrap();
+    let (headers, _) = sent(&script.requests[2], &held);
+    assert_eq!(headers[1], ("Cookie".into(), "sid=abc; b=2".into()));
+    for (status, headers, astray) in [
+        (302, &[to("http://other/")][..], Astray::Elsewhere),
+        (302, &[], Astray::Nowhere),
+        (307, &[to("/x")], Astray::Again),
+    ] {
+        let found = script.onward(0, 0, user(b""), &answer(status, headers, b""));
+        assert_eq!(found, Err(Mismatch::Redirect(astray)));
+    }
+    let none = script.onward(0, 0, user(b""), &answer(200, &[], b""));
+    assert_eq!(none, Err(Mismatch::Missing(0)), "no cookie, in no answer");
+}
+
+/// As with cookie-session: the session in one cookie, and its signature in another.
+#[test]
+fn all_cookies_of_a_login_go_back_in_one_header_by_their_paths() {
+    let mut target = target();
+    target.cookies = Some(Cookies::default());
+    target.headers.insert("Cookie".into(), "lang=en".into());
+    let step = &mut target.journeys.get_mut("browse").unwrap().steps;
+    step.push(Step { name: "other".into(), path: "/a/{n}".into(), ..step[0].clone() });
+    step[0].headers.insert("cookie".into(), "own=1".into());
+    let script = Script::new(&target, "browse").unwrap();
+    let set =
+        [set("sid=abc; Path=/"), set("sid.sig=x; Path=/"), set("a=5; Path=/a/5"), set("sid=abd")];
+    let held = script.capture(0, user(b""), &answer(200, &set, b"")).unwrap();
+    assert_eq!(field(&held, 0), b"abd");
+    let held = String::from_utf8(held).unwrap();
+    let cookies = |request: usize, held: &str| {
+        let (headers, _) = sent(&script.requests[request], held);
+        headers.into_iter().find(|(name, _)| name == "Cookie").unwrap().1
+    };
+    assert_eq!(cookies(1, &held), "lang=en; sid=abd; own=1; sid.sig=x");
+    assert_eq!(cookies(2, &held), "lang=en; sid=abd; a=5; sid.sig=x");
+    let bare = script.capture(0, user(b""), &answer(200, &set[..1], b"")).unwrap();
+    assert_eq!(bare, b"abc", "without other cookies not a byte more is held");
+    assert_eq!(cookies(2, "abc"), "lang=en; sid=abc");
+}
+
+#[test]
+fn one_cookie_is_held_and_sent_as_without_a_jar() {
+    let mut target = target();
+    let without = Script::new(&target, "browse").unwrap();
+    target.cookies = Some(Cookies::default());
+    let with = Script::new(&target, "browse").unwrap();
+    let login = [set("sid=abc; Path=/")];
+    for script in [&without, &with] {
+        let held = script.capture(0, user(b""), &answer(200, &login, b"")).unwrap();
+        assert_eq!(held, b"abc");
+        assert_eq!(sent(&script.requests[1], "abc"), sent(&without.requests[1], "abc"));
+        // What no login gives shows that all there is gets sent as it stands.
+        let (headers, _) = sent(&script.requests[1], "a\nb");
+        assert_eq!(headers[1], ("Cookie".into(), "sid=a\nb".into()), "no field is looked for");
+        assert!(!script.renew && script.requests[1].captures.is_empty(), "nor any Set-Cookie");
+    }
+}
+
+#[test]
+fn a_cookie_from_before_the_login_is_the_credential_unless_the_login_sets_it() {
+    let mut target = guarded("token = \"json:/csrf\"", "body = '{csrf}'");
+    target.cookies = Some(Cookies::default());
+    let script = Script::new(&target, "cart").unwrap();
+    let (json, early) = (br#"{"csrf":"t"}"#, [set("sid=early"), set("lb=1")]);
+    let before = script.capture(0, user(b""), &answer(200, &early, json)).unwrap();
+    let (headers, _) = sent(&script.requests[1], std::str::from_utf8(&before).unwrap());
+    assert!(headers.contains(&("Cookie".into(), "lang=en; sid=early; lb=1".into())), "{headers:?}");
+    let login = |cookies: &[httparse::Header<'_>]| {
+        script.capture(1, user(&before), &answer(200, cookies, b"")).unwrap()
+    };
+    for (cookies, sid) in [(&[][..], "early"), (&[set("sid=late")], "late")] {
+        let held = String::from_utf8(login(cookies)).unwrap();
+        let (headers, body) = sent(&script.requests[2], &held);
+        let expected = format!("lang=en; sid={sid}; lb=1");
+        assert!(headers.contains(&("Cookie".into(), expected)), "{headers:?}");
+        assert_eq!(body, "t");
+    }
+}
+
+#[test]
+fn answers_change_cookies_where_a_target_asks_for_it() {
+    let mut target = target();
+    let script = Script::new(&target, "browse").unwrap();
+    let both = [set("sid=new"), set("b=2")];
+    assert!(!script.renew && !script.changes(1, &answer(200, &both, b"")), "nothing by default");
+    target.cookies = Some(Cookies { renew: true, ..Cookies::default() });
+    let script = Script::new(&target, "browse").unwrap();
+    assert!(script.renew && !script.changes(1, &answer(200, &[], b"")));
+    let next = |held: &[u8], cookies: &[httparse::Header<'_>]| {
+        assert!(script.changes(1, &answer(200, cookies, b"")));
+        script.capture(1, user(held), &answer(200, cookies, b"")).unwrap()
+    };
+    let held = next(b"abc", &both);
+    assert_eq!(held, b"new\n/\x1fb=2\x1e");
+    assert_eq!(next(&held, &[set("c=3")]), b"new\n/\x1fb=2; c=3\x1e");
+    assert_eq!(next(&held, &[set("sid=; Max-Age=0"), set("b=; Max-Age=0")]), b"");
+    target.login = None;
+    let refused = Script::new(&target, "browse").unwrap_err().to_string();
+    assert!(refused.contains("expected a table [login]"), "{refused}");
+}
+
+#[test]
 fn a_token_that_stays_is_held_only_where_it_is_used() {
     let csrf = "token = \"html:_csrf\"";
     let script = Script::new(&guarded(csrf, "body = '{\"t\":\"{csrf}\"}'"), "cart").unwrap();
     let page = br#"<form><input type="hidden" name="_csrf" value="t&quot;k"></form>"#;
-    let before = script.capture(0, b"", &answer(200, &[], page)).unwrap();
+    let before = script.capture(0, user(b""), &answer(200, &[], page)).unwrap();
     let sid = [set("sid=abc")];
     let login = answer(200, &sid, b"");
-    let held = script.capture(1, &before, &login).unwrap();
+    let held = script.capture(1, user(&before), &login).unwrap();
     assert_eq!(held, b"abc\nt\"k");
     assert_eq!(sent(&script.requests[2], "abc\nt\"k").1, r#"{"t":"t\"k"}"#);
 
     let script = Script::new(&guarded(csrf, "body = '{}'"), "browse").unwrap();
-    assert_eq!(script.capture(1, &before, &login).as_deref(), Ok(&b"abc"[..]));
+    assert_eq!(script.capture(1, user(&before), &login).as_deref(), Ok(&b"abc"[..]));
 }
 
 #[test]
@@ -231,7 +416,7 @@ fn a_logout_is_the_last_request_and_carries_the_credential() {
     let script = Script::new(&target, "browse").unwrap();
     assert_eq!((script.steps.clone(), script.logout), (1..2, Some(2)));
     let logout = script.requests.last().unwrap();
-    assert_eq!((logout.method.as_str(), logout.expect_status), ("POST", 204));
+    assert_eq!((logout.method.as_str(), &logout.expect_status), ("POST", &204.into()));
     let headers = pairs(&[("X-Trace", "u5"), ("Cookie", "sid=abc"), ("X-Why", "bye-5")]);
     assert_eq!(sent(logout, "abc"), (headers, String::new()));
 }
@@ -245,7 +430,7 @@ fn a_steps_own_headers_and_encoding_count() {
         { name = 'b', method = 'PUT', path = '/b', format = 'form', body = 'a=1&u={username}' },
         { name = 'c', method = 'PUT', path = '/c', body = 'x', headers = { Content-Type = 't/x' } },
     ]";
-    target.users.username = "\"{n}\"".into();
+    target.users.username = Some("\"{n}\"".into());
     target.journeys.insert("own".into(), toml::from_str(steps).unwrap());
     let script = Script::new(&target, "own").unwrap();
     let sent: Vec<_> = script.requests[1..].iter().map(|request| sent(request, "abc")).collect();
@@ -324,12 +509,13 @@ fn a_step_may_replace_the_credential_and_nothing_else() {
     assert_eq!((prepare.clone(), steps), (2..3, 3..4), "what prepares comes first");
     let held = |headers: &[httparse::Header<'_>], body: &str| {
         let answer = answer(200, headers, body.as_bytes());
-        String::from_utf8(script.capture(2, b"sid\nen\ntok", &answer).unwrap()).unwrap()
+        String::from_utf8(script.capture(2, user(b"sid\nen\ntok"), &answer).unwrap()).unwrap()
     };
     assert_eq!(held(&[], r#"{"token":"next","csrf":"not this"}"#), "next\nen\ntok");
     assert_eq!(held(&[], "{}"), "sid\nen\ntok", "an answer without one leaves it");
     assert_eq!(held(&[set("lang=de")], r#"{"token":"n"}"#), "n\nde\ntok", "cookies as ever");
-    assert_eq!(script.capture(3, b"sid", &answer(200, &[], b"{}")), Ok(vec![]), "others hold none");
+    let other = script.capture(3, user(b"sid"), &answer(200, &[], b"{}"));
+    assert_eq!(other, Ok(vec![]), "others hold none");
 }
 
 #[test]

@@ -389,9 +389,7 @@ impl WireRequest {
             head.literal_bytes(format!("Host: {}\r\n", script.authority).as_bytes());
         }
         for (name, value) in &request.headers {
-            head.literal_bytes(format!("{name}: ").as_bytes());
-            head.append(value.clone());
-            head.literal_bytes(b"\r\n");
+            head.line(name, value.clone());
         }
         let wants_body = matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
         if request.body.is_none() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::journey::CREDENTIAL_BYTES_MAX;
+use crate::journey::{Astray, CREDENTIAL_BYTES_MAX};
 use crate::limits::Limit;
 
 /// Why a request has no answer.
@@ -43,16 +43,20 @@ pub enum Outcome {
     Status(u16),
     /// An answer came that names another user, or none.
     WrongUser,
+    /// An answer came that lacks something else that it is checked for.
+    Check,
     /// An answer came whose body is in a coding that is not decoded here, such as gzip.
     Encoded,
     /// A login was answered without a credential.
     NoCredential,
     /// A login was answered with a credential longer than [`CREDENTIAL_BYTES_MAX`].
     LongCredential,
+    /// A login was answered with a redirect that is not followed.
+    Redirect(Astray),
 }
 
 /// Names of the classes of errors but for statuses, at their indices.
-const NAMED_CLASSES: [&str; 20] = [
+const NAMED_CLASSES: [&str; 22] = [
     "connect_refused",
     "connect",
     "no_descriptors",
@@ -73,6 +77,8 @@ const NAMED_CLASSES: [&str; 20] = [
     "framing_too_large",
     "buffer_full",
     "encoded",
+    "redirect",
+    "check",
 ];
 
 /// Statuses have three digits (RFC 9112, 4), and one class each behind the others.
@@ -96,6 +102,8 @@ impl Outcome {
             Self::NoCredential => 11,
             Self::LongCredential => 12,
             Self::Encoded => 19,
+            Self::Redirect(_) => 20,
+            Self::Check => 21,
             Self::Status(status) if (status as usize) < STATUSES => {
                 NAMED_CLASSES.len() + status as usize
             }
@@ -142,10 +150,25 @@ impl fmt::Display for Outcome {
             Self::Failed(Failure::Tls) => f.write_str("TLS failed"),
             Self::Status(status) => write!(f, "status {status}"),
             Self::WrongUser => f.write_str("an answer that does not name the user who asked"),
+            Self::Check => f.write_str("an answer without what its `check` expects"),
             Self::Encoded => f.write_str(
                 "a compressed answer (Content-Encoding), which is not decoded; take \
                  Accept-Encoding out of the headers, or let the server answer `identity`",
             ),
+            Self::Redirect(astray) => f.write_str(match astray {
+                Astray::Often => {
+                    "one redirect more than `redirects` allows; raise it if this is no loop"
+                }
+                Astray::Elsewhere => {
+                    "a redirect to another host, port or scheme, which is not followed; describe \
+                     the login on one host"
+                }
+                Astray::Nowhere => "a redirect without a Location that a client can follow",
+                Astray::Again => {
+                    "a redirect that asks for the body again (307 or 308), which is not followed; \
+                     send the request there in the first place"
+                }
+            }),
             Self::NoCredential => f.write_str("an answer without a credential"),
             Self::LongCredential => {
                 let most = CREDENTIAL_BYTES_MAX >> 10;
@@ -185,6 +208,8 @@ mod tests {
             (Outcome::WrongUser, "wrong_user"),
             (Outcome::NoCredential, "no_credential"),
             (Outcome::Encoded, "encoded"),
+            (Outcome::Redirect(Astray::Often), "redirect"),
+            (Outcome::Check, "check"),
             (Outcome::Status(401), "status_401"),
             (Outcome::Status(204), "status_204"),
             (Outcome::Status(999), "status_999"),

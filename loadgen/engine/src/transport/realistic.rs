@@ -159,6 +159,9 @@ impl Realistic {
         for (name, value) in &prepared.headers {
             let mut bytes = Vec::new();
             value.write(who, &mut bytes);
+            if bytes.is_empty() && value.may_be_empty() {
+                continue;
+            }
             let value = HeaderValue::from_bytes(&bytes).ok()?;
             request.headers_mut().append(name, value);
         }

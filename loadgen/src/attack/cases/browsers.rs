@@ -98,6 +98,8 @@ fn foreign_logout(attacker: &mut Attacker<'_>, all: &[Said]) -> Result<Finding> 
 fn foreign_login(attacker: &mut Attacker<'_>) -> Result<Finding> {
     if attacker.cookie().is_none() {
         return Ok(not_in_a_cookie());
+    } else if !attacker.logs_in_at_once() {
+        return Ok(Finding::not_applicable("the login is not one request"));
     }
     let mut last = Finding::new(Refused, "");
     for &said in ORIGINS.iter().chain(SITES) {
@@ -120,6 +122,8 @@ fn foreign_login(attacker: &mut Attacker<'_>) -> Result<Finding> {
 fn own_page(attacker: &mut Attacker<'_>) -> Result<Finding> {
     if attacker.cookie().is_none() {
         return Ok(not_in_a_cookie());
+    } else if !attacker.logs_in_at_once() {
+        return Ok(Finding::not_applicable("the login is not one request"));
     }
     let scheme = attacker.target.base_url.split("://").next().unwrap_or("http");
     let origin = format!("{scheme}://{}", attacker.authority());

@@ -211,9 +211,8 @@ fn credential(attacker: &mut Attacker<'_>, owned: Option<&str>) -> Finding {
 }
 
 fn login(attacker: &mut Attacker<'_>, _: Option<&str>) -> Finding {
-    let user = |pattern: &str| pattern.replace("{n}", &PASSER_BY.to_string());
-    let users = attacker.target.users.clone();
-    let answered = attacker.try_log_in(&user(&users.username), &user(&users.password));
+    let (username, password) = attacker.name_and_password(PASSER_BY);
+    let answered = attacker.try_log_in(&username, &password);
     let given = answered.as_ref().is_ok_and(|reply| attacker.gives_credential(reply));
     let is_kept = attacker.form == Form::Id || attacker.target.refresh.is_some();
     if !given {

@@ -3,7 +3,7 @@
 //! those of a busy machine mean nothing.
 
 use serde_json::{Map, Value};
-use servers::contract::BodyFormat;
+use servers::contract::{BodyFormat, Field};
 
 use super::row::{Expected, Finding, Row, Work, same_words};
 use crate::attack::attacker::Attacker;
@@ -28,11 +28,27 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
-/// The name and the password of a user.
-fn pair(attacker: &Attacker<'_>, user: u64) -> (String, String) {
-    let users = &attacker.target.users;
-    let n = user.to_string();
-    (users.username.replace("{n}", &n), users.password.replace("{n}", &n))
+/// What is found where there is no name and no password to replace.
+fn without_passwords() -> Finding {
+    Finding::not_applicable("the login is not one request with {username} and {password}")
+}
+
+/// A field of a login's body, as this user with this in the place of the password.
+fn with_password(field: &Field, name: &str, password: &Value) -> Value {
+    match field {
+        Field::Text(text) if text.contains("{password}") => password.clone(),
+        Field::Text(text) => text.replace("{username}", name).into(),
+        Field::Flag(flag) => (*flag).into(),
+        Field::Whole(number) => (*number).into(),
+        Field::Number(number) => (*number).into(),
+        Field::List(fields) => {
+            fields.iter().map(|field| with_password(field, name, password)).collect()
+        }
+        Field::Table(fields) => fields
+            .iter()
+            .map(|(key, field)| (key.clone(), with_password(field, name, password)))
+            .collect(),
+    }
 }
 
 /// The finding if an answer is worse than a refusal.
@@ -53,7 +69,10 @@ fn has_credential(attacker: &Attacker<'_>, reply: &Reply) -> bool {
 }
 
 fn unknown_name(attacker: &mut Attacker<'_>) -> Result<Finding> {
-    let (name, _) = pair(attacker, 0);
+    if !attacker.takes_passwords() {
+        return Ok(without_passwords());
+    }
+    let (name, _) = attacker.name_and_password(0);
     let unknown = attacker.try_log_in("authbench-nobody", "authbench-wrong");
     let wrong = attacker.try_log_in(&name, "authbench-wrong");
     for reply in [&unknown, &wrong] {
@@ -76,7 +95,11 @@ fn unknown_name(attacker: &mut Attacker<'_>) -> Result<Finding> {
 }
 
 fn wrong_passwords(attacker: &mut Attacker<'_>) -> Result<Finding> {
-    let ((name, _), (_, others)) = (pair(attacker, 0), pair(attacker, 1));
+    if !attacker.takes_passwords() {
+        return Ok(without_passwords());
+    }
+    let (name, _) = attacker.name_and_password(0);
+    let (_, others) = attacker.name_and_password(1);
     let mut last = String::new();
     for (username, password) in [
         (name.as_str(), ""),
@@ -97,7 +120,10 @@ fn wrong_passwords(attacker: &mut Attacker<'_>) -> Result<Finding> {
 }
 
 fn long_password(attacker: &mut Attacker<'_>) -> Result<Finding> {
-    let (name, _) = pair(attacker, 0);
+    if !attacker.takes_passwords() {
+        return Ok(without_passwords());
+    }
+    let (name, _) = attacker.name_and_password(0);
     let reply = attacker.try_log_in(&name, &"x".repeat(PASSWORD_BYTES));
     if matches!(reply, Err(Silence::Closed)) && !attacker.ours() {
         return Ok(Finding::new(Refused, "closed"));
@@ -115,25 +141,23 @@ fn no_string(attacker: &mut Attacker<'_>) -> Result<Finding> {
         .target
         .login
         .as_ref()
-        .filter(|login| login.format == BodyFormat::Json && login.csrf.is_none())
+        .filter(|login| {
+            login.format == BodyFormat::Json && login.csrf.is_none() && !login.fields.is_empty()
+        })
+        .filter(|_| attacker.takes_passwords())
     else {
-        return Ok(Finding::not_applicable("the login is no JSON, or needs a CSRF token"));
+        return Ok(Finding::not_applicable(
+            "the login is no JSON with {username} and {password}, or needs a CSRF token",
+        ));
     };
-    let (name, _) = pair(attacker, 0);
+    let (name, _) = attacker.name_and_password(0);
     let mut last = String::new();
     for password in [r#"{"$ne":null}"#, r#"{"$gt":""}"#, "true", "null", "0", "[]", r#"["x"]"#] {
         let password: Value = serde_json::from_str(password).unwrap_or_default();
         let body: Map<String, Value> = login
             .fields
             .iter()
-            .map(|(field, value)| {
-                let value = if value.contains("{password}") {
-                    password.clone()
-                } else {
-                    value.replace("{username}", &name).into()
-                };
-                (field.clone(), value)
-            })
+            .map(|(field, value)| (field.clone(), with_password(value, &name, &password)))
             .collect();
         let body = Value::Object(body).to_string();
         let bytes = format!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use servers::contract::Target;
+use servers::contract::{Expected, Target};
 
 use super::super::{run, serve};
 use crate::client::Client;
@@ -156,8 +156,8 @@ fn as_one_user(target: &Target) -> Result<(Target, Vec<(String, String)>)> {
     target.journeys.retain(|name, _| name == "browse");
     for step in target.journeys.values_mut().flat_map(|journey| &mut journey.steps) {
         step.headers.clear();
-        if let Some(check) = &mut step.check {
-            check.equals = check.equals.replace("{n}", &USER.to_string());
+        if let Some(Expected::Text(text)) = step.check.as_mut().and_then(|c| c.equals.as_mut()) {
+            *text = text.replace("{n}", &USER.to_string());
         }
     }
     Ok((target, fields))

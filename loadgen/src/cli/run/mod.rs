@@ -5,6 +5,7 @@ mod connect_to;
 mod distribution;
 mod limits;
 mod live;
+mod plain;
 mod stages;
 mod summary;
 
@@ -19,6 +20,7 @@ use servers::contract::{HeaderValues, Share, Target};
 use client::ClientArgs;
 use limits::LimitArgs;
 use live::Live;
+use plain::PlainArgs;
 use stages::StageFlag;
 use summary::Summary;
 
@@ -27,7 +29,7 @@ use super::{output, serve, signals};
 use crate::campaign::Probe;
 use crate::engine::{self, Driver, Pacing, Phase, Progress, Watcher};
 use crate::error::{Error, Interrupt, Result};
-use crate::files::{self, Kind, check_output, read_text};
+use crate::files::{self, check_output};
 use crate::journey::Script;
 use crate::load::{
     Arrivals, Closed, Constant, LoadModel, Poisson, Spread, Stages, UserChoice, Visits,
@@ -37,6 +39,7 @@ use crate::proc::{self, Server, ServerOptions};
 use crate::record::{ENCODED, LoadRecord, NOTHING_SENT, OVER_LIMIT};
 use crate::report::{Threshold, ThresholdResult, thresholds_junit, thresholds_unmeasured};
 use crate::sanitise::{self, NAME, REMARK, fit};
+use crate::spec;
 use crate::units::{Rate, Span, UnitError, grouped};
 
 /// Flags of `authbench run`.
@@ -122,6 +125,8 @@ pub(super) struct RunArgs {
     /// auto sleeps, then spins the last stretch where the worker has a core of its own.
     #[arg(long, value_name = "HOW", env = "AUTHBENCH_PACING", default_value = "auto")]
     pacing: Pacing,
+    #[command(flatten)]
+    plain: PlainArgs,
     #[command(flatten)]
     client: ClientArgs,
     /// Write the response times of every second to this file, as an HdrHistogram interval log
@@ -565,7 +570,9 @@ impl RunArgs {
         if let Some(path) = &self.target {
             return target_file(path);
         }
-        url_target(self.url.as_deref().unwrap_or_default())
+        let mut target = url_target(self.url.as_deref().unwrap_or_default())?;
+        self.plain.shape(&mut target)?;
+        Ok(target)
     }
 
     /// Adds the fields of --header in place of the target's of that name; cookies are joined.
@@ -599,9 +606,7 @@ impl RunArgs {
 
 /// The server that a file describes.
 pub(super) fn target_file(path: &Path) -> Result<Target> {
-    let text = read_text(path, Kind::Description)?;
-    let mut target: Target =
-        toml::from_str(&text).map_err(|e| Error::file(path, e.to_string().trim_end()))?;
+    let mut target = spec::read_target(path)?;
     // The name is shown and never sent; everything else goes to the server as it is.
     target.name = fit(&target.name, NAME);
     Ok(target)

@@ -11,6 +11,7 @@ use super::super::{output, signals};
 use super::mask::Secrets;
 use crate::attack::{Answered, Exchange, Visit, visit};
 use crate::error::{Error, Result};
+use crate::journey::Script;
 use crate::sanitise::{NAME, Page, fit};
 use crate::units::{Span, counted};
 
@@ -55,7 +56,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
     let interrupt = signals::listen()?;
     let (journey, trust) = (&args.journey, args.trust.trust());
     let visit = visit(&target, journey, args.user, &trust, args.within.duration(), &interrupt)?;
-    let password = target.users.password.replace("{n}", &args.user.to_string());
+    let (_, password) = Script::new(&target, journey)?.population.name_and_password(args.user);
     let known = visit.held.iter().map(Vec::as_slice).chain([password.as_bytes()]);
     let secrets = Secrets::new(known);
     let mut page = Page::default();

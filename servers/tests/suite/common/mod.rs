@@ -323,5 +323,6 @@ pub fn credential_of(answer: &Answer, credential: &Credential) -> String {
         }
         CredentialSource::Header(name) => answer.header(name).to_owned(),
         CredentialSource::Html(name) => panic!("no arm answers with a page that holds {name}"),
+        CredentialSource::Regex(text) => panic!("no arm needs the pattern {text}"),
     }
 }

@@ -1,0 +1,80 @@
+//! A target file as a human writes it, with the users' file that it names.
+
+use std::path::Path;
+
+use servers::contract::{CredentialCarrier, Target};
+
+use super::meant::meant;
+use super::users;
+use crate::error::{Error, Result};
+use crate::files::{Kind, read_text};
+
+/// Reads a target file and what it refers to.
+///
+/// # Errors
+/// `File` when one of them is missing or malformed, `Io` when it cannot be read.
+pub fn read_target(path: &Path) -> Result<Target> {
+    let text = read_text(path, Kind::Description)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    parse_target(path, &text, folder)
+}
+
+/// Reads the text of a target file; `path` is named in messages, and relative paths in it are
+/// relative to `folder`.
+///
+/// # Errors
+/// As [`read_target`].
+pub fn parse_target(path: &Path, text: &str, folder: &Path) -> Result<Target> {
+    let mut target: Target = toml::from_str(text).map_err(|error| {
+        let text = error.to_string();
+        Error::file(path, format!("{}{}", text.trim_end(), meant(error.message())))
+    })?;
+    if let Some(file) = &target.users.file {
+        let file = folder.join(file);
+        target.users.rows = Some(users::read(&file)?.into());
+        target.users.file = Some(file);
+        users::check(&target.users).map_err(|why| Error::file(path, why))?;
+    }
+    // As a browser does: a session may be spread over several cookies.
+    let send = target.login.as_ref().map(|login| &login.send);
+    if matches!(send, Some(CredentialCarrier::Cookie(_))) {
+        target.cookies.get_or_insert_default();
+    }
+    Ok(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: &str = "[journeys.browse]\nsteps = [{ name = 'a', path = '/' }]\n";
+
+    fn parsed(users: &str, folder: &Path) -> Result<Target> {
+        let text = format!("name = 't'\nbase_url = 'http://h'\n[users]\n{users}\n{REST}");
+        parse_target(Path::new("t.toml"), &text, folder)
+    }
+
+    #[test]
+    fn a_users_file_is_looked_for_beside_the_target() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("users.csv"), "username,pin\nann,1\n").unwrap();
+        let target = parsed("file = 'users.csv'", dir.path()).unwrap();
+        assert_eq!(target.users.rows.unwrap().cell(0, 1), "1");
+        let refused = parsed("file = 'nobody.csv'", dir.path()).unwrap_err();
+        assert_eq!(refused.exit_code(), 2);
+        assert!(refused.to_string().contains("nobody.csv: cannot be read"), "{refused}");
+        let both = parsed("file = 'users.csv'\nusername = 'u-{n}'", dir.path()).unwrap_err();
+        assert!(both.to_string().contains("t.toml: users: expected `username`"), "{both}");
+    }
+
+    #[test]
+    fn a_slip_in_a_field_is_refused_with_what_was_meant() {
+        let refused = |users: &str| parsed(users, Path::new("")).unwrap_err().to_string();
+        let slip = refused("frist = 1");
+        assert!(slip.contains("line 4") && slip.contains("did you mean `first`?"), "{slip}");
+        assert!(refused("first = 'one'").contains("expected u64"), "a type");
+        assert!(refused("pad = -1").contains("`-1`"), "a type");
+        let strange = refused("xyz = 1");
+        assert!(strange.contains("unknown field `xyz`") && !strange.contains("mean"), "{strange}");
+    }
+}
