@@ -39,6 +39,18 @@ pub fn load(
     }
 }
 
+/// Whether the target has the users that a load asks for.
+fn check_users(driver: &Driver, plan: &LoadPlan) -> Result<()> {
+    if matches!(plan.model, LoadModel::Visits(_)) && driver.script.login.is_none() {
+        return Err(Error::Config(format!(
+            "users who come and go need a login, and target `{}` has none",
+            driver.script.name
+        )));
+    }
+    let remedy = "ask for fewer with --users or --connections";
+    driver.script.population.require(plan.users.into(), "this load", remedy)
+}
+
 /// Runs a load on the transports that `make` gives its workers.
 fn load_with<T: Transport>(
     driver: &Driver,
@@ -48,14 +60,7 @@ fn load_with<T: Transport>(
     make: impl Fn(usize, Instant) -> Result<T> + Sync,
 ) -> Result<LoadRecord> {
     let visits = matches!(plan.model, LoadModel::Visits(_));
-    if visits && driver.script.login.is_none() {
-        return Err(Error::Config(format!(
-            "users who come and go need a login, and target `{}` has none",
-            driver.script.name
-        )));
-    }
-    let remedy = "ask for fewer with --users or --connections";
-    driver.script.population.require(plan.users.into(), "this load", remedy)?;
+    check_users(driver, plan)?;
     let epoch = Instant::now();
     let workers = driver.workers_for(plan.users, plan.connections);
     let logged_in = driver.logged_in(plan, workers)?;
