@@ -121,7 +121,7 @@ pub fn visit(
     Ok(visit)
 }
 
-/// Sends a request and notes what came of it; its answer, if one came.
+/// Sends a request and notes how it went; its answer, if there was one.
 fn ask(
     script: &Script,
     wire: &mut Wire,

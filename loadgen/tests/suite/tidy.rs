@@ -321,3 +321,12 @@ fn the_map_in_the_readme_is_the_tree() {
         .collect();
     assert_eq!(named, there.iter().map(String::as_str).collect());
 }
+
+/// A dependency of the tests alone has this feature, too, so no test of the program would miss it:
+/// without it floats are read a last bit off, and a report of the same records is another one.
+#[test]
+fn the_program_reads_floats_as_they_were_written() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let line = manifest.lines().find(|line| line.starts_with("serde_json = ")).unwrap();
+    assert!(line.contains("\"float_roundtrip\""), "{line}");
+}

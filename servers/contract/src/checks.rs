@@ -24,7 +24,7 @@ impl Statuses {
     /// These statuses, in the order in which messages name them.
     ///
     /// # Errors
-    /// Which of them no final answer has, or that there is none.
+    /// Which of them no final answer has, or that the list is empty.
     pub fn new(all: &[u16]) -> Result<Self, String> {
         let Some((first, others)) = all.split_first() else {
             return Err("expected a status such as 200, found an empty list".into());
