@@ -67,8 +67,8 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 
 /// A whole HTML, SVG, Markdown or CSV file, whose only control character is the line feed.
 ///
-/// It is the last guard: what is in the file has been through [`markdown`], [`csv`] or the escaping
-/// of the HTML templates before.
+/// It is the last guard: what is in the file has been through [`markdown`], [`csv()`] or the
+/// escaping of the HTML templates before.
 pub fn document(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c != '\n' && is_unseen(c))
 }
