@@ -93,7 +93,7 @@ pub fn visit(
     while let Some(request) = at {
         interrupt.check()?;
         let who = Who { n: user, credential: &held };
-        let reply = ask(&script, &mut wire, request, who, &mut visit);
+        let reply = ask(&script, &mut wire, (request, hops), who, &mut visit);
         let onward =
             reply.and_then(|r| r.with(|answer| script.onward(request, hops, who, answer)).ok());
         let Some(onward) = onward else {
@@ -107,7 +107,7 @@ pub fn visit(
     for request in script.steps.clone() {
         interrupt.check()?;
         let who = Who { n: user, credential: &held };
-        let reply = ask(&script, &mut wire, request, who, &mut visit);
+        let reply = ask(&script, &mut wire, (request, 0), who, &mut visit);
         if script.requests[request].captures.is_empty() {
             continue;
         }
@@ -121,11 +121,12 @@ pub fn visit(
     Ok(visit)
 }
 
-/// Sends a request and notes how it went; its answer, if there was one.
+/// Sends a request, to which `hops` redirects led, and notes how it went; its answer, if there was
+/// one.
 fn ask(
     script: &Script,
     wire: &mut Wire,
-    request: usize,
+    (request, hops): (usize, u8),
     who: Who<'_>,
     visit: &mut Visit,
 ) -> Option<Reply> {
@@ -133,7 +134,7 @@ fn ask(
     let (answer, findings, reply) = match wire.ask(&sent) {
         Ok(reply) => {
             let Reply { status, headers, body } = reply.clone();
-            let findings = judged(script, request, who, &reply);
+            let findings = judged(script, (request, hops), who, &reply);
             (Ok(Answered { status, headers, body }), findings, Some(reply))
         }
         Err(silence) => {
@@ -147,10 +148,15 @@ fn ask(
 }
 
 /// What was expected of an answer.
-fn judged(script: &Script, request: usize, who: Who<'_>, reply: &Reply) -> Vec<Expectation> {
+fn judged(
+    script: &Script,
+    (request, hops): (usize, u8),
+    who: Who<'_>,
+    reply: &Reply,
+) -> Vec<Expectation> {
     let wanted = &script.requests[request];
     if wanted.redirect.is_some() && (300..400).contains(&reply.status) {
-        let led = reply.with(|answer| script.onward(request, 0, who, answer));
+        let led = reply.with(|answer| script.onward(request, hops, who, answer));
         let what = match &led {
             Ok(_) => format!("status: {} is a redirect, followed", reply.status),
             Err(_) => format!("status: {} is a redirect that is not followed", reply.status),

@@ -14,14 +14,12 @@ use super::cost;
 use super::figure::{figure, range, signed_range};
 use super::figures::{Comparison, Endpoint, Measurement};
 use super::key::Lookup;
+use super::known::{NOTHING_BYTES, is_narrow};
 use crate::experiment::metric::{self, Metric};
 use crate::plan::Plan;
 use crate::stats::Verdict;
 use crate::units::grouped;
-use parts::{
-    NOTHING_BYTES, by_how_much, is_narrow, leads, limits, measured_users, missed, users,
-    valid_figure,
-};
+use parts::{by_how_much, leads, limits, measured_users, missed, users, valid_figure};
 
 /// A sentence, and the comparisons whose figures it gives.
 struct Told<'a> {

@@ -8,6 +8,7 @@ use super::cost;
 use super::figure::{digits, figure};
 use super::figures::Measurement;
 use super::key::{Lookup, Place};
+use super::known::NOTHING_BYTES;
 use super::words;
 use crate::experiment::metric::{self, Metric};
 use crate::stats::Estimate;
@@ -75,9 +76,6 @@ pub(super) struct Memory {
     pub(super) server: Estimate,
     pub(super) store: Option<Estimate>,
 }
-
-/// Less than this per login is the allocator's own bookkeeping: an id alone has 16 bytes.
-const NOTHING_BYTES: f64 = 1.0;
 
 /// Bytes as people read them; `None` where they are nothing.
 fn bytes(estimate: &Estimate) -> Option<String> {

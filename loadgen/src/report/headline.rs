@@ -4,10 +4,7 @@
 
 use super::facts::{ArmFacts, Cpu, Facts, Need, bare_cpu, bare_memory};
 use super::figure::{figure, range};
-use crate::stats::Estimate;
-
-/// The widest interval of a figure in a headline: its ends are within a factor of this.
-const SPAN_MAX: f64 = 2.0;
+use super::known::{is_narrow, spans_little};
 
 /// What the page opens with.
 #[derive(Debug, PartialEq)]
@@ -88,14 +85,6 @@ fn without_both(facts: &Facts) -> String {
     }
 }
 
-/// Whether an interval is narrow enough for a figure to be read first.
-fn is_narrow(estimate: &Estimate) -> bool {
-    estimate.interval.is_some_and(|(lo, hi)| {
-        let (near, far) = (lo.abs().min(hi.abs()), lo.abs().max(hi.abs()));
-        lo * hi > 0.0 && far <= SPAN_MAX * near
-    })
-}
-
 /// What the cheapest and the dearest arm of each family add to a request.
 fn cpu(facts: &Facts) -> Option<String> {
     let mut parts = Vec::new();
@@ -149,7 +138,7 @@ fn memory(facts: &Facts) -> Option<String> {
             (Some(server), Some(store)) => format!("{server} bytes and {store} in the store"),
             (Some(server), None) => format!("{server} bytes"),
         };
-        if lo > 0.0 && hi <= SPAN_MAX * lo {
+        if lo > 0.0 && spans_little((lo, hi)) {
             takes.push(format!("{size} with {}", arm.arm));
         }
     }
@@ -191,6 +180,7 @@ fn listed(parts: &[String], between: &str, last: &str) -> Option<String> {
 mod tests {
     use super::super::facts::Memory;
     use super::*;
+    use crate::stats::Estimate;
 
     fn estimate(point: f64, interval: Option<(f64, f64)>) -> Estimate {
         Estimate { point, interval, n: 5, method: String::new() }

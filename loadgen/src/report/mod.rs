@@ -26,6 +26,7 @@ mod instructions;
 mod json;
 mod junit;
 mod key;
+mod known;
 mod many;
 mod markdown;
 mod noise;

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::reference::copy;
 use super::targets::{brief, install, is_unreachable, required, skipped, there};
 
 /// Files of the test itself; what it installs stays outside the repository.
@@ -73,18 +74,5 @@ fn the_page_of_the_reference_works_in_a_browser() {
     assert!(said.ends_with("all passed\n"), "{said}{error}");
     for file in ["report-400-dark.png", "report-1280-light.png", "print.pdf"] {
         assert!(fs::metadata(out.join(file)).unwrap().len() > 1000, "{file}");
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
     }
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::reference::copy;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 use loadgen::cli::Cli;
@@ -204,19 +205,6 @@ fn every_benchmark_that_is_named_is_there() {
                 let file = root().join("benches/benches").join(name).with_extension("rs");
                 assert!(file.exists(), "{}: no benchmark `{name}`", page.path);
             }
-        }
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
         }
     }
 }

@@ -277,17 +277,20 @@ fn bytes_on_the_wire_are_counted_over_every_protocol() {
         let key = (trial["arm"].as_str().unwrap().to_owned(), trial["level"].as_u64().unwrap());
         received.insert(key, read as f64 / requests as f64);
     }
-    let of = |arm: &str, level| received[&(arm.to_owned(), level)];
+    let per_request = |arm: &str, level| received[&(arm.to_owned(), level)];
     for level in 1..=4 {
         // A token is a few hundred bytes longer than nothing, and longer than a session's id.
-        let token = of("jwt-hs256", level) - of("none", level);
-        let id = of("session@memory", level) - of("none", level);
+        let token = per_request("jwt-hs256", level) - per_request("none", level);
+        let id = per_request("session@memory", level) - per_request("none", level);
         assert!(token > id && id > 0.0, "level {level}: {token} and {id}");
         assert!(token > 80.0, "no table of headers makes a token free: {token}");
     }
     for arm in ["none", "session@memory", "jwt-hs256"] {
-        assert!(of(arm, 2) < of(arm, 1), "HTTP/2 sends what is the same in a few bytes");
-        assert!(of(arm, 3) > of(arm, 1), "TLS adds its records");
+        assert!(
+            per_request(arm, 2) < per_request(arm, 1),
+            "HTTP/2 sends what is the same in a few bytes"
+        );
+        assert!(per_request(arm, 3) > per_request(arm, 1), "TLS adds its records");
     }
     let page = fs::read_to_string(folder.path().join("out/report.md")).unwrap();
     for part in ["HTTP/1.1 over TLS", "HTTP/2", "Received per request"] {

@@ -32,6 +32,7 @@ mod shell;
 mod simulation;
 mod slices;
 mod sockets;
+mod target_files;
 mod target_verb;
 mod targets;
 mod tidy;

@@ -4,13 +4,14 @@
 //! that nobody reads words that the program no longer says. The noise that presets are shipped with
 //! is that of these campaigns (`authbench report DIR --format noise`).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use loadgen::experiment::Metric;
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -128,4 +129,44 @@ fn the_readme_says_what_the_reference_says() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let same = fs::read(root.join("README.md")).unwrap() == fs::read(&page).unwrap();
     assert!(same, "`authbench report results/reference/standard --into README.md` changes it");
+}
+
+/// Cells of measurements.csv: by arm, the figure of a metric at a load of `curve`, and its rate.
+fn curve(csv: &str, level: &str, metric: &str) -> BTreeMap<String, (f64, f64)> {
+    let rows = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let wanted = rows.filter(|row| row[0] == "curve" && row[7] == level && row[8] == metric);
+    let cells = wanted.filter(|row| !row[1].contains("(again)"));
+    cells.map(|row| (row[1].into(), (row[10].parse().unwrap(), row[6].parse().unwrap()))).collect()
+}
+
+#[test]
+fn the_page_says_who_was_overloaded_and_what_costs_more_at_less_load() {
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/reference/standard");
+    let csv = fs::read_to_string(reference.join("measurements.csv")).unwrap();
+    let page = fs::read_to_string(reference.join("report.html")).unwrap();
+    let (_, matrix) = page.split_once("class=\"matrix\"").unwrap();
+    let (matrix, _) = matrix.split_once("</table>").unwrap();
+    let mut overloaded = 0;
+    for (arm, (answered, rate)) in curve(&csv, "50", "throughput_rps") {
+        let start = format!("<tr role=\"row\" data-arm=\"{arm}\">");
+        let Some((_, row)) = matrix.split_once(&start) else { continue };
+        let (row, _) = row.split_once("</tr>").unwrap();
+        assert_eq!(
+            row.contains(", overloaded"),
+            answered < 0.97 * rate,
+            "{arm}: {answered} of {rate}"
+        );
+        overloaded += u32::from(answered < 0.97 * rate);
+    }
+    assert!(overloaded > 0, "an arm of this campaign cannot hold half of the baseline's load");
+    let (_, said) = page.split_once("a request adds more: ").unwrap();
+    let (said, _) = said.split_once(". ").unwrap();
+    let costs = curve(&csv, "10", "cpu_us_per_request");
+    for part in said.split(", ") {
+        let (figure, arm) = part.split_once(" µs with ").unwrap();
+        let (added, figure) = (costs[arm].0 - costs["none"].0, figure.parse::<f64>().unwrap());
+        // Intervals are of paired differences, so the two are not the same to the last digit.
+        assert!((figure / added - 1.0).abs() < 0.2, "{arm}: {figure} and {added}");
+    }
+    assert!(said.contains("session@redis"), "{said}");
 }

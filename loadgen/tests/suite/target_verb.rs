@@ -75,8 +75,9 @@ fn with_sessions(asked: &Request) -> Vec<u8> {
         }
         ("POST", "/login") if asked.body.contains("_csrf=csrf-two") && cookies == "pre=visit" => {
             let fields: Vec<&str> = asked.body.split('&').collect();
-            let of = |name: &str| fields.iter().find_map(|field| field.strip_prefix(name)).unwrap();
-            let (name, password) = (of("username="), of("password="));
+            let value =
+                |name: &str| fields.iter().find_map(|field| field.strip_prefix(name)).unwrap();
+            let (name, password) = (value("username="), value("password="));
             let n = name.strip_prefix("ann").unwrap();
             if password != format!("password-{n}") {
                 return answer(403, "", b"wrong password");
@@ -95,34 +96,37 @@ fn with_sessions(asked: &Request) -> Vec<u8> {
 
 /// What a browser records of a visit to it.
 fn recorded_sessions(origin: &str) -> String {
-    let at = |path: &str| format!("{origin}{path}");
+    let url = |path: &str| format!("{origin}{path}");
     let page = "<form><input type='hidden' name='_csrf' value='csrf-one'></form>";
     let cookie = ("Cookie", "pre=visit; sid=sess-ann7-f00d");
     let logged_in = [("Set-Cookie", "sid=sess-ann7-f00d; HttpOnly"), ("Location", "/")];
     let body = "_csrf=csrf-one&username=ann7&password=Hunter-2";
     har(&[
-        (got(&at("/login"), &[]), answered(200, &[("Set-Cookie", "pre=visit")], "text/html", page)),
-        (got(&at("/app.js"), &[]), answered(200, &[], "text/javascript", "x")),
         (
-            posted(&at("/login"), &[("Cookie", "pre=visit")], FORM, body),
+            got(&url("/login"), &[]),
+            answered(200, &[("Set-Cookie", "pre=visit")], "text/html", page),
+        ),
+        (got(&url("/app.js"), &[]), answered(200, &[], "text/javascript", "x")),
+        (
+            posted(&url("/login"), &[("Cookie", "pre=visit")], FORM, body),
             answered(302, &logged_in, "", ""),
         ),
         (
-            got(&at("/me"), &[cookie, ("Authorization", "Basic SHVudGVy")]),
+            got(&url("/me"), &[cookie, ("Authorization", "Basic SHVudGVy")]),
             answered(200, &[], JSON, r#"{"user":"ann7"}"#),
         ),
-        (got(&at("/logo.png"), &[cookie]), answered(200, &[], "image/png", "")),
+        (got(&url("/logo.png"), &[cookie]), answered(200, &[], "image/png", "")),
         (got("https://other.example/count?token=abc", &[]), answered(200, &[], JSON, "{}")),
         (
             posted(
-                &at("/cart"),
+                &url("/cart"),
                 &[cookie, ("X-CSRF-Token", "csrf-one")],
                 JSON,
                 r#"{"item":"book"}"#,
             ),
             answered(201, &[], JSON, "{}"),
         ),
-        (posted(&at("/logout"), &[cookie], "", ""), answered(302, &[], "", "")),
+        (posted(&url("/logout"), &[cookie], "", ""), answered(302, &[], "", "")),
     ])
 }
 
@@ -187,19 +191,19 @@ fn a_login_with_a_token_is_drafted_and_works() {
             None => answer(401, "", b"{}"),
         },
     });
-    let at = |path: &str| format!("http://{address}{path}");
+    let url = |path: &str| format!("http://{address}{path}");
     let login = r#"{"email":"ann7@example.com","passwd":"Hunter-2","remember":true}"#;
     let token = r#"{"data":{"accessToken":"tok.ann7.c0ffee","name":"Ann"}}"#;
     let carried = [("Authorization", "Token tok.ann7.c0ffee")];
     let text = har(&[
-        (posted(&at("/api/register"), &[], JSON, login), answered(200, &[], JSON, token)),
-        (posted(&at("/api/login"), &[], JSON, login), answered(200, &[], JSON, token)),
+        (posted(&url("/api/register"), &[], JSON, login), answered(200, &[], JSON, token)),
+        (posted(&url("/api/login"), &[], JSON, login), answered(200, &[], JSON, token)),
         (
-            got(&at("/api/users/ann7%40example.com?api_key=s3cr3t&page=2"), &carried),
+            got(&url("/api/users/ann7%40example.com?api_key=s3cr3t&page=2"), &carried),
             answered(304, &[], JSON, ""),
         ),
         (
-            posted(&at("/api/note"), &carried, JSON, r#"{"text":"hi","pin":1234}"#),
+            posted(&url("/api/note"), &carried, JSON, r#"{"text":"hi","pin":1234}"#),
             answered(200, &[], JSON, "{}"),
         ),
     ]);

@@ -119,6 +119,24 @@ fn run(plan: &LoadPlan, mut server: impl FnMut(&Seen) -> Reply) -> Run {
 
 /// The test that no published generator has automated: R/s for T with a server that stands still
 /// for D. Response time is uniform on [0, D] for D/T of the requests.
+/// The setup of the only worker of a load.
+fn alone<'a>(
+    script: &'a Script,
+    interrupt: &'a Interrupt,
+    stop: &'a AtomicBool,
+    connections: u32,
+) -> Setup<'a> {
+    Setup {
+        script,
+        part: Part { worker: 0, workers: 1 },
+        connections,
+        timeout_ns: S,
+        ready_by_ns: u64::MAX,
+        interrupt,
+        stop,
+    }
+}
+
 #[test]
 fn a_stall_shows_in_the_response_time_and_not_in_the_service_time() {
     let (rate, stall) = (500.0, 1400 * MS);
@@ -320,15 +338,8 @@ fn the_same_seed_asks_the_same() {
     let seen = |seed| {
         let script = script();
         let interrupt = Interrupt::default();
-        let setup = Setup {
-            script: &script,
-            part: Part { worker: 0, workers: 1 },
-            connections: 8,
-            timeout_ns: S,
-            ready_by_ns: u64::MAX,
-            interrupt: &interrupt,
-            stop: &AtomicBool::new(false),
-        };
+        let stop = AtomicBool::new(false);
+        let setup = alone(&script, &interrupt, &stop, 8);
         let transport = Mock::new(|seen: &Seen| right(seen, MS));
         let mut worker = Worker { transport, setup, credentials: Arc::default() };
         worker.load(&plan(open(200.0), 100, 8, S), seed, None, || Some(0)).unwrap().unwrap();
@@ -382,15 +393,8 @@ fn visitors_log_in_ask_log_out_and_leave() {
     let plan = plan(visits(10.0, 3, 100 * MS), 1000, 8, 2 * S);
     let script = script();
     let interrupt = Interrupt::default();
-    let setup = Setup {
-        script: &script,
-        part: Part { worker: 0, workers: 1 },
-        connections: 8,
-        timeout_ns: S,
-        ready_by_ns: u64::MAX,
-        interrupt: &interrupt,
-        stop: &AtomicBool::new(false),
-    };
+    let stop = AtomicBool::new(false);
+    let setup = alone(&script, &interrupt, &stop, 8);
     let transport = Mock::new(|seen: &Seen| match seen.request {
         0 => Reply::After(10 * MS, 200, format!("{{\"token\":\"t{}\"}}", seen.user)),
         // One of them gets a wrong answer and leaves.

@@ -1,9 +1,10 @@
 //! A sentence for a primary endpoint that no other sentence tells.
 
-use super::parts::{by_how_much, is_narrow, limits};
+use super::parts::{by_how_much, limits};
 use crate::report::analysis::Sentence;
 use crate::report::figure::{signed, signed_range};
 use crate::report::figures::{ComparedAs, Endpoint};
+use crate::report::known::is_narrow;
 use crate::report::words;
 use crate::stats::Verdict;
 

@@ -1,13 +1,12 @@
 //! Sentences about many users, connections, capacity and logins. Each follows from a figure and its
 //! interval by rule.
 
-use super::parts::{
-    NOTHING_BYTES, by_how_much, is_narrow, leads, measured_users, missed, valid_figure,
-};
+use super::parts::{by_how_much, leads, measured_users, missed, valid_figure};
 use crate::experiment::metric::{self, Metric};
 use crate::report::analysis::Sentence;
 use crate::report::figure::{figure, range};
 use crate::report::figures::{Comparison, Measurement};
+use crate::report::known::{NOTHING_BYTES, is_narrow};
 use crate::stats::Estimate;
 use crate::units::grouped;
 

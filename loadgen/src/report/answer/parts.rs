@@ -4,21 +4,10 @@ use crate::experiment::Metric;
 use crate::report::figure::digits;
 use crate::report::figures::{Comparison, Measurement, Ruled};
 use crate::report::key::Key;
+use crate::report::known::is_narrow;
 use crate::report::words;
 use crate::stats::{Cause, Estimate, Verdict};
 use crate::units::grouped;
-
-/// The widest interval of a headline: its ends are within a factor of this.
-const SPAN_MAX: f64 = 2.0;
-
-/// Whether an estimate is known well enough for a headline.
-pub(super) fn is_narrow(estimate: &Estimate) -> bool {
-    estimate.is_exact()
-        || estimate.interval.is_some_and(|(lo, hi)| {
-            let (near, far) = (lo.abs().min(hi.abs()), lo.abs().max(hi.abs()));
-            lo * hi > 0.0 && far <= SPAN_MAX * near
-        })
-}
 
 /// `24 % more (20 % to 28 %)`: the figure first, and then what a verdict adds to it or takes from
 /// it.
@@ -94,6 +83,3 @@ pub(super) fn measured_users(measurements: &[Measurement], slope: &Measurement) 
     let own = measurements.iter().filter(|m| m.key.experiment == *experiment && m.key.arm == *arm);
     own.filter_map(|m| m.key.users).max()
 }
-
-/// A slope below this is the allocator's own bookkeeping, not a user's state: an id alone has 16.
-pub(super) const NOTHING_BYTES: f64 = 1.0;

@@ -7,11 +7,9 @@ use crate::report::analysis::Analysis;
 use crate::report::claims;
 use crate::report::claims::result::{Answer, ClaimCell, ClaimResult, ClaimVerdict, Matrix};
 use crate::report::figure::{figure, range, times, times_range};
+use crate::report::known::is_narrow;
 use crate::report::words;
 use crate::stats::Estimate;
-
-/// The widest interval of a figure on a card: its ends are within a factor of this.
-const SPAN_MAX: f64 = 2.0;
 
 /// The longest place, in bytes, that a card has room for.
 const PLACE_MAX: usize = 60;
@@ -94,15 +92,6 @@ fn leading(claim: &ClaimResult) -> Option<(String, String)> {
 
 fn is_of(matrix: &Matrix, cell: &ClaimCell) -> bool {
     matrix.cells.iter().any(|own| std::ptr::eq(own, cell))
-}
-
-fn is_narrow(estimate: &Estimate) -> bool {
-    match estimate.interval {
-        None => estimate.point != 0.0,
-        Some((lo, hi)) => {
-            lo * hi > 0.0 && lo.abs().max(hi.abs()) <= SPAN_MAX * lo.abs().min(hi.abs())
-        }
-    }
 }
 
 fn set(estimate: &Estimate, unit: &str) -> String {

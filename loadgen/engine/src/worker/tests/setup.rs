@@ -7,15 +7,8 @@ fn a_refused_login_ends_setup_and_names_the_user() {
     let script = script();
     let interrupt = Interrupt::default();
     let login = |reply: fn(&Seen) -> Reply| {
-        let setup = Setup {
-            script: &script,
-            part: Part { worker: 0, workers: 1 },
-            connections: 3,
-            timeout_ns: S,
-            ready_by_ns: u64::MAX,
-            interrupt: &interrupt,
-            stop: &AtomicBool::new(false),
-        };
+        let stop = AtomicBool::new(false);
+        let setup = alone(&script, &interrupt, &stop, 3);
         let transport = Mock::new(reply);
         let mut worker = Worker { transport, setup, credentials: Arc::default() };
         match worker.login(100, 50, Keep::Credentials).unwrap_err() {
@@ -132,15 +125,8 @@ fn users_prepare_one_request_after_the_other_with_the_credential_of_the_answer_b
     let script = Script::prepared(&target, "browse", Some("grow")).unwrap();
     let interrupt = Interrupt::default();
     let run = |server: fn(&Seen) -> Reply| {
-        let setup = Setup {
-            script: &script,
-            part: Part { worker: 0, workers: 1 },
-            connections: 2,
-            timeout_ns: S,
-            ready_by_ns: u64::MAX,
-            interrupt: &interrupt,
-            stop: &AtomicBool::new(false),
-        };
+        let stop = AtomicBool::new(false);
+        let setup = alone(&script, &interrupt, &stop, 2);
         let transport = Mock::new(server);
         let mut worker = Worker { transport, setup, credentials: Arc::default() };
         let route = Route::LogIn { times: 2, keep: Keep::Credentials };

@@ -13,15 +13,8 @@ fn an_interrupt_ends_the_load_and_what_was_measured_counts() {
         }
         right(seen, MS)
     });
-    let setup = Setup {
-        script: &script,
-        part: Part { worker: 0, workers: 1 },
-        connections: 1,
-        timeout_ns: S,
-        ready_by_ns: u64::MAX,
-        interrupt: &interrupt,
-        stop: &AtomicBool::new(false),
-    };
+    let stop = AtomicBool::new(false);
+    let setup = alone(&script, &interrupt, &stop, 1);
     let mut worker = Worker { transport, setup, credentials: Arc::default() };
     let harvest =
         worker.load(&plan(open(100.0), 1, 1, 10 * S), 1, None, || Some(0)).unwrap().unwrap();
@@ -43,15 +36,8 @@ fn an_interrupt_in_drain_sends_nothing_more() {
         }
         right(seen, MS)
     });
-    let setup = Setup {
-        script: &script,
-        part: Part { worker: 0, workers: 1 },
-        connections: 1,
-        timeout_ns: S,
-        ready_by_ns: u64::MAX,
-        interrupt: &interrupt,
-        stop: &AtomicBool::new(false),
-    };
+    let stop = AtomicBool::new(false);
+    let setup = alone(&script, &interrupt, &stop, 1);
     let mut worker = Worker { transport, setup, credentials: Arc::default() };
     let harvest = worker.load(&plan(open(2000.0), 1, 1, S), 1, None, || Some(0)).unwrap().unwrap();
     let (counts, ..) = harvest.recorder.into_parts();
@@ -68,15 +54,7 @@ fn a_load_that_is_stopped_counts_what_was_measured_until_then() {
         stop.store(seen.sent_ns >= 300 * MS, Ordering::Relaxed);
         right(seen, MS)
     });
-    let setup = Setup {
-        script: &script,
-        part: Part { worker: 0, workers: 1 },
-        connections: 1,
-        timeout_ns: S,
-        ready_by_ns: u64::MAX,
-        interrupt: &interrupt,
-        stop: &stop,
-    };
+    let setup = alone(&script, &interrupt, &stop, 1);
     let mut worker = Worker { transport, setup, credentials: Arc::default() };
     let harvest =
         worker.load(&plan(open(100.0), 1, 1, 10 * S), 1, None, || Some(0)).unwrap().unwrap();
@@ -90,15 +68,8 @@ fn every_second_is_reported_to_a_watcher_that_wants_it() {
     let script = script();
     let interrupt = Interrupt::default();
     let (send, receive) = std::sync::mpsc::channel();
-    let setup = Setup {
-        script: &script,
-        part: Part { worker: 0, workers: 1 },
-        connections: 4,
-        timeout_ns: S,
-        ready_by_ns: u64::MAX,
-        interrupt: &interrupt,
-        stop: &AtomicBool::new(false),
-    };
+    let stop = AtomicBool::new(false);
+    let setup = alone(&script, &interrupt, &stop, 4);
     let transport = Mock::new(|seen: &Seen| right(seen, MS));
     let mut worker = Worker { transport, setup, credentials: Arc::default() };
     let mut plan = plan(open(100.0), 4, 4, 3 * S);
