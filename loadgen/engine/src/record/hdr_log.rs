@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::IntervalLogWriterBuilder;
 
-use super::{Histogram, LoadRecord};
+use super::LoadRecord;
 
 /// Nanoseconds in the unit of the column of maxima.
 const MAX_DIVISOR: f64 = 1e6;
@@ -32,9 +32,8 @@ impl LoadRecord {
         for (second, entry) in (0..).zip(&self.timeline) {
             let length = left.min(Duration::from_secs(1));
             left = left.saturating_sub(length);
-            let histogram: &Histogram = &entry.response;
             writer
-                .write_histogram(histogram.as_ref(), Duration::from_secs(second), length, None)
+                .write_histogram(&*entry.response.hdr(), Duration::from_secs(second), length, None)
                 .map_err(|e| fail(&e))?;
         }
         Ok(log)

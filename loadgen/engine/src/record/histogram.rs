@@ -1,5 +1,7 @@
 //! Durations in nanoseconds, counted without loss and written to disk as they are.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram as Hdr;
@@ -19,14 +21,44 @@ const COARSE_DIGITS: u8 = 2;
 /// a value (a longer one counts as 1 h), merges by adding counts, and serialises as the standard
 /// compressed V2 form in base64, which the Java tools read too. Percentiles of several recordings
 /// are those of the merged counts; averaging percentiles is not offered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
-pub struct Histogram(Hdr<u64>);
+pub struct Histogram(Form);
+
+/// Recording wants a place for every duration that could come, 270 KB of them. Of a campaign's
+/// thousands of histograms, which are only read, a report keeps the places that hold something.
+#[derive(Clone, Debug)]
+enum Form {
+    Recording(Hdr<u64>),
+    Kept(Kept),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Kept {
+    digits: u8,
+    count: u64,
+    /// In ascending order.
+    places: Box<[Place]>,
+}
+
+/// Durations that are not told apart, and how many were counted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Place {
+    lowest: u64,
+    highest: u64,
+    count: u64,
+}
 
 impl Default for Histogram {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl PartialEq for Histogram {
+    fn eq(&self, other: &Self) -> bool {
+        *self.kept() == *other.kept()
     }
 }
 
@@ -36,7 +68,7 @@ impl Histogram {
     /// # Panics
     /// Never: the bounds are constants that HdrHistogram accepts.
     pub fn new() -> Self {
-        Self(Hdr::new_with_bounds(1, LONGEST_NS, DIGITS).expect("constant bounds are valid"))
+        Self(Form::Recording(empty(DIGITS)))
     }
 
     /// An empty histogram with two significant digits, for one of many intervals: it is a seventh
@@ -45,18 +77,17 @@ impl Histogram {
     /// # Panics
     /// Never: the bounds are constants that HdrHistogram accepts.
     pub fn coarse() -> Self {
-        let hdr = Hdr::new_with_bounds(1, LONGEST_NS, COARSE_DIGITS);
-        Self(hdr.expect("constant bounds are valid"))
+        Self(Form::Recording(empty(COARSE_DIGITS)))
     }
 
     /// Whether a string in a record is one, which may be long and is never shown.
     pub fn is_one(text: &str) -> bool {
-        text.starts_with(BASE64_HEAD) && Self::try_from(text.to_owned()).is_ok()
+        text.starts_with(BASE64_HEAD) && decode(text).is_ok()
     }
 
     /// Counts one duration.
     pub fn record(&mut self, ns: u64) {
-        self.0.saturating_record(ns.max(1));
+        self.recording().saturating_record(ns.max(1));
     }
 
     /// Adds another histogram's counts to this one's.
@@ -64,46 +95,144 @@ impl Histogram {
     /// # Panics
     /// Never: all have the same bounds.
     pub fn merge(&mut self, other: &Self) {
-        self.0.add(&other.0).expect("all histograms have the same bounds");
+        let counts = self.recording();
+        match &other.0 {
+            Form::Recording(hdr) => counts.add(hdr).expect("all histograms have the same bounds"),
+            Form::Kept(kept) => kept.add_to(counts),
+        }
     }
 
     /// Number of durations.
     pub fn count(&self) -> u64 {
-        self.0.len()
+        match &self.0 {
+            Form::Recording(hdr) => hdr.len(),
+            Form::Kept(kept) => kept.count,
+        }
     }
 
     /// The duration that a share `quantile` (0 to 1) does not exceed, ns; 0 when empty.
     pub fn quantile_ns(&self, quantile: f64) -> u64 {
-        self.0.value_at_quantile(quantile)
+        match &self.0 {
+            Form::Recording(hdr) => hdr.value_at_quantile(quantile),
+            Form::Kept(kept) => kept.quantile_ns(quantile),
+        }
     }
 
     /// The shortest duration, ns; 0 when empty.
     pub fn min_ns(&self) -> u64 {
-        self.0.min()
+        match &self.0 {
+            Form::Recording(hdr) => hdr.min(),
+            Form::Kept(kept) => kept.places.first().map_or(0, |place| place.lowest),
+        }
     }
 
     /// The longest duration, ns; 0 when empty.
     pub fn max_ns(&self) -> u64 {
-        self.0.max()
+        match &self.0 {
+            Form::Recording(hdr) => hdr.max(),
+            Form::Kept(kept) => kept.places.last().map_or(0, |place| place.highest),
+        }
     }
 
     /// The mean, ns; 0 when empty.
     pub fn mean_ns(&self) -> f64 {
-        if self.0.is_empty() { 0.0 } else { self.0.mean() }
+        match &self.0 {
+            Form::Recording(hdr) => hdr.mean(),
+            Form::Kept(kept) => kept.mean_ns(),
+        }
+    }
+
+    /// As the library knows it.
+    pub(super) fn hdr(&self) -> Cow<'_, Hdr<u64>> {
+        match &self.0 {
+            Form::Recording(hdr) => Cow::Borrowed(hdr),
+            Form::Kept(kept) => Cow::Owned(kept.hdr()),
+        }
+    }
+
+    #[inline]
+    fn recording(&mut self) -> &mut Hdr<u64> {
+        if let Form::Kept(kept) = &self.0 {
+            self.0 = Form::Recording(kept.hdr());
+        }
+        match &mut self.0 {
+            Form::Recording(hdr) => hdr,
+            Form::Kept(_) => unreachable!("it was made one that records"),
+        }
+    }
+
+    fn kept(&self) -> Cow<'_, Kept> {
+        match &self.0 {
+            Form::Recording(hdr) => Cow::Owned(Kept::from(hdr)),
+            Form::Kept(kept) => Cow::Borrowed(kept),
+        }
     }
 }
 
-impl AsRef<Hdr<u64>> for Histogram {
-    fn as_ref(&self) -> &Hdr<u64> {
-        &self.0
+impl From<&Hdr<u64>> for Kept {
+    fn from(hdr: &Hdr<u64>) -> Self {
+        let place = |value: u64, count| Place {
+            lowest: hdr.lowest_equivalent(value),
+            highest: hdr.highest_equivalent(value),
+            count,
+        };
+        let places = hdr.iter_recorded().map(|v| place(v.value_iterated_to(), v.count_at_value()));
+        Self { digits: hdr.sigfig(), count: hdr.len(), places: places.collect() }
     }
+}
+
+impl Kept {
+    fn hdr(&self) -> Hdr<u64> {
+        let mut hdr = empty(self.digits);
+        self.add_to(&mut hdr);
+        hdr
+    }
+
+    fn add_to(&self, hdr: &mut Hdr<u64>) {
+        for place in &self.places {
+            hdr.saturating_record_n(place.lowest, place.count);
+        }
+    }
+
+    fn quantile_ns(&self, quantile: f64) -> u64 {
+        let wanted = ((quantile.min(1.0) * self.count as f64).ceil() as u64).max(1);
+        let mut seen = 0_u64;
+        let place = self.places.iter().find(|place| {
+            seen = place.count.saturating_add(seen);
+            seen >= wanted
+        });
+        place.map_or(0, |place| if quantile == 0.0 { place.lowest } else { place.highest })
+    }
+
+    fn mean_ns(&self) -> f64 {
+        self.places.iter().fold(0.0, |sum, place| {
+            let middle = place.lowest + (place.highest - place.lowest).div_ceil(2);
+            sum + middle as f64 * place.count as f64 / self.count as f64
+        })
+    }
+}
+
+fn empty(digits: u8) -> Hdr<u64> {
+    Hdr::new_with_bounds(1, LONGEST_NS, digits).expect("the bounds are valid")
+}
+
+fn decode(text: &str) -> Result<Hdr<u64>, String> {
+    let bytes = STANDARD.decode(text).map_err(|e| format!("histogram: {e}"))?;
+    let hdr: Hdr<u64> = Deserializer::new()
+        .deserialize(&mut bytes.as_slice())
+        .map_err(|e| format!("histogram: {e}"))?;
+    // A file may hold any histogram; one with other bounds could not be merged with ours.
+    if (hdr.low(), hdr.high()) != (1, LONGEST_NS) {
+        return Err(format!("histogram: expected bounds 1 to {LONGEST_NS} ns"));
+    }
+    Ok(hdr)
 }
 
 impl From<Histogram> for String {
     fn from(histogram: Histogram) -> Self {
         let mut bytes = Vec::new();
         V2DeflateSerializer::new()
-            .serialize(&histogram.0, &mut bytes)
+            .serialize(&histogram.hdr(), &mut bytes)
             .expect("writing to memory does not fail");
         STANDARD.encode(bytes)
     }
@@ -113,15 +242,7 @@ impl TryFrom<String> for Histogram {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let bytes = STANDARD.decode(text).map_err(|e| format!("histogram: {e}"))?;
-        let hdr: Hdr<u64> = Deserializer::new()
-            .deserialize(&mut bytes.as_slice())
-            .map_err(|e| format!("histogram: {e}"))?;
-        // A file may hold any histogram; one with other bounds could not be merged with ours.
-        if (hdr.low(), hdr.high()) != (1, LONGEST_NS) {
-            return Err(format!("histogram: expected bounds 1 to {LONGEST_NS} ns"));
-        }
-        Ok(Self(hdr))
+        Ok(Self(Form::Kept(Kept::from(&decode(&text)?))))
     }
 }
 
@@ -181,7 +302,23 @@ mod tests {
         #[test]
         fn it_reads_back_what_it_wrote(values in prop::collection::vec(0u64..1 << 41, 0..50)) {
             let text = serde_json::to_string(&of(&values)).unwrap();
-            prop_assert_eq!(serde_json::from_str::<Histogram>(&text).unwrap(), of(&values));
+            let mut read: Histogram = serde_json::from_str(&text).unwrap();
+            let written = of(&values);
+            for quantile in [0.0, 0.01, 0.5, 0.9, 0.999, 1.0, 2.0] {
+                prop_assert_eq!(read.quantile_ns(quantile), written.quantile_ns(quantile));
+            }
+            prop_assert_eq!(read.count(), written.count());
+            prop_assert_eq!((read.min_ns(), read.max_ns()), (written.min_ns(), written.max_ns()));
+            prop_assert_eq!(read.mean_ns(), written.mean_ns());
+            prop_assert_eq!(&read, &written);
+            prop_assert_eq!(String::from(read.clone()), String::from(written.clone()));
+
+            // What was read goes on counting where it stood.
+            let mut both = written;
+            both.merge(&read);
+            read.merge(&both);
+            read.record(7);
+            prop_assert_eq!(read, of(&[&values[..], &values, &values, &[7]].concat()));
         }
     }
 }

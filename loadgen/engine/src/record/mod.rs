@@ -322,9 +322,12 @@ impl LoadRecord {
     }
 
     fn all(&self, of: impl Fn(&StepRecord) -> &Histogram) -> Histogram {
-        let mut all = Histogram::new();
-        self.steps.iter().for_each(|step| all.merge(of(step)));
-        all
+        let mut steps = self.steps.iter().map(of);
+        let first = steps.next().cloned().unwrap_or_default();
+        steps.fold(first, |mut all, step| {
+            all.merge(step);
+            all
+        })
     }
 }
 
