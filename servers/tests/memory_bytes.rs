@@ -1,9 +1,6 @@
-//! What a session costs in the memory store, in bytes that the allocator has handed out.
-//!
-//! The bar is 160 bytes at a million sessions of the standard record, everything counted: the
-//! record, the table with its free slots, and whatever logging out everywhere needs. It is a
-//! slope, so what the process had before does not count. This binary runs on jemalloc, whose own
-//! figures these are.
+//! What a session costs in the memory store, in bytes that jemalloc has handed out: at most 160
+//! each at a million sessions of the standard record, everything counted. It is a slope, so what
+//! the process had before does not count.
 
 #![allow(clippy::unwrap_used, reason = "tests, and their helpers, which clippy does not exempt")]
 

@@ -1,9 +1,6 @@
-//! The answer in words: sentences that follow from the figures by rule, and say when they do not.
-//!
-//! No sentence is written before the data: the direction, the size and the caution of each come
-//! from an interval and, for a primary endpoint, from its verdict. The figure comes first; what the
-//! correction or the noise floor takes from it is said after it. An arm without valid figures gets
-//! no sentence, and a figure that is known too coarsely makes no headline.
+//! The answer in words. Direction, size and caution of a sentence come from an interval and, for a
+//! primary endpoint, from its verdict; an arm without valid figures gets no sentence, and a figure
+//! that is known too coarsely makes no headline.
 
 mod declared;
 mod more;

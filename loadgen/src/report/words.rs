@@ -1,7 +1,5 @@
-//! What a report says beside its figures: dates, facts, cautions, commands and the glossary.
-//!
-//! The formats share these words, so that the page and the pull request say the same. Every caution
-//! follows from the data of the campaign; none is said of a campaign that it does not fit.
+//! What a report says beside its figures: dates, facts, cautions, commands and the glossary. All
+//! formats share these words, and every caution follows from the data of the campaign.
 
 use super::analysis::{Analysis, DoubtSummary};
 use super::claims::result::{Answer, ClaimResult, ClaimVerdict};

@@ -1,8 +1,6 @@
-//! The attack suite: every arm withstands it, a wrong server does not, and a campaign asks it
-//! first.
-//!
-//! The wrong server is a few lines that believe what they should not. Each of its faults must be
-//! found by the rows that are about it: a suite that finds nothing anywhere would pass every arm.
+//! The attack suite: every arm withstands it, a campaign runs it first, and each fault of a wrong
+//! server is found by the rows that are about it. A suite that finds nothing anywhere would pass
+//! every arm.
 
 use std::collections::BTreeSet;
 use std::fs;

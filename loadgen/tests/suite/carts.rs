@@ -1,8 +1,6 @@
 //! What users do apart from a load, against every arm that needs no program: fill carts, log in as
-//! the thing that is measured, log out all at once, and hold connections.
-//!
-//! The servers are real and in this process; nothing here is timed. The descriptor of an arm is its
-//! own, with journeys added that look into the cart.
+//! what is measured, log out all at once, hold connections. The servers are real and in this
+//! process; nothing here is timed.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

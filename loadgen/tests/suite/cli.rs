@@ -1,7 +1,5 @@
-//! The command as its users meet it: exit codes, messages, files, signals.
-//!
-//! These tests run the debug build of `authbench` with the hidden `--allow-debug`; what they check
-//! is the mechanics, never a figure.
+//! The command as its users meet it: exit codes, messages, files, signals. It is the debug build
+//! with the hidden `--allow-debug`, so no figure is tested here.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -408,15 +408,6 @@ fn no_page_has_a_phrase_that_we_do_not_use() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// Where comments may still have such phrases.
-const UNWORDED: &[&str] = &[
-    "loadgen/engine/src/journey/",
-    "loadgen/src/report/chart/",
-    "loadgen/src/report/claims/",
-    "loadgen/src/report/html/",
-    "loadgen/src/report/tables",
-];
-
 /// Blocks of comments of a file, each with the number of its first line.
 fn comments(text: &str) -> Vec<(usize, String)> {
     let mut blocks: Vec<(usize, String)> = Vec::new();
@@ -441,9 +432,6 @@ fn no_comment_has_a_phrase_that_we_do_not_use() {
     let (phrases, _) = unused_phrases();
     let (mut found, mut seen) = (Vec::new(), 0);
     for (path, text) in super::tidy::sources() {
-        if UNWORDED.iter().any(|place| path.starts_with(place)) {
-            continue;
-        }
         for (line, block) in comments(&text) {
             let block = plain(&block);
             let has = |phrase: &&String| block.contains(&format!(" {phrase} "));

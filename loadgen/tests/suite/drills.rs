@@ -1,8 +1,6 @@
-//! The drills against real servers, from campaign file to `measurements.csv`.
-//!
-//! Who is let in and who is not is exact, so it is asserted; how long anything took is not. The
-//! table says what follows from where an arm keeps what it knows: in a process, outside of it, or
-//! in the credential.
+//! The drills against real servers, from campaign file to `measurements.csv`. Who is let in is
+//! exact and asserted, how long it took is not; the table follows from where an arm keeps what it
+//! knows.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};

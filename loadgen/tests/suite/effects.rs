@@ -1,7 +1,6 @@
-//! Effects of a known size, which a campaign has to find, and the checks against witnesses.
-//!
-//! A debug build on a busy machine finds them too: CPU time is the scheduler's count, and what
-//! is asked of an interval leaves room for caches that others have emptied.
+//! Effects of a known size, which a campaign has to find, and the checks against witnesses. A debug
+//! build on a busy machine finds them too: CPU time is the scheduler's count, and what is asked of
+//! an interval leaves room for emptied caches.
 
 use std::collections::BTreeMap;
 use std::fs;

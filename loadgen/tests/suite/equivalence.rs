@@ -1,8 +1,6 @@
-//! The same load through both transports, on servers that behave and misbehave by script.
-//!
-//! What a request ends as, and how many of them a server sees, must not depend on which client is
-//! measured with: a comparison of the two would otherwise compare their accounts. Where reqwest
-//! cannot tell two ends apart, the table says so.
+//! The same load through both transports, on servers that behave and misbehave by script: what a
+//! request ends as, and how many of them a server sees, must not depend on the client. Where
+//! reqwest cannot tell two ends apart, the table says so.
 
 mod servers;
 

@@ -1,7 +1,5 @@
 //! Names that lead elsewhere: every file that a user can name, and those of a campaign's folder.
-//!
-//! What cannot be read as a file is refused at once, and what a planted link leads to stays as it
-//! is. That a pipe is not waited for needs no limit of time here: nobody ever opens its other end.
+//! What is no regular file is refused at once, and what a planted link leads to stays as it is.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,7 +1,6 @@
-//! `authbench run` and `authbench attack` against servers that do what no sound one does.
-//!
-//! Whatever a server sends, or does not, a command has to end: with a sentence, the right exit
-//! code, within its time and within 100 MiB. Each is the program itself, as people start it.
+//! `authbench run` and `authbench attack` against servers that do what no sound one does. Whatever
+//! a server sends, the program ends: with a sentence, the right exit code, in time and within 100
+//! MiB.
 
 mod server;
 

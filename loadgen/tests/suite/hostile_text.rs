@@ -1,8 +1,6 @@
-//! Servers, files and arguments that try to speak through authbench: to drive the terminal, forge a
-//! row, fill the screen, or have a spreadsheet run something.
-//!
-//! Whatever they say, what is printed and written has no control character but the line feed, no
-//! character that is not seen, and no line longer than a screen (an error: than two).
+//! Servers, files and arguments that try to speak through authbench. What is printed and written
+//! has no control character but the line feed, no character that is not seen, and no line longer
+//! than a screen (an error: than two).
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -1,7 +1,5 @@
-//! What is left of a command that was killed: no process, no key, and no folder after the next run.
-//!
-//! Whatever is killed here is killed by SIGKILL, which nobody can tidy up after; so the kernel, a
-//! keeper or the next run has to.
+//! What SIGKILL leaves of a command: no process, no key, and no folder after the next run. Nobody
+//! can tidy up after that signal, so the kernel, a keeper or the next run has to.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};

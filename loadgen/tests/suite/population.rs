@@ -1,7 +1,5 @@
-//! Campaigns whose servers log their users in by themselves, from the file to the report.
-//!
-//! That the users are there, that the load is theirs and that nobody logged in over HTTP is
-//! asserted; how large a figure is, is not.
+//! Campaigns whose servers log their users in by themselves, from the file to the report. That the
+//! users are there and nobody logged in over HTTP is asserted; how large a figure is, is not.
 
 use std::fs;
 use std::path::Path;

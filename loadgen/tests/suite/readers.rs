@@ -1,7 +1,6 @@
-//! What other programs read of a report: `measurements.csv` by pandas and DuckDB, each column with
-//! its type, and `metrics.prom` by promtool. A program that is missing is named on stderr, and the
-//! test passes unless `AUTHBENCH_REQUIRE_PANDAS`, `_DUCKDB` or `_PROMTOOL` is 1.
-//! `AUTHBENCH_PYTHON` names the interpreter that has the packages.
+//! What other programs read of a report: pandas and DuckDB the CSV with its types, promtool
+//! `metrics.prom`. A missing program is named on stderr; with `AUTHBENCH_REQUIRE_PANDAS`, `_DUCKDB`
+//! or `_PROMTOOL` set to 1 it is a failure. `AUTHBENCH_PYTHON` names the interpreter.
 
 use std::fs::File;
 use std::io::Write as _;

@@ -1,8 +1,6 @@
-//! The committed reference campaigns: their reports are what this program makes of their records.
-//!
-//! A change that alters a report has to render the committed one again (`authbench report DIR`), so
-//! that nobody reads words that the program no longer says. The noise that presets are shipped with
-//! is that of these campaigns (`authbench report DIR --format noise`).
+//! The committed reference campaigns: their reports are what this program makes of their records,
+//! and the noise of the presets is theirs. After a change that alters a report, render them again
+//! (`authbench report DIR`; noise: `--format noise`).
 
 use std::collections::BTreeMap;
 use std::fs;

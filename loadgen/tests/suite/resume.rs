@@ -1,9 +1,6 @@
 //! Campaigns that do not come to their end at once: killed, interrupted, out of disk, started
-//! twice.
-//!
-//! What is held here is that nothing finished is lost, nothing is run twice, nothing of two
-//! machines is mixed unasked, and no server is left behind. Moments are found by looking at the
-//! folder and not by a clock, so no test depends on how fast this machine is.
+//! twice. Nothing finished is lost or run twice, nothing of two machines is mixed unasked, no
+//! server is left behind. Moments are found by looking at the folder, never by a clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

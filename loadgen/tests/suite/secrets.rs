@@ -1,9 +1,6 @@
-//! No password and no key in a command line or an environment, where any user of the machine or any
-//! child could read it; and none in what is printed or kept.
-//!
-//! Commands run while every process below them is looked at, over and over, until they end. The
-//! passwords of stores are known from the files in which their stores read them; a key is in no
-//! file at all, so whatever looks like one is taken for one.
+//! No password and no key in a command line or an environment, in what is printed, or in what is
+//! kept. Every process below a command is looked at until it ends. Stores' passwords are known from
+//! their files; a key is in no file, so whatever looks like one counts as one.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;

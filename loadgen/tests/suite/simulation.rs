@@ -1,10 +1,6 @@
-//! Campaigns that are simulated with the noise of the committed ones: intervals cover what they
-//! say, equal arms are not called different, and a plan finds as often as it says what it says.
-//!
-//! Nothing of the noise is written down here. It is what is left of the values in
-//! `results/reference` once every arm and every block has had its mean taken away, with its skew
-//! and its outliers; drift is that of the blocks' own means. A trial of a simulated campaign draws
-//! one of the former, and a block one of the latter.
+//! Campaigns simulated with the noise of the committed ones: intervals cover, equal arms are not
+//! called different, and a plan finds as often as it says. The noise is what is left of the values
+//! in `results/reference` without the means of arms and blocks.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! Campaigns in which one load alternates between the arms of a level, from the file to the report.
-//!
-//! That each arm has its slices, its records and its figures is asserted; how large a figure is, is
-//! not. How slices are made is tested in the engine, under a clock moved by hand.
+//! Each arm has its slices, records and figures; how slices are made is tested in the engine.
 
 use std::fs;
 use std::path::Path;

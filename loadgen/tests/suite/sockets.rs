@@ -1,7 +1,6 @@
-//! The engine and its lean transport on real sockets, against servers that misbehave by script.
-//!
-//! Every kind of misbehaviour has to end in its own class, in time, and with every request
-//! accounted for; a request must never be sent twice.
+//! The engine and its lean transport on real sockets, against servers that misbehave by script:
+//! each misbehaviour ends in its own class, in time, with every request accounted for and none sent
+//! twice.
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

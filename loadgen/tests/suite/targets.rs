@@ -1,10 +1,6 @@
-//! The target files that we ship, compared with the servers that they describe.
-//!
-//! Every file is read and lowered in any case. Where npm or pip can install what a server needs,
-//! that server is started from a copy outside the repository and driven for real: every journey,
-//! its logout, and a login whose CSRF token is forged. Where something is missing, the test says
-//! so by name on stderr and passes; `AUTHBENCH_REQUIRE_NODE=1` (or `_PYTHON`) makes it fail where
-//! the programs are missing.
+//! The target files that we ship: every one is read and lowered, and its server, where npm or pip
+//! can install it, is started from a copy and driven for real. What is missing is named on stderr,
+//! and is a failure with `AUTHBENCH_REQUIRE_NODE=1` or `AUTHBENCH_REQUIRE_PYTHON=1`.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};

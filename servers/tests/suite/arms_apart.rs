@@ -1,8 +1,6 @@
-//! Arms that were given the same key and the same store stay apart: what one issues opens nothing
-//! at another.
-//!
-//! Operators do share keys between services. A token that was revoked where it was issued must not
-//! come back elsewhere, and an arm that checks less must not let into one that checks more.
+//! Arms that share a key and a store stay apart: what one issues opens nothing at another.
+//! Operators do share keys; a token revoked at its issuer must not come back elsewhere, and an arm
+//! that checks less must not let into one that checks more.
 
 use crate::common::{Arm, OTHER_KEY, available_arms, options};
 use aws_lc_rs::digest::{SHA256, digest};

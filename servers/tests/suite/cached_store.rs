@@ -1,7 +1,6 @@
-//! The cache before a store: how stale it may be, to the millisecond, and what must not be.
-//!
-//! A session that was ended elsewhere is good for the stated span and not for a millisecond more;
-//! one that was ended here is over at once, whatever slow request comes after.
+//! The cache before a store, to the millisecond: a session that was ended elsewhere is good for the
+//! stated span and no longer; one that was ended here is over at once, whatever slow request
+//! follows.
 
 use std::sync::Arc;
 use std::task::Poll;

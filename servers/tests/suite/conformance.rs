@@ -1,7 +1,6 @@
-//! What every arm must do, written once and run for every line of the registry.
-//!
-//! An arm that is fast because it checks less fails here. Where arms may differ, the difference is
-//! what their [`ArmInfo`](servers::ArmInfo) says about them, never their name.
+//! What every arm must do, written once and run for every line of the registry: an arm that is fast
+//! because it checks less fails here. Where arms may differ, their [`ArmInfo`](servers::ArmInfo)
+//! says so, never their name.
 
 mod lifetimes;
 mod requests;

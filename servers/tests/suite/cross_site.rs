@@ -1,8 +1,6 @@
 //! What another site can make a browser do: send a request with the user's cookie, or log the
-//! browser in as somebody else. And what a cookie that is not valid is answered with.
-//!
-//! Every arm whose credential is in a cookie refuses the same changes by the same headers; no other
-//! arm looks at them, since no browser sends its credential unasked.
+//! browser in as somebody else. Every arm with a cookie refuses the same changes by the same
+//! headers. And what a cookie that is not valid is answered with.
 
 use crate::common::{Answer, Arm, every_arm};
 use axum::body::Body;

@@ -1,9 +1,6 @@
-//! What every store of refresh sessions promises, checked for every one: one list, one suite.
-//!
-//! The model is a plain map that remembers every secret it ever gave out and judges one that is
-//! shown by where it stands among them. The pairs let two refreshes, and a refresh and a logout, go
-//! at the same moment, a thousand times each. A store of the registry that is missing in the list
-//! fails the first test.
+//! What every store of refresh sessions promises, checked for every line of the registry. The model
+//! remembers every secret it gave out and judges one by where it stands among them; pairs of
+//! operations meet at the same moment, a thousand times each.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

@@ -1,9 +1,6 @@
-//! What every store promises, checked for every store: one list, one suite.
-//!
-//! The model is a plain map that applies the promises of [`servers::stores`] literally; a store
-//! must answer like it through any sequence of operations. The pairs let a logout and a slow write
-//! go at the same moment, a thousand times: the session stays out. A store of the registry that
-//! is missing in the list fails the first test.
+//! What every store promises, checked for every line of the registry. The model applies the
+//! promises of [`servers::stores`] literally; a logout and a slow write meet at the same moment a
+//! thousand times, and the session stays out.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

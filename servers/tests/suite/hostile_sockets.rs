@@ -1,8 +1,6 @@
-//! Clients that mean harm, on real sockets: heads without an end, answers that nobody reads, more
-//! connections than there is room for, requests that two servers would read differently.
-//!
-//! What is tested is the shell of every arm, so one arm stands for all. No test here depends on how
-//! fast the machine is: it waits for what must happen, or counts.
+//! Clients that mean harm, on real sockets: heads without an end, answers that nobody reads, too
+//! many connections, requests that two servers would read differently. One arm stands for the shell
+//! of all. No test depends on speed: it waits for what must happen, or counts.
 
 use std::time::Duration;
 

@@ -1,9 +1,6 @@
-//! Attacks on tokens, one row each, with the check that must refuse it and the one answer that it
-//! gets.
-//!
-//! Every token here is signed with the server's own key unless the row is about the signature, so
-//! that a row can only be refused by the check that it names. After each row the good token still
-//! works.
+//! Attacks on tokens, one row each, with the check that must refuse it and the one answer it gets.
+//! Tokens are signed with the server's own key unless the row is about the signature. After each
+//! row the good token still works.
 
 use crate::common::{Arm, KEY, START, options};
 use aws_lc_rs::hmac;

@@ -1,7 +1,6 @@
-//! The server on real sockets: what only the connection sees, written as bytes.
-//!
-//! Limits of heads and bodies, framing that could smuggle, slow clients, the stop, the admin
-//! listener. Every listener binds port 0 on the loopback, and each test has a server of its own.
+//! The server on real sockets, in bytes: limits of heads and bodies, framing that could smuggle,
+//! slow clients, the stop, the admin listener. Each test has a server of its own, on port 0 of the
+//! loopback.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

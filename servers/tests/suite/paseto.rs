@@ -1,7 +1,5 @@
-//! PASETO tokens, attacked with the server's own keys in hand, and the public vectors.
-//!
-//! Each row differs from a good token in the one thing that it names. After each row the good one
-//! still works.
+//! PASETO tokens, attacked with the server's own keys in hand, and the public vectors. Each row
+//! differs from a good token in one thing; after each row the good one still works.
 
 use std::io::Write as _;
 use std::path::PathBuf;

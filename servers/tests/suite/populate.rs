@@ -1,8 +1,6 @@
 //! Users whom the server logs in by itself: what they are given and what is kept of them is what a
-//! login over HTTP gives and keeps, for every arm, down to each key, row and field.
-//!
-//! What differs by nature is left out: ids, secrets and signatures, which are random, and how long
-//! Redis still keeps a key, which its own clock counts down.
+//! login over HTTP gives and keeps, down to each key, row and field. Ids, secrets, signatures and
+//! the time that Redis still keeps a key are left out.
 
 use std::time::Duration;
 

@@ -1,9 +1,6 @@
 //! What a server does while its PostgreSQL is dead, silent, full, locked or read-only: a 503 in
-//! time, for every request that needs it, and everything as before once it is back, without a
-//! restart.
-//!
-//! Each test has a PostgreSQL of its own. How long a recovery took is printed and not asserted,
-//! beyond a bound that is far from it: these machines are busy.
+//! time for every request that needs it, and everything as before once it is back, without a
+//! restart. Each test has a PostgreSQL of its own; recovery has only a bound that is far from it.
 
 #![allow(clippy::print_stderr, reason = "what was measured or passed over is said")]
 

@@ -1,7 +1,5 @@
-//! The store in PostgreSQL: what it asks for, what it shares, and whose table it takes.
-//!
-//! What every store promises is in `every_store.rs`, and what becomes of this one's faults in
-//! `postgres_faults.rs`.
+//! The store in PostgreSQL: what it asks for, what it shares, and whose table it takes. See
+//! `every_store.rs` for what all stores promise, and `postgres_faults.rs` for this one's faults.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

@@ -1,9 +1,6 @@
-//! Refresh sessions in Redis: what only that store does, and what becomes of them when Redis is not
-//! well.
-//!
-//! Whatever is done to Redis: no 500, no pair for a token that could not be checked, no login that
-//! was answered and is lost where Redis keeps what it is given, and everything as before soon after
-//! it is back.
+//! Refresh sessions in Redis, well and unwell: no 500, no pair for a token that could not be
+//! checked, no login that was answered and is lost where Redis keeps what it is given, and
+//! everything as before soon after it is back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

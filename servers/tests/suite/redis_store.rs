@@ -1,7 +1,5 @@
-//! The store in Redis: what only it does, and what becomes of it when Redis is not well.
-//!
-//! Whatever is done to Redis: no 500, no login without a stored session, no credential accepted
-//! that could not be checked, an answer in time, and everything as before soon after it is back.
+//! The store in Redis, well and unwell: no 500, no login without a stored session, no credential
+//! accepted that could not be checked, an answer in time, and everything as before soon after.
 
 use std::time::{Duration, Instant};
 

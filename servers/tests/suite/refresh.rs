@@ -1,7 +1,6 @@
-//! `jwt-refresh`: what a refresh token does and does not do, seen from outside, for every store.
-//!
-//! A replaced token that comes back late ends everything, two tabs do not, and neither of the two
-//! tokens is ever taken for the other. The clock is moved by hand, to the millisecond.
+//! `jwt-refresh` seen from outside, for every store: a replaced token that comes back late ends
+//! everything, two tabs do not, and neither token is ever taken for the other. The clock is moved
+//! by hand, to the millisecond.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

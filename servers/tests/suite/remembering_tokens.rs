@@ -1,7 +1,6 @@
-//! Tokens about which the server remembers something: the cache and the denylist.
-//!
-//! What they have in common is a second way to decide, which must never say yes where the first
-//! says no, nor forget a no while the token could still be used.
+//! Tokens about which the server remembers something: the cache and the denylist. Their second way
+//! to decide must never say yes where the first says no, nor forget a no while the token could be
+//! used.
 
 use std::time::Duration;
 

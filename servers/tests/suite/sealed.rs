@@ -1,7 +1,5 @@
 //! What is encrypted: the sealed cookie and the JWE, attacked with the server's own key in hand.
-//!
-//! Each row differs from a good credential in the one thing that it names, so that only the check
-//! of that can refuse it. After each row the good one still works.
+//! Each row differs from a good credential in one thing; after each row the good one still works.
 
 use std::io::Write as _;
 use std::path::PathBuf;

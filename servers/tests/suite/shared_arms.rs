@@ -1,7 +1,6 @@
-//! What several servers of an arm share: a key, and a store that is outside of them.
-//!
-//! Two servers are opened with what [`servers::share`] made, and users cross from one to the other.
-//! Which arms let them in is no list here: it follows from where an arm keeps what it knows.
+//! What several servers of an arm share: a key, and a store outside of them. Users cross between
+//! two servers opened with what [`servers::share`] made; which arms let them in follows from where
+//! an arm keeps what it knows.
 
 use std::time::Duration;
 

@@ -1,9 +1,6 @@
 //! Signed tokens of every algorithm: the confusions between them, the keys they refuse, and public
-//! vectors.
-//!
-//! `jwt_attacks.rs` goes through headers and claims once, under HS256, since that code is one for
-//! all of them. Here is what differs: the keys. The vectors run where `AUTHBENCH_VECTORS` names
-//! their folder, and are named as missing elsewhere.
+//! vectors, which run where `AUTHBENCH_VECTORS` names their folder. Headers and claims, the same
+//! code for all, are in `jwt_attacks.rs`.
 
 use std::io::Write as _;
 use std::path::PathBuf;

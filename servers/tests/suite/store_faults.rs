@@ -1,7 +1,6 @@
-//! A store that fails, hangs or forgets on command, behind the real shell: closed, and never open.
-//!
-//! Whatever it does: no 500, no login without a stored session, no credential accepted that could
-//! not be checked, an answer within half a second, and everything as before once it is back.
+//! A store that fails, hangs or forgets on command, behind the real shell: no 500, no login without
+//! a stored session, no credential accepted that could not be checked, an answer within half a
+//! second, and everything as before once it is back.
 
 use std::sync::Arc;
 use std::time::Duration;

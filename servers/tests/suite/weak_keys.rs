@@ -1,7 +1,5 @@
-//! Secret keys that no arm may start with: what others may know, and what can be guessed.
-//!
-//! Every arm with a secret key refuses the same ones, as its key and as a previous one, and says
-//! why without a byte of the key.
+//! Secret keys that no arm may start with: what others may know, and what can be guessed. Every arm
+//! refuses the same ones, as its key and as a previous one, and says why without a byte of the key.
 
 use crate::common::{KEY, available_arms, key_for};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};

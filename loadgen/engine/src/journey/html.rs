@@ -52,7 +52,7 @@ pub(super) fn named_value<'a>(page: &'a [u8], name: &str) -> Option<Cow<'a, [u8]
     None
 }
 
-/// What follows the first `end`, in whatever case; nothing when there is none.
+/// What follows the first `end`, in whatever case; nothing without one.
 fn after<'a>(text: &'a [u8], end: &[u8]) -> &'a [u8] {
     let found = text.windows(end.len()).position(|window| window.eq_ignore_ascii_case(end));
     found.map_or(&[], |at| &text[at + end.len()..])

@@ -21,7 +21,7 @@ impl Pointer {
         Some(Self { keys })
     }
 
-    /// The text of the string or number at this pointer; `None` when there is none.
+    /// The text of the string or number at this pointer, if one stands there.
     pub fn find<'a>(&self, json: &'a [u8]) -> Option<Cow<'a, [u8]>> {
         self.reach(json)?.scalar()
     }

@@ -19,7 +19,7 @@ pub struct Who<'a> {
 /// What stands between two fields of what is held of a user.
 pub const FIELD_END: u8 = b'\n';
 
-/// The field of this index; empty where there is none.
+/// The field of this index; empty if `held` has fewer.
 pub fn field(held: &[u8], index: u8) -> &[u8] {
     held.split(|byte| *byte == FIELD_END).nth(index.into()).unwrap_or_default()
 }

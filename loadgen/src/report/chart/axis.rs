@@ -63,7 +63,7 @@ impl Axis {
         Self::new(ticks, String::new(), Linear)
     }
 
-    /// An axis of levels; at most `characters` of labels fit beside each other.
+    /// An axis of levels; at most `characters` of labels fit on it.
     pub(super) fn of_levels(levels: &[f64], log: bool, characters: usize) -> Self {
         let (min, max) = ends(levels);
         let label = |value: f64| (value, plain(value));
@@ -201,7 +201,7 @@ fn decades(min: f64, max: f64) -> Vec<f64> {
     (first..=last.max(first)).map(|power| 10f64.powi(power)).collect()
 }
 
-/// Characters that labels need beside each other, with a gap between two.
+/// Characters that labels need in a row, with a gap between two.
 fn width(ticks: &[(f64, String)]) -> usize {
     ticks.iter().map(|(_, label)| label.chars().count() + 2).sum()
 }

@@ -1,11 +1,6 @@
-//! How often users have to ask for two arms to cost the same.
-//!
-//! Per user and hour an arm costs the memory of a login and, for each request, CPU time and bytes
-//! on the wire. Both arms' costs are linear in the number of users, which drops out, and in
-//! requests per user, which does not: with memory `m` and cost per request `k` they meet at
-//! `(m_b - m_a) / (k_a - k_b)`. Memory and requests are measured by different experiments, so
-//! numerator and denominator are independent, each paired by block. The interval of their quotient
-//! is Fieller's, which stays right where the denominator is near 0 and tells when there is none.
+//! How often users have to ask for two arms to cost the same: with memory `m` and cost per request
+//! `k`, `(m_b - m_a) / (k_a - k_b)`. Different experiments measure the two, so both are
+//! independent; the interval is Fieller's, which stays right near a denominator of 0.
 
 use super::result::ClaimCell;
 use super::seen::{Blocks, Said, Seen, Tested, joined, named};

@@ -1,11 +1,6 @@
-//! The sentences that people believe, and what this campaign says of each.
-//!
-//! The claims are data (`claims.toml`): a sentence, its source, the tests that decide it, the part
-//! of it that they cover, and the words for each outcome. A test is asked of arms, or of pairs of
-//! them (`ask`), and what they say becomes a matrix of answers. A cell that rests on trials is
-//! decided by its own interval, after Holm's correction over all cells of the claim, and by no
-//! other comparison of the report. No verdict is written before the data; what was not measured
-//! and what these data do not settle are told apart from a no.
+//! The sentences that people believe, and what this campaign says of each. Claims are data
+//! (`claims.toml`); a cell that rests on trials is decided by its own interval, after Holm's
+//! correction over all cells of its claim.
 
 mod ask;
 mod context;

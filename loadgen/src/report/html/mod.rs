@@ -129,7 +129,7 @@ fn navigation(places: &[(&str, &str)]) -> Markup {
     }
 }
 
-/// The first screen: what this is, the answer or why there is none, and what to decide by.
+/// The first screen: what this is, the answer or why it is missing, and what to decide by.
 fn answer(analysis: &Analysis, facts: &Facts, keys: &[&str]) -> Markup {
     let headline = headline::headline(facts, analysis.usable());
     html! {

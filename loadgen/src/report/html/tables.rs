@@ -1,7 +1,5 @@
-//! Sets a [`Table`] as HTML: punctuation for the table model, and nothing else.
-//!
-//! A table scrolls inside its own frame, so that the page itself never scrolls sideways. What is
-//! invalid says so in words, and a row of one arm carries its name, so that it can be hidden.
+//! Sets a [`Table`] as HTML. A table scrolls inside its own frame, what is invalid says so in
+//! words, and a row of one arm carries its name, so that it can be hidden.
 
 use maud::{Markup, html};
 

@@ -1,7 +1,5 @@
-//! The table of what was declared: the primary endpoints with their tests.
-//!
-//! A verdict can only be weighed by a reader who sees how many others were asked for at the same
-//! time. So every primary endpoint shows its p value before and after the correction.
+//! The table of the primary endpoints, each with its p value before and after the correction: a
+//! reader has to see how many verdicts were asked for at once.
 
 use crate::report::analysis::Analysis;
 use crate::report::figure::{signed, signed_range, times, times_range};

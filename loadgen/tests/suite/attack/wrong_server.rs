@@ -1,7 +1,6 @@
-//! A server of a few lines with one fault of choice, for the attack suite to find.
-//!
-//! It speaks enough HTTP/1.1 to be attacked, a thread a connection. With `Fault::None` and
-//! `Fault::NoneOfAToken` it is sound, so that what the suite finds in the others is the fault.
+//! A small HTTP/1.1 server with one fault of choice, for the attack suite to find. With
+//! `Fault::None` and `Fault::NoneOfAToken` it is sound, so that what the suite finds in the others
+//! is the fault.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};

@@ -1,9 +1,6 @@
-//! What the test suites share: an arm opened in process under a clock moved by hand, driven by its
-//! own descriptor.
-//!
-//! Credentials are taken and sent as the arm's [`Credential`] says, so that a descriptor that does
-//! not fit its server fails here. No test names a header or a cookie of an arm unless it is about
-//! that.
+//! What the test suites share: an arm opened in process under a clock moved by hand. Credentials
+//! are taken and sent as the arm's [`Credential`] says, so that a descriptor that does not fit its
+//! server fails; no test names a header or cookie unless it is about that.
 
 #![allow(unreachable_pub, reason = "what these helpers offer is the suite's")]
 

@@ -1,7 +1,6 @@
 //! One PostgreSQL for a whole test binary, and a schema of it for every store that is opened. It
-//! has a thread of its own, because some tests open their stores outside of any runtime, and ends
-//! with the process. Without PostgreSQL, [`super::available_arms`] leaves out the arms that need
-//! it.
+//! has a thread of its own, because some tests open stores outside of any runtime, and ends with
+//! the process. Without PostgreSQL, [`super::available_arms`] leaves out the arms that need it.
 
 use std::path::Path;
 use std::sync::LazyLock;

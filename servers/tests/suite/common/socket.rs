@@ -1,7 +1,5 @@
-//! A server on real sockets, and requests as bytes: what the suites share that look at connections.
-//!
-//! Every listener binds port 0 on the loopback. A read ends with its connection, within a limit
-//! that no machine should need.
+//! A server on real sockets, and requests as bytes. Every listener binds port 0 on the loopback; a
+//! read ends with its connection, within a limit that no machine should need.
 
 use std::net::SocketAddr;
 use std::time::Duration;
