@@ -89,6 +89,11 @@ impl Experiment for Login {
         &[]
     }
 
+    /// A metric's name says how passwords were checked.
+    fn has_levels(&self) -> bool {
+        false
+    }
+
     fn level(&self, level: u32) -> String {
         let (_, hash) = if level == ARGON2ID.0 { ARGON2ID } else { DERIVED };
         format!("{hash} passwords")
@@ -158,7 +163,6 @@ impl Experiment for Login {
         taken.chain(&[metric::CREDENTIAL_BYTES]).any(|own| **own == *metric)
     }
 
-    /// Its figures belong to no level: a metric's name says how passwords were checked.
     fn needs(&self, metric: &Metric, trials: &[&TrialPlan], _level: u32) -> Option<&'static str> {
         let with_argon2id = TAKEN.iter().any(|(_, [_, with_argon2id])| **with_argon2id == *metric);
         let has_argon2id = trials.iter().any(|trial| trial.level == ARGON2ID.0);

@@ -40,6 +40,10 @@ pub struct Metric {
     pub is_paced: bool,
     /// Whether the answer has a sentence about it for every arm.
     pub is_told: bool,
+    /// Whether only who started the server can measure it.
+    pub is_of_server: bool,
+    /// The stores that have it; empty for a metric that has nothing to do with a store.
+    pub stores: &'static [&'static str],
     /// Whether loads give it.
     pub is_of_load: bool,
     /// Its value in a load; `None` for a metric of another kind, or where a load does not have it.
@@ -81,6 +85,8 @@ impl Metric {
             is_ratio: false,
             is_paced: false,
             is_told: false,
+            is_of_server: false,
+            stores: &[],
             is_of_load: false,
             of_load: |_| None,
         }
@@ -112,6 +118,14 @@ impl Metric {
 
     const fn told(self) -> Self {
         Self { is_told: true, ..self }
+    }
+
+    const fn of_server(self) -> Self {
+        Self { is_of_server: true, ..self }
+    }
+
+    const fn of_store(self, stores: &'static [&'static str]) -> Self {
+        Self { is_of_server: true, stores, ..self }
     }
 
     const fn of_load(self, of_load: fn(&LoadRecord) -> Option<f64>) -> Self {
@@ -179,6 +193,11 @@ impl<'de> Deserialize<'de> for &'static Metric {
     }
 }
 
+/// Stores that are programs of their own.
+const PROGRAMS: &[&str] = &["redis", "postgres"];
+const COUNTING: &[&str] = &["sqlite", "redis", "postgres"];
+const ON_DISK: &[&str] = &["sqlite", "postgres"];
+
 /// Rows as constants, and as a list in the same order.
 macro_rules! metrics {
     ($($id:ident = ($name:literal, $unit:literal, $label:literal, $better:expr, $scale:expr)
@@ -226,16 +245,16 @@ metrics! {
     SERVER_CPU_US_PER_REQUEST =
         ("server_cpu_us_per_request", "us", "Server CPU per request", Lower, Log)
         .family(family::CPU_PER_REQUEST).key().added().ratio()
-        .of_load(|l| server_time(l, |server| Some(server.cpu_ns)));
+        .of_server().of_load(|l| server_time(l, |server| Some(server.cpu_ns)));
     STORE_CPU_US_PER_REQUEST =
         ("store_cpu_us_per_request", "us", "Store CPU per request", Lower, Log)
-        .family(family::CPU_PER_REQUEST).of_load(|l| server_time(l, |server| server.store_cpu_ns));
+        .family(family::CPU_PER_REQUEST).of_store(PROGRAMS).of_load(|l| server_time(l, |server| server.store_cpu_ns));
     RELAY_CPU_US_PER_REQUEST =
         ("relay_cpu_us_per_request", "us", "Relay CPU per request", Neither, Log)
-        .of_load(|l| server_time(l, |server| server.relay_cpu_ns));
+        .of_server().of_load(|l| server_time(l, |server| server.relay_cpu_ns));
     STORE_WRITES_PER_REQUEST =
         ("store_writes_per_request", "writes", "Store writes per request", Lower, Linear)
-        .of_load(|l| {
+        .of_server().of_load(|l| {
             let written = l.server.as_ref()?.store_writes?;
             let answers = l.slices.iter().map(|slice| slice.ok).sum::<u64>();
             per_request(written as f64, answers as f64)
@@ -243,7 +262,7 @@ metrics! {
     CPU_US_PER_REQUEST =
         ("cpu_us_per_request", "us", "CPU per request, store included", Lower, Log)
         .family(family::CPU_PER_REQUEST).added().ratio()
-        .of_load(|l| {
+        .of_server().of_load(|l| {
             server_time(l, |server| Some(server.cpu_ns + server.store_cpu_ns.unwrap_or(0)))
         });
     GENERATOR_CPU_US_PER_REQUEST =
@@ -251,19 +270,19 @@ metrics! {
         .family(family::GENERATOR)
         .of_load(|l| per_request(l.generator.cpu_ns as f64 / 1e3, l.counts.ended_in_window as f64));
     SERVER_RSS_BYTES = ("server_rss_bytes", "bytes", "Server memory, resident", Lower, Log)
-        .family(family::MEMORY).of_load(|l| memory(l).map(|m| m.rss_bytes as f64));
+        .family(family::MEMORY).of_server().of_load(|l| memory(l).map(|m| m.rss_bytes as f64));
     SERVER_PSS_BYTES = ("server_pss_bytes", "bytes", "Server memory, proportional", Lower, Log)
-        .family(family::MEMORY).key().of_load(|l| memory(l)?.pss_bytes.map(|bytes| bytes as f64));
+        .family(family::MEMORY).key().of_server().of_load(|l| memory(l)?.pss_bytes.map(|bytes| bytes as f64));
     SERVER_ALLOCATED_BYTES =
         ("server_allocated_bytes", "bytes", "Server memory, allocated", Lower, Log)
         .family(family::MEMORY).added().ratio()
-        .of_load(|l| memory(l)?.allocated_bytes.map(|bytes| bytes as f64));
+        .of_server().of_load(|l| memory(l)?.allocated_bytes.map(|bytes| bytes as f64));
     STORE_MEMORY_BYTES = ("store_memory_bytes", "bytes", "Store memory", Lower, Log)
-        .family(family::MEMORY).of_load(|l| memory(l)?.store_bytes.map(|bytes| bytes as f64));
+        .family(family::MEMORY).of_store(PROGRAMS).of_load(|l| memory(l)?.store_bytes.map(|bytes| bytes as f64));
     STORE_USED_BYTES = ("store_used_bytes", "bytes", "Store, its own count", Lower, Log)
-        .family(family::MEMORY).of_load(|l| memory(l)?.store_used_bytes.map(|bytes| bytes as f64));
+        .family(family::MEMORY).of_store(COUNTING).of_load(|l| memory(l)?.store_used_bytes.map(|bytes| bytes as f64));
     STORE_DISK_BYTES = ("store_disk_bytes", "bytes", "Store, on disk", Lower, Log)
-        .family(family::MEMORY).of_load(|l| memory(l)?.store_disk_bytes.map(|bytes| bytes as f64));
+        .family(family::MEMORY).of_store(ON_DISK).of_load(|l| memory(l)?.store_disk_bytes.map(|bytes| bytes as f64));
     CREDENTIAL_BYTES = ("credential_bytes", "bytes", "Credential", Lower, Log)
         .family(family::BYTES_ON_THE_WIRE).exact()
         .of_load(|l| {
@@ -275,11 +294,11 @@ metrics! {
     WIRE_READ_BYTES_PER_REQUEST =
         ("wire_read_bytes_per_request", "bytes", "Received per request", Lower, Log)
         .family(family::BYTES_ON_THE_WIRE).added().ratio()
-        .of_load(|l| bytes_of_wire(l, |wire| wire.read_bytes));
+        .of_server().of_load(|l| bytes_of_wire(l, |wire| wire.read_bytes));
     WIRE_WRITTEN_BYTES_PER_REQUEST =
         ("wire_written_bytes_per_request", "bytes", "Sent per request", Lower, Log)
         .family(family::BYTES_ON_THE_WIRE).added().ratio()
-        .of_load(|l| bytes_of_wire(l, |wire| wire.written_bytes));
+        .of_server().of_load(|l| bytes_of_wire(l, |wire| wire.written_bytes));
     ERROR_RATE = ("error_rate", "share", "Requests that failed", Lower, Linear)
         .key().of_load(|l| per_request(l.counts.without_answer() as f64, l.counts.sent as f64));
     CAPACITY_RPS = ("capacity_rps", "requests/s", "Capacity", Higher, Log)
@@ -295,13 +314,13 @@ metrics! {
         .family(family::MEMORY_PER_SESSION).added().ratio();
     STORE_BYTES_PER_SESSION =
         ("store_bytes_per_session", "bytes", "Store memory per session", Lower, Linear)
-        .family(family::MEMORY_PER_SESSION);
+        .family(family::MEMORY_PER_SESSION).of_store(PROGRAMS);
     STORE_USED_BYTES_PER_SESSION =
         ("store_used_bytes_per_session", "bytes", "Store per session, its own count", Lower, Linear)
-        .family(family::MEMORY_PER_SESSION);
+        .family(family::MEMORY_PER_SESSION).of_store(COUNTING);
     STORE_DISK_BYTES_PER_SESSION =
         ("store_disk_bytes_per_session", "bytes", "Store per session, on disk", Lower, Linear)
-        .family(family::MEMORY_PER_SESSION);
+        .family(family::MEMORY_PER_SESSION).of_store(ON_DISK);
     USL_CONTENTION = ("usl_contention", "coefficient", "Contention (USL)", Lower, Linear)
         .family(family::SCALABILITY);
     USL_COHERENCY = ("usl_coherency", "coefficient", "Coherency (USL)", Lower, Linear)
@@ -324,11 +343,11 @@ metrics! {
         .family(family::MEMORY_THAT_COMES_BACK);
     STORE_RETURNED_AFTER_LOGOUT =
         ("store_returned_after_logout", "share", "Store, back after logout", Higher, Linear)
-        .family(family::MEMORY_THAT_COMES_BACK);
+        .family(family::MEMORY_THAT_COMES_BACK).of_store(PROGRAMS);
     BYTES_PER_LOGOUT = ("bytes_per_logout", "bytes", "Allocated memory per logout", Lower, Linear)
         .family(family::MEMORY_THAT_COMES_BACK);
     STORE_BYTES_PER_LOGOUT =
-        ("store_bytes_per_logout", "bytes", "Store memory per logout", Lower, Linear);
+        ("store_bytes_per_logout", "bytes", "Store memory per logout", Lower, Linear).of_store(COUNTING);
     FALSE_REFUSALS = ("false_refusals", "share", "Good tokens refused", Lower, Linear);
     RETURNED_AFTER_EXPIRY =
         ("returned_after_expiry", "share", "Allocated, back after expiry", Higher, Linear)
@@ -338,13 +357,13 @@ metrics! {
         .family(family::MEMORY_THAT_COMES_BACK);
     STORE_RETURNED_AFTER_EXPIRY =
         ("store_returned_after_expiry", "share", "Store, back after expiry", Higher, Linear)
-        .family(family::MEMORY_THAT_COMES_BACK);
+        .family(family::MEMORY_THAT_COMES_BACK).of_store(PROGRAMS);
     LOGIN_RPS = ("login_rps", "requests/s", "Logins", Neither, Log)
         .family(family::LOGINS).ratio();
     LOGIN_CPU_US = ("login_cpu_us", "us", "Server CPU per login", Lower, Log)
         .family(family::CPU_PER_LOGIN).added().ratio().told();
     LOGIN_STORE_CPU_US = ("login_store_cpu_us", "us", "Store CPU per login", Lower, Log)
-        .family(family::CPU_PER_LOGIN);
+        .family(family::CPU_PER_LOGIN).of_store(PROGRAMS);
     ARGON2ID_LOGIN_RPS = ("argon2id_login_rps", "requests/s", "Logins, argon2id", Neither, Log)
         .family(family::LOGINS);
     ARGON2ID_LOGIN_CPU_US =
@@ -352,7 +371,7 @@ metrics! {
         .family(family::CPU_PER_LOGIN).added();
     ARGON2ID_LOGIN_STORE_CPU_US =
         ("argon2id_login_store_cpu_us", "us", "Store CPU per login, argon2id", Lower, Log)
-        .family(family::CPU_PER_LOGIN);
+        .family(family::CPU_PER_LOGIN).of_store(PROGRAMS);
     CART_ITEMS_MAX = ("cart_items_max", "items", "Items until refused", Higher, Log)
         .exact().key();
     TIME_TO_REJECT_US = ("time_to_reject_us", "us", "Time to reject p50", Lower, Log);

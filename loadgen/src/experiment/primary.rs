@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::find;
 use super::metric::{self, Metric};
+use super::{Experiment, find};
 use crate::error::{Error, Result};
-use crate::plan::{Primary, TrialPlan};
+use crate::plan::{Action, Primary, SlicesPlan, TrialPlan, Variant};
 use crate::spec::{PrimarySpec, Spec};
 
 /// More endpoints than this leave no power to any of them.
@@ -135,9 +135,35 @@ fn fault(
     if !planned.iter().any(|trial| trial.level == level) {
         return Some((format!("an arm that [{name}] runs"), format!("`{arm}`")));
     }
-    let need = find(name)?.needs(metric, &planned, level)?;
+    if let Some(users) = written.users {
+        let at_level = planned.iter().filter(|trial| trial.level == level);
+        let known: BTreeSet<u64> = at_level.flat_map(|trial| users_of(trial)).collect();
+        if !known.is_empty() && !known.contains(&users.into()) {
+            let known: Vec<_> = known.iter().map(ToString::to_string).collect();
+            return Some((format!("users among {}", known.join(", ")), users.to_string()));
+        }
+    }
+    let of_trials = || find(name)?.needs(metric, &planned, level).map(String::from);
+    let need = stores_of(metric, arm).or_else(of_trials)?;
     let found = format!("`{metric}` of `{arm}` at level {level}, which needs {need}");
     Some((format!("a metric that this [{name}] measures"), found))
+}
+
+/// How many users are logged in where a trial measures.
+fn users_of(trial: &TrialPlan) -> impl Iterator<Item = u64> {
+    trial.actions.iter().filter_map(|action| match action {
+        Action::Load(load) | Action::Slices(SlicesPlan { load, .. }) => Some(load.users.into()),
+        Action::Search(search) => Some(search.users.into()),
+        Action::Snapshot(snapshot) => Some(snapshot.sessions),
+        _ => None,
+    })
+}
+
+/// The stores that an arm could have to give a metric that it lacks.
+fn stores_of(metric: &Metric, arm: &str) -> Option<String> {
+    let store = Variant::of(arm).arm.split_once('@').map(|(_, store)| store);
+    let has = metric.stores.is_empty() || store.is_some_and(|own| metric.stores.contains(&own));
+    (!has).then(|| format!("an arm whose store is {}", metric.stores.join(" or ")))
 }
 
 /// The level of an endpoint, the one that it grows from, and its users.
@@ -149,7 +175,18 @@ fn place(
     let of_experiment =
         trials.iter().filter(|t| t.experiment == written.experiment && !t.is_pilot());
     let levels: BTreeSet<u32> = of_experiment.map(|trial| trial.level).collect();
+    let has_levels = find(&written.experiment).is_none_or(Experiment::has_levels);
     let wrong = |expected: &str, found: &str| Err(refuse(spec, written, expected, found));
+    if !has_levels {
+        if written.level.is_some() || written.users.is_some() || written.growth {
+            let expected = format!(
+                "no `level`, `users` or `growth`, because the names of the metrics of [{}] say it all",
+                written.experiment
+            );
+            return wrong(&expected, "one of them");
+        }
+        return Ok((levels.first().copied().unwrap_or(0), None, None));
+    }
     // Without an axis of its own, an experiment sweeps users, or nothing.
     let sweeps_users = find(&written.experiment).is_some_and(|e| e.axis().is_none())
         && levels.iter().any(|level| *level > 0);
@@ -292,11 +329,17 @@ mod tests {
 
     /// The endpoint of one metric, in a campaign with these tables.
     fn endpoint(tables: &str, endpoint: &str) -> Result<Vec<Primary>> {
-        let text = format!(
-            "name='t'\narms=['none','session@memory','session@redis','jwt-denylist@memory',\
-             'jwt-denylist@filter']\n{tables}\n[[primary]]\n{}\n",
-            endpoint.replace(';', "\n")
-        );
+        endpoint_among(ARMS, tables, endpoint)
+    }
+
+    const ARMS: &str = "'none','session@memory','session@redis','jwt-denylist@memory',\
+                        'jwt-denylist@filter'";
+    const STORES: &str =
+        "'none','session@memory','session@sqlite','session@redis','session@postgres'";
+
+    fn endpoint_among(arms: &str, tables: &str, endpoint: &str) -> Result<Vec<Primary>> {
+        let table = endpoint.replace(';', "\n");
+        let text = format!("name='t'\narms=[{arms}]\n{tables}\n[[primary]]\n{table}\n");
         Ok(expand(&Spec::parse("t.toml", &text, Overrides::default())?)?.primary)
     }
 
@@ -372,17 +415,21 @@ mod tests {
         for (table, without, with, metrics) in LEFT_OUT {
             for metric in *metrics {
                 let name = table.split(['[', ']']).nth(1).unwrap();
-                let written = format!(
-                    "experiment='{name}';metric='{metric}';arm='session@memory';against='none'"
-                );
-                let error = endpoint(&format!("{table}{without}"), &written).unwrap_err();
+                let (arms, pair) = if metric.contains("store_") && !metric.contains("writes") {
+                    (STORES, "arm='session@redis';against='session@postgres'")
+                } else {
+                    (ARMS, "arm='session@memory';against='none'")
+                };
+                let written = format!("experiment='{name}';metric='{metric}';{pair}");
+                let endpoint = |tables: &str| endpoint_among(arms, tables, &written);
+                let error = endpoint(&format!("{table}{without}")).unwrap_err();
                 let text = error.to_string();
                 assert!(text.contains(&format!("expected a metric that this [{name}]")), "{text}");
                 assert!(text.contains(&format!("{metric}`")) && text.contains("needs"), "{text}");
                 let lines = 3 + table.lines().count() + without.lines().count().max(1);
                 assert!(text.contains(&format!("line {lines}, [[primary]]")), "{text}");
                 assert_eq!(error.exit_code(), 2);
-                let found = endpoint(&format!("{table}{with}"), &written);
+                let found = endpoint(&format!("{table}{with}"));
                 assert_eq!(found.unwrap().len(), 1, "{metric} with {with}");
             }
         }
@@ -390,21 +437,80 @@ mod tests {
 
     #[test]
     fn what_a_logout_costs_is_not_measured_without_one() {
-        let revoked = |levels: &str, level: u32| {
-            let metrics = ["bytes_per_logout", "store_bytes_per_logout"];
-            metrics.map(|metric| {
-                let written = format!(
-                    "experiment='denylist';metric='{metric}';level={level};\
-                     arm='jwt-denylist@filter';against='jwt-denylist@memory'"
-                );
-                endpoint(&format!("[denylist]\nrate='2000/s'\nrevoked={levels}"), &written)
-            })
+        let revoked = |level: u32| {
+            let written = format!(
+                "experiment='denylist';metric='bytes_per_logout';level={level};\
+                 arm='jwt-denylist@filter';against='jwt-denylist@memory'"
+            );
+            endpoint("[denylist]\nrate='2000/s'\nrevoked=[0,1000]", &written)
         };
-        for refused in revoked("[0,1000]", 0) {
-            let text = refused.unwrap_err().to_string();
-            assert!(text.contains("at level 0, which needs a level of `revoked`"), "{text}");
+        let text = revoked(0).unwrap_err().to_string();
+        assert!(text.contains("at level 0, which needs a level of `revoked`"), "{text}");
+        assert!(revoked(1000).is_ok());
+    }
+
+    #[test]
+    fn a_store_that_does_not_have_a_metric_is_no_endpoint_of_it() {
+        let load = "[concurrency]\nusers=[8]\n";
+        let declared = |tables: &str, metric: &str, pair: &str| {
+            let name = tables.split(['[', ']']).nth(1).unwrap();
+            let written = format!("experiment='{name}';metric='{metric}';{pair}");
+            endpoint_among(STORES, tables, &written)
+        };
+        let (programs, files) = (
+            "arm='session@redis';against='session@postgres'",
+            "arm='session@sqlite';against='session@postgres'",
+        );
+        for (tables, metric, pair, missing) in [
+            (load, "store_cpu_us_per_request", files, "redis or postgres"),
+            (load, "store_used_bytes", "arm='session@memory';against='session@redis'", "sqlite or"),
+            (load, "store_disk_bytes", programs, "sqlite or postgres"),
+            (MEMORY, "store_bytes_per_session", files, "redis or postgres"),
+            (MEMORY, "store_disk_bytes_per_session", programs, "sqlite or postgres"),
+            ("[login]\n", "login_store_cpu_us", files, "redis or postgres"),
+        ] {
+            let text = declared(tables, metric, pair).unwrap_err().to_string();
+            assert!(
+                text.contains("needs an arm whose store is") && text.contains(missing),
+                "{text}"
+            );
+            let other = if pair == programs { files } else { programs };
+            assert_eq!(declared(tables, metric, other).unwrap().len(), 1, "{metric}");
         }
-        assert!(revoked("[0,1000]", 1000).iter().all(Result::is_ok));
+        // A pattern names the arms that have it.
+        let pattern = "arm='session@*';against='session@postgres'";
+        let found = declared(load, "store_used_bytes", pattern).unwrap();
+        let arms: Vec<&str> = found.iter().map(|endpoint| endpoint.arm.as_str()).collect();
+        assert_eq!(arms, ["session@sqlite", "session@redis"]);
+    }
+
+    #[test]
+    fn users_and_levels_that_nothing_is_measured_with_are_refused() {
+        let pair = "arm='session@memory';against='none'";
+        let curve = |users: u32| {
+            let written =
+                format!("experiment='curve';metric='cpu_us_per_request';users={users};{pair}");
+            endpoint("[curve]\nload=[50]\nusers=200", &written)
+        };
+        let text = curve(7).unwrap_err().to_string();
+        assert!(text.contains("expected users among 200, found 7"), "{text}");
+        assert_eq!(curve(200).unwrap()[0].users, Some(200));
+        let memory = |users: u32| {
+            let written =
+                format!("experiment='memory';metric='server_allocated_bytes';users={users};{pair}");
+            endpoint(MEMORY, &written)
+        };
+        let text = memory(150).unwrap_err().to_string();
+        assert!(text.contains("100, 200, 300, 400, found 150"), "{text}");
+        assert_eq!(memory(200).unwrap()[0].users, Some(200));
+        for asked in ["growth=true", "level=1", "users=1"] {
+            let written = format!("experiment='login';metric='login_cpu_us';{asked};{pair}");
+            let text = endpoint("[login]\n", &written).unwrap_err().to_string();
+            assert!(text.contains("expected no `level`, `users` or `growth`"), "{text}");
+        }
+        let plain = "experiment='login';metric='argon2id_login_cpu_us';arm='session@memory';\
+                     against='session@redis'";
+        assert_eq!(endpoint("[login]\n", plain).unwrap()[0].from, None);
     }
 
     #[test]

@@ -84,6 +84,12 @@ pub trait Experiment: Sync {
         None
     }
 
+    /// Whether its figures are told apart by the level of their trials. Where they are not, the name
+    /// of a metric says what a level would.
+    fn has_levels(&self) -> bool {
+        true
+    }
+
     /// What a level of its trials is, for the list of what would run.
     fn level(&self, level: u32) -> String {
         match level {

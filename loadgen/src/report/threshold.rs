@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::figure::figure;
 use super::junit::{Case, Told, document};
 use super::side::{Beyond, known_metric, number, units};
-use crate::experiment::{METRICS, Metric, metric};
+use crate::experiment::{METRICS, Metric};
 use crate::record::LoadRecord;
 
 /// What must not be true of a run.
@@ -49,27 +49,10 @@ pub struct ThresholdResult {
     pub outcome: ThresholdOutcome,
 }
 
-/// Metrics of which only a run that started the server knows the figure.
-const OF_OUR_SERVER: [&Metric; 13] = [
-    metric::SERVER_CPU_US_PER_REQUEST,
-    metric::STORE_CPU_US_PER_REQUEST,
-    metric::RELAY_CPU_US_PER_REQUEST,
-    metric::STORE_WRITES_PER_REQUEST,
-    metric::CPU_US_PER_REQUEST,
-    metric::SERVER_RSS_BYTES,
-    metric::SERVER_PSS_BYTES,
-    metric::SERVER_ALLOCATED_BYTES,
-    metric::STORE_MEMORY_BYTES,
-    metric::STORE_USED_BYTES,
-    metric::STORE_DISK_BYTES,
-    metric::WIRE_READ_BYTES_PER_REQUEST,
-    metric::WIRE_WRITTEN_BYTES_PER_REQUEST,
-];
-
 impl Threshold {
     /// Whether only a run that started the server can tell.
     pub fn needs_our_server(&self) -> bool {
-        OF_OUR_SERVER.contains(&self.metric)
+        self.metric.is_of_server
     }
 
     /// Compares the figure of a load with the threshold.
@@ -291,7 +274,8 @@ mod tests {
         full.request_wire_bytes = 1;
         let missing: Vec<_> =
             METRICS.iter().filter(|m| m.is_of_load && (m.of_load)(&full).is_none()).collect();
-        assert_eq!(missing, OF_OUR_SERVER.iter().collect::<Vec<_>>());
+        let of_server = METRICS.iter().filter(|m| m.is_of_load && m.is_of_server);
+        assert_eq!(missing, of_server.collect::<Vec<_>>());
     }
 
     #[test]
