@@ -65,7 +65,7 @@ const EXPERIMENT: &str = "population";
 
 /// The interval of what requests of an arm cost more than those of `none`, us of CPU time, and
 /// whether the report of the campaign says so. Where the report leaves trials out, because others
-/// had the cores for a while, it is that of the same trials all the same.
+/// had the cores for a while, it is taken from the trials themselves.
 fn added_cpu_us(arm: &str) -> (f64, f64, bool) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("seeded.toml");

@@ -219,8 +219,12 @@ fn clear(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::fs::symlink;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::Relaxed;
+    use std::time::{Duration, Instant};
+
+    use super::*;
 
     /// A folder whose owner was killed: everything stays, and the lock is free.
     fn abandoned(parent: &Path) -> PathBuf {
@@ -340,12 +344,12 @@ mod tests {
     #[test]
     fn nothing_is_open_to_others_at_any_moment() {
         let parent = tempfile::tempdir().unwrap();
-        let done = std::sync::atomic::AtomicBool::new(false);
-        let has_seen = std::sync::atomic::AtomicBool::new(false);
+        let done = AtomicBool::new(false);
+        let has_seen = AtomicBool::new(false);
         let seen = std::thread::scope(|scope| {
             let watcher = scope.spawn(|| {
                 let mut seen = std::collections::BTreeSet::new();
-                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                while !done.load(Relaxed) {
                     for entry in fs::read_dir(parent.path()).unwrap().flatten() {
                         let outer = entry.path();
                         let home = outer.join(HOME);
@@ -357,7 +361,7 @@ mod tests {
                                 let mode = meta.mode() & 0o777;
                                 seen.insert((what, mode));
                                 if (what, mode) == ("outer", 0o700) {
-                                    has_seen.store(true, std::sync::atomic::Ordering::Relaxed);
+                                    has_seen.store(true, Relaxed);
                                 }
                             }
                         }
@@ -368,17 +372,17 @@ mod tests {
             let own = fs::metadata(parent.path()).unwrap();
             let owner = Owner { uid: own.uid(), gid: own.gid() };
             // A watcher that seldom has a core sees little: it goes on until it has seen the folder.
-            let far = std::time::Instant::now() + std::time::Duration::from_secs(60);
+            let far = Instant::now() + Duration::from_secs(60);
             let goes_on = |made: u32| {
-                let is_seen = has_seen.load(std::sync::atomic::Ordering::Relaxed);
-                made < 500 || (!is_seen && std::time::Instant::now() < far)
+                let is_seen = has_seen.load(Relaxed);
+                made < 500 || (!is_seen && Instant::now() < far)
             };
             for _ in (0..).take_while(|made| goes_on(*made)) {
                 let folder = Folder::make_in(parent.path()).unwrap();
                 folder.write_secret("secret", "x", Some(owner)).unwrap();
                 folder.hand_over(owner).unwrap();
             }
-            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            done.store(true, Relaxed);
             watcher.join().unwrap()
         });
         let allowed = [("outer", 0o700), ("outer", 0o710), ("home", 0o700), ("secret", 0o600)];
