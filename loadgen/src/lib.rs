@@ -12,6 +12,7 @@ pub mod proc;
 pub mod record;
 pub mod report;
 pub mod sanitise;
+pub mod soak;
 pub mod spec;
 pub mod ui;
 pub mod units;

@@ -16,6 +16,7 @@ mod serve;
 mod shared;
 mod shell;
 mod signals;
+mod soak;
 mod target;
 mod trust;
 mod watch;
@@ -48,6 +49,8 @@ enum Verb {
     Run(run::RunArgs),
     /// Run the attack suite against a server
     Attack(attack::AttackArgs),
+    /// Have users come and go for a long time, and see whether the server grows
+    Soak(soak::SoakArgs),
     /// Try a target file out, or draft one from what a browser recorded
     Target(target::TargetArgs),
     /// Serve one arm until stdin closes or a signal arrives
@@ -104,6 +107,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Plan(args) => plan::plan(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Attack(args) => attack::attack(&args),
+        Verb::Soak(args) => soak::soak(&args),
         Verb::Target(args) => target::target(&args),
         Verb::Serve(args) => serve::serve(args),
         Verb::Share(args) => serve::share(&args),

@@ -180,6 +180,11 @@ impl Endpoint {
         self.refresh.is_some()
     }
 
+    /// Whether users can log out.
+    pub const fn logs_out(&self) -> bool {
+        self.script.logout.is_some()
+    }
+
     /// Replaces a user's credential: by a refresh where the server has one, else by a login.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod bootstrap;
 mod censored;
 mod compare;
 mod floor;
+mod growth;
 mod heterogeneity;
 mod holm;
 mod independent;
@@ -27,6 +28,7 @@ pub use bootstrap::{REPLICATES, Resampled, draws};
 pub use censored::{Bounds, between};
 pub use compare::Moments;
 pub use floor::Floor;
+pub use growth::growth;
 pub use heterogeneity::{Heterogeneity, heterogeneity};
 pub use holm::holm;
 pub use independent::{

@@ -31,6 +31,7 @@ mod serve;
 mod shell;
 mod simulation;
 mod slices;
+mod soak;
 mod sockets;
 mod target_files;
 mod target_verb;

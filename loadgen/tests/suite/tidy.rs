@@ -49,6 +49,7 @@ const LOADGEN: &[(&str, &[&str])] = &[
             "experiment",
         ],
     ),
+    ("soak", &["units", "error", "random", "proc", "client", "stats"]),
     ("report", &["units", "sanitise", "plan", "record", "stats", "experiment"]),
     ("ui", &["error", "sanitise", "campaign", "report"]),
     (
@@ -70,6 +71,7 @@ const LOADGEN: &[(&str, &[&str])] = &[
             "client",
             "experiment",
             "campaign",
+            "soak",
             "report",
             "ui",
         ],
