@@ -21,6 +21,7 @@ pub use limits::allow_connections;
 pub use null_server::NullServer;
 pub use placement::{pin, place, placed, require_cores};
 pub use usage::{
-    FamilyCpu, Steal, Watch, cpu_and_wait_ns, family_cpu_ns, family_pss_bytes, memory,
+    FamilyCpu, Steal, Watch, cpu_and_wait_ns, descriptors, family_cpu_ns, family_pss_bytes, memory,
+    threads,
 };
 pub use wrk::{Wrk, WrkLoad};

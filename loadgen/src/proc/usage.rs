@@ -130,6 +130,20 @@ pub fn memory(pid: u32) -> MemoryUse {
     }
 }
 
+/// Descriptors that a process has open; `None` once it has ended.
+pub fn descriptors(pid: u32) -> Option<u64> {
+    entries(pid, "fd")
+}
+
+/// Threads of a process; `None` once it has ended.
+pub fn threads(pid: u32) -> Option<u64> {
+    entries(pid, "task")
+}
+
+fn entries(pid: u32, folder: &str) -> Option<u64> {
+    Some(fs::read_dir(format!("/proc/{pid}/{folder}")).ok()?.count() as u64)
+}
+
 /// Reads one process through sysinfo.
 struct Probe {
     system: System,

@@ -1,12 +1,11 @@
 //! What is read of a server while users come and go.
 
-use std::fs;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::proc::{Server, family_pss_bytes, memory};
+use crate::proc::{Server, descriptors, family_pss_bytes, memory, threads};
 
 /// One reading.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -39,17 +38,13 @@ impl Reading {
         let pid = server.ready().pid;
         let store = server.ready().store.as_ref();
         let number = |value: Option<u64>| value.map(|value| value as f64);
-        let entries = |folder: &str| {
-            let entries = fs::read_dir(format!("/proc/{pid}/{folder}")).ok()?;
-            Some(entries.count() as f64)
-        };
         Ok(Self {
             at_s: at.as_secs_f64(),
             logins,
             allocated_bytes: number(stats.allocated_bytes),
             pss_bytes: number(memory(pid).pss_bytes),
-            descriptors: entries("fd"),
-            threads: entries("task"),
+            descriptors: number(descriptors(pid)),
+            threads: number(threads(pid)),
             sessions: number(stats.live_sessions),
             store_used_bytes: number(stats.store_used_bytes),
             store_disk_bytes: number(stats.store_disk_bytes),

@@ -371,7 +371,7 @@ mod tests {
             });
             let own = fs::metadata(parent.path()).unwrap();
             let owner = Owner { uid: own.uid(), gid: own.gid() };
-            // A watcher that seldom has a core sees little: it goes on until it has seen the folder.
+            // A watcher that seldom has a core sees little: go on until it has seen one.
             let far = Instant::now() + Duration::from_secs(60);
             let goes_on = |made: u32| {
                 let is_seen = has_seen.load(Relaxed);
