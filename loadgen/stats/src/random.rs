@@ -34,6 +34,51 @@ pub fn shuffle<T>(items: &mut [T], seed: u64) {
     }
 }
 
+/// Bytes that mean something to many parsers.
+const TELLING: &[u8] = b"\0\t\n\r \"%'+,-./:;<=>@[\\]{}~\x7f\x80\xffAaZz09";
+/// Numbers at which parsers overflow.
+const NUMBERS: [&str; 6] =
+    ["0", "-1", "65536", "4294967296", "18446744073709551616", "99999999999999999999999"];
+
+/// The `n`th text that a seed makes of a corpus: one of its texts after one to eight edits, some of
+/// which take a piece of another text. Nothing when the corpus is empty.
+///
+/// It is for fuzzing where inputs have a form: most of what it makes is nearly right, and so gets
+/// deep into a parser.
+pub fn mutated(corpus: &[impl AsRef<[u8]>], seed: u64, n: u64) -> Vec<u8> {
+    let seed = mix(seed, n);
+    let mut drawn = 0;
+    let mut draw = |below: usize| {
+        drawn += 1;
+        (mix(seed, drawn) % below.max(1) as u64) as usize
+    };
+    let Some(text) = corpus.get(draw(corpus.len())) else { return Vec::new() };
+    let mut text = text.as_ref().to_vec();
+    for _ in 0..=draw(8) {
+        let at = draw(text.len() + 1);
+        let end = (at + 1 + draw(16)).min(text.len());
+        match draw(8) {
+            0 if at < text.len() => text[at] ^= 1 << draw(8),
+            1 if at < text.len() => text[at] = TELLING[draw(TELLING.len())],
+            2 => text.insert(at, TELLING[draw(TELLING.len())]),
+            3 if at < end => drop(text.drain(at..end)),
+            4 if at < end => {
+                let again = text[at..end].repeat(1 + draw(4));
+                text.splice(at..at, again);
+            }
+            5 => drop(text.splice(at..end.max(at), NUMBERS[draw(NUMBERS.len())].bytes())),
+            6 => {
+                let other = corpus[draw(corpus.len())].as_ref();
+                let from = draw(other.len() + 1);
+                let to = (from + draw(64)).min(other.len());
+                text.splice(at..at, other[from..to].iter().copied());
+            }
+            _ => text.truncate(at),
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,5 +133,18 @@ mod tests {
             first[items[0]] += 1;
         }
         assert!(first.iter().all(|n| (900..1100).contains(n)), "{first:?}");
+    }
+
+    #[test]
+    fn what_is_made_of_a_corpus_differs_and_can_be_made_again() {
+        let corpus = ["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "a", ""];
+        let made: Vec<_> = (0..1000).map(|n| mutated(&corpus, 7, n)).collect();
+        assert_eq!(made[500], mutated(&corpus, 7, 500));
+        assert_ne!(made[500], mutated(&corpus, 8, 500));
+        let different: std::collections::BTreeSet<_> = made.iter().collect();
+        assert!(different.len() > 600, "{}", different.len());
+        let like = made.iter().filter(|text| text.starts_with(b"HTTP/1.1 200")).count();
+        assert!(like > 50, "{like}: most of the first text should stay");
+        assert!(mutated::<&str>(&[], 7, 1).is_empty());
     }
 }

@@ -16,6 +16,7 @@ mod effects;
 mod equivalence;
 mod field;
 mod files;
+mod fuzz;
 mod hostile;
 mod hostile_text;
 mod knobs;

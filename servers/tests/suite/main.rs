@@ -11,6 +11,7 @@ mod conformance;
 mod cross_site;
 mod every_refresh_store;
 mod every_store;
+mod fuzz;
 mod handler_work;
 mod hostile_sockets;
 mod jwt_attacks;
