@@ -188,5 +188,8 @@ fn the_job_that_compares_two_builds_runs() {
         runner.step(step, if step.contains("--fail-if") { &[0, 3, 6] } else { &[0, 3] });
     }
     let summary = runner.read("summary.md");
-    assert!(summary.starts_with("### authbench") && summary.contains("throughput_rps"), "{summary}");
+    assert!(
+        summary.starts_with("### authbench") && summary.contains("throughput_rps"),
+        "{summary}"
+    );
 }

@@ -311,8 +311,11 @@ struct Server {
 
 impl Server {
     fn start(mut command: Command) -> Self {
-        let command = command.env("PORT", "0").env("NODE_ENV", "production");
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let files = tempfile::tempdir().unwrap();
+        let log = files.path().join("stderr.log");
+        command.env("PORT", "0").env("NODE_ENV", "production").stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(fs::File::create(&log).unwrap());
+        let child = command.spawn().unwrap();
         let mut process = Running(child);
         let stdout = process.0.stdout.take().unwrap();
         let (sender, lines) = mpsc::channel();
@@ -322,9 +325,11 @@ impl Server {
                 let _ = sender.send(line);
             }
         });
-        let line = lines.recv_timeout(READY).expect("a line within 30 s");
+        let line = lines.recv_timeout(READY).unwrap_or_else(|_| {
+            panic!("no line within 30 s: {}", fs::read_to_string(&log).unwrap_or_default())
+        });
         let url = line.strip_prefix("ready ").expect("a line `ready URL`").to_string();
-        Self { url, files: tempfile::tempdir().unwrap(), _process: process }
+        Self { url, files, _process: process }
     }
 
     /// A file of this target, at this server.
