@@ -1,39 +1,85 @@
-//! `metrics.prom`: the valid figures in Prometheus' text exposition format, version 0.0.4. Names
-//! end in base units, seconds and bytes.
+//! Prometheus' text exposition format, version 0.0.4: series of any kind, and `metrics.prom`, the
+//! valid figures of a campaign.
 
 use std::fmt::Write as _;
 
 use super::analysis::Analysis;
 use super::figures::Measurement;
-use crate::experiment::{METRICS, Metric};
+use super::series::{Buckets, Data, Family, Label, Labels, name, unit};
+use crate::experiment::METRICS;
 use crate::sanitise::{NAME, fit};
-
-/// Bytes of a GiB, for figures per GiB.
-const GIB: f64 = 1_073_741_824.0;
 
 /// Sets the figures as gauges.
 ///
 /// Each figure is a gauge, and the ends of its 95 % interval are two more. Figures that may not be
 /// used are left out and counted.
 pub(super) fn render(analysis: &Analysis) -> String {
-    let mut out = String::new();
-    facts(analysis, &mut out);
+    let mut families = facts(analysis);
     for metric in METRICS {
         let of_metric = |m: &&Measurement| m.valid && m.key.metric == *metric;
         let rows: Vec<&Measurement> = analysis.measurements.iter().filter(of_metric).collect();
         let (name, factor) = name(metric);
         for (end, what, value) in ENDS {
-            let samples: Vec<(String, f64)> = rows
+            let samples: Vec<(Labels, f64)> = rows
                 .iter()
                 .filter_map(|m| Some((labels(analysis, m), value(m)? * factor)))
                 .collect();
             if !samples.is_empty() {
                 let help = format!("{}{what}", metric.label);
-                gauge(&mut out, &format!("authbench_{name}{end}"), &help, &samples);
+                let name = format!("authbench_{name}{end}");
+                let data = Data::Gauge(samples);
+                families.push(Family { name, help, unit: unit(metric), data });
+            }
+        }
+    }
+    set(&families)
+}
+
+/// Sets families of series.
+pub(super) fn set(families: &[Family]) -> String {
+    let mut out = String::new();
+    for family in families {
+        let name = &family.name;
+        match &family.data {
+            Data::Gauge(series) => {
+                head(&mut out, name, &family.help, "gauge");
+                series.iter().for_each(|(labels, value)| sample(&mut out, name, labels, value));
+            }
+            Data::Counter(series) => {
+                let name = format!("{name}_total");
+                head(&mut out, &name, &family.help, "counter");
+                series.iter().for_each(|(labels, value)| sample(&mut out, &name, labels, value));
+            }
+            Data::Histogram(series) => {
+                head(&mut out, name, &family.help, "histogram");
+                series
+                    .iter()
+                    .for_each(|(labels, counted)| buckets(&mut out, name, labels, counted));
             }
         }
     }
     out
+}
+
+fn head(out: &mut String, name: &str, help: &str, kind: &str) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+fn sample(out: &mut String, name: &str, labels: &[Label], value: impl std::fmt::Display) {
+    let _ = writeln!(out, "{name}{{{}}} {value}", label(labels));
+}
+
+/// Each bucket holds what those before it hold too.
+fn buckets(out: &mut String, name: &str, labels: &[Label], buckets: &Buckets) {
+    let ends = buckets.bounds.iter().map(f64::to_string).chain(["+Inf".into()]);
+    let mut total = 0;
+    for (end, count) in ends.zip(&buckets.counts) {
+        total += count;
+        let with_end = [labels, &[("le", end)]].concat();
+        sample(out, &format!("{name}_bucket"), &with_end, total);
+    }
+    sample(out, &format!("{name}_sum"), labels, buckets.sum);
+    sample(out, &format!("{name}_count"), labels, total);
 }
 
 /// A figure's gauges: the end of the name, of the help, and the value.
@@ -46,90 +92,81 @@ const ENDS: [End; 3] = [
 ];
 
 /// What is known of the campaign as a whole.
-fn facts(analysis: &Analysis, out: &mut String) {
+fn facts(analysis: &Analysis) -> Vec<Family> {
     let host = &analysis.host;
-    let cores = host.cores.len().to_string();
-    let own = [("campaign", analysis.name.as_str())];
-    let with = |name, value| label(&[own[0], (name, value)]);
-    let info = [
-        own[0],
-        ("plan", &analysis.plan),
-        ("authbench", &host.authbench),
-        ("build", &host.binary_sha256),
-        ("cpu", &host.cpu_model),
-        ("cores", &cores),
-        ("kernel", &host.kernel),
+    let own = ("campaign", analysis.name.clone());
+    let with = |name, value: &str| vec![own.clone(), (name, value.into())];
+    let info = vec![
+        own.clone(),
+        ("plan", analysis.plan.clone()),
+        ("authbench", host.authbench.clone()),
+        ("build", host.binary_sha256.clone()),
+        ("cpu", host.cpu_model.clone()),
+        ("cores", host.cores.len().to_string()),
+        ("kernel", host.kernel.clone()),
     ];
-    let what = "The campaign, its machine and its build";
-    gauge(out, "authbench_campaign_info", what, &[(label(&info), 1.0)]);
     let began = analysis.started_unix_ms as f64 / 1e3;
-    let what = "When the first trial began, since 1970";
-    gauge(out, "authbench_campaign_start_time_seconds", what, &[(label(&own), began)]);
     let trials = [
         ("planned", analysis.trials_planned),
         ("complete", analysis.trials_complete),
         ("invalid", analysis.trials_invalid),
     ];
     let trials = trials.map(|(state, count)| (with("state", state), count as f64));
-    gauge(out, "authbench_trials", "Trials of the campaign", &trials);
     let valid = analysis.measurements.iter().filter(|m| m.valid).count();
     let invalid = analysis.measurements.len() - valid;
     let figures = [("valid", valid), ("invalid", invalid)];
     let figures = figures.map(|(state, count)| (with("state", state), count as f64));
-    gauge(out, "authbench_figures", "Figures; invalid ones have no gauge", &figures);
+    let family = |name: &str, help: &str, unit: &str, series: Vec<(Labels, f64)>| Family {
+        name: name.into(),
+        help: help.into(),
+        unit: unit.into(),
+        data: Data::Gauge(series),
+    };
+    vec![
+        family(
+            "authbench_campaign_info",
+            "The campaign, its machine and its build",
+            "1",
+            vec![(info, 1.0)],
+        ),
+        family(
+            "authbench_campaign_start_time_seconds",
+            "When the first trial began, since 1970",
+            "s",
+            vec![(vec![own.clone()], began)],
+        ),
+        family("authbench_trials", "Trials of the campaign", "{trial}", trials.to_vec()),
+        family(
+            "authbench_figures",
+            "Figures; invalid ones have no gauge",
+            "{figure}",
+            figures.to_vec(),
+        ),
+    ]
 }
 
-fn gauge(out: &mut String, name: &str, help: &str, samples: &[(String, f64)]) {
-    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
-    for (labels, value) in samples {
-        let _ = writeln!(out, "{name}{{{labels}}} {value}");
-    }
-}
-
-fn labels(analysis: &Analysis, m: &Measurement) -> String {
-    let (users, level) = (m.key.users.map(|n| n.to_string()), m.key.level.map(|n| n.to_string()));
-    let (connections, rate) = (m.key.connections.to_string(), m.key.rate.map(|r| r.to_string()));
-    let mut all: Vec<(&str, &str)> = vec![
-        ("campaign", &analysis.name),
-        ("experiment", &m.key.experiment),
-        ("arm", &m.key.arm),
-        ("connections", &connections),
+fn labels(analysis: &Analysis, m: &Measurement) -> Labels {
+    let mut all = vec![
+        ("campaign", analysis.name.clone()),
+        ("experiment", m.key.experiment.clone()),
+        ("arm", m.key.arm.to_string()),
+        ("connections", m.key.connections.to_string()),
     ];
-    let some = [("users", &users), ("rate", &rate), ("level", &level)];
-    all.extend(some.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))));
-    label(&all)
+    let users = m.key.users.map(|users| users.to_string());
+    let rate = m.key.rate.map(|rate| rate.to_string());
+    let level = m.key.level.map(|level| level.to_string());
+    let some = [("users", users), ("rate", rate), ("level", level)];
+    all.extend(some.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    all
 }
 
-fn label(all: &[(&str, &str)]) -> String {
-    let one = |(name, value): &(&str, &str)| {
+fn label(labels: &[Label]) -> String {
+    let pair = |(name, value): &Label| {
         // No line feed is left: it is written as an escape before.
         let value = fit(value, NAME).replace('\\', "\\\\").replace('"', "\\\"");
         format!("{name}=\"{value}\"")
     };
-    all.iter().map(one).collect::<Vec<_>>().join(",")
-}
-
-/// The metric's name in base units, and what its value is multiplied by.
-fn name(metric: &Metric) -> (String, f64) {
-    let mut parts: Vec<&str> = metric.name.split('_').collect();
-    let mut factor = if metric.unit == "us" { 1e-6 } else { 1.0 };
-    for part in &mut parts {
-        *part = match *part {
-            "us" => "seconds",
-            "rps" => "requests_per_second",
-            "s" => "second",
-            "gib" => {
-                factor /= GIB;
-                "byte"
-            }
-            other => other,
-        };
-    }
-    if metric.unit == "share" {
-        parts.retain(|part| !["share", "rate"].contains(part));
-        parts.push("ratio");
-    }
-    (parts.join("_"), factor)
+    labels.iter().map(pair).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -138,28 +175,6 @@ mod tests {
 
     use super::*;
     use crate::report::tests::sample;
-
-    #[test]
-    fn names_are_in_base_units_and_different() {
-        let names: BTreeSet<String> = METRICS.iter().map(|metric| name(metric).0).collect();
-        assert_eq!(names.len(), METRICS.len());
-        for (metric, expected, factor) in [
-            ("response_p99_us", "response_p99_seconds", 1e-6),
-            ("server_cpu_us_per_request", "server_cpu_seconds_per_request", 1e-6),
-            ("throughput_rps", "throughput_requests_per_second", 1.0),
-            ("error_rate", "error_ratio", 1.0),
-            ("bytes_per_session", "bytes_per_session", 1.0),
-            ("users_per_gib", "users_per_byte", 1.0 / GIB),
-        ] {
-            let found = name(Metric::named(metric).unwrap());
-            assert_eq!(found, (expected.to_string(), factor));
-        }
-        let parts = |name: &str| name.split('_').map(String::from).collect::<Vec<_>>();
-        for name in names {
-            let short = ["us", "ms", "s", "rps", "gib"];
-            assert!(parts(&name).iter().all(|part| !short.contains(&part.as_str())), "{name}");
-        }
-    }
 
     /// Reads a line of samples as the format's grammar has it: its name, its labels, its value.
     fn sample_of(line: &str) -> (String, Vec<(String, String)>, f64) {

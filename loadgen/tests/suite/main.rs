@@ -6,6 +6,7 @@
 mod attack;
 mod browser;
 mod carts;
+mod ci_page;
 mod circles;
 mod cli;
 mod compare;

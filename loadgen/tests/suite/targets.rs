@@ -1,9 +1,12 @@
-//! The target files that we ship: every one is read and lowered, and its server, where npm or pip
-//! can install it, is started from a copy and driven for real. What is missing is named on stderr,
-//! and is a failure with `AUTHBENCH_REQUIRE_NODE=1` or `AUTHBENCH_REQUIRE_PYTHON=1`.
+//! The target files that we ship, and the servers that they describe, driven and attacked. What
+//! those need is installed once (`targets/places.rs`); a test without it says so and passes, unless
+//! `AUTHBENCH_REQUIRE_NODE`, `_PYTHON`, `_RAILS` or `_STORES` is 1.
+
+mod places;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
@@ -11,7 +14,10 @@ use std::time::{Duration, Instant};
 
 use loadgen::journey::Script;
 use serde_json::Value;
-use servers::contract::{Journey, Step, Target};
+use servers::contract::{Cookies, Journey, Step, Target};
+
+pub(crate) use places::npm_install;
+use places::{Place, python, rails};
 
 /// How long an installation may take.
 const INSTALL: Duration = Duration::from_secs(120);
@@ -51,49 +57,113 @@ fn every_target_file_is_one_with_every_journey() {
         seen.push(name.to_string());
     }
     seen.sort();
-    assert_eq!(seen, ["django", "express-jwt", "express-session"]);
+    let expected = [
+        "connect-redis",
+        "cookie-session",
+        "django",
+        "express-jwt",
+        "express-session",
+        "fastapi",
+        "flask",
+        "rails",
+    ];
+    assert_eq!(seen, expected);
 }
+
+/// express-session writes a session back when its request ends, even if a logout destroyed it in
+/// the meantime: it lives again.
+const REVIVED: &[&str] = &["38d"];
 
 #[test]
 fn express_with_sessions_and_a_token_in_the_session() {
     let Some(place) = npm_install("express-session") else { return };
     let server = Server::start(node(&place, "express-session"));
-    drive("express-session", &server, place.path(), Logout::Ends);
+    drive("express-session", &server, Logout::Ends);
     let mut forged = target("express-session");
     let headers = &mut forged.login.as_mut().unwrap().headers;
     headers.insert("X-CSRF-Token".into(), "forged".into());
-    refused(&forged, &server, place.path());
+    refused(&forged, &server);
+    attack("express-session", &server, REVIVED);
 }
 
 #[test]
 fn express_with_bearer_tokens() {
     let Some(place) = npm_install("express-jwt") else { return };
     let server = Server::start(node(&place, "express-jwt"));
-    drive("express-jwt", &server, place.path(), Logout::ChangesNothing);
+    drive("express-jwt", &server, Logout::ChangesNothing);
+    attack("express-jwt", &server, &[]);
+}
+
+#[test]
+fn express_with_sessions_in_signed_cookies() {
+    let Some(place) = npm_install("cookie-session") else { return };
+    let server = Server::start(node(&place, "cookie-session"));
+    drive("cookie-session", &server, Logout::ChangesNothing);
+    attack("cookie-session", &server, &[]);
+}
+
+#[test]
+fn express_with_sessions_in_redis() {
+    let Some(redis) = Redis::start() else { return };
+    let Some(place) = npm_install("connect-redis") else { return };
+    let mut command = node(&place, "connect-redis");
+    command.env("REDIS_SOCKET", redis.socket());
+    let server = Server::start(command);
+    drive("connect-redis", &server, Logout::Ends);
+    attack("connect-redis", &server, REVIVED);
 }
 
 #[test]
 fn django_with_its_sessions_and_its_csrf_middleware() {
-    let Some(place) = pip_install("django") else { return };
-    let mut command = Command::new(place.path().join(".venv/bin/python"));
-    command.arg(place.path().join("django/server.py"));
+    let Some(command) = python("django") else { return };
     let server = Server::start(command);
-    drive("django", &server, place.path(), Logout::Ends);
+    drive("django", &server, Logout::Ends);
     let mut forged = target("django");
     let fields = &mut forged.login.as_mut().unwrap().fields;
     fields.insert("csrfmiddlewaretoken".into(), "f".repeat(64).into());
-    refused(&forged, &server, place.path());
+    refused(&forged, &server);
+    attack("django", &server, &[]);
 }
 
-/// What a logout does to the credential.
+#[test]
+fn fastapi_with_bearer_tokens() {
+    let Some(command) = python("fastapi") else { return };
+    let server = Server::start(command);
+    drive("fastapi", &server, Logout::ChangesNothing);
+    // h11 takes the chunks and keeps the connection, which RFC 9112, 6.1, does not allow it.
+    attack("fastapi", &server, &["47m"]);
+}
+
+#[test]
+fn flask_with_its_signed_cookie() {
+    let Some(command) = python("flask") else { return };
+    let server = Server::start(command);
+    drive("flask", &server, Logout::ChangesNothing);
+    // gunicorn finds the broken chunk while Flask reads the body, and nothing makes a 400 of it.
+    attack("flask", &server, &["47e"]);
+}
+
+#[test]
+fn rails_with_its_encrypted_cookie_and_its_authenticity_tokens() {
+    let Some(command) = rails() else { return };
+    let server = Server::start(command);
+    drive("rails", &server, Logout::ChangesNothing);
+    let mut forged = target("rails");
+    let submit = forged.login.as_mut().unwrap().step.last_mut().unwrap();
+    submit.fields.insert("authenticity_token".into(), "f".repeat(64).into());
+    refused(&forged, &server);
+    attack("rails", &server, &[]);
+}
+
+/// What a logout does to a copy of the credential.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Logout {
     Ends,
     ChangesNothing,
 }
 
-/// Puts every journey of a target file on its server, and then its logout.
-fn drive(name: &str, server: &Server, place: &Path, logout: Logout) {
+/// Checks every journey of a target file on its server, puts load on each, and then logs out.
+fn drive(name: &str, server: &Server, logout: Logout) {
     let mut target = target(name);
     let described = target.logout.clone().unwrap();
     let leave = Step {
@@ -108,9 +178,9 @@ fn drive(name: &str, server: &Server, place: &Path, logout: Logout) {
         credential: None,
     };
     let journeys: Vec<String> = target.journeys.keys().cloned().collect();
-    target.journeys.insert("leave".into(), Journey { steps: vec![leave], anonymous: false });
     for journey in journeys {
-        let (output, run) = run(&target, server, place, &journey, "1s");
+        check(&target, server, &journey);
+        let (output, run) = run(&target, server, &journey, "1s");
         let code = output.status.code().unwrap();
         let error = stderr(&output);
         // A figure of a debug build on a busy machine may be invalid; it must then say why.
@@ -120,48 +190,83 @@ fn drive(name: &str, server: &Server, place: &Path, logout: Logout) {
         assert!(run["counts"]["ok"].as_u64().unwrap() > 0, "{name}, {journey}: {run}");
         assert_eq!(run["login"]["users"], USERS);
     }
-    let (output, run) = run(&target, server, place, "leave", "200ms");
+    target.journeys.insert("leave".into(), Journey { steps: vec![leave], anonymous: false });
+    // The users send a copy: a logout that only clears their cookies changes nothing for them.
+    target.cookies = target.cookies.map(|cookies| Cookies { renew: false, ..cookies });
+    let (output, run) = run(&target, server, "leave", "200ms");
     let right = run["counts"]["ok"].as_u64().unwrap();
-    match logout {
+    if logout == Logout::Ends {
         // The first one of each user is right, and ends what the second one would need.
-        Logout::Ends => assert_eq!(right, USERS, "{name}: {run} {}", stderr(&output)),
-        Logout::ChangesNothing => {
-            assert!(right > USERS, "{name}: {run}");
-            assert_eq!(run["errors"], serde_json::json!({}));
-        }
+        assert_eq!(right, USERS, "{name}: {run} {}", stderr(&output));
+    } else {
+        assert!(right > USERS, "{name}: {run}");
+        assert_eq!(run["errors"], serde_json::json!({}));
     }
 }
 
+/// `authbench target check` finds all as the file says.
+fn check(target: &Target, server: &Server, journey: &str) {
+    let file = server.file(target);
+    let output = authbench(&["target", "check", "--user", "7", "--journey", journey], &file);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", stderr(&output));
+    assert!(text.ends_with("all answers as expected\n"), "{text}");
+    assert!(!text.contains("password-7"), "{text}");
+}
+
 /// A login with a forged token ends the run and is told as what it is.
-fn refused(target: &Target, server: &Server, place: &Path) {
-    let (output, _) = run(target, server, place, "browse", "1s");
+fn refused(target: &Target, server: &Server) {
+    let (output, _) = run(target, server, "browse", "1s");
     let text = stderr(&output);
     assert_eq!(output.status.code(), Some(4), "{text}");
-    assert!(text.contains("the login of user") && text.contains("login itself"), "{text}");
+    let named = ["login itself", "failed at the step `submit`"];
+    assert!(text.contains("the login of user"), "{text}");
+    assert!(named.iter().any(|name| text.contains(name)), "{text}");
     assert!(text.contains("status 403") && text.contains("csrf"), "{text}");
 }
 
+/// Attacks the server: these cases and no others are findings.
+fn attack(name: &str, server: &Server, findings: &[&str]) {
+    let file = server.file(&target(name));
+    let output = authbench(&["attack", "--guesses", "100", "--format", "json", "--target"], &file);
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let cases = printed["cases"].as_array().unwrap_or_else(|| panic!("{}", stderr(&output)));
+    let is_bad = |case: &&Value| ["accepted", "failed"].map(Value::from).contains(&case["outcome"]);
+    let bad: Vec<&Value> = cases.iter().filter(is_bad).collect();
+    let ids: Vec<&str> = bad.iter().map(|case| case["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, findings, "{name}: {bad:#?}");
+    assert!(printed["counts"]["refused"].as_u64().unwrap() > 20, "{name}: {}", printed["counts"]);
+    let expected = if findings.is_empty() { 0 } else { 4 };
+    assert_eq!(output.status.code(), Some(expected), "{name}: {}", stderr(&output));
+}
+
 /// Runs a load on the server; the outcome, and the object it printed.
-fn run(
-    target: &Target,
-    server: &Server,
-    place: &Path,
-    journey: &str,
-    duration: &str,
-) -> (Output, Value) {
-    let target = Target { base_url: server.url.clone(), ..target.clone() };
-    let path = place.join("target.toml");
-    fs::write(&path, toml::to_string(&target).unwrap()).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_authbench"))
-        .args(["run", "--allow-debug", "--format", "json", "--timeout", "10s"])
-        .args(["--users", &USERS.to_string(), "--journey", journey, "--duration", duration])
-        .arg("--target")
-        .arg(&path)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+fn run(target: &Target, server: &Server, journey: &str, duration: &str) -> (Output, Value) {
+    let users = USERS.to_string();
+    let output = authbench(
+        &[
+            "run",
+            "--allow-debug",
+            "--format=json",
+            "--timeout=10s",
+            "--users",
+            &users,
+            "--journey",
+            journey,
+            "--duration",
+            duration,
+            "--target",
+        ],
+        &server.file(target),
+    );
     let printed = serde_json::from_slice(&output.stdout).unwrap_or_default();
     (output, printed)
+}
+
+/// Runs authbench; the last argument is the target file.
+fn authbench(arguments: &[&str], file: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_authbench"));
+    command.args(arguments).arg(file).stdin(Stdio::null()).output().unwrap()
 }
 
 fn stderr(output: &Output) -> String {
@@ -197,16 +302,20 @@ impl Running {
     }
 }
 
-/// A server that is ready.
+/// A server that is ready, and a folder for target files that lead to it.
 struct Server {
     url: String,
+    files: tempfile::TempDir,
     _process: Running,
 }
 
 impl Server {
     fn start(mut command: Command) -> Self {
-        let command = command.env("PORT", "0").env("NODE_ENV", "production");
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let files = tempfile::tempdir().unwrap();
+        let log = files.path().join("stderr.log");
+        command.env("PORT", "0").env("NODE_ENV", "production").stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(fs::File::create(&log).unwrap());
+        let child = command.spawn().unwrap();
         let mut process = Running(child);
         let stdout = process.0.stdout.take().unwrap();
         let (sender, lines) = mpsc::channel();
@@ -216,13 +325,54 @@ impl Server {
                 let _ = sender.send(line);
             }
         });
-        let line = lines.recv_timeout(READY).expect("a line within 30 s");
+        let line = lines.recv_timeout(READY).unwrap_or_else(|_| {
+            panic!("no line within 30 s: {}", fs::read_to_string(&log).unwrap_or_default())
+        });
         let url = line.strip_prefix("ready ").expect("a line `ready URL`").to_string();
-        Self { url, _process: process }
+        Self { url, files, _process: process }
+    }
+
+    /// A file of this target, at this server.
+    fn file(&self, target: &Target) -> PathBuf {
+        let target = Target { base_url: self.url.clone(), ..target.clone() };
+        let path = self.files.path().join("target.toml");
+        fs::write(&path, toml::to_string(&target).unwrap()).unwrap();
+        path
     }
 }
 
-fn node(place: &tempfile::TempDir, name: &str) -> Command {
+/// A Redis of the test's own, which only this user reaches and which keeps nothing.
+struct Redis {
+    folder: tempfile::TempDir,
+    _process: Running,
+}
+
+impl Redis {
+    fn start() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("redis-server");
+        command.args(["--port", "0", "--save", "", "--unixsocket", "redis.sock"]);
+        command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
+        let Ok(child) = command.spawn() else {
+            assert!(!required("STORES"), "redis-server is not installed");
+            skipped("connect-redis: redis-server is not installed");
+            return None;
+        };
+        let redis = Self { folder, _process: Running(child) };
+        let deadline = Instant::now() + READY;
+        while UnixStream::connect(redis.socket()).is_err() {
+            assert!(Instant::now() < deadline, "redis-server is not ready");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some(redis)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
+    }
+}
+
+fn node(place: &Place, name: &str) -> Command {
     let mut command = Command::new("node");
     command.arg(place.path().join(name).join("server.js"));
     command
@@ -253,20 +403,6 @@ pub(crate) fn there(program: &str, version: u32) -> bool {
     major.is_some_and(|found: u32| found >= version)
 }
 
-/// A copy of a server's own files, outside the repository.
-fn copy(name: &str) -> tempfile::TempDir {
-    let place = tempfile::tempdir().unwrap();
-    let to = place.path().join(name);
-    fs::create_dir(&to).unwrap();
-    for entry in fs::read_dir(folder().join(name)).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
-            fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
-        }
-    }
-    place
-}
-
 /// Runs an installer; what it wrote where it failed.
 pub(crate) fn install(command: &mut Command, log: &Path) -> Result<(), String> {
     let file = fs::File::create(log).unwrap();
@@ -279,57 +415,8 @@ pub(crate) fn install(command: &mut Command, log: &Path) -> Result<(), String> {
     }
 }
 
-fn npm_install(name: &str) -> Option<tempfile::TempDir> {
-    for (program, version) in [("node", 18), ("npm", 7)] {
-        if !there(program, version) {
-            let what = format!("{name}: `{program}` {version} or newer is not installed");
-            assert!(!required("NODE"), "{what}");
-            skipped(&what);
-            return None;
-        }
-    }
-    let place = copy(name);
-    let mut command = Command::new("npm");
-    command
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"])
-        .args(["--fetch-timeout=30000", "--fetch-retries=1"])
-        .current_dir(place.path().join(name));
-    match install(&mut command, &place.path().join("npm.log")) {
-        Ok(()) => Some(place),
-        Err(found) => {
-            // A registry that is away says nothing of our files; anything else does.
-            assert!(!required("NODE") || is_unreachable(&found), "{name}: {found}");
-            skipped(&format!("{name}: npm cannot install its packages: {}", brief(&found)));
-            None
-        }
-    }
-}
-
 pub(crate) fn is_unreachable(found: &str) -> bool {
     let codes =
         ["ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH"];
     codes.iter().any(|code| found.contains(code)) || found.starts_with("it took more than")
-}
-
-fn pip_install(name: &str) -> Option<tempfile::TempDir> {
-    let place = copy(name);
-    let venv = place.path().join(".venv");
-    let log = place.path().join("pip.log");
-    let mut pip = Command::new(venv.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-        .args(["--timeout", "30", "--retries", "1", "-r"])
-        .arg(place.path().join(name).join("requirements.txt"));
-    let done = install(Command::new("python3").args(["-m", "venv"]).arg(&venv), &log)
-        .and_then(|()| install(&mut pip, &log));
-    match done {
-        Ok(()) => Some(place),
-        Err(found) => {
-            assert!(!required("PYTHON"), "{name}: {found}");
-            skipped(&format!(
-                "{name}: python3 and pip cannot install its packages: {}",
-                brief(&found)
-            ));
-            None
-        }
-    }
 }

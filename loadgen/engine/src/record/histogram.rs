@@ -134,6 +134,18 @@ impl Histogram {
         }
     }
 
+    /// How many durations lie within each of these bounds (included, ascending, ns) and above the
+    /// one before, and last how many exceed them all. Durations that are not told apart count as
+    /// the longest of them.
+    pub fn counts_between(&self, bounds_ns: &[u64]) -> Vec<u64> {
+        let mut counts = vec![0; bounds_ns.len() + 1];
+        for slot in self.0.iter_recorded() {
+            let place = bounds_ns.partition_point(|bound| *bound < slot.value_iterated_to());
+            counts[place] += slot.count_since_last_iteration();
+        }
+        counts
+    }
+
     /// The mean, ns; 0 when empty.
     pub fn mean_ns(&self) -> f64 {
         match &self.0 {

@@ -6,6 +6,7 @@ mod distribution;
 mod limits;
 mod live;
 mod plain;
+mod printed;
 mod stages;
 mod summary;
 
@@ -21,10 +22,11 @@ use client::ClientArgs;
 use limits::LimitArgs;
 use live::Live;
 use plain::PlainArgs;
+use printed::RunFormat;
 use stages::StageFlag;
 use summary::Summary;
 
-use super::shared::{Format, refuse_debug_build};
+use super::shared::refuse_debug_build;
 use super::{output, serve, signals};
 use crate::campaign::Probe;
 use crate::engine::{self, Driver, Pacing, Phase, Progress, Watcher};
@@ -37,7 +39,9 @@ use crate::load::{
 use crate::plan::LoadPlan;
 use crate::proc::{self, Server, ServerOptions};
 use crate::record::{ENCODED, LoadRecord, NOTHING_SENT, OVER_LIMIT};
-use crate::report::{Threshold, ThresholdResult, thresholds_junit, thresholds_unmeasured};
+use crate::report::{
+    RunSeries, Threshold, ThresholdResult, thresholds_junit, thresholds_unmeasured,
+};
 use crate::sanitise::{self, NAME, REMARK, fit};
 use crate::spec;
 use crate::units::{Rate, Span, UnitError, grouped};
@@ -134,9 +138,9 @@ pub(super) struct RunArgs {
     /// A character device such as /dev/null works too.
     #[arg(long, value_name = "FILE")]
     hdr_log: Option<PathBuf>,
-    /// Print text for people, or JSON for programs
+    /// Print the figures in this form
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: RunFormat,
     /// Write the result as JSON to this file too
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -210,15 +214,15 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         (load, _) => load,
     };
     let target = &driver.script.name;
+    let started_unix_ns = unix_ns(began);
+    let series =
+        |load, is_valid| RunSeries { target, plan: &plan, load, is_valid, started_unix_ns };
     if let Err(error) = &load {
-        // A program that expects an object gets one, though there was no load to tell of.
         let nothing = serde_json::json!({
             "target": target, "aborted": true, "requests": 0, "error": error.to_string(),
         });
         let nothing = format!("{nothing:#}");
-        if args.format == Format::Json {
-            output::json(&nothing)?;
-        }
+        args.format.print_data(&nothing, &series(None, false))?;
         let junit = || thresholds_unmeasured(target, &args.fail_if, &error.to_string());
         if let Err(unwritten) = args.keep(&nothing, junit) {
             output::note(&unwritten.to_string());
@@ -230,26 +234,29 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     summary.connected_to =
         args.client.connects_elsewhere().then(|| driver.addresses.chosen().to_string());
     summary.thresholds = args.fail_if.iter().map(|threshold| threshold.judge(&load)).collect();
+    let worth = match obituary {
+        Some(obituary) => Err(Error::Target(obituary)),
+        None => verdict(&summary, &load, &plan, &interrupt),
+    };
     let json = summary.json()?;
-    match args.format {
-        Format::Text => output::page(&summary.text())?,
-        Format::Json => output::json(&json)?,
-    }
+    args.format.print(&summary, &json, &series(Some(&load), worth.is_ok()))?;
     let written = match &args.hdr_log {
         Some(path) => {
             load.hdr_log(began).map_err(Error::Bug).and_then(|log| files::write(path, &log))
         }
         None => Ok(()),
     };
-    let worth = match obituary {
-        Some(obituary) => Err(Error::Target(obituary)),
-        None => verdict(&summary, &load, &plan, &interrupt),
-    };
     let why = worth.as_ref().err().map(ToString::to_string);
     let junit = || thresholds_junit(target, &summary.thresholds, why.as_deref());
     let written = written.and(args.keep(&json, junit));
     // What the load was worth comes before what happened to its files.
     worth.and(bounds(&summary.thresholds)).and(written)
+}
+
+/// Nanoseconds since 1970.
+fn unix_ns(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Whether every threshold was kept, as an exit code.
