@@ -3,6 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::thread;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -102,9 +103,8 @@ impl Folder {
     pub fn records(&self, plan: &Plan) -> Result<Vec<TrialRecord>> {
         let mut records = Vec::new();
         let trials = self.trials()?;
-        let hash = plan.hash();
-        for name in record_files(&trials)? {
-            match read_record(&trials, &name, plan, &hash)? {
+        for (name, read) in read_records(&trials, plan)? {
+            match read {
                 Read::Record(record) => records.push(*record),
                 Read::Unusable(why) => {
                     let remedy = "`authbench campaign ... --resume` sets it aside and runs its \
@@ -198,6 +198,29 @@ impl Folder {
     }
 }
 
+/// What the files of a plan's records hold, in the order of their names. Each core reads some of
+/// them: most of the time goes into checking and decoding what they hold.
+///
+/// # Errors
+/// Those of the first file that cannot be read, as [`read_record`] has them.
+pub(super) fn read_records(trials: &Dir, plan: &Plan) -> Result<Vec<(OsString, Read)>> {
+    let (names, hash) = (record_files(trials)?, plan.hash());
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let share = names.len().div_ceil(cores).max(1);
+    let read_some = |names: &[OsString]| -> Result<Vec<(OsString, Read)>> {
+        let read = |name: &OsString| Ok((name.clone(), read_record(trials, name, plan, &hash)?));
+        names.iter().map(read).collect()
+    };
+    let parts = thread::scope(|scope| {
+        let readers: Vec<_> =
+            names.chunks(share).map(|names| scope.spawn(|| read_some(names))).collect();
+        let panicked = |_| Error::Bug("a reader of records panicked".into());
+        let joined = readers.into_iter().map(|reader| reader.join().map_err(panicked)?);
+        joined.collect::<Result<Vec<_>>>()
+    })?;
+    Ok(parts.into_iter().flatten().collect())
+}
+
 /// The files in which records stand, in the order of their names.
 pub(super) fn record_files(trials: &Dir) -> Result<Vec<OsString>> {
     let mut names = trials.names()?;
@@ -209,7 +232,7 @@ pub(super) fn record_files(trials: &Dir) -> Result<Vec<OsString>> {
 ///
 /// # Errors
 /// `Io` when it cannot be read, `Config` when a newer authbench wrote it.
-pub(super) fn read_record(trials: &Dir, name: &OsStr, plan: &Plan, hash: &str) -> Result<Read> {
+fn read_record(trials: &Dir, name: &OsStr, plan: &Plan, hash: &str) -> Result<Read> {
     let path = trials.path().join(name);
     let bytes = trials.read(name, Kind::Record);
     let bytes = bytes.map_err(|e| Error::io("cannot be read", &path, e))?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::disk::{PLAN, Read, read_record, record_files};
+use super::disk::{PLAN, Read, read_records, record_files};
 use super::{Claim, Folder, Host, Origin, Refused, TrialOutcome, TrialRecord};
 use crate::error::{Error, Result};
 use crate::files::Dir;
@@ -97,9 +97,8 @@ impl Folder {
         let mut unusable = Vec::new();
         let mut readable = Vec::new();
         let trials = folder.trials()?;
-        let hash = plan.hash();
-        for name in record_files(&trials)? {
-            match read_record(&trials, &name, plan, &hash)? {
+        for (name, read) in read_records(&trials, plan)? {
+            match read {
                 Read::Record(record) => readable.push(*record),
                 Read::Unusable(why) => unusable.push((name, why)),
             }

@@ -139,9 +139,8 @@ impl Histogram {
     /// the longest of them.
     pub fn counts_between(&self, bounds_ns: &[u64]) -> Vec<u64> {
         let mut counts = vec![0; bounds_ns.len() + 1];
-        for slot in self.0.iter_recorded() {
-            let place = bounds_ns.partition_point(|bound| *bound < slot.value_iterated_to());
-            counts[place] += slot.count_since_last_iteration();
+        for place in &self.kept().places {
+            counts[bounds_ns.partition_point(|bound| *bound < place.highest)] += place.count;
         }
         counts
     }
