@@ -20,6 +20,7 @@ mod hostile;
 mod hostile_text;
 mod knobs;
 mod leftovers;
+mod odd_answers;
 mod population;
 mod readers;
 mod reference;

@@ -112,6 +112,7 @@ impl Realistic {
             .tcp_nodelay(true)
             .pool_max_idle_per_host(connections)
             .pool_idle_timeout(None)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_max_headers(peer.reader.limits().fields)
             .http2_max_header_list_size(peer.reader.limits().head_bytes as u32)
             .resolve(host, SocketAddr::new(peer.address.ip(), port));
