@@ -62,8 +62,7 @@ impl Driver {
         workers: u32,
         interrupt: Interrupt,
     ) -> Result<Self> {
-        let (host, port) = script.host_and_port();
-        let addresses = Addresses::of(host, port)?;
+        let addresses = Addresses::of_target(&script)?;
         Ok(Self::at(addresses, script, cores, workers, interrupt))
     }
 
@@ -129,10 +128,10 @@ impl Driver {
     /// the memory for answers in pieces, and no session.
     pub(super) fn peers(&self, protocols: &[&str]) -> Result<impl Fn() -> Peer> {
         let reader = Reader::new(self.limits, Budget::new(self.limits.buffered_bytes));
-        let (tls, address) = (self.tls(protocols)?, self.addresses.chosen());
+        let (tls, place) = (self.tls(protocols)?, self.addresses.chosen());
         Ok(move || {
             let (tls, reader) = (tls.as_ref().map(Tls::for_one_worker), reader.clone());
-            Peer { address, tls, reader }
+            Peer { place: place.clone(), tls, reader }
         })
     }
 
@@ -196,6 +195,15 @@ impl Driver {
         }
     }
 
+    /// What the target is called where a connection to it failed.
+    fn place(&self) -> String {
+        let Script { authority, unix_socket, .. } = &*self.script;
+        match unix_socket {
+            Some(path) => format!("{authority} at the Unix socket {}", path.display()),
+            None => authority.clone(),
+        }
+    }
+
     /// Keeps the calling worker on its core. A refusal is no error: placement is checked and
     /// reported by the caller, which chose the cores.
     pub(super) fn pin(&self, worker: u32) {
@@ -233,7 +241,7 @@ impl Driver {
                 let text = format!(
                     "connection {} to {} could not be opened: {}",
                     opened + 1,
-                    self.script.authority,
+                    self.place(),
                     Outcome::Failed(failure)
                 );
                 match failure {

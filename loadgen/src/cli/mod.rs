@@ -7,6 +7,7 @@ mod campaign;
 mod compare;
 mod doctor;
 mod output;
+mod place;
 mod plan;
 mod report;
 mod run;

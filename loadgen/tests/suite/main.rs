@@ -21,6 +21,7 @@ mod hostile_text;
 mod knobs;
 mod leftovers;
 mod odd_answers;
+mod places;
 mod population;
 mod readers;
 mod reference;

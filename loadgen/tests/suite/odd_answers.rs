@@ -2,6 +2,7 @@
 //! request gets its own answer. `docs/odd-answers.md` has the same rows.
 
 mod cases;
+mod requests;
 mod server;
 
 use std::fmt::Write as _;
@@ -126,16 +127,20 @@ fn table() -> String {
     table
 }
 
-/// Where the table stands on its page.
-const MARKS: [&str; 2] = ["<!-- odd answers -->\n", "<!-- end of odd answers -->\n"];
+/// A page with this table between the marks of this name.
+fn with_table(page: &str, name: &str, table: &str) -> String {
+    let [begin, end] = [format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->\n")];
+    let (before, rest) = page.split_once(&begin).expect("the first mark");
+    let (_, after) = rest.split_once(&end).expect("the second mark");
+    format!("{before}{begin}\n{table}\n{end}{after}")
+}
 
 #[test]
 fn the_page_has_the_rows_that_are_tested() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/odd-answers.md");
     let page = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = page.split_once(MARKS[0]).expect("the first mark");
-    let (_, after) = rest.split_once(MARKS[1]).expect("the second mark");
-    let right = format!("{before}{}\n{}\n{}{after}", MARKS[0], table(), MARKS[1]);
+    let right = with_table(&page, "odd answers", &table());
+    let right = with_table(&right, "requests", &requests::table());
     if page != right {
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("odd-answers.md");
         std::fs::write(&kept, right).unwrap();

@@ -11,6 +11,7 @@ mod users;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +83,18 @@ pub struct Target {
     pub name: String,
     /// Scheme, host and port, `http://127.0.0.1:8080`, without a path.
     pub base_url: String,
+    /// The Unix socket at which the server listens, in place of the addresses of the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unix_socket: Option<PathBuf>,
+    /// The PEM file of the certificate that clients show over TLS, and of what leads to its issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_cert: Option<PathBuf>,
+    /// The PEM file of that certificate's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<PathBuf>,
+    /// How every request says whose it is without a login; absent: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
     /// Who the users are.
     #[serde(default)]
     pub users: UserPattern,
@@ -109,6 +122,14 @@ pub struct Target {
     /// `1%`; absent: 0.1 %. Figures with more of them are invalid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_transport_errors: Option<Share>,
+}
+
+/// How a request says whose it is without a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auth {
+    /// `Authorization: Basic` with the user's name and password (RFC 7617).
+    Basic,
 }
 
 /// The request, or the requests, that turn a name and a password into a credential.

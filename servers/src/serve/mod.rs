@@ -452,6 +452,10 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
     Target {
         name: options.arm.clone(),
         base_url: format!("{}://{address}", if options.speech.tls { "https" } else { "http" }),
+        unix_socket: None,
+        client_cert: None,
+        client_key: None,
+        auth: None,
         users: UserPattern::default(),
         cookies: None,
         login: Some(Login {

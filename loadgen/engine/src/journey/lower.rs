@@ -1,14 +1,14 @@
 //! Makes a script out of a descriptor, or says why it cannot work.
 
-use contract::{BodyFormat, Journey, Logout, Share, Step, Target};
+use contract::{Auth, BodyFormat, CredentialCarrier, Journey, Logout, Share, Step, Target};
 use http::Uri;
 
-use super::Script;
 use super::capture::{Before, Capture, Extract};
 use super::known::Known;
 use super::login::{self, Logins};
-use super::lowering::Lowering;
+use super::lowering::{AUTHORIZATION, Lowering};
 use super::population::Population;
+use super::{ClientCertificate, Script};
 use crate::error::{Error, Result};
 
 impl Script {
@@ -54,11 +54,14 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
             ));
         }
         _ if made.anonymous => {
-            nobody = Target { login: None, logout: None, ..target.clone() };
+            nobody = Target { login: None, logout: None, auth: None, ..target.clone() };
             &nobody
         }
         _ => target,
     };
+    if target.auth == Some(Auth::Basic) {
+        require_basic(target, &population)?;
+    }
     let preparing = before.map_or(&[][..], |journey| &journey.steps);
     let after: Vec<Step> = {
         let steps = preparing.iter().chain(&made.steps).cloned();
@@ -92,11 +95,14 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
     let prepare = first..first + preparing.len();
     let steps = prepare.end..logout.unwrap_or(requests.len());
     let name = target.name.clone();
+    let client_certificate = client_certificate(target, tls)?;
     let transport_errors_ppm = target.max_transport_errors.unwrap_or(TRANSPORT_ERRORS).ppm();
     Ok(Script {
         name,
         authority,
         tls,
+        client_certificate,
+        unix_socket: target.unix_socket.clone(),
         requests,
         csrf,
         login,
@@ -108,6 +114,36 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
         transport_errors_ppm,
         population,
     })
+}
+
+/// Sees that requests can say whose they are by `Authorization: Basic`.
+fn require_basic(target: &Target, population: &Population) -> Result<(), String> {
+    let send = target.login.as_ref().map(|login| &login.send);
+    let is_taken = |name: &str| name.eq_ignore_ascii_case(AUTHORIZATION);
+    if matches!(send, Some(CredentialCarrier::Header { name, .. }) if is_taken(name)) {
+        return Err(
+            "expected one use of the header `Authorization`, found auth = \"basic\" and a \
+                    login that sends its credential there; take one of them out"
+                .into(),
+        );
+    }
+    population.require_basic()
+}
+
+/// The certificate that clients show, where the target names one.
+fn client_certificate(target: &Target, tls: bool) -> Result<Option<ClientCertificate>, String> {
+    match (&target.client_cert, &target.client_key) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) if !tls => Err(format!(
+            "expected an https:// server for a client certificate, found `{}`",
+            target.base_url
+        )),
+        (Some(certificate), Some(key)) => {
+            Ok(Some(ClientCertificate { certificate: certificate.clone(), key: key.clone() }))
+        }
+        (Some(_), None) => Err("expected `client_key` with `client_cert`, found none".into()),
+        (None, Some(_)) => Err("expected `client_cert` with `client_key`, found none".into()),
+    }
 }
 
 /// What is held from the answer to a step on: nothing new, unless it replaces the credential or

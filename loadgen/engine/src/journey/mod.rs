@@ -16,6 +16,7 @@ mod scan;
 mod template;
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use contract::Statuses;
 
@@ -43,6 +44,10 @@ pub struct Script {
     pub authority: String,
     /// Whether the target is spoken to over TLS.
     pub tls: bool,
+    /// What clients show over TLS; `None`: nothing.
+    pub client_certificate: Option<ClientCertificate>,
+    /// The Unix socket of the target; `None`: it is at its host and port.
+    pub unix_socket: Option<PathBuf>,
     /// Every request there is.
     pub requests: Vec<Request>,
     /// The request before each login that fetches its CSRF token; `None` where it needs none.
@@ -64,6 +69,15 @@ pub struct Script {
     pub transport_errors_ppm: u32,
     /// Who the users are.
     pub population: Population,
+}
+
+/// The PEM files of a certificate that clients show, and of its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate, and those that lead to its issuer.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// One request and what a right answer to it is.

@@ -227,8 +227,10 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let load = load?;
     let mut summary = Summary::new(target, &plan, &load);
     summary.total = args.total;
-    summary.connected_to =
-        args.client.connects_elsewhere().then(|| driver.addresses.chosen().to_string());
+    summary.connected_to = args
+        .client
+        .connects_elsewhere(&driver.script)
+        .then(|| driver.addresses.chosen().to_string());
     summary.thresholds = args.fail_if.iter().map(|threshold| threshold.judge(&load)).collect();
     let json = summary.json()?;
     match args.format {
@@ -290,6 +292,7 @@ impl SetUp {
             None => args.target()?,
         };
         args.add_headers(&mut target.headers)?;
+        args.client.place.shape(&mut target, args.arm.as_deref())?;
         target.max_transport_errors = args.max_transport_errors.or(target.max_transport_errors);
         let script = Script::new(&target, &plan.journey)?;
         let usable = proc::usable_cores().len();
