@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::{Duration, Instant};
 
 use super::part::{Part, Setup};
@@ -45,6 +45,8 @@ pub struct Driver {
     pub interrupt: Interrupt,
     /// The users of a load, where they are logged in already; `None`: they log in before it.
     pub users: Option<Arc<LoggedIn>>,
+    /// How many users have logged in so far, which a [`Watcher`](super::Watcher) is told.
+    pub ready: Arc<AtomicU32>,
 }
 
 /// How long Setup may take unless somebody says otherwise: a million logins at a few hundred per
@@ -86,6 +88,7 @@ impl Driver {
             setup_within: SETUP_WITHIN,
             interrupt,
             users: None,
+            ready: Arc::default(),
         }
     }
 
@@ -181,6 +184,7 @@ impl Driver {
             ready_by_ns: nanos(self.setup_within),
             interrupt: &self.interrupt,
             stop,
+            ready: Some(&self.ready),
         };
         Ok(Worker { transport, setup, credentials: Arc::default() })
     }
@@ -195,13 +199,10 @@ impl Driver {
         }
     }
 
-    /// What the target is called where a connection to it failed.
-    fn place(&self) -> String {
-        let Script { authority, unix_socket, .. } = &*self.script;
-        match unix_socket {
-            Some(path) => format!("{authority} at the Unix socket {}", path.display()),
-            None => authority.clone(),
-        }
+    /// The error of a load without TLS, and why.
+    pub(super) fn no_tls(&self, reason: Option<&str>) -> Error {
+        let reason = reason.unwrap_or("the library does not say why; see the server's log");
+        Error::Target(format!("no TLS with {}: {reason}", self.script.origin()))
     }
 
     /// Keeps the calling worker on its core. A refusal is no error: placement is checked and
@@ -217,14 +218,10 @@ impl Driver {
 
     /// The error that a fault of Setup ends a load with; `reason` is why TLS failed, if it did.
     pub(super) fn fault(&self, fault: SetupFault, reason: Option<&str>) -> Error {
-        let no_tls = || {
-            let reason = reason.unwrap_or("the library does not say why; see the server's log");
-            Error::Target(format!("no TLS with {}: {reason}", self.script.origin()))
-        };
         match fault {
-            SetupFault::Unopened { failure: Failure::Tls, .. } => no_tls(),
+            SetupFault::Unopened { failure: Failure::Tls, .. } => self.no_tls(reason),
             SetupFault::Refused(refused) if refused.outcome == Outcome::Failed(Failure::Tls) => {
-                no_tls()
+                self.no_tls(reason)
             }
             SetupFault::Interrupted => self.interrupt.error(),
             SetupFault::Late { done, users } => Error::Target(format!(
@@ -239,9 +236,10 @@ impl Driver {
             }
             SetupFault::Unopened { opened, failure } => {
                 let text = format!(
-                    "connection {} to {} could not be opened: {}",
+                    "connection {} to {}{} could not be opened: {}",
                     opened + 1,
-                    self.place(),
+                    self.script.authority,
+                    self.script.at_socket(),
                     Outcome::Failed(failure)
                 );
                 match failure {

@@ -176,7 +176,7 @@ pub fn get(url: &str) -> Result<Target> {
         check: None,
         credential: None,
     };
-    let journey = Journey { steps: vec![step], anonymous: false };
+    let journey = Journey { steps: vec![step], ..Journey::default() };
     Ok(Target {
         name: url.into(),
         base_url: format!("{}://{authority}", uri.scheme_str().ok_or_else(refuse)?),

@@ -58,7 +58,7 @@ impl Addresses {
         }
         match std::fs::metadata(path).map(|found| found.file_type()) {
             Ok(found) if found.is_dir() => refuse("a folder".into()),
-            Ok(found) if !found.is_socket() => refuse("a file that is none".into()),
+            Ok(found) if !found.is_socket() => refuse("another kind of file".into()),
             _ => Ok(Self { all: All::Unix(path.into()), chosen: Arc::default() }),
         }
     }

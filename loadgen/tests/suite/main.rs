@@ -20,6 +20,7 @@ mod hostile;
 mod hostile_text;
 mod knobs;
 mod leftovers;
+mod mixes;
 mod odd_answers;
 mod places;
 mod population;

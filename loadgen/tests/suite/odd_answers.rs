@@ -1,4 +1,4 @@
-//! Odd answers, one by one: how each is counted, what becomes of its connection, and that the next
+//! Odd answers, one by one: how each is counted, whether its connection is kept, and that the next
 //! request gets its own answer. `docs/odd-answers.md` has the same rows.
 
 mod cases;

@@ -112,7 +112,7 @@ fn drive(name: &str, server: &Server, place: &Path, logout: Logout) {
         credential: None,
     };
     let journeys: Vec<String> = target.journeys.keys().cloned().collect();
-    target.journeys.insert("leave".into(), Journey { steps: vec![leave], anonymous: false });
+    target.journeys.insert("leave".into(), Journey { steps: vec![leave], ..Journey::default() });
     for journey in journeys {
         let (output, run) = run(&target, server, place, &journey, "1s");
         let code = output.status.code().unwrap();

@@ -154,6 +154,9 @@ pub struct Login {
     /// Headers of this request in addition to the target's, with the same replacements.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, HeaderValues>,
+    /// How many users log in at a time before a load; absent: as many as there are connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
     /// Status of a successful login, 200 by default; that of the last answer where redirects are
     /// followed.
     #[serde(default = "ok")]
@@ -242,11 +245,15 @@ pub struct Refresh {
 }
 
 /// A named sequence of requests that a logged-in user repeats.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Journey {
-    /// The requests in order, at least one.
+    /// The requests in order, at least one; none where it is a mix.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
+    /// Other journeys that users make in turn, with how often of all.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mix: BTreeMap<String, u32>,
     /// Whether users make it without being logged in: no login comes before it, and no credential
     /// is sent with it. A login itself can be measured so.
     #[serde(default, skip_serializing_if = "is_false")]

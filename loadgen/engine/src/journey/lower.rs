@@ -7,6 +7,7 @@ use super::capture::{Before, Capture, Extract};
 use super::known::Known;
 use super::login::{self, Logins};
 use super::lowering::{AUTHORIZATION, Lowering};
+use super::mix;
 use super::population::Population;
 use super::{ClientCertificate, Script};
 use crate::error::{Error, Result};
@@ -42,8 +43,8 @@ const TRANSPORT_ERRORS: Share = Share::from_ppm(1000);
 fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Script, String> {
     let (tls, authority) = address(&target.base_url)?;
     let population = Population::new(&target.users).map_err(|what| format!("users: {what}"))?;
-    let made = find(target, journey)?;
-    let before = prepare.map(|journey| find(target, journey)).transpose()?;
+    let made = mix::find(target, journey)?;
+    let before = prepare.map(|journey| preparing(target, journey)).transpose()?;
     let nobody;
     let target = match before {
         Some(before) if made.anonymous || before.anonymous => {
@@ -94,6 +95,8 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
     let logout = target.logout.as_ref().map(|_| requests.len() - 1);
     let prepare = first..first + preparing.len();
     let steps = prepare.end..logout.unwrap_or(requests.len());
+    let mix = made.mix(steps.start);
+    let login_concurrency = login_concurrency(target)?;
     let name = target.name.clone();
     let client_certificate = client_certificate(target, tls)?;
     let transport_errors_ppm = target.max_transport_errors.unwrap_or(TRANSPORT_ERRORS).ppm();
@@ -109,7 +112,9 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
         logins,
         prepare,
         steps,
+        mix,
         logout,
+        login_concurrency,
         renew: renew && login.is_some(),
         transport_errors_ppm,
         population,
@@ -197,18 +202,19 @@ fn address(base_url: &str) -> Result<(bool, String), String> {
     Ok((tls, authority.to_string()))
 }
 
-fn find<'a>(target: &'a Target, journey: &str) -> Result<&'a Journey, String> {
-    let found = target.journeys.get(journey).ok_or_else(|| {
-        let known: Vec<_> = target.journeys.keys().map(String::as_str).collect();
-        match known.as_slice() {
-            [] => "it has no journey; it needs a table such as [journeys.browse]".into(),
-            _ => format!("expected a journey among {}, found `{journey}`", known.join(", ")),
-        }
-    })?;
-    if found.steps.is_empty() {
-        return Err(format!("journey `{journey}` has no step"));
+/// The journey that users make before the other.
+fn preparing<'a>(target: &'a Target, journey: &str) -> Result<&'a Journey, String> {
+    let found = mix::single(target, journey)?;
+    if found.steps.is_empty() { Err(format!("journey `{journey}` has no step")) } else { Ok(found) }
+}
+
+/// How many users log in at a time, where the target says so.
+fn login_concurrency(target: &Target) -> Result<Option<u32>, String> {
+    let concurrency = target.login.as_ref().and_then(|login| login.concurrency);
+    if concurrency == Some(0) {
+        return Err("login: expected `concurrency` of at least 1, found 0".into());
     }
-    Ok(found)
+    Ok(concurrency)
 }
 
 fn logout_step(logout: &Logout) -> Step {

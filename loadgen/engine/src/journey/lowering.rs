@@ -240,9 +240,9 @@ impl Lowering<'_> {
         Ok(Template::encoded(text, self.holes(), escape(format)))
     }
 
-    /// What says whose a request is, the target's headers, then what carries the credential and the cookies, then a request's
-    /// own, which replace others of the same name. Cookies that go to the request's `path` join the
-    /// others in one field.
+    /// What says whose a request is, the target's headers, then what carries the credential and the
+    /// cookies, then a request's own, which replace others of the same name. Cookies that go to the
+    /// request's `path` join the others in one field.
     fn headers(
         self,
         send: Option<&CredentialCarrier>,

@@ -281,8 +281,8 @@ impl Framing {
         let length = if to_head || status == 204 || status == 304 {
             Length::Bytes(0)
         } else if is_chunked {
-            // With both, the length does not count and the connection ends, as does one of HTTP/1.0,
-            // which knows no chunks (RFC 9112, 6.1).
+            // With both, the length does not count and the connection ends, as does one of
+            // HTTP/1.0, which knows no chunks (RFC 9112, 6.1).
             keep_alive &= length.is_none() && http11;
             Length::Chunked
         } else {

@@ -44,7 +44,8 @@ pub(super) struct ClientArgs {
     ///
     /// The Host header, the TLS name and the certificate stay those of HOST1. An empty HOST1 or
     /// PORT1 is any, an empty HOST2 or PORT2 stays as it is. Several are tried in order.
-    #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2", conflicts_with_all = ["arm", "unix_socket"])]
+    #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2",
+          conflicts_with_all = ["arm", "unix_socket"])]
     connect_to: Vec<ConnectTo>,
 }
 

@@ -5,7 +5,7 @@
 
 use super::server::{Odd, RIGHT, Then, When};
 
-/// What becomes of the connection.
+/// Whether the connection is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
     /// It carries the next request.
@@ -363,7 +363,7 @@ fn codings() -> Vec<Case> {
             .counted(&["encoded"], Kept)
             .why("Decoding is not the generator's work; without a check it is `ok`")
             .peers(
-                "decoded, and an error where that fails: k6 \
+                "decoded, and an error if that fails: k6 \
                  `js/modules/k6/http/request_test.go`",
             ),
         Case::new(
@@ -481,7 +481,7 @@ fn interim() -> Vec<Case> {
     let first = |name, first: &str| Case::new(name, format!("{first}{right}"));
     vec![
         first("100 before the answer", "HTTP/1.1 100 Continue\r\n\r\n")
-            .why("An interim answer is none to count (RFC 9110, 15.2)")
+            .why("An interim answer does not count (RFC 9110, 15.2)")
             .peers(
                 "skipped: hyper `tests/client.rs`, h2load `src/h2load_http1_session.cc`; counted \
                  as a request: wrk2 `src/http_parser.c`",
