@@ -46,13 +46,13 @@ enum Verb {
     /// Print what a campaign would run, how long it takes, and which effects it could find
     Plan(plan::PlanArgs),
     /// Run a load against a URL, an arm, or a target file
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Run the attack suite against a server
     Attack(attack::AttackArgs),
     /// Try a target file out, or draft one from what a browser recorded
     Target(target::TargetArgs),
     /// Serve one arm until stdin closes or a signal arrives
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Keep what several servers of an arm share, for a campaign
     #[command(hide = true)]
     Share(serve::ShareArgs),
@@ -106,7 +106,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Run(args) => run::run(&args),
         Verb::Attack(args) => attack::attack(&args),
         Verb::Target(args) => target::target(&args),
-        Verb::Serve(args) => serve::serve(args),
+        Verb::Serve(args) => serve::serve(*args),
         Verb::Share(args) => serve::share(&args),
         Verb::Relay(args) => serve::relay(&args),
         Verb::Report(args) => report::report(&args),

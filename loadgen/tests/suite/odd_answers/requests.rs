@@ -32,6 +32,12 @@ const PLAIN: Row = Row {
 };
 
 fn rows() -> Vec<Row> {
+    let mut rows = heads();
+    rows.extend(methods());
+    rows
+}
+
+fn heads() -> Vec<Row> {
     vec![
         Row {
             name: "a path with a query goes out as it stands",
@@ -76,6 +82,17 @@ fn rows() -> Vec<Row> {
             ..PLAIN
         },
         Row {
+            name: "no mark of the generator: others add their name or a number",
+            field: ("user-agent", &[]),
+            peers: "vegeta `lib/attack_test.go` (TestVegetaHeaders)",
+            ..PLAIN
+        },
+    ]
+}
+
+fn methods() -> Vec<Row> {
+    vec![
+        Row {
             name: "a body makes a POST with its length",
             flags: &["--body", "Body", "--header", "Content-Type: text/html"],
             line: "POST / HTTP/1.1",
@@ -115,12 +132,6 @@ fn rows() -> Vec<Row> {
             flags: &["--method", "HEAD"],
             line: "HEAD / HTTP/1.1",
             peers: "oha `tests/tests.rs` (test_setting_method)",
-            ..PLAIN
-        },
-        Row {
-            name: "no mark of the generator: others add their name or a number",
-            field: ("user-agent", &[]),
-            peers: "vegeta `lib/attack_test.go` (TestVegetaHeaders)",
             ..PLAIN
         },
     ]
