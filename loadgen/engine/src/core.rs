@@ -36,6 +36,7 @@ const AT_A_TIME: usize = 4096;
 /// Seeds of the draws that are independent of each other, and of the arrivals' (1).
 const USER_DRAWS: u64 = 2;
 const THINK_DRAWS: u64 = 3;
+const PLACE_DRAWS: u64 = 4;
 
 /// A request that is due.
 #[derive(Clone, Copy, Debug)]
@@ -269,7 +270,7 @@ impl<'a> Core<'a> {
         let due_ns = self.start_ns + self.arrivals.due_ns()?;
         let n = self.arrivals.taken();
         let workers = u64::from(self.part.workers);
-        let turn = if self.visits.is_some() { n } else { n / u64::from(self.steps()) };
+        let turn = if self.visits.is_some() { n } else { self.script.step_at(n).0 };
         let user = u64::from(self.choice.pick(mix(self.seed, USER_DRAWS), turn, self.all_users));
         let owner = if self.visits.is_some() { n % workers } else { user % workers };
         Some(Arrival { due_ns, user, mine: owner == u64::from(self.part.worker) })
@@ -278,8 +279,7 @@ impl<'a> Core<'a> {
     fn arrive(&mut self, arrival: Arrival) {
         let (planned_ns, n) = (arrival.due_ns, self.arrivals.taken());
         let Some(visits) = &mut self.visits else {
-            let step = (n % u64::from(self.steps())) as u32;
-            let request = self.script.steps.start as u32 + step;
+            let request = self.script.step_at(n).1;
             let user = (arrival.user / u64::from(self.part.workers)) as u32;
             return self.push(Due { planned_ns, user, request, slot: NO_SLOT });
         };
@@ -300,9 +300,12 @@ impl<'a> Core<'a> {
         }
         let made = self.made[slot as usize];
         self.made[slot as usize] = made.wrapping_add(1);
-        let (journey, step) = (made / self.steps(), made % self.steps());
+        let (journey, request) = match self.script.mix {
+            None => self.script.step_at(made.into()),
+            Some(_) => self.in_mix(slot, made),
+        };
         let user = if self.bound {
-            let turn = u64::from(journey) * u64::from(self.connections.min(self.users));
+            let turn = journey * u64::from(self.connections.min(self.users));
             match self.choice {
                 // As many users as connections: each keeps to its own.
                 _ if self.users <= self.connections => slot,
@@ -314,8 +317,16 @@ impl<'a> Core<'a> {
         } else {
             slot
         };
-        let request = self.script.steps.start as u32 + step;
         self.push(Due { planned_ns, user, request, slot });
+    }
+
+    /// The journey, counted from the loop's own first, and the request of a closed loop that has
+    /// made so many: each begins at another place of the mix.
+    fn in_mix(&self, slot: u32, made: u32) -> (u64, u32) {
+        let draw = mix(mix(self.seed, PLACE_DRAWS), self.part.number(slot));
+        let begins = self.script.begins(draw);
+        let (journey, request) = self.script.step_at(begins + u64::from(made));
+        (journey - self.script.step_at(begins).0, request)
     }
 
     fn push(&mut self, due: Due) {
@@ -328,10 +339,6 @@ impl<'a> Core<'a> {
             return;
         }
         self.queue.push_back(due);
-    }
-
-    fn steps(&self) -> u32 {
-        self.script.steps.len() as u32
     }
 
     /// Starts what is in the queue, as far as there are connections for it.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::{Duration, Instant};
 
 use super::part::{Part, Setup};
@@ -45,6 +45,8 @@ pub struct Driver {
     pub interrupt: Interrupt,
     /// The users of a load, where they are logged in already; `None`: they log in before it.
     pub users: Option<Arc<LoggedIn>>,
+    /// How many users have logged in so far, which a [`Watcher`](super::Watcher) is told.
+    pub ready: Arc<AtomicU32>,
 }
 
 /// How long Setup may take unless somebody says otherwise: a million logins at a few hundred per
@@ -62,8 +64,7 @@ impl Driver {
         workers: u32,
         interrupt: Interrupt,
     ) -> Result<Self> {
-        let (host, port) = script.host_and_port();
-        let addresses = Addresses::of(host, port)?;
+        let addresses = Addresses::of_target(&script)?;
         Ok(Self::at(addresses, script, cores, workers, interrupt))
     }
 
@@ -87,6 +88,7 @@ impl Driver {
             setup_within: SETUP_WITHIN,
             interrupt,
             users: None,
+            ready: Arc::default(),
         }
     }
 
@@ -129,10 +131,10 @@ impl Driver {
     /// the memory for answers in pieces, and no session.
     pub(super) fn peers(&self, protocols: &[&str]) -> Result<impl Fn() -> Peer> {
         let reader = Reader::new(self.limits, Budget::new(self.limits.buffered_bytes));
-        let (tls, address) = (self.tls(protocols)?, self.addresses.chosen());
+        let (tls, place) = (self.tls(protocols)?, self.addresses.chosen());
         Ok(move || {
             let (tls, reader) = (tls.as_ref().map(Tls::for_one_worker), reader.clone());
-            Peer { address, tls, reader }
+            Peer { place: place.clone(), tls, reader }
         })
     }
 
@@ -182,6 +184,7 @@ impl Driver {
             ready_by_ns: nanos(self.setup_within),
             interrupt: &self.interrupt,
             stop,
+            ready: Some(&self.ready),
         };
         Ok(Worker { transport, setup, credentials: Arc::default() })
     }
@@ -194,6 +197,12 @@ impl Driver {
             transport_errors_ppm: self.script.transport_errors_ppm,
             ..ClientUse::default()
         }
+    }
+
+    /// The error of a load without TLS, and why.
+    pub(super) fn no_tls(&self, reason: Option<&str>) -> Error {
+        let reason = reason.unwrap_or("the library does not say why; see the server's log");
+        Error::Target(format!("no TLS with {}: {reason}", self.script.origin()))
     }
 
     /// Keeps the calling worker on its core. A refusal is no error: placement is checked and
@@ -209,14 +218,10 @@ impl Driver {
 
     /// The error that a fault of Setup ends a load with; `reason` is why TLS failed, if it did.
     pub(super) fn fault(&self, fault: SetupFault, reason: Option<&str>) -> Error {
-        let no_tls = || {
-            let reason = reason.unwrap_or("the library does not say why; see the server's log");
-            Error::Target(format!("no TLS with {}: {reason}", self.script.origin()))
-        };
         match fault {
-            SetupFault::Unopened { failure: Failure::Tls, .. } => no_tls(),
+            SetupFault::Unopened { failure: Failure::Tls, .. } => self.no_tls(reason),
             SetupFault::Refused(refused) if refused.outcome == Outcome::Failed(Failure::Tls) => {
-                no_tls()
+                self.no_tls(reason)
             }
             SetupFault::Interrupted => self.interrupt.error(),
             SetupFault::Late { done, users } => Error::Target(format!(
@@ -231,9 +236,10 @@ impl Driver {
             }
             SetupFault::Unopened { opened, failure } => {
                 let text = format!(
-                    "connection {} to {} could not be opened: {}",
+                    "connection {} to {}{} could not be opened: {}",
                     opened + 1,
                     self.script.authority,
+                    self.script.at_socket(),
                     Outcome::Failed(failure)
                 );
                 match failure {

@@ -176,10 +176,14 @@ pub fn get(url: &str) -> Result<Target> {
         check: None,
         credential: None,
     };
-    let journey = Journey { steps: vec![step], anonymous: false };
+    let journey = Journey { steps: vec![step], ..Journey::default() };
     Ok(Target {
         name: url.into(),
         base_url: format!("{}://{authority}", uri.scheme_str().ok_or_else(refuse)?),
+        unix_socket: None,
+        client_cert: None,
+        client_key: None,
+        auth: None,
         users: UserPattern::default(),
         cookies: None,
         login: None,

@@ -439,6 +439,7 @@ mod tests {
             ready_by_ns: u64::MAX,
             interrupt: &interrupt,
             stop: &stop,
+            ready: None,
         };
         let transport = Mock::new(server);
         let mut worker = Worker { transport, setup, credentials: Arc::default() };

@@ -1,6 +1,6 @@
 //! What a worker is told before it begins, and which part of a load it carries.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::error::Interrupt;
 use crate::journey::{Mismatch, Script};
@@ -41,9 +41,18 @@ pub(super) struct Setup<'a> {
     pub(super) interrupt: &'a Interrupt,
     /// Set when there is no point in going on: the server has ended.
     pub(super) stop: &'a AtomicBool,
+    /// How many users of all workers are ready for the load, for anyone who watches.
+    pub(super) ready: Option<&'a AtomicU32>,
 }
 
 impl Setup<'_> {
+    /// Counts a user who is ready for the load.
+    pub(super) fn count_ready(&self) {
+        if let Some(ready) = self.ready {
+            ready.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Whether the load has to end now. Nothing else is published with either flag.
     pub(super) fn stopped(&self) -> bool {
         self.interrupt.signal().is_some() || self.stop.load(Ordering::Relaxed)

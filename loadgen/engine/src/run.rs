@@ -1,15 +1,15 @@
 //! Takes a target through Setup, Warmup, Measure and Drain: workers on threads of their own, which
 //! meet at a start that none passes before all are ready, and at the end.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::driver::{Driver, nanos, panicked};
 use super::merge::{merge, merge_logins};
 use super::part::Part;
-use super::watch::{Phase, Ticks, Watcher, walk_phases};
+use super::watch::{ASK_EVERY, Phase, Ticks, Watcher, walk_phases};
 use crate::error::{Error, Result};
 use crate::load::LoadModel;
 use crate::plan::LoadPlan;
@@ -49,6 +49,24 @@ fn check_users(driver: &Driver, plan: &LoadPlan) -> Result<()> {
     }
     let remedy = "ask for fewer with --users or --connections";
     driver.script.population.require(plan.users.into(), "this load", remedy)
+}
+
+/// Waits until every worker is ready, and tells the watcher how many users are by then.
+fn gather(
+    driver: &Driver,
+    all_ready: &mpsc::Receiver<Result<LoginRecord>>,
+    watcher: &mut impl Watcher,
+) -> Result<Vec<LoginRecord>> {
+    let mut logins = Vec::new();
+    loop {
+        match all_ready.recv_timeout(ASK_EVERY) {
+            Ok(login) => logins.push(login?),
+            Err(RecvTimeoutError::Timeout) => {
+                watcher.users_ready(driver.ready.load(Ordering::Relaxed));
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(logins),
+        }
+    }
 }
 
 /// Runs a load on the transports that `make` gives its workers.
@@ -107,7 +125,8 @@ fn load_with<T: Transport>(
         drop(ticks);
         // The connections stay open until the watcher has read the server's memory.
         let _ = start.recv();
-        Some((harvest, worker.transport.http(), worker.transport.resent()))
+        let reason = worker.transport.reason().map(String::from);
+        Some((harvest, worker.transport.http(), worker.transport.resent(), reason))
     };
     thread::scope(|scope| {
         let carry = &carry;
@@ -121,7 +140,7 @@ fn load_with<T: Transport>(
         }
         drop(ready);
         ticks.close();
-        let logins = all_ready.iter().collect::<Result<Vec<LoginRecord>>>()?;
+        let logins = gather(driver, &all_ready, &mut watcher)?;
         if logins.len() < workers as usize {
             return Err(Error::Bug("a generator thread ended while setting up".into()));
         }
@@ -134,18 +153,24 @@ fn load_with<T: Transport>(
         let clock = (epoch, start_ns);
         walk_phases(plan, clock, &driver.interrupt, &stop, &mut ticks, &mut watcher);
         drop(starts);
-        let mut harvests = Vec::new();
+        let (mut harvests, mut no_tls) = (Vec::new(), None);
         let mut client = driver.client_use();
         for handle in handles {
             let harvest = handle.join().map_err(panicked)?;
-            let (harvest, http, resent) =
+            let (harvest, http, resent, reason) =
                 harvest.ok_or_else(|| Error::Bug("a worker did not run".into()))?;
             client.resent += resent;
+            no_tls = no_tls.or(reason);
             client.http.get_or_insert_with(|| http.into());
             harvests.push(
                 harvest.map_err(|e| Error::Bug(format!("the event queue stopped working: {e}")))?,
             );
         }
-        Ok(merge(driver, plan, client, merge_logins(&logins), harvests))
+        let load = merge(driver, plan, client, merge_logins(&logins), harvests);
+        match no_tls {
+            // A server may refuse a client only after its own part of the handshake.
+            Some(reason) if load.counts.ok == 0 => Err(driver.no_tls(Some(&reason))),
+            _ => Ok(load),
+        }
     })
 }

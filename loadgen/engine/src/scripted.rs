@@ -74,6 +74,7 @@ pub fn scripted(
         ready_by_ns: nanos(driver.setup_within),
         interrupt: &driver.interrupt,
         stop: &AtomicBool::new(false),
+        ready: None,
     };
     let server =
         |seen: &Seen| Reply::After(answers_after_ns(seen.sent_ns), 200, String::from("{}"));

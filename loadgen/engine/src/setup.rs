@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::part::{INTERRUPT_CHECK_NS, Setup, outcome_of};
+use super::part::{INTERRUPT_CHECK_NS, Part, Setup, outcome_of};
 use super::users::Credentials;
 use super::worker::Worker;
 use crate::journey::{Capture, Extract, Mismatch, Onward, Request, Script, Who, field};
@@ -110,7 +110,8 @@ impl<T: Transport> Worker<'_, T> {
         let Some((begin, timed)) = route.requests(script) else { return Ok(record) };
         let mine = part.of(users);
         let began = transport.now();
-        let mut idle: Vec<usize> = (0..setup.connections as usize).rev().collect();
+        let usable = setup.connections.min(most_at_a_time(script, part, route));
+        let mut idle: Vec<usize> = (0..usable as usize).rev().collect();
         let mut under_way: Vec<Option<Attempt>> = idle.iter().map(|_| None).collect();
         let mut ready: Vec<(usize, Attempt)> = Vec::new();
         // A burst of first logins would overflow the server's backlog as a burst of connects does.
@@ -168,6 +169,7 @@ impl<T: Transport> Worker<'_, T> {
                 }
                 done += 1;
                 if let Route::LogIn { keep, .. } = route {
+                    setup.count_ready();
                     record.credential_bytes += field(&attempt.credential, 0).len() as u64;
                     if keep == Keep::Credentials {
                         Arc::make_mut(credentials).put(attempt.index, &attempt.credential);
@@ -192,6 +194,13 @@ impl<T: Transport> Worker<'_, T> {
         record.wall_ns = transport.now() - began;
         Ok(record)
     }
+}
+
+/// How many users of this worker may be under way at a time: a server that hashes passwords slowly
+/// may ask for few logins at a time, of which each worker has one at least.
+fn most_at_a_time(script: &Script, part: Part, route: Route) -> u32 {
+    let logins = script.login_concurrency.filter(|_| matches!(route, Route::LogIn { .. }));
+    logins.map_or(u32::MAX, |all| part.of(all).max(1))
 }
 
 impl Route {
@@ -343,7 +352,8 @@ pub(super) fn refusal(script: &Script, refused: &Refused) -> String {
         Outcome::Redirect(_) => format!("{found} ({said})"),
         _ => found,
     };
-    let at = format!("{method} {}{path}: expected status {expect_status}", script.origin());
+    let (origin, socket) = (script.origin(), script.at_socket());
+    let at = format!("{method} {origin}{path}{socket}: expected status {expect_status}");
     if !script.logins.contains(request) {
         return format!(
             "user {user} was refused before the load, after {prepared} requests that were \

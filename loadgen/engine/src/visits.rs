@@ -87,9 +87,10 @@ impl Visits {
             next = onward.next;
             (visitor.credential, visitor.hops) = (onward.held, onward.hops);
         }
-        let steps = script.steps.clone();
+        let begins = script.begins(visitor.seed);
         if script.logins.contains(&request) {
-            return Some(Next { request: next.unwrap_or(steps.start), think_ns: 0 });
+            let first = script.step_at(begins).1 as usize;
+            return Some(Next { request: next.unwrap_or(first), think_ns: 0 });
         }
         if Some(request) == script.logout {
             return None;
@@ -97,7 +98,7 @@ impl Visits {
         visitor.made += 1;
         let think_ns = self.model.think_ns(visitor.seed, u64::from(visitor.made));
         if visitor.made < self.model.requests {
-            let request = steps.start + visitor.made as usize % steps.len();
+            let request = script.step_at(begins + u64::from(visitor.made)).1 as usize;
             return Some(Next { request, think_ns });
         }
         script.logout.map(|request| Next { request, think_ns })

@@ -10,7 +10,7 @@ use crate::plan::LoadPlan;
 use crate::record::Histogram;
 
 /// How often a watcher is asked whether to go on.
-const ASK_EVERY: Duration = Duration::from_millis(50);
+pub(super) const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// Where a load is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +32,9 @@ pub enum Phase {
 pub trait Watcher {
     /// A phase begins.
     fn enter(&mut self, phase: Phase);
+
+    /// So many users have logged in by now; told about twenty times per second of Setup.
+    fn users_ready(&mut self, _users: u32) {}
 
     /// Whether [`Watcher::second`] is to be called.
     fn wants_seconds(&self) -> bool {

@@ -2,7 +2,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::error::Result;
 use crate::journey::{Answer, Script};
@@ -114,7 +121,7 @@ impl From<Failure> for Silence {
 /// A socket with one deadline for all its calls: with a limit per call, a server that sends byte by
 /// byte could hold us for ever.
 struct Timed {
-    socket: TcpStream,
+    socket: OwnedFd,
     until: Instant,
 }
 
@@ -128,19 +135,19 @@ impl Timed {
 
 impl Read for Timed {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.socket.set_read_timeout(self.left()?)?;
-        self.socket.read(into)
+        set_socket_timeout(&self.socket, Timeout::Recv, self.left()?)?;
+        Ok(recv(&self.socket, into, RecvFlags::empty())?.0)
     }
 }
 
 impl Write for Timed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.set_write_timeout(self.left()?)?;
-        self.socket.write(bytes)
+        set_socket_timeout(&self.socket, Timeout::Send, self.left()?)?;
+        Ok(send(&self.socket, bytes, SendFlags::NOSIGNAL)?)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.socket.flush()
+        Ok(())
     }
 }
 
@@ -164,9 +171,8 @@ impl Stream {
             Self::Plain(timed) => &timed.socket,
             Self::Tls(stream) => &stream.sock.socket,
         };
-        let peeked = socket.set_nonblocking(true).and_then(|()| socket.peek(&mut [0]));
-        let is_blocking = socket.set_nonblocking(false).is_ok();
-        is_blocking && peeked.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
+        let peeked = recv(socket, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        peeked.is_err_and(|error| error == Errno::AGAIN)
     }
 }
 
@@ -205,6 +211,7 @@ impl Write for Stream {
 pub(super) struct Wire {
     host: String,
     port: u16,
+    unix_socket: Option<PathBuf>,
     tls: Option<Tls>,
     /// When nothing more is asked.
     ends: Instant,
@@ -219,7 +226,8 @@ impl Wire {
     pub(super) fn new(script: &Script, trust: &Trust, ends: Instant) -> Result<Self> {
         let (host, port) = script.host_and_port();
         let tls = script.tls.then(|| Tls::new(script, trust, &["http/1.1"])).transpose()?;
-        Ok(Self { host: host.into(), port, tls, ends, kept: None })
+        let unix_socket = script.unix_socket.clone();
+        Ok(Self { host: host.into(), port, unix_socket, tls, ends, kept: None })
     }
 
     /// The answer to a request that leaves its connection usable.
@@ -315,21 +323,27 @@ impl Wire {
 
     fn open(&self) -> std::result::Result<Stream, Silence> {
         let unreachable = |e: io::Error| Silence::Unreachable(e.to_string());
-        let addresses = (self.host.as_str(), self.port).to_socket_addrs().map_err(unreachable)?;
         let until = exchange_ends(self.ends);
+        if let Some(path) = &self.unix_socket {
+            let socket = UnixStream::connect(path).map_err(unreachable)?;
+            return self.wrap(socket.into(), until).map_err(unreachable);
+        }
+        let addresses = (self.host.as_str(), self.port).to_socket_addrs().map_err(unreachable)?;
         let mut last = io::Error::other("the name has no address");
         for address in addresses {
             let left = until.saturating_duration_since(Instant::now()).max(SHORTEST);
             match TcpStream::connect_timeout(&address, left) {
-                Ok(socket) => return self.wrap(socket, until).map_err(unreachable),
+                Ok(socket) => {
+                    let ready = socket.set_nodelay(true).map(|()| socket.into());
+                    return ready.and_then(|it| self.wrap(it, until)).map_err(unreachable);
+                }
                 Err(e) => last = e,
             }
         }
         Err(unreachable(last))
     }
 
-    fn wrap(&self, socket: TcpStream, until: Instant) -> io::Result<Stream> {
-        socket.set_nodelay(true)?;
+    fn wrap(&self, socket: OwnedFd, until: Instant) -> io::Result<Stream> {
         let timed = Timed { socket, until };
         let Some(tls) = &self.tls else { return Ok(Stream::Plain(timed)) };
         let session = tls.session().map_err(io::Error::other)?;

@@ -9,6 +9,7 @@ use clap::{ArgGroup, Args};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use super::place::PlaceArgs;
 use super::run::target_file;
 use super::shared::Format;
 use super::trust::TrustArgs;
@@ -46,6 +47,8 @@ pub(super) struct AttackArgs {
     within: Span,
     #[command(flatten)]
     trust: TrustArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
     /// Print text for people, or JSON for programs
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -66,6 +69,7 @@ pub(super) fn attack(args: &AttackArgs) -> Result<()> {
     let attacked = match (&args.arm, &args.target) {
         (Some(arm), _) => {
             serve::require_arm(arm)?;
+            args.place.refuse(arm)?;
             match serve::spared(arm) {
                 Some(why) => Attacked::spared(arm, why),
                 None => {
@@ -76,7 +80,8 @@ pub(super) fn attack(args: &AttackArgs) -> Result<()> {
         }
         (None, path) => {
             let path = path.as_deref().unwrap_or(Path::new(""));
-            let target = target_file(path)?;
+            let mut target = target_file(path)?;
+            args.place.shape(&mut target, None)?;
             let options = args.options(Standard::Stranger);
             attack::target(&target, &options, &interrupt, &mut progress)?
         }

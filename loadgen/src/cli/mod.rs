@@ -7,6 +7,7 @@ mod campaign;
 mod compare;
 mod doctor;
 mod output;
+mod place;
 mod plan;
 mod report;
 mod run;
@@ -46,7 +47,7 @@ enum Verb {
     /// Print what a campaign would run, how long it takes, and which effects it could find
     Plan(plan::PlanArgs),
     /// Run a load against a URL, an arm, or a target file
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Run the attack suite against a server
     Attack(attack::AttackArgs),
     /// Have users come and go for a long time, and see whether the server grows
@@ -54,7 +55,7 @@ enum Verb {
     /// Try a target file out, or draft one from what a browser recorded
     Target(target::TargetArgs),
     /// Serve one arm until stdin closes or a signal arrives
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Keep what several servers of an arm share, for a campaign
     #[command(hide = true)]
     Share(serve::ShareArgs),
@@ -109,7 +110,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Attack(args) => attack::attack(&args),
         Verb::Soak(args) => soak::soak(&args),
         Verb::Target(args) => target::target(&args),
-        Verb::Serve(args) => serve::serve(args),
+        Verb::Serve(args) => serve::serve(*args),
         Verb::Share(args) => serve::share(&args),
         Verb::Relay(args) => serve::relay(&args),
         Verb::Report(args) => report::report(&args),

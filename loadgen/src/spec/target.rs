@@ -35,6 +35,9 @@ pub fn parse_target(path: &Path, text: &str, folder: &Path) -> Result<Target> {
         target.users.file = Some(file);
         users::check(&target.users).map_err(|why| Error::file(path, why))?;
     }
+    for named in [&mut target.client_cert, &mut target.client_key, &mut target.unix_socket] {
+        *named = named.take().map(|path| folder.join(path));
+    }
     // As a browser does: a session may be spread over several cookies.
     let send = target.login.as_ref().map(|login| &login.send);
     if matches!(send, Some(CredentialCarrier::Cookie(_))) {

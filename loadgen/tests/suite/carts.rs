@@ -61,7 +61,7 @@ fn driver(line: &ReadyLine, journey: &str, prepare: Option<&str>) -> Driver {
             credential: None,
             ..target.journeys["browse"].steps[0].clone()
         };
-        target.journeys.insert(name.into(), Journey { steps: vec![step], anonymous: false });
+        target.journeys.insert(name.into(), Journey { steps: vec![step], ..Journey::default() });
     }
     let script = Script::prepared(&target, journey, prepare).unwrap();
     Driver::new(script, vec![], 2, Interrupt::default()).unwrap()

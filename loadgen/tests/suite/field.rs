@@ -21,7 +21,7 @@ use crate::sockets::{Request, read_request};
 pub(crate) type Seen = Arc<Mutex<Vec<Request>>>;
 
 /// Starts a server on this address that answers as `reply` says.
-fn server_on(
+pub(crate) fn server_on(
     listener: TcpListener,
     reply: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static,
 ) -> Seen {

@@ -190,7 +190,7 @@ fn drive(name: &str, server: &Server, logout: Logout) {
         assert!(run["counts"]["ok"].as_u64().unwrap() > 0, "{name}, {journey}: {run}");
         assert_eq!(run["login"]["users"], USERS);
     }
-    target.journeys.insert("leave".into(), Journey { steps: vec![leave], anonymous: false });
+    target.journeys.insert("leave".into(), Journey { steps: vec![leave], ..Journey::default() });
     // The users send a copy: a logout that only clears their cookies changes nothing for them.
     target.cookies = target.cookies.map(|cookies| Cookies { renew: false, ..cookies });
     let (output, run) = run(&target, server, "leave", "200ms");

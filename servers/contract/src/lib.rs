@@ -11,6 +11,7 @@ mod users;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +83,18 @@ pub struct Target {
     pub name: String,
     /// Scheme, host and port, `http://127.0.0.1:8080`, without a path.
     pub base_url: String,
+    /// The Unix socket at which the server listens, in place of the addresses of the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unix_socket: Option<PathBuf>,
+    /// The PEM file of the certificate that clients show over TLS, and of what leads to its issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_cert: Option<PathBuf>,
+    /// The PEM file of that certificate's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<PathBuf>,
+    /// How every request says whose it is without a login; absent: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
     /// Who the users are.
     #[serde(default)]
     pub users: UserPattern,
@@ -111,6 +124,14 @@ pub struct Target {
     pub max_transport_errors: Option<Share>,
 }
 
+/// How a request says whose it is without a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auth {
+    /// `Authorization: Basic` with the user's name and password (RFC 7617).
+    Basic,
+}
+
 /// The request, or the requests, that turn a name and a password into a credential.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,6 +154,9 @@ pub struct Login {
     /// Headers of this request in addition to the target's, with the same replacements.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, HeaderValues>,
+    /// How many users log in at a time before a load; absent: as many as there are connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
     /// Status of a successful login, 200 by default; that of the last answer where redirects are
     /// followed.
     #[serde(default = "ok")]
@@ -221,11 +245,15 @@ pub struct Refresh {
 }
 
 /// A named sequence of requests that a logged-in user repeats.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Journey {
-    /// The requests in order, at least one.
+    /// The requests in order, at least one; none where it is a mix.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
+    /// Other journeys that users make in turn, with how often of all.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mix: BTreeMap<String, u32>,
     /// Whether users make it without being logged in: no login comes before it, and no credential
     /// is sent with it. A login itself can be measured so.
     #[serde(default, skip_serializing_if = "is_false")]

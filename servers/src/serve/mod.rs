@@ -447,11 +447,15 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
         },
         ..step("login", "POST", "/login")
     };
-    let journey = |step, anonymous| Journey { steps: vec![step], anonymous };
+    let journey = |step, anonymous| Journey { steps: vec![step], anonymous, ..Journey::default() };
     let fields = [("username", "{username}"), ("password", "{password}")];
     Target {
         name: options.arm.clone(),
         base_url: format!("{}://{address}", if options.speech.tls { "https" } else { "http" }),
+        unix_socket: None,
+        client_cert: None,
+        client_key: None,
+        auth: None,
         users: UserPattern::default(),
         cookies: None,
         login: Some(Login {
@@ -459,6 +463,7 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
             path: "/login".into(),
             format: BodyFormat::Json,
             fields: fields.map(|(key, value)| (key.into(), value.into())).into(),
+            concurrency: None,
             headers: BTreeMap::new(),
             expect_status: 200.into(),
             body: None,

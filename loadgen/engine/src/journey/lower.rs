@@ -1,14 +1,15 @@
 //! Makes a script out of a descriptor, or says why it cannot work.
 
-use contract::{BodyFormat, Journey, Logout, Share, Step, Target};
+use contract::{Auth, BodyFormat, CredentialCarrier, Journey, Logout, Share, Step, Target};
 use http::Uri;
 
-use super::Script;
 use super::capture::{Before, Capture, Extract};
 use super::known::Known;
 use super::login::{self, Logins};
-use super::lowering::Lowering;
+use super::lowering::{AUTHORIZATION, Lowering};
+use super::mix;
 use super::population::Population;
+use super::{ClientCertificate, Script};
 use crate::error::{Error, Result};
 
 impl Script {
@@ -42,8 +43,8 @@ const TRANSPORT_ERRORS: Share = Share::from_ppm(1000);
 fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Script, String> {
     let (tls, authority) = address(&target.base_url)?;
     let population = Population::new(&target.users).map_err(|what| format!("users: {what}"))?;
-    let made = find(target, journey)?;
-    let before = prepare.map(|journey| find(target, journey)).transpose()?;
+    let made = mix::find(target, journey)?;
+    let before = prepare.map(|journey| preparing(target, journey)).transpose()?;
     let nobody;
     let target = match before {
         Some(before) if made.anonymous || before.anonymous => {
@@ -54,11 +55,14 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
             ));
         }
         _ if made.anonymous => {
-            nobody = Target { login: None, logout: None, ..target.clone() };
+            nobody = Target { login: None, logout: None, auth: None, ..target.clone() };
             &nobody
         }
         _ => target,
     };
+    if target.auth == Some(Auth::Basic) {
+        require_basic(target, &population)?;
+    }
     let preparing = before.map_or(&[][..], |journey| &journey.steps);
     let after: Vec<Step> = {
         let steps = preparing.iter().chain(&made.steps).cloned();
@@ -91,23 +95,60 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
     let logout = target.logout.as_ref().map(|_| requests.len() - 1);
     let prepare = first..first + preparing.len();
     let steps = prepare.end..logout.unwrap_or(requests.len());
+    let mix = made.mix(steps.start);
+    let login_concurrency = login_concurrency(target)?;
     let name = target.name.clone();
+    let client_certificate = client_certificate(target, tls)?;
     let transport_errors_ppm = target.max_transport_errors.unwrap_or(TRANSPORT_ERRORS).ppm();
     Ok(Script {
         name,
         authority,
         tls,
+        client_certificate,
+        unix_socket: target.unix_socket.clone(),
         requests,
         csrf,
         login,
         logins,
         prepare,
         steps,
+        mix,
         logout,
+        login_concurrency,
         renew: renew && login.is_some(),
         transport_errors_ppm,
         population,
     })
+}
+
+/// Sees that requests can say whose they are by `Authorization: Basic`.
+fn require_basic(target: &Target, population: &Population) -> Result<(), String> {
+    let send = target.login.as_ref().map(|login| &login.send);
+    let is_taken = |name: &str| name.eq_ignore_ascii_case(AUTHORIZATION);
+    if matches!(send, Some(CredentialCarrier::Header { name, .. }) if is_taken(name)) {
+        return Err(
+            "expected one use of the header `Authorization`, found auth = \"basic\" and a \
+                    login that sends its credential there; take one of them out"
+                .into(),
+        );
+    }
+    population.require_basic()
+}
+
+/// The certificate that clients show, where the target names one.
+fn client_certificate(target: &Target, tls: bool) -> Result<Option<ClientCertificate>, String> {
+    match (&target.client_cert, &target.client_key) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) if !tls => Err(format!(
+            "expected an https:// server for a client certificate, found `{}`",
+            target.base_url
+        )),
+        (Some(certificate), Some(key)) => {
+            Ok(Some(ClientCertificate { certificate: certificate.clone(), key: key.clone() }))
+        }
+        (Some(_), None) => Err("expected `client_key` with `client_cert`, found none".into()),
+        (None, Some(_)) => Err("expected `client_cert` with `client_key`, found none".into()),
+    }
 }
 
 /// What is held from the answer to a step on: nothing new, unless it replaces the credential or
@@ -161,18 +202,19 @@ fn address(base_url: &str) -> Result<(bool, String), String> {
     Ok((tls, authority.to_string()))
 }
 
-fn find<'a>(target: &'a Target, journey: &str) -> Result<&'a Journey, String> {
-    let found = target.journeys.get(journey).ok_or_else(|| {
-        let known: Vec<_> = target.journeys.keys().map(String::as_str).collect();
-        match known.as_slice() {
-            [] => "it has no journey; it needs a table such as [journeys.browse]".into(),
-            _ => format!("expected a journey among {}, found `{journey}`", known.join(", ")),
-        }
-    })?;
-    if found.steps.is_empty() {
-        return Err(format!("journey `{journey}` has no step"));
+/// The journey that users make before the other.
+fn preparing<'a>(target: &'a Target, journey: &str) -> Result<&'a Journey, String> {
+    let found = mix::single(target, journey)?;
+    if found.steps.is_empty() { Err(format!("journey `{journey}` has no step")) } else { Ok(found) }
+}
+
+/// How many users log in at a time, where the target says so.
+fn login_concurrency(target: &Target) -> Result<Option<u32>, String> {
+    let concurrency = target.login.as_ref().and_then(|login| login.concurrency);
+    if concurrency == Some(0) {
+        return Err("login: expected `concurrency` of at least 1, found 0".into());
     }
-    Ok(found)
+    Ok(concurrency)
 }
 
 fn logout_step(logout: &Logout) -> Step {

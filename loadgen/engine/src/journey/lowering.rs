@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use contract::{
-    BodyFormat, CredentialCarrier, Expected, Field, HeaderValues, LoginStep, Step, Target,
+    Auth, BodyFormat, CredentialCarrier, Expected, Field, HeaderValues, LoginStep, Step, Target,
 };
 
 use super::Request;
@@ -13,6 +13,9 @@ use super::holes::{self, Place};
 use super::known::{Known, TOKEN};
 use super::population;
 use super::template::{Escape, Held, Holes, Template};
+
+/// The field that `auth` fills.
+pub(super) const AUTHORIZATION: &str = "Authorization";
 
 /// The descriptor, and where in a user's life a request of it is made.
 #[derive(Clone, Copy)]
@@ -237,9 +240,9 @@ impl Lowering<'_> {
         Ok(Template::encoded(text, self.holes(), escape(format)))
     }
 
-    /// The target's headers, then what carries the credential and the cookies, then a request's
-    /// own, which replace others of the same name. Cookies that go to the request's `path` join the
-    /// others in one field.
+    /// What says whose a request is, the target's headers, then what carries the credential and the
+    /// cookies, then a request's own, which replace others of the same name. Cookies that go to the
+    /// request's `path` join the others in one field.
     fn headers(
         self,
         send: Option<&CredentialCarrier>,
@@ -248,6 +251,11 @@ impl Lowering<'_> {
         path: &Template,
     ) -> Result<Vec<(String, Template)>, String> {
         let mut headers = Vec::new();
+        if self.target.auth == Some(Auth::Basic) {
+            let mut basic = literal("Basic ");
+            basic.append(self.text("{username}:{password}", Escape::None)?.in_base64());
+            put(&mut headers, AUTHORIZATION.into(), vec![basic]);
+        }
         self.put_all(&mut headers, &self.target.headers)?;
         if let Some(CredentialCarrier::Header { name, template }) = send {
             put(&mut headers, header_name(name)?, vec![self.header_value(name, template)?]);

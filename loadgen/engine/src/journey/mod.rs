@@ -9,6 +9,7 @@ mod known;
 mod login;
 mod lower;
 mod lowering;
+mod mix;
 mod order;
 mod population;
 mod redirect;
@@ -16,6 +17,7 @@ mod scan;
 mod template;
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use contract::Statuses;
 
@@ -23,6 +25,7 @@ use check::Lacking;
 
 pub use capture::{Answer, Before, Capture, Extract};
 pub use check::{Check, Value};
+pub use mix::Mix;
 pub use population::Population;
 pub use redirect::Astray;
 pub use scan::Pointer;
@@ -43,6 +46,10 @@ pub struct Script {
     pub authority: String,
     /// Whether the target is spoken to over TLS.
     pub tls: bool,
+    /// What clients show over TLS; `None`: nothing.
+    pub client_certificate: Option<ClientCertificate>,
+    /// The Unix socket of the target; `None`: it is at its host and port.
+    pub unix_socket: Option<PathBuf>,
     /// Every request there is.
     pub requests: Vec<Request>,
     /// The request before each login that fetches its CSRF token; `None` where it needs none.
@@ -54,16 +61,29 @@ pub struct Script {
     /// The steps of the journey among them that users make before the other, after their login;
     /// empty where they make none.
     pub prepare: Range<usize>,
-    /// The steps of the journey among them.
+    /// The steps of the journey among them; in a mix those of all its journeys.
     pub steps: Range<usize>,
+    /// The order of these steps in a mix of journeys; `None`: one after the other.
+    pub mix: Option<Mix>,
     /// The logout, which is the last of them; `None` where the descriptor has none.
     pub logout: Option<usize>,
+    /// How many users log in at a time; `None`: as many as there are connections.
+    pub login_concurrency: Option<u32>,
     /// Whether answers during a load change the cookies of their users.
     pub renew: bool,
     /// The share of requests that may end with their connection, millionths.
     pub transport_errors_ppm: u32,
     /// Who the users are.
     pub population: Population,
+}
+
+/// The PEM files of a certificate that clients show, and of its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate, and those that lead to its issuer.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// One request and what a right answer to it is.
@@ -141,9 +161,33 @@ pub const CREDENTIAL_BYTES_MAX: usize = 64 << 10;
 const SAID_MAX: usize = 200;
 
 impl Script {
+    /// The journey and the request that come at this place of a load, counted from 0: all users
+    /// make the journey's steps in turn, or those of the mix.
+    #[inline]
+    pub fn step_at(&self, place: u64) -> (u64, u32) {
+        if let Some(mix) = &self.mix {
+            return mix.step_at(place);
+        }
+        let steps = self.steps.len() as u64;
+        (place / steps, self.steps.start as u32 + (place % steps) as u32)
+    }
+
+    /// The place at which a user begins whose draw is this one: the first, or in a mix the first
+    /// of any journey, so that not all begin with the same.
+    #[inline]
+    pub fn begins(&self, draw: u64) -> u64 {
+        self.mix.as_ref().map_or(0, |mix| mix.begins(draw))
+    }
+
     /// Scheme, host and port, as a URL begins.
     pub fn origin(&self) -> String {
         format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority)
+    }
+
+    /// What to add to its name in a message, where it is at a Unix socket.
+    pub fn at_socket(&self) -> String {
+        let place = |path: &PathBuf| format!(" at the Unix socket {}", path.display());
+        self.unix_socket.as_ref().map(place).unwrap_or_default()
     }
 
     /// The host, an IPv6 address without its brackets, and the port, the scheme's own where none is

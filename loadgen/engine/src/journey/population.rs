@@ -92,6 +92,26 @@ impl Population {
         (self.username.text(who), self.password.text(who))
     }
 
+    /// Sees that every user has a name and a password for `Authorization: Basic`.
+    pub(super) fn require_basic(&self) -> std::result::Result<(), String> {
+        let patterns = [("username", &self.username), ("password", &self.password)];
+        let missing = patterns.iter().find(|(_, pattern)| **pattern == Template::default());
+        if let Some((name, _)) = missing {
+            return Err(format!(
+                "auth = \"basic\" needs a {name} for each user; give `{name}` in [users], or a \
+                 column of that name"
+            ));
+        }
+        let rows = self.file.as_ref().map_or(1, |(_, rows)| rows.saturating_sub(self.first));
+        let mut names = (0..rows).map(|n| self.username.text(Who { n, credential: b"" }));
+        names.find(|name| name.contains(':')).map_or(Ok(()), |name| {
+            Err(format!(
+                "expected names of users without `:`, which ends a name in auth = \"basic\" (RFC \
+                 7617), found `{name}`"
+            ))
+        })
+    }
+
     /// A text without the secrets of user `n`.
     pub(super) fn masked(&self, n: u64, text: &str) -> String {
         let who = Who { n, credential: b"" };

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use contract::{UserPattern, UserRows};
 
 use super::jar;
@@ -70,6 +72,8 @@ enum Part {
     Field(u8, Escape),
     /// The cookies of a jar that go to a path.
     Jar(JarPlace, Arc<Template>),
+    /// What a text is in Base64 (RFC 4648, 4).
+    Base64(Arc<Template>),
     /// A line of a head, which is left out where its value is empty: what it begins with, and the
     /// value.
     Line(Vec<u8>, Arc<Template>),
@@ -270,6 +274,12 @@ impl Template {
         self.parts.push(Part::Jar(place, Arc::new(path.clone())));
     }
 
+    /// What it writes, in Base64.
+    #[must_use]
+    pub fn in_base64(self) -> Self {
+        Self { parts: vec![Part::Base64(Arc::new(self))] }
+    }
+
     /// Whether it may write nothing though it has parts: cookies may be cleared, and none may go to
     /// a path. A header whose value is empty then is not sent.
     pub fn may_be_empty(&self) -> bool {
@@ -321,6 +331,15 @@ impl Template {
                         jar::write(cookies, &path.bytes(who), place.begun, out);
                     }
                 }
+                Part::Base64(text) => {
+                    let start = out.len();
+                    text.write(who, out);
+                    let plain = out.split_off(start);
+                    let length = base64::encoded_len(plain.len(), true).unwrap_or_default();
+                    out.resize(start + length, b'=');
+                    // There is as much room as is needed.
+                    let _ = STANDARD.encode_slice(&plain, &mut out[start..]);
+                }
                 Part::Line(name, value) => {
                     let start = out.len();
                     out.extend_from_slice(name);
@@ -349,7 +368,7 @@ impl Template {
                 Part::Whole => Cow::Borrowed(who.credential),
                 Part::Alone => Cow::Borrowed(alone(who.credential)),
                 Part::Field(index, escape) => escape.escaped(field(who.credential, *index)),
-                part @ (Part::Jar(..) | Part::Line(..)) => {
+                part @ (Part::Jar(..) | Part::Base64(_) | Part::Line(..)) => {
                     Cow::Owned(Self { parts: vec![part.clone()] }.bytes(who).into_owned())
                 }
             };
@@ -391,6 +410,24 @@ mod tests {
         };
         let holes = Holes { users: &users, credential: Held::Whole, values: &[] };
         Template::new(text, holes, escape).text(Who { n: 42, credential: b"c.r+d" })
+    }
+
+    #[test]
+    fn a_text_in_base64_is_encoded_as_a_whole() {
+        // RFC 7617, 2.
+        let users = UserPattern {
+            username: Some("Aladdin".into()),
+            password: Some("open sesame".into()),
+            ..UserPattern::default()
+        };
+        let holes = Holes { users: &users, credential: Held::Nowhere, values: &[] };
+        let plain = Template::new("{username}:{password}", holes, Escape::None);
+        let who = Who { n: 0, credential: b"" };
+        let mut basic = Template::default();
+        basic.literal_bytes(b"Basic ");
+        basic.append(plain.in_base64());
+        assert_eq!(basic.text(who), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert!(basic.is(who, b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
     }
 
     #[test]

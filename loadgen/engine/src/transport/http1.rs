@@ -165,6 +165,9 @@ impl Heads {
         let parsed = config.parse_response_with_uninit_headers(&mut response, rest, room);
         let Some(head) = whole_head(parsed, rest, bytes, limits, ended)? else { return Ok(None) };
         let (status, headers) = (response.code.unwrap_or(0), &*response.headers);
+        if status < STATUS_LEAST {
+            return Err(Failure::Malformed);
+        }
         let framing = Framing::of(status, to_head, response.version == Some(1), headers)?;
         if matches!(framing.length, Length::Bytes(length) if length > limits.body_bytes) {
             return Err(Failure::Over(Limit::Body));
@@ -177,6 +180,8 @@ impl Heads {
 
 /// Where the first digit of the status stands: `HTTP/1.1 200`.
 const STATUS_AT: usize = 9;
+/// The first digit of a status is its class, which is at least 1 (RFC 9110, 15).
+const STATUS_LEAST: u16 = 100;
 
 /// Status and fields of a head that has been read before.
 pub(super) fn reread<'h, 'a>(
@@ -253,10 +258,7 @@ impl Framing {
         for header in headers {
             let value = header.value.trim_ascii();
             if header.name.eq_ignore_ascii_case("content-length") {
-                let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-                let text = std::str::from_utf8(value).ok().filter(|_| digits);
-                // A length that no integer holds is over any limit.
-                let bytes = text.ok_or(Failure::Malformed)?.parse::<usize>().unwrap_or(usize::MAX);
+                let bytes = length_of(value).or_else(|_| length_of_all(value))?;
                 if length.is_some_and(|other| other != bytes) {
                     return Err(Failure::Malformed);
                 }
@@ -279,14 +281,61 @@ impl Framing {
         let length = if to_head || status == 204 || status == 304 {
             Length::Bytes(0)
         } else if is_chunked {
-            // With both, the length does not count and the connection ends (RFC 9112, 6.1).
-            keep_alive &= length.is_none();
+            // With both, the length does not count and the connection ends, as does one of
+            // HTTP/1.0, which knows no chunks (RFC 9112, 6.1).
+            keep_alive &= length.is_none() && http11;
             Length::Chunked
         } else {
             length.map_or(Length::UntilClose, Length::Bytes)
         };
         Ok(Self { length, keep_alive })
     }
+}
+
+/// The length that a value of digits gives; one that no integer holds is over any limit.
+fn length_of(value: &[u8]) -> Result<usize, Failure> {
+    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(value).ok().filter(|_| digits);
+    Ok(text.ok_or(Failure::Malformed)?.parse().unwrap_or(usize::MAX))
+}
+
+/// The length that a list gives, whose members are equal (RFC 9112, 6.3).
+#[cold]
+fn length_of_all(value: &[u8]) -> Result<usize, Failure> {
+    let mut lengths = value.split(|byte| *byte == b',').map(|value| length_of(value.trim_ascii()));
+    let first = lengths.next().unwrap_or(Err(Failure::Malformed));
+    if lengths.all(|other| other == first) { first } else { Err(Failure::Malformed) }
+}
+
+/// Whether a line begins with white space, as one does that continues a field.
+#[cold]
+pub(super) fn has_fold(bytes: &[u8]) -> bool {
+    let pairs = examine(bytes).windows(2);
+    pairs.into_iter().any(|pair| matches!(pair, [b'\n', b' ' | b'\t']))
+}
+
+/// Puts spaces in place of line ends within the fields of a head (RFC 9112, 5.2), which keeps its
+/// length; whether there were any.
+#[cold]
+pub(super) fn unfold(head: &mut [u8]) -> bool {
+    let (mut unfolded, mut begins) = (false, 0);
+    while let Some(feed) = head[begins..].iter().position(|byte| *byte == b'\n') {
+        let ends = begins + feed;
+        if matches!(&head[begins..ends], b"" | b"\r") {
+            break;
+        }
+        // The first line is no field that another could continue.
+        if begins > 0 && matches!(head.get(ends + 1), Some(b' ' | b'\t')) {
+            unfolded = true;
+            head[ends] = b' ';
+            if head[ends - 1] == b'\r' {
+                head[ends - 1] = b' ';
+            }
+        }
+        begins = ends + 1;
+    }
+    examine(&head[..begins]);
+    unfolded
 }
 
 #[cfg(test)]

@@ -84,15 +84,22 @@ impl Reader {
         whole: impl FnOnce(Whole<'_, '_>) -> R,
     ) -> Result<Option<R>, Failure> {
         let mut room = http1::room();
-        let Some(mut pieces) = inbound.0.take() else {
+        let mut pieces = if let Some(pieces) = inbound.0.take() {
+            pieces
+        } else {
             let Arrival { bytes, to_head, ended } = arrival;
-            return match http1::read(bytes, to_head, ended, &self.limits, &mut room)? {
-                Read::Whole(answer) => Ok(Some(whole(answer))),
-                Read::Part(part) => {
+            match http1::read(bytes, to_head, ended, &self.limits, &mut room) {
+                Ok(Read::Whole(answer)) => return Ok(Some(whole(answer))),
+                Ok(Read::Part(part)) => {
                     inbound.0 = Some(Pieces::new(bytes, part, self)?);
-                    Ok(None)
+                    return Ok(None);
                 }
-            };
+                // Fields are unfolded in memory of the answer's own.
+                Err(Failure::Malformed) if http1::has_fold(bytes) => {
+                    Pieces::new(b"", Part::Head(Heads::default()), self)?
+                }
+                Err(failure) => return Err(failure),
+            }
         };
         match pieces.take(arrival, &self.limits)? {
             Some(end) => pieces.whole(end, &self.limits, &mut room).map(|w| Some(whole(w))),
@@ -215,9 +222,14 @@ impl Pieces {
         if !is_decided {
             return Ok(false);
         }
-        let mut room = http1::room();
-        let found = heads.read(&self.bytes, to_head, ended, limits, &mut room)?;
-        let found = found.map(|(head, length, ..)| (head, length));
+        let found = loop {
+            let mut room = http1::room();
+            let found = heads.read(&self.bytes, to_head, ended, limits, &mut room);
+            match found.map(|found| found.map(|(head, length, ..)| (head, length))) {
+                Err(Failure::Malformed) if http1::unfold(&mut self.bytes[heads.begins..]) => {}
+                found => break found?,
+            }
+        };
         self.at = match found {
             None => At::Head { heads, scanned: length },
             Some((head, Length::Bytes(length))) => At::Body(head, Body::Bytes(length)),

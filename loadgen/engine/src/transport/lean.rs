@@ -1,6 +1,6 @@
 //! The measured path: HTTP/1.1 over nonblocking sockets, for as little work per request as we can.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -87,10 +87,10 @@ impl Lean {
         epoch: Instant,
         pacing: Pacing,
     ) -> io::Result<Self> {
-        let Peer { address, tls, reader } = peer;
+        let Peer { place, tls, reader } = peer;
         Ok(Self {
             epoch,
-            dialer: Dialer::new(address),
+            dialer: Dialer::new(place),
             tls,
             pacing,
             reader,
@@ -148,10 +148,8 @@ impl Lean {
         if let Some(error) = stream.socket().take_error().map_err(|e| connect_failure(&e))? {
             return Err(connect_failure(&error));
         }
-        match stream.socket().peer_addr() {
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
-            Err(error) => return Err(connect_failure(&error)),
+        if !stream.socket().is_connected().map_err(|e| connect_failure(&e))? {
+            return Ok(());
         }
         if !stream.handshake(&mut self.wire)? {
             return Ok(());
@@ -417,7 +415,8 @@ pub(super) fn connect_failure(error: &io::Error) -> Failure {
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::MFILE | Errno::NFILE) => Failure::NoDescriptors,
         Some(Errno::ADDRNOTAVAIL | Errno::ADDRINUSE) => Failure::NoPorts,
-        Some(Errno::CONNREFUSED) => Failure::ConnectRefused,
+        // At the path of a Unix socket there may be nothing at all.
+        Some(Errno::CONNREFUSED | Errno::NOENT) => Failure::ConnectRefused,
         Some(Errno::CONNRESET) => Failure::Reset,
         _ => Failure::Connect,
     }

@@ -18,6 +18,8 @@ mod tls;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 
 pub use budget::Budget;
 pub use http1::Whole;
@@ -102,11 +104,29 @@ impl fmt::Display for TransportKind {
     }
 }
 
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At an address of TCP.
+    Address(SocketAddr),
+    /// At a Unix socket, by its path.
+    Socket(Arc<Path>),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Socket(path) => path.display().fmt(f),
+        }
+    }
+}
+
 /// The server that connections lead to.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// Its address.
-    pub address: SocketAddr,
+    /// Where it listens.
+    pub place: Place,
     /// What TLS needs; `None` for plain connections.
     pub tls: Option<Tls>,
     /// How its answers are read.

@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 
 use super::budget::Claim;
 use super::inbound::Reader;
-use super::{Ended, Failure, Lean, Opening, Pacing, Peer, Transport, Until, Wire};
+use super::{Ended, Failure, Lean, Opening, Pacing, Peer, Place, Transport, Until, Wire};
 use crate::journey::{Answer, Request, Script, Template, Who};
 use crate::limits::Limit;
 use failure::{Fault, fault_of};
@@ -112,9 +112,13 @@ impl Realistic {
             .tcp_nodelay(true)
             .pool_max_idle_per_host(connections)
             .pool_idle_timeout(None)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_max_headers(peer.reader.limits().fields)
-            .http2_max_header_list_size(peer.reader.limits().head_bytes as u32)
-            .resolve(host, SocketAddr::new(peer.address.ip(), port));
+            .http2_max_header_list_size(peer.reader.limits().head_bytes as u32);
+        builder = match &peer.place {
+            Place::Address(address) => builder.resolve(host, SocketAddr::new(address.ip(), port)),
+            Place::Socket(path) => builder.unix_socket(Arc::clone(path)),
+        };
         builder = match &peer.tls {
             Some(tls) => {
                 builder.tls_backend_preconfigured(rustls::ClientConfig::clone(&tls.config))

@@ -1,12 +1,12 @@
 //! A nonblocking connection: a socket as it is, or a TLS session over one.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustls::ClientConnection;
 
+use super::socket::Socket;
 use super::tls::{Tls, closed_in_handshake, in_words};
 use super::{Failure, Wire};
 
@@ -19,7 +19,7 @@ use super::{Failure, Wire};
 /// answer, and an end that TLS did not announce is never passed on as a proper one.
 pub(super) enum Stream {
     /// The socket itself.
-    Plain(TcpStream),
+    Plain(Socket),
     /// TLS over a socket; boxed, once a connection, because a session is a kilobyte.
     Tls(Box<Session>),
 }
@@ -43,7 +43,7 @@ const MESSAGES_MAX: usize = 1024;
 
 /// A TLS session and its socket.
 pub(super) struct Session {
-    socket: TcpStream,
+    socket: Socket,
     tls: ClientConnection,
     /// Why TLS gave up.
     fault: Option<String>,
@@ -51,7 +51,7 @@ pub(super) struct Session {
 
 impl Stream {
     /// The connection over a socket that is connecting.
-    pub(super) fn new(socket: TcpStream, tls: Option<&Tls>) -> Result<Self, Failure> {
+    pub(super) fn new(socket: Socket, tls: Option<&Tls>) -> Result<Self, Failure> {
         let Some(Tls { config, name }) = tls else { return Ok(Self::Plain(socket)) };
         let mut tls =
             ClientConnection::new(config.clone(), name.clone()).map_err(|_| Failure::Tls)?;
@@ -60,7 +60,7 @@ impl Stream {
         Ok(Self::Tls(Box::new(Session { socket, tls, fault: None })))
     }
 
-    pub(super) fn socket(&self) -> &TcpStream {
+    pub(super) const fn socket(&self) -> &Socket {
         match self {
             Self::Plain(socket) => socket,
             Self::Tls(session) => &session.socket,
@@ -120,7 +120,7 @@ impl Stream {
 
 /// Straight to the kernel: in a process of several threads the C library makes each of these calls
 /// a cancellation point, which costs as much as parsing an answer does.
-fn read_plain(socket: &TcpStream, into: &mut [u8], wire: &mut Wire) -> Result<Got, Failure> {
+fn read_plain(socket: &Socket, into: &mut [u8], wire: &mut Wire) -> Result<Got, Failure> {
     loop {
         match recv(socket, &mut *into, RecvFlags::empty()) {
             Ok((0, _)) => return Ok(Got::End),
@@ -135,7 +135,7 @@ fn read_plain(socket: &TcpStream, into: &mut [u8], wire: &mut Wire) -> Result<Go
     }
 }
 
-fn write_plain(socket: &TcpStream, bytes: &[u8], wire: &mut Wire) -> Result<usize, Failure> {
+fn write_plain(socket: &Socket, bytes: &[u8], wire: &mut Wire) -> Result<usize, Failure> {
     let mut written = 0;
     while written < bytes.len() {
         match send(socket, &bytes[written..], SendFlags::NOSIGNAL) {

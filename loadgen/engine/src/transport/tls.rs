@@ -7,7 +7,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{self, CryptoProvider};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
@@ -16,7 +16,7 @@ use rustls::{
 
 use crate::error::Error;
 use crate::files::{self, Kind};
-use crate::journey::Script;
+use crate::journey::{ClientCertificate, Script};
 
 /// Servers whose sessions a worker can resume; it drives one.
 const SESSIONS_KEPT: usize = 8;
@@ -68,6 +68,25 @@ pub enum TlsError {
         /// What is in it.
         found: String,
     },
+    /// A file of the certificate that the client shows cannot be read.
+    #[error("expected the client's certificate and key as files (PEM): {}: {source}",
+            path.display())]
+    ClientUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system answered.
+        source: std::io::Error,
+    },
+    /// What the client should show is no certificate, no key, or they do not belong together.
+    #[error("{}: expected {expected}, found {found}", path.display())]
+    Client {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: &'static str,
+        /// What it holds.
+        found: String,
+    },
     /// The host's name cannot stand in a certificate.
     #[error("expected a host name or an address that a certificate can hold, found `{0}`")]
     Name(String),
@@ -79,7 +98,9 @@ pub enum TlsError {
 impl From<TlsError> for Error {
     fn from(error: TlsError) -> Self {
         match error {
-            TlsError::Unreadable { path, source } => Self::unreadable(&path, source),
+            TlsError::Unreadable { path, source } | TlsError::ClientUnreadable { path, source } => {
+                Self::unreadable(&path, source)
+            }
             error => Self::Config(error.to_string()),
         }
     }
@@ -125,7 +146,13 @@ impl Tls {
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider)))
             }
         };
-        let mut config = builder.with_no_client_auth();
+        let mut config = match &script.client_certificate {
+            None => builder.with_no_client_auth(),
+            Some(shown) => {
+                let (chain, key) = (chain_of(&shown.certificate)?, key_of(&shown.key)?);
+                builder.with_client_auth_cert(chain, key).map_err(|e| unfit_key(shown, &e))?
+            }
+        };
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         Ok(Self { config: Arc::new(config), name })
     }
@@ -146,6 +173,41 @@ impl Tls {
         config.resumption = Resumption::in_memory_sessions(SESSIONS_KEPT);
         Self { config: Arc::new(config), name: self.name.clone() }
     }
+}
+
+/// The certificates that a client shows.
+fn chain_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let expected = "a certificate in PEM, `-----BEGIN CERTIFICATE-----`";
+    let refuse = |found: String| TlsError::Client { path: path.into(), expected, found };
+    let bytes = files::read(path, Kind::Certificates)
+        .map_err(|source| TlsError::ClientUnreadable { path: path.into(), source })?;
+    let chain = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|e| refuse(e.to_string()))?;
+    if chain.is_empty() { Err(refuse("none".into())) } else { Ok(chain) }
+}
+
+/// The key of the certificate that a client shows.
+fn key_of(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let expected = "a private key in PEM, `-----BEGIN PRIVATE KEY-----`";
+    let bytes = files::read(path, Kind::Key)
+        .map_err(|source| TlsError::ClientUnreadable { path: path.into(), source })?;
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| {
+        let is_encrypted = String::from_utf8_lossy(&bytes).contains("ENCRYPTED");
+        let found =
+            if is_encrypted { "an encrypted one; decrypt it: openssl pkey" } else { "none" };
+        TlsError::Client { path: path.into(), expected, found: found.into() }
+    })
+}
+
+/// What is said of a key that the library does not take.
+fn unfit_key(shown: &ClientCertificate, error: &rustls::Error) -> TlsError {
+    let found = match error {
+        rustls::Error::InconsistentKeys(_) => {
+            format!("that of another than {}", shown.certificate.display())
+        }
+        error => error.to_string(),
+    };
+    TlsError::Client { path: shown.key.clone(), expected: "the certificate's key", found }
 }
 
 fn system_roots() -> Result<RootCertStore, TlsError> {
@@ -323,7 +385,18 @@ pub(super) fn in_words(error: &rustls::Error) -> String {
         }
         Tls::AlertReceived(Alert::CertificateRequired) => (
             "the server wants a certificate of its clients",
-            "let it accept clients without one: none can be given here",
+            "give one with --client-cert and --client-key, or in the target file",
+        ),
+        Tls::AlertReceived(
+            Alert::UnknownCA
+            | Alert::BadCertificate
+            | Alert::CertificateExpired
+            | Alert::CertificateRevoked
+            | Alert::CertificateUnknown
+            | Alert::UnsupportedCertificate,
+        ) => (
+            "the server does not accept the client's certificate",
+            "give one that it does with --client-cert and --client-key",
         ),
         Tls::AlertReceived(
             Alert::InternalError | Alert::HandshakeFailure | Alert::AccessDenied,

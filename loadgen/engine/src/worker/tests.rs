@@ -105,6 +105,7 @@ fn run(plan: &LoadPlan, mut server: impl FnMut(&Seen) -> Reply) -> Run {
         ready_by_ns: u64::MAX,
         interrupt: &interrupt,
         stop: &AtomicBool::new(false),
+        ready: None,
     };
     let mut worker = Worker { transport, setup, credentials: Arc::default() };
     let login = worker.login(0, plan.users, Keep::Credentials).unwrap();
@@ -134,6 +135,7 @@ fn alone<'a>(
         ready_by_ns: u64::MAX,
         interrupt,
         stop,
+        ready: None,
     }
 }
 
@@ -364,6 +366,7 @@ fn seen_by_server(plan: &LoadPlan, workers: u32) -> Vec<(u64, u64)> {
             ready_by_ns: u64::MAX,
             interrupt: &interrupt,
             stop: &AtomicBool::new(false),
+            ready: None,
         };
         let transport = Mock::new(|seen: &Seen| right(seen, 0));
         let mut worker = Worker { transport, setup, credentials: Arc::default() };

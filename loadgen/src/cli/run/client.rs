@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use super::super::place::PlaceArgs;
 use super::super::trust::TrustArgs;
 use super::connect_to::ConnectTo;
 use crate::engine::{Addresses, TransportKind, Trust};
@@ -37,11 +38,14 @@ pub(super) struct ClientArgs {
     http2: bool,
     #[command(flatten)]
     trust: TrustArgs,
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
     /// Connect to HOST2:PORT2 for HOST1:PORT1, `example.org:443:127.0.0.1:8443`
     ///
     /// The Host header, the TLS name and the certificate stay those of HOST1. An empty HOST1 or
     /// PORT1 is any, an empty HOST2 or PORT2 stays as it is. Several are tried in order.
-    #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2", conflicts_with = "arm")]
+    #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2",
+          conflicts_with_all = ["arm", "unix_socket"])]
     connect_to: Vec<ConnectTo>,
 }
 
@@ -60,9 +64,9 @@ impl ClientArgs {
         }
     }
 
-    /// Whether that is another place than the target's.
-    pub(super) const fn connects_elsewhere(&self) -> bool {
-        !self.connect_to.is_empty()
+    /// Whether that is another place than the target's host and port.
+    pub(super) const fn connects_elsewhere(&self, script: &Script) -> bool {
+        !self.connect_to.is_empty() || script.unix_socket.is_some()
     }
 
     /// Where the target is connected to.
@@ -72,7 +76,14 @@ impl ClientArgs {
     /// when the host has no address.
     pub(super) fn addresses(&self, script: &Script) -> Result<Addresses> {
         let (host, port) = script.host_and_port();
-        let Some(first) = self.connect_to.first() else { return Addresses::of(host, port) };
+        let Some(first) = self.connect_to.first() else { return Addresses::of_target(script) };
+        if let Some(path) = &script.unix_socket {
+            return Err(Error::Config(format!(
+                "expected --connect-to or a `unix_socket` in the target file, found `{first}` and \
+                 {}; take one of them out",
+                path.display()
+            )));
+        }
         if self.transport == Name::Reqwest {
             return Err(Error::Config(
                 "--connect-to needs --transport lean: reqwest connects to the port of the URL"

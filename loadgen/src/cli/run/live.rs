@@ -14,6 +14,8 @@ use crate::units::{counted, grouped};
 
 /// Where nobody watches, a line is written after so many seconds of Measure.
 const PLAIN_EVERY_S: u64 = 5;
+/// How often they are told how far the logins are.
+const PLAIN_EVERY: Duration = Duration::from_secs(PLAIN_EVERY_S);
 /// How often the time that is left is written anew.
 const REFRESH: Duration = Duration::from_millis(200);
 
@@ -26,6 +28,9 @@ pub(super) struct Live {
     total: Option<u32>,
     /// Requests that have ended.
     ended: u64,
+    /// Users who have logged in, and when that was told last where nobody watches.
+    ready: u32,
+    told: Instant,
     /// When Warmup began.
     began: Option<Instant>,
     length: Duration,
@@ -54,6 +59,8 @@ impl Live {
             offered_rps: plan.model.offered_rps(),
             total,
             ended: 0,
+            ready: 0,
+            told: Instant::now(),
             began: None,
             length,
             phase: "",
@@ -90,6 +97,20 @@ impl Live {
         }
     }
 
+    /// So many users have logged in.
+    pub(super) fn users_ready(&mut self, users: u32) {
+        if self.began.is_some() || users == self.ready {
+            return;
+        }
+        self.ready = users;
+        self.figures = logged_in(users, self.users);
+        if self.bar.is_none() && self.told.elapsed() >= PLAIN_EVERY {
+            self.told = Instant::now();
+            output::note(&format!("setting up: {}", self.figures));
+        }
+        self.draw();
+    }
+
     /// To be called often.
     pub(super) fn refresh(&mut self) {
         if self.drawn.elapsed() >= REFRESH {
@@ -102,6 +123,12 @@ impl Live {
         self.drawn = Instant::now();
         let done = self.began.map_or(Duration::ZERO, |began| began.elapsed()).min(self.length);
         bar.set_prefix(self.phase);
+        if self.began.is_none() && self.ready > 0 {
+            // The bar has the length of the load, of which nothing is over yet.
+            let length = bar.length().unwrap_or_default();
+            bar.set_position(length * u64::from(self.ready) / u64::from(self.users.max(1)));
+            return bar.set_message(self.figures.clone());
+        }
         if let Some(total) = self.total {
             bar.set_position(self.ended);
             let (ended, total) = (grouped(self.ended), grouped(total.into()));
@@ -119,6 +146,11 @@ impl Drop for Live {
             bar.finish_and_clear();
         }
     }
+}
+
+/// How far the logins are.
+fn logged_in(users: u32, all: u32) -> String {
+    format!("{} of {} logged in", grouped(users.into()), counted(all.into(), "user"))
 }
 
 /// The figures so far: the rate of the last second, the percentiles of all of them.
@@ -140,6 +172,12 @@ fn figures(users: u32, offered_rps: Option<f64>, progress: &Progress) -> String 
 mod tests {
     use super::*;
     use crate::record::Histogram;
+
+    #[test]
+    fn the_logins_say_how_far_they_are() {
+        assert_eq!(logged_in(12_000, 1_000_000), "12,000 of 1,000,000 users logged in");
+        assert_eq!(logged_in(0, 1), "0 of 1 user logged in");
+    }
 
     #[test]
     fn the_figures_say_what_was_asked_and_what_came() {

@@ -106,9 +106,14 @@ pub(super) struct RunArgs {
     /// Count a request as failed when its answer takes longer than this
     #[arg(long, value_name = "SPAN", default_value = "10s")]
     timeout: Span,
-    /// Let users make this journey of the target
+    /// Let users make this journey of the target, or a mix: `browse=9,cart=1`
+    ///
+    /// The numbers are weights: of ten journeys nine are `browse`.
     #[arg(long, value_name = "NAME", default_value = "browse")]
     journey: String,
+    /// Log this many users in at a time [default: as many as connections]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16_000))]
+    login_concurrency: Option<u32>,
     /// Send this header with every request, `Name: value`
     #[arg(long, value_name = "K: V")]
     header: Vec<String>,
@@ -231,8 +236,10 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let load = load?;
     let mut summary = Summary::new(target, &plan, &load);
     summary.total = args.total;
-    summary.connected_to =
-        args.client.connects_elsewhere().then(|| driver.addresses.chosen().to_string());
+    summary.connected_to = args
+        .client
+        .connects_elsewhere(&driver.script)
+        .then(|| driver.addresses.chosen().to_string());
     summary.thresholds = args.fail_if.iter().map(|threshold| threshold.judge(&load)).collect();
     let worth = match obituary {
         Some(obituary) => Err(Error::Target(obituary)),
@@ -297,7 +304,9 @@ impl SetUp {
             None => args.target()?,
         };
         args.add_headers(&mut target.headers)?;
+        args.client.place.shape(&mut target, args.arm.as_deref())?;
         target.max_transport_errors = args.max_transport_errors.or(target.max_transport_errors);
+        args.pace_logins(&mut target)?;
         let script = Script::new(&target, &plan.journey)?;
         let usable = proc::usable_cores().len();
         let shared = placement.shared();
@@ -352,6 +361,10 @@ impl Watcher for &mut Observer<'_> {
             probe.enter(phase);
         }
         self.live.enter(phase);
+    }
+
+    fn users_ready(&mut self, users: u32) {
+        self.live.users_ready(users);
     }
 
     fn wants_seconds(&self) -> bool {
@@ -580,6 +593,19 @@ impl RunArgs {
         let mut target = url_target(self.url.as_deref().unwrap_or_default())?;
         self.plain.shape(&mut target)?;
         Ok(target)
+    }
+
+    /// Puts --login-concurrency into a target.
+    fn pace_logins(&self, target: &mut Target) -> Result<()> {
+        let Some(concurrency) = self.login_concurrency else { return Ok(()) };
+        let Some(login) = &mut target.login else {
+            return Err(Error::Config(format!(
+                "--login-concurrency is about logins, and target `{}` has none",
+                target.name
+            )));
+        };
+        login.concurrency = Some(concurrency);
+        Ok(())
     }
 
     /// Adds the fields of --header in place of the target's of that name; cookies are joined.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 
+use super::super::place::PlaceArgs;
 use super::super::run::{target_file, url_target};
 use super::super::trust::TrustArgs;
 use super::super::{output, signals};
@@ -35,6 +36,8 @@ pub(super) struct CheckArgs {
     lines: usize,
     #[command(flatten)]
     trust: TrustArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
 }
 
 /// Most columns of a line of a request or an answer.
@@ -48,11 +51,12 @@ const BODY_MAX: usize = 1 << 20;
 /// `Config` when the target cannot be driven, `Target` when the server does not answer as the
 /// target says. The exchanges are printed before that.
 pub(super) fn check(args: &CheckArgs) -> Result<()> {
-    let target = if args.target.contains("://") {
+    let mut target = if args.target.contains("://") {
         url_target(&args.target)?
     } else {
         target_file(Path::new(&args.target))?
     };
+    args.place.shape(&mut target, None)?;
     let interrupt = signals::listen()?;
     let (journey, trust) = (&args.journey, args.trust.trust());
     let visit = visit(&target, journey, args.user, &trust, args.within.duration(), &interrupt)?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use servers::contract::Target;
 
 use super::har::{Call, Named, bare, decoded, fields};
-use super::login::{Login, NoLogin, find, is_csrf, source_of};
+use super::login::{Login, NoLogin, find, is_csrf, source_of, text};
 use super::mask::is_secret;
 use crate::journey::Script;
 use crate::sanitise::{NAME, fit, visible};
@@ -145,12 +145,8 @@ impl Work<'_> {
         if !login.is_json {
             out.push_str("format = \"form\"\n");
         }
-        let fields: Vec<_> = login
-            .fields
-            .iter()
-            .map(|(name, value)| format!("{} = {}", quoted(name), quoted(&self.field(name, value))))
-            .collect();
-        let _ = writeln!(out, "fields = {{ {} }}", fields.join(", "));
+        let fields = login.fields.iter().map(|(name, value)| (name, value));
+        let _ = writeln!(out, "fields = {}", self.table(fields));
         if let Some(header) = login.csrf.as_ref().and_then(|csrf| csrf.header.as_ref()) {
             let _ = writeln!(out, "headers = {{ {} = \"{{csrf}}\" }}", quoted(header));
         }
@@ -364,6 +360,38 @@ impl Work<'_> {
         }
         let hole = self.hole(value);
         hole.unwrap_or_else(|| if is_secret(name) { FILL_IN.into() } else { value.into() })
+    }
+
+    /// Fields of the login as a table of TOML, without those that are null.
+    fn table<'v>(&self, fields: impl Iterator<Item = (&'v String, &'v Value)>) -> String {
+        let fields = fields.filter_map(|(name, value)| {
+            Some(format!("{} = {}", quoted(name), self.value(name, value)?))
+        });
+        let fields: Vec<_> = fields.collect();
+        if fields.is_empty() { "{}".into() } else { format!("{{ {} }}", fields.join(", ")) }
+    }
+
+    /// A value of the login in TOML; `None` for one that is null.
+    fn value(&self, name: &str, value: &Value) -> Option<String> {
+        Some(match value {
+            Value::Null => return None,
+            Value::Object(fields) => self.table(fields.iter()),
+            Value::Array(values) => {
+                let values = values.iter().filter_map(|value| self.value(name, value));
+                format!("[{}]", values.collect::<Vec<_>>().join(", "))
+            }
+            value => {
+                let recorded = text(value);
+                let written = self.field(name, &recorded);
+                let is_kept = written == recorded;
+                match value {
+                    Value::Bool(_) if is_kept => recorded,
+                    // TOML has no larger integers than these.
+                    Value::Number(n) if is_kept && (n.is_i64() || n.is_f64()) => recorded,
+                    _ => quoted(&written),
+                }
+            }
+        })
     }
 
     /// A step's body, and whether it is a form.

@@ -10,8 +10,8 @@ use super::har::{Call, Named, fields};
 pub(super) struct Login {
     /// Its place among the calls.
     pub(super) at: usize,
-    /// The fields of its body.
-    pub(super) fields: Vec<Named>,
+    /// The fields of its body, which may be nested in JSON.
+    pub(super) fields: Vec<(String, Value)>,
     pub(super) is_json: bool,
     /// The name of the field that names the user, and what it was.
     pub(super) username: Option<Named>,
@@ -112,15 +112,8 @@ fn read(
     is_json: bool,
 ) -> Option<Result<Login, String>> {
     let path = calls[at].bare_path();
-    let holds = |value: &Value| has_password(value);
-    if fields.iter().any(|(_, value)| holds(value)) {
-        return Some(Err(format!(
-            "the login at {path} has its password within nested JSON, which this command cannot \
-             describe; write the file by hand"
-        )));
-    }
-    let mut notes = Vec::new();
-    let texts: Vec<Named> = fields.into_iter().map(|(name, value)| (name, text(&value))).collect();
+    let (mut notes, mut texts) = (Vec::new(), Vec::new());
+    fields.iter().for_each(|(name, value)| leaves(name, value, &mut texts));
     let password = texts.iter().find(|(name, text)| is_password(name) && !text.is_empty())?.clone();
     let username = texts.iter().find(|(name, text)| is_username(name) && !text.is_empty()).cloned();
     if username.is_none() {
@@ -133,10 +126,13 @@ fn read(
              with them"
         )));
     };
+    if fields.iter().any(|(_, value)| has_null(value)) {
+        notes.push("fields of the login that are null are left out: TOML has no such value".into());
+    }
     let csrf = csrf(calls, at, &texts, &mut notes);
     Some(Ok(Login {
         at,
-        fields: texts,
+        fields,
         is_json,
         username,
         password,
@@ -148,18 +144,26 @@ fn read(
     }))
 }
 
-fn has_password(value: &Value) -> bool {
+fn has_null(value: &Value) -> bool {
     match value {
-        Value::Object(fields) => {
-            fields.iter().any(|(name, value)| is_password(name) || has_password(value))
-        }
-        Value::Array(values) => values.iter().any(has_password),
+        Value::Null => true,
+        Value::Object(fields) => fields.values().any(has_null),
+        Value::Array(values) => values.iter().any(has_null),
         _ => false,
     }
 }
 
+/// The texts within a value, by the names that are next to them.
+fn leaves(name: &str, value: &Value, found: &mut Vec<Named>) {
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(name, v)| leaves(name, v, found)),
+        Value::Array(values) => values.iter().for_each(|value| leaves(name, value, found)),
+        value => found.push((name.into(), text(value))),
+    }
+}
+
 /// A value of JSON as the text of a field.
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_string)
 }
 

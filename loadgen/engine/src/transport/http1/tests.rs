@@ -69,6 +69,16 @@ pub(crate) const ANSWERS: &[(&str, bool, bool, &str, u16, bool)] = &[
         true,
     ),
     ("HTTP/1.1 200 OK\r\n\r\nuntil the end", false, true, "until the end", 200, false),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 1, 1 ,1\r\n\r\nx", false, false, "x", 200, true),
+    (
+        "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n\
+         1\r\nx\r\n0\r\n\r\n",
+        false,
+        false,
+        "x",
+        200,
+        false,
+    ),
 ];
 
 #[test]
@@ -108,6 +118,10 @@ fn other_text_is_malformed() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxx\r\n",
         "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        "HTTP/1.1 099 Early\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\nxx",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1,\r\n\r\nx",
+        "HTTP/1.1 200 OK\r\nContent-Length: ,\r\n\r\n",
         "\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n;e\r\n\r\n",
     ] {

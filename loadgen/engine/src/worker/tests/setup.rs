@@ -62,6 +62,7 @@ fn a_login_that_needs_a_token_is_two_requests_on_one_connection() {
             ready_by_ns: u64::MAX,
             interrupt,
             stop,
+            ready: None,
         };
         Worker { transport: Mock::new(server), setup, credentials: Arc::default() }
     };
