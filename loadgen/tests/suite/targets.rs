@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use loadgen::journey::Script;
 use serde_json::Value;
-use servers::contract::{Journey, Step, Target};
+use servers::contract::{Journey, LoginStep, Step, Target};
 
 /// How long an installation may take.
 const INSTALL: Duration = Duration::from_secs(120);
@@ -55,12 +55,12 @@ fn every_target_file_is_one_with_every_journey() {
         seen.push(name.to_string());
     }
     seen.sort();
-    assert_eq!(seen, ["django", "express-jwt", "express-session"]);
+    assert_eq!(seen, ["django", "express-jwt", "express-session", "oidc"]);
 }
 
 #[test]
 fn express_with_sessions_and_a_token_in_the_session() {
-    let Some(place) = npm_install("express-session") else { return };
+    let Some(place) = npm_install("express-session", 18) else { return };
     let server = Server::start(node(&place, "express-session"));
     drive("express-session", &server, place.path(), Logout::Ends);
     let mut forged = target("express-session");
@@ -71,9 +71,41 @@ fn express_with_sessions_and_a_token_in_the_session() {
 
 #[test]
 fn express_with_bearer_tokens() {
-    let Some(place) = npm_install("express-jwt") else { return };
+    let Some(place) = npm_install("express-jwt", 18) else { return };
     let server = Server::start(node(&place, "express-jwt"));
     drive("express-jwt", &server, place.path(), Logout::ChangesNothing);
+}
+
+#[test]
+fn openid_connect_by_the_code_flow_with_pkce() {
+    let Some(place) = npm_install("oidc", 20) else { return };
+    let server = Server::start(node(&place, "oidc"));
+    drive("oidc", &server, place.path(), Logout::Ends);
+    // Each exchange of the flow is shown, and none of what it carries.
+    let path = described(&target("oidc"), &server, place.path());
+    let output = authbench(&["target", "check", path.to_str().unwrap(), "--user", "7"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said} {}", stderr(&output));
+    for part in ["GET /login", "GET /oidc/auth?", "GET /callback?code=***", "GET /me"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains("password-7"), "{said}");
+    let wrong = |change: fn(&mut LoginStep)| {
+        let mut wrong = target("oidc");
+        wrong.login.as_mut().unwrap().step.iter_mut().for_each(change);
+        let (output, _) = run(&wrong, &server, place.path(), "browse", "1s");
+        assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let said = wrong(|step| {
+        if let Some(password) = step.fields.get_mut("password") {
+            *password = "wrong".into();
+        }
+    });
+    assert!(said.contains("status 401") && said.contains("sign in"), "{said}");
+    // A flow that is left halfway is no login.
+    let said = wrong(|step| step.redirects = step.redirects.min(2));
+    assert!(said.contains("redirect"), "{said}");
 }
 
 #[test]
@@ -153,19 +185,39 @@ fn run(
     journey: &str,
     duration: &str,
 ) -> (Output, Value) {
+    let path = described(target, server, place);
+    let [users, path] = [&USERS.to_string(), path.to_str().unwrap()];
+    let output = authbench(&[
+        "run",
+        "--allow-debug",
+        "--format",
+        "json",
+        "--timeout",
+        "10s",
+        "--users",
+        users,
+        "--journey",
+        journey,
+        "--duration",
+        duration,
+        "--target",
+        path,
+    ]);
+    let printed = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    (output, printed)
+}
+
+/// A file that describes this server where it is.
+fn described(target: &Target, server: &Server, place: &Path) -> PathBuf {
     let target = Target { base_url: server.url.clone(), ..target.clone() };
     let path = place.join("target.toml");
     fs::write(&path, toml::to_string(&target).unwrap()).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_authbench"))
-        .args(["run", "--allow-debug", "--format", "json", "--timeout", "10s"])
-        .args(["--users", &USERS.to_string(), "--journey", journey, "--duration", duration])
-        .arg("--target")
-        .arg(&path)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let printed = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    (output, printed)
+    path
+}
+
+fn authbench(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_authbench"));
+    command.args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
 fn stderr(output: &Output) -> String {
@@ -283,8 +335,8 @@ pub(crate) fn install(command: &mut Command, log: &Path) -> Result<(), String> {
     }
 }
 
-fn npm_install(name: &str) -> Option<tempfile::TempDir> {
-    for (program, version) in [("node", 18), ("npm", 7)] {
+fn npm_install(name: &str, node: u32) -> Option<tempfile::TempDir> {
+    for (program, version) in [("node", node), ("npm", 7)] {
         if !there(program, version) {
             let what = format!("{name}: `{program}` {version} or newer is not installed");
             assert!(!required("NODE"), "{what}");
