@@ -13,6 +13,7 @@ mod every_refresh_store;
 mod every_store;
 mod handler_work;
 mod hostile_sockets;
+mod issuer;
 mod jwt_attacks;
 mod memory_store;
 mod over_a_socket;
