@@ -1,7 +1,8 @@
 //! The servers of authbench: one app shell and many arms, which differ in their [`schemes::Scheme`]
 //! and, where stateful, in its [`stores::SessionStore`]. Imports go only leftwards: `contract ->
-//! error, clock, json, users, cart -> stores -> schemes -> app -> serve`.
+//! error, clock, json, allocator, users, cart -> stores -> schemes -> app -> serve`.
 
+mod allocator;
 pub mod app;
 pub mod cart;
 pub mod clock;

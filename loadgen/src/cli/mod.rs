@@ -62,6 +62,9 @@ enum Verb {
     /// Put a store farther away, for a server
     #[command(hide = true)]
     Relay(serve::RelayArgs),
+    /// Issue tokens, for a server
+    #[command(hide = true)]
+    Issuer(serve::IssuerArgs),
     /// Rebuild the report of a campaign from its records
     Report(report::ReportArgs),
     /// Compare two campaigns; fail if a bound is exceeded
@@ -113,6 +116,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Serve(args) => serve::serve(*args),
         Verb::Share(args) => serve::share(&args),
         Verb::Relay(args) => serve::relay(&args),
+        Verb::Issuer(args) => serve::issuer(&args),
         Verb::Report(args) => report::report(&args),
         Verb::Compare(args) => compare::compare(&args),
         Verb::Schema(args) => schema::schema(&args),

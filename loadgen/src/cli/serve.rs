@@ -87,7 +87,8 @@ pub(super) struct ServeArgs {
     previous_key_file: Vec<PathBuf>,
     /// Use the store at this URL, without a password [default: a store of its own]
     ///
-    /// It is sqlite:PATH, redis://HOST:PORT[/DATABASE] or postgres://USER@HOST[:PORT]/DB.
+    /// It is sqlite:PATH, redis://HOST:PORT[/DATABASE], postgres://USER@HOST[:PORT]/DB, or
+    /// http://HOST:PORT of an issuer.
     ///
     /// A password does not belong on a command line, which every user of this machine can read.
     /// Put a URL that holds one (redis://[USER]:PASSWORD@HOST:PORT,
@@ -156,6 +157,13 @@ pub(super) struct RelayArgs {
     /// What a round trip takes longer
     #[arg(long, value_name = "SPAN")]
     delay: Span,
+}
+
+/// Flags of `authbench issuer`, which a server whose arm asks an issuer starts.
+#[derive(Debug, Args)]
+pub(super) struct IssuerArgs {
+    /// What the server has written for it; it is removed
+    file: PathBuf,
 }
 
 /// Flags of `authbench share`, which campaigns start for trials of several servers.
@@ -301,7 +309,8 @@ pub(super) fn share(args: &ShareArgs) -> Result<()> {
     servers::stores::folder::sweep();
     let runtime = runtime(1).enable_all().build().map_err(Error::runtime("the store"))?;
     runtime.block_on(async {
-        let shared = servers::share(&args.what.arm).await.map_err(|e| refused(&e))?;
+        let shared = servers::share(&args.what.arm, Some(program()?)).await;
+        let shared = shared.map_err(|e| refused(&e))?;
         let line = SharedLine {
             authbench: CONTRACT_VERSION,
             secrets: shared.secrets.clone(),
@@ -334,6 +343,26 @@ pub(super) fn relay(args: &RelayArgs) -> Result<()> {
     })
 }
 
+/// Issues tokens as a file says, until it is ended with the server that started it. The file holds
+/// keys, and is gone once it is read.
+///
+/// # Errors
+/// `Config` when the file is not one for an issuer, or its port is taken.
+pub(super) fn issuer(args: &IssuerArgs) -> Result<()> {
+    let settings =
+        files::read(&args.file, Kind::Key).map_err(|e| Error::unreadable(&args.file, e))?;
+    // Where it cannot be removed, it goes with its folder.
+    drop(std::fs::remove_file(&args.file));
+    let runtime = runtime(1).enable_all().build().map_err(Error::runtime("the issuer"))?;
+    runtime.block_on(servers::schemes::issuer::run(&settings)).map_err(|e| refused(&e))
+}
+
+/// This program, which is also a relay and an issuer.
+fn program() -> Result<PathBuf> {
+    std::env::current_exe()
+        .map_err(|e| Error::Config(format!("the path of this program is not known: {e}")))
+}
+
 /// One thread gets the runtime for one thread. The one for many, on one, keeps 256 tasks in its own
 /// queue and looks for the others only now and then: of 1,000 connections a few wait 100 times as
 /// long as the rest, which says nothing of any scheme.
@@ -356,9 +385,7 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         Secrets { key: args.key_file.as_ref().map(read).transpose()?, store_url: store_url(&args)? }
     };
     let away = |round_trip: Span| {
-        let program = std::env::current_exe()
-            .map_err(|e| Error::Config(format!("the path of this program is not known: {e}")))?;
-        Ok::<_, Error>(Distance { round_trip: round_trip.duration(), program })
+        Ok::<_, Error>(Distance { round_trip: round_trip.duration(), program: program()? })
     };
     let store_distance = args.store_delay.map(away).transpose()?;
     let defaults = ServeOptions::new(args.what.arm);
@@ -384,6 +411,7 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         store_distance,
         store_timeout: args.store_timeout.duration(),
         cache_ttl: args.cache_ttl.duration(),
+        program: Some(program()?),
         work: Work { cpu: args.handler_cpu.duration(), wait: args.handler_wait.duration() },
         sweep_every: args.sweep_every.duration(),
         max_connections,

@@ -55,7 +55,8 @@ impl Default for Settings {
 }
 
 /// The schemes that keep sessions: the part of an arm's name before its store.
-const SCHEMES: &[&str] = &["session", "session-cached", "opaque-introspection"];
+const SCHEMES: &[&str] =
+    &["session", "session-cached", "opaque-introspection", "introspection-http", "bff"];
 
 impl Experiment for Sliding {
     fn name(&self) -> &'static str {

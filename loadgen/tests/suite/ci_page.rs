@@ -143,7 +143,7 @@ fn free_port() -> u16 {
 
 #[test]
 fn the_job_for_a_server_of_your_own_runs() {
-    let Some(place) = npm_install("express-session") else { return };
+    let Some(place) = npm_install("express-session", 18) else { return };
     let runner = Runner::new();
     let port = free_port().to_string();
     for entry in fs::read_dir(place.path().join("express-session")).unwrap() {

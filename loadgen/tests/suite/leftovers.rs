@@ -141,9 +141,14 @@ impl Drop for Running {
 
 /// Arms whose store is a server, with its program; where one is missing here that is said.
 fn with_servers() -> Vec<(&'static str, &'static str)> {
-    let arms = [("session@redis", "redis-server"), ("session@postgres", "postgres")];
+    let arms = [
+        ("session@redis", "redis-server"),
+        ("session@postgres", "postgres"),
+        ("introspection-http", "authbench"),
+    ];
     let is_here = |(arm, _): &(&str, &str)| {
-        let (_, store) = arm.split_once('@').unwrap();
+        let info = servers::arms().iter().find(|info| info.arm == *arm).unwrap();
+        let store = info.store.unwrap();
         let Some(missing) = servers::stores::missing_program(store) else { return true };
         let (name, package) = (missing.name, missing.package);
         let required = std::env::var_os("AUTHBENCH_REQUIRE_STORES").is_some();
@@ -306,8 +311,8 @@ fn what_a_killed_attack_or_campaign_leaves_is_cleared_by_the_next_run() {
         killed(&place, &["attack", "--arm", arm], &serves);
         place.assert_cleared_by_next_run(arm);
 
-        let file = results.path().join(format!("{program}.toml"));
-        let out = results.path().join(program);
+        let file = results.path().join(format!("{arm}.toml"));
+        let out = results.path().join(arm);
         let arms = format!("name = 'drill'\narms = ['none', '{arm}']\n");
         fs::write(&file, arms + "[restart]\nusers = 4\nblocks = 1\n").unwrap();
         let [file, out] = [&file, &out].map(|path| path.to_str().unwrap());

@@ -153,9 +153,10 @@ fn temporary() -> tempfile::TempDir {
 
 /// The arms that are looked at, one for each store and one with a key, each with the program that
 /// must be seen below it.
-const ARMS: [(&str, &str); 5] = [
+const ARMS: [(&str, &str); 6] = [
     ("session@memory", "authbench"),
     ("jwt-hs256", "authbench"),
+    ("jwt-jwks", "authbench"),
     ("session@sqlite", "authbench"),
     ("session@redis", "redis-server"),
     ("session@postgres", "postgres"),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use loadgen::journey::Script;
 use serde_json::Value;
-use servers::contract::{Cookies, Journey, Step, Target};
+use servers::contract::{Cookies, Journey, LoginStep, Step, Target};
 
 pub(crate) use places::npm_install;
 use places::{Place, python, rails};
@@ -65,6 +65,7 @@ fn every_target_file_is_one_with_every_journey() {
         "express-session",
         "fastapi",
         "flask",
+        "oidc",
         "rails",
     ];
     assert_eq!(seen, expected);
@@ -76,7 +77,7 @@ const REVIVED: &[&str] = &["38d"];
 
 #[test]
 fn express_with_sessions_and_a_token_in_the_session() {
-    let Some(place) = npm_install("express-session") else { return };
+    let Some(place) = npm_install("express-session", 18) else { return };
     let server = Server::start(node(&place, "express-session"));
     drive("express-session", &server, Logout::Ends);
     let mut forged = target("express-session");
@@ -88,7 +89,7 @@ fn express_with_sessions_and_a_token_in_the_session() {
 
 #[test]
 fn express_with_bearer_tokens() {
-    let Some(place) = npm_install("express-jwt") else { return };
+    let Some(place) = npm_install("express-jwt", 18) else { return };
     let server = Server::start(node(&place, "express-jwt"));
     drive("express-jwt", &server, Logout::ChangesNothing);
     attack("express-jwt", &server, &[]);
@@ -96,7 +97,7 @@ fn express_with_bearer_tokens() {
 
 #[test]
 fn express_with_sessions_in_signed_cookies() {
-    let Some(place) = npm_install("cookie-session") else { return };
+    let Some(place) = npm_install("cookie-session", 18) else { return };
     let server = Server::start(node(&place, "cookie-session"));
     drive("cookie-session", &server, Logout::ChangesNothing);
     attack("cookie-session", &server, &[]);
@@ -105,12 +106,44 @@ fn express_with_sessions_in_signed_cookies() {
 #[test]
 fn express_with_sessions_in_redis() {
     let Some(redis) = Redis::start() else { return };
-    let Some(place) = npm_install("connect-redis") else { return };
+    let Some(place) = npm_install("connect-redis", 18) else { return };
     let mut command = node(&place, "connect-redis");
     command.env("REDIS_SOCKET", redis.socket());
     let server = Server::start(command);
     drive("connect-redis", &server, Logout::Ends);
     attack("connect-redis", &server, REVIVED);
+}
+
+#[test]
+fn openid_connect_by_the_code_flow_with_pkce() {
+    let Some(place) = npm_install("oidc", 20) else { return };
+    let server = Server::start(node(&place, "oidc"));
+    drive("oidc", &server, Logout::Ends);
+    // Each exchange of the flow is shown, and none of what it carries.
+    let file = server.file(&target("oidc"));
+    let output = authbench(&["target", "check", "--user", "7"], &file);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said} {}", stderr(&output));
+    for part in ["GET /login", "GET /oidc/auth?", "GET /callback?code=***", "GET /me"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains("password-7"), "{said}");
+    let wrong = |change: fn(&mut LoginStep)| {
+        let mut wrong = target("oidc");
+        wrong.login.as_mut().unwrap().step.iter_mut().for_each(change);
+        let (output, _) = run(&wrong, &server, "browse", "1s");
+        assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let said = wrong(|step| {
+        if let Some(password) = step.fields.get_mut("password") {
+            *password = "wrong".into();
+        }
+    });
+    assert!(said.contains("status 401") && said.contains("sign in"), "{said}");
+    // A flow that is left halfway is no login.
+    let said = wrong(|step| step.redirects = step.redirects.min(2));
+    assert!(said.contains("redirect"), "{said}");
 }
 
 #[test]

@@ -6,8 +6,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules of `servers`, from left to right.
-const SERVERS: &[&str] =
-    &["contract", "error", "clock", "json", "users", "cart", "stores", "schemes", "app", "serve"];
+const SERVERS: &[&str] = &[
+    "contract",
+    "error",
+    "clock",
+    "json",
+    "allocator",
+    "users",
+    "cart",
+    "stores",
+    "schemes",
+    "app",
+    "serve",
+];
 
 /// Modules of the engine's crate and what each may import, itself apart. Its other files are the
 /// engine itself, which may import all of them.

@@ -139,6 +139,44 @@ impl Carrier for AsBearer {
     }
 }
 
+/// As a bearer token that is passed on as it is to the store, which knows it: an issuer that is
+/// asked what it stands for.
+#[derive(Clone, Copy, Debug)]
+pub struct PassedOn(AsBearer);
+
+impl Carrier for PassedOn {
+    const CHALLENGE: Challenge = AsBearer::CHALLENGE;
+    const IN_COOKIE: bool = false;
+
+    fn new(options: &SchemeOptions) -> Self {
+        Self(AsBearer::new(options))
+    }
+
+    fn credential(&self) -> Credential {
+        self.0.credential()
+    }
+
+    fn note(&self) -> Option<String> {
+        Some("The issuer knows a digest of each token and not the token.".into())
+    }
+
+    fn presented(&self, headers: &HeaderMap) -> Result<SessionId, Rejection> {
+        self.0.presented(headers)
+    }
+
+    fn stored(credential: SessionId) -> SessionId {
+        credential
+    }
+
+    fn issue(&self, credential: SessionId) -> Result<Issued, Rejection> {
+        self.0.issue(credential)
+    }
+
+    fn removal(&self) -> Option<HeaderValue> {
+        None
+    }
+}
+
 fn parsed(text: &[u8]) -> Result<SessionId, Rejection> {
     SessionId::parse(text).ok_or(Rejection::Invalid(Reason::Shape))
 }

@@ -93,10 +93,7 @@ impl SignedTokens {
         let prepare = |key: &[u8]| {
             let pair = (kind.read)(arm, key)?;
             let kid = pair.id.to_string();
-            let json = format!(r#"{{"typ":"{TYPE}","alg":"{}","kid":"{kid}"}}"#, kind.name);
-            let mut header = URL_SAFE_NO_PAD.encode(json);
-            header.push('.');
-            Ok(Key { kid, header, pair })
+            Ok(Key { header: header(kind.name, &kid), kid, pair })
         };
         let keys = Ring::prepare(options, kind.generate, prepare)?;
         Ok(Self { kind, keys, profile: Profile::new(options) })
@@ -141,18 +138,33 @@ impl SignedTokens {
 
     /// The key, and the length of the encoded header, where it says what ours says in another way.
     fn check_header(&self, token: &[u8]) -> Result<(&Key, usize), Reason> {
-        let length = token.iter().position(|&byte| byte == b'.').ok_or(Reason::Shape)?;
-        let text = URL_SAFE_NO_PAD.decode(&token[..length]).map_err(|_| Reason::Shape)?;
-        let header: Header<'_> = json::object(&text).ok_or(Reason::Header)?;
-        if header.alg != self.kind.name {
-            return Err(Reason::Algorithm);
-        }
-        if !is_access_token(&header.typ) {
-            return Err(Reason::Type);
-        }
-        let key = self.keys.find(|key| key.kid == header.kid).ok_or(Reason::Key)?;
+        let (kid, length) = named_key(token, self.kind.name)?;
+        let key = self.keys.find(|key| key.kid == kid).ok_or(Reason::Key)?;
         Ok((key, length))
     }
+}
+
+/// The start of every token under the key of this name: the encoded header, and the dot after it.
+pub(super) fn header(algorithm: &str, kid: &str) -> String {
+    let json = format!(r#"{{"typ":"{TYPE}","alg":"{algorithm}","kid":"{kid}"}}"#);
+    let mut header = URL_SAFE_NO_PAD.encode(json);
+    header.push('.');
+    header
+}
+
+/// The key that a token names, and the length of its encoded header, which is one of an access
+/// token by this algorithm.
+pub(super) fn named_key(token: &[u8], algorithm: &str) -> Result<(String, usize), Reason> {
+    let length = token.iter().position(|&byte| byte == b'.').ok_or(Reason::Shape)?;
+    let text = URL_SAFE_NO_PAD.decode(&token[..length]).map_err(|_| Reason::Shape)?;
+    let header: Header<'_> = json::object(&text).ok_or(Reason::Header)?;
+    if header.alg != algorithm {
+        return Err(Reason::Algorithm);
+    }
+    if !is_access_token(&header.typ) {
+        return Err(Reason::Type);
+    }
+    Ok((header.kid.into_owned(), length))
 }
 
 /// RFC 7515 4.1.9: a media type, compared without case, `application/` understood.

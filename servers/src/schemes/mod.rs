@@ -6,10 +6,13 @@ use crate::error::ServeError;
 use crate::stores::{self, Touch};
 
 pub mod bearer;
+pub mod bff;
 pub mod carrier;
 pub mod claims;
 pub mod cookie_sealed;
 mod credential;
+pub mod introspection_http;
+pub mod issuer;
 pub mod jwe_dir;
 pub mod jwt;
 pub mod jwt_cached;
@@ -18,6 +21,7 @@ pub mod jwt_denylist;
 pub mod jwt_eddsa;
 pub mod jwt_es256;
 pub mod jwt_hs256;
+pub mod jwt_jwks;
 pub mod jwt_refresh;
 pub mod jwt_rs256;
 pub mod keys;
@@ -113,12 +117,15 @@ registry! {
     session::REDIS => session::open_redis,
     session_cached::REDIS => session_cached::open_redis,
     opaque_introspection::REDIS => opaque_introspection::open_redis,
+    introspection_http::INFO => introspection_http::open,
     session::POSTGRES => session::open_postgres,
+    bff::REDIS => bff::open_redis,
     jwt_hs256::INFO => jwt_hs256::open,
     jwt_crate::INFO => jwt_crate::open,
     jwt_rs256::INFO => jwt_rs256::open,
     jwt_es256::INFO => jwt_es256::open,
     jwt_eddsa::INFO => jwt_eddsa::open,
+    jwt_jwks::INFO => jwt_jwks::open,
     cookie_sealed::INFO => cookie_sealed::open,
     jwe_dir::INFO => jwe_dir::open,
     paseto_v4_local::INFO => paseto_v4_local::open,

@@ -2,6 +2,7 @@
 //! scheme sees headers and users, never a socket or a response.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -99,6 +100,9 @@ pub struct SchemeOptions {
     pub patience: Patience,
     /// How long an arm with a cache of sessions believes what it has read.
     pub cache_ttl: Duration,
+    /// The program that is an issuer when it is told `issuer FILE`; `None`: an issuer that is
+    /// started for the arm is a thread of this process.
+    pub program: Option<PathBuf>,
     /// Where the time comes from.
     pub clock: Clock,
     /// Where a key that is made for this run is put, for who gives it to further servers.
@@ -119,6 +123,7 @@ impl Default for SchemeOptions {
             store_url: None,
             patience: Patience::DEFAULT,
             cache_ttl: Duration::from_secs(1),
+            program: None,
             clock: Clock::System,
             made_key: None,
         }

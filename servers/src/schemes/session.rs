@@ -26,7 +26,8 @@ use crate::stores::{Session, SessionData, SessionId, SessionStore, Touch, Upkeep
 use crate::users::User;
 
 /// The schemes that look a session up for each request.
-pub const SCHEMES: &[&str] = &["session", "session-cached", "opaque-introspection"];
+pub const SCHEMES: &[&str] =
+    &["session", "session-cached", "opaque-introspection", "introspection-http", "bff"];
 
 /// The arm `session@memory`.
 pub const MEMORY: ArmInfo = ArmInfo {

@@ -1,6 +1,5 @@
 //! The admin listener: what the inside of the server looks like, as JSON.
 
-use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -9,11 +8,12 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
-use tikv_jemalloc_ctl::{Access, AsName, epoch, stats, thread};
+use tikv_jemalloc_ctl::stats;
 
 use super::accept::Gauges;
 use super::populate;
 use super::wire::Wire;
+use crate::allocator;
 use crate::app::{App, Populate};
 use crate::contract::{AdminStats, CONTRACT_VERSION, POPULATE_PATH};
 use crate::stores::Upkeep;
@@ -35,15 +35,6 @@ pub(super) struct Inside {
     pub(super) populate: Option<Arc<dyn Populate>>,
 }
 
-/// Whether this process allocates from jemalloc, seen by allocating and asking whether it noticed:
-/// the library may be linked, and answer, and not be the allocator.
-pub(super) fn runs_on_jemalloc() -> bool {
-    let Ok(allocated) = thread::allocatedp::read() else { return false };
-    let before = allocated.get();
-    drop(black_box(vec![1_u8; 4096]));
-    allocated.get() >= before + 4096
-}
-
 pub(super) fn app(inside: Inside) -> App {
     let mut router = Router::new()
         .route("/stats", get(answer_stats))
@@ -54,17 +45,6 @@ pub(super) fn app(inside: Inside) -> App {
         router = router.route(POPULATE_PATH, post(answer));
     }
     App::new(router.with_state(Arc::new(inside)))
-}
-
-/// What the program has allocated and not freed, bytes. jemalloc counts as allocated what a thread
-/// has freed and keeps at hand, half a mebibyte after a burst of connections, which it gives back
-/// as it goes on allocating: memory would fall as users log in.
-fn allocated() -> Option<usize> {
-    // 4096 stands for all arenas (`MALLCTL_ARENAS_ALL`).
-    let at_hand = ["stats.arenas.4096.tcache_bytes\0", "stats.arenas.4096.tcache_stashed_bytes\0"];
-    let at_hand = at_hand.into_iter().map(|name| Access::<usize>::read(name.name()));
-    let at_hand = at_hand.sum::<Result<usize, _>>().ok()?;
-    Some(stats::allocated::read().ok()?.saturating_sub(at_hand))
 }
 
 async fn answer_stats(State(inside): State<Arc<Inside>>) -> Json<AdminStats> {
@@ -92,9 +72,10 @@ async fn answer_stats(State(inside): State<Arc<Inside>>) -> Json<AdminStats> {
     }
     let lag = inside.upkeep.as_ref().and_then(|store| store.lag());
     answer.store_lag_us = lag.map(|lag| u64::try_from(lag.as_micros()).unwrap_or(u64::MAX));
-    // The figures are a snapshot that is taken when the epoch is advanced.
-    if inside.on_jemalloc && epoch::advance().is_ok() {
-        answer.allocated_bytes = allocated().map(|bytes| bytes as u64);
+    if inside.on_jemalloc
+        && let Some(bytes) = allocator::allocated()
+    {
+        answer.allocated_bytes = Some(bytes);
         answer.active_bytes = stats::active::read().ok().map(|bytes| bytes as u64);
         answer.resident_bytes = stats::resident::read().ok().map(|bytes| bytes as u64);
     }

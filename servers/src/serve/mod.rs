@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::allocator;
 use crate::app::{self, OpenArm, Work};
 use crate::clock::Clock;
 use crate::contract::{
@@ -78,6 +80,9 @@ pub struct ServeOptions {
     pub store_timeout: Duration,
     /// How long an arm with a cache of sessions believes what it has read.
     pub cache_ttl: Duration,
+    /// The program that is an issuer when it is told `issuer FILE`; `None`: an issuer that is
+    /// started for the arm is a thread of this process.
+    pub program: Option<PathBuf>,
     /// What every protected handler does for a user who was let in.
     pub work: Work,
     /// Pause between two sweeps of the store.
@@ -120,6 +125,7 @@ impl ServeOptions {
             store_distance: None,
             store_timeout: scheme.patience.call(),
             cache_ttl: scheme.cache_ttl,
+            program: None,
             work: Work::default(),
             sweep_every: Duration::from_secs(10),
             header_read_timeout: Duration::from_secs(30),
@@ -181,6 +187,7 @@ impl ServeOptions {
             store_url: self.store_url.clone(),
             patience: Patience::new(self.store_timeout),
             cache_ttl: self.cache_ttl,
+            program: self.program.clone(),
             clock: Clock::System,
             made_key: None,
         })
@@ -296,7 +303,7 @@ fn answer(
         upkeep: arm.upkeep.clone(),
         gauges: Arc::clone(&gauges),
         wire,
-        on_jemalloc: admin::runs_on_jemalloc(),
+        on_jemalloc: allocator::runs_on_jemalloc(),
         populate: options.admin_fill.then(|| arm.populate.clone()),
     };
     let (stopping, stopped) = watch::channel(());

@@ -1,5 +1,6 @@
 //! What several servers of one arm share: the key that credentials are made with, and a store.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::app::{self, OpenArm};
@@ -35,18 +36,18 @@ impl Shared {
 }
 
 /// Makes what the servers of this arm share; a store without a server is a file in a temporary
-/// folder.
+/// folder. An issuer is started from this program ([`SchemeOptions::program`]).
 ///
 /// # Errors
 /// Where the arm is unknown, or its store cannot be opened.
-pub fn share(arm: &str) -> Boxed<'_, Result<Shared, ServeError>> {
+pub fn share(arm: &str, program: Option<PathBuf>) -> Boxed<'_, Result<Shared, ServeError>> {
     Box::pin(async move {
         let place = arms()
             .iter()
             .find(|info| info.arm == arm)
             .and_then(|info| info.store)
             .and_then(stores::place)
-            .filter(|place| place.program.is_none());
+            .filter(|place| place.is_file);
         let refused = |store, error: std::io::Error| StoreError {
             store,
             operation: "be given a temporary folder",
@@ -62,6 +63,7 @@ pub fn share(arm: &str) -> Boxed<'_, Result<Shared, ServeError>> {
         let options = SchemeOptions {
             store_url: file.clone(),
             made_key: Some(Arc::clone(&made_key)),
+            program,
             ..SchemeOptions::default()
         };
         let arm = app::open(arm, &options, PasswordHash::default()).await?;

@@ -38,6 +38,10 @@ impl Record {
     fn last_seen(&self) -> Timestamp {
         Timestamp::from_millis(self.last_seen.load(Ordering::Relaxed))
     }
+
+    fn is_live(&self, idle: Option<Duration>, now: Timestamp) -> bool {
+        is_live(self.expires, self.last_seen(), idle, now)
+    }
 }
 
 /// What lies in the table. `user` and `expires` repeat the record, so that scans need not follow
@@ -47,6 +51,14 @@ struct Slot {
     user: UserId,
     /// Seconds since the epoch, rounded down: before it the absolute expiry cannot have passed.
     expires: u32,
+}
+
+impl Slot {
+    /// Whether its session is over; follows the pointer only where the slot does not settle it.
+    fn may_go(&self, idle: Option<Duration>, now: Timestamp) -> bool {
+        let maybe = idle.is_some() || u64::from(self.expires) <= now.seconds();
+        maybe && !self.record.is_live(idle, now)
+    }
 }
 
 /// One part. The counter lies in the line that the lock has just made ours, and costs nothing
@@ -109,7 +121,19 @@ impl MemoryStore {
     }
 
     fn is_live(&self, record: &Record, now: Timestamp) -> bool {
-        is_live(record.expires, record.last_seen(), self.idle, now)
+        record.is_live(self.idle, now)
+    }
+
+    /// [`SessionStore::sweep`] under this idle timeout, for a store whose clients each have their
+    /// own.
+    pub(crate) async fn sweep_under(&self, idle: Option<Duration>, now: Timestamp) -> u64 {
+        let mut removed = 0;
+        for shard in &self.shards {
+            removed += sweep_shard(shard, idle, now);
+            tokio::task::yield_now().await;
+        }
+        self.swept.fetch_add(removed, Ordering::Relaxed);
+        removed
     }
 
     /// Calls `with` for the live record of this id under the shared lock.
@@ -118,61 +142,54 @@ impl MemoryStore {
         let slot = table.find(hash(id), |slot| slot.record.id == id)?;
         self.is_live(&slot.record, now).then(|| with(&slot.record))
     }
+}
 
-    /// Removes what has expired in one part and shrinks its table when three quarters are free.
-    fn sweep_shard(&self, shard: &Shard, now: Timestamp) -> u64 {
-        let mut removed = 0;
-        let mut from = 0;
-        let mut expired = Vec::new();
-        loop {
-            let buckets = {
-                let table = shard.table.read();
-                let to = table.num_buckets().min(from + SWEEP_STEP);
-                let slots = (from..to).filter_map(|bucket| table.get_bucket(bucket));
-                expired.extend(slots.filter(|s| self.may_go(s, now)).map(|s| s.record.id));
-                table.num_buckets()
-            };
-            removed += self.remove_expired(shard, &expired, now);
-            expired.clear();
-            from += SWEEP_STEP;
-            if from >= buckets {
-                break;
-            }
+/// Removes what has expired in one part and shrinks its table when three quarters are free.
+fn sweep_shard(shard: &Shard, idle: Option<Duration>, now: Timestamp) -> u64 {
+    let mut removed = 0;
+    let mut from = 0;
+    let mut expired = Vec::new();
+    loop {
+        let buckets = {
+            let table = shard.table.read();
+            let to = table.num_buckets().min(from + SWEEP_STEP);
+            let slots = (from..to).filter_map(|bucket| table.get_bucket(bucket));
+            expired.extend(slots.filter(|s| s.may_go(idle, now)).map(|s| s.record.id));
+            table.num_buckets()
+        };
+        removed += remove_expired(shard, &expired, idle, now);
+        expired.clear();
+        from += SWEEP_STEP;
+        if from >= buckets {
+            break;
         }
-        let mut table = shard.table.write();
-        if table.len() * 4 < table.capacity() {
-            let keep = table.len() * 2;
-            table.shrink_to(keep, |slot| hash(slot.record.id));
-        }
-        removed
     }
+    let mut table = shard.table.write();
+    if table.len() * 4 < table.capacity() {
+        let keep = table.len() * 2;
+        table.shrink_to(keep, |slot| hash(slot.record.id));
+    }
+    removed
+}
 
-    /// Whether a slot's session is over; follows the pointer only where the slot does not settle
-    /// it.
-    fn may_go(&self, slot: &Slot, now: Timestamp) -> bool {
-        let maybe = self.idle.is_some() || u64::from(slot.expires) <= now.seconds();
-        maybe && !self.is_live(&slot.record, now)
+/// Removes these, where they are still expired: one may have been touched since it was seen.
+fn remove_expired(shard: &Shard, ids: &[SessionId], idle: Option<Duration>, now: Timestamp) -> u64 {
+    if ids.is_empty() {
+        return 0;
     }
-
-    /// Removes these, where they are still expired: one may have been touched since it was seen.
-    fn remove_expired(&self, shard: &Shard, ids: &[SessionId], now: Timestamp) -> u64 {
-        if ids.is_empty() {
-            return 0;
+    // Freed after the lock is released.
+    let mut gone = Vec::with_capacity(ids.len());
+    let mut table = shard.table.write();
+    for &id in ids {
+        let found = table.find_entry(hash(id), |slot| slot.record.id == id);
+        if let Ok(entry) = found
+            && entry.get().may_go(idle, now)
+        {
+            gone.push(entry.remove().0);
         }
-        // Freed after the lock is released.
-        let mut gone = Vec::with_capacity(ids.len());
-        let mut table = shard.table.write();
-        for &id in ids {
-            let found = table.find_entry(hash(id), |slot| slot.record.id == id);
-            if let Ok(entry) = found
-                && self.may_go(entry.get(), now)
-            {
-                gone.push(entry.remove().0);
-            }
-        }
-        drop(table);
-        gone.len() as u64
     }
+    drop(table);
+    gone.len() as u64
 }
 
 /// The first half of the id; the ninth byte chooses the shard and is no part of it.
@@ -276,13 +293,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let mut removed = 0;
-        for shard in &self.shards {
-            removed += self.sweep_shard(shard, now);
-            tokio::task::yield_now().await;
-        }
-        self.swept.fetch_add(removed, Ordering::Relaxed);
-        Ok(removed)
+        Ok(self.sweep_under(self.idle, now).await)
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {

@@ -32,7 +32,7 @@ pub mod relay;
 pub mod sqlite;
 pub mod tower;
 
-pub use places::{PLACES, missing_program, place};
+pub use places::{ISSUER, PLACES, missing_program, place};
 
 /// A store that is at a place of its own, outside of this process's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +41,11 @@ pub struct Place {
     pub store: &'static str,
     /// How a URL of one is written.
     pub url: &'static str,
-    /// The program to start if no URL names a running one; `None` if the store has no program.
+    /// The program to start if no URL names a running one; `None` if the store has no program, or
+    /// is this one.
     pub program: Option<own::Program>,
+    /// Whether it is a file, without a server.
+    pub is_file: bool,
 }
 
 /// Characters of a session id as text: 128 bits in base64url without padding.
@@ -143,6 +146,17 @@ pub fn is_live(
     now: Timestamp,
 ) -> bool {
     now < expires && idle.is_none_or(|idle| now < last_seen.plus(idle))
+}
+
+/// What a store finds where a session should say whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// This.
+    Data(SessionData),
+    /// What is no longer good: there is no such session.
+    Over,
+    /// What nobody can have written: an error of the store.
+    Unreadable,
 }
 
 /// When the use of a session puts its idle timeout off. A store writes for it then, and at no other

@@ -2,9 +2,15 @@
 
 use super::{Place, own, postgres, redis};
 
+/// What an issuer of tokens is called as a store (`schemes::issuer`).
+pub const ISSUER: &str = "issuer";
+
+const SQLITE: Place = Place { store: "sqlite", url: "sqlite:PATH", program: None, is_file: true };
+const AT_ISSUER: Place =
+    Place { store: ISSUER, url: "http://[CLIENT:SECRET@]HOST:PORT", program: None, is_file: false };
+
 /// Every store that is at a place of its own.
-pub const PLACES: &[Place] =
-    &[Place { store: "sqlite", url: "sqlite:PATH", program: None }, redis::PLACE, postgres::PLACE];
+pub const PLACES: &[Place] = &[SQLITE, redis::PLACE, postgres::PLACE, AT_ISSUER];
 
 /// The place of this store, where it has one.
 #[must_use]

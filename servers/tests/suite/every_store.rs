@@ -11,7 +11,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use servers::cart::Cart;
-use servers::clock::Timestamp;
+use servers::clock::{Clock, Timestamp};
+use servers::schemes::SchemeOptions;
+use servers::schemes::bff::InsideToken;
+use servers::schemes::issuer::OpaqueTokens;
 use servers::stores::cached::Cached;
 use servers::stores::memory::MemoryStore;
 use servers::stores::mutex::MutexStore;
@@ -27,6 +30,38 @@ const TTL: Duration = Duration::from_millis(5_000);
 const PAIRS: u32 = 1_000;
 /// Pairs that go at the same time: a store that commits in groups need not take a minute.
 const AT_ONCE: u32 = 50;
+
+/// The issuer is a thread of this process, which speaks HTTP.
+fn issuer(idle: Option<Duration>) -> OpaqueTokens {
+    let open = async move {
+        let options = SchemeOptions { idle, patience: PATIENT, ..SchemeOptions::default() };
+        OpaqueTokens::open(&options).await.unwrap()
+    };
+    // A thread of its own: a test may run on a runtime already.
+    std::thread::spawn(|| runtime().block_on(open)).join().unwrap()
+}
+
+/// Sessions in Redis that hold a token.
+fn backend(idle: Option<Duration>) -> RedisStore<InsideToken> {
+    let clock = Clock::manual(Timestamp::from_seconds(2_000_000_000));
+    let inside = InsideToken::new(&SchemeOptions { clock, ..SchemeOptions::default() }).unwrap();
+    let url = empty_redis().unwrap();
+    RedisStore::holding_at(inside, Space::Backend, &url, idle, PATIENT).unwrap()
+}
+
+#[test]
+fn a_session_with_a_token_in_it_is_the_model() {
+    if crate::common::is_here("redis") {
+        is_the_model(24, backend);
+    }
+}
+
+#[test]
+fn a_logout_beats_a_slow_write_of_a_token() {
+    if crate::common::is_here("redis") {
+        a_logout_beats_a_slow_write(backend);
+    }
+}
 
 fn redis_store(idle: Option<Duration>) -> RedisStore {
     RedisStore::at(Space::Sessions, &empty_redis().unwrap(), idle, PATIENT).unwrap()
@@ -79,12 +114,14 @@ every_store! {
     // Fewer cases, because every write of each waits for the disk.
     sqlite: SqliteStore, 24, |idle| SqliteStore::open(None, idle, PATIENT).unwrap();
     redis: RedisStore, 48, redis_store;
+    issuer: OpaqueTokens, 24, issuer;
     postgres: PostgresStore, 24, crate::common::postgres::open;
 }
 
 #[test]
 fn every_store_of_the_registry_is_in_the_list() {
-    let arms = servers::arms().iter().filter(|info| info.scheme == "session");
+    let schemes = ["session", "introspection-http"];
+    let arms = servers::arms().iter().filter(|info| schemes.contains(&info.scheme));
     let registered: BTreeSet<_> = arms.filter_map(|info| info.store).collect();
     assert_eq!(LISTED.iter().copied().collect::<BTreeSet<_>>(), registered);
     assert_eq!(LISTED.len(), registered.len(), "a store is listed twice");

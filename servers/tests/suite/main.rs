@@ -14,6 +14,7 @@ mod every_store;
 mod fuzz;
 mod handler_work;
 mod hostile_sockets;
+mod issuer;
 mod jwt_attacks;
 mod memory_store;
 mod over_a_socket;

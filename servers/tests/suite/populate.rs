@@ -75,6 +75,11 @@ fn redis_dump(url: &str) -> Vec<String> {
                 if prefix.ends_with(":f") {
                     value.drain(16..80);
                 }
+                // Of a token, its length.
+                if prefix.ends_with(":b") {
+                    let token = value.split_off(28);
+                    return format!("{prefix} = {value:?} and {} bytes", token.len());
+                }
                 format!("{value:?}")
             }
             other => panic!("{key}: a {other}"),

@@ -31,7 +31,7 @@ fn keeps_to_itself(info: &ArmInfo, shared: &Shared) -> bool {
 async fn servers_with_the_shared_key_and_store_know_each_others_users() {
     let mut crossed = 0;
     for info in available_arms() {
-        let shared = share(info.arm).await.unwrap();
+        let shared = share(info.arm, None).await.unwrap();
         let give = || server(info, shared.secrets.key.clone(), shared.secrets.store_url.clone());
         let (one, other) = (give().await, give().await);
         let credential = one.login(7).await;
@@ -55,7 +55,7 @@ async fn servers_with_the_shared_key_and_store_know_each_others_users() {
 async fn a_logout_holds_at_the_other_server_where_the_store_is_shared() {
     let mut held = 0;
     for info in available_arms().into_iter().filter(|info| info.revokes) {
-        let shared = share(info.arm).await.unwrap();
+        let shared = share(info.arm, None).await.unwrap();
         if shared.secrets.store_url.is_none() {
             continue;
         }
@@ -85,12 +85,13 @@ async fn a_logout_holds_at_the_other_server_where_the_store_is_shared() {
 #[tokio::test]
 async fn a_key_is_made_where_an_arm_has_one() {
     for info in available_arms() {
-        let shared = share(info.arm).await.unwrap();
-        let ids = ["none", "session", "session-cached", "opaque-introspection"];
+        let shared = share(info.arm, None).await.unwrap();
+        let ids =
+            ["none", "session", "session-cached", "opaque-introspection", "introspection-http"];
         let has_key = !ids.contains(&info.scheme);
         assert_eq!(shared.secrets.key.is_some(), has_key, "{}", info.arm);
         if let Some(key) = &shared.secrets.key {
-            let again = share(info.arm).await.unwrap();
+            let again = share(info.arm, None).await.unwrap();
             assert_ne!(again.secrets.key.as_ref(), Some(key), "{}", info.arm);
         }
     }

@@ -56,6 +56,8 @@ const FAMILIES: &[(&str, &str)] = &[
     ("jwt-refresh", "hybrid"),
     ("session", "session"),
     ("opaque", "session"),
+    ("introspection", "session"),
+    ("bff", "hybrid"),
     ("jwt", "token"),
     ("jwe", "token"),
     ("paseto", "token"),

@@ -27,8 +27,12 @@ use row::{Columns, data, millis, moment, number, span, text};
 use table::Table;
 
 /// Where a PostgreSQL is.
-pub const PLACE: Place =
-    Place { store: STORE, url: "postgres://HOST:PORT/DB", program: Some(own::PROGRAM) };
+pub const PLACE: Place = Place {
+    store: STORE,
+    url: "postgres://HOST:PORT/DB",
+    program: Some(own::PROGRAM),
+    is_file: false,
+};
 /// Most rows that one step of a sweep looks at.
 pub const SWEEP_STEP: i64 = 256;
 

@@ -7,7 +7,7 @@ use redis::{Client, Script};
 
 use super::patience::Patience;
 use super::{
-    Place, Session, SessionData, SessionId, SessionStore, StoreError, StoreStats, is_live,
+    Found, Place, Session, SessionData, SessionId, SessionStore, StoreError, StoreStats, is_live,
 };
 use crate::clock::Timestamp;
 use crate::contract::StoreProcess;
@@ -17,6 +17,7 @@ use crate::users::UserId;
 mod denied;
 pub mod denylist;
 pub(super) mod facts;
+mod inside;
 mod link;
 mod own;
 pub(super) mod records;
@@ -25,11 +26,12 @@ pub(super) mod value;
 
 pub use facts::URL;
 use facts::{Kind, STORE};
+pub use inside::{Inside, Plain};
 pub use own::{OwnRedis, PROGRAM};
 use records::Records;
 
 /// Where it is.
-pub const PLACE: Place = Place { store: STORE, url: URL, program: Some(PROGRAM) };
+pub const PLACE: Place = Place { store: STORE, url: URL, program: Some(PROGRAM), is_file: false };
 
 /// Whose sessions they are. Each scheme has keys of its own, so that an id which opens a session of
 /// one opens nothing of another in the same Redis.
@@ -41,6 +43,8 @@ pub enum Space {
     Cached,
     /// Of `opaque-introspection`.
     Opaque,
+    /// Of `bff`.
+    Backend,
 }
 
 impl Space {
@@ -49,6 +53,7 @@ impl Space {
             Self::Sessions => ("authbench:s:", "authbench:u:"),
             Self::Cached => ("authbench:c:", "authbench:cu:"),
             Self::Opaque => ("authbench:o:", "authbench:ou:"),
+            Self::Backend => ("authbench:b:", "authbench:bu:"),
         };
         Kind { key, index, head: value::TIMES_BYTES }
     }
@@ -66,9 +71,10 @@ impl Space {
 /// removes a session by itself a minute after that; `sweep` walks the indexes a part at a time and
 /// removes what is over and what the indexes still name. An index entry of a session that is gone
 /// is garbage, and a live session without an index entry must never be.
-pub struct RedisStore {
+pub struct RedisStore<I = Plain> {
     records: Records,
     touch: Script,
+    inside: I,
 }
 
 impl RedisStore {
@@ -83,7 +89,7 @@ impl RedisStore {
         idle: Option<Duration>,
         patience: Patience,
     ) -> Result<Self, ServeError> {
-        Ok(Self::over(space, Records::open(space.kind(), url, idle, patience).await?))
+        Self::holding(Plain, space, url, idle, patience).await
     }
 
     /// The store of these sessions in the Redis of this URL, which is first asked when something is
@@ -97,11 +103,57 @@ impl RedisStore {
         idle: Option<Duration>,
         patience: Patience,
     ) -> Result<Self, ServeError> {
-        Ok(Self::over(space, Records::at(space.kind(), url, idle, patience)?))
+        Self::holding_at(Plain, space, url, idle, patience)
+    }
+}
+
+impl<I: Inside> RedisStore<I> {
+    /// The same of sessions that hold this.
+    ///
+    /// # Errors
+    /// See [`RedisStore::open`].
+    pub async fn holding(
+        inside: I,
+        space: Space,
+        url: Option<&str>,
+        idle: Option<Duration>,
+        patience: Patience,
+    ) -> Result<Self, ServeError> {
+        let records = Records::open(space.kind(), url, idle, patience).await?;
+        Ok(Self::over(inside, space, records))
     }
 
-    fn over(space: Space, records: Records) -> Self {
-        Self { records, touch: scripts::script(&space.kind(), scripts::TOUCH) }
+    /// The same of sessions that hold this, which is first asked when something is asked of it.
+    ///
+    /// # Errors
+    /// See [`RedisStore::at`].
+    pub fn holding_at(
+        inside: I,
+        space: Space,
+        url: &str,
+        idle: Option<Duration>,
+        patience: Patience,
+    ) -> Result<Self, ServeError> {
+        Ok(Self::over(inside, space, Records::at(space.kind(), url, idle, patience)?))
+    }
+
+    fn over(inside: I, space: Space, records: Records) -> Self {
+        Self { records, touch: scripts::script(&space.kind(), scripts::TOUCH), inside }
+    }
+
+    /// What is behind the head of a value.
+    fn written(
+        &self,
+        operation: &'static str,
+        data: &SessionData,
+        mut value: Vec<u8>,
+    ) -> Result<Vec<u8>, StoreError> {
+        self.inside.write(data, &mut value).map_err(|found| StoreError {
+            store: STORE,
+            operation,
+            found: found.into(),
+        })?;
+        Ok(value)
     }
 
     /// Where it is, for readers with a connection of their own.
@@ -113,10 +165,15 @@ impl RedisStore {
     /// A value as the live session that it is.
     fn live(&self, found: Option<&[u8]>, now: Timestamp) -> Result<Option<Session>, StoreError> {
         let Some(found) = found else { return Ok(None) };
-        let session =
-            value::decode(found).ok_or_else(|| value::unreadable("read a session", found))?;
-        let idle = self.records.idle();
-        Ok(is_live(session.expires, session.last_seen, idle, now).then_some(session))
+        let unreadable = || value::unreadable("read a session", found);
+        let ([last_seen, expires, created], rest) = value::moments(found).ok_or_else(unreadable)?;
+        let data = match self.inside.read(rest) {
+            Found::Data(data) => data,
+            Found::Over => return Ok(None),
+            Found::Unreadable => return Err(unreadable()),
+        };
+        let lives = is_live(expires, last_seen, self.records.idle(), now);
+        Ok(lives.then_some(Session { data, created, expires, last_seen }))
     }
 
     async fn touched(
@@ -136,17 +193,19 @@ impl RedisStore {
     }
 }
 
-impl fmt::Debug for RedisStore {
+impl<I> fmt::Debug for RedisStore<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore").field("own", &self.records.own()).finish_non_exhaustive()
     }
 }
 
-impl SessionStore for RedisStore {
+impl<I: Inside> SessionStore for RedisStore<I> {
     const NAME: &'static str = STORE;
 
     fn notes(&self) -> Vec<String> {
-        self.records.notes()
+        let mut notes = self.records.notes();
+        notes.extend(self.inside.note());
+        notes
     }
 
     fn process(&self) -> Option<StoreProcess> {
@@ -154,9 +213,10 @@ impl SessionStore for RedisStore {
     }
 
     async fn create(&self, id: SessionId, session: Session) -> Result<bool, StoreError> {
+        const OPERATION: &str = "create a session";
         let (user, life) = (session.data.user.id, session.created..session.expires);
-        let value = value::encode(&session);
-        self.records.create("create a session", id, user, value, life).await
+        let value = self.written(OPERATION, &session.data, value::head(&session))?;
+        self.records.create(OPERATION, id, user, value, life).await
     }
 
     async fn read(&self, id: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {
@@ -182,7 +242,9 @@ impl SessionStore for RedisStore {
         data: SessionData,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.records.update("update a session", id, &data, now).await
+        const OPERATION: &str = "update a session";
+        let value = self.written(OPERATION, &data, Vec::new())?;
+        self.records.update(OPERATION, id, data.user.id, value, now).await
     }
 
     async fn delete(&self, id: SessionId) -> Result<bool, StoreError> {

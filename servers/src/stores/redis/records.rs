@@ -10,12 +10,12 @@ use super::facts::{Kind, field};
 use super::link::{self, Link};
 use super::own::OwnRedis;
 use super::scripts::{DELETE_STEP, GRACE_MS, Scripts};
-use super::value::{encode_data, millis};
+use super::value::millis;
 use crate::clock::Timestamp;
 use crate::contract::StoreProcess;
 use crate::error::ServeError;
 use crate::stores::patience::Patience;
-use crate::stores::{SESSION_ID_CHARS, SessionData, SessionId, StoreError, StoreStats};
+use crate::stores::{SESSION_ID_CHARS, SessionId, StoreError, StoreStats};
 use crate::users::UserId;
 
 /// Keys that one step of a sweep looks at, about.
@@ -209,18 +209,17 @@ impl Records {
         self.link.ask(operation, &command).await
     }
 
-    /// Replaces the data of the live record of this id.
+    /// Replaces the data of the live record of this id, which are now of this user.
     pub(in crate::stores) async fn update(
         &self,
         operation: &'static str,
         id: SessionId,
-        data: &SessionData,
+        user: UserId,
+        data: Vec<u8>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut bytes = Vec::new();
-        encode_data(data, &mut bytes);
         let mut script = self.script(&self.scripts.update, id);
-        script.key(self.index(data.user.id)).arg(bytes).arg(text(id));
+        script.key(self.index(user)).arg(data).arg(text(id));
         script.arg(millis(now)).arg(self.idle_millis());
         self.change(operation, &script).await
     }

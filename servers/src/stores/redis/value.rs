@@ -24,14 +24,13 @@ pub(in crate::stores) fn millis(moment: Timestamp) -> u64 {
     moment.millis().min(MILLIS_MAX)
 }
 
-/// The whole value.
-pub(super) fn encode(session: &Session) -> Vec<u8> {
-    let Session { data, created, expires, last_seen } = session;
+/// The moments of a session, and room for the rest.
+pub(super) fn head(session: &Session) -> Vec<u8> {
+    let Session { created, expires, last_seen, .. } = session;
     let mut value = Vec::with_capacity(TIMES_BYTES + 32);
     for moment in [last_seen, expires, created] {
         value.extend_from_slice(&millis(*moment).to_be_bytes());
     }
-    encode_data(data, &mut value);
     value
 }
 
@@ -60,13 +59,11 @@ fn length(of: usize) -> u8 {
     u8::try_from(of).unwrap_or(u8::MAX)
 }
 
-/// The session of a value; `None` if the value is malformed.
-pub(super) fn decode(value: &[u8]) -> Option<Session> {
+/// The last use, the end and the beginning of a session, and what is behind them in its value.
+pub(super) fn moments(value: &[u8]) -> Option<([Timestamp; 3], &[u8])> {
     let mut rest = value;
-    let [last_seen, expires, created] =
-        [moment(&mut rest)?, moment(&mut rest)?, moment(&mut rest)?];
-    let data = decode_data(rest)?;
-    Some(Session { data, created, expires, last_seen })
+    let moments = [moment(&mut rest)?, moment(&mut rest)?, moment(&mut rest)?];
+    Some((moments, rest))
 }
 
 /// What is behind the head of a value, to its last byte.
@@ -128,6 +125,17 @@ mod tests {
         let now = Timestamp::from_millis(2_000_000_000_123);
         let session = Session::begin(SessionData { user, cart }, now, Duration::from_secs(900));
         Session { last_seen: now.plus(Duration::from_millis(7)), ..session }
+    }
+
+    fn encode(session: &Session) -> Vec<u8> {
+        let mut value = head(session);
+        encode_data(&session.data, &mut value);
+        value
+    }
+
+    fn decode(value: &[u8]) -> Option<Session> {
+        let ([last_seen, expires, created], rest) = moments(value)?;
+        Some(Session { data: decode_data(rest)?, created, expires, last_seen })
     }
 
     #[test]

@@ -155,7 +155,9 @@ impl RefreshStore for RefreshRedis {
         data: SessionData,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.records.update("update a family", id, &data, now).await
+        let mut value = Vec::new();
+        encode_data(&data, &mut value);
+        self.records.update("update a family", id, data.user.id, value, now).await
     }
 
     async fn end(&self, id: SessionId) -> Result<bool, StoreError> {

@@ -48,8 +48,12 @@ static PRIVATE_KEYS: LazyLock<[[Vec<u8>; 2]; 3]> = LazyLock::new(|| {
 
 /// A key of the kind that the arm takes, one for each of the two secrets.
 pub fn key_for(info: &ArmInfo, secret: &[u8]) -> Vec<u8> {
-    // Both arms of Ed25519 take the same form of key.
-    let arm = info.arm.replace("paseto-v4-public", "jwt-eddsa");
+    // All arms of Ed25519, and all of P-256, take the same form of key.
+    let arm = match info.arm {
+        "paseto-v4-public" => "jwt-eddsa",
+        "jwt-jwks" | "bff@redis" => "jwt-es256",
+        arm => arm,
+    };
     let kind = ["jwt-rs256", "jwt-es256", "jwt-eddsa"].iter().position(|kind| *kind == arm);
     let which = usize::from(secret == OTHER_KEY);
     kind.map_or(secret.to_vec(), |kind| PRIVATE_KEYS[kind][which].clone())
