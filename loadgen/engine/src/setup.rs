@@ -170,7 +170,11 @@ impl<T: Transport> Worker<'_, T> {
                 if let Route::LogIn { keep, .. } = route {
                     record.credential_bytes += field(&attempt.credential, 0).len() as u64;
                     if keep == Keep::Credentials {
-                        Arc::make_mut(credentials).put(attempt.index, &attempt.credential);
+                        let credentials = Arc::make_mut(credentials);
+                        credentials.put(attempt.index, &attempt.credential);
+                        if let Some(due_ns) = attempt.due_ns {
+                            credentials.put_due(attempt.index, due_ns);
+                        }
                     }
                 }
                 if route != Route::Ask {
@@ -262,6 +266,8 @@ struct Attempt {
     hops: u8,
     /// Requests of the preparation that the user has made.
     prepared: u32,
+    /// When the credential is to be renewed, where that is known.
+    due_ns: Option<u64>,
     /// Whether it is the first on its connection, which it has to open.
     fresh: bool,
 }
@@ -294,6 +300,11 @@ impl Attempt {
             self.refused(script, outcome_of(mismatch), missing, told)
         })?;
         (self.then, self.hops) = (onward.next, onward.hops);
+        if let Some(renewal) = &script.renewal
+            && script.logins.contains(&self.request)
+        {
+            self.due_ns = renewal.due_ns(&answer, ended.sent_ns);
+        }
         if !script.requests[self.request].captures.is_empty() {
             self.credential = onward.held;
         }

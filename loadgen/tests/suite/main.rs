@@ -23,6 +23,7 @@ mod leftovers;
 mod population;
 mod readers;
 mod reference;
+mod renewals;
 mod resume;
 mod run_flags;
 mod schemas;

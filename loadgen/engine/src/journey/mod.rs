@@ -12,6 +12,7 @@ mod lowering;
 mod order;
 mod population;
 mod redirect;
+mod renewing;
 mod scan;
 mod template;
 
@@ -25,6 +26,7 @@ pub use capture::{Answer, Before, Capture, Extract};
 pub use check::{Check, Value};
 pub use population::Population;
 pub use redirect::Astray;
+pub use renewing::Renewing;
 pub use scan::Pointer;
 pub use template::{Escape, FIELD_END, Held, Holes, Template, Who, field};
 
@@ -56,10 +58,13 @@ pub struct Script {
     pub prepare: Range<usize>,
     /// The steps of the journey among them.
     pub steps: Range<usize>,
-    /// The logout, which is the last of them; `None` where the descriptor has none.
+    /// The logout, which is the last of them but for a refresh; `None` where the descriptor has
+    /// none.
     pub logout: Option<usize>,
     /// Whether answers during a load change the cookies of their users.
     pub renew: bool,
+    /// How users renew a credential that ends during a load; `None` where they do not.
+    pub renewal: Option<Renewing>,
     /// The share of requests that may end with their connection, millionths.
     pub transport_errors_ppm: u32,
     /// Who the users are.

@@ -6,6 +6,7 @@ mod distribution;
 mod limits;
 mod live;
 mod plain;
+mod renewals;
 mod stages;
 mod summary;
 
@@ -291,7 +292,7 @@ impl SetUp {
         };
         args.add_headers(&mut target.headers)?;
         target.max_transport_errors = args.max_transport_errors.or(target.max_transport_errors);
-        let script = Script::new(&target, &plan.journey)?;
+        let script = Script::renewing(&target, &plan.journey, None)?;
         let usable = proc::usable_cores().len();
         let shared = placement.shared();
         let cores = if server.is_some() { placement.generator } else { Vec::new() };
@@ -499,6 +500,7 @@ impl RunArgs {
             drain_ns: DRAIN.ns(),
             timeout_ns: self.timeout.ns(),
             prepare: None,
+            renewal: None,
         })
     }
 
