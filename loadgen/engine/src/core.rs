@@ -350,6 +350,10 @@ impl<'a> Core<'a> {
             if let Some(renewals) = &mut self.renewals
                 && renewals.is_due(due.user, now)
             {
+                if renewals.waiting() as usize >= QUEUE_MAX {
+                    self.queue.push_front(due);
+                    break;
+                }
                 renewals.wait(due, now);
                 self.queue_counted = self.queue_counted.saturating_sub(1);
                 self.recorder.sent(due.planned_ns);

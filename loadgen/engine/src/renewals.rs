@@ -51,6 +51,8 @@ pub(super) struct Renewals<'a> {
 
 /// A renewal under way.
 struct Renewal {
+    /// Whether the request that began it was due in Measure.
+    counted: bool,
     /// When its first request was sent.
     began_ns: Option<u64>,
     request: usize,
@@ -155,10 +157,12 @@ impl<'a> Renewals<'a> {
         let user = waiting.due.user;
         self.waiting += 1;
         let refresh = self.how.refresh.filter(|_| !self.spent.contains(&user));
+        let counted = self.window.contains(&waiting.due.planned_ns);
         let ready = &mut self.ready;
         let renewal = self.under_way.entry(user).or_insert_with(|| {
             ready.push_back(user);
             Renewal {
+                counted,
                 began_ns: None,
                 request: refresh.unwrap_or(self.script.logins.start),
                 hops: 0,
@@ -296,7 +300,7 @@ impl<'a> Renewals<'a> {
             let by_plan = self.lives_ns.map(|ns| ended.sent_ns + ns);
             *due_ns = by_plan.or_else(by_answer).unwrap_or(u64::MAX);
         }
-        if let Some(began_ns) = renewal.began_ns.filter(|ns| self.window.contains(ns)) {
+        if let Some(began_ns) = renewal.began_ns.filter(|_| renewal.counted) {
             let count = if renewal.refreshes {
                 &mut self.record.refreshed
             } else {
@@ -311,7 +315,7 @@ impl<'a> Renewals<'a> {
 
     fn refused(&mut self, user: u32, outcome: Outcome) -> Stand {
         let Some(renewal) = self.under_way.get_mut(&user) else { return Stand::UnderWay };
-        let is_counted = renewal.began_ns.is_some_and(|ns| self.window.contains(&ns));
+        let is_counted = renewal.counted;
         if is_counted && let Some(class) = outcome.error_class() {
             *self.record.errors.entry(error_class_name(class)).or_default() += 1;
         }
@@ -331,7 +335,7 @@ impl<'a> Renewals<'a> {
     /// Gives up what has not ended when the load has; the requests that waited.
     pub(super) fn give_up(&mut self) -> Vec<Waiting> {
         for renewal in self.under_way.values() {
-            if renewal.began_ns.is_some_and(|ns| self.window.contains(&ns)) {
+            if renewal.counted {
                 self.record.failed += 1;
                 let class = Outcome::Failed(Failure::Timeout).error_class();
                 let class = class.map_or_else(String::new, error_class_name);

@@ -170,11 +170,7 @@ impl<T: Transport> Worker<'_, T> {
                 if let Route::LogIn { keep, .. } = route {
                     record.credential_bytes += field(&attempt.credential, 0).len() as u64;
                     if keep == Keep::Credentials {
-                        let credentials = Arc::make_mut(credentials);
-                        credentials.put(attempt.index, &attempt.credential);
-                        if let Some(due_ns) = attempt.due_ns {
-                            credentials.put_due(attempt.index, due_ns);
-                        }
+                        attempt.keep(Arc::make_mut(credentials));
                     }
                 }
                 if route != Route::Ask {
@@ -310,6 +306,14 @@ impl Attempt {
         }
         self.prepared += u32::from(script.prepare.contains(&self.request));
         Ok(())
+    }
+
+    /// Keeps what is held of the user.
+    fn keep(&self, credentials: &mut Credentials) {
+        credentials.put(self.index, &self.credential);
+        if let Some(due_ns) = self.due_ns {
+            credentials.put_due(self.index, due_ns);
+        }
     }
 
     /// What the user asks next; `None` at the end of the route.

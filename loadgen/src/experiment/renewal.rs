@@ -292,7 +292,7 @@ mod tests {
     fn nonsense_is_refused() {
         for (table, part) in [
             ("lifetime=[]", "an empty list"),
-            ("lifetime=['1500ms']", "found 1500ms"),
+            ("lifetime=['1500ms']", "found 1.5s"),
             ("lifetime=['0s']", "found 0"),
             ("rate='50%'", "[renewal] rate"),
             ("users=0", "[renewal] users"),

@@ -201,7 +201,8 @@ fn a_refresh_that_is_down_fails_the_requests_and_not_the_run() {
     assert!(found["renewals"]["refreshed"].as_u64() > Some(1), "{found:#}");
     let doubts = found["doubts"].as_array().unwrap();
     assert!(doubts.iter().any(|doubt| doubt["code"] == "renewals_failed"), "{doubts:?}");
-    assert_eq!((account.lock().unwrap().reused, account.lock().unwrap().logins), (0, 4));
+    let account = account.lock().unwrap();
+    assert_eq!((account.reused, account.logins), (0, 4));
 }
 
 /// A form with the client's name, a header, and a cookie of its path.

@@ -9,7 +9,8 @@ use super::known::Known;
 use super::login::{self, Logins};
 use super::lowering::Lowering;
 use super::population::Population;
-use super::renewing::{self, Renewing};
+use super::refreshing;
+use super::renewing::Renewing;
 use crate::error::{Error, Result};
 
 impl Script {
@@ -115,7 +116,7 @@ fn script(
     let mut renewal = (renews && login.is_some()).then(|| Renewing::new(target)).transpose()?;
     if let Some((renewal, refresh)) = renewal.as_mut().zip(refresh) {
         renewal.refresh = Some(requests.len());
-        let request = renewing::request(at, refresh);
+        let request = refreshing::request(at, refresh);
         requests.push(request.map_err(|what| format!("refresh: {what}"))?);
     }
     let name = target.name.clone();

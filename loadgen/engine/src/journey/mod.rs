@@ -12,6 +12,7 @@ mod lowering;
 mod order;
 mod population;
 mod redirect;
+mod refreshing;
 mod renewing;
 mod scan;
 mod template;

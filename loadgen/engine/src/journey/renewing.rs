@@ -1,11 +1,8 @@
-//! How users renew their credential, made into a request and a rule for when.
+//! When users renew their credential.
 
-use contract::{CredentialSource, Lifetime, REFRESH_TOKEN, Refresh, Statuses, Target};
+use contract::{Lifetime, Statuses, Target};
 
-use super::Request;
 use super::capture::{Answer, Before, Capture, Extract};
-use super::lowering::{Lowering, cookie_name};
-use super::template::Held;
 
 /// How users renew a credential that ends during a load.
 #[derive(Clone, Debug)]
@@ -71,39 +68,4 @@ impl Renewing {
         // More than half of its life ahead, renewals would come faster than uses.
         Some(asked_ns.saturating_add(lives_ns - self.ahead_ns.min(lives_ns / 2)))
     }
-}
-
-/// The request for the next credential. Its answer replaces the credential and, if it has another
-/// one, the token for the next time; cookies change as after any answer.
-pub(super) fn request(at: Lowering<'_>, refresh: &Refresh) -> Result<Request, String> {
-    let mut known = at.known.clone();
-    let Some(token) = known.refresh else { return Err("the login gives no token for it".into()) };
-    if at.captured.contains(&REFRESH_TOKEN) {
-        return Err(format!(
-            "expected no step of the login to capture a value `{REFRESH_TOKEN}`, which `token` \
-             names; rename it"
-        ));
-    }
-    if let CredentialSource::Cookie(name) = &refresh.token
-        && known.jar.is_none()
-        && known.cookie(name).is_none()
-    {
-        known.cookies.push((cookie_name(name)?, token));
-    }
-    known.values.push((REFRESH_TOKEN.into(), token));
-    let renewed = |(index, capture): (usize, &Capture)| {
-        // There are no more fields than that: see `Fields::add`.
-        let field = u8::try_from(index).unwrap_or(u8::MAX);
-        let source = match &capture.source {
-            Some(source) if field == 0 || token == Held::Field(field) => Some(source.clone()),
-            Some(cookie @ (Extract::Cookie(_) | Extract::Jar(_))) => Some(cookie.clone()),
-            _ => None,
-        };
-        // An answer without a new credential is no refresh.
-        let before = if field == 0 { Before::Nothing } else { Before::Field(field) };
-        Capture { source, before }
-    };
-    let captures = known.fields.iter().enumerate().map(renewed).collect();
-    let names: Vec<&str> = at.captured.iter().copied().chain([REFRESH_TOKEN]).collect();
-    Lowering { target: at.target, known: &known, captured: &names }.refresh(refresh, captures)
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, Doubt, Histogram};
+use super::doubt::Doubt;
+use super::histogram::Histogram;
 
-/// Credentials that ended in the Measure phase. A renewal belongs to it when it began in it.
+/// Credentials that ended in the Measure phase. A renewal belongs to it when the request that began
+/// it does.
 ///
 /// What a renewal takes is in the response time of each request that waited for it, and here by
 /// itself. Its own requests are in no other count.
@@ -75,13 +77,13 @@ impl RenewalRecord {
         self.time.merge(&other.time);
     }
 
-    /// What makes the figures of a load with these renewals doubtful.
-    pub(super) fn doubt(&self, counts: &Counts, found: &mut Vec<Doubt>) {
+    /// What makes the figures of a load of so many requests with these renewals doubtful.
+    pub(super) fn doubt(&self, sent: u64, found: &mut Vec<Doubt>) {
         let all = self.renewed() + self.failed;
-        if all as f64 > MOST * counts.sent as f64 {
+        if all as f64 > MOST * sent as f64 {
             found.push(Doubt::caution(
                 "mostly_renewals",
-                format!("{all} renewals for {} requests: this is a load of renewals", counts.sent),
+                format!("{all} renewals for {sent} requests: this is a load of renewals"),
                 "let credentials live longer, or renew them less far ahead",
             ));
         }

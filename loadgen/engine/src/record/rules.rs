@@ -50,7 +50,7 @@ impl LoadRecord {
         self.doubt_cores(&mut found);
         found.extend(self.client.doubt());
         if let Some(renewals) = &self.renewals {
-            renewals.doubt(&self.counts, &mut found);
+            renewals.doubt(self.counts.sent, &mut found);
         }
         if open {
             self.doubt_schedule(&mut found);

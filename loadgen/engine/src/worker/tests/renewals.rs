@@ -210,7 +210,7 @@ fn without_a_refresh_users_log_in_again() {
     assert_eq!((counts.ok, counts.failed()), (counts.sent, 0));
     assert_eq!((renewals.logged_in, renewals.refreshed, renewals.fell_back), (36, 0, 0));
     assert_eq!(server.logins, 40);
-    // Whoever does not renew keeps what they had.
+    // A target that says nothing of it renews nothing.
     let mut server = Server::new(100 * MS);
     let done = load(target(""), &plan(closed(0), 4, 4, S), |seen| server.answer(seen));
     assert_eq!(done.record.renewals, None);
