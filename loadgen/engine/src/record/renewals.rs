@@ -12,7 +12,7 @@ use super::histogram::Histogram;
 ///
 /// What a renewal takes is in the response time of each request that waited for it, and here by
 /// itself. Its own requests are in no other count.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RenewalRecord {
     /// Renewals by a refresh.
@@ -35,22 +35,6 @@ pub struct RenewalRecord {
     /// From the first request of a renewal to the last byte of its last answer, where it gave a
     /// new credential.
     pub time: Histogram,
-}
-
-impl Default for RenewalRecord {
-    fn default() -> Self {
-        Self {
-            refreshed: 0,
-            logged_in: 0,
-            fell_back: 0,
-            failed: 0,
-            errors: BTreeMap::new(),
-            refused: 0,
-            waited: 0,
-            rolled: 0,
-            time: Histogram::new(),
-        }
-    }
 }
 
 /// A load with more renewals than this share of its requests is one of renewals.
