@@ -80,6 +80,7 @@ fn load(driver: &Driver, model: LoadModel, connections: u32, measure_ns: u64) ->
         drain_ns: 5 * SECOND_NS,
         timeout_ns: 10 * SECOND_NS,
         prepare: None,
+        renewal: None,
     };
     let load = engine::load(driver, &plan, 1, |_: Phase| {}).expect("a load");
     assert!(load.counts.ok > 0 && load.counts.failed() == 0, "{:?}", load.counts);

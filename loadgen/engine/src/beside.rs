@@ -86,6 +86,9 @@ fn passes(
         let mut worker = Worker { credentials, ..made };
         let record = worker.pass(pass);
         let record = record.map_err(|fault| driver.fault(fault, worker.transport.reason()))?;
+        if driver.script.renewal.is_some() {
+            Arc::make_mut(&mut worker.credentials).forget_dues();
+        }
         Ok((record, worker.credentials))
     };
     let done: Vec<_> = thread::scope(|scope| {

@@ -5,15 +5,17 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::ops::Range;
 
+use super::due::{Due, NO_SLOT};
 use super::part::{INTERRUPT_CHECK_NS, Part, Setup, outcome_of};
 use super::recorder::{Moments, Recorder};
+use super::renewals::{Asked, Renewals, Stand, Waiting};
 use super::users::Credentials;
 use super::visits::Visits;
 use crate::journey::{Answer, Mismatch, Onward, Script, Who};
 use crate::load::{Arrivals, Closed, LoadModel, UserChoice};
 use crate::plan::LoadPlan;
 use crate::random::mix;
-use crate::record::VisitCounts;
+use crate::record::{RenewalRecord, VisitCounts};
 use crate::transport::{Ended, Failure, Outcome, Transport, Until};
 
 /// A closed loop whose request failed waits so long before its next one: a server that refuses at
@@ -37,20 +39,6 @@ const AT_A_TIME: usize = 4096;
 const USER_DRAWS: u64 = 2;
 const THINK_DRAWS: u64 = 3;
 const PLACE_DRAWS: u64 = 4;
-
-/// A request that is due.
-#[derive(Clone, Copy, Debug)]
-struct Due {
-    planned_ns: u64,
-    /// Index of the user within the worker; a visitor's is not used.
-    user: u32,
-    /// Which of the script's requests it is.
-    request: u32,
-    /// The closed loop or the visit it belongs to; `NO_SLOT` in an open model.
-    slot: u32,
-}
-
-const NO_SLOT: u32 = u32::MAX;
 
 /// The next arrival of an open model.
 #[derive(Clone, Copy, Debug)]
@@ -78,8 +66,11 @@ pub(super) struct Core<'a> {
     script: &'a Script,
     part: Part,
     credentials: &'a Credentials,
-    /// What is held of users whose cookies an answer has changed; `None` where none does.
+    /// What is held of users since an answer has changed their cookies or given them another
+    /// credential; `None` where none does.
     renewed: Option<Vec<Option<Box<[u8]>>>>,
+    /// Users whose credential ends meanwhile; `None` where nobody renews theirs.
+    renewals: Option<Box<Renewals<'a>>>,
     /// The closed model; `None` for another one.
     closed: Option<Closed>,
     /// The visitors of a partly open model; `None` for another one.
@@ -148,8 +139,15 @@ impl<'a> Core<'a> {
             LoadModel::Visits(model) => Some(Visits::new(*model, mix(seed, THINK_DRAWS))),
             _ => None,
         };
-        let requests =
-            if visits.is_some() { 0..script.requests.len() } else { script.steps.clone() };
+        let of_visits = 0..script.logout.map_or(script.steps.end, |logout| logout + 1);
+        let requests = if visits.is_some() { of_visits } else { script.steps.clone() };
+        let closed_or_open = visits.is_none();
+        let renewals = closed_or_open
+            .then(|| {
+                Renewals::new(script, plan.renewal.as_ref(), credentials, (users, connections))
+            })
+            .flatten();
+        let changes = closed_or_open && (script.renew || renewals.is_some());
         // Users who think do not begin all at once.
         let first = |slot: u32| match think_ns {
             0 => 0,
@@ -159,7 +157,8 @@ impl<'a> Core<'a> {
             script,
             part,
             credentials,
-            renewed: (script.renew && visits.is_none()).then(|| vec![None; users as usize]),
+            renewed: changes.then(|| vec![None; users as usize]),
+            renewals,
             closed,
             visits,
             arrivals: Arrivals::of_load(&plan.model, seed),
@@ -208,7 +207,11 @@ impl<'a> Core<'a> {
     pub(super) fn resume(&mut self, now: u64, window: Range<u64>, counted: bool) {
         self.start_ns += now - self.end_ns;
         self.end_ns = window.end;
-        self.recorder.slide(if counted { window } else { now..now });
+        let window = if counted { window } else { now..now };
+        if let Some(renewals) = &mut self.renewals {
+            renewals.slide(window.clone());
+        }
+        self.recorder.slide(window);
         self.arrival = self.look_at_arrival();
         let waiting = self.waiting.as_mut().map(std::mem::take).unwrap_or_default();
         for slot in waiting {
@@ -231,6 +234,10 @@ impl<'a> Core<'a> {
         self.start_ns = start_ns;
         self.end_ns += start_ns;
         self.recorder.begin(start_ns);
+        if let Some(renewals) = &mut self.renewals {
+            renewals.begin(start_ns, self.seed, |user| self.part.number(user));
+            renewals.slide(self.recorder.window.clone());
+        }
         self.arrival = self.look_at_arrival();
     }
 
@@ -343,24 +350,81 @@ impl<'a> Core<'a> {
 
     /// Starts what is in the queue, as far as there are connections for it.
     pub(super) fn start(&mut self, transport: &mut impl Transport, now: u64) {
+        if self.renewals.is_some() {
+            self.start_renewals(transport, now);
+        }
         while let Some(due) = self.queue.pop_front() {
-            let connection = if self.bound { Some(due.slot) } else { self.idle.pop_front() };
-            let Some(connection) = connection else {
+            if let Some(renewals) = &mut self.renewals
+                && renewals.is_due(due.user, now)
+            {
+                if renewals.waiting() as usize >= QUEUE_MAX {
+                    self.queue.push_front(due);
+                    break;
+                }
+                renewals.wait(due, now);
+                self.queue_counted = self.queue_counted.saturating_sub(1);
+                self.recorder.sent(due.planned_ns);
+                self.start_renewals(transport, now);
+                continue;
+            }
+            let Some(connection) = self.connection_for(due) else {
                 self.queue.push_front(due);
                 break;
             };
             self.queue_counted = self.queue_counted.saturating_sub(1);
             self.recorder.sent(due.planned_ns);
-            self.sent += 1;
-            self.under_way += 1;
-            self.used[connection as usize] = true;
-            self.flights[connection as usize] = Some(Flight { due, started_ns: now });
+            self.takes_off(connection, due, now);
             transport.start(connection as usize, due.request as usize, self.who(due));
         }
         for due in self.queue.iter().skip(self.queue_counted) {
             self.recorder.queued(due.planned_ns);
         }
         self.queue_counted = self.queue.len();
+    }
+
+    /// Has a connection carry a request from now on.
+    fn takes_off(&mut self, connection: u32, due: Due, now: u64) {
+        self.sent += 1;
+        self.under_way += 1;
+        self.used[connection as usize] = true;
+        self.flights[connection as usize] = Some(Flight { due, started_ns: now });
+    }
+
+    /// Sends the requests of renewals, and then those that have waited for one, as far as there are
+    /// connections for them.
+    fn start_renewals(&mut self, transport: &mut impl Transport, now: u64) {
+        while let Some(Asked { user, request, connection, first }) =
+            self.renewals.as_ref().and_then(|renewals| renewals.asked())
+        {
+            let Some(connection) = connection.or_else(|| self.connection_for(first)) else {
+                return;
+            };
+            if let Some(renewals) = &mut self.renewals {
+                renewals.send(connection, now);
+            }
+            let due = Due { planned_ns: now, user, request: request as u32, slot: NO_SLOT };
+            self.takes_off(connection, due, now);
+            transport.start(connection as usize, request, self.who_renews(user));
+        }
+        while let Some(due) = self.renewals.as_ref().and_then(|renewals| renewals.resumed()) {
+            let Some(connection) = self.connection_for(due) else { return };
+            if let Some(renewals) = &mut self.renewals {
+                renewals.resume(connection);
+            }
+            self.takes_off(connection, due, now);
+            transport.start(connection as usize, due.request as usize, self.who(due));
+        }
+    }
+
+    /// A connection that is free for this request.
+    fn connection_for(&mut self, due: Due) -> Option<u32> {
+        if self.bound { Some(due.slot) } else { self.idle.pop_front() }
+    }
+
+    /// A user and what they hold for the next request of their renewal.
+    fn who_renews(&self, user: u32) -> Who<'_> {
+        let held = self.renewals.as_ref().and_then(|renewals| renewals.held(user));
+        Who { n: self.part.number(user), credential: held.unwrap_or_else(|| self.held(user)) }
     }
 
     fn who(&self, due: Due) -> Who<'_> {
@@ -379,6 +443,16 @@ impl<'a> Core<'a> {
     pub(super) fn ended(&mut self, ended: &Ended<'_>) {
         let Some(flight) = self.flights[ended.connection].take() else { return };
         let due = flight.due;
+        let mut sent_ns = ended.sent_ns;
+        if let Some(renewals) = &mut self.renewals {
+            if let Some(user) = renewals.user_on(ended.connection) {
+                return self.renewal_ended(user, ended);
+            } else if renewals.refuses(due, flight.started_ns, ended) {
+                return self.free(ended.connection);
+            } else if let Some(waited) = renewals.take_again(ended.connection) {
+                sent_ns = waited.sent_ns;
+            }
+        }
         let mut onward = None;
         let outcome = match &ended.result {
             Ok(answer) => match self.take_in(due, answer) {
@@ -390,14 +464,56 @@ impl<'a> Core<'a> {
             },
             Err(failure) => Outcome::Failed(*failure),
         };
-        let at =
-            Moments { planned_ns: due.planned_ns, sent_ns: ended.sent_ns, done_ns: ended.done_ns };
+        let at = Moments { planned_ns: due.planned_ns, sent_ns, done_ns: ended.done_ns };
         if let Some(renewed) = &mut self.renewed
             && let Some(Onward { held, .. }) = onward.take()
         {
             renewed[due.user as usize] = Some(held.into_boxed_slice());
+            if let Some(renewals) = &mut self.renewals {
+                renewals.roll(due);
+            }
         }
-        self.finish(ended.connection, due, at, outcome, onward);
+        self.free(ended.connection);
+        self.finish(due, at, outcome, onward);
+    }
+
+    /// Takes in the end of a request of a user's renewal.
+    fn renewal_ended(&mut self, user: u32, ended: &Ended<'_>) {
+        // What it was sent with is what is held now: nothing else of a user changes meanwhile but
+        // cookies, as in a browser.
+        let Some(mut renewals) = self.renewals.take() else { return };
+        let held = renewals.held(user).unwrap_or_else(|| self.held(user)).to_vec();
+        let who = Who { n: self.part.number(user), credential: &held };
+        let stand = renewals.take_in(user, who, ended);
+        self.renewals = Some(renewals);
+        match stand {
+            Stand::UnderWay => {
+                // It keeps its connection.
+                self.under_way -= 1;
+                return;
+            }
+            Stand::Renewed(held) => {
+                if let Some(renewed) = &mut self.renewed {
+                    renewed[user as usize] = Some(held.into_boxed_slice());
+                }
+            }
+            Stand::Failed(waiting) => {
+                for Waiting { due, sent_ns, .. } in waiting {
+                    let at =
+                        Moments { planned_ns: due.planned_ns, sent_ns, done_ns: ended.done_ns };
+                    self.finish(due, at, Outcome::NotRenewed, None);
+                }
+            }
+        }
+        self.free(ended.connection);
+    }
+
+    /// Lets a connection carry the next request.
+    fn free(&mut self, connection: usize) {
+        self.under_way -= 1;
+        if !self.bound {
+            self.idle.push_back(connection as u32);
+        }
     }
 
     /// Judges an answer; where the user stands then, if it changes what is held of them.
@@ -418,20 +534,9 @@ impl<'a> Core<'a> {
         Ok(held.map(|held| Onward { held, ..Onward::default() }))
     }
 
-    fn finish(
-        &mut self,
-        connection: usize,
-        due: Due,
-        at: Moments,
-        outcome: Outcome,
-        onward: Option<Onward>,
-    ) {
+    fn finish(&mut self, due: Due, at: Moments, outcome: Outcome, onward: Option<Onward>) {
         self.recorder.ended(due.request as usize, at, outcome);
         self.answered += u64::from(outcome == Outcome::Ok);
-        self.under_way -= 1;
-        if !self.bound {
-            self.idle.push_back(connection as u32);
-        }
         if self.visits.is_some() {
             self.next_of_visit(due, at.done_ns, outcome, onward);
         } else if due.slot != NO_SLOT {
@@ -462,7 +567,7 @@ impl<'a> Core<'a> {
         let user_seed = mix(self.seed, self.part.number(due.slot));
         let think = self.closed.map_or(0, |closed| closed.think_ns(user_seed, made));
         let pause = match outcome {
-            Outcome::Failed(_) => think.max(PAUSE_AFTER_FAILURE_NS),
+            Outcome::Failed(_) | Outcome::NotRenewed => think.max(PAUSE_AFTER_FAILURE_NS),
             _ => think,
         };
         let next = done_ns + pause;
@@ -490,13 +595,8 @@ impl<'a> Core<'a> {
                 continue;
             }
             transport.abort(connection);
-            self.flights[connection] = None;
-            let at = Moments {
-                planned_ns: flight.due.planned_ns,
-                sent_ns: flight.started_ns,
-                done_ns: now,
-            };
-            self.finish(connection, flight.due, at, Outcome::Failed(Failure::Timeout), None);
+            let (sent_ns, result) = (flight.started_ns, Err(Failure::Timeout));
+            self.ended(&Ended { connection, sent_ns, done_ns: now, result });
         }
         oldest + timeout_ns
     }
@@ -506,6 +606,7 @@ impl<'a> Core<'a> {
         self.left == Some(0)
             && self.under_way == 0
             && self.queue.is_empty()
+            && self.waiting() == 0
             && self.recorder.window.contains(&now)
     }
 
@@ -553,7 +654,8 @@ impl<'a> Core<'a> {
             self.plan(now);
             self.start(transport, now);
             let all_planned = self.all_planned();
-            if self.under_way == 0 && self.queue.is_empty() && all_planned {
+            let is_idle = self.under_way == 0 && self.queue.is_empty() && self.waiting() == 0;
+            if is_idle && all_planned {
                 break;
             }
             let look_ns = if all_planned { check_ns.min(now + INTERRUPT_CHECK_NS) } else { now };
@@ -564,8 +666,14 @@ impl<'a> Core<'a> {
         for (connection, flight) in self.flights.iter_mut().enumerate() {
             if let Some(flight) = flight.take() {
                 transport.abort(connection);
-                self.recorder.unfinished(flight.due.planned_ns);
+                let on = self.renewals.as_ref().and_then(|renewals| renewals.user_on(connection));
+                if on.is_none() {
+                    self.recorder.unfinished(flight.due.planned_ns);
+                }
             }
+        }
+        for waiting in self.renewals.as_mut().map(|r| r.give_up()).into_iter().flatten() {
+            self.recorder.unfinished(waiting.due.planned_ns);
         }
         Ok(())
     }
@@ -587,6 +695,16 @@ impl<'a> Core<'a> {
         });
         let due = arrival.into_iter().chain(thinking).chain(returning).min();
         due.unwrap_or(u64::MAX).min(self.end_ns)
+    }
+
+    /// Requests that wait for their user's renewal, or have.
+    fn waiting(&self) -> u32 {
+        self.renewals.as_ref().map_or(0, |renewals| renewals.waiting())
+    }
+
+    /// What is recorded of renewals; `None` where nobody renews.
+    pub(super) fn take_renewals(&mut self) -> Option<RenewalRecord> {
+        self.renewals.as_mut().map(|renewals| std::mem::take(&mut renewals.record))
     }
 
     /// The visitors who arrived in Measure; `None` but for a partly open load.

@@ -82,6 +82,7 @@ impl Load {
             drain_ns: 2_000_000_000,
             timeout_ns: 5_000_000_000,
             prepare: None,
+            renewal: None,
         };
         Self { target, plan, workers: 1, seed: 1, interrupt: Interrupt::default() }
     }
@@ -147,7 +148,7 @@ impl Load {
     /// # Errors
     /// Those of [`load()`], and `Config` when the target has no such journey.
     pub fn run(self) -> Result<LoadRecord> {
-        let script = Script::new(&self.target, &self.plan.journey)?;
+        let script = Script::renewing(&self.target, &self.plan.journey, None)?;
         let driver = Driver::new(script, Vec::new(), self.workers, self.interrupt)?;
         load(&driver, &self.plan, self.seed, |_: Phase| {})
     }
@@ -192,6 +193,7 @@ pub fn get(url: &str) -> Result<Target> {
         logout: None,
         logout_all: None,
         refresh: None,
+        renewal: None,
         max_transport_errors: None,
     })
 }

@@ -77,6 +77,13 @@ pub fn interleave(
                 .into(),
         ));
     }
+    if plan.renewal.is_some() {
+        return Err(Error::Config(
+            "users who renew their credential cannot alternate between servers: it ages while \
+             others are measured"
+                .into(),
+        ));
+    }
     let workers = first.driver.workers_for(plan.users, plan.connections);
     let logged_in = lanes.iter().map(|lane| lane.driver.logged_in(plan, workers));
     let shared = Shared {
@@ -361,8 +368,9 @@ impl<'w, T: Transport> Run<'w, T> {
     }
 
     fn into_haul(self) -> Haul {
-        let Self { core, login, totals, slices, .. } = self;
+        let Self { mut core, login, totals, slices, .. } = self;
         let harvest = Harvest {
+            renewals: core.take_renewals(),
             connections: core.connections_used(),
             usable: core.connections_usable(),
             absent_ns: totals.absent_ns,
@@ -406,6 +414,7 @@ mod tests {
             drain_ns: 1_000 * MS,
             timeout_ns: 500 * MS,
             prepare: None,
+            renewal: None,
         }
     }
 

@@ -4,6 +4,7 @@
 mod beside;
 mod core;
 mod driver;
+mod due;
 mod ends;
 pub mod error;
 pub mod files;
@@ -18,6 +19,7 @@ pub mod plan;
 mod reach;
 pub mod record;
 mod recorder;
+mod renewals;
 mod run;
 #[cfg(any(test, feature = "scripted"))]
 mod scripted;

@@ -7,8 +7,8 @@ use super::worker::Harvest;
 use crate::load::LoadModel;
 use crate::plan::LoadPlan;
 use crate::record::{
-    ClientUse, Counts, GeneratorUse, LoadRecord, LoginRecord, Second, StepRecord, VisitCounts,
-    merge_lists,
+    ClientUse, Counts, GeneratorUse, LoadRecord, LoginRecord, RenewalRecord, Second, StepRecord,
+    VisitCounts, merge_lists,
 };
 use crate::transport::{Pacing, Wire};
 
@@ -32,6 +32,7 @@ struct Totals {
     wire: Option<Wire>,
     wire_requests: u64,
     visits: Option<VisitCounts>,
+    renewals: Option<RenewalRecord>,
     aborted: bool,
 }
 
@@ -48,6 +49,7 @@ impl Default for Totals {
             wire: Some(Wire::default()),
             wire_requests: 0,
             visits: None,
+            renewals: None,
             aborted: false,
         }
     }
@@ -76,6 +78,7 @@ impl From<Harvest> for Totals {
             wire: harvest.wire,
             wire_requests: harvest.wire_requests,
             visits: harvest.visits,
+            renewals: harvest.renewals,
             aborted: harvest.aborted,
         }
     }
@@ -99,6 +102,9 @@ impl Totals {
         if let Some(visits) = other.visits {
             self.visits.get_or_insert_default().merge(&visits);
         }
+        if let Some(renewals) = other.renewals {
+            self.renewals.get_or_insert_default().merge(&renewals);
+        }
         self.aborted |= other.aborted;
     }
 }
@@ -113,7 +119,7 @@ pub(super) fn merge(
 ) -> LoadRecord {
     let mut all = Totals::default();
     harvests.into_iter().map(Totals::from).for_each(|part| all.merge(part));
-    let Totals { mut counts, steps, timeline, ends, wire, visits, .. } = all;
+    let Totals { mut counts, steps, timeline, ends, wire, visits, renewals, .. } = all;
     counts.longest_silence_ns = ends.longest_silence_ns(counts.window_ns);
     assert!(counts.balanced(), "a request was lost in the accounts: {counts:?}");
     let closed = matches!(&plan.model, LoadModel::Closed(closed) if closed.think_ns == 0);
@@ -135,6 +141,7 @@ pub(super) fn merge(
         counts,
         steps,
         visits,
+        renewals,
         aborted: all.aborted,
         timeline,
         bytes_sent,
@@ -180,6 +187,7 @@ mod tests {
             usable_connections: 2 * n as u32,
             wire: (n != 2).then_some(wire),
             wire_requests: n,
+            renewals: (n > 1).then(|| RenewalRecord { refreshed: n, ..RenewalRecord::default() }),
             visits: (n > 1).then(|| VisitCounts { arrived: n, ..VisitCounts::default() }),
             aborted: n == 3,
         }

@@ -39,6 +39,7 @@ pub fn answered(ok: u64) -> LoadRecord {
         },
         steps: vec![],
         visits: None,
+        renewals: None,
         aborted: false,
         timeline: vec![],
         bytes_sent: None,

@@ -172,7 +172,7 @@ impl<T: Transport> Worker<'_, T> {
                     setup.count_ready();
                     record.credential_bytes += field(&attempt.credential, 0).len() as u64;
                     if keep == Keep::Credentials {
-                        Arc::make_mut(credentials).put(attempt.index, &attempt.credential);
+                        attempt.keep(Arc::make_mut(credentials));
                     }
                 }
                 if route != Route::Ask {
@@ -271,6 +271,8 @@ struct Attempt {
     hops: u8,
     /// Requests of the preparation that the user has made.
     prepared: u32,
+    /// When the credential is to be renewed, where that is known.
+    due_ns: Option<u64>,
     /// Whether it is the first on its connection, which it has to open.
     fresh: bool,
 }
@@ -303,11 +305,24 @@ impl Attempt {
             self.refused(script, outcome_of(mismatch), missing, told)
         })?;
         (self.then, self.hops) = (onward.next, onward.hops);
+        if let Some(renewal) = &script.renewal
+            && script.logins.contains(&self.request)
+        {
+            self.due_ns = renewal.due_ns(&answer, ended.sent_ns);
+        }
         if !script.requests[self.request].captures.is_empty() {
             self.credential = onward.held;
         }
         self.prepared += u32::from(script.prepare.contains(&self.request));
         Ok(())
+    }
+
+    /// Keeps what is held of the user.
+    fn keep(&self, credentials: &mut Credentials) {
+        credentials.put(self.index, &self.credential);
+        if let Some(due_ns) = self.due_ns {
+            credentials.put_due(self.index, due_ns);
+        }
     }
 
     /// What the user asks next; `None` at the end of the route.

@@ -16,6 +16,8 @@ pub(super) struct Credentials {
     starts: Vec<u32>,
     /// Credentials that came out of order wait here until the ones before them are there.
     early: std::collections::BTreeMap<u32, Vec<u8>>,
+    /// When those are to be renewed of which that is known, ns.
+    due_ns: Vec<u64>,
 }
 
 impl Credentials {
@@ -29,6 +31,23 @@ impl Credentials {
         } else {
             self.early.insert(index, credential.to_vec());
         }
+    }
+
+    /// Keeps when the credential of user `index` is to be renewed.
+    pub(super) fn put_due(&mut self, index: u32, due_ns: u64) {
+        let index = index as usize;
+        self.due_ns.resize(self.due_ns.len().max(index + 1), u64::MAX);
+        self.due_ns[index] = due_ns;
+    }
+
+    /// When it is to be renewed; `None` where that is not known.
+    pub(super) fn due_ns(&self, index: u32) -> Option<u64> {
+        self.due_ns.get(index as usize).copied()
+    }
+
+    /// Forgets when they are to be renewed: another load has another clock.
+    pub(super) fn forget_dues(&mut self) {
+        self.due_ns = Vec::new();
     }
 
     fn push(&mut self, credential: &[u8]) {

@@ -11,7 +11,7 @@ use super::recorder::{Recorder, SECOND_NS};
 use super::users::Credentials;
 use super::watch::Tick;
 use crate::plan::LoadPlan;
-use crate::record::VisitCounts;
+use crate::record::{RenewalRecord, VisitCounts};
 use crate::transport::{Transport, Until, Wire};
 
 /// A request that is due within so long after a look at other things has to be met, ns.
@@ -40,6 +40,7 @@ pub(super) struct Harvest {
     /// The longest time by which it came back late from a wait, ns.
     pub(super) absent_ns: u64,
     pub(super) visits: Option<VisitCounts>,
+    pub(super) renewals: Option<RenewalRecord>,
     /// Whether the load was cut.
     pub(super) aborted: bool,
     /// What went over the wire during Measure; `None` where the transport does not see it.
@@ -108,13 +109,14 @@ impl<T: Transport> Worker<'_, T> {
         }
         core.drain(transport, plan.drain_ns, setup.timeout_ns, || setup.stopped())?;
         let (connections, visits) = (core.connections_used(), core.visit_counts());
-        let usable = core.connections_usable();
+        let (usable, renewals) = (core.connections_usable(), core.take_renewals());
         Ok(Some(Harvest {
             absent_ns,
             usable,
             recorder: core.recorder,
             connections,
             visits,
+            renewals,
             aborted,
             wire: edges.wire(),
             wire_requests: edges.requests(),

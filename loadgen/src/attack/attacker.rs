@@ -4,7 +4,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::fill;
 use servers::contract::{
-    CredentialCarrier, Field as Sent, Login as LoginRequest, Target, UserPattern,
+    CredentialCarrier, Field as Sent, Login as LoginRequest, Refresh, Target, UserPattern,
 };
 
 use super::forge::{Form, Token};
@@ -253,7 +253,7 @@ impl<'a> Attacker<'a> {
 
     /// Asks for the next credential with this token; `None` if the server does not refresh.
     pub(super) fn refresh(&mut self, token: &str) -> Option<Answered> {
-        let refresh = self.target.refresh.as_ref()?;
+        let refresh = self.plain_refresh()?;
         let body = serde_json::json!({ &*refresh.field: token }).to_string();
         let request = format!(
             "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
@@ -265,11 +265,16 @@ impl<'a> Attacker<'a> {
         Some(self.wire.ask(request.as_bytes()))
     }
 
+    /// The refresh that can be attacked: one whose token is in a field of JSON.
+    fn plain_refresh(&self) -> Option<&Refresh> {
+        self.target.refresh.as_ref().filter(|refresh| refresh.is_plain())
+    }
+
     /// The token for the next credential in the answer to a login or a refresh.
     pub(super) fn refresh_token(&self, reply: &Reply) -> Option<String> {
-        let refresh = self.target.refresh.as_ref()?;
+        let refresh = self.plain_refresh()?;
         let login = self.target.login.clone()?;
-        if !login.expect_status.accept(reply.status) && refresh.expect_status != reply.status {
+        if ![&login.expect_status, &refresh.expect_status].iter().any(|s| s.accept(reply.status)) {
             return None;
         }
         let login = Some(LoginRequest { credential: refresh.token.clone(), ..login });

@@ -73,8 +73,7 @@ impl Stage<'_> {
             // The placement of the whole trial has been made from it.
             Action::Place(_) => Ok(ActionRecord::Place(self.placement.clone())),
             Action::Load(plan) | Action::Pilot(plan) => {
-                let driver = self.driver(&plan.journey, before(&plan.prepare).as_deref())?;
-                let driver = Driver { users: held.users()?, ..driver };
+                let driver = Driver { users: held.users()?, ..self.driver_of(plan)? };
                 let load = measured_load(&driver, plan, self.seed, self.server)?;
                 Ok(ActionRecord::Load(Box::new(load)))
             }

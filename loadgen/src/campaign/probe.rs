@@ -46,13 +46,18 @@ fn wire(server: &Server) -> Option<WireUse> {
     })
 }
 
+/// Sessions that the store has written so far, where it counts them.
+pub(super) fn store_writes(server: &Server) -> Option<u64> {
+    server.stats().ok()?.store_writes
+}
+
 pub(super) fn measured_load(
     driver: &Driver,
     plan: &LoadPlan,
     seed: u64,
     server: &Server,
 ) -> Result<LoadRecord> {
-    let mut probe = Probe::new(server);
+    let mut probe = Probe { counts_writes: plan.renewal.is_some(), ..Probe::new(server) };
     let mut load = engine::load(driver, plan, seed, &mut probe)?;
     load.server = probe.used()?;
     Ok(load)
@@ -76,10 +81,11 @@ struct Reading {
     store_cpu_ns: Option<u64>,
     relay_cpu_ns: Option<u64>,
     wire: Option<WireUse>,
+    store_writes: Option<u64>,
 }
 
 impl Reading {
-    fn of(server: &Server) -> Self {
+    fn of(server: &Server, counts_writes: bool) -> Self {
         let at = Instant::now();
         let (cpu_ns, waited_ns) = cpu_and_wait_ns(server.ready().pid);
         Self {
@@ -89,6 +95,7 @@ impl Reading {
             store_cpu_ns: store_pid(server).map(family_cpu_ns),
             relay_cpu_ns: relay_cpu_ns(server),
             wire: wire(server),
+            store_writes: counts_writes.then(|| store_writes(server)).flatten(),
         }
     }
 }
@@ -96,6 +103,8 @@ impl Reading {
 /// Reads what a server uses where the phases of a load begin.
 pub struct Probe<'a> {
     server: &'a Server,
+    /// Whether the store's writes are read too, which takes a question to the server.
+    counts_writes: bool,
     before: Option<Reading>,
     used: Option<Result<ServerUse>>,
 }
@@ -103,17 +112,19 @@ pub struct Probe<'a> {
 impl<'a> Probe<'a> {
     /// A probe of this server.
     pub const fn new(server: &'a Server) -> Self {
-        Self { server, before: None, used: None }
+        Self { server, counts_writes: false, before: None, used: None }
     }
 
     /// To be called as each phase begins.
     pub fn enter(&mut self, phase: Phase) {
         match phase {
             Phase::Setup | Phase::Warmup => {}
-            Phase::Measure => self.before = Some(Reading::of(self.server)),
+            Phase::Measure => {
+                self.before = Some(Reading::of(self.server, self.counts_writes));
+            }
             Phase::Drain => {
                 let Some(before) = &self.before else { return };
-                let now = Reading::of(self.server);
+                let now = Reading::of(self.server, self.counts_writes);
                 let since = |now: Option<u64>, before: Option<u64>| {
                     now.zip(before).map(|(now, before)| now.saturating_sub(before))
                 };
@@ -124,7 +135,7 @@ impl<'a> Probe<'a> {
                     waited_ns: now.waited_ns.saturating_sub(before.waited_ns),
                     store_cpu_ns: since(now.store_cpu_ns, before.store_cpu_ns),
                     relay_cpu_ns: since(now.relay_cpu_ns, before.relay_cpu_ns),
-                    store_writes: None,
+                    store_writes: since(now.store_writes, before.store_writes),
                     wire: now.wire.zip(before.wire).map(|(now, then)| WireUse {
                         requests: now.requests - then.requests,
                         read_bytes: now.read_bytes - then.read_bytes,

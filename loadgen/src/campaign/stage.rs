@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use servers::contract::Target;
+
 use crate::engine::{Driver, LoggedIn, OpenConnections, TransportKind, Trust};
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
-use crate::plan::TrialPlan;
+use crate::plan::{LoadPlan, TrialPlan};
 use crate::proc::Server;
 use crate::record::{Placement, RECORD_SCHEMA, ServerFacts, TrialOutcome, TrialRecord};
 
@@ -51,7 +53,22 @@ pub(super) struct Stage<'a> {
 impl Stage<'_> {
     /// A driver of this journey, and of the one that users make before.
     pub(super) fn driver(&self, journey: &str, prepare: Option<&str>) -> Result<Driver> {
-        let script = Script::prepared(&self.server.ready().target, journey, prepare)?;
+        self.driving(Script::prepared(&self.server.ready().target, journey, prepare)?)
+    }
+
+    /// A driver of a load, whose users renew their credential if its plan says so.
+    pub(super) fn driver_of(&self, plan: &LoadPlan) -> Result<Driver> {
+        let prepare = plan.prepare.as_ref().map(|prepare| prepare.journey.as_str());
+        let target = &self.server.ready().target;
+        if plan.renewal.is_none() || target.login.is_none() {
+            return self.driver(&plan.journey, prepare);
+        }
+        let renewal = Some(target.renewal.clone().unwrap_or_default());
+        let target = Target { renewal, ..target.clone() };
+        self.driving(Script::renewing(&target, &plan.journey, prepare)?)
+    }
+
+    fn driving(&self, script: Script) -> Result<Driver> {
         let mut driver = Driver::placed(script, self.placement, self.interrupt.clone())?;
         let ready = self.server.ready();
         if ready.http2 {

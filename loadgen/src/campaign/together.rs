@@ -5,7 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::act::act_in_turn;
-use super::probe::{read_memory, relay_cpu_ns, store_pid};
+use super::probe::{read_memory, relay_cpu_ns, store_pid, store_writes};
 use super::stage::{Held, SAMPLE_EVERY, Set, Stage, facts, failed, unfinished};
 use crate::engine::{self, Driver, Lane, Used};
 use crate::error::{Error, Interrupt, Result};
@@ -155,11 +155,6 @@ fn used(up: &Up) -> Used {
         store_ns: cpu.as_mut().map_or(0, FamilyCpu::used_ns),
         relay_ns: relay_cpu_ns(&up.server).unwrap_or(0),
     }
-}
-
-/// Sessions that the store has written so far, where it counts them.
-fn store_writes(server: &Server) -> Option<u64> {
-    server.stats().ok()?.store_writes
 }
 
 /// What a server used in all its slices.

@@ -198,7 +198,7 @@ impl Endpoint {
         let url = format!("{}{}", self.origin, refresh.request.path);
         let answer = whole(self.http.post(url).json(&body)).await.map_err(|_| Seen::Failed)?;
         let since = Instant::now();
-        if answer.status != refresh.request.expect_status {
+        if !refresh.request.expect_status.accept(answer.status) {
             let refused = REFUSALS.contains(&answer.status);
             return Err(if refused { Seen::Refused } else { Seen::Failed });
         }

@@ -136,6 +136,7 @@ impl Experiment for Cart {
                 drain_ns: DRAIN.ns(),
                 timeout_ns: TIMEOUT.ns(),
                 prepare: (items > 0).then(|| Prepare { journey: ADD.into(), times: items }),
+                renewal: None,
             })
         };
         let cell = |arm: &String, items: u32| {

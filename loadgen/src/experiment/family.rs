@@ -28,5 +28,7 @@ pub const CPU_PER_LOGIN: &str = "CPU per login";
 pub const BYTES_ON_THE_WIRE: &str = "bytes on the wire";
 /// What the generator itself takes.
 pub const GENERATOR: &str = "generator";
+/// How long renewals take.
+pub const RENEWAL_TIME: &str = "time of a renewal";
 /// The parameters of the scalability law.
 pub const SCALABILITY: &str = "scalability";

@@ -79,6 +79,7 @@ pub(super) fn browse(
         drain_ns: DRAIN.ns(),
         timeout_ns: TIMEOUT.ns(),
         prepare: None,
+        renewal: None,
     }
 }
 
@@ -157,6 +158,13 @@ pub(super) fn needs(metric: &Metric, trials: &[&TrialPlan], level: u32) -> Optio
     let at_level = || trials.iter().filter(|trial| trial.level == level);
     if metric == metric::STORE_WRITES_PER_REQUEST && !at_level().any(|t| t.slices().is_some()) {
         return Some("a load in slices, so a `slice` above 0ms");
+    }
+    let renews = |trial: &&TrialPlan| {
+        let loads = trial.actions.iter().filter_map(Action::load);
+        loads.into_iter().any(|load| load.renewal.is_some())
+    };
+    if metric::OF_RENEWALS.contains(&metric) && !at_level().any(renews) {
+        return Some("users who renew their credential, so a table [renewal]");
     }
     if metric == metric::RELAY_CPU_US_PER_REQUEST && !at_level().any(|t| has_relay(t)) {
         return Some(

@@ -145,6 +145,7 @@ impl Experiment for Login {
             drain_ns: DRAIN.ns(),
             timeout_ns: TIMEOUT.ns(),
             prepare: None,
+            renewal: None,
         };
         let cell = |arm: &String, (level, hash): (u32, &str)| Cell {
             arm: arm.clone(),

@@ -256,8 +256,7 @@ metrics! {
         ("store_writes_per_request", "writes", "Store writes per request", Lower, Linear)
         .of_server().of_load(|l| {
             let written = l.server.as_ref()?.store_writes?;
-            let answers = l.slices.iter().map(|slice| slice.ok).sum::<u64>();
-            per_request(written as f64, answers as f64)
+            per_request(written as f64, requests_of(l))
         });
     CPU_US_PER_REQUEST =
         ("cpu_us_per_request", "us", "CPU per request, store included", Lower, Log)
@@ -440,6 +439,20 @@ metrics! {
         ("renewal_tried_computed_us", "us", "TTL that was tried (computed)", Lower, Log);
     RENEWAL_TRIED_MEASURED_US =
         ("renewal_tried_measured_us", "us", "TTL that was tried (measured)", Lower, Log);
+    RENEWALS_PER_S = ("renewals_per_s", "requests/s", "Renewals", Neither, Linear)
+        .of_load(|l| {
+            per_request(l.renewals.as_ref()?.renewed() as f64, l.counts.window_ns as f64 / 1e9)
+        });
+    RENEWAL_TIME_P50_US = ("renewal_time_p50_us", "us", "Renewal p50", Lower, Log)
+        .family(family::RENEWAL_TIME).of_load(|l| percentile(&l.renewals.as_ref()?.time, 0.5));
+    RENEWAL_TIME_P99_US = ("renewal_time_p99_us", "us", "Renewal p99", Lower, Log)
+        .family(family::RENEWAL_TIME).of_load(|l| percentile(&l.renewals.as_ref()?.time, 0.99));
+    RENEWALS_FAILED = ("renewals_failed", "share", "Renewals that failed", Lower, Linear)
+        .of_load(|l| {
+            let renewals = l.renewals.as_ref()?;
+            let all = renewals.renewed() + renewals.failed;
+            per_request(renewals.failed as f64, all as f64)
+        });
     LOGGED_OUT_SHARE = ("logged_out_share", "share", "Logged out", Lower, Linear);
     CANNOT_REFRESH_SHARE =
         ("cannot_refresh_share", "share", "Let in, and cannot refresh", Lower, Linear);
@@ -464,6 +477,10 @@ metrics! {
         .paced();
     SCALING_EFFICIENCY = ("scaling_efficiency", "share", "Scaling efficiency", Higher, Log);
 }
+
+/// What a load tells of renewals.
+pub(super) const OF_RENEWALS: [&Metric; 4] =
+    [RENEWALS_PER_S, RENEWAL_TIME_P50_US, RENEWAL_TIME_P99_US, RENEWALS_FAILED];
 
 /// Response times.
 pub const RESPONSE_TIMES: [&Metric; 4] =
@@ -505,13 +522,17 @@ fn memory(load: &LoadRecord) -> Option<&MemoryUse> {
 /// CPU time per request, us. The two readings enclose nearly the window; the requests are scaled to
 /// their interval.
 fn server_time(load: &LoadRecord, of: fn(&ServerUse) -> Option<u64>) -> Option<f64> {
-    let server = load.server.as_ref()?;
-    let cpu_ns = of(server).filter(|cpu_ns| *cpu_ns > 0)?;
-    let requests = match load.slices.as_slice() {
-        [] => load.counts.achieved_rps() * server.interval_ns as f64 / 1e9,
+    let cpu_ns = load.server.as_ref().and_then(of).filter(|cpu_ns| *cpu_ns > 0)?;
+    per_request(cpu_ns as f64 / 1e3, requests_of(load))
+}
+
+/// The requests between the two readings of the server.
+fn requests_of(load: &LoadRecord) -> f64 {
+    let interval_ns = load.server.as_ref().map_or(0, |server| server.interval_ns);
+    match load.slices.as_slice() {
+        [] => load.counts.achieved_rps() * interval_ns as f64 / 1e9,
         slices => slices.iter().map(|slice| slice.ok).sum::<u64>() as f64,
-    };
-    per_request(cpu_ns as f64 / 1e3, requests)
+    }
 }
 
 /// Bytes that passed the server's sockets, per request that it counted meanwhile.

@@ -22,6 +22,7 @@ mod population;
 mod primary;
 mod question;
 mod registry;
+mod renewal;
 mod replicas;
 mod restart;
 mod revocation;

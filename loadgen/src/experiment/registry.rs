@@ -2,7 +2,7 @@
 
 use super::{
     Experiment, capacity, cart, concurrency, context, cores, curve, denylist, expiry, login,
-    memory, population, replicas, restart, revocation, sliding, wire,
+    memory, population, renewal, replicas, restart, revocation, sliding, wire,
 };
 use crate::record::{Doubt, TrialRecord};
 
@@ -23,6 +23,7 @@ pub const EXPERIMENTS: &[&dyn Experiment] = &[
     &cores::Cores,
     &context::Context,
     &sliding::Sliding,
+    &renewal::Renewal,
     &wire::Wire,
 ];
 

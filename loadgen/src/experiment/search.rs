@@ -208,6 +208,7 @@ fn load(plan: &SearchPlan, rate_per_s: f64, confirms: bool) -> LoadPlan {
         drain_ns: plan.drain_ns,
         timeout_ns: plan.timeout_ns,
         prepare: None,
+        renewal: None,
     }
 }
 

@@ -99,6 +99,7 @@ mod tests {
             drain_ns: 0,
             timeout_ns: 0,
             prepare: None,
+            renewal: None,
         }
     }
 

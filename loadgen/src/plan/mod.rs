@@ -16,7 +16,7 @@ pub use arm::Arm;
 pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
 pub use engine::plan::{
     ADMIN_FILL, ConnectPlan, FillPlan, GrowPlan, LoadPlan, LogoutPlan, PopulatePlan, Prepare,
-    SlicesPlan, Slicing,
+    RenewalPlan, SlicesPlan, Slicing,
 };
 pub use place::PlacePlan;
 pub use prices::Prices;

@@ -23,8 +23,8 @@ pub use drill::{
 };
 pub use engine::record::{
     ClientUse, Counts, Doubt, ENCODED, GeneratorUse, GrowRecord, Histogram, LoadRecord,
-    LoginRecord, MemoryUse, NOTHING_SENT, OVER_LIMIT, Placement, Refusal, SAMPLES_BEYOND, STALL,
-    Second, ServerUse, SliceRecord, StepRecord, VisitCounts, WireUse,
+    LoginRecord, MemoryUse, NOTHING_SENT, OVER_LIMIT, Placement, Refusal, RenewalRecord,
+    SAMPLES_BEYOND, STALL, Second, ServerUse, SliceRecord, StepRecord, VisitCounts, WireUse,
 };
 pub use host::Host;
 pub use instructions::{InstructionCount, Instructions, Operation};

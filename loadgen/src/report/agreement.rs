@@ -205,6 +205,7 @@ mod tests {
             counts: Counts { planned, sent: planned, ok: planned, ..Counts::default() },
             steps: vec![step],
             visits: None,
+            renewals: None,
             aborted: false,
             timeline: Vec::new(),
             bytes_sent: None,

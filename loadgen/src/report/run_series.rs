@@ -182,6 +182,7 @@ mod tests {
             drain_ns: 0,
             timeout_ns: 1_000_000_000,
             prepare: None,
+            renewal: None,
         }
     }
 

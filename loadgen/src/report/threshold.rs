@@ -272,6 +272,9 @@ mod tests {
             lag: histogram,
         }];
         full.request_wire_bytes = 1;
+        let time = full.steps[0].response.clone();
+        full.renewals =
+            Some(crate::record::RenewalRecord { refreshed: 1, time, ..Default::default() });
         let missing: Vec<_> =
             METRICS.iter().filter(|m| m.is_of_load && (m.of_load)(&full).is_none()).collect();
         let of_server = METRICS.iter().filter(|m| m.is_of_load && m.is_of_server);

@@ -79,6 +79,7 @@ fn load(driver: &Driver, prepare: Option<Prepare>) -> LoadRecord {
         drain_ns: 1_000_000_000,
         timeout_ns: TIMEOUT_NS,
         prepare,
+        renewal: None,
     };
     engine::load(driver, &plan, 1, |_: Phase| {}).unwrap()
 }

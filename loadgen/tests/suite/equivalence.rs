@@ -44,6 +44,7 @@ fn ten() -> LoadPlan {
         drain_ns: 3_000_000_000,
         timeout_ns: 2_000_000_000,
         prepare: None,
+        renewal: None,
     }
 }
 

@@ -305,6 +305,7 @@ fn a_name_with_several_addresses_reaches_the_one_that_listens() {
             drain_ns: 3_000_000_000,
             timeout_ns: 2_000_000_000,
             prepare: None,
+            renewal: None,
         };
         let load = engine::load(&driver, &plan, 1, |_| {}).unwrap();
         assert_eq!(load.counts.ok, 10, "{:?}", load.counts);

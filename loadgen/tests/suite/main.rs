@@ -28,6 +28,7 @@ mod places;
 mod population;
 mod readers;
 mod reference;
+mod renewals;
 mod resume;
 mod run_flags;
 mod schemas;

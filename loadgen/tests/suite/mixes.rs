@@ -171,6 +171,7 @@ fn few_users_log_in_at_a_time_and_a_watcher_hears_how_many_have() {
             drain_ns: 1_000_000_000,
             timeout_ns: 10_000_000_000,
             prepare: None,
+            renewal: None,
         };
         let mut told = Told::default();
         let load = engine::load(&driver, &plan, 1, &mut told).unwrap();

@@ -35,6 +35,7 @@ fn plan() -> LoadPlan {
         drain_ns: 20_000_000_000,
         timeout_ns: 2_000_000_000,
         prepare: None,
+        renewal: None,
     }
 }
 

@@ -139,6 +139,7 @@ fn plan(users: u32, measure_ms: u64) -> LoadPlan {
         drain_ns: LONG.as_nanos() as u64,
         timeout_ns: LONG.as_nanos() as u64,
         prepare: None,
+        renewal: None,
     }
 }
 

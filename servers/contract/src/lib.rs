@@ -4,6 +4,7 @@ mod admin;
 mod checks;
 mod cookies;
 mod login;
+mod renewal;
 mod share;
 mod store;
 mod texts;
@@ -19,6 +20,7 @@ pub use admin::{AdminStats, FAULT_MARK, POPULATE_PATH, Population};
 pub use checks::{Check, Expected, Statuses};
 pub use cookies::Cookies;
 pub use login::{Field, LoginStep};
+pub use renewal::{Lifetime, REFRESH_TOKEN, Refresh, Renewal};
 pub use share::Share;
 pub use store::{RelayProcess, Secrets, SharedLine, StoreProcess, StoreUrl};
 pub use texts::{BodyFormat, ContractError, CredentialCarrier, CredentialSource, HeaderValues};
@@ -118,6 +120,10 @@ pub struct Target {
     /// How a credential is replaced before it expires; absent where that takes a login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<Refresh>,
+    /// When users of a load renew their credential; absent: on a 401 where there is a `refresh`,
+    /// and else never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Renewal>,
     /// The share of requests that may end without an answer because a connection ended, such as
     /// `1%`; absent: 0.1 %. Figures with more of them are invalid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -227,23 +233,6 @@ pub struct Logout {
     pub expect_status: Statuses,
 }
 
-/// The request that replaces a credential, with a token that the login gave for that and that the
-/// answer replaces too.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Refresh {
-    /// Path of the request, which is a POST.
-    pub path: String,
-    /// Where the token is in the answer to a login or a refresh. The credential is where the login
-    /// has it.
-    pub token: CredentialSource,
-    /// The field of the JSON body that holds the token.
-    pub field: String,
-    /// Status of a right answer, 200 by default.
-    #[serde(default = "two_hundred")]
-    pub expect_status: u16,
-}
-
 /// A named sequence of requests that a logged-in user repeats.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -290,8 +279,9 @@ pub struct Step {
     /// Where the answer has a credential that replaces the one the request was sent with, as where
     /// a token carries what a user has in the cart. An answer without one leaves it as it was.
     ///
-    /// It is honoured where users are prepared before a load, and in a load whose users come and
-    /// go. In a closed or open load everyone keeps the credential they had when it began.
+    /// It is honoured where users are prepared before a load, in a load whose users come and go,
+    /// and where cookies or credentials are renewed. In another closed or open load everyone keeps
+    /// the credential they had when it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialSource>,
 }
@@ -303,10 +293,6 @@ const fn is_false(value: &bool) -> bool {
 
 fn ok() -> Statuses {
     200.into()
-}
-
-const fn two_hundred() -> u16 {
-    200
 }
 
 fn no_content() -> Statuses {

@@ -15,8 +15,8 @@ use crate::allocator;
 use crate::app::{self, OpenArm, Work};
 use crate::clock::Clock;
 use crate::contract::{
-    BodyFormat, CONTRACT_VERSION, Check, CredentialSource, Journey, Login, Logout, ReadyLine,
-    Refresh, RelayProcess, Step, Target, UserPattern,
+    BodyFormat, CONTRACT_VERSION, Check, CredentialSource, Journey, Lifetime, Login, Logout,
+    ReadyLine, Refresh, RelayProcess, Renewal, Step, Target, UserPattern,
 };
 use crate::error::ServeError;
 use crate::schemes::{CookieSecurity, SchemeOptions, arms};
@@ -493,7 +493,14 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
             path: "/refresh".into(),
             token: CredentialSource::Json("/refresh_token".into()),
             field: "refresh_token".into(),
-            expect_status: 200,
+            format: BodyFormat::Json,
+            fields: BTreeMap::new(),
+            headers: BTreeMap::new(),
+            expect_status: 200.into(),
+        }),
+        renewal: arm.refreshes.then(|| Renewal {
+            lifetime: Some(Lifetime::Said(CredentialSource::Json("/expires_in".into()))),
+            ..Renewal::default()
         }),
         max_transport_errors: None,
     }

@@ -9,13 +9,15 @@ use super::template::Held;
 pub(super) const TOKEN: &str = "csrf";
 
 /// What is known of a user where a request is made.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     pub(super) credential: Held,
     /// Other values, by the name of their hole.
     pub(super) values: Vec<(String, Held)>,
     /// The cookies that are held by name.
     pub(super) cookies: Vec<(String, Held)>,
+    /// The token for the next credential; `None` where nothing refreshes.
+    pub(super) refresh: Option<Held>,
     /// The field of all others.
     pub(super) jar: Option<u8>,
     /// Whether no field is held behind that one.
@@ -55,10 +57,8 @@ impl Known {
             Some(jar) => jar,
             None => fields.add_jar(None, &self.cookies)?,
         };
-        let Self { credential, values, cookies, .. } = self;
-        let (values, cookies) = (values.clone(), cookies.clone());
-        let (credential, jar, fields) = (*credential, Some(jar), fields.0);
-        Ok(Self { credential, values, cookies, jar, jar_is_last: false, fields })
+        let known = self.clone();
+        Ok(Self { jar: Some(jar), jar_is_last: false, fields: fields.0, ..known })
     }
 
     pub(super) fn cookie(&self, name: &str) -> Option<Held> {

@@ -1,7 +1,8 @@
 //! Lowers a login: the requests by which a user gets a credential, and what each answer gives.
 
 use contract::{
-    Check, CredentialCarrier, CredentialSource, Csrf, HeaderValues, Login, LoginStep, Step, Target,
+    Check, CredentialCarrier, CredentialSource, Csrf, HeaderValues, Login, LoginStep, Refresh,
+    Step, Target,
 };
 
 use super::known::{Fields, Known, TOKEN};
@@ -39,16 +40,18 @@ struct Stage<'a> {
 enum Gives<'a> {
     Token(&'a Csrf),
     Values,
-    Credential(&'a Login),
+    Credential(&'a Login, Option<&'a Refresh>),
 }
 
-/// Lowers the login of a target, whose users make the steps `after` it.
+/// Lowers the login of a target, whose users make the steps `after` it and may `refresh` what it
+/// gives.
 pub(super) fn lower<'a>(
     target: &'a Target,
     login: &'a Login,
+    refresh: Option<&'a Refresh>,
     after: &[Step],
 ) -> Result<Logins<'a>, String> {
-    let stages = stages(login)?;
+    let stages = stages(login, refresh)?;
     let captured = order::captured(target, login)?;
     let keeps_all = keeps_all(target, login);
     let mut logins =
@@ -67,7 +70,7 @@ pub(super) fn lower<'a>(
         match stage.gives {
             Gives::Token(_) => logins.csrf = Some(logins.requests.len()),
             Gives::Values => {}
-            Gives::Credential(_) => logins.login = logins.requests.len(),
+            Gives::Credential(..) => logins.login = logins.requests.len(),
         }
         let Logins { known, captured, requests, .. } = &mut logins;
         let (made, next) = make(target, known, captured, stage, &give).map_err(place)?;
@@ -125,7 +128,7 @@ fn keeps_all(target: &Target, login: &Login) -> bool {
     !login.is_one_request() || target.cookies.is_some_and(|cookies| cookies.keep)
 }
 
-fn stages(login: &Login) -> Result<Vec<Stage<'_>>, String> {
+fn stages<'a>(login: &'a Login, refresh: Option<&'a Refresh>) -> Result<Vec<Stage<'a>>, String> {
     let in_steps = !login.step.is_empty();
     let described = !login.path.is_empty() || !login.fields.is_empty() || login.body.is_some();
     if in_steps && (described || login.redirects > 0 || login.check.is_some()) {
@@ -150,7 +153,7 @@ fn stages(login: &Login) -> Result<Vec<Stage<'_>>, String> {
             place: format!("login step `{}`", step.name),
             asks: step.clone(),
             sends: false,
-            gives: if index == last { Gives::Credential(login) } else { Gives::Values },
+            gives: if index == last { Gives::Credential(login, refresh) } else { Gives::Values },
         };
         return Ok(login.step.iter().enumerate().map(stage).collect());
     }
@@ -164,7 +167,7 @@ fn stages(login: &Login) -> Result<Vec<Stage<'_>>, String> {
         place: "login".into(),
         asks: only(login),
         sends: login.method != "GET",
-        gives: Gives::Credential(login),
+        gives: Gives::Credential(login, refresh),
     };
     Ok(token.into_iter().chain([own]).collect())
 }
@@ -235,8 +238,11 @@ impl Stage<'_> {
                 self.values(before, is_used, &mut known, &mut fields)?;
                 known
             }
-            Gives::Credential(login) => {
+            Gives::Credential(login, refresh) => {
                 let mut known = credential(login, before, is_used, &mut fields)?;
+                if let Some(refresh) = refresh {
+                    known.refresh = Some(token_of(refresh, before, &known, &mut fields)?);
+                }
                 self.values(before, is_used, &mut known, &mut fields)?;
                 known
             }
@@ -246,7 +252,7 @@ impl Stage<'_> {
             known.jar_is_last = true;
         }
         let alone = fields.0.len() - usize::from(keeps_all) == 1;
-        if alone && matches!(self.gives, Gives::Credential(_)) {
+        if alone && matches!(self.gives, Gives::Credential(..)) {
             known.be_whole();
         }
         known.fields = fields.0;
@@ -299,6 +305,23 @@ fn token(csrf: &Csrf, fields: &mut Fields) -> Result<Known, String> {
         }
     }
     Ok(known)
+}
+
+/// The field for the token that a refresh sends.
+fn token_of(
+    refresh: &Refresh,
+    before: &Known,
+    known: &Known,
+    fields: &mut Fields,
+) -> Result<Held, String> {
+    let token = find(fields, &refresh.token, before)?;
+    if token == known.credential {
+        return Err(format!(
+            "refresh: expected `token` elsewhere than the credential, found both at `{}`",
+            refresh.token
+        ));
+    }
+    Ok(token)
 }
 
 /// What the answer that gives the credential gives in addition to captured values.

@@ -9,6 +9,8 @@ use super::login::{self, Logins};
 use super::lowering::{AUTHORIZATION, Lowering};
 use super::mix;
 use super::population::Population;
+use super::refreshing;
+use super::renewing::Renewing;
 use super::{ClientCertificate, Script};
 use crate::error::{Error, Result};
 
@@ -26,7 +28,17 @@ impl Script {
     /// # Errors
     /// As [`Script::new`].
     pub fn prepared(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Self> {
-        script(target, journey, prepare)
+        script(target, journey, prepare, false)
+            .map_err(|what| Error::Config(format!("target `{}`: {what}", target.name)))
+    }
+
+    /// The same for users who renew their credential when it ends during a load, where the
+    /// descriptor says how: they hold what that takes.
+    ///
+    /// # Errors
+    /// As [`Script::new`].
+    pub fn renewing(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Self> {
+        script(target, journey, prepare, true)
             .map_err(|what| Error::Config(format!("target `{}`: {what}", target.name)))
     }
 }
@@ -40,7 +52,12 @@ const TRANSPORT_ERRORS: Share = Share::from_ppm(1000);
 /// Requests are made in the order in which a user meets them, and each with what is known of the
 /// user by then: nothing, then a CSRF token and its cookies, then the credential and what the login
 /// left of the others. Where a target has one value per user, that value is all that is held.
-fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Script, String> {
+fn script(
+    target: &Target,
+    journey: &str,
+    prepare: Option<&str>,
+    renews: bool,
+) -> Result<Script, String> {
     let (tls, authority) = address(&target.base_url)?;
     let population = Population::new(&target.users).map_err(|what| format!("users: {what}"))?;
     let made = mix::find(target, journey)?;
@@ -55,7 +72,8 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
             ));
         }
         _ if made.anonymous => {
-            nobody = Target { login: None, logout: None, auth: None, ..target.clone() };
+            nobody =
+                Target { login: None, logout: None, auth: None, refresh: None, ..target.clone() };
             &nobody
         }
         _ => target,
@@ -68,7 +86,12 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
         let steps = preparing.iter().chain(&made.steps).cloned();
         steps.chain(target.logout.as_ref().map(logout_step)).collect()
     };
-    let lowered = target.login.as_ref().map(|login| login::lower(target, login, &after));
+    let renews = renews && (target.refresh.is_some() || target.renewal.is_some());
+    if renews && target.login.is_none() && !made.anonymous {
+        return Err("expected a table [login] for credentials that are renewed, found none".into());
+    }
+    let refresh = target.refresh.as_ref().filter(|_| renews);
+    let lowered = target.login.as_ref().map(|login| login::lower(target, login, refresh, &after));
     let nobody = Logins {
         requests: Vec::new(),
         csrf: None,
@@ -97,6 +120,12 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
     let steps = prepare.end..logout.unwrap_or(requests.len());
     let mix = made.mix(steps.start);
     let login_concurrency = login_concurrency(target)?;
+    let mut renewal = (renews && login.is_some()).then(|| Renewing::new(target)).transpose()?;
+    if let Some((renewal, refresh)) = renewal.as_mut().zip(refresh) {
+        renewal.refresh = Some(requests.len());
+        let request = refreshing::request(at, refresh);
+        requests.push(request.map_err(|what| format!("refresh: {what}"))?);
+    }
     let name = target.name.clone();
     let client_certificate = client_certificate(target, tls)?;
     let transport_errors_ppm = target.max_transport_errors.unwrap_or(TRANSPORT_ERRORS).ppm();
@@ -116,6 +145,7 @@ fn script(target: &Target, journey: &str, prepare: Option<&str>) -> Result<Scrip
         logout,
         login_concurrency,
         renew: renew && login.is_some(),
+        renewal,
         transport_errors_ppm,
         population,
     })

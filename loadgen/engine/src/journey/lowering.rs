@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use contract::{
-    Auth, BodyFormat, CredentialCarrier, Expected, Field, HeaderValues, LoginStep, Step, Target,
+    Auth, BodyFormat, CredentialCarrier, Expected, Field, HeaderValues, LoginStep, REFRESH_TOKEN,
+    Refresh, Step, Target,
 };
 
 use super::Request;
@@ -100,6 +101,38 @@ impl Lowering<'_> {
             then: None,
             redirect: None,
         })
+    }
+
+    /// The request that refreshes a credential, made where the token for that is known.
+    pub(super) fn refresh(
+        self,
+        refresh: &Refresh,
+        captures: Vec<Capture>,
+    ) -> Result<Request, String> {
+        let mut fields = refresh.fields.clone();
+        if !refresh.field.is_empty() {
+            let token = Field::Text(format!("{{{REFRESH_TOKEN}}}"));
+            if fields.insert(refresh.field.clone(), token).is_some() {
+                return Err(format!(
+                    "expected `field` apart from `fields`, found `{}` in both",
+                    refresh.field
+                ));
+            }
+        }
+        let step = LoginStep {
+            name: "refresh".into(),
+            method: Some("POST".into()),
+            path: refresh.path.clone(),
+            headers: refresh.headers.clone(),
+            format: refresh.format,
+            fields,
+            body: None,
+            expect_status: refresh.expect_status.clone(),
+            check: None,
+            capture: BTreeMap::new(),
+            redirects: 0,
+        };
+        self.login(&step, false, captures)
     }
 
     fn check(self, described: Option<&contract::Check>) -> Result<Option<Check>, String> {

@@ -13,6 +13,8 @@ mod mix;
 mod order;
 mod population;
 mod redirect;
+mod refreshing;
+mod renewing;
 mod scan;
 mod template;
 
@@ -28,6 +30,7 @@ pub use check::{Check, Value};
 pub use mix::Mix;
 pub use population::Population;
 pub use redirect::Astray;
+pub use renewing::Renewing;
 pub use scan::Pointer;
 pub use template::{Escape, FIELD_END, Held, Holes, Template, Who, field};
 
@@ -65,12 +68,15 @@ pub struct Script {
     pub steps: Range<usize>,
     /// The order of these steps in a mix of journeys; `None`: one after the other.
     pub mix: Option<Mix>,
-    /// The logout, which is the last of them; `None` where the descriptor has none.
+    /// The logout, which is the last of them but for a refresh; `None` where the descriptor has
+    /// none.
     pub logout: Option<usize>,
     /// How many users log in at a time; `None`: as many as there are connections.
     pub login_concurrency: Option<u32>,
     /// Whether answers during a load change the cookies of their users.
     pub renew: bool,
+    /// How users renew a credential that ends during a load; `None` where they do not.
+    pub renewal: Option<Renewing>,
     /// The share of requests that may end with their connection, millionths.
     pub transport_errors_ppm: u32,
     /// Who the users are.

@@ -33,6 +33,20 @@ pub struct LoadPlan {
     /// What each user does before, after logging in; `None`: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepare: Option<Prepare>,
+    /// How users renew a credential that ends meanwhile; `None`: as the target says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<RenewalPlan>,
+}
+
+/// Users who renew their credential during a load: through the refresh of their target where it
+/// has one, and else by a new login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RenewalPlan {
+    /// How long a credential lives, ns. Users know it and renew theirs when it is over, the first
+    /// time at a moment of it that is drawn for each. `None`: the answers say how long, or else a
+    /// refusal says that it is over.
+    pub lifetime_ns: Option<u64>,
 }
 
 /// A load in slices.

@@ -103,7 +103,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::Histogram;
+    use crate::record::{Histogram, RenewalRecord};
 
     /// Whether (a + b) + c is a + (b + c), and an empty one changes nothing on either side.
     fn obeys<T: Clone + Debug + PartialEq>(
@@ -180,6 +180,20 @@ mod tests {
         VisitCounts { arrived: n[0], completed: n[1], failed: n[2], turned_away: n[3] }
     }
 
+    fn renewals(n: [u64; 10]) -> RenewalRecord {
+        RenewalRecord {
+            refreshed: n[0],
+            logged_in: n[1],
+            fell_back: n[2],
+            failed: n[3],
+            errors: [(format!("class {}", n[4] % 3), n[4])].into(),
+            refused: n[5],
+            waited: n[6],
+            rolled: n[7],
+            time: histogram(&n[8..]),
+        }
+    }
+
     fn login(n: [u64; 10]) -> LoginRecord {
         let service = histogram(&n[3..]);
         LoginRecord { users: n[0] as u32, wall_ns: n[1], credential_bytes: n[2], service }
@@ -210,6 +224,7 @@ mod tests {
             obeys(&no_second, &three(second, n), Second::merge)?;
             obeys(&SliceRecord::default(), &three(slice, n), SliceRecord::merge)?;
             obeys(&VisitCounts::default(), &three(visits, n), VisitCounts::merge)?;
+            obeys(&RenewalRecord::default(), &three(renewals, n), RenewalRecord::merge)?;
             obeys(&LoginRecord::default(), &three(login, n), LoginRecord::merge)?;
             obeys(&GeneratorUse::default(), &three(generator, n), GeneratorUse::merge)?;
         }

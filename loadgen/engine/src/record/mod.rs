@@ -5,6 +5,7 @@ mod doubt;
 mod hdr_log;
 mod histogram;
 mod merge;
+mod renewals;
 mod rules;
 mod users;
 
@@ -16,6 +17,7 @@ pub use client::ClientUse;
 pub use doubt::{Doubt, STALL};
 pub use histogram::Histogram;
 pub use merge::merge_lists;
+pub use renewals::RenewalRecord;
 pub use rules::{ENCODED, NOTHING_SENT, OVER_LIMIT, SAMPLES_BEYOND};
 pub use users::{GrowRecord, Refusal};
 
@@ -44,6 +46,9 @@ pub struct LoadRecord {
     /// The users who came and went; `None` but for a partly open load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visits: Option<VisitCounts>,
+    /// Credentials that ended and were renewed; `None` where users do not renew theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewals: Option<RenewalRecord>,
     /// Whether Measure was ended before its time, so that these are the figures of its beginning.
     #[serde(default)]
     pub aborted: bool,

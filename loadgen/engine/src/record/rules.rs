@@ -49,6 +49,9 @@ impl LoadRecord {
         self.doubt_generator(&mut found);
         self.doubt_cores(&mut found);
         found.extend(self.client.doubt());
+        if let Some(renewals) = &self.renewals {
+            renewals.doubt(self.counts.sent, &mut found);
+        }
         if open {
             self.doubt_schedule(&mut found);
         }

@@ -14,6 +14,8 @@ use crate::journey::{Answer, Who};
 pub enum Reply {
     /// Answers with this status and body after so many nanoseconds.
     After(u64, u16, String),
+    /// The same, and the answer sets this cookie.
+    Set(u64, u16, String, String),
     /// Fails after so many nanoseconds.
     Fail(u64, Failure),
     /// Never answers.
@@ -71,7 +73,9 @@ impl<F: FnMut(&Seen) -> Reply> Transport for Mock<F> {
         let reply = (self.server)(&seen);
         self.seen.push(seen);
         let ends = match reply {
-            Reply::After(after, ..) | Reply::Fail(after, _) => self.now + after,
+            Reply::After(after, ..) | Reply::Set(after, ..) | Reply::Fail(after, _) => {
+                self.now + after
+            }
             Reply::Never => u64::MAX,
         };
         self.pending.insert((ends, self.seen.len() as u64), (connection, self.now, reply));
@@ -88,9 +92,16 @@ impl<F: FnMut(&Seen) -> Reply> Transport for Mock<F> {
                 self.now = self.now.max(ends);
                 let (connection, sent_ns, reply) = self.pending.remove(&(ends, number)).unwrap();
                 let done_ns = self.now;
+                let headers = match &reply {
+                    Reply::Set(_, _, cookie, _) => {
+                        let value = cookie.as_bytes();
+                        vec![httparse::Header { name: "Set-Cookie", value }]
+                    }
+                    _ => Vec::new(),
+                };
                 let result = match &reply {
-                    Reply::After(_, status, body) => {
-                        Ok(Answer { status: *status, headers: &[], body: body.as_bytes() })
+                    Reply::After(_, status, body) | Reply::Set(_, status, _, body) => {
+                        Ok(Answer { status: *status, headers: &headers, body: body.as_bytes() })
                     }
                     Reply::Fail(_, failure) => Err(*failure),
                     Reply::Never => unreachable!("its end is never reached"),

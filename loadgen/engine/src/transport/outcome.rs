@@ -53,10 +53,12 @@ pub enum Outcome {
     LongCredential,
     /// A login was answered with a redirect that is not followed.
     Redirect(Astray),
+    /// Its credential had ended and could not be renewed.
+    NotRenewed,
 }
 
 /// Names of the classes of errors but for statuses, at their indices.
-const NAMED_CLASSES: [&str; 22] = [
+const NAMED_CLASSES: [&str; 23] = [
     "connect_refused",
     "connect",
     "no_descriptors",
@@ -79,6 +81,7 @@ const NAMED_CLASSES: [&str; 22] = [
     "encoded",
     "redirect",
     "check",
+    "not_renewed",
 ];
 
 /// Statuses have three digits (RFC 9112, 4), and one class each behind the others.
@@ -104,6 +107,7 @@ impl Outcome {
             Self::Encoded => 19,
             Self::Redirect(_) => 20,
             Self::Check => 21,
+            Self::NotRenewed => 22,
             Self::Status(status) if (status as usize) < STATUSES => {
                 NAMED_CLASSES.len() + status as usize
             }
@@ -169,6 +173,7 @@ impl fmt::Display for Outcome {
                      send the request there in the first place"
                 }
             }),
+            Self::NotRenewed => f.write_str("a credential that ended and was not renewed"),
             Self::NoCredential => f.write_str("an answer without a credential"),
             Self::LongCredential => {
                 let most = CREDENTIAL_BYTES_MAX >> 10;
@@ -210,6 +215,7 @@ mod tests {
             (Outcome::Encoded, "encoded"),
             (Outcome::Redirect(Astray::Often), "redirect"),
             (Outcome::Check, "check"),
+            (Outcome::NotRenewed, "not_renewed"),
             (Outcome::Status(401), "status_401"),
             (Outcome::Status(204), "status_204"),
             (Outcome::Status(999), "status_999"),

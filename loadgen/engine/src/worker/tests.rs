@@ -1,5 +1,6 @@
 //! The worker on a scripted server with a clock set by hand: every expectation is exact.
 
+mod renewals;
 mod setup;
 mod stop;
 
@@ -52,6 +53,7 @@ fn plan(model: LoadModel, users: u32, connections: u32, measure_ns: u64) -> Load
         drain_ns: 5 * S,
         timeout_ns: 30 * S,
         prepare: None,
+        renewal: None,
     }
 }
 

@@ -101,6 +101,7 @@ fn load_all(
         drain_ns: DRAIN.as_nanos() as u64,
         timeout_ns: TIMEOUT.as_nanos() as u64,
         prepare: None,
+        renewal: None,
     };
     let drivers = servers.iter().map(|server| rig.driver(server)).collect::<Result<Vec<_>>>()?;
     let (load, seed) = (&load, rig.seed);

@@ -82,6 +82,7 @@ fn load(driver: &Driver, model: LoadModel, connections: u32) -> Result<LoadRecor
         drain_ns: TIMEOUT_NS,
         timeout_ns: TIMEOUT_NS,
         prepare: None,
+        renewal: None,
     };
     let load = engine::load(driver, &plan, 1, |_: Phase| {})?;
     driver.interrupt.check()?;

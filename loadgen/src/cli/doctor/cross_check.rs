@@ -149,6 +149,7 @@ fn as_one_user(target: &Target) -> Result<(Target, Vec<(String, String)>)> {
         logout: None,
         logout_all: None,
         refresh: None,
+        renewal: None,
         headers: fields.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect(),
         ..target.clone()
     };
@@ -198,6 +199,7 @@ fn plan(
         drain_ns: TIMEOUT_NS,
         timeout_ns: TIMEOUT_NS,
         prepare: None,
+        renewal: None,
     }
 }
 

@@ -7,6 +7,7 @@ mod limits;
 mod live;
 mod plain;
 mod printed;
+mod renewals;
 mod stages;
 mod summary;
 
@@ -307,7 +308,7 @@ impl SetUp {
         args.client.place.shape(&mut target, args.arm.as_deref())?;
         target.max_transport_errors = args.max_transport_errors.or(target.max_transport_errors);
         args.pace_logins(&mut target)?;
-        let script = Script::new(&target, &plan.journey)?;
+        let script = Script::renewing(&target, &plan.journey, None)?;
         let usable = proc::usable_cores().len();
         let shared = placement.shared();
         let cores = if server.is_some() { placement.generator } else { Vec::new() };
@@ -519,6 +520,7 @@ impl RunArgs {
             drain_ns: DRAIN.ns(),
             timeout_ns: self.timeout.ns(),
             prepare: None,
+            renewal: None,
         })
     }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use servers::contract::Share;
 
 use super::distribution::{Distribution, us};
+use super::renewals::RenewalFigures;
 use super::stages::{self, StageFigures};
 use crate::error::{Error, Result};
 use crate::plan::LoadPlan;
@@ -52,6 +53,7 @@ pub(super) struct Summary {
     max_transport_errors: Share,
     login: Option<LoginFigures>,
     visits: Option<VisitCounts>,
+    renewals: Option<RenewalFigures>,
     steps: Vec<StepFigures>,
     /// The stages of a load whose rate changes.
     stages: Vec<StageFigures>,
@@ -179,6 +181,7 @@ impl Summary {
                 credential_bytes: login.credential_bytes,
             }),
             visits: load.visits,
+            renewals: RenewalFigures::new(load),
             steps: load.steps.iter().map(StepFigures::new).collect(),
             stages: stages::figures(&plan.model, load),
             thresholds: Vec::new(),
@@ -279,6 +282,9 @@ impl Summary {
                 grouped(visits.still_there()),
             ));
         }
+        if let Some(renewals) = &self.renewals {
+            renewals.add_counts(page);
+        }
         for (class, count) in &self.errors {
             page.line(&format!("  error        {class}: {}", grouped(*count)));
         }
@@ -290,6 +296,7 @@ impl Summary {
         for (name, d) in [("response", &self.response_us), ("service", &self.service_us)] {
             page.line(&format!("  {name:<10} {}", d.cells()));
         }
+        self.renewals.iter().filter_map(RenewalFigures::row).for_each(|row| page.line(&row));
         if self.response_us.guesses() {
             page.line("  ?            fewer than 100 answers lie beyond this percentile");
         }
