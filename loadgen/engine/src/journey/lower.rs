@@ -87,8 +87,13 @@ fn script(
         steps.chain(target.logout.as_ref().map(logout_step)).collect()
     };
     let renews = renews && (target.refresh.is_some() || target.renewal.is_some());
-    if renews && target.login.is_none() && !made.anonymous {
-        return Err("expected a table [login] for credentials that are renewed, found none".into());
+    let renew = target.cookies.is_some_and(|cookies| cookies.renew);
+    for (is_renewed, what) in [(renews, "credentials"), (renew, "cookies")] {
+        if is_renewed && target.login.is_none() && !made.anonymous {
+            return Err(format!(
+                "expected a table [login] for {what} that are renewed, found none"
+            ));
+        }
     }
     let refresh = target.refresh.as_ref().filter(|_| renews);
     let lowered = target.login.as_ref().map(|login| login::lower(target, login, refresh, &after));
@@ -104,10 +109,6 @@ fn script(
         lowered.transpose()?.unwrap_or(nobody);
     let login = has_login.then_some(login);
     let logins = 0..requests.len();
-    let renew = target.cookies.is_some_and(|cookies| cookies.renew);
-    if renew && login.is_none() && !made.anonymous {
-        return Err("expected a table [login] for cookies that are renewed, found none".into());
-    }
     let at = Lowering { target, known: &known, captured: &captured };
     let first = requests.len();
     for step in &after {
