@@ -188,6 +188,7 @@ pub fn get(url: &str) -> Result<Target> {
         logout: None,
         logout_all: None,
         refresh: None,
+        token: None,
         max_transport_errors: None,
     })
 }

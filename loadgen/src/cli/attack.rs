@@ -13,14 +13,14 @@ use super::run::target_file;
 use super::shared::Format;
 use super::trust::TrustArgs;
 use super::{output, serve, signals};
-use crate::attack::{self, GUESSES, Options, Standard};
+use crate::attack::{self, GUESSES, Options, Standard, Weakness, weakness};
 use crate::error::{Error, Result};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
-use crate::sanitise::{NAME, Page, fit, width};
+use crate::sanitise::{NAME, Page, REMARK, fit, padded, width};
 use crate::units::{Span, grouped};
 
 /// Columns after which text goes on in the next line.
-const WIDTH: usize = 100;
+const WIDTH: usize = 80;
 
 /// The shortest time that a suite may take.
 const WITHIN_LEAST: Span = Span::from_millis(1000);
@@ -38,6 +38,12 @@ pub(super) struct AttackArgs {
     /// Send the first step of this journey
     #[arg(long, default_value = "browse", value_name = "NAME")]
     journey: String,
+    /// Fail on properties too: what a server may choose, and would better not
+    #[arg(long)]
+    strict: bool,
+    /// Let a token be good for this long after its end
+    #[arg(long, value_name = "SPAN", default_value = "60s")]
+    leeway: Span,
     /// Try this many random credentials
     #[arg(long, default_value_t = GUESSES, value_name = "N")]
     guesses: u32,
@@ -84,16 +90,17 @@ pub(super) fn attack(args: &AttackArgs) -> Result<()> {
     drop(bar);
     match args.format {
         Format::Json => output::json(&json(&attacked)?)?,
-        Format::Text => output::page(&text(&attacked))?,
+        Format::Text => output::page(&text(&attacked, args.strict))?,
     }
-    attack::judge(&attacked)
+    if args.strict { attack::judge_strictly(&attacked) } else { attack::judge(&attacked) }
 }
 
 impl AttackArgs {
     fn options(&self, standard: Standard) -> Options {
         let trust = self.trust.trust();
         let (journey, within) = (self.journey.clone(), self.within.duration());
-        Options { journey, trust, standard, guesses: self.guesses, within }
+        let leeway = self.leeway.duration();
+        Options { journey, trust, standard, guesses: self.guesses, leeway, within }
     }
 }
 
@@ -129,10 +136,26 @@ impl Drop for Spinner {
 fn json(attacked: &Attacked) -> Result<String> {
     #[derive(Serialize)]
     struct Page<'a> {
-        #[serde(flatten)]
-        attacked: &'a Attacked,
+        target: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        spared: Option<&'a str>,
+        cases: Vec<Case<'a>>,
         run: usize,
         counts: BTreeMap<&'static str, usize>,
+    }
+    #[derive(Serialize)]
+    struct Case<'a> {
+        #[serde(flatten)]
+        case: &'a CaseRecord,
+        #[serde(flatten)]
+        about: Option<About>,
+    }
+    #[derive(Serialize)]
+    struct About {
+        name: &'static str,
+        cwe: u16,
+        remedy: &'static str,
+        see: String,
     }
     let key = |outcome: CaseOutcome| match outcome {
         CaseOutcome::Accepted => "accepted",
@@ -142,13 +165,23 @@ fn json(attacked: &Attacked) -> Result<String> {
         CaseOutcome::Property => "property",
         CaseOutcome::NotApplicable => "not_applicable",
     };
-    let counts = CaseOutcome::ALL.map(|outcome| (key(outcome), attacked.count(outcome)));
-    let page = Page { attacked, run: attacked.run(), counts: counts.into() };
+    let about = |weakness: Weakness| {
+        let Weakness { name, cwe, remedy, source } = weakness;
+        About { name, cwe, remedy, see: source.url() }
+    };
+    let case = |case| Case { case, about: weakness(&case.id).map(about) };
+    let page = Page {
+        target: &attacked.target,
+        spared: attacked.spared.as_deref(),
+        cases: attacked.cases.iter().map(case).collect(),
+        run: attacked.run(),
+        counts: CaseOutcome::ALL.map(|outcome| (key(outcome), attacked.count(outcome))).into(),
+    };
     serde_json::to_string_pretty(&page)
         .map_err(|e| Error::Bug(format!("the cases cannot be written: {e}")))
 }
 
-fn text(attacked: &Attacked) -> Page {
+fn text(attacked: &Attacked, strict: bool) -> Page {
     let mut page = Page::default();
     if let Some(why) = &attacked.spared {
         page.line(&format!("{}: not attacked: {why}", attacked.target));
@@ -156,14 +189,29 @@ fn text(attacked: &Attacked) -> Page {
     }
     let (apply, not): (Vec<_>, Vec<_>) =
         attacked.cases.iter().partition(|case| case.outcome != CaseOutcome::NotApplicable);
-    let (bad, good): (Vec<_>, Vec<_>) = apply.into_iter().partition(|case| case.outcome.is_bad());
-    let head = ["id", "what", "expected", "found", "ok"].map(String::from);
-    let rows: Vec<_> = std::iter::once(head).chain(bad.into_iter().chain(good).map(row)).collect();
-    page.table("", &rows, &(0..0));
+    let is_bad = |case: &&CaseRecord| {
+        if strict { attack::is_weak(case) } else { case.outcome.is_bad() }
+    };
+    let (bad, good): (Vec<_>, Vec<_>) = apply.into_iter().partition(is_bad);
+    cells(["id", "outcome", "what was sent, and found"], &mut page);
+    for case in bad {
+        cells([&case.id, case.outcome.word(), &case.what], &mut page);
+        cells(["", "", &format!("expected {}, found {}", case.expected, case.found)], &mut page);
+        if let Some(about) = weakness(&case.id).filter(|_| !attack::was_untried(case)) {
+            cells(["", "", &format!("{}: {}", about.name, about.remedy)], &mut page);
+            let see = format!("see CWE-{} and {}", about.cwe, about.source.name());
+            cells(["", "", &see], &mut page);
+            cells(["", "", &about.source.url()], &mut page);
+        }
+    }
+    for case in good {
+        let text = format!("{}: {}", case.what, case.found);
+        cells([&case.id, case.outcome.word(), &text], &mut page);
+    }
     reasons(&not, &mut page);
     let count = |outcome| attacked.count(outcome);
     page.line("");
-    page.line(&format!(
+    let sum = format!(
         "{}: {} cases run: {} refused, {} allowed, {} properties, {} failed, {} accepted; {} not \
          applicable",
         attacked.target,
@@ -174,16 +222,50 @@ fn text(attacked: &Attacked) -> Page {
         count(CaseOutcome::Failed),
         count(CaseOutcome::Accepted),
         count(CaseOutcome::NotApplicable),
-    ));
+    );
+    wrapped(&sum, WIDTH).iter().for_each(|line| page.line(line));
     page
 }
 
-fn row(case: &CaseRecord) -> [String; 5] {
-    let ok = match case.outcome {
-        CaseOutcome::Refused | CaseOutcome::Allowed => "yes",
-        other => other.word(),
-    };
-    [&case.id, &case.what, &case.expected, &case.found, ok].map(String::from)
+/// Columns of an id and of an outcome in the text.
+const ID: usize = 5;
+const OUTCOME: usize = 10;
+
+/// A row, whose last cell goes on in further lines.
+fn cells([id, outcome, text]: [&str; 3], page: &mut Page) {
+    let mut before = format!("{}{}", padded(id, ID), padded(outcome, OUTCOME));
+    for line in wrapped(&fit(text, REMARK), WIDTH - ID - OUTCOME) {
+        page.line(&format!("{before}{line}"));
+        before = " ".repeat(ID + OUTCOME);
+    }
+}
+
+/// A text in lines of at most so many columns; a word that is longer is cut.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for word in text.split(' ') {
+        let mut word = word.to_string();
+        if !line.is_empty() && width(&line) + 1 + width(&word) > columns {
+            lines.push(std::mem::take(&mut line));
+        }
+        while width(&word) > columns {
+            let mut room = columns;
+            let end = word.char_indices().find(|(_, c)| {
+                let taken = width(c.encode_utf8(&mut [0; 4]));
+                let is_full = taken > room;
+                room = room.saturating_sub(taken);
+                is_full
+            });
+            let rest = word.split_off(end.map_or(word.len(), |(at, _)| at));
+            lines.push(std::mem::replace(&mut word, rest));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(&word);
+    }
+    lines.push(line);
+    lines
 }
 
 /// What does not apply, by why.
@@ -200,15 +282,10 @@ fn reasons(cases: &[&CaseRecord], page: &mut Page) {
         page.line("Not applicable:");
     }
     for (why, ids) in by_reason {
-        let mut line = format!("  {why} ({}):", grouped(ids.len() as u64));
-        for id in ids {
-            if width(&line) + id.len() + 1 > WIDTH {
-                page.line(&line);
-                line = "   ".into();
-            }
-            line.push_str(&format!(" {id}"));
+        let text = format!("{why} ({}): {}", grouped(ids.len() as u64), ids.join(" "));
+        for (number, line) in wrapped(&text, WIDTH - 4).iter().enumerate() {
+            page.line(&format!("{}{line}", if number == 0 { "  " } else { "    " }));
         }
-        page.line(&line);
     }
 }
 
@@ -239,17 +316,33 @@ mod tests {
 
     #[test]
     fn what_is_wrong_stands_first_and_no_line_is_too_long() {
-        let text = text(&attacked());
+        let text = text(&attacked(), false);
         let lines: Vec<_> = text.lines().collect();
-        assert!(lines[0].starts_with("id  what"), "{text}");
-        assert!(lines[1].starts_with("2a") && lines[1].ends_with("ACCEPTED"), "{text}");
-        assert!(lines[2].ends_with("yes"), "{text}");
+        assert!(lines[0].starts_with("id   outcome"), "{text}");
+        assert!(lines[1].starts_with("2a   ACCEPTED  a thing"), "{text}");
+        assert!(lines[2].contains("expected 401, found 200 as `0`"), "{text}");
+        assert!(lines[3].contains("lax parsing of the header: parse"), "what to do: {text}");
+        assert!(lines[4].contains("see CWE-1286 and RFC 6750, 2.1"), "{text}");
+        assert!(lines[6].starts_with("1a   refused   a thing: 401"), "{text}");
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{text}");
         assert!(text.contains("no token (60): 0x 1x"), "{text}");
-        assert!(text.ends_with(
-            "t: 3 cases run: 1 refused, 0 allowed, 1 properties, 0 failed, 1 accepted; 60 not \
-             applicable\n"
-        ));
+        let sum = "t: 3 cases run: 1 refused, 0 allowed, 1 properties, 0 failed, 1 accepted; 60";
+        assert!(text.ends_with(&format!("{sum}\nnot applicable\n")), "{text}");
+    }
+
+    #[test]
+    fn properties_stand_first_where_they_fail() {
+        let text = text(&attacked(), true);
+        let ids: Vec<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+        let place = |id: &str| ids.iter().position(|other| *other == id).unwrap();
+        assert!(place("2a") < place("2b") && place("2b") < place("1a"), "{text}");
+    }
+
+    #[test]
+    fn long_texts_go_on_in_the_next_line() {
+        assert_eq!(wrapped("a bc def", 4), ["a bc", "def"]);
+        assert_eq!(wrapped("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
+        assert_eq!(wrapped("", 4), [""]);
     }
 
     #[test]
@@ -258,6 +351,10 @@ mod tests {
         assert_eq!((&page["target"], &page["run"]), (&"t".into(), &3.into()));
         assert_eq!(page["cases"].as_array().unwrap().len(), 63);
         assert_eq!(page["cases"][1]["outcome"], "accepted");
+        assert_eq!(
+            (&page["cases"][1]["cwe"], &page["cases"][1]["id"]),
+            (&1286.into(), &"2a".into())
+        );
         assert_eq!(page["counts"]["accepted"], 1);
         assert_eq!(page["counts"]["not_applicable"], 60);
     }

@@ -15,6 +15,7 @@ use loadgen::record::{Attacked, CaseOutcome};
 use serde_json::Value;
 use servers::contract::Target;
 
+mod strangers;
 mod wrong_server;
 
 /// Rows of the suite.

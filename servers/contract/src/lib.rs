@@ -105,6 +105,9 @@ pub struct Target {
     /// How a credential is replaced before it expires; absent where that takes a login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<Refresh>,
+    /// The keys of its tokens, for attacks that need them; absent: none are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenKeys>,
     /// The share of requests that may end without an answer because a connection ended, such as
     /// `1%`; absent: 0.1 %. Figures with more of them are invalid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -218,6 +221,22 @@ pub struct Refresh {
     /// Status of a right answer, 200 by default.
     #[serde(default = "two_hundred")]
     pub expect_status: u16,
+}
+
+/// The keys of a server's tokens, as far as its owner gives them to the attack suite.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenKeys {
+    /// A file with the public key, PEM or JWK; a reader of target files puts its text here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// The address of its key set (RFC 7517), or its path on the same server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<String>,
+    /// A file with the key that signs, PKCS#8 in PEM, or the secret of an HMAC as it is; a reader
+    /// of target files puts its text here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<String>,
 }
 
 /// A named sequence of requests that a logged-in user repeats.

@@ -483,6 +483,7 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
             field: "refresh_token".into(),
             expect_status: 200,
         }),
+        token: None,
         max_transport_errors: None,
     }
 }
