@@ -179,6 +179,17 @@ pub(super) fn edited(attacker: &Attacker<'_>, headers: &[Edit], claims: &[Edit])
     if token.claims.is_empty() {
         return Err("needs the server's key".into());
     }
+    if !attacker.ours() {
+        for edit in claims {
+            let Some(name) = edit.claim() else { continue };
+            // Whoever has the key may be anybody.
+            if name == "sub" {
+                return Err("says nothing under the server's own key: it may name any user".into());
+            } else if !token.claims.contains_key(name) {
+                return Err(format!("the token has no `{name}`"));
+            }
+        }
+    }
     let (same, now) = (Edit::None, now());
     let pairs = headers.iter().map(|edit| (edit, &same));
     let pairs = pairs.chain(claims.iter().map(|edit| (&same, edit)));
