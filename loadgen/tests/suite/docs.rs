@@ -263,6 +263,10 @@ fn every_file_that_is_shown_loads() {
     for page in pages() {
         // The file of users that a target file of the page names.
         fs::write(dir.path().join("users.csv"), page.blocks("csv").concat()).unwrap();
+        // The keys that one names.
+        for key in ["server.pem", "private.pem"] {
+            fs::write(dir.path().join(key), "").unwrap();
+        }
         for text in page.blocks("toml") {
             if !text.contains("base_url") {
                 fs::write(dir.path().join("shown.toml"), text).unwrap();

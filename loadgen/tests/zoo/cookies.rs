@@ -43,7 +43,7 @@ impl Cookies {
         };
         let known = match framework {
             Framework::Flask => "dev",
-            Framework::Django => "django-insecure-secret",
+            Framework::Django => "change-me",
             Framework::Rails => "secret",
             Framework::ExpressValue | Framework::ExpressSession => "keyboard cat",
         };

@@ -29,8 +29,12 @@ fn sha1(text: &str) -> String {
     hex(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
 }
 
+fn micros() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64
+}
+
 fn millis() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
+    micros() / 1000
 }
 
 /// A new id for this user; `n` counts them.
@@ -38,7 +42,7 @@ pub(super) fn new(flaw: Flaw, user: u64, n: u64) -> String {
     match flaw {
         Flaw::Sequential => n.to_string(),
         Flaw::Padded => format!("{n:08}"),
-        Flaw::Timestamp => millis().to_string(),
+        Flaw::Timestamp => micros().to_string(),
         Flaw::Clock => format!("{:08x}9f31c2a07b{n:06x}", millis() / 1000),
         Flaw::UserName => format!("user-{user}"),
         Flaw::Base64User => STANDARD_NO_PAD.encode(format!("user-{user}")),

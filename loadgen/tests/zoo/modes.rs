@@ -192,7 +192,7 @@ modes! {
     "padded-ids", Session, Padded, Accepted["51c"]:
         "ids are 00001001, 00001002, ...";
     "timestamp-ids", Session, Timestamp, Failed["51a"]:
-        "ids are the milliseconds since 1970";
+        "ids are the microseconds since 1970";
     "clock-ids", Session, Clock, Accepted["51c"]:
         "ids are a clock, a machine and a counter";
     "user-name-ids", Session, UserName, Accepted["51d"]:
@@ -340,7 +340,7 @@ modes! {
     "flask-unsigned", Cookie(Flask), Unsigned, Accepted["43a", "51d"]:
         "Flask's cookie, not verified";
     "django-default-key", Cookie(Django), DefaultKey, Accepted["57a"]:
-        "Django's cookie, signed with a tutorial's key";
+        "Django's cookie, signed with `change-me`";
     "django-unsigned", Cookie(Django), Unsigned, Accepted["51d"]:
         "Django's cookie, not verified";
     "rails-default-key", Cookie(Rails), DefaultKey, Accepted["57a"]:
