@@ -170,10 +170,11 @@ impl Server {
             Flaw::Blocks if self.failures.load(Ordering::Relaxed) >= FAILURES_MAX => {
                 return Some(Reply::new(403, "{}"));
             }
-            Flaw::LimitsLogins if request.path() == "/login" => {
-                if self.logins.fetch_add(1, Ordering::Relaxed) >= LOGINS_MAX {
-                    return limited();
-                }
+            Flaw::LimitsLogins
+                if request.path() == "/login"
+                    && self.logins.fetch_add(1, Ordering::Relaxed) >= LOGINS_MAX =>
+            {
+                return limited();
             }
             _ => {}
         }

@@ -12,8 +12,14 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [name, folder] = arguments.as_slice() else {
         for mode in zoo::MODES {
-            let rows = mode.rows.join(" ");
-            println!("{:26} {:60} {:?} {rows}", mode.name, mode.does, mode.says);
+            let says = match mode.says {
+                zoo::Says::Accepted => "ACCEPTED",
+                zoo::Says::Failed => "FAILED",
+                zoo::Says::Property => "property",
+                zoo::Says::Nothing => "sound",
+                zoo::Says::Untried => "sound, and hard to test",
+            };
+            println!("{:28}{:56}{says} {}", mode.name, mode.does, mode.rows.join(" "));
         }
         return;
     };

@@ -18,15 +18,8 @@ const ORIGINS: &[&str] = &[
     "http://attacker-{host}",
 ];
 /// Headers in which programs carry a session or a token.
-pub(super) const HEADERS: &[&str] = &[
-    "X-Session-Id",
-    "X-Session",
-    "Session-Id",
-    "X-Auth-Token",
-    "X-Access-Token",
-    "X-Token",
-    "X-CSRF-Token",
-];
+pub(super) const HEADERS: &[&str] =
+    &["X-Session-Id", "X-Session", "Session-Id", "X-Auth-Token", "X-Access-Token", "X-Token"];
 
 pub(super) fn rows() -> Vec<Row> {
     vec![

@@ -104,7 +104,7 @@ pub(super) fn attack(args: &AttackArgs) -> Result<()> {
         Form::Json => output::json(&json::json(&attacked)?)?,
         Form::Junit => output::document(&attack_junit(&attacked, &|case| told(case, args.strict)))?,
         Form::Sarif => {
-            output::json(&sarif::sarif(&attacked, args.target.as_deref(), args.strict)?)?
+            output::json(&sarif::sarif(&attacked, args.target.as_deref(), args.strict)?)?;
         }
     }
     if args.strict { attack::judge_strictly(&attacked) } else { attack::judge(&attacked) }
