@@ -62,7 +62,7 @@ pub(super) struct Attacker<'a> {
     pub(super) b: Login,
     /// The answer to a request without a credential.
     pub(super) anonymous: Reply,
-    /// The credentials of further logins, once they were asked for; or why there are none.
+    /// The credentials of further logins, once they were asked for, or why they failed.
     pub(super) logins: Option<std::result::Result<Vec<String>, String>>,
     /// Why nothing more can be tried, if the server has shut this client out.
     pub(super) shut_out: Option<String>,

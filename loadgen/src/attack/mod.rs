@@ -133,7 +133,7 @@ fn attack(mut attacker: Attacker<'_>, progress: Progress<'_>) -> Result<Attacked
 
 /// Carries out a case, and sees that the good credential outlived it.
 fn carry_out(attacker: &mut Attacker<'_>, row: &Row) -> Result<CaseRecord> {
-    if let Some(why) = attacker.shut_out.clone() {
+    if let Some(why) = attacker.shut_out.clone().filter(|_| !attacker.is_time_up()) {
         if attacker.renew().is_err() {
             return Ok(record(attacker, row, &Finding::new(CaseOutcome::Failed, why)));
         }
@@ -176,6 +176,11 @@ fn credential_lost(
         }
         Err(Error::Target(why)) => {
             finding.outcome = finding.outcome.min(CaseOutcome::Failed);
+            if attacker.is_time_up() {
+                let lost = format!("; the good credential stopped working: {found}; {why}");
+                finding.found.push_str(&lost);
+                return Ok(());
+            }
             let is_gone = why.contains(NO_CONNECTION);
             let why = if is_gone { why } else { format!("{found} for it, and no login: {why}") };
             finding.found.push_str(&format!("; the good credential stopped working: {why}"));
@@ -217,9 +222,14 @@ pub fn judge_strictly(attacked: &Attacked) -> Result<()> {
 }
 
 /// Whether a case failed, or found a property that is a weakness and not a fact to know.
-pub fn is_weak(case: &CaseRecord) -> bool {
+fn is_weak(case: &CaseRecord) -> bool {
     let is_property = case.outcome == CaseOutcome::Property && !STATED.contains(&&*case.id);
     case.outcome.is_bad() || is_property
+}
+
+/// Whether a case is a finding; with `strict` a weak property is one.
+pub fn is_finding(case: &CaseRecord, strict: bool) -> bool {
+    if strict { is_weak(case) } else { case.outcome.is_bad() }
 }
 
 fn judged<'a>(attacked: &Attacked, bad: impl Iterator<Item = &'a CaseRecord>) -> Result<()> {

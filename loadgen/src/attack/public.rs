@@ -22,7 +22,7 @@ const ED25519: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
 /// The forms of a public key in PEM, or of the keys in a JWK or a key set; the given text first.
 ///
 /// # Errors
-/// Why there are none.
+/// Why it cannot be read.
 pub(super) fn forms(text: &str) -> Result<Vec<Vec<u8>>, String> {
     let mut forms = with_line_ends(text.trim_end());
     if text.contains("-----BEGIN ") {

@@ -93,8 +93,8 @@ const CLAIMS: &[(&str, &str, &[Edit])] = &[
     ("22o", "a claim that the server never makes", &[Add(r#""admin":true"#)]),
 ];
 
-/// What every server must refuse, where its tokens have the claim at all. Of the others a stranger's
-/// server may be laxer.
+/// What every server must refuse, if its tokens have the claim at all. A stranger's server may be
+/// laxer about the others.
 const ALWAYS_REFUSED: &[&str] = &["15a", "16a", "18a", "19a"];
 
 /// The signature is good, so that only the check that a row names can refuse the token; row `0b`

@@ -29,7 +29,7 @@ fn known_key(attacker: &mut Attacker<'_>) -> Result<Finding> {
     let found = format!("{}, signed with `{secret}`", signed.maker.name());
     let (a, b) = (attacker.person(0), attacker.person(1));
     let Some(made) = signed.renamed(&key, &a, &b) else {
-        // Whoever knows it can sign ids, and still has to guess one.
+        // With the key an attacker can sign ids, and still has to guess one.
         let is_id = signed.maker == Maker::Express;
         return Ok(Finding::new(if is_id { Property } else { Failed }, found));
     };

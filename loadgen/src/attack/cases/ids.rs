@@ -38,7 +38,7 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
-/// The ids of twenty logins, or the finding why there are none.
+/// The ids of twenty logins, or the finding if they failed.
 fn ids(attacker: &mut Attacker<'_>) -> Result<std::result::Result<Vec<String>, Finding>> {
     if attacker.form != Form::Id {
         let why = format!("the credential is {}, not an id", attacker.form.name());

@@ -25,9 +25,6 @@ mod tokens;
 
 pub(super) use row::{Finding, Row};
 
-/// Why a password was not tried.
-const LOCKED: &str = "the right password does not work here either, so no other was tried";
-
 /// Every case, in the order in which they run.
 ///
 /// A row says what is sent, what a sound server answers, and how it is made: an edit of a token's

@@ -9,6 +9,8 @@ use crate::record::CaseOutcome::{Accepted, Failed, Property, Refused};
 
 /// The user whose password is tried; others than A, whose login may be locked by now.
 const OWNER: u64 = 1;
+/// Why a password was not tried.
+const LOCKED: &str = "the right password does not work here either, so no other was tried";
 /// Characters that some servers compare.
 const START: usize = 8;
 
@@ -88,7 +90,7 @@ fn unlocked(attacker: &mut Attacker<'_>, name: &str, right: &str) -> Option<Find
     match attacker.try_log_in(name, right) {
         Ok(reply) if attacker.is_login(&reply) => None,
         Ok(reply) => {
-            let why = format!("{}: {}", super::LOCKED, reply.status);
+            let why = format!("{}: {}", LOCKED, reply.status);
             Some(Finding::not_applicable(why))
         }
         Err(silence) => Some(Finding::new(Failed, silence.to_string())),

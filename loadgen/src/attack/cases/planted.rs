@@ -55,7 +55,7 @@ fn planted(attacker: &mut Attacker<'_>, made: fn(&str, &str) -> Planted) -> Resu
         let more = Added { fields: &fields, query: &query };
         let login = match attacker.log_in_added(PASSER_BY + 1, more) {
             Ok(login) => login,
-            // A login that is refused for what was added is none to take over.
+            // Nobody can take over a login that was refused for what was added.
             Err(Error::Target(why)) if !is_untried(&why) => continue,
             Err(error) => return Err(error),
         };

@@ -182,7 +182,7 @@ pub(super) fn edited(attacker: &Attacker<'_>, headers: &[Edit], claims: &[Edit])
     if !attacker.ours() {
         for edit in claims {
             let Some(name) = edit.claim() else { continue };
-            // Whoever has the key may be anybody.
+            // With the key anybody can be any user.
             if name == "sub" {
                 return Err("says nothing under the server's own key: it may name any user".into());
             } else if !token.claims.contains_key(name) {

@@ -119,17 +119,12 @@ impl AttackArgs {
     }
 }
 
-/// Whether a case is a finding.
-fn is_bad(case: &CaseRecord, strict: bool) -> bool {
-    if strict { attack::is_weak(case) } else { case.outcome.is_bad() }
-}
-
 /// The meaning of a case for a CI.
 fn told(case: &CaseRecord, strict: bool) -> CaseTold {
     let word = case.outcome.word();
     if case.outcome == CaseOutcome::NotApplicable || attack::was_untried(case) {
         CaseTold::Skipped(case.found.clone())
-    } else if is_bad(case, strict) {
+    } else if attack::is_finding(case, strict) {
         let about = weakness(&case.id);
         let remedy = about.map_or_else(String::new, |about| {
             format!("; {}: {} (CWE-{})", about.name, about.remedy, about.cwe)

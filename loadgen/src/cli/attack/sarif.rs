@@ -6,7 +6,6 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::is_bad;
 use crate::attack::{self, Weakness, weakness};
 use crate::error::{Error, Result};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
@@ -131,7 +130,7 @@ pub(super) fn sarif(attacked: &Attacked, file: Option<&Path>, strict: bool) -> R
     let (untried, bad): (Vec<_>, Vec<_>) = attacked
         .cases
         .iter()
-        .filter(|case| is_bad(case, strict))
+        .filter(|case| attack::is_finding(case, strict))
         .partition(|case| attack::was_untried(case));
     let rules: Vec<Rule> =
         bad.iter().filter_map(|case| Some(rule(case, weakness(&case.id)?))).collect();

@@ -20,9 +20,7 @@ pub(super) fn text(attacked: &Attacked, strict: bool) -> Page {
     }
     let (apply, not): (Vec<_>, Vec<_>) =
         attacked.cases.iter().partition(|case| case.outcome != CaseOutcome::NotApplicable);
-    let is_bad = |case: &&CaseRecord| {
-        if strict { attack::is_weak(case) } else { case.outcome.is_bad() }
-    };
+    let is_bad = |case: &&CaseRecord| attack::is_finding(case, strict);
     let (bad, good): (Vec<_>, Vec<_>) = apply.into_iter().partition(is_bad);
     cells(["id", "outcome", "what was sent, and found"], &mut page);
     for case in bad {
