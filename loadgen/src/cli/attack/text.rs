@@ -1,5 +1,5 @@
-//! The outcome of an attack for people, in 80 columns: what is wrong first, and what to do about it;
-//! then what was tried, then what does not apply, gathered by why.
+//! The outcome of an attack for people, in 80 columns: what is wrong first, and what to do about
+//! it; then what was tried, then what does not apply, gathered by why.
 
 use crate::attack::{self, weakness};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
