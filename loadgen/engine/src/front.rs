@@ -194,6 +194,7 @@ pub fn get(url: &str) -> Result<Target> {
         logout_all: None,
         refresh: None,
         renewal: None,
+        token: None,
         max_transport_errors: None,
     })
 }

@@ -1,6 +1,6 @@
 //! One server under attack: its logged-in users, its refusals, and the meaning of its answers.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use aws_lc_rs::rand::fill;
 use servers::contract::{
@@ -10,18 +10,25 @@ use servers::contract::{
 use super::forge::{Form, Token};
 use super::key::Key;
 use super::login::{Login, attempt, log_in};
+use super::moment::now;
 use super::options::{Options, Standard};
-use super::request::{Field, assembled, rendered, replaced, written};
+use super::recipe::Person;
+use super::request::{Added, Field, assembled, push_query, rendered, replaced, with_body, written};
+use super::signed::Signed;
 use super::text::b64;
 use super::wire::{Reply, Silence, Wire};
 
 use crate::error::{Error, Interrupt, Result};
-use crate::journey::{FIELD_END, Mismatch, Script, Value, Who, field};
+use crate::journey::{FIELD_END, Mismatch, Script, Template, Value, Who, field};
 use crate::proc::Fleet;
 use crate::sanitise::{NAME, fit};
 
 /// Users whom the suite logs in: A, B, and those of the rows that end a session.
 const USERS: u64 = 4;
+/// Users that an answer may be for; a users' file may have fewer than this, and has four.
+const OTHERS: u64 = USERS;
+/// How long before its end a credential is replaced, in seconds.
+const RENEWED_BEFORE: u64 = 20;
 /// Random bytes of a mark.
 const MARK_BYTES: usize = 16;
 
@@ -55,6 +62,10 @@ pub(super) struct Attacker<'a> {
     pub(super) b: Login,
     /// The answer to a request without a credential.
     pub(super) anonymous: Reply,
+    /// The credentials of further logins, once they were asked for, or why they failed.
+    pub(super) logins: Option<std::result::Result<Vec<String>, String>>,
+    /// Why nothing more can be tried, if the server has shut this client out.
+    pub(super) shut_out: Option<String>,
     /// The answer to an invalid credential, with which all other answers are compared.
     pub(super) refusal: Option<Reply>,
 }
@@ -84,7 +95,10 @@ impl<'a> Attacker<'a> {
         script.population.require(USERS, "the attack suite", "use another file")?;
         let step = script.steps.start;
         let mut wire = Wire::new(&script, &options.trust, ends)?;
-        let mut log_in = |user| log_in(&script, &mut wire, target, user, &[]);
+        if options.standard == Standard::Stranger {
+            wire = wire.patient();
+        }
+        let mut log_in = |user| log_in(&script, &mut wire, target, user, Added::default());
         let (a, b) = (log_in(0)?, log_in(1)?);
         let nobody = Reply { status: 0, headers: Vec::new(), body: Vec::new() };
         let in_cookie = matches!(login.send, CredentialCarrier::Cookie(_));
@@ -106,6 +120,8 @@ impl<'a> Attacker<'a> {
             a,
             b,
             anonymous: nobody,
+            logins: None,
+            shut_out: None,
             refusal: None,
         };
         this.check_good(&this.a.clone())?;
@@ -163,7 +179,15 @@ impl<'a> Attacker<'a> {
     /// # Errors
     /// `Target` where that fails.
     pub(super) fn log_in(&mut self, user: u64) -> Result<Login> {
-        log_in(&self.script, &mut self.wire, self.target, user, &[])
+        self.log_in_added(user, Added::default())
+    }
+
+    /// Logs a user in with these additions.
+    ///
+    /// # Errors
+    /// `Target` where that fails.
+    pub(super) fn log_in_added(&mut self, user: u64, more: Added<'_>) -> Result<Login> {
+        log_in(&self.script, &mut self.wire, self.target, user, more)
     }
 
     /// Logs a user in with this planted where the credential will be.
@@ -172,7 +196,7 @@ impl<'a> Attacker<'a> {
     /// `Target` where that fails.
     pub(super) fn log_in_with(&mut self, user: u64, planted: &[u8]) -> Result<Login> {
         let field = self.carrier(planted);
-        log_in(&self.script, &mut self.wire, self.target, user, &[field])
+        self.log_in_added(user, Added { fields: &[field], query: "" })
     }
 
     /// The field that carries a credential, and nothing else.
@@ -220,7 +244,7 @@ impl<'a> Attacker<'a> {
         let target = Target { users, ..self.target.clone() };
         let script = Script::new(&target, &self.options.journey)
             .map_err(|e| Silence::Unreachable(e.to_string()))?;
-        attempt(&script, &mut self.wire, 0, &[]).map(|tried| tried.reply)
+        attempt(&script, &mut self.wire, 0, Added::default()).map(|tried| tried.reply)
     }
 
     /// Sends the logout with this user's credential.
@@ -232,12 +256,13 @@ impl<'a> Attacker<'a> {
     pub(super) fn log_out_with(&mut self, login: &Login, more: &[Field]) -> Option<Answered> {
         let logout = self.script.logout?;
         let who = Who { n: login.user, credential: login.held() };
-        let bytes = written(&self.script, logout, who, more);
+        let bytes = written(&self.script, logout, who, Added { fields: more, query: "" });
         Some(self.wire.ask(&bytes))
     }
 
     /// The answer to a correct login of this user with these further fields.
     pub(super) fn try_log_in_with(&mut self, user: u64, more: &[Field]) -> Answered {
+        let more = Added { fields: more, query: "" };
         attempt(&self.script, &mut self.wire, user, more).map(|tried| tried.reply)
     }
 
@@ -247,7 +272,7 @@ impl<'a> Attacker<'a> {
         let target = Target { logout, ..self.target.clone() };
         let script = Script::new(&target, &self.options.journey).ok()?;
         let who = Who { n: login.user, credential: login.held() };
-        let bytes = written(&script, script.logout?, who, &[]);
+        let bytes = written(&script, script.logout?, who, Added::default());
         Some(self.wire.ask(&bytes))
     }
 
@@ -262,7 +287,8 @@ impl<'a> Attacker<'a> {
             self.script.authority,
             body.len()
         );
-        Some(self.wire.ask(request.as_bytes()))
+        // A token that was replaced by an answer that failed must not be sent again.
+        Some(self.wire.ask_once(request.as_bytes()))
     }
 
     /// The refresh that can be attacked: one whose token is in a field of JSON.
@@ -372,11 +398,93 @@ impl<'a> Attacker<'a> {
         let request = &self.script.requests[self.step];
         let mut path = Vec::new();
         request.path.write(who, &mut path);
-        if !query.is_empty() {
-            path.push(if path.contains(&b'?') { b'&' } else { b'?' });
-            path.extend_from_slice(query.as_bytes());
-        }
+        push_query(&mut path, query);
         assembled(&self.script, self.step, who, &path, fields)
+    }
+
+    /// The bytes of the step with these fields and this body.
+    pub(super) fn request_with_body(&self, fields: &[Field], body: &[u8]) -> Vec<u8> {
+        let who = Who { n: self.a.user, credential: self.a.held() };
+        let mut path = Vec::new();
+        self.script.requests[self.step].path.write(who, &mut path);
+        with_body(&self.script, self.step, &path, fields, body)
+    }
+
+    /// The body of the step for A.
+    pub(super) fn body(&self) -> Vec<u8> {
+        let who = Who { n: self.a.user, credential: self.a.held() };
+        let mut body = Vec::new();
+        if let Some(template) = &self.script.requests[self.step].body {
+            template.write(who, &mut body);
+        }
+        body
+    }
+
+    /// The bytes of B's step with A's credential; `None` if its path names no user.
+    pub(super) fn step_of_b(&self) -> Option<Vec<u8>> {
+        let path = |user| {
+            let who = Who { n: user, credential: self.a.held() };
+            let mut path = Vec::new();
+            self.script.requests[self.step].path.write(who, &mut path);
+            path
+        };
+        (path(self.a.user) != path(self.b.user))
+            .then(|| self.request_of(self.b.user, "", &self.fields(self.a.credential())))
+    }
+
+    /// The name and the number of a user, as the server knows them.
+    pub(super) fn person(&self, user: u64) -> Person {
+        let number = self.script.population.number(user).to_string();
+        Person { name: self.name_and_password(user).0, number }
+    }
+
+    /// The cookies of A's step, name and value.
+    pub(super) fn jar(&self) -> Vec<(String, String)> {
+        let fields = self.fields(self.a.credential());
+        let cookies = fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+        let texts = cookies.map(|(_, value)| String::from_utf8_lossy(value).into_owned());
+        let pairs: Vec<String> =
+            texts.flat_map(|text| text.split(';').map(str::to_owned).collect::<Vec<_>>()).collect();
+        let pairs = pairs.iter().filter_map(|pair| pair.trim().split_once('='));
+        pairs.map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    /// A's step with these cookies in the place of its own.
+    pub(super) fn with_jar(&self, jar: &[(String, String)]) -> Vec<Field> {
+        let mut fields = self.fields(self.a.credential());
+        fields.retain(|(name, _)| !name.eq_ignore_ascii_case("cookie"));
+        let pairs: Vec<String> =
+            jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        fields.push(("Cookie".into(), pairs.join("; ").into_bytes()));
+        fields
+    }
+
+    /// A's cookie, where it is one that a framework signs.
+    pub(super) fn signed(&self) -> Option<Signed> {
+        let name = self.cookie()?;
+        let beside = self.jar().into_iter().find(|(other, _)| *other == format!("{name}.sig"));
+        Signed::read(name, &self.a.text(), beside.as_ref().map(|(_, value)| value.as_str()))
+    }
+
+    /// How many requests were answered with a 5xx that their repetition did not have.
+    pub(super) fn mended(&self) -> usize {
+        self.wire.mended()
+    }
+
+    /// Whether an answer of the step says for whom it is.
+    pub(super) fn is_named(&self) -> bool {
+        let check = self.script.requests[self.step].check.as_ref();
+        check.is_some_and(|check| {
+            let text = |template: &Template| {
+                let of_user = |user| template.text(Who { n: user, credential: b"" });
+                of_user(self.a.user) != of_user(self.b.user)
+            };
+            let in_json = match &check.json {
+                Some((_, Value::Text(template))) => text(template),
+                _ => false,
+            };
+            in_json || check.contains.as_ref().is_some_and(text)
+        })
     }
 
     /// The method and the path of the step, as they stand in its first line.
@@ -415,9 +523,67 @@ impl<'a> Attacker<'a> {
         reply.with(|answer| self.script.capture(at, who, answer)).is_ok()
     }
 
-    /// Sends bytes as they are, on a connection of their own.
+    /// Sends bytes as they are, on a connection of their own; once more if a stranger's server
+    /// answers with a 5xx.
     pub(super) fn raw(&self, bytes: &[u8]) -> std::result::Result<Vec<Reply>, Silence> {
-        self.wire.raw(bytes)
+        let replies = self.wire.raw(bytes)?;
+        let is_failed = replies.first().is_some_and(|reply| reply.status >= 500);
+        if is_failed && !self.ours() { self.wire.raw(bytes) } else { Ok(replies) }
+    }
+
+    /// Whether A's or B's token ends in so many seconds, where that can be read.
+    pub(super) fn ends_soon(&self) -> bool {
+        let is_near = |login: &Login| {
+            let token = Token::read(&login.text(), self.form, None);
+            let claims = token.map(|token| token.claims).unwrap_or_default();
+            let moment = |name: &str| claims.get(name).and_then(serde_json::Value::as_u64);
+            moment("exp").is_some_and(|exp| {
+                let life = exp.saturating_sub(moment("iat").unwrap_or_else(now));
+                exp <= now() + (life / 2).min(RENEWED_BEFORE)
+            })
+        };
+        is_near(&self.a) || is_near(&self.b)
+    }
+
+    /// What stands at this address, or at this path of the server.
+    ///
+    /// # Errors
+    /// Why nothing could be read there.
+    pub(super) fn fetched(&self, address: &str) -> std::result::Result<String, String> {
+        let (base_url, path) = match address.split_once("://") {
+            None => (self.target.base_url.clone(), address.into()),
+            Some((scheme, rest)) => {
+                let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+                (format!("{scheme}://{host}"), format!("/{path}"))
+            }
+        };
+        let steps = serde_json::json!([{ "name": "fetched", "path": path }]);
+        let target = serde_json::json!({
+            "name": self.target.name, "base_url": base_url,
+            "journeys": { "fetched": { "anonymous": true, "steps": steps } },
+        });
+        let target: Target = serde_json::from_value(target).map_err(|e| e.to_string())?;
+        let script = Script::new(&target, "fetched").map_err(|e| e.to_string())?;
+        let mut wire =
+            Wire::new(&script, &self.options.trust, self.ends).map_err(|e| e.to_string())?;
+        let who = Who { n: 0, credential: b"" };
+        let request = written(&script, script.steps.start, who, Added::default());
+        let reply = wire.ask(&request).map_err(|why| why.to_string())?;
+        if reply.status != 200 {
+            return Err(format!("{} at {address}", reply.status));
+        }
+        String::from_utf8(reply.body).map_err(|_| format!("no text at {address}"))
+    }
+
+    /// Logs A and B in anew.
+    ///
+    /// # Errors
+    /// `Target` where that fails.
+    pub(super) fn renew(&mut self) -> Result<()> {
+        self.a = self.log_in(0)?;
+        self.b = self.log_in(1)?;
+        self.token = Token::read(&self.a.text(), self.form, self.key);
+        Ok(())
     }
 
     /// Sends a whole request over the kept connection.
@@ -436,13 +602,37 @@ impl<'a> Attacker<'a> {
         }
         let check = self.script.requests[self.step].check.as_ref();
         let Some((pointer, Value::Text(_))) = check.and_then(|check| check.json.as_ref()) else {
-            return self.is_for_a(reply).then(|| "somebody".into());
+            return self.user_in(reply);
         };
         let found = pointer.find(&reply.body).filter(|value| !value.is_empty())?;
         let nobody = (self.anonymous.status == reply.status)
             .then(|| pointer.find(&self.anonymous.body))
             .flatten();
         (nobody.as_ref() != Some(&found)).then(|| fit(&String::from_utf8_lossy(&found), NAME))
+    }
+
+    /// The first user for whom this is the right answer, where no place in it names one.
+    fn user_in(&self, reply: &Reply) -> Option<String> {
+        if self.is_for_a(reply) {
+            return Some("somebody".into());
+        }
+        if !self.is_named() {
+            return None;
+        }
+        let is_for = |user: &u64| {
+            let who = Who { n: *user, credential: self.a.held() };
+            reply.with(|answer| self.script.judge(self.step, who, answer)).is_ok()
+        };
+        let user = (0..OTHERS).find(is_for)?;
+        let (name, _) = self.name_and_password(user);
+        let name = if name.is_empty() { self.person(user).number } else { name };
+        Some(fit(&name, NAME))
+    }
+
+    /// Whether it is the right answer for B.
+    pub(super) fn is_for_b(&self, reply: &Reply) -> bool {
+        let who = Who { n: self.b.user, credential: self.b.held() };
+        self.is_named() && reply.with(|answer| self.script.judge(self.step, who, answer)).is_ok()
     }
 
     /// Whether it is the right answer for A.
@@ -456,9 +646,4 @@ fn mark() -> Result<Vec<u8>> {
     let mut bytes = [0; MARK_BYTES];
     fill(&mut bytes).map_err(|_| Error::Bug("no random bytes for a mark".into()))?;
     Ok(b64(bytes).into_bytes())
-}
-
-/// Seconds since 1970.
-pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -29,6 +29,19 @@ pub(super) enum Edit {
 }
 
 impl Edit {
+    /// The registered claim that it is about, where it is about one.
+    pub(super) fn claim(self) -> Option<&'static str> {
+        let named = |text: &'static str| text.split('"').nth(1).unwrap_or_default();
+        let name = match self {
+            Self::Set(name, _) | Self::Without(name) | Self::Long(name, _) | Self::Bytes(name) => {
+                name
+            }
+            Self::Add(text) => named(text),
+            _ => return None,
+        };
+        ["exp", "nbf", "iat", "iss", "aud", "sub"].into_iter().find(|claim| *claim == name)
+    }
+
     /// The object with the change, as text.
     pub(super) fn apply(self, object: &Map<String, Value>, now: u64) -> Vec<u8> {
         let member = |name: &str, json: &str| format!("\"{name}\":{json}");

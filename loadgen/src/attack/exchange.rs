@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use servers::contract::Target;
 
-use super::request::written;
+use super::request::{Added, written};
 use super::wire::{Reply, Wire};
 use crate::error::{Interrupt, Result};
 use crate::journey::{FIELD_END, Mismatch, Request, Script, Value, Who};
@@ -130,7 +130,7 @@ fn ask(
     who: Who<'_>,
     visit: &mut Visit,
 ) -> Option<Reply> {
-    let sent = written(script, request, who, &[]);
+    let sent = written(script, request, who, Added::default());
     let (answer, findings, reply) = match wire.ask(&sent) {
         Ok(reply) => {
             let Reply { status, headers, body } = reply.clone();

@@ -11,6 +11,7 @@ use pasetors::version4::{LocalToken, V4};
 use serde_json::{Map, Value};
 
 use super::key::Key;
+use super::signed::{Maker, Signed};
 use super::text::{b64, object};
 use crate::error::Result;
 
@@ -45,12 +46,17 @@ impl Form {
         let alike = credential.len() > length && common > begin;
         let sealed = credential.len() > ID_CHARS_MAX || alike;
         let parts: Vec<_> = credential.split('.').collect();
-        let headed = parts.first().and_then(|part| object(part)).is_some();
+        // A signed cookie may begin with an object as well, which names no algorithm.
+        let header = parts.first().and_then(|part| object(part));
+        let headed = header.is_some_and(|header| header.get("alg").is_some_and(Value::is_string));
+        let is_framework = in_cookie
+            && Signed::read("", credential, None)
+                .is_some_and(|signed| signed.maker != Maker::Express);
         match parts.as_slice() {
             [_, _, _] if headed => Self::Jwt,
             [_, _, _, _, _] if headed => Self::Jwe,
             ["v1" | "v2" | "v3" | "v4", "local" | "public", ..] => Self::Paseto,
-            _ if in_cookie && sealed => Self::Sealed,
+            _ if in_cookie && (sealed || is_framework) => Self::Sealed,
             _ => Self::Id,
         }
     }
@@ -73,7 +79,7 @@ impl Form {
 /// again over any header and claims: with the server's own key, so that only the check that a case
 /// names can refuse it, or with a key of the attacker's. The form follows from the credential,
 /// never from the name of an arm.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Token {
     pub(super) text: String,
     /// The header as text, and as an object; a PASETO has its footer here.
@@ -255,6 +261,7 @@ mod tests {
             ("AAAAAAAAAAAAAAAAAAAAAA", "AABB", true, Form::Id),
             ("s%3AAAAA.BBBB", "s%3ABAAA.BBBB", true, Form::Id),
             ("a.b.c", "d.e.f", false, Form::Id),
+            ("eyJ1IjoxfQ.awqwFg.JWfh9rsYSWHasSEMPJbKOp3DmD4", "e", true, Form::Sealed),
             ("00000001", "00000002", true, Form::Id),
             (&long[..60], &long[..60], true, Form::Sealed),
             (&long, &other, true, Form::Sealed),

@@ -66,6 +66,28 @@ impl Key {
         Ok(Self::Rsa(Box::new(pair)))
     }
 
+    /// The key in a text that an owner gives: PKCS#8 in PEM, or a secret for HMAC as it is.
+    ///
+    /// # Errors
+    /// Why it is no key for tokens of this algorithm.
+    pub(super) fn given(algorithm: &str, text: &str) -> std::result::Result<Self, String> {
+        if algorithm == "HS256" {
+            return Ok(Self::Secret(text.trim_end_matches(['\r', '\n']).as_bytes().to_vec()));
+        }
+        let der = pem_body(text).ok_or("expected a private key in PEM (PKCS#8)")?;
+        let key = match algorithm {
+            "RS256" => Self::rsa_of(&der),
+            "ES256" => Self::ecdsa_of(&der),
+            "EdDSA" => Self::ed25519_of(&der),
+            other => {
+                return Err(format!(
+                    "expected tokens of HS256, RS256, ES256 or EdDSA, found {other}"
+                ));
+            }
+        };
+        key.map_err(|_| format!("expected a private key for {algorithm} in PKCS#8, found another"))
+    }
+
     /// The modulus of an RSA key, which is as long as its signatures.
     pub(super) fn modulus(&self) -> Option<Vec<u8>> {
         match self {
@@ -94,11 +116,7 @@ impl Key {
                 (der(key.as_der().ok().map(|d| d.as_ref().to_vec())), key.as_ref().to_vec())
             }
         };
-        let lines: Vec<_> = STANDARD.encode(&spki).into_bytes();
-        let lines: Vec<_> =
-            lines.chunks(64).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
-        let pem =
-            format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", lines.join("\n"));
+        let pem = pem("PUBLIC KEY", &spki);
         vec![
             pem.clone().into_bytes(),
             (pem + "\n").into_bytes(),
@@ -163,6 +181,23 @@ impl Key {
             _ => None,
         }
     }
+}
+
+/// DER as PEM, without a line break at its end.
+pub(super) fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der).into_bytes();
+    let lines: Vec<_> =
+        text.chunks(64).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----", lines.join("\n"))
+}
+
+/// The bytes in a PEM.
+pub(super) fn pem_body(text: &str) -> Option<Vec<u8>> {
+    let (_, rest) = text.split_once("-----BEGIN ")?;
+    let (_, rest) = rest.split_once("-----")?;
+    let (body, _) = rest.split_once("-----END ")?;
+    let body: String = body.split_whitespace().collect();
+    STANDARD.decode(body).ok()
 }
 
 pub(super) fn mac(algorithm: hmac::Algorithm, key: &[u8], message: &[u8]) -> Vec<u8> {

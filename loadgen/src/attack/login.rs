@@ -2,7 +2,7 @@
 
 use servers::contract::{CredentialCarrier, Target};
 
-use super::request::{Field, written};
+use super::request::{Added, written};
 use super::wire::{Reply, Silence, Wire};
 use crate::error::{Error, Result};
 use crate::journey::{Mismatch, Script, Who, field};
@@ -34,13 +34,13 @@ impl Login {
     }
 }
 
-/// Logs a user in, with these further fields.
+/// Logs a user in, with these additions.
 pub(super) fn log_in(
     script: &Script,
     wire: &mut Wire,
     target: &Target,
     user: u64,
-    more: &[Field],
+    more: Added<'_>,
 ) -> Result<Login> {
     let fail = |found: String| {
         Error::Target(format!(
@@ -80,18 +80,19 @@ pub(super) struct Tried {
     began: Vec<u8>,
 }
 
-/// Makes the requests of a login, the last one with these fields in addition.
+/// Makes the requests of a login, the last one with these additions.
 pub(super) fn attempt(
     script: &Script,
     wire: &mut Wire,
     user: u64,
-    more: &[Field],
+    more: Added<'_>,
 ) -> std::result::Result<Tried, Silence> {
     let Some(login) = script.login else { return Err(Silence::Malformed) };
     let (mut at, mut hops, mut held) = (script.logins.start, 0, Vec::new());
     loop {
         let who = Who { n: user, credential: &held };
-        let request = written(script, at, who, if at == login { more } else { &[] });
+        let more = if at == login { more } else { Added::default() };
+        let request = written(script, at, who, more);
         let reply = wire.ask(&request)?;
         let onward = reply.with(|answer| script.onward(at, hops, who, answer));
         let began = std::mem::take(&mut held);

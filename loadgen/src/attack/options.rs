@@ -27,12 +27,17 @@ pub struct Options {
     pub standard: Standard,
     /// How many random credentials are tried.
     pub guesses: u32,
+    /// How long after its end a token may still be good: clocks differ.
+    pub leeway: Duration,
     /// How long the suite may take; a case that is not tried by then has failed.
     pub within: Duration,
 }
 
 /// How long the suite may take by default.
 pub const WITHIN: Duration = Duration::from_secs(30 * 60);
+
+/// The leeway that a token gets by default; libraries allow for up to a minute.
+pub const LEEWAY: Duration = Duration::from_secs(60);
 
 impl Options {
     /// The options for an arm of ours.
@@ -42,6 +47,7 @@ impl Options {
             trust: Trust::System,
             standard: Standard::Ours,
             guesses: GUESSES,
+            leeway: LEEWAY,
             within: WITHIN,
         }
     }

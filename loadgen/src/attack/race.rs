@@ -4,7 +4,7 @@ use std::sync::Barrier;
 
 use super::attacker::{Answered, Attacker};
 use super::login::Login;
-use super::request::written;
+use super::request::{Added, written};
 use super::wire::{Reply, Silence, Wire};
 use crate::error::Result;
 use crate::journey::{Script, Who, field};
@@ -36,7 +36,11 @@ impl Race {
         };
         let trust = &attacker.options.trust;
         let ends = attacker.ends;
-        let mut lanes = [Wire::new(&script, trust, ends)?, Wire::new(&script, trust, ends)?];
+        let lane = || -> Result<Wire> {
+            let wire = Wire::new(&script, trust, ends)?;
+            Ok(if attacker.ours() { wire } else { wire.patient() })
+        };
+        let mut lanes = [lane()?, lane()?];
         let bare = attacker.request("", &attacker.bare());
         // The answer does not matter, as long as the connection is open.
         lanes.iter_mut().for_each(|lane| drop(lane.ask(&bare)));
@@ -46,8 +50,8 @@ impl Race {
     /// Sends both, and waits for both answers: to the change, and to the logout.
     pub(super) fn run(&mut self, login: &Login) -> (Answered, Answered) {
         let who = Who { n: login.user, credential: login.held() };
-        let change = written(&self.script, self.script.steps.start, who, &[]);
-        let logout = written(&self.script, self.logout, who, &[]);
+        let change = written(&self.script, self.script.steps.start, who, Added::default());
+        let logout = written(&self.script, self.logout, who, Added::default());
         let (start, [one, other]) = (Barrier::new(2), &mut self.lanes);
         let send = |lane: &mut Wire, bytes: &[u8]| {
             start.wait();

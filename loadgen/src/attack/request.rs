@@ -5,6 +5,15 @@ use crate::journey::{Script, Template, Who};
 /// A header field.
 pub(super) type Field = (String, Vec<u8>);
 
+/// What an attacker adds to a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Added<'a> {
+    /// Header fields.
+    pub(super) fields: &'a [Field],
+    /// What stands behind its path.
+    pub(super) query: &'a str,
+}
+
 pub(super) fn rendered(script: &Script, request: usize, who: Who<'_>) -> Vec<Field> {
     let write = |(name, value): &(String, Template)| {
         let mut bytes = Vec::new();
@@ -15,11 +24,12 @@ pub(super) fn rendered(script: &Script, request: usize, who: Who<'_>) -> Vec<Fie
 }
 
 /// A request as it is, with these fields in the place of its own; cookies are joined.
-pub(super) fn written(script: &Script, request: usize, who: Who<'_>, more: &[Field]) -> Vec<u8> {
+pub(super) fn written(script: &Script, request: usize, who: Who<'_>, more: Added<'_>) -> Vec<u8> {
     let mut path = Vec::new();
     script.requests[request].path.write(who, &mut path);
+    push_query(&mut path, more.query);
     let mut fields = rendered(script, request, who);
-    for (name, value) in more {
+    for (name, value) in more.fields {
         let same = fields.iter_mut().find(|(other, _)| other.eq_ignore_ascii_case(name));
         match same {
             Some((_, cookies)) if name.eq_ignore_ascii_case("cookie") => {
@@ -33,12 +43,36 @@ pub(super) fn written(script: &Script, request: usize, who: Who<'_>, more: &[Fie
     assembled(script, request, who, &path, &fields)
 }
 
+/// Adds this to the query of a path.
+pub(super) fn push_query(path: &mut Vec<u8>, query: &str) {
+    if !query.is_empty() {
+        path.push(if path.contains(&b'?') { b'&' } else { b'?' });
+        path.extend_from_slice(query.as_bytes());
+    }
+}
+
+/// A request of this path and these fields, with the script's own body.
 pub(super) fn assembled(
     script: &Script,
     request: usize,
     who: Who<'_>,
     path: &[u8],
     fields: &[Field],
+) -> Vec<u8> {
+    let mut body = Vec::new();
+    if let Some(template) = &script.requests[request].body {
+        template.write(who, &mut body);
+    }
+    with_body(script, request, path, fields, &body)
+}
+
+/// The same with another body.
+pub(super) fn with_body(
+    script: &Script,
+    request: usize,
+    path: &[u8],
+    fields: &[Field],
+    body: &[u8],
 ) -> Vec<u8> {
     let request = &script.requests[request];
     let mut out = request.method.clone().into_bytes();
@@ -53,15 +87,11 @@ pub(super) fn assembled(
         out.extend_from_slice(value);
         out.extend_from_slice(b"\r\n");
     }
-    let mut body = Vec::new();
-    if let Some(template) = &request.body {
-        template.write(who, &mut body);
-    }
     if !body.is_empty() || request.method != "GET" {
         out.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
     }
     out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(&body);
+    out.extend_from_slice(body);
     out
 }
 

@@ -32,6 +32,16 @@ const PIPELINED_MAX: usize = 32;
 const PIPELINED_BYTES_MAX: usize = 16 << 10;
 /// Bytes that are read at a time.
 const PIECE: usize = 16 << 10;
+/// The finding where the server limits requests.
+pub(super) const LIMITED: &str = "429: the server limits requests, so this was not tried; raise \
+    its limit for this client and repeat";
+/// How a finding begins that no connection could be opened.
+pub(super) const NO_CONNECTION: &str = "no connection:";
+/// How often a request is repeated that was answered with a 5xx.
+const REPEATS: usize = 2;
+/// How long a server may ask to wait (`Retry-After`), and all of its waits together.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+const WAITS_MAX: Duration = Duration::from_secs(60);
 /// The shortest time that the operating system takes for a limit.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -82,8 +92,8 @@ pub(super) enum Silence {
     Malformed,
     /// The answer exceeds this limit.
     Over(Limit),
-    /// It says only that the server limits requests (RFC 6585, 4).
-    Limited,
+    /// It says only that the server limits requests (RFC 6585, 4), and perhaps for how long.
+    Limited(Option<Duration>),
     /// The time for the whole suite was over.
     TimeUp,
     /// No connection could be opened.
@@ -97,12 +107,9 @@ impl std::fmt::Display for Silence {
             Self::Late => write!(f, "no answer within {} s", EXCHANGE_WITHIN.as_secs()),
             Self::Malformed => f.write_str("an answer that is no HTTP"),
             Self::Over(limit) => write!(f, "an answer with {}", limit.exceeded()),
-            Self::Limited => f.write_str(
-                "429: the server limits requests, so this was not tried; raise its limit for \
-                 this client and repeat",
-            ),
+            Self::Limited(_) => f.write_str(LIMITED),
             Self::TimeUp => f.write_str("not asked: the time for the suite (--within) was over"),
-            Self::Unreachable(why) => write!(f, "no connection: {why}"),
+            Self::Unreachable(why) => write!(f, "{NO_CONNECTION} {why}"),
         }
     }
 }
@@ -216,6 +223,16 @@ pub(super) struct Wire {
     /// When nothing more is asked.
     ends: Instant,
     kept: Option<Stream>,
+    patience: Option<Patience>,
+}
+
+/// What a stranger's server is forgiven: a 5xx by chance, and a short limit on requests.
+#[derive(Clone, Copy, Debug, Default)]
+struct Patience {
+    /// How long it has been waited for.
+    waited: Duration,
+    /// Requests whose repetition had no 5xx.
+    mended: usize,
 }
 
 impl Wire {
@@ -227,11 +244,56 @@ impl Wire {
         let (host, port) = script.host_and_port();
         let tls = script.tls.then(|| Tls::new(script, trust, &["http/1.1"])).transpose()?;
         let unix_socket = script.unix_socket.clone();
-        Ok(Self { host: host.into(), port, unix_socket, tls, ends, kept: None })
+        Ok(Self { host: host.into(), port, unix_socket, tls, ends, kept: None, patience: None })
+    }
+
+    /// The same, which repeats a request that is answered with a 5xx, and waits where the server
+    /// asks for a short time.
+    pub(super) fn patient(self) -> Self {
+        Self { patience: Some(Patience::default()), ..self }
+    }
+
+    /// How many requests were answered with a 5xx that their repetition did not have.
+    pub(super) fn mended(&self) -> usize {
+        self.patience.map_or(0, |patience| patience.mended)
     }
 
     /// The answer to a request that leaves its connection usable.
     pub(super) fn ask(&mut self, request: &[u8]) -> std::result::Result<Reply, Silence> {
+        let mut answered = self.ask_once(request);
+        for _ in 0..REPEATS {
+            match &answered {
+                Ok(reply) if reply.status >= 500 && self.patience.is_some() => {
+                    let again = self.ask_once(request);
+                    let is_mended = again.as_ref().is_ok_and(|reply| reply.status < 500);
+                    if let Some(patience) = &mut self.patience {
+                        patience.mended += usize::from(is_mended);
+                    }
+                    answered = again;
+                }
+                Err(Silence::Limited(after)) if self.waits(*after) => {
+                    answered = self.ask_once(request);
+                }
+                _ => break,
+            }
+        }
+        answered
+    }
+
+    /// Waits as long as the server asks for, if that is short.
+    fn waits(&mut self, after: Option<Duration>) -> bool {
+        let (Some(patience), Some(after)) = (&mut self.patience, after) else { return false };
+        let is_short = after <= WAIT_MAX && patience.waited + after <= WAITS_MAX;
+        let is_in_time = Instant::now() + after < self.ends;
+        if is_short && is_in_time {
+            patience.waited += after;
+            std::thread::sleep(after);
+        }
+        is_short && is_in_time
+    }
+
+    /// The same, and whatever the answer, the request is not repeated.
+    pub(super) fn ask_once(&mut self, request: &[u8]) -> std::result::Result<Reply, Silence> {
         self.time_left()?;
         // An idle connection may have been closed meanwhile, which says nothing about the server.
         if let Some(mut stream) = self.kept.take().filter(Stream::is_quiet) {
@@ -264,7 +326,11 @@ impl Wire {
             if answered.is_empty() {
                 replies.push(self.ask(request));
             }
-            replies.extend(answered.into_iter().map(Ok));
+            for reply in answered {
+                let is_final = reply.status < 500 && reply.status != TOO_MANY;
+                let request = &requests[replies.len()];
+                replies.push(if is_final { Ok(reply) } else { self.ask(request) });
+            }
         }
         replies
     }
@@ -353,7 +419,11 @@ impl Wire {
 
 /// An answer, unless it only says that there were too many requests.
 fn unlimited(reply: Reply) -> std::result::Result<Reply, Silence> {
-    if reply.status == TOO_MANY { Err(Silence::Limited) } else { Ok(reply) }
+    if reply.status != TOO_MANY {
+        return Ok(reply);
+    }
+    let after = reply.header("retry-after").and_then(|text| text.trim().parse().ok());
+    Err(Silence::Limited(after.map(Duration::from_secs)))
 }
 
 /// When what begins now has to be over.

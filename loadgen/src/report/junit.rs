@@ -9,7 +9,7 @@ use super::figures::Endpoint;
 use super::key::Place;
 use super::words;
 use super::words::swept;
-use crate::record::Attacked;
+use crate::record::{Attacked, CaseRecord};
 use crate::sanitise::{REMARK, fit};
 use crate::stats::Verdict;
 use crate::units::grouped;
@@ -25,9 +25,13 @@ pub(super) struct Case {
 }
 
 /// The outcome of a case, with its words.
-pub(super) enum Told {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// As it should be.
     Passed(String),
+    /// It was not tried.
     Skipped(String),
+    /// As it should not be.
     Failed(String),
 }
 
@@ -133,6 +137,24 @@ fn attack(arm: &Attacked) -> Case {
     Case { suite: "attacks".into(), name: arm.target.clone(), told }
 }
 
+/// Every case of an attack as a test case, whose meaning `told` knows.
+pub fn attack_junit(attacked: &Attacked, told: &dyn Fn(&CaseRecord) -> Told) -> String {
+    let suite = |case: &CaseRecord| {
+        let digits = case.id.trim_end_matches(|c: char| !c.is_ascii_digit());
+        format!("attack {digits}")
+    };
+    let case = |case: &CaseRecord| Case {
+        suite: suite(case),
+        name: format!("{} {}", case.id, case.what),
+        told: told(case),
+    };
+    let mut cases: Vec<Case> = attacked.cases.iter().map(case).collect();
+    if attacked.spared.is_some() {
+        cases.push(attack(attacked));
+    }
+    document(&format!("authbench attack {}", attacked.target), &cases)
+}
+
 /// Cases as a file; a suite is where its first case stands.
 pub(super) fn document(name: &str, cases: &[Case]) -> String {
     let mut suites: Vec<(&str, Vec<&Case>)> = Vec::new();
@@ -195,7 +217,7 @@ fn text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{CaseOutcome, CaseRecord, Doubt};
+    use crate::record::{CaseOutcome, Doubt};
     use crate::report::analysis::DoubtSummary;
     use crate::report::tests::sample;
 

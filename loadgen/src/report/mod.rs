@@ -56,6 +56,7 @@ pub use claims::result::{Answer, ClaimCell, ClaimResult, ClaimVerdict, Matrix};
 pub use figure::{figure, range};
 pub use figures::{ComparedAs, Comparison, Endpoint, Measurement, NoiseFloor, Ruled};
 pub use format::Format;
+pub use junit::{Told as CaseTold, attack_junit};
 pub use key::Key;
 pub use many::many;
 pub use noise::{ArmNoise, Expected, Noise, NoiseRow, expected, noise, residuals, shipped};

@@ -38,6 +38,11 @@ pub fn parse_target(path: &Path, text: &str, folder: &Path) -> Result<Target> {
     for named in [&mut target.client_cert, &mut target.client_key, &mut target.unix_socket] {
         *named = named.take().map(|path| folder.join(path));
     }
+    if let Some(keys) = &mut target.token {
+        for file in [&mut keys.public_key, &mut keys.signing_key].into_iter().flatten() {
+            *file = read_text(&folder.join(&*file), Kind::Key)?;
+        }
+    }
     // As a browser does: a session may be spread over several cookies.
     let send = target.login.as_ref().map(|login| &login.send);
     if matches!(send, Some(CredentialCarrier::Cookie(_))) {
@@ -68,6 +73,20 @@ mod tests {
         assert!(refused.to_string().contains("nobody.csv: cannot be read"), "{refused}");
         let both = parsed("file = 'users.csv'\nusername = 'u-{n}'", dir.path()).unwrap_err();
         assert!(both.to_string().contains("t.toml: users: expected `username`"), "{both}");
+    }
+
+    #[test]
+    fn keys_are_read_from_files_beside_the_target() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key.pem"), "-----BEGIN").unwrap();
+        let text = |file: &str| {
+            format!("name = 't'\nbase_url = 'http://h'\n[token]\npublic_key = '{file}'\n{REST}")
+        };
+        let parse = |file: &str| parse_target(Path::new("t.toml"), &text(file), dir.path());
+        let keys = parse("key.pem").unwrap().token.unwrap();
+        assert_eq!(keys.public_key.unwrap(), "-----BEGIN");
+        let missing = parse("none.pem").unwrap_err().to_string();
+        assert!(missing.contains("none.pem"), "{missing}");
     }
 
     #[test]

@@ -33,7 +33,7 @@ struct Block<'a> {
     text: String,
 }
 
-fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
@@ -263,6 +263,10 @@ fn every_file_that_is_shown_loads() {
     for page in pages() {
         // The file of users that a target file of the page names.
         fs::write(dir.path().join("users.csv"), page.blocks("csv").concat()).unwrap();
+        // The keys that one names.
+        for key in ["server.pem", "private.pem"] {
+            fs::write(dir.path().join(key), "").unwrap();
+        }
         for text in page.blocks("toml") {
             if !text.contains("base_url") {
                 fs::write(dir.path().join("shown.toml"), text).unwrap();

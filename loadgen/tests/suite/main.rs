@@ -44,3 +44,5 @@ mod target_verb;
 mod targets;
 mod tidy;
 mod ui;
+#[path = "../zoo/mod.rs"]
+mod zoo;

@@ -124,6 +124,9 @@ pub struct Target {
     /// and else never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewal: Option<Renewal>,
+    /// The keys of its tokens, for attacks that need them; absent: none are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenKeys>,
     /// The share of requests that may end without an answer because a connection ended, such as
     /// `1%`; absent: 0.1 %. Figures with more of them are invalid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -231,6 +234,22 @@ pub struct Logout {
     /// Status of a right answer, 204 by default.
     #[serde(default = "no_content")]
     pub expect_status: Statuses,
+}
+
+/// The keys of a server's tokens, as far as its owner gives them to the attack suite.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenKeys {
+    /// A file with the public key, PEM or JWK; a reader of target files puts its text here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// The address of its key set (RFC 7517), or its path on the same server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<String>,
+    /// A file with the key that signs, PKCS#8 in PEM, or the secret of an HMAC as it is; a reader
+    /// of target files puts its text here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<String>,
 }
 
 /// A named sequence of requests that a logged-in user repeats.

@@ -502,6 +502,7 @@ fn target(options: &ServeOptions, arm: &OpenArm, address: SocketAddr) -> Target 
             lifetime: Some(Lifetime::Said(CredentialSource::Json("/expires_in".into()))),
             ..Renewal::default()
         }),
+        token: None,
         max_transport_errors: None,
     }
 }

@@ -24,6 +24,12 @@ pub(super) fn rows() -> Vec<Row> {
             work: Work::Steps(read_without_key),
         },
         Row {
+            id: "0d",
+            what: "the answer to A, and whether it says for whom it is",
+            expected: Expected::Words("it names the user"),
+            work: Work::Steps(says_for_whom),
+        },
+        Row {
             id: "1a",
             what: "no credential",
             expected: Missing,
@@ -92,14 +98,45 @@ pub(super) fn rows() -> Vec<Row> {
 
 /// What a credential tells anyone who gets hold of it: signed is not encrypted.
 fn read_without_key(attacker: &mut Attacker<'_>) -> Result<Finding> {
-    let token = Token::read(&attacker.a.text(), attacker.form, None);
-    let claims: Vec<String> =
-        token.into_iter().flat_map(|token| token.claims).map(|c| c.0).collect();
-    let found = match claims.as_slice() {
-        [] => "nothing can be read of it".into(),
-        claims => format!("readable by anybody: {}", claims.join(", ")),
+    let found = match attacker.signed() {
+        Some(signed) => {
+            let object = signed.says.as_deref().and_then(|says| {
+                serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(says).ok()
+            });
+            let says = match (object, signed.says.is_some()) {
+                (Some(object), _) => named(object.keys()),
+                (None, true) => "its value is readable by anybody".into(),
+                (None, false) => NOTHING.into(),
+            };
+            format!("{}: {says}", signed.maker.name())
+        }
+        None => {
+            let token = Token::read(&attacker.a.text(), attacker.form, None);
+            named(token.unwrap_or_default().claims.keys())
+        }
     };
     Ok(Finding::new(CaseOutcome::Property, found))
+}
+
+const NOTHING: &str = "nothing can be read of it";
+
+fn named<'a>(claims: impl Iterator<Item = &'a String>) -> String {
+    let claims: Vec<&str> = claims.map(String::as_str).collect();
+    if claims.is_empty() {
+        return NOTHING.into();
+    }
+    format!("readable by anybody: {}", claims.join(", "))
+}
+
+/// Whether an answer says for whom it is. Without that nobody sees who got into whose account.
+fn says_for_whom(attacker: &mut Attacker<'_>) -> Result<Finding> {
+    Ok(if attacker.is_named() {
+        Finding::new(CaseOutcome::Allowed, "it names the user")
+    } else {
+        let found = "it names nobody, so access to other accounts cannot be seen: give the first \
+                     step a check with the user's name";
+        Finding::new(CaseOutcome::Property, found)
+    })
 }
 
 /// Something made from the good credential, sent in its place.

@@ -29,7 +29,7 @@ pub(super) fn rows() -> Vec<Row> {
 }
 
 /// What is found where there is no name and no password to replace.
-fn without_passwords() -> Finding {
+pub(super) fn without_passwords() -> Finding {
     Finding::not_applicable("the login is not one request with {username} and {password}")
 }
 

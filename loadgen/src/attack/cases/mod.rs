@@ -1,15 +1,23 @@
 //! The suite: one row per case, in tables by what is attacked.
 
+mod answers;
 mod browsers;
 mod carried;
 mod claims;
 mod deployment;
+mod frameworks;
 mod framing;
+mod ids;
+mod lifetimes;
 mod login;
 mod logout;
+mod named;
+mod passwords;
+mod planted;
 mod refresh;
 mod row;
 mod sealed;
+mod secrets;
 mod sessions;
 mod shots;
 mod signatures;
@@ -38,6 +46,13 @@ pub(super) fn suite() -> Vec<Row> {
         deployment::rows,
         framing::rows,
         login::rows,
+        passwords::rows,
+        ids::rows,
+        named::rows,
+        answers::rows,
+        lifetimes::rows,
+        frameworks::rows,
+        planted::rows,
     ];
     let mut rows: Vec<Row> = tables.into_iter().flat_map(|table| table()).collect();
     rows.sort_by_key(|row| place(row.id));

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::shots::{Shot, Shots, Volley, listed};
-use crate::attack::attacker::{Attacker, now};
+use crate::attack::attacker::Attacker;
 use crate::attack::edit::Edit;
 use crate::attack::forge::{Form, make};
+use crate::attack::moment::now;
 use crate::attack::options::{CUT_SHORT, Standard};
 use crate::attack::request::Field;
 use crate::attack::wire::{Reply, Silence};
@@ -36,6 +37,10 @@ pub(in crate::attack) enum Expected {
     RefusedHere,
     /// That there is no credential.
     Missing,
+    /// The same; a stranger's server may look for one there, which is reported as a property.
+    MissingHere,
+    /// What it answers to A, or a refusal: what is added changes nothing.
+    AsA,
     /// That there are two; a stranger's server may choose one.
     Ambiguous,
     /// What it answers to A. It is no attack; a stranger's server may be stricter.
@@ -52,7 +57,11 @@ impl Expected {
     pub(in crate::attack) const fn text(self, standard: Standard) -> &'static str {
         match (self, standard) {
             (Self::Words(text), _) => text,
-            (Self::Refused | Self::RefusedHere | Self::Missing, Standard::Ours) => "401",
+            (Self::AsA, _) => "as for A",
+            (
+                Self::Refused | Self::RefusedHere | Self::Missing | Self::MissingHere,
+                Standard::Ours,
+            ) => "401",
             (Self::Ambiguous, Standard::Ours) => "400",
             (Self::Allowed, Standard::Ours) => "200",
             (Self::Status(statuses) | Self::Limit(statuses), Standard::Ours) => match statuses {
@@ -73,7 +82,25 @@ impl Expected {
     }
 
     const fn is_free_for_strangers(self) -> bool {
-        matches!(self, Self::RefusedHere | Self::Ambiguous | Self::Allowed | Self::Limit(_))
+        matches!(
+            self,
+            Self::RefusedHere
+                | Self::MissingHere
+                | Self::Ambiguous
+                | Self::Allowed
+                | Self::Limit(_)
+        )
+    }
+
+    /// Whether the answer may be for A, and for B, whose credential was sent too.
+    const fn may_be_for(self) -> (bool, bool) {
+        match self {
+            Self::AsA | Self::Allowed | Self::RefusedHere | Self::MissingHere | Self::Limit(_) => {
+                (true, false)
+            }
+            Self::Ambiguous => (true, true),
+            _ => (false, false),
+        }
     }
 }
 
@@ -152,6 +179,17 @@ pub(super) fn edited(attacker: &Attacker<'_>, headers: &[Edit], claims: &[Edit])
     if token.claims.is_empty() {
         return Err("needs the server's key".into());
     }
+    if !attacker.ours() {
+        for edit in claims {
+            let Some(name) = edit.claim() else { continue };
+            // With the key anybody can be any user.
+            if name == "sub" {
+                return Err("says nothing under the server's own key: it may name any user".into());
+            } else if !token.claims.contains_key(name) {
+                return Err(format!("the token has no `{name}`"));
+            }
+        }
+    }
     let (same, now) = (Edit::None, now());
     let pairs = headers.iter().map(|edit| (edit, &same));
     let pairs = pairs.chain(claims.iter().map(|edit| (&same, edit)));
@@ -227,6 +265,7 @@ fn send(attacker: &mut Attacker<'_>, shot: &Shot) -> std::result::Result<Reply, 
             attacker.ask(&fields)
         }
         Shot::Fields(fields) => attacker.ask(fields),
+        Shot::Whole(bytes) => attacker.send(bytes),
         Shot::Query(query) => {
             let request = attacker.request(query, &attacker.bare());
             attacker.send(&request)
@@ -264,15 +303,25 @@ pub(super) fn judge(
         attacker.whose(reply).map(|who| format!("as `{who}`"))
     };
     let free = expected.is_free_for_strangers() && !attacker.ours();
+    let (for_a, for_b) = expected.may_be_for();
+    let is_own = for_a && attacker.is_for_a(reply) || for_b && attacker.is_for_b(reply);
     match through {
-        Some(_) if expected == Expected::Allowed && attacker.is_for_a(reply) => {
+        Some(_)
+            if matches!(expected, Expected::Allowed | Expected::AsA)
+                && attacker.is_for_a(reply) =>
+        {
             Finding::new(CaseOutcome::Allowed, status.to_string())
+        }
+        // An answer for anyone else is an account that the attacker got into.
+        Some(who) if !login && !is_own => {
+            Finding::new(CaseOutcome::Accepted, format!("{status} {who}"))
         }
         Some(who) if free => Finding::new(CaseOutcome::Property, format!("{status} {who}")),
         Some(who) => Finding::new(CaseOutcome::Accepted, format!("{status} {who}")),
         None if free && expected == Expected::Allowed => {
             Finding::new(CaseOutcome::Property, status.to_string())
         }
+        None if expected == Expected::AsA => Finding::new(CaseOutcome::Refused, status.to_string()),
         None if attacker.ours() => exactly(attacker, expected, reply),
         None if (400..500).contains(&status) || says_so || status == attacker.anonymous.status => {
             Finding::new(CaseOutcome::Refused, status.to_string())
@@ -286,10 +335,12 @@ pub(super) fn judge(
 fn exactly(attacker: &mut Attacker<'_>, expected: Expected, reply: &Reply) -> Finding {
     let status = reply.status;
     let right = match expected {
-        Expected::Refused | Expected::RefusedHere | Expected::Missing => status == 401,
+        Expected::Refused | Expected::RefusedHere | Expected::Missing | Expected::MissingHere => {
+            status == 401
+        }
         Expected::Ambiguous => status == 400,
         Expected::Status(statuses) | Expected::Limit(statuses) => statuses.contains(&status),
-        Expected::Allowed | Expected::Words(_) => false,
+        Expected::Allowed | Expected::AsA | Expected::Words(_) => false,
     };
     if !right {
         return Finding::new(CaseOutcome::Failed, status.to_string());
@@ -299,7 +350,7 @@ fn exactly(attacker: &mut Attacker<'_>, expected: Expected, reply: &Reply) -> Fi
             let first = attacker.refusal.get_or_insert_with(|| reply.clone());
             Some(&*first)
         }
-        Expected::Missing => Some(&attacker.anonymous),
+        Expected::Missing | Expected::MissingHere => Some(&attacker.anonymous),
         _ => None,
     };
     match model {

@@ -117,7 +117,7 @@ fn ids(attacker: &Attacker<'_>, made: impl Fn(&str) -> Vec<String>) -> Shots {
     listed(texts.into_iter().map(|text| Shot::Credential(text.into_bytes())).collect())
 }
 
-fn not_in_a_cookie() -> Finding {
+pub(super) fn not_in_a_cookie() -> Finding {
     Finding::not_applicable("the credential is not in a cookie, so nobody can plant it")
 }
 

@@ -26,6 +26,8 @@ pub(in crate::attack) enum Shot {
     Fields(Vec<Field>),
     /// The step without a credential and with this in its query.
     Query(String),
+    /// These bytes, which are a request like any other.
+    Whole(Vec<u8>),
     /// These bytes, which ask for the step, on a connection of their own.
     Raw(Vec<u8>),
     /// These bytes, which ask for a login, on a connection of their own.

@@ -5,70 +5,18 @@ use aws_lc_rs::hmac;
 use serde_json::{Map, Value};
 
 use super::row::{Expected, Finding, Row, Work, fire, no_token};
+use super::secrets::SECRETS;
 use super::shots::{Places, Shot, Shots, flipped, listed};
-use crate::attack::attacker::{Attacker, now};
+use crate::attack::attacker::Attacker;
 use crate::attack::edit::Edit;
 use crate::attack::forge::{Form, Token, jwt};
 use crate::attack::key::{Key, mac};
 use crate::attack::listener::Listener;
+use crate::attack::moment::now;
+use crate::attack::public;
 use crate::attack::text::b64;
 use crate::error::{Error, Result};
 use crate::record::CaseOutcome;
-
-/// Secrets that are in examples, tutorials and defaults.
-const SECRETS: &[&str] = &[
-    "secret",
-    "Secret",
-    "SECRET",
-    "secretkey",
-    "secret-key",
-    "secret_key",
-    "my-secret",
-    "mysecret",
-    "my_secret_key",
-    "your-256-bit-secret",
-    "your-secret-key",
-    "your_jwt_secret",
-    "jwt-secret",
-    "jwt_secret",
-    "jwtsecret",
-    "JWT_SECRET",
-    "password",
-    "Password",
-    "passw0rd",
-    "123456",
-    "12345678",
-    "1234567890",
-    "qwerty",
-    "admin",
-    "root",
-    "test",
-    "testing",
-    "example",
-    "default",
-    "changeme",
-    "change-me",
-    "changeit",
-    "key",
-    "private",
-    "token",
-    "shhhhh",
-    "keyboard cat",
-    "supersecret",
-    "super-secret",
-    "topsecret",
-    "development",
-    "production",
-    "HS256",
-    "hmac",
-    "abc123",
-    "letmein",
-    "hello",
-    "null",
-    "undefined",
-    "0",
-    "00000000000000000000000000000000",
-];
 
 /// Most of these do not need the server's key. A row signs with it so that only one check can
 /// refuse the token, and reports if the key is not known.
@@ -98,9 +46,19 @@ pub(super) fn rows() -> Vec<Row> {
         row("6b", "HS256 under secrets that are in tutorials", Refused, |a| {
             hs256(a, &SECRETS.iter().map(|secret| secret.as_bytes()).collect::<Vec<_>>())
         }),
-        row("7a", "HS256 under the server's public key, in five forms", Refused, public_key),
-        row("8a", "other algorithms of the same key, rightly signed", Refused, other_signatures),
-        row("8b", "other names of algorithms over the right signature", Refused, other_names),
+        Row {
+            id: "7a",
+            what: "HS256 under the server's public key, in all its forms",
+            expected: Refused,
+            work: Work::Steps(public_key),
+        },
+        row(
+            "8a",
+            "other algorithms of the same key, rightly signed",
+            RefusedHere,
+            other_signatures,
+        ),
+        row("8b", "other names of algorithms over the right signature", RefusedHere, other_names),
         row("9a", "a key of the attacker's in `jwk`, HS256", Refused, |a| {
             embedded(a, &Key::secret().map_err(|e| e.to_string())?)
         }),
@@ -134,7 +92,7 @@ pub(super) fn rows() -> Vec<Row> {
         }),
         row("23c", "bits left over behind the signature", RefusedHere, left_over),
         row("23d", "the other alphabet of base64, `+` and `/`", RefusedHere, other_alphabet),
-        row("23e", "padding and spaces inside, rightly signed", Refused, padded),
+        row("23e", "padding and spaces inside, rightly signed", RefusedHere, padded),
         row("24a", "one part", Refused, |a| parts(a, |h, _, _| h.into())),
         row("24b", "two parts", Refused, |a| parts(a, |h, p, _| format!("{h}.{p}"))),
         row("24c", "four parts", Refused, |a| parts(a, |h, p, s| format!("{h}.{p}.{s}.{s}"))),
@@ -261,14 +219,36 @@ fn hs256(attacker: &Attacker<'_>, secrets: &[&[u8]]) -> Shots {
     listed(secrets.iter().map(shot).collect())
 }
 
-fn public_key(attacker: &Attacker<'_>) -> Shots {
-    let token = signed(attacker)?;
+fn public_key(attacker: &mut Attacker<'_>) -> Result<Finding> {
+    let token = match signed(attacker) {
+        Ok(token) => token,
+        Err(why) => return Ok(Finding::not_applicable(why)),
+    };
     if token.algorithm().starts_with("HS") {
-        return Err("its key has no public half".into());
+        return Ok(Finding::not_applicable("its key has no public half"));
     }
-    let key = attacker.key.ok_or("needs the server's key")?;
-    let forms = key.public_forms();
-    hs256(attacker, &forms.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    let shots = public_forms(attacker)
+        .and_then(|forms| hs256(attacker, &forms.iter().map(Vec::as_slice).collect::<Vec<_>>()));
+    match shots {
+        Ok(volley) => fire(attacker, Expected::Refused, volley),
+        Err(why) => Ok(Finding::not_applicable(why)),
+    }
+}
+
+/// The texts of the server's public key, wherever it is known from.
+fn public_forms(attacker: &Attacker<'_>) -> std::result::Result<Vec<Vec<u8>>, String> {
+    if let Some(key) = attacker.key {
+        return Ok(key.public_forms());
+    }
+    let given = attacker.target.token.as_ref();
+    if let Some(text) = given.and_then(|keys| keys.public_key.as_deref()) {
+        return public::forms(text).map_err(|why| format!("public_key: {why}"));
+    }
+    let address = given.and_then(|keys| keys.jwks.as_deref()).ok_or(
+        "needs the server's public key: name it in the target file (`public_key` or `jwks`)",
+    )?;
+    let text = attacker.fetched(address).map_err(|why| format!("jwks: {why}"))?;
+    public::forms(&text).map_err(|why| format!("jwks: {why}"))
 }
 
 fn other_signatures(attacker: &Attacker<'_>) -> Shots {
@@ -332,7 +312,9 @@ fn addresses(attacker: &mut Attacker<'_>) -> Result<Finding> {
     let listener = Listener::new()?;
     let keys = [Key::secret()?, Key::ecdsa()?, Key::ed25519()?];
     let mut shots = Vec::new();
-    for key in keys.iter().chain(attacker.key) {
+    // A stranger's server may ignore what the token names, and verify it with its own key.
+    let own = attacker.key.filter(|_| attacker.ours());
+    for key in keys.iter().chain(own) {
         for (name, path) in [("jku", "jwks.json"), ("x5u", "chain.pem"), ("kid", "key")] {
             shots.push(text(brought(&token, key, &[(name, listener.url(path).into())])));
         }
@@ -376,7 +358,7 @@ fn kid(attacker: &Attacker<'_>, kids: &[&str], secret: &[u8]) -> Shots {
         let header = header_with(token, &[&named[..], &[("alg", "HS256".into())]].concat());
         let sign = |message: &[u8]| mac(hmac::HMAC_SHA256, secret, message);
         shots.push(text(jwt(header, claims(token), sign)));
-        if let Some(key) = attacker.key {
+        if let Some(key) = attacker.key.filter(|_| attacker.ours()) {
             let header = header_with(token, &named);
             shots.push(text(jwt(header, claims(token), |message| key.sign(message))));
         }

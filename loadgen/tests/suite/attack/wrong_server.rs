@@ -7,7 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -352,11 +352,17 @@ impl Shared {
     fn tokens(&self, family: u64, user: u64, n: u64) -> String {
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
         let id = format!("{family}-{n}");
-        let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"sub":"{user}","jti":"{id}"}}"#));
+        let claims = URL_SAFE_NO_PAD
+            .encode(format!(r#"{{"sub":"{user}","jti":"{id}","exp":{}}}"#, Self::end()));
         let message = format!("{header}.{claims}");
         let text = format!("{message}.{}", self.mac(&message));
         let refresh = format!("{id}-{}", self.mac(&id).replace('-', "_"));
         format!(r#"{{"access_token":"{text}","refresh_token":"{refresh}"}}"#)
+    }
+
+    /// When a token that is issued now ends, in seconds since 1970.
+    fn end() -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 900
     }
 
     /// The family of an access token.

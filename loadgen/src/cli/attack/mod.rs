@@ -1,27 +1,25 @@
-//! `authbench attack`: every attack against one live server, one row each.
-//!
-//! What is wrong stands first, then what was tried, then what does not apply, gathered by why.
+//! `authbench attack`: every attack against one live server, and its outcome in the form that was
+//! asked for.
 
-use std::collections::BTreeMap;
+mod json;
+mod sarif;
+mod text;
+
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::Serialize;
 
 use super::place::PlaceArgs;
 use super::run::target_file;
-use super::shared::Format;
 use super::trust::TrustArgs;
 use super::{output, serve, signals};
-use crate::attack::{self, GUESSES, Options, Standard};
+use crate::attack::{self, GUESSES, Options, Standard, weakness};
 use crate::error::{Error, Result};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
-use crate::sanitise::{NAME, Page, fit, width};
-use crate::units::{Span, grouped};
-
-/// Columns after which text goes on in the next line.
-const WIDTH: usize = 100;
+use crate::report::{CaseTold, attack_junit};
+use crate::sanitise::{NAME, fit};
+use crate::units::Span;
 
 /// The shortest time that a suite may take.
 const WITHIN_LEAST: Span = Span::from_millis(1000);
@@ -39,6 +37,12 @@ pub(super) struct AttackArgs {
     /// Send the first step of this journey
     #[arg(long, default_value = "browse", value_name = "NAME")]
     journey: String,
+    /// Fail on properties too: what a server may choose, and would better not
+    #[arg(long)]
+    strict: bool,
+    /// Let a token be good for this long after its end
+    #[arg(long, value_name = "SPAN", default_value = "60s")]
+    leeway: Span,
     /// Try this many random credentials
     #[arg(long, default_value_t = GUESSES, value_name = "N")]
     guesses: u32,
@@ -49,9 +53,22 @@ pub(super) struct AttackArgs {
     trust: TrustArgs,
     #[command(flatten)]
     place: PlaceArgs,
-    /// Print text for people, or JSON for programs
+    /// Print text for people, json for programs, junit for a CI, or sarif for code scanning
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: Form,
+}
+
+/// How the outcome is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// For people.
+    Text,
+    /// Every case, for programs.
+    Json,
+    /// Every case as a test case, for a CI.
+    Junit,
+    /// What is wrong, for code scanning (SARIF 2.1.0).
+    Sarif,
 }
 
 /// Attacks a server.
@@ -88,17 +105,39 @@ pub(super) fn attack(args: &AttackArgs) -> Result<()> {
     };
     drop(bar);
     match args.format {
-        Format::Json => output::json(&json(&attacked)?)?,
-        Format::Text => output::page(&text(&attacked))?,
+        Form::Text => output::page(&text::text(&attacked, args.strict))?,
+        Form::Json => output::json(&json::json(&attacked)?)?,
+        Form::Junit => output::document(&attack_junit(&attacked, &|case| told(case, args.strict)))?,
+        Form::Sarif => {
+            output::json(&sarif::sarif(&attacked, args.target.as_deref(), args.strict)?)?;
+        }
     }
-    attack::judge(&attacked)
+    if args.strict { attack::judge_strictly(&attacked) } else { attack::judge(&attacked) }
 }
 
 impl AttackArgs {
     fn options(&self, standard: Standard) -> Options {
         let trust = self.trust.trust();
         let (journey, within) = (self.journey.clone(), self.within.duration());
-        Options { journey, trust, standard, guesses: self.guesses, within }
+        let leeway = self.leeway.duration();
+        Options { journey, trust, standard, guesses: self.guesses, leeway, within }
+    }
+}
+
+/// The meaning of a case for a CI.
+fn told(case: &CaseRecord, strict: bool) -> CaseTold {
+    let word = case.outcome.word();
+    if case.outcome == CaseOutcome::NotApplicable || attack::was_untried(case) {
+        CaseTold::Skipped(case.found.clone())
+    } else if attack::is_finding(case, strict) {
+        let about = weakness(&case.id);
+        let remedy = about.map_or_else(String::new, |about| {
+            format!("; {}: {} (CWE-{})", about.name, about.remedy, about.cwe)
+        });
+        let found = format!("{word}: expected {}, found {}", case.expected, case.found);
+        CaseTold::Failed(found + &remedy)
+    } else {
+        CaseTold::Passed(format!("{word}: {}", case.found))
     }
 }
 
@@ -131,92 +170,6 @@ impl Drop for Spinner {
     }
 }
 
-fn json(attacked: &Attacked) -> Result<String> {
-    #[derive(Serialize)]
-    struct Page<'a> {
-        #[serde(flatten)]
-        attacked: &'a Attacked,
-        run: usize,
-        counts: BTreeMap<&'static str, usize>,
-    }
-    let key = |outcome: CaseOutcome| match outcome {
-        CaseOutcome::Accepted => "accepted",
-        CaseOutcome::Failed => "failed",
-        CaseOutcome::Refused => "refused",
-        CaseOutcome::Allowed => "allowed",
-        CaseOutcome::Property => "property",
-        CaseOutcome::NotApplicable => "not_applicable",
-    };
-    let counts = CaseOutcome::ALL.map(|outcome| (key(outcome), attacked.count(outcome)));
-    let page = Page { attacked, run: attacked.run(), counts: counts.into() };
-    serde_json::to_string_pretty(&page)
-        .map_err(|e| Error::Bug(format!("the cases cannot be written: {e}")))
-}
-
-fn text(attacked: &Attacked) -> Page {
-    let mut page = Page::default();
-    if let Some(why) = &attacked.spared {
-        page.line(&format!("{}: not attacked: {why}", attacked.target));
-        return page;
-    }
-    let (apply, not): (Vec<_>, Vec<_>) =
-        attacked.cases.iter().partition(|case| case.outcome != CaseOutcome::NotApplicable);
-    let (bad, good): (Vec<_>, Vec<_>) = apply.into_iter().partition(|case| case.outcome.is_bad());
-    let head = ["id", "what", "expected", "found", "ok"].map(String::from);
-    let rows: Vec<_> = std::iter::once(head).chain(bad.into_iter().chain(good).map(row)).collect();
-    page.table("", &rows, &(0..0));
-    reasons(&not, &mut page);
-    let count = |outcome| attacked.count(outcome);
-    page.line("");
-    page.line(&format!(
-        "{}: {} cases run: {} refused, {} allowed, {} properties, {} failed, {} accepted; {} not \
-         applicable",
-        attacked.target,
-        attacked.run(),
-        count(CaseOutcome::Refused),
-        count(CaseOutcome::Allowed),
-        count(CaseOutcome::Property),
-        count(CaseOutcome::Failed),
-        count(CaseOutcome::Accepted),
-        count(CaseOutcome::NotApplicable),
-    ));
-    page
-}
-
-fn row(case: &CaseRecord) -> [String; 5] {
-    let ok = match case.outcome {
-        CaseOutcome::Refused | CaseOutcome::Allowed => "yes",
-        other => other.word(),
-    };
-    [&case.id, &case.what, &case.expected, &case.found, ok].map(String::from)
-}
-
-/// What does not apply, by why.
-fn reasons(cases: &[&CaseRecord], page: &mut Page) {
-    let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
-    for case in cases {
-        match by_reason.iter_mut().find(|(why, _)| *why == case.found) {
-            Some((_, ids)) => ids.push(&case.id),
-            None => by_reason.push((&case.found, vec![&case.id])),
-        }
-    }
-    if !by_reason.is_empty() {
-        page.line("");
-        page.line("Not applicable:");
-    }
-    for (why, ids) in by_reason {
-        let mut line = format!("  {why} ({}):", grouped(ids.len() as u64));
-        for id in ids {
-            if width(&line) + id.len() + 1 > WIDTH {
-                page.line(&line);
-                line = "   ".into();
-            }
-            line.push_str(&format!(" {id}"));
-        }
-        page.line(&line);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,7 +184,7 @@ mod tests {
         }
     }
 
-    fn attacked() -> Attacked {
+    pub(super) fn attacked() -> Attacked {
         let mut cases = vec![
             case("1a", CaseOutcome::Refused, "401"),
             case("2a", CaseOutcome::Accepted, "200 as `0`"),
@@ -243,27 +196,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_stands_first_and_no_line_is_too_long() {
-        let text = text(&attacked());
-        let lines: Vec<_> = text.lines().collect();
-        assert!(lines[0].starts_with("id  what"), "{text}");
-        assert!(lines[1].starts_with("2a") && lines[1].ends_with("ACCEPTED"), "{text}");
-        assert!(lines[2].ends_with("yes"), "{text}");
-        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{text}");
-        assert!(text.contains("no token (60): 0x 1x"), "{text}");
-        assert!(text.ends_with(
-            "t: 3 cases run: 1 refused, 0 allowed, 1 properties, 0 failed, 1 accepted; 60 not \
-             applicable\n"
-        ));
-    }
-
-    #[test]
     fn programs_get_every_case_and_the_counts() {
-        let page: serde_json::Value = serde_json::from_str(&json(&attacked()).unwrap()).unwrap();
+        let page: serde_json::Value =
+            serde_json::from_str(&json::json(&attacked()).unwrap()).unwrap();
         assert_eq!((&page["target"], &page["run"]), (&"t".into(), &3.into()));
         assert_eq!(page["cases"].as_array().unwrap().len(), 63);
         assert_eq!(page["cases"][1]["outcome"], "accepted");
+        assert_eq!(
+            (&page["cases"][1]["cwe"], &page["cases"][1]["id"]),
+            (&1286.into(), &"2a".into())
+        );
         assert_eq!(page["counts"]["accepted"], 1);
         assert_eq!(page["counts"]["not_applicable"], 60);
+    }
+
+    #[test]
+    fn a_ci_gets_every_case() {
+        let page = attack_junit(&attacked(), &|case| told(case, false));
+        assert!(page.contains("tests=\"63\" failures=\"1\" errors=\"0\" skipped=\"60\""), "{page}");
+        assert!(page.contains("ACCEPTED: expected 401, found 200 as `0`; lax parsing"), "{page}");
+        let strict = attack_junit(&attacked(), &|case| told(case, true));
+        assert!(strict.contains("failures=\"2\""), "{strict}");
     }
 }
