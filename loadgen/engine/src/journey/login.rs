@@ -15,6 +15,7 @@ use super::{Redirect, Request};
 const REDIRECTS_MAX: u8 = 20;
 
 /// The requests of a login, in order, and what is known of a user after them.
+#[derive(Default)]
 pub(super) struct Logins<'a> {
     pub(super) requests: Vec<Request>,
     /// The request for a CSRF token among them.

@@ -4,7 +4,6 @@ use contract::{Auth, BodyFormat, CredentialCarrier, Journey, Logout, Share, Step
 use http::Uri;
 
 use super::capture::{Before, Capture, Extract};
-use super::known::Known;
 use super::login::{self, Logins};
 use super::lowering::{AUTHORIZATION, Lowering};
 use super::mix;
@@ -97,16 +96,9 @@ fn script(
     }
     let refresh = target.refresh.as_ref().filter(|_| renews);
     let lowered = target.login.as_ref().map(|login| login::lower(target, login, refresh, &after));
-    let nobody = Logins {
-        requests: Vec::new(),
-        csrf: None,
-        login: 0,
-        known: Known::default(),
-        captured: Vec::new(),
-    };
     let has_login = lowered.is_some();
     let Logins { mut requests, csrf, login, known, captured } =
-        lowered.transpose()?.unwrap_or(nobody);
+        lowered.transpose()?.unwrap_or_default();
     let login = has_login.then_some(login);
     let logins = 0..requests.len();
     let at = Lowering { target, known: &known, captured: &captured };
