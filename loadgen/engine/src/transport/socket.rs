@@ -68,6 +68,7 @@ mod tests {
 
     use super::*;
 
+    /// Fault 5: another source has ports of its own.
     #[test]
     fn when_ports_run_out_the_next_loopback_address_is_taken() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -82,6 +83,7 @@ mod tests {
         assert_eq!(source_of_next(), "127.0.0.3");
     }
 
+    /// Fault 5: elsewhere there is no other source.
     #[test]
     fn beyond_loopback_there_is_one_address() {
         let mut dialer = Dialer::new("127.0.0.1:1".parse().unwrap());
