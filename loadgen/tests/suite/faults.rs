@@ -178,7 +178,9 @@ const FAULTS: [Fault; 34] = [
         "the disk of the results is full, or the campaign is killed while it writes",
         "the path and the reason (exit 5); earlier results stay, and every file that has its name \
          is whole",
-        "",
+        "The 200 kills end a process that resumes a folder and writes records as a campaign does. \
+         Whole campaigns take a second to start in a debug build: they are killed at seven moments \
+         that are looked for.",
     ),
     fault(
         "a write stops in the middle",

@@ -289,6 +289,8 @@ fn the_timeline_shows_when_requests_ended() {
     assert!(run.timeline.iter().all(|second| second.ended == second.ok));
 }
 
+/// Fault 8: only right answers have a latency.
+/// Fault 34: every end is counted once.
 #[test]
 fn every_end_has_its_class() {
     let run = run(&plan(open(10.0), 1, 5, S), |seen| match seen.sent_ns / (100 * MS) {
