@@ -21,6 +21,8 @@ fn allocated() -> usize {
     stats::allocated::read().unwrap()
 }
 
+/// Fault 24: a sweep gives the memory back.
+/// Fault 26: a session leaves nothing.
 #[tokio::test]
 async fn a_session_stays_under_its_bar_and_is_given_back() {
     let now = Timestamp::from_seconds(2_000_000_000);

@@ -153,6 +153,7 @@ mod tests {
         records[0].loads().next().unwrap().counts.ok
     }
 
+    /// Fault 33: what is disturbed runs again.
     #[test]
     fn a_disturbed_group_runs_again_and_says_how_often() {
         let (records, attempts) = kept(&[Met::Absence, Met::Nothing], vec![], &mut budget());

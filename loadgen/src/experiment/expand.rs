@@ -144,6 +144,7 @@ mod tests {
     use super::*;
     use crate::spec::Overrides;
 
+    /// Fault 33: every block has its own order.
     #[test]
     fn every_block_has_every_cell_once_in_an_order_of_its_own() {
         let text = "name='t'\narms=['none','a','b']\n[concurrency]\nusers=[1,10]\nblocks=6\n";

@@ -38,6 +38,7 @@ fn judge(connections: u32, limit: Option<u64>) -> Result<()> {
 mod tests {
     use super::*;
 
+    /// Fault 4: the limit is known before the load.
     #[test]
     fn connections_beyond_the_limit_are_refused_with_the_remedy() {
         let refused = judge(1000, Some(1024)).unwrap_err();

@@ -136,6 +136,7 @@ mod tests {
         }
     }
 
+    /// Fault 31: of many, one has the folder.
     #[test]
     fn of_many_at_the_same_instant_one_at_a_time_has_it() {
         let dir = tempfile::tempdir().unwrap();

@@ -313,6 +313,7 @@ mod tests {
         assert!(error.contains("attacks.json"), "{error}");
     }
 
+    /// Fault 29: every prefix of a plan.
     #[test]
     fn no_beginning_of_a_file_is_taken_for_the_whole() {
         let dir = tempfile::tempdir().unwrap();

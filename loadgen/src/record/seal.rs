@@ -154,6 +154,7 @@ mod tests {
         assert_eq!(read::<Thing>(&bytes, &FORM).unwrap().name, data);
     }
 
+    /// Fault 29: every prefix and byte of a record.
     #[test]
     fn no_prefix_and_no_changed_byte_is_taken_for_the_whole() {
         let whole = seal(&thing(2)).unwrap();

@@ -257,6 +257,7 @@ mod tests {
         assert!(seen.contradictions.iter().any(|c| c.contains("no earlier")), "{seen:?}");
     }
 
+    /// Fault 34: a server's own log of arrivals agrees.
     #[test]
     fn a_request_that_is_lost_or_sent_twice_is_seen() {
         let account = load(&[(10_000, 90_000); 10]);

@@ -445,6 +445,7 @@ fn a_served_arm_logs_in_and_tells_who_is_there() {
     assert!(Server::ask(&server.address, stats).starts_with("HTTP/1.1 404"));
 }
 
+/// Fault 32: a server ends with its parent.
 #[test]
 fn a_server_stops_when_its_parent_is_gone() {
     let mut server = Server::start("none");
@@ -455,6 +456,7 @@ fn a_server_stops_when_its_parent_is_gone() {
     );
 }
 
+/// Fault 28: a full stdout is an error.
 #[test]
 fn figures_that_cannot_be_printed_are_an_error_and_a_reader_that_left_is_none() {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -467,6 +469,8 @@ fn figures_that_cannot_be_printed_are_an_error_and_a_reader_that_left_is_none() 
     assert!(command.arg("schemes").stdout(writer).status().unwrap().success());
 }
 
+/// Fault 1: a server that stands still makes the run invalid.
+/// Fault 10: hanging requests are told.
 #[test]
 fn a_server_that_hangs_makes_a_run_invalid() {
     let server = Server::start("none");
@@ -494,6 +498,7 @@ fn a_server_that_hangs_makes_a_run_invalid() {
     assert!(text.contains("unfinished") || text.contains("timeout"), "{text}");
 }
 
+/// Fault 31: a port in use is named.
 #[test]
 fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -502,6 +507,7 @@ fn a_port_in_use_is_named() {
     assert!(text.contains(&address), "{text}");
 }
 
+/// Fault 7: a campaign keeps its trials.
 #[test]
 fn an_interrupt_leaves_the_finished_trials_and_says_how_to_see_them() {
     let dir = tempfile::tempdir().unwrap();
@@ -600,6 +606,7 @@ fn interrupted_run(flags: &[&str], ready: impl Fn(&mut Child)) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// Fault 7: a run keeps its beginning.
 #[test]
 fn a_run_that_is_interrupted_prints_an_object_that_says_so() {
     // A line tells that five seconds of Measure are over.

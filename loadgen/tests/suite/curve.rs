@@ -27,6 +27,7 @@ fn records(folder: &Path) -> Vec<Value> {
     entries.map(|entry| read(entry.unwrap().path())).collect()
 }
 
+/// Fault 30: a resumed campaign has the same plan.
 #[test]
 fn a_curve_has_the_same_rates_for_every_arm_and_keeps_them_when_it_is_resumed() {
     let folder = tempfile::tempdir().unwrap();

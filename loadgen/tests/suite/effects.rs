@@ -145,6 +145,7 @@ fn a_variant_that_no_server_can_be_is_refused_before_anything_is_started() {
     assert!(text.contains("is a variant"), "{text}");
 }
 
+/// Fault 34: so does the log of a real server.
 #[test]
 fn the_generator_agrees_with_its_witnesses() {
     let output = authbench(&[

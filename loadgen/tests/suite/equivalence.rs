@@ -200,6 +200,7 @@ fn a_request_ends_alike_through_both_transports() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Fault 11: nothing is sent twice.
 #[test]
 fn a_request_on_a_connection_used_before_is_not_sent_twice() {
     let server = server(Reply::Once(right(0)), None);
@@ -366,6 +367,7 @@ fn a_request_larger_than_a_socket_takes_arrives_whole() {
     }
 }
 
+/// Fault 10: both transports say `timeout`.
 #[test]
 fn silence_is_no_answer_in_time() {
     let (authority, _folder, ca) = authority("ours");

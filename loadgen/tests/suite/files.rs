@@ -54,6 +54,7 @@ fn a_pipe_in_the_place_of_any_file_is_refused() {
     }
 }
 
+/// Fault 22: a file without an end.
 #[test]
 fn a_file_without_an_end_is_refused_and_a_missing_one_is_a_slip() {
     for path in ["/dev/zero", "/proc/self/mem"] {

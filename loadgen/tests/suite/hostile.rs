@@ -236,6 +236,7 @@ fn each_through(transport: &str, expected: fn(&Case) -> &'static str) {
     });
 }
 
+/// Fault 11: what no sound server sends has its class.
 #[test]
 fn a_run_ends_with_the_class_of_what_the_server_did() {
     each_through("lean", |case| case.lean);
@@ -246,6 +247,7 @@ fn so_does_one_through_reqwest() {
     each_through("reqwest", |case| case.reqwest);
 }
 
+/// Fault 11: a limit names its flag.
 #[test]
 fn a_limit_is_named_with_the_flag_that_raises_it_and_the_flag_does() {
     let fields = "a: b\r\n".repeat(150);
@@ -290,6 +292,7 @@ fn half_read_answers_on_many_connections_share_a_limit() {
     }
 }
 
+/// Fault 11: an answer too many answers nothing.
 #[test]
 fn an_answer_too_many_is_no_answer_to_the_next_request() {
     let right = format!("{OK}Content-Length: 0\r\n\r\n");

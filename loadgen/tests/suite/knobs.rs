@@ -119,6 +119,8 @@ fn until_gone(pid: u64) {
     }
 }
 
+/// Fault 17: no answer comes sooner than the store can.
+/// Fault 32: a relay goes with its server.
 #[test]
 fn a_store_that_is_far_away_answers_no_sooner_and_goes_with_its_server() {
     let delay = Duration::from_millis(30);
@@ -189,6 +191,7 @@ fn campaign(folder: &Path, text: &str) -> Vec<Value> {
     records.map(|entry| read(entry.unwrap().path())).collect()
 }
 
+/// Fault 17: arms without a store do not wait.
 #[test]
 fn a_context_is_the_same_for_all_and_the_relay_is_billed_apart() {
     if !is_here("redis") {

@@ -208,6 +208,7 @@ fn a_store_ends_when_its_server_is_killed_and_the_next_run_clears_its_folder() {
     }
 }
 
+/// Fault 32: a store ends when all others were killed.
 #[test]
 fn a_store_ends_when_both_are_killed_and_the_next_run_clears_its_folder() {
     if !has_setpriv() {
@@ -233,6 +234,7 @@ fn a_store_ends_when_both_are_killed_and_the_next_run_clears_its_folder() {
 }
 
 /// A store that is stopped does not hear that anybody has ended.
+/// Fault 32: a store that hangs ends too.
 #[test]
 fn a_store_that_hangs_ends_with_its_server_whether_its_keeper_lives_or_not() {
     for (arm, program) in with_servers() {
@@ -299,6 +301,7 @@ fn a_killed_attack_leaves_no_key() {
     assert_eq!(place.folders(), [""; 0].map(PathBuf::from), "a key is in no file at all");
 }
 
+/// Fault 32: the next run clears up.
 #[test]
 fn what_a_killed_attack_or_campaign_leaves_is_cleared_by_the_next_run() {
     let results = tempfile::tempdir().unwrap();

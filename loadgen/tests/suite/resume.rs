@@ -176,6 +176,8 @@ fn serves(pid: Pid) -> bool {
     fs::read(path).is_ok_and(|text| text.split(|byte| *byte == 0).any(|word| word == b"serve"))
 }
 
+/// Fault 28: killed in every phase, nothing is lost.
+/// Fault 30: nothing is lost or run twice.
 #[test]
 fn a_campaign_that_is_killed_again_and_again_has_every_trial_once() {
     let campaign = Campaign::new(TINY);
@@ -234,6 +236,9 @@ fn a_campaign_that_is_killed_again_and_again_has_every_trial_once() {
     assert_eq!(campaign.records(), now);
 }
 
+/// Fault 7: an interrupted campaign resumes.
+/// Fault 8: a campaign whose server dies goes to its end and exits with 4.
+/// Fault 30: a failed trial runs again.
 #[test]
 fn an_interrupted_campaign_resumes_too_and_a_failed_trial_is_run_again() {
     let campaign = Campaign::new(SMALL);
@@ -279,6 +284,8 @@ fn an_interrupted_campaign_resumes_too_and_a_failed_trial_is_run_again() {
     campaign.assert_whole();
 }
 
+/// Fault 29: what is damaged is named.
+/// Fault 30: a damaged trial runs again.
 #[test]
 fn what_is_no_record_is_named_refused_by_the_report_and_run_again() {
     let campaign = Campaign::new(SMALL);
@@ -319,6 +326,7 @@ fn what_is_no_record_is_named_refused_by_the_report_and_run_again() {
     assert!(names[2..].iter().all(|name| now[*name] == whole[*name]));
 }
 
+/// Fault 30: what differs is refused.
 #[test]
 fn another_campaign_machine_or_program_is_refused_unless_told() {
     let campaign = Campaign::new(SMALL);
@@ -357,6 +365,7 @@ fn another_campaign_machine_or_program_is_refused_unless_told() {
     assert!(text.contains("1 of its 6 complete trials"), "{text}");
 }
 
+/// Fault 31: the second campaign is refused.
 #[test]
 fn of_two_campaigns_in_one_folder_the_second_is_refused() {
     for _ in 0..3 {
@@ -435,6 +444,7 @@ fn complete(mut records: Files) -> Files {
     records
 }
 
+/// Fault 28: a full disk loses nothing.
 #[test]
 fn a_full_disk_is_said_with_the_path_and_loses_nothing() {
     let campaign = Campaign::new(TINY);
@@ -470,6 +480,7 @@ fn a_full_disk_is_said_with_the_path_and_loses_nothing() {
 const LONG: &str = "name = 'long'\narms = ['none']\n[concurrency]\nusers = [2]\nblocks = 2\n\
                     warmup = '20ms'\nmeasure = '1500ms'\nslice = '0ms'\n";
 
+/// Fault 21: a generator that was stopped repeats its trial.
 #[test]
 fn what_was_disturbed_runs_again_and_a_resumed_campaign_keeps_the_count() {
     let campaign = Campaign::new(LONG);

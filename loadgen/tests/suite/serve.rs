@@ -54,6 +54,7 @@ fn a_password_on_the_command_line_is_refused_and_not_repeated() {
     }
 }
 
+/// Fault 4: a server says what limit it needs.
 #[test]
 fn connections_that_cannot_be_open_are_refused() {
     refused(&["serve", "none", "--max-connections", "0"], "--max-connections");

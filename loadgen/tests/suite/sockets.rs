@@ -204,6 +204,7 @@ fn a_connection_that_the_server_closes_is_opened_again_and_counted() {
     assert!(closed + 2 >= load.counts.ok && closed <= load.counts.ok + 2, "{closed}");
 }
 
+/// Fault 11: resets, ends and garbage have their classes.
 #[test]
 fn every_misbehaviour_has_its_class() {
     type Misbehave = fn() -> Reply;

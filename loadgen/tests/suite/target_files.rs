@@ -360,6 +360,7 @@ fn a_login_in_steps_that_cannot_work_is_refused_before_anything_is_sent() {
     assert!(seen.lock().unwrap().is_empty());
 }
 
+/// Fault 12: a target says what is right.
 #[test]
 fn checks_look_for_texts_and_booleans_and_accept_several_statuses() {
     let folder = tempfile::tempdir().unwrap();

@@ -208,6 +208,15 @@ fn what_must_be_pure_reads_no_clock_and_no_file() {
     }
 }
 
+/// Fault 20: no latency depends on the wall clock; the log of intervals only says when it began.
+#[test]
+fn the_engine_measures_with_the_monotonic_clock() {
+    for (path, text) in files("loadgen/engine/src", "rs") {
+        let exempt = path == "loadgen/engine/src/record/hdr_log.rs";
+        assert!(exempt || !code(&text).contains("SystemTime"), "{path} reads the wall clock");
+    }
+}
+
 /// What `proc` and `engine` open is the kernel's.
 #[test]
 fn files_are_opened_in_one_place() {

@@ -391,6 +391,7 @@ mod tests {
     }
 
     /// Ten thousand bytes, one at a time, arrive in order and not one round trip after the other.
+    /// Fault 17: the relay delays and reorders nothing.
     #[tokio::test]
     async fn what_is_sent_together_arrives_together_and_in_order() {
         let round_trip = Duration::from_millis(20);

@@ -109,6 +109,7 @@ async fn what_was_ended_elsewhere_is_good_for_the_span_and_no_longer() {
 }
 
 /// A hit is no read: it must not put the end of the span off.
+/// Fault 20: a clock that goes back is not believed.
 #[tokio::test]
 async fn no_use_puts_the_span_off_and_a_clock_that_goes_back_is_not_believed() {
     let (slow, cached, id) = with_session(None, TTL).await;

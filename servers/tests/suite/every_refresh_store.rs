@@ -50,6 +50,7 @@ macro_rules! every_refresh_store {
                 }
             }
 
+            /// Fault 25: one refresh wins.
             #[test]
             fn of_two_refreshes_one_wins() {
                 if HERE() {
@@ -57,6 +58,7 @@ macro_rules! every_refresh_store {
                 }
             }
 
+            /// Fault 25: a logout wins over a refresh.
             #[test]
             fn a_logout_beats_a_refresh() {
                 if HERE() {

@@ -83,6 +83,7 @@ macro_rules! every_store {
                 open(idle)
             }
 
+            /// Fault 24: no store sweeps what lives.
             #[test]
             fn is_the_model() {
                 if HERE() {
@@ -90,6 +91,7 @@ macro_rules! every_store {
                 }
             }
 
+            /// Fault 25: a logout wins.
             #[test]
             fn a_logout_beats_a_slow_write() {
                 if HERE() {

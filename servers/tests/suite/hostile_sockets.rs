@@ -66,6 +66,7 @@ async fn the_limit_of_a_head_is_exact_whole_and_in_pieces() {
 }
 
 /// The limit is reached before the head is: nothing more is waited for, or kept.
+/// Fault 22: a head without an end.
 #[tokio::test]
 async fn a_head_without_an_end_is_refused_at_the_limit() {
     let server = Server::start(ServeOptions::new("none")).await;
@@ -77,6 +78,7 @@ async fn a_head_without_an_end_is_refused_at_the_limit() {
     server.stop().await;
 }
 
+/// Fault 22: a long target.
 #[tokio::test]
 async fn the_limit_of_a_target_is_exact() {
     let server = Server::start(ServeOptions::new("none")).await;
@@ -165,6 +167,7 @@ async fn connections_become(server: &Server, expected: u64) {
     timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never {expected} connections"));
 }
 
+/// Fault 23: a client that never reads.
 #[tokio::test]
 async fn a_client_that_never_reads_is_cut_off() {
     let options =
@@ -182,6 +185,7 @@ async fn a_client_that_never_reads_is_cut_off() {
 }
 
 /// Slow is not stalled: it takes several times as long as a client may take nothing.
+/// Fault 23: slow is not malicious.
 #[tokio::test]
 async fn a_client_that_reads_slowly_gets_every_answer() {
     const REQUESTS: usize = 60_000;
@@ -238,6 +242,7 @@ async fn placed(server: &Server) -> Option<TcpStream> {
     }
 }
 
+/// Fault 23: the number of connections is limited.
 #[tokio::test]
 async fn a_connection_beyond_the_limit_is_turned_away_and_the_others_are_served() {
     let options = ServeOptions { max_connections: 3, ..ServeOptions::new("none") };

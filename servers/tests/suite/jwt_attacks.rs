@@ -299,6 +299,7 @@ async fn shapes() {
     run(rows).await;
 }
 
+/// Fault 20: tokens follow the clock.
 #[tokio::test]
 async fn times() {
     let mut rows = Vec::new();

@@ -99,6 +99,7 @@ async fn create_does_not_overwrite() {
     assert_eq!(store.read(id, now).await.unwrap().unwrap().data, data(7, None));
 }
 
+/// Fault 24: nothing else is taken.
 #[tokio::test]
 async fn a_sweep_takes_what_is_over_and_gives_the_slots_back() {
     let store = MemoryStore::new(None);

@@ -77,6 +77,7 @@ async fn every_arm_is_driven_by_its_ready_line() {
     }
 }
 
+/// Fault 22: every arm has the same limits.
 #[tokio::test]
 async fn limits_and_framing_are_the_same_for_every_arm() {
     let body = r#"{"username":"user-7","password":"password-7"}"#;
@@ -146,6 +147,7 @@ async fn a_length_beside_chunks_is_dropped_and_leaves_nothing_over() {
     server.stop().await;
 }
 
+/// Fault 23: a head that does not end.
 #[tokio::test]
 async fn a_slow_head_is_cut_off_and_a_finished_one_is_not() {
     let timeout = Duration::from_millis(300);
@@ -192,6 +194,7 @@ async fn the_admin_listener_tells_what_the_public_one_does_not() {
     stateless.stop().await;
 }
 
+/// Fault 24: a server sweeps while it serves.
 #[tokio::test]
 async fn expired_sessions_are_swept_while_it_runs() {
     let options = ServeOptions {

@@ -136,6 +136,7 @@ fn command_of(server: &OwnServer) -> Vec<String> {
 }
 
 /// A crash: no warning, no orderly stop. What was answered before is there after it.
+/// Fault 18: restarted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_and_started_again() {
     if !is_here("postgres") {
@@ -167,6 +168,7 @@ async fn killed_and_started_again() {
 
 /// Silent and not gone: what is asked is given up, and nothing piles up here or there. What nobody
 /// waited for is not carried out late, but for what was on its way.
+/// Fault 18: hanging.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hung() {
     if !is_here("postgres") {
@@ -213,6 +215,7 @@ async fn hung() {
 
 /// The pool has its connections from the start; it is in trouble only where it has to make new
 /// ones.
+/// Fault 18: out of connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_connection_left() {
     if !is_here("postgres") {
@@ -244,6 +247,7 @@ async fn no_connection_left() {
 }
 
 /// A lock that somebody holds: the statements behind it end, and do not wait in a queue for it.
+/// Fault 18: a table that another locks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn locked() {
     if !is_here("postgres") {
@@ -271,6 +275,7 @@ async fn locked() {
     assert_eq!(arm.sessions().await, 1, "the logins that were refused left nothing");
 }
 
+/// Fault 18: read-only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn read_only() {
     if !is_here("postgres") {
@@ -336,6 +341,7 @@ impl Drop for Small {
 }
 
 /// No room for another session: no login, and everybody else goes on.
+/// Fault 18: a disk that is full.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn disk_full() {
     if !is_here("postgres") {

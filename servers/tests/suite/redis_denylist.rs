@@ -143,6 +143,7 @@ async fn a_request_asks_no_redis() {
     assert_eq!(arm.operations().await, operations);
 }
 
+/// Fault 13: revoked tokens stay revoked.
 #[tokio::test]
 async fn a_killed_redis_closes_and_what_was_denied_stays_so_when_it_is_back_empty() {
     let Some(mut redis) = Redis::start() else { return };
@@ -173,6 +174,7 @@ async fn a_killed_redis_closes_and_what_was_denied_stays_so_when_it_is_back_empt
     }
 }
 
+/// Fault 14: revoked tokens.
 #[tokio::test]
 async fn a_hung_redis_closes_in_time_and_a_logout_of_that_time_is_not_lost() {
     let Some(redis) = Redis::start() else { return };
@@ -231,6 +233,7 @@ async fn a_lost_subscription_is_had_again_with_what_was_missed() {
     }
 }
 
+/// Fault 15: revoked tokens.
 #[tokio::test]
 async fn a_full_redis_takes_no_logout_and_goes_on_checking() {
     let Some(redis) = Redis::start() else { return };

@@ -106,6 +106,7 @@ async fn refresh_on(
     }
 }
 
+/// Fault 13: refresh tokens.
 #[tokio::test]
 async fn a_redis_killed_while_many_refresh_loses_no_login_that_was_answered() {
     let Some(mut redis) = Redis::start_durable() else { return };
@@ -169,6 +170,7 @@ async fn a_redis_that_forgets_refreshes_nobody_and_takes_new_logins() {
     pair(arm.refresh(&login(&arm, 7).await.1).await);
 }
 
+/// Fault 14: refresh tokens.
 #[tokio::test]
 async fn a_hung_redis_is_a_503_in_time_and_loses_no_family() {
     let Some(redis) = Redis::start() else { return };

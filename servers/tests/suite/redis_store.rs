@@ -73,6 +73,7 @@ async fn expect_back(arm: &Arm, held: &str) -> Answer {
     }
 }
 
+/// Fault 13: sessions.
 #[tokio::test]
 async fn a_killed_redis_is_a_503_and_is_used_again_when_it_is_back() {
     let Some(mut redis) = Redis::start() else { return };
@@ -90,6 +91,7 @@ async fn a_killed_redis_is_a_503_and_is_used_again_when_it_is_back() {
     assert_eq!(arm.open.app.panics(), 0);
 }
 
+/// Fault 14: sessions.
 #[tokio::test]
 async fn a_hung_redis_is_a_503_for_everyone_in_time_and_loses_no_session() {
     let Some(redis) = Redis::start() else { return };
@@ -128,6 +130,7 @@ async fn futures(arm: &Arm, held: &str, count: usize) -> Vec<Answer> {
     answers
 }
 
+/// Fault 14: a pause of its own.
 #[tokio::test]
 async fn a_paused_redis_is_a_503_and_goes_on() {
     let Some(redis) = Redis::start() else { return };
@@ -147,6 +150,7 @@ async fn a_paused_redis_is_a_503_and_goes_on() {
     arm.me(&held).await.expect(200);
 }
 
+/// Fault 15: sessions.
 #[tokio::test]
 async fn a_full_redis_takes_no_login_and_goes_on_reading() {
     let Some(redis) = Redis::start() else { return };
@@ -171,6 +175,43 @@ async fn a_full_redis_takes_no_login_and_goes_on_reading() {
     }
 }
 
+/// Fault 16: who is evicted is logged out, and nobody else.
+#[tokio::test]
+async fn sessions_that_redis_evicts_are_over_and_the_others_are_not() {
+    let Some(redis) = Redis::start() else { return };
+    let arm = arm_at("session@redis", &redis, None).await;
+    let mut held = Vec::new();
+    for n in 0..300 {
+        held.push(arm.login(n).await);
+    }
+    redis.ask::<()>(&["CONFIG", "SET", "maxmemory-policy", "allkeys-random"]);
+    let used = |name: &str| {
+        let info: String = redis.ask(&["INFO"]);
+        let line = info.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim_start_matches(':').trim().parse::<u64>().unwrap()
+    };
+    // A little less than it has, so that it evicts some and not all.
+    let limit = (used("used_memory") - 20_000).to_string();
+    redis.ask::<()>(&["CONFIG", "SET", "maxmemory", &limit]);
+    redis.ask::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert!(used("evicted_keys") > 0, "nothing was evicted");
+    let (mut here, mut gone) = (0, 0);
+    for (n, credential) in held.iter().enumerate() {
+        let answer = arm.me(credential).await;
+        if answer.status == 200 {
+            assert_eq!(answer.json()["user_id"], json!(n));
+            here += 1;
+        } else {
+            answer.expect_refused();
+            gone += 1;
+        }
+    }
+    assert!(here > 0 && gone > 0, "{here} stayed, {gone} are gone");
+    arm.me(&arm.login(7).await).await.expect(200);
+    assert_eq!(arm.open.app.panics(), 0);
+}
+
+/// Fault 15: a Redis that may only be read.
 #[tokio::test]
 async fn a_replica_takes_no_login_and_no_logout_is_said_to_be_done() {
     let Some(redis) = Redis::start() else { return };
@@ -265,6 +306,7 @@ async fn sessions_have_a_time_to_live_and_indexes_are_trimmed() {
 }
 
 /// More keys than one sweep looks at: the next one goes on, and all of them come to the end.
+/// Fault 24: a sweep is bounded.
 #[tokio::test]
 async fn a_sweep_ends_and_the_next_one_goes_on() {
     let Some(redis) = Redis::start() else { return };

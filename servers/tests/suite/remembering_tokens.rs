@@ -45,6 +45,7 @@ async fn a_changed_token_never_hits_and_expiry_counts_at_every_hit() {
     assert_eq!(tokens.verify(&good), Err(Rejection::Invalid(Reason::NotYet)));
 }
 
+/// Fault 26: a cache is bounded.
 #[tokio::test]
 async fn the_cache_is_bounded_and_what_it_forgets_is_verified_again() {
     let tokens = jwt_cached::open(&options()).await.unwrap();

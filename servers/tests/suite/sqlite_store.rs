@@ -2,10 +2,11 @@
 //!
 //! What every store promises is in `every_store.rs`; here is what only this one does.
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use crate::common::{Arm, PATIENT, options};
+use crate::common::{Arm, PATIENT, options, skipped};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use servers::app;
@@ -27,6 +28,7 @@ fn session(n: u32) -> Session {
     Session::begin(SessionData { user, cart: servers::cart::Cart::default() }, now(), TTL)
 }
 
+/// Fault 19: what was answered is in the file.
 #[tokio::test]
 async fn what_was_answered_outlives_the_server() {
     let folder = tempfile::tempdir().unwrap();
@@ -68,6 +70,7 @@ async fn activity_outlives_an_orderly_stop_and_a_changed_timeout_is_heeded() {
     assert_eq!(SessionStore::sweep(&store, used.plus(Duration::from_secs(10))).await, Ok(1));
 }
 
+/// Fault 19: a file that is held.
 #[tokio::test]
 async fn a_file_that_another_process_holds_is_a_503_in_time_and_reads_go_on() {
     let folder = tempfile::tempdir().unwrap();
@@ -138,4 +141,55 @@ async fn a_place_that_cannot_be_is_refused_with_what_to_do() {
         assert!(error.contains(expected) && !error.contains("secret"), "{error}");
     }
     assert!(!folder.path().join("made").exists(), "no link is followed");
+}
+
+/// A small file system, unmounted with this value.
+struct Small(std::path::PathBuf);
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// Fault 19: a disk that is full.
+#[tokio::test]
+async fn a_full_disk_takes_no_login_and_goes_on_reading() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = folder.path().join("small");
+    std::fs::create_dir(&small).unwrap();
+    let mut mount = std::process::Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=1m", "authbench-test"]).arg(&small);
+    let mounted = mount.stderr(std::process::Stdio::null()).status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        skipped("a disk that is full, because only root may mount one");
+        return;
+    }
+    let small = Small(small);
+    let url = format!("sqlite:{}", small.0.join("s.sqlite").display());
+    let arm =
+        Arm::named("session@sqlite", SchemeOptions { store_url: Some(url), ..options() }).await;
+    let held = arm.login(7).await;
+    let filler = small.0.join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    drop(file);
+    let mut logins = 1;
+    loop {
+        let answer = arm.login_as("user-8", "password-8").await;
+        if answer.status != 200 {
+            answer.expect(503);
+            break;
+        }
+        logins += 1;
+        assert!(logins < 10_000, "the disk does not become full");
+    }
+    arm.login_as("user-8", "password-8").await.expect(503);
+    arm.me(&held).await.expect(200);
+    assert_eq!(arm.sessions().await, logins, "a login is a session that is stored, and no other");
+    std::fs::remove_file(&filler).unwrap();
+    arm.me(&arm.login(9).await).await.expect(200);
+    arm.post("/logout", &held, &Value::Null).await.expect(200);
+    arm.me(&held).await.expect_refused();
+    assert_eq!(arm.open.app.panics(), 0);
 }

@@ -170,6 +170,8 @@ fn unavailable(answer: Answer, what: &str) {
 
 const UNKNOWN: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
+/// Fault 13: any store, exactly.
+/// Fault 14: any store, exactly.
 #[tokio::test(start_paused = true)]
 async fn a_store_that_cannot_be_asked_is_a_503_for_every_request_that_needs_it() {
     let idle = Some(Duration::from_secs(60));
@@ -210,6 +212,7 @@ async fn a_store_that_cannot_be_asked_is_a_503_for_every_request_that_needs_it()
     }
 }
 
+/// Fault 15: no login without its session.
 #[tokio::test(start_paused = true)]
 async fn a_login_whose_session_was_not_stored_for_sure_is_no_login() {
     for (fault, stored) in [(Fault::Fails, 0), (Fault::Hangs, 0), (Fault::DoesAndHangs, 1)] {

@@ -377,6 +377,7 @@ mod tests {
         assert!(error.to_string().contains("a hard link"), "{error}");
     }
 
+    /// Fault 29: a file is replaced, not overwritten.
     #[test]
     fn a_file_is_replaced_whole_and_keeps_its_permissions() {
         let dir = tempfile::tempdir().unwrap();

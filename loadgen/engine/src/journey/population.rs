@@ -210,6 +210,7 @@ mod tests {
         UserPattern { file, rows, ..UserPattern::default() }
     }
 
+    /// Fault 22: more users than there are.
     #[test]
     fn too_few_users_are_refused_with_numbers_and_a_remedy() {
         let users = in_a_file(&["username"], &["ann", "bob", "cy"]);

@@ -124,6 +124,7 @@ fn a_form_is_encoded() {
     }
 }
 
+/// Fault 12: every answer is checked.
 #[test]
 fn only_the_right_answer_passes() {
     let script = Script::new(&target(), "browse").unwrap();

@@ -300,6 +300,7 @@ mod tests {
     }
 
     proptest! {
+        /// Fault 34: the intervals make the whole.
         #[test]
         fn the_merge_of_the_parts_is_the_whole(
             a in prop::collection::vec(0u64..1 << 40, 0..50),

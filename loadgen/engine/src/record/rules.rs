@@ -325,6 +325,10 @@ mod tests {
         assert_eq!(codes(&load(20_000), true), []);
     }
 
+    /// Fault 2: drops and a saturated generator invalidate.
+    /// Fault 3: lag invalidates.
+    /// Fault 12: one wrong user invalidates.
+    /// Fault 33: a machine that others use invalidates.
     #[test]
     fn each_fault_has_its_doubt() {
         let doubted = |change: &dyn Fn(&mut LoadRecord), open| {
@@ -448,6 +452,8 @@ mod tests {
         assert!(!invalidates("reset", 10, TRANSPORT_ERRORS_PPM));
     }
 
+    /// Fault 1: a silence is a doubt.
+    /// Fault 21: a silence of the machine invalidates.
     #[test]
     fn a_silence_excludes_only_where_it_was_not_the_servers_own() {
         const MS: u64 = 1_000_000;
@@ -484,6 +490,7 @@ mod tests {
         assert_eq!(found, [("errors".into(), true), ("generator_absent".into(), false)]);
     }
 
+    /// Fault 34: planned, sent and answered add up.
     #[test]
     fn counts_balance_or_say_so() {
         let mut counts = load(10).counts;

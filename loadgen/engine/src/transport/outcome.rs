@@ -187,6 +187,7 @@ impl fmt::Display for Outcome {
 mod tests {
     use super::*;
 
+    /// Fault 5: `no_ports` is a class.
     #[test]
     fn every_outcome_has_the_class_of_its_name() {
         let name = |outcome: Outcome| outcome.error_class().map(error_class_name);

@@ -136,6 +136,7 @@ mod tests {
 
     use super::*;
 
+    /// Fault 5: another source has ports of its own.
     #[test]
     fn when_ports_run_out_the_next_loopback_address_is_taken() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -150,6 +151,7 @@ mod tests {
         assert_eq!(source_of_next(), "127.0.0.3");
     }
 
+    /// Fault 5: elsewhere there is no other source.
     #[test]
     fn beyond_loopback_there_is_one_address() {
         let place = |text: &str| Place::Address(text.parse().unwrap());

@@ -141,6 +141,7 @@ fn alone<'a>(
     }
 }
 
+/// Fault 1: the percentiles of a stall are exact.
 #[test]
 fn a_stall_shows_in_the_response_time_and_not_in_the_service_time() {
     let (rate, stall) = (500.0, 1400 * MS);
@@ -190,6 +191,7 @@ fn a_load_of_so_many_requests_ends_with_the_last_answer() {
 }
 
 /// k6's case: 10/s, five that never answer, 950 ms.
+/// Fault 2: what cannot be sent is counted.
 #[test]
 fn what_cannot_be_started_is_dropped_and_counted() {
     let run = run(&plan(open(10.0), 5, 5, 950 * MS), |_| Reply::Never);
@@ -291,6 +293,8 @@ fn the_timeline_shows_when_requests_ended() {
     assert!(run.timeline.iter().all(|second| second.ended == second.ok));
 }
 
+/// Fault 8: only right answers have a latency.
+/// Fault 34: every end is counted once.
 #[test]
 fn every_end_has_its_class() {
     let run = run(&plan(open(10.0), 1, 5, S), |seen| match seen.sent_ns / (100 * MS) {
@@ -309,6 +313,7 @@ fn every_end_has_its_class() {
     assert_eq!((run.counts.ok, run.response.count()), (5, 5), "only right answers have a latency");
 }
 
+/// Fault 10: a timeout comes at its time, and the user goes on.
 #[test]
 fn no_answer_in_time_is_a_timeout_and_the_connection_is_used_again() {
     let mut plan = plan(open(10.0), 1, 1, S);

@@ -143,6 +143,7 @@ fn a_token_keeps_nothing_and_a_list_of_revoked_ones_grows_at_logout() {
     assert_eq!(Memory.doubts(&record), []);
 }
 
+/// Fault 23: what a connection takes is measured.
 #[test]
 fn a_connection_is_a_slope_of_its_own() {
     let server = |sessions, open| (1000 + sessions + 30_000 * open, Some(sessions));
@@ -157,6 +158,8 @@ fn a_connection_is_a_slope_of_its_own() {
     assert!(doubts[0].invalidates && doubts[0].what.contains("19 connections"), "{doubts:?}");
 }
 
+/// Fault 16: missing sessions are a doubt.
+/// Fault 24: so are those that no sweep took.
 #[test]
 fn sessions_that_were_lost_or_not_swept_are_doubted() {
     let lost = |sessions: u64, _| (1000, Some(sessions.min(300)));

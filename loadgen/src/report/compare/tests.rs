@@ -199,6 +199,7 @@ fn the_twin_is_measured_and_sets_a_floor_and_is_compared_with_nothing_else() {
     }
 }
 
+/// Fault 33: a difference must pass the noise floor.
 #[test]
 fn no_difference_below_the_floor_is_called_one() {
     let plan = sample::plan(&ARMS, 5);

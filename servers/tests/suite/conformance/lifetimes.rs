@@ -67,6 +67,7 @@ async fn an_idle_session_ends_and_a_used_one_does_not() {
     }
 }
 
+/// Fault 20: every arm goes by the one clock of its server.
 #[tokio::test]
 async fn nothing_is_answered_by_a_clock_of_its_own() {
     for arm in every_arm().await.into_iter().filter(|arm| arm.info.authenticates) {

@@ -181,6 +181,7 @@ impl hyper::body::Body for Silence {
     }
 }
 
+/// Fault 23: a body that does not come.
 #[tokio::test]
 async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
     let arms = every_arm().await;
@@ -195,6 +196,7 @@ async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
     }
 }
 
+/// Fault 9: a panic is a 500, counted.
 #[tokio::test]
 async fn a_panic_costs_one_request_and_is_counted() {
     let router = Router::new()

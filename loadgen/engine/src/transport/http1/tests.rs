@@ -89,6 +89,7 @@ fn whole_answers() {
     }
 }
 
+/// Fault 11: a truncated answer is not taken for a whole one.
 #[test]
 fn no_beginning_of_an_answer_is_taken_for_the_whole() {
     for (text, to_head, ended, ..) in ANSWERS.iter().filter(|answer| !answer.2) {

@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// Fault 7: what was measured counts.
 #[test]
 fn an_interrupt_ends_the_load_and_what_was_measured_counts() {
     let script = script();
@@ -24,6 +25,7 @@ fn an_interrupt_ends_the_load_and_what_was_measured_counts() {
     assert!((30..=32).contains(&counts.ok), "{counts:?}");
 }
 
+/// Fault 7: Drain ends too.
 #[test]
 fn an_interrupt_in_drain_sends_nothing_more() {
     let script = script();
