@@ -117,7 +117,7 @@ async fn cycle(endpoint: &Endpoint, n: u64, counts: &Counts) -> Option<()> {
         return None;
     }
     counts.logins.fetch_add(1, Relaxed);
-    if n % 2 == 0 && endpoint.logs_out() {
+    if n.is_multiple_of(2) && endpoint.logs_out() {
         if endpoint.log_out(&user, false).await.seen != Seen::Right {
             return None;
         }

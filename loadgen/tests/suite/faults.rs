@@ -166,7 +166,7 @@ const FAULTS: [Fault; 34] = [
         "memory or descriptors leak",
         "a session's bytes come back when it ends; a server that is used for long has as many \
          open files as before",
-        "No test runs for an hour. A slow leak needs a soak on a quiet machine.",
+        "No test runs for an hour: `authbench soak` does.",
     ),
     fault(
         "the kernel kills the server for its memory",

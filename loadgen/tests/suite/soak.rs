@@ -13,7 +13,7 @@ fn soak(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// Sessions that outlive the soak pile up, as those of a server that forgets none would.
+/// Fault 26: sessions that outlive the soak pile up, as those of a server that forgets none would.
 #[test]
 fn a_server_that_forgets_no_session_is_found() {
     let output = soak(&[
