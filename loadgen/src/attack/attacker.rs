@@ -14,7 +14,7 @@ use super::moment::now;
 use super::options::{Options, Standard};
 use super::recipe::Person;
 use super::request::{Added, Field, assembled, push_query, rendered, replaced, with_body, written};
-use super::signed::Signed;
+use super::signed::{Maker, Signed};
 use super::text::b64;
 use super::wire::{Reply, Silence, Wire};
 
@@ -124,6 +124,11 @@ impl<'a> Attacker<'a> {
             shut_out: None,
             refusal: None,
         };
+        // Its signature is a cookie beside it, so the credential alone looks like an id.
+        let signed = this.signed().filter(|signed| signed.maker == Maker::CookieSession);
+        if form == Form::Id && signed.is_some_and(|signed| signed.says.is_some()) {
+            this.form = Form::Sealed;
+        }
         this.check_good(&this.a.clone())?;
         this.check_good(&this.b.clone())?;
         let bare = this.bare();
@@ -317,7 +322,7 @@ impl<'a> Attacker<'a> {
     }
 
     /// The step's fields for this user, with another credential.
-    fn fields_of(&self, login: &Login, credential: &[u8]) -> Vec<Field> {
+    pub(super) fn fields_of(&self, login: &Login, credential: &[u8]) -> Vec<Field> {
         let mut held = self.mark.clone();
         if let Some(end) = login.held().iter().position(|byte| *byte == FIELD_END) {
             held.extend_from_slice(&login.held()[end..]);
@@ -383,7 +388,7 @@ impl<'a> Attacker<'a> {
         self.wire.ask_all(&requests)
     }
 
-    fn ask_as(&mut self, user: u64, fields: &[Field]) -> Answered {
+    pub(super) fn ask_as(&mut self, user: u64, fields: &[Field]) -> Answered {
         let bytes = self.request_of(user, "", fields);
         self.wire.ask(&bytes)
     }

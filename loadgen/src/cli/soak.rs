@@ -23,7 +23,7 @@ pub(super) struct SoakArgs {
     /// Logins per second, each with a request; half of them log out
     #[arg(long, value_name = "N", default_value_t = 100)]
     rate: u32,
-    /// How long a session lives that nobody logs out [default: a twentieth of the duration, 2s to 1m]
+    /// How long a session lives that nobody logs out [default: duration/20, 2s to 1m]
     #[arg(long, value_name = "SPAN")]
     ttl: Option<Span>,
     /// Print text for people, or JSON with every reading for programs

@@ -248,7 +248,8 @@ metrics! {
         .of_server().of_load(|l| server_time(l, |server| Some(server.cpu_ns)));
     STORE_CPU_US_PER_REQUEST =
         ("store_cpu_us_per_request", "us", "Store CPU per request", Lower, Log)
-        .family(family::CPU_PER_REQUEST).of_store(PROGRAMS).of_load(|l| server_time(l, |server| server.store_cpu_ns));
+        .family(family::CPU_PER_REQUEST).of_store(PROGRAMS)
+        .of_load(|l| server_time(l, |server| server.store_cpu_ns));
     RELAY_CPU_US_PER_REQUEST =
         ("relay_cpu_us_per_request", "us", "Relay CPU per request", Neither, Log)
         .of_server().of_load(|l| server_time(l, |server| server.relay_cpu_ns));
@@ -271,17 +272,21 @@ metrics! {
     SERVER_RSS_BYTES = ("server_rss_bytes", "bytes", "Server memory, resident", Lower, Log)
         .family(family::MEMORY).of_server().of_load(|l| memory(l).map(|m| m.rss_bytes as f64));
     SERVER_PSS_BYTES = ("server_pss_bytes", "bytes", "Server memory, proportional", Lower, Log)
-        .family(family::MEMORY).key().of_server().of_load(|l| memory(l)?.pss_bytes.map(|bytes| bytes as f64));
+        .family(family::MEMORY).key().of_server()
+        .of_load(|l| memory(l)?.pss_bytes.map(|bytes| bytes as f64));
     SERVER_ALLOCATED_BYTES =
         ("server_allocated_bytes", "bytes", "Server memory, allocated", Lower, Log)
         .family(family::MEMORY).added().ratio()
         .of_server().of_load(|l| memory(l)?.allocated_bytes.map(|bytes| bytes as f64));
     STORE_MEMORY_BYTES = ("store_memory_bytes", "bytes", "Store memory", Lower, Log)
-        .family(family::MEMORY).of_store(PROGRAMS).of_load(|l| memory(l)?.store_bytes.map(|bytes| bytes as f64));
+        .family(family::MEMORY).of_store(PROGRAMS)
+        .of_load(|l| memory(l)?.store_bytes.map(|bytes| bytes as f64));
     STORE_USED_BYTES = ("store_used_bytes", "bytes", "Store, its own count", Lower, Log)
-        .family(family::MEMORY).of_store(COUNTING).of_load(|l| memory(l)?.store_used_bytes.map(|bytes| bytes as f64));
+        .family(family::MEMORY).of_store(COUNTING)
+        .of_load(|l| memory(l)?.store_used_bytes.map(|bytes| bytes as f64));
     STORE_DISK_BYTES = ("store_disk_bytes", "bytes", "Store, on disk", Lower, Log)
-        .family(family::MEMORY).of_store(ON_DISK).of_load(|l| memory(l)?.store_disk_bytes.map(|bytes| bytes as f64));
+        .family(family::MEMORY).of_store(ON_DISK)
+        .of_load(|l| memory(l)?.store_disk_bytes.map(|bytes| bytes as f64));
     CREDENTIAL_BYTES = ("credential_bytes", "bytes", "Credential", Lower, Log)
         .family(family::BYTES_ON_THE_WIRE).exact()
         .of_load(|l| {
@@ -346,7 +351,8 @@ metrics! {
     BYTES_PER_LOGOUT = ("bytes_per_logout", "bytes", "Allocated memory per logout", Lower, Linear)
         .family(family::MEMORY_THAT_COMES_BACK);
     STORE_BYTES_PER_LOGOUT =
-        ("store_bytes_per_logout", "bytes", "Store memory per logout", Lower, Linear).of_store(COUNTING);
+        ("store_bytes_per_logout", "bytes", "Store memory per logout", Lower, Linear)
+        .of_store(COUNTING);
     FALSE_REFUSALS = ("false_refusals", "share", "Good tokens refused", Lower, Linear);
     RETURNED_AFTER_EXPIRY =
         ("returned_after_expiry", "share", "Allocated, back after expiry", Higher, Linear)

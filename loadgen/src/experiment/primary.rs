@@ -180,7 +180,7 @@ fn place(
     if !has_levels {
         if written.level.is_some() || written.users.is_some() || written.growth {
             let expected = format!(
-                "no `level`, `users` or `growth`, because the names of the metrics of [{}] say it all",
+                "no `level`, `users` or `growth`: the names of the metrics of [{}] say it all",
                 written.experiment
             );
             return wrong(&expected, "one of them");

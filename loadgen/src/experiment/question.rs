@@ -84,8 +84,8 @@ pub trait Experiment: Sync {
         None
     }
 
-    /// Whether its figures are told apart by the level of their trials. Where they are not, the name
-    /// of a metric says what a level would.
+    /// Whether its figures are told apart by the level of their trials. Where they are not, the
+    /// name of a metric says what a level would.
     fn has_levels(&self) -> bool {
         true
     }

@@ -29,6 +29,8 @@ const SEGMENTS: usize = 10;
 const READINGS: u32 = 240;
 const READ_EVERY_LEAST: Duration = Duration::from_millis(250);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Often, so that what waits to be swept does not come and go between readings.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const TTL_LEAST: Duration = Duration::from_secs(2);
 const TTL_MOST: Duration = Duration::from_secs(60);
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -150,8 +152,7 @@ pub fn soak(
     let placement = place(&usable_cores());
     let ttl = plan.ttl();
     let flag = |name: &str, span: Duration| [name.into(), format!("{}ms", span.as_millis())];
-    let sweep = (ttl / 2).max(Duration::from_secs(1));
-    let arguments = [flag("--ttl", ttl), flag("--sweep-every", sweep)].concat();
+    let arguments = [flag("--ttl", ttl), flag("--sweep-every", SWEEP_EVERY)].concat();
     let cores = placement.server.clone();
     let server = Server::start(&plan.arm, &ServerOptions { cores, arguments, ..<_>::default() })?;
     let endpoint = Client::new(TIMEOUT)?.endpoint(&server.ready().target)?;

@@ -1,6 +1,6 @@
-//! Texts that are nearly right, for every parser that reads what others write: none panics, and what
-//! is refused is refused with a sentence. `AUTHBENCH_FUZZ_SECONDS` says how long; a text that fails is
-//! printed and goes into the corpus, or, if it is a credential, into a test of its own.
+//! Texts that are nearly right, for parsers that read what others write: none panics, and what is
+//! refused is refused with a sentence. `AUTHBENCH_FUZZ_SECONDS` says how long; a text that fails is
+//! printed, and belongs into the corpus.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -48,7 +48,7 @@ fn fuzz(corpus: &[Vec<u8>], check: impl Fn(&[u8]) + std::panic::RefUnwindSafe) {
     }
 }
 
-/// What an answer is when it comes in pieces of this length, or that it is none.
+/// What an answer is when it comes in pieces of this length, or why it is not read.
 fn read(reader: &Reader, answer: &[u8], piece: usize) -> String {
     let mut inbound = Inbound::default();
     let mut pieces = answer.chunks(piece).peekable();

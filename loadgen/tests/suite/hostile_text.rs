@@ -147,14 +147,18 @@ fn attacked(name: &str) {
     let output = authbench(&attack);
     let printed = harmless(&output);
     assert_eq!(output.status.code(), Some(4), "{printed}");
-    let rows = printed.lines().filter(|line| line.ends_with("  ACCEPTED"));
-    assert!(rows.filter(|line| line.contains("200 as `")).count() > 2, "{printed}");
+    let heads = printed
+        .lines()
+        .filter(|line| line.get(5..).is_some_and(|rest| rest.starts_with("ACCEPTED")));
+    assert!(heads.count() > 2, "{printed}");
+    let flat = printed.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.matches("found 200 as `").count() > 2, "{printed}");
     assert!(printed.len() < 200_000, "{} bytes", printed.len());
     if name == HOSTILE {
         assert!(printed.contains("\\u{1b}[2J"), "{printed}");
         harmless_json(&authbench(&[&attack[..], &["--format", "json"]].concat()));
     } else if name.chars().count() >= 60_000 {
-        assert!(printed.contains(" more)`"), "what is cut is counted: {printed}");
+        assert!(flat.contains(" more)`"), "what is cut is counted: {printed}");
     }
 }
 
@@ -317,7 +321,13 @@ fn what_stands_in_a_folder_is_resumed_harmlessly() {
     fs::write(&file, text).unwrap();
     let (path, folder) = (file.to_str().unwrap(), out.to_str().unwrap());
     let campaign = ["campaign", path, "--out", folder, "--allow-debug", "--resume"];
-    let first = authbench(&campaign);
+    // On a busy machine a login may get no answer in time; its trial is then run again.
+    let mut first = authbench(&campaign);
+    for _ in 0..2 {
+        if first.status.code() == Some(4) {
+            first = authbench(&campaign);
+        }
+    }
     // A figure of a debug build on a busy machine may be invalid; it must then say so with 3.
     assert!([Some(0), Some(3)].contains(&first.status.code()), "{}", harmless(&first));
 

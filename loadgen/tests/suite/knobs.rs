@@ -259,12 +259,22 @@ fn what_a_session_writes_is_counted_per_request() {
 
 #[test]
 fn bytes_on_the_wire_are_counted_over_every_protocol() {
-    let folder = tempfile::tempdir().unwrap();
-    let records = campaign(
-        folder.path(),
-        "name='w'\narms=['none','session@memory','jwt-hs256']\n[wire]\nrate='200/s'\nusers=4\n\
-         connections=2\nblocks=1\nwarmup='50ms'\nmeasure='1500ms'\n",
-    );
+    let taken = || {
+        let folder = tempfile::tempdir().unwrap();
+        let records = campaign(
+            folder.path(),
+            "name='w'\narms=['none','session@memory','jwt-hs256']\n[wire]\nrate='200/s'\n\
+             users=4\nconnections=2\nblocks=1\nwarmup='50ms'\nmeasure='1500ms'\n",
+        );
+        (folder, records)
+    };
+    // About 300 requests; fewer where the machine was busy while the server was asked.
+    let is_enough = |records: &[Value]| {
+        let wire = |record: &Value| record["actions"][1]["server"]["wire"]["requests"].as_u64();
+        records.iter().all(|record| wire(record).is_some_and(|requests| requests >= 20))
+    };
+    let mut tries = (0..5).map(|_| taken());
+    let (folder, records) = tries.find(|(_, records)| is_enough(records)).expect("enough requests");
     // Three arms and the reference again in four ways.
     assert_eq!(records.len(), 16);
     let mut received: BTreeMap<(String, u64), f64> = BTreeMap::new();
@@ -274,8 +284,7 @@ fn bytes_on_the_wire_are_counted_over_every_protocol() {
         assert_eq!(load["counts"]["errors"], json!({}), "{record}");
         let counted = |name: &str| used["wire"][name].as_u64().unwrap();
         let (requests, read) = (counted("requests"), counted("read_bytes"));
-        // About 300; fewer where the machine was busy while the server was asked.
-        assert!(requests >= 20 && counted("written_bytes") > read / 10, "{used}");
+        assert!(counted("written_bytes") > read / 10, "{used}");
         let trial = &record["trial"];
         let key = (trial["arm"].as_str().unwrap().to_owned(), trial["level"].as_u64().unwrap());
         received.insert(key, read as f64 / requests as f64);

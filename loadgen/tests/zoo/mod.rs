@@ -1,9 +1,6 @@
-//! A zoo of servers: one small program with a mode per flaw, and sound modes beside them, for the
-//! attack suite to tell apart.
-//!
-//! A mode is a row of `modes.rs`, which also says which rows of the suite have to find it. Every
-//! server has a login, a step that names its user, a change, a logout, and a logout everywhere; it
-//! speaks enough HTTP/1.1 to be attacked, a thread per connection.
+//! A zoo of servers for the attack suite to tell apart: one small program with a mode per flaw, and
+//! sound modes beside them. A mode is a row of `modes.rs`, which also says which rows of the suite
+//! have to find it.
 
 mod cookies;
 mod http;

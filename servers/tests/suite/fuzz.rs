@@ -1,5 +1,5 @@
-//! Credentials that are nearly good, for every arm: none panics, none is answered as the user's. How
-//! long is said by `AUTHBENCH_FUZZ_SECONDS`.
+//! Credentials that are nearly good, for every arm: none panics, none is answered as the user's.
+//! `AUTHBENCH_FUZZ_SECONDS` says how long.
 
 use std::env;
 use std::time::{Duration, Instant, SystemTime};

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::logout::{log_out, or_owned};
-use super::row::{Finding, OR_OWNED, PASSER_BY, Row, knock, steps};
+use super::row::{Finding, OR_OWNED, PASSER_BY, Row, knock, replayed, steps};
 use crate::attack::attacker::{Answered, Attacker};
 use crate::attack::forge::Form;
 use crate::attack::options::patiently;
@@ -240,7 +240,7 @@ fn idle(attacker: &mut Attacker<'_>) -> Result<Finding> {
     with_server(attacker, &["--idle", "500ms"], |_, there| {
         let login = there.log_in(PASSER_BY)?;
         std::thread::sleep(IDLE + PAST);
-        let finding = knock(there, login.credential());
+        let finding = replayed(there, &login);
         Ok(match finding.outcome {
             Accepted if there.form != Form::Id => {
                 Finding::new(Property, "still good: nobody sees whether it is used")
@@ -266,6 +266,6 @@ fn past_its_end(attacker: &mut Attacker<'_>) -> Result<Finding> {
             }
         }
         std::thread::sleep((LIFE + PAST).saturating_sub(since.elapsed()));
-        Ok(knock(there, login.credential()))
+        Ok(replayed(there, &login))
     })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::row::{Finding, PASSER_BY, Row, knock, no_token, steps};
+use super::row::{Finding, PASSER_BY, Row, no_token, replayed, steps};
 use crate::attack::attacker::Attacker;
 use crate::attack::forge::Token;
 use crate::attack::moment::now;
@@ -97,7 +97,7 @@ fn past_its_end(attacker: &mut Attacker<'_>) -> Result<Finding> {
             std::thread::sleep(PAUSE);
             continue;
         }
-        let mut finding = knock(attacker, login.credential());
+        let mut finding = replayed(attacker, &login);
         if finding.outcome != Accepted {
             if let_in && finding.outcome == Refused {
                 finding.outcome = Property;

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::row::{Finding, OR_OWNED, PASSER_BY, Row, knock, no_token, steps};
+use super::row::{Finding, OR_OWNED, PASSER_BY, Row, knock, no_token, replayed, steps};
 use crate::attack::attacker::Attacker;
 use crate::attack::ecdsa;
 use crate::attack::edit::Edit;
@@ -86,7 +86,7 @@ fn replay(attacker: &mut Attacker<'_>) -> Result<Finding> {
         Ok(owned) => owned,
         Err(finding) => return Ok(finding),
     };
-    let mut finding = or_owned(knock(attacker, login.credential()), owned);
+    let mut finding = or_owned(replayed(attacker, &login), owned);
     if finding.outcome == Refused {
         // A second logout is a request like any other.
         if let Some(Ok(reply)) = attacker.log_out(&login)
@@ -163,8 +163,9 @@ fn slow_write(attacker: &mut Attacker<'_>) -> Result<Finding> {
         owns = owned(attacker, &logout.body).or(owns);
         let reissued = race.credential(&login, &wrote);
         won += usize::from(reissued.is_some());
-        for credential in [Some(login.credential().to_vec()), reissued].into_iter().flatten() {
-            let mut finding = knock(attacker, &credential);
+        let old = replayed(attacker, &login);
+        let new = reissued.map(|credential| knock(attacker, &credential));
+        for mut finding in [Some(old), new].into_iter().flatten() {
             if finding.outcome != Refused {
                 finding.found = format!("{} after both (pair {pair})", finding.found);
                 return Ok(or_owned(finding, owns));
@@ -198,7 +199,7 @@ fn everywhere(attacker: &mut Attacker<'_>) -> Result<Finding> {
     }
     let mut worst = Finding::new(Refused, "");
     for login in [&one, &other] {
-        let finding = knock(attacker, login.credential());
+        let finding = replayed(attacker, login);
         if finding.outcome < worst.outcome || worst.found.is_empty() {
             worst = finding;
         }

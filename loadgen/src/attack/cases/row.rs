@@ -6,6 +6,7 @@ use super::shots::{Shot, Shots, Volley, listed};
 use crate::attack::attacker::Attacker;
 use crate::attack::edit::Edit;
 use crate::attack::forge::{Form, make};
+use crate::attack::login::Login;
 use crate::attack::moment::now;
 use crate::attack::options::{CUT_SHORT, Standard};
 use crate::attack::request::Field;
@@ -166,6 +167,13 @@ pub(super) fn steps(
 pub(super) fn knock(attacker: &mut Attacker<'_>, credential: &[u8]) -> Finding {
     let fields = attacker.fields(credential);
     let reply = attacker.ask(&fields);
+    judge(attacker, Expected::Refused, &reply, false)
+}
+
+/// Whether all that a login gave is accepted, and the finding: a session may be in several cookies.
+pub(super) fn replayed(attacker: &mut Attacker<'_>, login: &Login) -> Finding {
+    let fields = attacker.fields_of(login, login.credential());
+    let reply = attacker.ask_as(login.user, &fields);
     judge(attacker, Expected::Refused, &reply, false)
 }
 

@@ -1,7 +1,5 @@
-//! The table of odd answers: what is sent, how it counts, and what other generators do with it.
-//!
-//! What is said of them was read in the files that are named, mostly in their tests. Each text is a
-//! cell of `docs/odd-answers.md`.
+//! The table of odd answers: what is sent, how it counts, and what other generators do with it, as
+//! read in the files that are named. Each text is a cell of `docs/odd-answers.md`.
 
 use super::server::{Odd, RIGHT, Then, When};
 
@@ -610,14 +608,14 @@ fn fields() -> Vec<Case> {
         Case::framed("a folded length", "Content-Length:\r\n 13\r\n")
             .why("As above")
             .peers("accepted: wrk2 `src/http_parser.c`"),
-        Case::framed(
-            "a folded `Transfer-Encoding`",
-            "Transfer-Encoding: chunked\r\n  abc\r\n",
-        )
-        .malformed()
-        .reqwest("timeout")
-        .why("Unfolded, it is no coding that anyone knows")
-        .peers("no chunks, so to the end (lenient mode): llhttp `test/response/transfer-encoding.md`"),
+        Case::framed("a folded `Transfer-Encoding`", "Transfer-Encoding: chunked\r\n  abc\r\n")
+            .malformed()
+            .reqwest("timeout")
+            .why("Unfolded, it is no coding that anyone knows")
+            .peers(
+                "no chunks, so to the end (lenient mode): llhttp \
+             `test/response/transfer-encoding.md`",
+            ),
         Case::status("a space before the first field", "HTTP/1.1 200 OK\r\n X-A: b")
             .malformed()
             .why("There is no field that it could continue (RFC 9112, 2.2)")
