@@ -69,9 +69,9 @@ impl SoakArgs {
         if !(1..=RATE_MAX).contains(&self.rate) {
             return Err(Error::flag("--rate", format!("of 1 to {RATE_MAX}"), self.rate));
         }
-        if self.ttl.is_some_and(|ttl| ttl < Span::from_millis(1000)) {
-            let found = self.ttl.unwrap_or_default();
-            return Err(Error::flag("--ttl", "of at least 1s", found));
+        let is_whole = |ttl: Span| ttl.ns() > 0 && ttl.ns().is_multiple_of(1_000_000_000);
+        if let Some(ttl) = self.ttl.filter(|ttl| !is_whole(*ttl)) {
+            return Err(Error::flag("--ttl", "of whole seconds, at least 1s", ttl));
         }
         Ok(SoakPlan {
             arm: self.arm.clone(),

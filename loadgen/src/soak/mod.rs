@@ -54,7 +54,9 @@ pub struct SoakPlan {
 impl SoakPlan {
     /// How long a session lives that nobody logs out.
     pub fn ttl(&self) -> Duration {
-        self.ttl.unwrap_or_else(|| (self.duration / 20).clamp(TTL_LEAST, TTL_MOST))
+        // A server takes whole seconds.
+        let twentieth = Duration::from_secs(self.duration.as_secs() / 20);
+        self.ttl.unwrap_or_else(|| twentieth.clamp(TTL_LEAST, TTL_MOST))
     }
 
     /// What is left out at the front: until as many sessions expire as begin, a third at least and
@@ -312,7 +314,9 @@ mod tests {
 
     #[test]
     fn sessions_expire_often_enough_within_a_soak() {
-        for (duration_s, ttl_s, left_out_s) in [(20, 2, 6), (180, 9, 60), (3600, 60, 1200)] {
+        for (duration_s, ttl_s, left_out_s) in
+            [(20, 2, 6), (70, 3, 23), (180, 9, 60), (3600, 60, 1200)]
+        {
             let plan = plan(duration_s);
             assert_eq!(plan.ttl().as_secs(), ttl_s);
             assert_eq!(plan.settles_after().as_secs(), left_out_s);
