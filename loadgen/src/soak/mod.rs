@@ -33,6 +33,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const TTL_LEAST: Duration = Duration::from_secs(2);
 const TTL_MOST: Duration = Duration::from_secs(60);
+/// What caches and tables of a server that is still warming up may add: less is no leak yet.
+const WARMING_BYTES: f64 = 65_536.0;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// A share of cycles that may fail.
 const FAILED_MAX: f64 = 0.01;
@@ -195,6 +197,7 @@ fn read_all(
 fn judged(plan: &SoakPlan, lasted: Duration, churned: Churned, readings: Vec<Reading>) -> Soak {
     let left_out_s = plan.settles_after().as_secs_f64();
     let settled: Vec<&Reading> = readings.iter().filter(|r| r.at_s >= left_out_s).collect();
+    let logins = settled.last().zip(settled.first()).map_or(0, |(z, a)| z.logins - a.logins) as f64;
     let grown = RESOURCES.iter().filter_map(|resource| {
         let values: Option<Vec<(f64, f64)>> = settled
             .iter()
@@ -203,7 +206,11 @@ fn judged(plan: &SoakPlan, lasted: Duration, churned: Churned, readings: Vec<Rea
         let last = (resource.read)(readings.last()?)?;
         let per_login = values.and_then(|points| growth(&points, SEGMENTS));
         let allowed = resource.allowed.filter(|_| (resource.is_judged)(readings.last()));
-        let outcome = Outcome::of(per_login.as_ref(), allowed);
+        let mut outcome = Outcome::of(per_login.as_ref(), allowed);
+        let least = per_login.as_ref().and_then(|slope| slope.interval).map_or(0.0, |(lo, _)| lo);
+        if outcome == Outcome::Grows && resource.unit == "bytes" && least * logins < WARMING_BYTES {
+            outcome = Outcome::NotSettled;
+        }
         let Resource { name, unit, .. } = *resource;
         Some(Grown { name, unit, last, per_login, allowed, outcome })
     });
