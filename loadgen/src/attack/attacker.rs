@@ -124,7 +124,7 @@ impl<'a> Attacker<'a> {
             shut_out: None,
             refusal: None,
         };
-        // Its signature is a cookie beside it, so the credential alone looks like an id.
+        // Its signature is in a second cookie, so the credential alone looks like an id.
         let signed = this.signed().filter(|signed| signed.maker == Maker::CookieSession);
         if form == Form::Id && signed.is_some_and(|signed| signed.says.is_some()) {
             this.form = Form::Sealed;
@@ -467,8 +467,8 @@ impl<'a> Attacker<'a> {
     /// A's cookie, where it is one that a framework signs.
     pub(super) fn signed(&self) -> Option<Signed> {
         let name = self.cookie()?;
-        let beside = self.jar().into_iter().find(|(other, _)| *other == format!("{name}.sig"));
-        Signed::read(name, &self.a.text(), beside.as_ref().map(|(_, value)| value.as_str()))
+        let signature = self.jar().into_iter().find(|(other, _)| *other == format!("{name}.sig"));
+        Signed::read(name, &self.a.text(), signature.as_ref().map(|(_, value)| value.as_str()))
     }
 
     /// How many requests were answered with a 5xx that their repetition did not have.

@@ -76,8 +76,8 @@ fn unbase64(text: &str) -> Option<Vec<u8>> {
 }
 
 impl Signed {
-    /// The cookie of this name; `beside` is the one that cookie-session signs it with.
-    pub(super) fn read(name: &str, cookie: &str, beside: Option<&str>) -> Option<Self> {
+    /// The cookie of this name; `second` is the one that cookie-session signs it with.
+    pub(super) fn read(name: &str, cookie: &str, second: Option<&str>) -> Option<Self> {
         let text = percent_decoded(cookie);
         let made = |maker, message: &str, signature: Vec<u8>, says| Self {
             maker,
@@ -87,7 +87,7 @@ impl Signed {
             says,
             is_encoded: text != cookie,
         };
-        if let Some(signature) = beside {
+        if let Some(signature) = second {
             let says = readable(unbase64(&text));
             return Some(made(Maker::CookieSession, &text, unb64(signature)?, says));
         }
@@ -215,7 +215,7 @@ impl Signed {
 mod tests {
     use super::*;
 
-    /// The maker, the secret, the cookie and its signature beside it; made by Flask 3.1.3
+    /// The maker, the secret, the cookie and, in a second cookie, its signature; made by Flask 3.1.3
     /// (itsdangerous 2.2.0), Django 5.2, ActiveSupport 6.1.7, cookie-signature 1.2.2 and
     /// keygrip 1.1.0.
     const COOKIES: [(Maker, &str, &str, Option<&str>); 5] = [
@@ -257,8 +257,8 @@ mod tests {
 
     #[test]
     fn the_cookies_of_frameworks_are_known_and_made() {
-        for (maker, secret, cookie, beside) in COOKIES {
-            let signed = Signed::read("session", cookie, beside).unwrap();
+        for (maker, secret, cookie, second) in COOKIES {
+            let signed = Signed::read("session", cookie, second).unwrap();
             assert_eq!(signed.maker, maker);
             assert!(signed.says.as_ref().is_some_and(|says| says.contains("user-0")), "{maker:?}");
             assert!(signed.key(b"another").is_none(), "{maker:?}");

@@ -194,8 +194,8 @@ impl<'de> Deserialize<'de> for &'static Metric {
 }
 
 /// Stores that are programs of their own.
-const PROGRAMS: &[&str] = &["redis", "postgres"];
-const COUNTING: &[&str] = &["sqlite", "redis", "postgres"];
+const PROGRAMS: &[&str] = &["redis", "postgres", "issuer"];
+const COUNTING: &[&str] = &["sqlite", "redis", "postgres", "issuer"];
 const ON_DISK: &[&str] = &["sqlite", "postgres"];
 
 /// Rows as constants, and as a list in the same order.

@@ -10,6 +10,8 @@ use crate::spec::{PrimarySpec, Spec};
 
 /// More endpoints than this leave no power to any of them.
 const ENDPOINTS_MAX: usize = 100;
+/// Arms whose names do not say that they ask a program of its own.
+const ASK_AN_ISSUER: [&str; 2] = ["introspection-http", "jwt-jwks"];
 /// The same answers counted twice: both as endpoints would be one question that is corrected for
 /// two.
 const ALIKE: [&Metric; 2] = [metric::THROUGHPUT_RPS, metric::GOODPUT_RPS];
@@ -161,7 +163,9 @@ fn users_of(trial: &TrialPlan) -> impl Iterator<Item = u64> {
 
 /// The stores that an arm could have to give a metric that it lacks.
 fn stores_of(metric: &Metric, arm: &str) -> Option<String> {
-    let store = Variant::of(arm).arm.split_once('@').map(|(_, store)| store);
+    let arm = Variant::of(arm).arm;
+    let store = arm.split_once('@').map(|(_, store)| store);
+    let store = store.or_else(|| ASK_AN_ISSUER.contains(&arm).then_some("issuer"));
     let has = metric.stores.is_empty() || store.is_some_and(|own| metric.stores.contains(&own));
     (!has).then(|| format!("an arm whose store is {}", metric.stores.join(" or ")))
 }
@@ -477,6 +481,11 @@ mod tests {
             let other = if pair == programs { files } else { programs };
             assert_eq!(declared(tables, metric, other).unwrap().len(), 1, "{metric}");
         }
+        // An issuer is a program too.
+        let written = "experiment='concurrency';metric='store_cpu_us_per_request';\
+                       arm='introspection-http';against='jwt-jwks'";
+        let arms = "'none','introspection-http','jwt-jwks'";
+        assert_eq!(endpoint_among(arms, load, written).unwrap().len(), 1);
         // A pattern names the arms that have it.
         let pattern = "arm='session@*';against='session@postgres'";
         let found = declared(load, "store_used_bytes", pattern).unwrap();

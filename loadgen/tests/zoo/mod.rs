@@ -1,5 +1,5 @@
 //! A zoo of servers for the attack suite to tell apart: one small program with a mode per flaw, and
-//! sound modes beside them. A mode is a row of `modes.rs`, which also says which rows of the suite
+//! sound modes as well. A mode is a row of `modes.rs`, which also says which rows of the suite
 //! have to find it.
 
 mod cookies;

@@ -219,7 +219,7 @@ modes! {
     "user-in-body", Session, UserInBody, Accepted["52c"]:
         "`user` in a body is believed";
     "user-in-cookie", Session, UserInCookie, Accepted["52d"]:
-        "the user is in an unsigned cookie beside the session";
+        "the user is in an unsigned cookie next to the session";
     "user-in-path", Session, UserInPath, Accepted["52e"]:
         "any user may ask for `/users/N`";
     "proxy-header", Session, ProxyHeader, Accepted["46c"]:

@@ -45,7 +45,7 @@ fn known_key(attacker: &mut Attacker<'_>) -> Result<Finding> {
     Ok(finding)
 }
 
-/// The step with a cookie that was made, and its signature beside it.
+/// The step with a cookie that was made, and its signature where that is a cookie too.
 fn shot(attacker: &Attacker<'_>, signed: &Signed, (cookie, signature): Made) -> Shot {
     let mut jar = attacker.jar();
     for (name, value) in &mut jar {

@@ -1,4 +1,4 @@
-//! Somebody else's name beside one's own credential: in the query, a header, the body, a cookie or
+//! Somebody else's name next to one's own credential: in the query, a header, the body, a cookie or
 //! the path. A server that believes it gives every account to everybody who has one.
 
 use serde_json::{Map, Value};
