@@ -215,7 +215,7 @@ impl Signed {
 mod tests {
     use super::*;
 
-    /// The maker, the secret, the cookie and, in a second cookie, its signature; made by Flask 3.1.3
+    /// The maker, the secret, the cookie, and its signature if in a second one; made by Flask 3.1.3
     /// (itsdangerous 2.2.0), Django 5.2, ActiveSupport 6.1.7, cookie-signature 1.2.2 and
     /// keygrip 1.1.0.
     const COOKIES: [(Maker, &str, &str, Option<&str>); 5] = [
