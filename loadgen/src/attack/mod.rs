@@ -119,14 +119,7 @@ fn attack(mut attacker: Attacker<'_>, progress: Progress<'_>) -> Result<Attacked
     for row in suite() {
         attacker.interrupt.check_or(CUT_SHORT)?;
         progress(&format!("{} {}", row.id, row.what));
-        let case = match carry_out(&mut attacker, &row) {
-            // A server that stops answering has failed a case, and the others are tried as well.
-            Err(Error::Target(why)) => {
-                record(&attacker, &row, &Finding::new(CaseOutcome::Failed, why))
-            }
-            case => case?,
-        };
-        cases.push(case);
+        cases.push(carry_out(&mut attacker, &row)?);
     }
     Ok(Attacked { target: attacker.target.name.clone(), spared: None, cases })
 }
@@ -139,10 +132,12 @@ fn carry_out(attacker: &mut Attacker<'_>, row: &Row) -> Result<CaseRecord> {
         }
         attacker.shut_out = None;
     }
-    if attacker.ends_soon() {
-        attacker.renew()?;
-    }
-    let mut finding = row.work.carry_out(attacker, row)?;
+    let renewed = if attacker.ends_soon() { attacker.renew() } else { Ok(()) };
+    let mut finding = match renewed.and_then(|()| row.work.carry_out(attacker, row)) {
+        // A server that stops answering has failed a case, and the others are tried as well.
+        Err(Error::Target(why)) => Finding::new(CaseOutcome::Failed, why),
+        finding => finding?,
+    };
     // A rate limit says nothing about a credential either.
     if finding.outcome == CaseOutcome::NotApplicable || finding.found.contains(LIMITED) {
         return Ok(record(attacker, row, &finding));

@@ -52,6 +52,8 @@ struct Server {
     cookies: Cookies,
     counter: AtomicU64,
     requests: AtomicU64,
+    /// After how many `LimitsAll` limits all and `Dies` dies.
+    requests_max: u64,
     logins: AtomicU64,
     failures: AtomicU64,
     is_gone: AtomicBool,
@@ -60,6 +62,11 @@ struct Server {
 impl Zoo {
     /// Starts a server on a free port.
     pub(crate) fn start(mode: &Mode) -> Self {
+        Self::start_for(mode, REQUESTS_MAX)
+    }
+
+    /// Starts one whose mood changes after so many requests.
+    pub(crate) fn start_for(mode: &Mode, requests_max: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = Arc::new(Server {
@@ -71,6 +78,7 @@ impl Zoo {
             cookies: Cookies::new(mode),
             counter: AtomicU64::new(1001),
             requests: AtomicU64::new(0),
+            requests_max,
             logins: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             is_gone: AtomicBool::new(false),
@@ -156,11 +164,11 @@ impl Server {
         let before = self.requests.fetch_add(1, Ordering::Relaxed);
         let limited = || Some(Reply::new(429, "{}").with("Retry-After", "3600"));
         match self.flaw {
-            Flaw::Dies if before >= REQUESTS_MAX => {
+            Flaw::Dies if before >= self.requests_max => {
                 self.is_gone.store(true, Ordering::Relaxed);
             }
             Flaw::Slow => std::thread::sleep(Duration::from_millis(3)),
-            Flaw::LimitsAll if before >= REQUESTS_MAX => return limited(),
+            Flaw::LimitsAll if before >= self.requests_max => return limited(),
             Flaw::Flaky if before % FLAKY_EVERY == FLAKY_EVERY - 1 => {
                 return Some(Reply::new(503, "{}"));
             }

@@ -19,8 +19,11 @@ const PAGE: &str = "docs/attack-zoo.md";
 const LEEWAY: Duration = Duration::from_secs(2);
 
 fn attacked(mode: &Mode) -> Result<Attacked, Error> {
+    attacked_at(&Zoo::start(mode), mode)
+}
+
+fn attacked_at(zoo: &Zoo, mode: &Mode) -> Result<Attacked, Error> {
     let dir = tempfile::tempdir().unwrap();
-    let zoo = Zoo::start(mode);
     let text = zoo.target_file(mode, dir.path());
     let path = dir.path().join("target.toml");
     let target = parse_target(&path, &text, dir.path()).unwrap();
@@ -86,6 +89,19 @@ fn a_share_is_told_apart(share: usize) {
             Ok(attacked) => all.extend(surprises(mode, &attacked)),
             Err(error) => all.push(format!("{}: {error}", mode.name)),
         }
+    }
+    assert!(all.is_empty(), "{all:#?}");
+}
+
+/// Whatever it was asked last, nothing is said of what could not be tried.
+#[test]
+fn a_server_that_dies_in_any_row_is_accused_of_nothing() {
+    let mode = find("sound-dies").unwrap();
+    let mut all = Vec::new();
+    for requests in (60..600).step_by(9) {
+        let attacked = attacked_at(&Zoo::start_for(mode, requests), mode).unwrap();
+        let of_it = surprises(mode, &attacked);
+        all.extend(of_it.into_iter().map(|what| format!("after {requests}: {what}")));
     }
     assert!(all.is_empty(), "{all:#?}");
 }
