@@ -26,6 +26,13 @@ impl Ends {
         self.marks[(mark / 64) as usize] |= 1 << (mark % 64);
     }
 
+    /// Marks a stretch of the window in which no end is expected, as nothing was due.
+    pub(super) fn expect_none(&mut self, stretch: Range<u64>) {
+        let marks = stretch.start / MARK_NS..stretch.end.div_ceil(MARK_NS);
+        let all = self.marks.len() as u64 * 64;
+        (marks.start..marks.end.min(all)).for_each(|mark| self.mark(mark * MARK_NS));
+    }
+
     /// Adds the marks of another worker.
     pub(super) fn merge(&mut self, other: &Self) {
         merge_lists(&mut self.marks, other.marks.clone(), |mine, theirs| *mine |= theirs);
@@ -60,5 +67,16 @@ mod tests {
         one.merge(&two);
         assert_eq!(one.longest_silence_ns(1_000_000_000), 5_000_000);
         assert_eq!(one.longest_silence_ns(0), 0);
+    }
+
+    #[test]
+    fn nobody_is_silent_who_was_asked_nothing() {
+        let mut ends = Ends::new(&(0..1_000_000_000));
+        (60..100).for_each(|n| ends.mark(n * 10_000_000));
+        assert_eq!(ends.longest_silence_ns(1_000_000_000), 600_000_000);
+        ends.expect_none(0..400_000_000);
+        assert_eq!(ends.longest_silence_ns(1_000_000_000), 200_000_000);
+        ends.expect_none(400_000_000..5_000_000_000);
+        assert_eq!(ends.longest_silence_ns(1_000_000_000), 0);
     }
 }

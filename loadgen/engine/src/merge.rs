@@ -7,8 +7,8 @@ use super::worker::Harvest;
 use crate::load::LoadModel;
 use crate::plan::LoadPlan;
 use crate::record::{
-    ClientUse, Counts, GeneratorUse, LoadRecord, LoginRecord, RenewalRecord, Second, StepRecord,
-    VisitCounts, merge_lists,
+    ClientUse, Counts, GeneratorUse, LoadRecord, LoginRecord, OFTEN_PER_S, RenewalRecord, Second,
+    StepRecord, VisitCounts, merge_lists,
 };
 use crate::transport::{Pacing, Wire};
 
@@ -120,7 +120,7 @@ pub(super) fn merge(
     let mut all = Totals::default();
     harvests.into_iter().map(Totals::from).for_each(|part| all.merge(part));
     let Totals { mut counts, steps, timeline, ends, wire, visits, renewals, .. } = all;
-    counts.longest_silence_ns = ends.longest_silence_ns(counts.window_ns);
+    counts.longest_silence_ns = longest_silence_ns(plan, ends, counts.window_ns);
     assert!(counts.balanced(), "a request was lost in the accounts: {counts:?}");
     let closed = matches!(&plan.model, LoadModel::Closed(closed) if closed.think_ns == 0);
     let generator = GeneratorUse {
@@ -155,6 +155,17 @@ pub(super) fn merge(
     }
 }
 
+/// The longest time without an end where requests are due often, ns.
+fn longest_silence_ns(plan: &LoadPlan, mut ends: Ends, window_ns: u64) -> u64 {
+    if let LoadModel::Stages(stages) = &plan.model {
+        for calm in stages.calm(OFTEN_PER_S) {
+            let since = |ns: u64| ns.saturating_sub(plan.warmup_ns);
+            ends.expect_none(since(calm.start)..since(calm.end));
+        }
+    }
+    ends.longest_silence_ns(window_ns)
+}
+
 /// Highest resident set size of this process so far; 0 where the kernel does not tell.
 fn own_peak_rss_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -166,7 +177,38 @@ fn own_peak_rss_bytes() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::{Constant, Stage, Stages, UserChoice};
     use crate::record::Histogram;
+
+    #[test]
+    fn a_stage_in_which_nothing_is_due_is_no_silence() {
+        const S: u64 = 1_000_000_000;
+        let stage = |rate_per_s, s| Stage { rate_per_s, length_ns: s * S };
+        let stages = vec![stage(0.0, 5), stage(500.0, 0), stage(500.0, 5), stage(0.0, 0)];
+        let stages = Stages { stages: [stages, vec![stage(0.0, 5)]].concat() };
+        let plan = LoadPlan {
+            model: LoadModel::Stages(stages),
+            journey: "browse".into(),
+            users: 1,
+            choice: UserChoice::Uniform,
+            connections: 1,
+            warmup_ns: 2 * S,
+            measure_ns: 13 * S,
+            drain_ns: 0,
+            timeout_ns: S,
+            prepare: None,
+            renewal: None,
+        };
+        // Answers from 5 s to 10 s, but for half a second.
+        let mut ends = Ends::new(&(2 * S..15 * S));
+        (3000..8000)
+            .filter(|ms| !(5000..5500).contains(ms))
+            .for_each(|ms| ends.mark(ms * S / 1000));
+        assert_eq!(longest_silence_ns(&plan, ends.clone(), 13 * S), S / 2);
+        let constant = LoadModel::Constant(Constant { rate_per_s: 500.0 });
+        let plan = LoadPlan { model: constant, ..plan };
+        assert_eq!(longest_silence_ns(&plan, ends, 13 * S), 5 * S);
+    }
 
     /// What a worker counted of whose numbers one is `n`; no two differ in the same way.
     fn totals(n: u64) -> Totals {

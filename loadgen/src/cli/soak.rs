@@ -111,12 +111,7 @@ fn text(soak: &Soak) -> Page {
 }
 
 fn row(grown: &Grown) -> [String; 5] {
-    let number =
-        |value: f64| if value.abs() < 10.0 { format!("{value:.4}") } else { format!("{value:.1}") };
-    let slope = grown.per_login.as_ref().and_then(|slope| slope.interval);
-    let slope = slope.map_or("too short".into(), |(lo, hi)| {
-        format!("{} to {} {}", number(lo), number(hi), grown.unit)
-    });
+    let slope = grown.range().unwrap_or_else(|| "too short".into());
     let last = if grown.unit == "bytes" {
         figure(grown.last, "bytes")
     } else {

@@ -108,6 +108,17 @@ pub struct Grown {
     pub outcome: Outcome,
 }
 
+impl Grown {
+    /// The interval of what it grew by per login, as people read it.
+    pub fn range(&self) -> Option<String> {
+        let (lo, hi) = self.per_login.as_ref()?.interval?;
+        let number = |value: f64| {
+            if value.abs() < 10.0 { format!("{value:.4}") } else { format!("{value:.1}") }
+        };
+        Some(format!("{} to {} {}", number(lo), number(hi), self.unit))
+    }
+}
+
 /// Whether a resource grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -242,12 +253,9 @@ pub fn judge(soak: &Soak) -> Result<()> {
     }
     let grows = soak.grown.iter().filter(|grown| grown.outcome == Outcome::Grows);
     let told = grows.filter_map(|grown| {
-        let (lo, hi) = grown.per_login.as_ref()?.interval?;
-        let (name, unit) = (grown.name, grown.unit);
-        let allowed = grown.allowed.unwrap_or(0.0);
-        Some(format!(
-            "{name} grows by {lo:.4} to {hi:.4} {unit} per login (95 %), expected at most {allowed}"
-        ))
+        let (name, allowed) = (grown.name, grown.allowed.unwrap_or(0.0));
+        let more = grown.range()?;
+        Some(format!("{name}: {more} more per login (95 %), expected at most {allowed}"))
     });
     match told.collect::<Vec<_>>().as_slice() {
         [] => Ok(()),
@@ -294,12 +302,9 @@ mod tests {
     fn a_seeded_leak_is_found_and_none_is_claimed_without_one() {
         assert!(judge(&soaked(0.0, 0.0, 0)).is_ok());
         let text = judge(&soaked(16.0, 0.0, 0)).unwrap_err().to_string();
-        assert!(
-            text.contains("allocated memory grows by") && !text.contains("descriptors"),
-            "{text}"
-        );
+        assert!(text.contains("allocated memory: ") && !text.contains("descriptors"), "{text}");
         let text = judge(&soaked(0.0, 0.05, 0)).unwrap_err().to_string();
-        assert!(text.contains("open descriptors grows by"), "{text}");
+        assert!(text.contains("open descriptors: 0.05"), "{text}");
         assert_eq!(judge(&soaked(16.0, 0.0, 0)).unwrap_err().exit_code(), 4);
         // What the operating system counts is shown.
         let soak = soaked(0.0, 0.0, 0);

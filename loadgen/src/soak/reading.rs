@@ -18,7 +18,7 @@ pub struct Reading {
     pub allocated_bytes: Option<f64>,
     /// Proportional set size, bytes.
     pub pss_bytes: Option<f64>,
-    /// Open descriptors.
+    /// Open descriptors but those of connections, which are the users' own.
     pub descriptors: Option<f64>,
     /// Threads.
     pub threads: Option<f64>,
@@ -43,7 +43,9 @@ impl Reading {
             logins,
             allocated_bytes: number(stats.allocated_bytes),
             pss_bytes: number(memory(pid).pss_bytes),
-            descriptors: number(descriptors(pid)),
+            descriptors: number(
+                descriptors(pid).map(|open| open.saturating_sub(stats.connections)),
+            ),
             threads: number(threads(pid)),
             sessions: number(stats.live_sessions),
             store_used_bytes: number(stats.store_used_bytes),

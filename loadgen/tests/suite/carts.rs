@@ -4,6 +4,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use loadgen::engine::{self, Driver, Phase};
 use loadgen::error::Interrupt;
@@ -22,7 +23,8 @@ fn with_server(arm: &str, act: impl FnOnce(&ReadyLine)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let (ready, line) = oneshot::channel();
-    let options = ServeOptions::new(arm);
+    // On a busy machine a store answers late.
+    let options = ServeOptions { store_timeout: Duration::from_secs(60), ..ServeOptions::new(arm) };
     let task = runtime.spawn(async move {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (public, admin) = (bind(any).unwrap(), bind(any).unwrap());

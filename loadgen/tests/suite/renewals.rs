@@ -139,7 +139,7 @@ fn tokens_that_end_are_refreshed_in_closed_and_open_loads() {
             assert_eq!(found["errors"], json!({}), "{transport}: {found:#}");
             assert_eq!((account.reused, account.logins), (0, 8), "{transport}");
             assert_eq!(renewals["refreshed"], account.refreshes, "{renewals:#}");
-            assert!(account.refreshes > 1, "{renewals:#}");
+            assert!(account.refreshes > 0, "{renewals:#}");
             assert_eq!((&renewals["logged_in"], &renewals["failed"]), (&0.into(), &0.into()));
             let sent = found["counts"]["sent"].as_u64().unwrap();
             let refused = renewals["refused"].as_u64().unwrap();

@@ -2,6 +2,8 @@
 //! to its own. The first begins at 0, so a single stage is a ramp; a stage with the rate of the one
 //! before it holds, and one without length jumps.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 /// Arrivals whose rate goes through stages.
@@ -40,6 +42,28 @@ impl Stages {
             before = stage.rate_per_s;
         }
         None
+    }
+
+    /// The stretches in which requests are due at less than this rate, per second; ns after the
+    /// start, in order.
+    pub fn calm(&self, below_per_s: f64) -> Vec<Range<u64>> {
+        let (mut before, mut began) = (0.0, 0);
+        let calm = |stage: &Stage| {
+            let (from, to) = (before, stage.rate_per_s);
+            let start = began;
+            before = to;
+            began += stage.length_ns;
+            // Where on its way from one rate to the other the stage crosses this one.
+            let share = (below_per_s - from) / (to - from);
+            let crossing = || start + (share * stage.length_ns as f64) as u64;
+            match (from < below_per_s, to < below_per_s) {
+                (true, true) => start..began,
+                (true, false) => start..crossing(),
+                (false, true) => crossing()..began,
+                (false, false) => start..start,
+            }
+        };
+        self.stages.iter().map(calm).filter(|calm| !calm.is_empty()).collect()
     }
 
     /// Length of all stages, ns.
@@ -91,6 +115,23 @@ mod tests {
         assert!(load.arrival_ns(274).is_some());
         assert_eq!(load.arrival_ns(275), None);
         assert_eq!(load.mean_per_s(), 275.0 / 4.0);
+    }
+
+    #[test]
+    fn it_is_calm_where_the_rate_is_low() {
+        // Nothing for 1 s, up to 200/s in 1 s, held, down to 50/s, a jump to 300/s and down to 0.
+        let load = stages(&[
+            (0.0, 1000),
+            (200.0, 1000),
+            (200.0, 1000),
+            (50.0, 300),
+            (300.0, 0),
+            (0.0, 300),
+        ]);
+        let ms = |calm: &Range<u64>| (calm.start / 1_000_000, calm.end / 1_000_000);
+        let calm: Vec<_> = load.calm(100.0).iter().map(ms).collect();
+        assert_eq!(calm, [(0, 1000), (1000, 1500), (3200, 3300), (3500, 3600)]);
+        assert!(load.calm(0.0).is_empty());
     }
 
     proptest! {

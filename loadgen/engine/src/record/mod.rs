@@ -18,6 +18,7 @@ pub use doubt::{Doubt, STALL};
 pub use histogram::Histogram;
 pub use merge::merge_lists;
 pub use renewals::RenewalRecord;
+pub(crate) use rules::OFTEN_PER_S;
 pub use rules::{ENCODED, NOTHING_SENT, OVER_LIMIT, SAMPLES_BEYOND};
 pub use users::{GrowRecord, Refusal};
 

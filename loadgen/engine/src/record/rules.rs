@@ -13,6 +13,8 @@ const SERVER_FULL: f64 = 0.95;
 const LAG_P99_MAX_NS: u64 = 1_000_000;
 /// No answer for longer than this, where answers come ten times as often, is a stall, ns.
 const SILENCE_NS: u64 = 100_000_000;
+/// Answers per second that come often.
+pub(crate) const OFTEN_PER_S: f64 = 10e9 / SILENCE_NS as f64;
 /// A generator that comes back from a wait later than this did not run when it should have; beyond
 /// the second what it says of latency is about itself, ns.
 const ABSENT_NS: u64 = 20_000_000;
