@@ -175,7 +175,7 @@ fn connections_stay_open_until_they_are_let_go() {
         drop(first);
         // The server hears of it in its own time.
         let waiting = (0..500).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
             stats(line).connections == 40
         });
         assert!(waiting, "{} connections are open", stats(line).connections);
