@@ -1,20 +1,23 @@
 //! Users who come and go at a fixed rate.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde::Serialize;
-use tokio::sync::Semaphore;
-use tokio::time::MissedTickBehavior;
+use servers::contract::Target;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::client::{Endpoint, Seen};
+use crate::client::{Client, Endpoint, Seen};
 use crate::error::{Error, Result};
 use crate::proc::pin;
 
-/// Cycles under way at the same time; one beyond them is left out and counted.
-const AT_A_TIME: usize = 256;
-/// Users, who come again and again.
+/// Users at the same time, each with a connection of its own: what connections take must not grow
+/// or shrink meanwhile.
+const AT_A_TIME: u32 = 32;
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Names of users, which come again and again.
 const USERS: u64 = 100_000;
 
 /// What users did.
@@ -28,16 +31,18 @@ pub struct Churned {
     pub logouts: u64,
     /// Cycles in which something was refused, wrong, or without an answer.
     pub failed: u64,
-    /// Cycles that were left out because too many others were under way.
+    /// Cycles that were left out because those before them took too long.
     pub left_out: u64,
 }
 
 /// Users who come and go until they are stopped.
 pub(super) struct Churn {
-    endpoint: Endpoint,
-    rate: u32,
+    /// One of each user.
+    endpoints: Vec<Endpoint>,
+    /// Between two cycles of a user.
+    every: Duration,
     stop: AtomicBool,
-    counts: Arc<Counts>,
+    counts: Counts,
 }
 
 #[derive(Default)]
@@ -50,8 +55,19 @@ struct Counts {
 }
 
 impl Churn {
-    pub(super) fn new(endpoint: Endpoint, rate: u32) -> Self {
-        Self { endpoint, rate, stop: AtomicBool::new(false), counts: Arc::default() }
+    /// Cycles at this rate against a server.
+    ///
+    /// # Errors
+    /// `Bug` where there is no client.
+    pub(super) fn new(target: &Target, rate: u32) -> Result<Self> {
+        let users = rate.clamp(1, AT_A_TIME);
+        let endpoint = |_| Client::new(TIMEOUT)?.endpoint(target);
+        Ok(Self {
+            endpoints: (0..users).map(endpoint).collect::<Result<_>>()?,
+            every: Duration::from_secs(1) * users / rate.max(1),
+            stop: AtomicBool::new(false),
+            counts: Counts::default(),
+        })
     }
 
     pub(super) fn stop(&self) {
@@ -59,7 +75,7 @@ impl Churn {
     }
 
     pub(super) fn counts(&self) -> Churned {
-        let counts = &*self.counts;
+        let counts = &self.counts;
         let value = |count: &AtomicU64| count.load(Relaxed);
         Churned {
             logins: value(&counts.logins),
@@ -77,31 +93,32 @@ impl Churn {
             .enable_all()
             .build()
             .map_err(Error::runtime("the client"))?;
-        runtime.block_on(async {
-            let room = Arc::new(Semaphore::new(AT_A_TIME));
-            let mut tick = tokio::time::interval(Duration::from_secs(1) / self.rate.max(1));
-            tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
-            for n in 0_u64.. {
-                tick.tick().await;
-                if self.stop.load(Relaxed) {
-                    break;
-                }
-                let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-                    self.counts.left_out.fetch_add(1, Relaxed);
-                    continue;
-                };
-                let (endpoint, counts) = (self.endpoint.clone(), Arc::clone(&self.counts));
-                tokio::spawn(async move {
-                    if cycle(&endpoint, n, &counts).await.is_none() {
-                        counts.failed.fetch_add(1, Relaxed);
-                    }
-                    drop(place);
-                });
-            }
-            // Everything under way holds a place.
-            let _ = room.acquire_many(AT_A_TIME as u32).await;
-        });
+        let users =
+            self.endpoints.iter().zip(0..).map(|(endpoint, user)| self.come(endpoint, user));
+        runtime.block_on(join_all(users));
         Ok(())
+    }
+
+    /// The cycles of one user, evenly between those of the others.
+    async fn come(&self, endpoint: &Endpoint, user: u32) {
+        let users = self.endpoints.len() as u32;
+        let began = Instant::now() + self.every * user / users;
+        let mut ticks = interval_at(began, self.every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut due = 0;
+        loop {
+            let tick = ticks.tick().await;
+            if self.stop.load(Relaxed) {
+                return;
+            }
+            let n = (tick - began).as_nanos() as u64 / self.every.as_nanos() as u64;
+            self.counts.left_out.fetch_add(n.saturating_sub(due), Relaxed);
+            due = n + 1;
+            let who = n * u64::from(users) + u64::from(user);
+            if cycle(endpoint, who, &self.counts).await.is_none() {
+                self.counts.failed.fetch_add(1, Relaxed);
+            }
+        }
     }
 }
 

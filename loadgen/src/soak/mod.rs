@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::client::Client;
 use crate::error::{Error, Interrupt, Result};
 use crate::proc::{Server, ServerOptions, place, usable_cores};
 use crate::stats::{Estimate, growth};
@@ -35,7 +34,8 @@ const TTL_LEAST: Duration = Duration::from_secs(2);
 const TTL_MOST: Duration = Duration::from_secs(60);
 /// What caches and tables of a server that is still warming up may add: less is no leak yet.
 const WARMING_BYTES: f64 = 65_536.0;
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// Not the half second of a server that is measured: a soak may share its cores.
+const STORE_TIMEOUT: Duration = Duration::from_secs(8);
 /// A share of cycles that may fail.
 const FAILED_MAX: f64 = 0.01;
 
@@ -167,11 +167,15 @@ pub fn soak(
     let placement = place(&usable_cores());
     let ttl = plan.ttl();
     let flag = |name: &str, span: Duration| [name.into(), format!("{}ms", span.as_millis())];
-    let arguments = [flag("--ttl", ttl), flag("--sweep-every", SWEEP_EVERY)].concat();
+    let flags = [
+        flag("--ttl", ttl),
+        flag("--sweep-every", SWEEP_EVERY),
+        flag("--store-timeout", STORE_TIMEOUT),
+    ];
+    let arguments = flags.concat();
     let cores = placement.server.clone();
     let server = Server::start(&plan.arm, &ServerOptions { cores, arguments, ..<_>::default() })?;
-    let endpoint = Client::new(TIMEOUT)?.endpoint(&server.ready().target)?;
-    let churn = churn::Churn::new(endpoint, plan.rate);
+    let churn = churn::Churn::new(&server.ready().target, plan.rate)?;
     let began = Instant::now();
     let mut readings = Vec::new();
     let read = thread::scope(|scope| {
