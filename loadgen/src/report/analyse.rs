@@ -155,10 +155,7 @@ mod tests {
         let missed = |level: u32| (format!("did not hold {level} %"), level);
         let levels = [25, 70, 25, 70, 95];
         let said = gathered("none", vec![missed(70), missed(25), missed(70)], &levels);
-        assert_eq!(
-            said,
-            ["none did not hold 25 % (1 of 2 trials).", "none did not hold 70 %."]
-        );
+        assert_eq!(said, ["none did not hold 25 % (1 of 2 trials).", "none did not hold 70 %."]);
         assert_eq!(gathered("none", vec![missed(25)], &[25, 25]).len(), 1);
         assert_eq!(gathered("none", Vec::new(), &levels), Vec::<String>::new());
     }

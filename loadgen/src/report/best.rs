@@ -53,7 +53,8 @@ impl Column {
         let pairs: Vec<(usize, usize)> = (0..known.len())
             .flat_map(|one| (one + 1..known.len()).map(move |other| (one, other)))
             .collect();
-        let question = |(one, other): &(usize, usize)| self.question(known[*one].2, known[*other].2);
+        let question =
+            |(one, other): &(usize, usize)| self.question(known[*one].2, known[*other].2);
         let family: Vec<Question> = pairs.iter().map(question).collect();
         let worse = if self.more { Verdict::Lower } else { Verdict::Higher };
         let better = if self.more { Verdict::Higher } else { Verdict::Lower };
@@ -130,11 +131,7 @@ mod tests {
 
     #[test]
     fn blocks_decide_and_not_intervals_that_overlap() {
-        let arms = [
-            drifting(10.0, NOISE[0]),
-            drifting(11.0, NOISE[1]),
-            drifting(10.1, NOISE[2]),
-        ];
+        let arms = [drifting(10.0, NOISE[0]), drifting(11.0, NOISE[1]), drifting(10.1, NOISE[2])];
         let intervals: Vec<(f64, f64)> = arms
             .iter()
             .map(|values| estimate(values, Scale::Log).unwrap().interval.unwrap())

@@ -64,7 +64,8 @@ fn pair(one: &Measurement, other: &Measurement) -> Option<Pair> {
         Scale::Linear => Moments::of(&differences),
     };
     // A ratio of slopes of which one may be 0 can be anything.
-    let has_ratio = scale == Scale::Log || [one, other].into_iter().all(|m| excludes_0(&m.estimate));
+    let has_ratio =
+        scale == Scale::Log || [one, other].into_iter().all(|m| excludes_0(&m.estimate));
     let mut ratio = paired_ratio(&pairs).filter(|_| has_ratio);
     let mut difference = paired_difference(&pairs)?;
     if row.is_exact {

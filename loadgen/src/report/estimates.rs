@@ -68,7 +68,8 @@ fn extrapolate(measurements: &mut [Measurement]) {
 /// users is below 0. What came back of memory may be, and its share too.
 fn bounded(metric: &Metric, found: Estimate) -> Estimate {
     let is_part = metric.unit == "share" && metric.family != family::MEMORY_THAT_COMES_BACK;
-    let interval = found.interval.map(|(lo, hi)| if is_part { (lo.max(0.0), hi) } else { (lo, hi) });
+    let interval =
+        found.interval.map(|(lo, hi)| if is_part { (lo.max(0.0), hi) } else { (lo, hi) });
     Estimate { interval, ..found }
 }
 

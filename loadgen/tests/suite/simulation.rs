@@ -58,7 +58,7 @@ impl Pool {
             m.key.experiment == "concurrency" && m.key.metric == metric && m.valid
         };
         let levels: BTreeSet<u64> = all.iter().filter(own).filter_map(|m| m.key.users).collect();
-        let (mut trials, mut blocks) = (Vec::new(), Vec::new());
+        let (mut trials, mut blocks): (Vec<Vec<f64>>, Vec<f64>) = (Vec::new(), Vec::new());
         for level in levels {
             let arms: Vec<&Measurement> =
                 all.iter().filter(own).filter(|m| m.key.users == Some(level)).collect();
@@ -66,9 +66,10 @@ impl Pool {
             // Two means were taken away, and with them a part of the noise.
             let (rows, columns) = (table.len() as f64, table[0].len() as f64);
             let whole = (rows * columns / ((rows - 1.0) * (columns - 1.0))).sqrt();
-            trials.extend(table.iter().flatten().map(|value| value * whole));
+            trials.push(table.iter().flatten().map(|value| value * whole).collect());
             blocks.extend(drift(&arms, columns as u32));
         }
+        let mut trials = as_of_one_level(trials);
         assert!(trials.len() >= 100 && blocks.len() >= 10, "{metric}: {}", trials.len());
         centre(&mut trials);
         centre(&mut blocks);
@@ -86,9 +87,27 @@ impl Pool {
     }
 
     fn deviation(&self) -> f64 {
-        let squares: f64 = self.trials.iter().map(|value| value * value).sum();
-        (squares / self.trials.len() as f64).sqrt()
+        deviation(&self.trials)
     }
+}
+
+/// The noise of all levels, with that of each scaled to what they have together.
+///
+/// A campaign compares trials of one level. p99 varies by 4 % with one user and by 26 % with 1,024,
+/// so drawing from both would make outliers that no comparison has.
+fn as_of_one_level(levels: Vec<Vec<f64>>) -> Vec<f64> {
+    let whole = deviation(&levels.concat());
+    let scaled = |level: Vec<f64>| {
+        let own = deviation(&level);
+        level.into_iter().map(move |value| value * whole / own)
+    };
+    levels.into_iter().flat_map(scaled).collect()
+}
+
+/// About 0.
+fn deviation(values: &[f64]) -> f64 {
+    let squares: f64 = values.iter().map(|value| value * value).sum();
+    (squares / values.len() as f64).sqrt()
 }
 
 /// The means of blocks over the arms that have them all, in logarithms.
@@ -162,8 +181,7 @@ fn intervals_of_ratios_cover_the_truth_as_often_as_they_say() {
                 let arms = pool.arms(2, blocks, mix(51, campaign));
                 covers(difference(&arms[0], &arms[1]).unwrap().interval(CONFIDENCE), 0.0)
             });
-            eprintln!("ratio {metric} {blocks} {covered}");
-            assert!((0.93..=0.99).contains(&covered), "{metric}, {blocks} blocks: {covered}");
+            assert!((0.93..=0.97).contains(&covered), "{metric}, {blocks} blocks: {covered}");
         }
     }
 }
@@ -177,8 +195,7 @@ fn intervals_of_one_arm_cover_the_truth_as_often_as_they_say() {
                 let values: Vec<f64> = arms[0].iter().map(|value| value.exp()).collect();
                 covers(estimate(&values, Scale::Log).unwrap().interval.unwrap(), 1.0)
             });
-            eprintln!("one {metric} {blocks} {covered}");
-            assert!((0.90..=0.97).contains(&covered), "{metric}, {blocks} blocks: {covered}");
+            assert!((0.93..=0.97).contains(&covered), "{metric}, {blocks} blocks: {covered}");
         }
     }
 }

@@ -61,8 +61,7 @@ pub(super) fn many_users(measurements: &[Measurement], arm: &str) -> Option<Sent
             .map(|(each, _, whose)| format!("{} of {whose}", times(each, users, measured)));
         format!("{name} users would take {}", each.collect::<Vec<_>>().join(" and "))
     };
-    let each: Vec<String> =
-        parts.iter().map(|(each, ..)| figure(each.point, "bytes")).collect();
+    let each: Vec<String> = parts.iter().map(|(each, ..)| figure(each.point, "bytes")).collect();
     let text = format!(
         "At {} per user, measured up to {} users, {} with {arm}.",
         each.join(" and "),
@@ -140,7 +139,11 @@ pub(super) fn connection(
 }
 
 /// A slope less that of the baseline, where that was measured.
-fn more_than(slope: &Measurement, measurements: &[Measurement], baseline: &str) -> Option<Estimate> {
+fn more_than(
+    slope: &Measurement,
+    measurements: &[Measurement],
+    baseline: &str,
+) -> Option<Estimate> {
     let Some(floor) = valid_figure(measurements, slope.key.metric, baseline) else {
         return Some(slope.estimate.clone());
     };

@@ -262,7 +262,10 @@ fn a_connection_is_worth_what_the_system_gave_for_it() {
         figure_of(metric::RESIDENT_BYTES_PER_SESSION, 300.0, (290.0, 310.0)),
     ];
     let text = more::connection(&figures, "session@memory", "none").unwrap().text;
-    assert!(text.contains("as much as 87 logged-in users (81 to 93) by the same measure"), "{text}");
+    assert!(
+        text.contains("as much as 87 logged-in users (81 to 93) by the same measure"),
+        "{text}"
+    );
     assert!(more::connection(&figures[..2], "session@memory", "none").is_none());
 }
 
@@ -270,7 +273,8 @@ fn a_connection_is_worth_what_the_system_gave_for_it() {
 fn pages_that_the_baseline_takes_too_are_no_price_of_a_session() {
     let slope = |arm: &str, bytes: f64| {
         let values = [bytes - 1.0, bytes, bytes + 1.0];
-        let mut slope = figure_of(metric::RESIDENT_BYTES_PER_SESSION, bytes, (bytes - 3.0, bytes + 3.0));
+        let mut slope =
+            figure_of(metric::RESIDENT_BYTES_PER_SESSION, bytes, (bytes - 3.0, bytes + 3.0));
         slope.key.arm = arm.into();
         slope.by_block = (0..).zip(values).collect();
         slope
@@ -299,7 +303,8 @@ fn with_tail(interval: (f64, f64), floor: Option<f64>) -> Sentence {
         ratio.interval = Some(interval);
         (c.noise_floor, c.ruling) = (floor, None);
     }
-    about(&answer(&sample::plan(&ARMS, 5), &measurements, &comparisons, &[]), "Tail latency").clone()
+    about(&answer(&sample::plan(&ARMS, 5), &measurements, &comparisons, &[]), "Tail latency")
+        .clone()
 }
 
 #[test]

@@ -108,9 +108,8 @@ impl Seen<'_> {
                 let change = |arm: &str| {
                     Some(ratio_or_difference(*scale, values(many, arm)?, values(few, arm)?))
                 };
-                let both = |arm: &str, against: &str| {
-                    Some(joined(&change(arm)?, &change(against)?))
-                };
+                let both =
+                    |arm: &str, against: &str| Some(joined(&change(arm)?, &change(against)?));
                 let (size, twins) = (mean(values(few, arm)?), self.twins(both));
                 let margin = self.margin(metric, *margin);
                 let tested = contrast(&both(arm, against)?, *scale, *is, size, (margin, &twins));

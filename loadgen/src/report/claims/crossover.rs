@@ -151,11 +151,6 @@ fn meet(saved: Moments, added: Moments, arm: &str, against: &str) -> Tested {
 }
 
 /// Costs of two experiments, of which no A/A pair says anything together.
-fn tested(
-    yes: Option<f64>,
-    no: Option<f64>,
-    found: String,
-    estimate: Option<Estimate>,
-) -> Tested {
+fn tested(yes: Option<f64>, no: Option<f64>, found: String, estimate: Option<Estimate>) -> Tested {
     Tested { yes, no, found, estimate, unit: UNIT, is_beneath_floor: false }
 }

@@ -68,8 +68,8 @@ impl Seen<'_> {
         Margin { share, unit: metric.unit, is_stated: stated.is_some() }
     }
 
-    /// What is said of the reference and its second run, as of any two arms; empty where they have no
-    /// figures.
+    /// What is said of the reference and its second run, as of any two arms; empty where they have
+    /// no figures.
     pub(super) fn twins(
         &self,
         pairs: impl FnOnce(&str, &str) -> Option<Vec<(f64, f64)>>,

@@ -318,8 +318,7 @@ fn a_verdict_needs_every_part_of_its_sentence() {
         let figures =
             [("none", 10.0, 10.0), ("session@memory", 10.0, 10.0 + by), ("jwt-a", 10.0, 10.0)];
         let mut analysis = costs("population", &figures, 0.002);
-        let others =
-            [("cores", metric::THROUGHPUT_RPS), ("replicas", metric::REQUESTS_PER_CPU_S)];
+        let others = [("cores", metric::THROUGHPUT_RPS), ("replicas", metric::REQUESTS_PER_CPU_S)];
         for (experiment, metric) in others.into_iter().take(parts) {
             for (arm, most) in [("session@memory", 1.0 - by / 10.0), ("jwt-a", 1.0)] {
                 let values = [about(100e3, 0.002), around(most * 100e3, 0.002)];
