@@ -161,7 +161,7 @@ pub(super) struct Margin {
 /// Whether the first of pairs is higher, or lower, than the second: yes if any difference is shown,
 /// or one above the margin if the claim states one; no if it is shown to be no larger than the
 /// margin, which for a difference is that share of `size`. `twins` are the pairs of the reference
-/// and itself; there are none in a campaign without an A/A pair.
+/// and itself, empty in a campaign without an A/A pair.
 pub(super) fn contrast(
     pairs: &[(f64, f64)],
     scale: Compared,
