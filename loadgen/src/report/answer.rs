@@ -246,9 +246,12 @@ fn memory(
         );
         (text, is_narrow(per_user))
     } else if hi < NOTHING_BYTES {
+        let ends = range(per_user, "bytes");
+        let point = figure(per_user.point, "bytes");
+        let slope = if lo < hi { ends } else { format!("{point}, {ends}") };
         let text = format!(
-            "A logged-in user of {arm} takes no server memory that could be measured (slope {}).",
-            range(per_user, "bytes"),
+            "A logged-in user of {arm} takes no server memory that could be measured (slope \
+             {slope})."
         );
         (text, true)
     } else {

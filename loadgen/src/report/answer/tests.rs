@@ -338,3 +338,14 @@ fn an_arm_has_no_verdict_of_another_arms_endpoint() {
     let told = |s: &&Sentence| s.text.contains("session@memory compared with none, 1,000 users");
     assert!(sentences.iter().find(told).unwrap().verdict.is_some(), "{sentences:#?}");
 }
+
+#[test]
+fn a_slope_without_scatter_says_what_it_is() {
+    let plan = sample::plan(&ARMS, 5);
+    let said = |interval: (f64, f64)| {
+        let slope = figure_of(metric::BYTES_PER_SESSION, 0.0, interval);
+        memory(&plan, &[slope], &[], "session@memory").unwrap().text
+    };
+    assert!(said((0.0, 0.0)).ends_with("(slope 0 bytes, the same in all 5 trials)."));
+    assert!(said((-0.3, 0.5)).ends_with("(slope -0.30 to 0.50 bytes)."));
+}
