@@ -99,7 +99,8 @@ impl Experiment for Memory {
          user is the slope through the readings (Theil-Sen, one slope a trial), so what the \
          program itself takes drops out. A table takes its memory in steps as it grows, so a \
          slope up to another number of users may differ by a tenth, which no interval between \
-         trials shows. Where the campaign asks for it, users put items of about 60 bytes into \
+         trials shows; so users per GiB have none where that is more than tenfold beyond what was \
+         filled. Where the campaign asks for it, users put items of about 60 bytes into \
          their carts before; connections are opened step by step, each left idle after one \
          request, on a server of their own, and their slope is without the kernel's buffers; and \
          memory is read once more after everybody has logged out, and on another server after all \
@@ -513,10 +514,17 @@ impl Seen<'_> {
         let between = |read: Reading, from: &SnapshotRecord, to: &SnapshotRecord| {
             Some(read(&to.memory)? as f64 - read(&from.memory)? as f64)
         };
+        let is_kept = |added: f64| users > 0.0 && added >= SESSION_BYTES_MIN * users;
+        // Pages that a server maps without allocating from them are nothing that could come back.
+        let keeps = between(ALLOCATED, first, full).is_none_or(is_kept);
+        let is_resident = |metric: &Metric| {
+            [metric::RESIDENT_RETURNED_AFTER_LOGOUT, metric::RESIDENT_RETURNED_AFTER_EXPIRY]
+                .contains(&metric)
+        };
         let share = |(metric, read): &(&'static Metric, Reading)| {
             let added = between(*read, first, full)?;
             let back = -between(*read, full, last)?;
-            (users > 0.0 && added >= SESSION_BYTES_MIN * users)
+            (is_kept(added) && (keeps || !is_resident(metric)))
                 .then(|| self.of(None, metric, back / added))
         };
         let mut seen: Vec<Observation> = shares.iter().filter_map(share).collect();

@@ -80,34 +80,46 @@ fn summaries(plan: &Plan, complete: &[&Judged]) -> Vec<ExperimentSummary> {
     plan.experiments.iter().filter_map(summary).collect()
 }
 
-/// What happened in the trials of an experiment, arm by arm; the same words of several trials are
-/// said once, with their number where not all trials that say something say the same.
+/// What happened in the trials of an experiment, arm by arm and in the order of levels. The same
+/// words of several trials are said once, with how many of how many trials say so, unless all do.
 fn remarks(plan: &Plan, experiment: &dyn Experiment, complete: &[&Judged]) -> Vec<String> {
     let mut said = Vec::new();
     let of_experiment = plan.trials.iter().filter(|t| t.experiment == experiment.name());
     let blocks = of_experiment.map(|trial| trial.block + 1).max().unwrap_or(0);
     for arm in &plan.arms {
-        let mut of_arm: Vec<(String, usize)> = Vec::new();
         let valid = complete.iter().filter(|judged| judged.valid).map(|judged| judged.record);
         let own = |r: &&TrialRecord| r.trial.experiment == experiment.name() && r.trial.arm == *arm;
         let trials: Vec<&TrialRecord> = valid.filter(own).collect();
-        for clause in trials.iter().flat_map(|record| experiment.remarks(record)) {
-            match of_arm.iter_mut().find(|(known, _)| *known == clause) {
-                Some((_, count)) => *count += 1,
-                None => of_arm.push((clause, 1)),
-            }
-        }
-        let alone = of_arm.len() == 1;
-        said.extend(of_arm.into_iter().map(|(clause, count)| match (alone, count) {
-            (true, _) => format!("{arm} {clause}."),
-            (false, 1) => format!("{arm} {clause} (1 trial)."),
-            (false, count) => format!("{arm} {clause} ({count} trials)."),
-        }));
+        let clauses = trials.iter().flat_map(|record| {
+            experiment.remarks(record).into_iter().map(|clause| (clause, record.trial.level))
+        });
+        let levels: Vec<u32> = trials.iter().map(|record| record.trial.level).collect();
+        said.extend(gathered(arm, clauses.collect(), &levels));
         let first: Vec<&TrialRecord> = trials.into_iter().filter(|r| !r.trial.twin).collect();
         let together = experiment.conclusions(&first, blocks, plan.seed);
         said.extend(together.into_iter().map(|clause| format!("{arm} {clause}.")));
     }
     said
+}
+
+/// What an arm's trials say at their levels, of all that it had at `levels`.
+fn gathered(arm: &str, clauses: Vec<(String, u32)>, levels: &[u32]) -> Vec<String> {
+    let mut of_arm: Vec<(String, Vec<u32>)> = Vec::new();
+    for (clause, level) in clauses {
+        match of_arm.iter_mut().find(|(known, _)| *known == clause) {
+            Some((_, said_at)) => said_at.push(level),
+            None => of_arm.push((clause, vec![level])),
+        }
+    }
+    of_arm.sort_by_key(|(_, said_at)| said_at.iter().min().copied());
+    let sentence = |(clause, said_at): (String, Vec<u32>)| {
+        let all = levels.iter().filter(|level| said_at.contains(level)).count();
+        match said_at.len() {
+            count if count == all => format!("{arm} {clause}."),
+            count => format!("{arm} {clause} ({count} of {all} trials)."),
+        }
+    };
+    of_arm.into_iter().map(sentence).collect()
 }
 
 fn placement(records: &[TrialRecord]) -> String {
@@ -131,5 +143,20 @@ impl Analysis {
         let attacks = attacks.map_or_else(Vec::new, |attacks| attacks.arms);
         let with = Self { attacks, ..self };
         Self { claims: claims(&with), ..with }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::gathered;
+
+    #[test]
+    fn what_one_trial_says_is_not_said_of_all() {
+        let missed = |level: u32| (format!("did not hold {level} %"), level);
+        let levels = [25, 70, 25, 70, 95];
+        let said = gathered("none", vec![missed(70), missed(25), missed(70)], &levels);
+        assert_eq!(said, ["none did not hold 25 % (1 of 2 trials).", "none did not hold 70 %."]);
+        assert_eq!(gathered("none", vec![missed(25)], &[25, 25]).len(), 1);
+        assert_eq!(gathered("none", Vec::new(), &levels), Vec::<String>::new());
     }
 }

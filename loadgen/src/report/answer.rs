@@ -16,7 +16,10 @@ use crate::experiment::metric::{self, Metric};
 use crate::plan::Plan;
 use crate::stats::Verdict;
 use crate::units::grouped;
-use parts::{by_how_much, leads, limits, measured_users, missed, users, valid_figure};
+use parts::{
+    by_how_much, floor_limit, is_apart, is_beneath_floor, leads, limits, measured_users, missed,
+    users, valid_figure,
+};
 
 /// A sentence, and the comparisons whose figures it gives.
 struct Told<'a> {
@@ -54,7 +57,7 @@ pub(super) fn answer(
     for arm in plan.arms.iter().filter(|arm| **arm != plan.baseline) {
         sentences.extend(memory(plan, measurements, comparisons, arm));
         sentences.extend(more::many_users(measurements, arm));
-        sentences.extend(more::connection(measurements, arm));
+        sentences.extend(more::connection(measurements, arm, &plan.baseline));
     }
     for rival in &rivals {
         sentences.extend(more::capacity(against, measurements, comparisons, rival));
@@ -92,8 +95,8 @@ fn throughput<'a>(against: &str, comparisons: &'a [Comparison], arm: &str) -> Op
     let c = preferred(comparisons, [metric::GOODPUT_RPS, metric::THROUGHPUT_RPS], arm, against)?;
     let ratio = c.ratio.as_ref()?;
     let how = by_how_much(ratio, c.ruling.as_ref(), "more", "fewer");
-    let differs = ratio.interval.is_some_and(|(lo, hi)| lo > 1.0 || hi < 1.0)
-        && c.verdict() != Some(Verdict::Equivalent);
+    let limit = floor_limit(c);
+    let differs = is_apart(c) && limit.is_empty() && c.verdict() != Some(Verdict::Equivalent);
     let text = if differs {
         format!(
             "With {} concurrent users, requests per second of {arm} on the same core were {how}, \
@@ -104,7 +107,7 @@ fn throughput<'a>(against: &str, comparisons: &'a [Comparison], arm: &str) -> Op
     } else {
         format!(
             "With {} concurrent users, requests per second of {arm} compared with {against}: \
-             {how}{}.",
+             {how}{limit}{}.",
             users(c),
             missed(c)
         )
@@ -175,13 +178,13 @@ fn cpu<'a>(
         let d = &over.difference;
         let (lo, hi) = d.interval?;
         let holds_0 = lo <= 0.0 && hi >= 0.0;
-        let limits = limits(over.ruling.as_ref());
+        let limits = limits(over.ruling.as_ref()) + floor_limit(over);
         let text = if holds_0 {
             format!("no measurable cost ({})", signed_range(d, "us"))
         } else {
             format!("{} ({}){limits}", figure(d.point, "us"), range(d, "us"))
         };
-        Some((text, is_narrow(d), holds_0))
+        Some((text, is_narrow(d) && !is_beneath_floor(over), holds_0))
     };
     let here = measurements.all_of(&c.key.experiment, c.key.metric);
     let mut of_floor =
@@ -202,7 +205,8 @@ fn cpu<'a>(
         figure(floor.estimate.point, "us"),
     );
     let headline = own_is_known && other_is_known;
-    let of: Vec<&Comparison> = over(arm).into_iter().chain(over(against)).collect();
+    // The verdict is that of the arm alone: one of the other arm has a sentence of its own.
+    let of: Vec<&Comparison> = over(arm).into_iter().collect();
     let verdict = of.iter().find_map(|c| c.verdict());
     Some(Told { sentence: Sentence { topic: "CPU".into(), text, verdict, headline }, of })
 }
@@ -212,8 +216,9 @@ fn tail<'a>(against: &str, comparisons: &'a [Comparison], arm: &str) -> Option<T
     let how = by_how_much(c.ratio.as_ref()?, c.ruling.as_ref(), "higher", "lower");
     let text = format!(
         "With {} concurrent users, the p99 response time of {arm} compared with {against}: \
-         {how}{}.",
+         {how}{}{}.",
         users(c),
+        floor_limit(c),
         missed(c)
     );
     let topic = "Tail latency".into();
@@ -241,9 +246,12 @@ fn memory(
         );
         (text, is_narrow(per_user))
     } else if hi < NOTHING_BYTES {
+        let ends = range(per_user, "bytes");
+        let point = figure(per_user.point, "bytes");
+        let slope = if lo < hi { ends } else { format!("{point}, {ends}") };
         let text = format!(
-            "A logged-in user of {arm} takes no server memory that could be measured (slope {}).",
-            range(per_user, "bytes"),
+            "A logged-in user of {arm} takes no server memory that could be measured (slope \
+             {slope})."
         );
         (text, true)
     } else {

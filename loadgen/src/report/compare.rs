@@ -63,13 +63,21 @@ fn pair(one: &Measurement, other: &Measurement) -> Option<Pair> {
         Scale::Log => log_ratio,
         Scale::Linear => Moments::of(&differences),
     };
-    let (mut ratio, mut difference) = (paired_ratio(&pairs), paired_difference(&pairs)?);
+    // A ratio of slopes of which one may be 0 can be anything.
+    let has_ratio =
+        scale == Scale::Log || [one, other].into_iter().all(|m| excludes_0(&m.estimate));
+    let mut ratio = paired_ratio(&pairs).filter(|_| has_ratio);
+    let mut difference = paired_difference(&pairs)?;
     if row.is_exact {
         let (of, than) = (one.estimate.point, other.estimate.point);
         ratio = ratio.map(|ratio| Estimate { point: of / than, ..ratio.as_exact() });
         difference = Estimate { point: of - than, ..difference.as_exact() };
     }
     Some(Pair { ratio, difference, compared_as, moments, relative: log_ratio })
+}
+
+fn excludes_0(figure: &Estimate) -> bool {
+    figure.interval.is_none_or(|(lo, hi)| lo > 0.0 || hi < 0.0)
 }
 
 /// The values of two arms in the blocks that both have.

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::figures::Measurement;
 use super::key::{Key, Place};
-use crate::experiment::{self, Judged, METRICS, Observation, Summary, enough_valid};
+use super::known::BEYOND_MAX;
+use crate::experiment::{
+    self, Judged, METRICS, Metric, Observation, Summary, enough_valid, family, metric,
+};
 use crate::plan::{Arm, Plan};
 use crate::record::TrialRecord;
-use crate::stats::{estimate, exact};
+use crate::stats::{Estimate, estimate, exact};
 
 /// Where a figure stands: experiment, metric's place in the table, its own place, arm's place,
 /// connections, rate in micro-requests a second (so that it orders) where no level stands for it.
@@ -33,6 +36,7 @@ pub(super) fn measurements(plan: &Plan, complete: &[&Judged]) -> Vec<Measurement
             summarise(plan, name, arm, complete, &mut measurements);
         }
     }
+    extrapolate(&mut measurements);
     measurements.sort_by_cached_key(|m| {
         let experiment = plan.experiments.iter().position(|name| *name == m.key.experiment);
         let arm = names.iter().position(|name| *name == m.key.arm);
@@ -40,6 +44,33 @@ pub(super) fn measurements(plan: &Plan, complete: &[&Judged]) -> Vec<Measurement
         (experiment, m.key.metric.order(), m.key.place(), arm, m.key.connections, rate)
     });
     measurements
+}
+
+/// Takes the interval from how many users a machine would hold, where that is far beyond the users
+/// who were logged in: a table that grows in steps may cost a tenth more there.
+fn extrapolate(measurements: &mut [Measurement]) {
+    let whose = |key: &Key| (key.experiment.clone(), key.arm.to_string());
+    let mut filled: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for m in measurements.iter() {
+        let most = filled.entry(whose(&m.key)).or_default();
+        *most = m.key.users.unwrap_or(0).max(*most);
+    }
+    for m in measurements.iter_mut().filter(|m| m.key.metric == metric::USERS_PER_GIB) {
+        let most = filled.get(&whose(&m.key)).copied().unwrap_or(0);
+        if m.estimate.point > BEYOND_MAX * most as f64 {
+            m.estimate.interval = None;
+            m.estimate.method = format!("extrapolated from {most} users, without an interval");
+        }
+    }
+}
+
+/// An estimate whose interval ends where the metric does: no share of requests, credentials or
+/// users is below 0. What came back of memory may be, and its share too.
+fn bounded(metric: &Metric, found: Estimate) -> Estimate {
+    let is_part = metric.unit == "share" && metric.family != family::MEMORY_THAT_COMES_BACK;
+    let interval =
+        found.interval.map(|(lo, hi)| if is_part { (lo.max(0.0), hi) } else { (lo, hi) });
+    Estimate { interval, ..found }
 }
 
 /// Adds what the valid trials of an arm say together.
@@ -146,7 +177,7 @@ fn of_trials(plan: &Plan, names: &[Arm], complete: &[&Judged]) -> Vec<Measuremen
                 metric,
             },
             unit: metric.unit,
-            estimate: found?,
+            estimate: bounded(metric, found?),
             valid,
             by_block,
             resampled: None,
@@ -181,11 +212,48 @@ fn order(
 
 #[cfg(test)]
 mod tests {
-    use super::Measurement;
+    use super::{Measurement, bounded, extrapolate};
     use crate::experiment::metric;
     use crate::plan::Action;
     use crate::record::{ActionRecord, TrialRecord};
     use crate::report::tests::sample;
+    use crate::stats::Estimate;
+
+    #[test]
+    fn users_far_beyond_those_who_were_logged_in_have_no_interval() {
+        let all = sample::analysis().measurements;
+        let per_gib = |all: &[Measurement]| {
+            let mut own = all.iter().filter(|m| m.key.arm == "session@memory");
+            own.find(|m| m.key.metric == metric::USERS_PER_GIB).unwrap().clone()
+        };
+        // 280 bytes each: 3.8 million, of a slope over 100,000.
+        let far = per_gib(&all);
+        assert_eq!((far.estimate.interval, far.estimate.n), (None, 5), "{far:?}");
+        assert!(far.estimate.method.contains("from 100000 users"), "{far:?}");
+        let mut near = far.clone();
+        near.estimate.interval = Some((3.7e6, 3.9e6));
+        let mut filled = far;
+        filled.key.metric = metric::SERVER_ALLOCATED_BYTES;
+        filled.key.users = Some(1_000_000);
+        let mut all = vec![near, filled];
+        extrapolate(&mut all);
+        assert_eq!(per_gib(&all).estimate.interval, Some((3.7e6, 3.9e6)));
+    }
+
+    #[test]
+    fn no_share_of_requests_is_below_0() {
+        let found = Estimate {
+            point: 0.001,
+            interval: Some((-0.0001, 0.0023)),
+            n: 4,
+            method: String::new(),
+        };
+        let interval = |of| bounded(of, found.clone()).interval;
+        assert_eq!(interval(metric::ERROR_RATE), Some((0.0, 0.0023)));
+        // More than what came may go, and memory may even grow.
+        assert_eq!(interval(metric::RESIDENT_RETURNED_AFTER_LOGOUT), found.interval);
+        assert_eq!(interval(metric::BYTES_PER_SESSION), found.interval);
+    }
 
     fn spoilt(record: &mut TrialRecord, spoil: impl Fn(&mut crate::record::LoadRecord)) {
         let here = (record.trial.arm.as_str(), record.trial.level, record.trial.block);

@@ -3,6 +3,7 @@
 //! headline read the same facts, so they cannot disagree.
 
 use super::analysis::Analysis;
+use super::best::{self, Blocks, Column};
 use super::chart::look;
 use super::cost;
 use super::figure::{digits, figure};
@@ -11,7 +12,7 @@ use super::key::{Lookup, Place};
 use super::known::NOTHING_BYTES;
 use super::words;
 use crate::experiment::metric::{self, Metric};
-use crate::stats::Estimate;
+use crate::stats::{Estimate, Scale};
 use crate::units::grouped;
 
 /// An arm that answers less than this share of the requests that come does not hold their rate.
@@ -30,6 +31,8 @@ pub(super) struct Facts {
     pub(super) users_measured: Option<u64>,
     /// What a request adds at the least load, where that is more; empty where it is not.
     pub(super) at_less_load: String,
+    /// CPU time, rate held and memory of the arms, in their order and block by block.
+    pub(super) columns: [Column; 3],
 }
 
 /// What is known of an arm; `None` where it was not measured, or not validly.
@@ -165,7 +168,52 @@ pub(super) fn facts(analysis: &Analysis) -> Facts {
         floor,
         users_measured: users.filter_map(|m| m.key.users).max(),
         at_less_load: place.and_then(|place| at_less_load(analysis, place)).unwrap_or_default(),
+        columns: columns(analysis, place),
     }
+}
+
+/// What tells arms apart, in the order of the matrix.
+fn columns(analysis: &Analysis, place: Option<At<'_>>) -> [Column; 3] {
+    let cost = |arm: &str| {
+        let (experiment, place) = place?;
+        let m = find(analysis, experiment, metric::CPU_US_PER_REQUEST, place, arm)?;
+        Some((m.estimate.point, m.by_block.clone()))
+    };
+    let held = |arm: &str| {
+        let m = valid(analysis, "capacity", metric::CAPACITY_RPS, arm)?;
+        Some((m.estimate.point, m.by_block.clone()))
+    };
+    [
+        column(analysis, (Scale::Log, false), cost),
+        column(analysis, (Scale::Log, true), held),
+        column(analysis, (Scale::Linear, false), |arm| kept(analysis, arm)),
+    ]
+}
+
+fn column(
+    analysis: &Analysis,
+    (scale, more): (Scale, bool),
+    figure: impl Fn(&str) -> Option<(f64, Blocks)>,
+) -> Column {
+    let blocks = |arm: &str| figure(arm).map(|(_, blocks)| blocks);
+    let twin = analysis.twin.as_ref().and_then(|twin| blocks(twin));
+    let floor = best::floor(twin.as_ref(), blocks(&analysis.reference).as_ref(), scale);
+    Column { arms: ranked(analysis).map(|arm| figure(arm)).collect(), scale, more, floor }
+}
+
+/// What a login without items takes of server and store, by block.
+fn kept(analysis: &Analysis, arm: &str) -> Option<(f64, Blocks)> {
+    let mut places = analysis.measurements.places("memory", metric::BYTES_PER_SESSION);
+    places.retain(|place| place.0.unwrap_or(0) == 0);
+    let place = *places.first()?;
+    let server = find(analysis, "memory", metric::BYTES_PER_SESSION, place, arm)?;
+    let store = find(analysis, "memory", metric::STORE_BYTES_PER_SESSION, place, arm);
+    let both = |(block, own): (&u32, &f64)| {
+        let store = store.map_or(Some(0.0), |store| store.by_block.get(block).copied())?;
+        Some((*block, own + store))
+    };
+    let point = server.estimate.point + store.map_or(0.0, |store| store.estimate.point);
+    Some((point, server.by_block.iter().filter_map(both).collect()))
 }
 
 /// The arms whose requests cost more at the least load of `curve`: where fewer requests come, fewer

@@ -37,6 +37,10 @@ fn between(estimate: &Estimate, write: impl Fn(f64) -> String) -> String {
         }
         .into();
     };
+    if lo == hi {
+        // A count that no trial varied says nothing of how it would vary.
+        return format!("the same in all {} trials", estimate.n);
+    }
     let (lo, hi) = (write(lo), write(hi));
     match (lo.split_once(' '), hi.split_once(' ')) {
         (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} to {hi}"),
@@ -114,6 +118,7 @@ mod tests {
         assert_eq!(signed_range(&with_interval(Some((-1.0, 2.0))), "us"), "-1.00 to +2.00 µs");
         assert_eq!(times_range(&with_interval(Some((0.8, 0.84)))), "0.80 to 0.84 ×");
         assert_eq!(range(&with_interval(Some((1.0, 1.0))).as_exact(), "bytes"), "exact");
+        assert_eq!(range(&with_interval(Some((0.0, 0.0))), "share"), "the same in all 5 trials");
         assert_eq!(times_range(&with_interval(None)), "no interval");
         let one = Estimate { n: 1, ..with_interval(None) };
         assert_eq!(times_range(&one), "one trial, no interval");

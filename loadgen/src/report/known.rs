@@ -4,6 +4,9 @@ use crate::stats::Estimate;
 
 /// The widest interval of a figure that is said first: its ends are within a factor of this.
 const SPAN_MAX: f64 = 2.0;
+/// An interval is taken no further than so many times what was measured: beyond that it would
+/// promise what no data can keep, so figures have none.
+pub(super) const BEYOND_MAX: f64 = 10.0;
 /// Less than this per login is the allocator's own bookkeeping, not a user's state: an id alone has
 /// 16 bytes.
 pub(super) const NOTHING_BYTES: f64 = 1.0;

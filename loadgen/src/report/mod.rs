@@ -7,6 +7,7 @@ mod analyse;
 mod analysis;
 mod answer;
 mod attacks;
+mod best;
 mod changes;
 mod chart;
 mod claims;

@@ -66,6 +66,9 @@ pub(super) fn estimate(estimate: &Estimate, unit: &str) -> String {
     format!("{} ({})", figure(estimate.point, unit), range(estimate, unit))
 }
 
+/// What is said behind a difference below the noise floor.
+pub(super) const BENEATH_FLOOR: &str = ", the same arm differs as much from itself";
+
 /// Why an endpoint is inconclusive; `endpoints` is how many are corrected together.
 pub(super) fn cause(cause: Cause, endpoints: u32) -> String {
     match cause {
@@ -75,7 +78,7 @@ pub(super) fn cause(cause: Cause, endpoints: u32) -> String {
         Cause::Correction => {
             format!("not significant after correction for {endpoints} primary endpoints")
         }
-        Cause::NoiseFloor => "the same arm differs as much from itself".into(),
+        Cause::NoiseFloor => BENEATH_FLOOR.trim_start_matches(", ").into(),
         Cause::FloorUnknown => "the noise floor is not known here".into(),
     }
 }

@@ -10,14 +10,19 @@ use loadgen::experiment::{Metric, expand, metric};
 use loadgen::plan::{Plan, Primary};
 use loadgen::random::mix;
 use loadgen::record::Folder;
-use loadgen::report::{Analysis, Measurement, Noise, analyse, expected, noise, residuals};
+use loadgen::report::{
+    Analysis, ComparedAs, Measurement, Noise, NoiseFloor, analyse, expected, noise, residuals,
+};
 use loadgen::spec::{Overrides, Spec};
 use loadgen::stats::{
     CONFIDENCE, Floor, Moments, Question, Ruling, Scale, Verdict, estimate, judge,
 };
 
-/// Campaigns of each simulation.
+/// Campaigns of each simulation of a family.
 const CAMPAIGNS: u64 = 1000;
+/// Campaigns of each simulation of an interval. They tell its coverage to 0.3 %; a thousand would
+/// to 0.7 %, which is a third of what is asserted.
+const INTERVALS: u64 = 5000;
 /// Blocks that one can afford.
 const BLOCKS: [u32; 4] = [3, 6, 10, 20];
 /// The relative difference that counts as equal.
@@ -53,7 +58,7 @@ impl Pool {
             m.key.experiment == "concurrency" && m.key.metric == metric && m.valid
         };
         let levels: BTreeSet<u64> = all.iter().filter(own).filter_map(|m| m.key.users).collect();
-        let (mut trials, mut blocks) = (Vec::new(), Vec::new());
+        let (mut trials, mut blocks): (Vec<Vec<f64>>, Vec<f64>) = (Vec::new(), Vec::new());
         for level in levels {
             let arms: Vec<&Measurement> =
                 all.iter().filter(own).filter(|m| m.key.users == Some(level)).collect();
@@ -61,9 +66,10 @@ impl Pool {
             // Two means were taken away, and with them a part of the noise.
             let (rows, columns) = (table.len() as f64, table[0].len() as f64);
             let whole = (rows * columns / ((rows - 1.0) * (columns - 1.0))).sqrt();
-            trials.extend(table.iter().flatten().map(|value| value * whole));
+            trials.push(table.iter().flatten().map(|value| value * whole).collect());
             blocks.extend(drift(&arms, columns as u32));
         }
+        let mut trials = as_of_one_level(trials);
         assert!(trials.len() >= 100 && blocks.len() >= 10, "{metric}: {}", trials.len());
         centre(&mut trials);
         centre(&mut blocks);
@@ -81,9 +87,27 @@ impl Pool {
     }
 
     fn deviation(&self) -> f64 {
-        let squares: f64 = self.trials.iter().map(|value| value * value).sum();
-        (squares / self.trials.len() as f64).sqrt()
+        deviation(&self.trials)
     }
+}
+
+/// The noise of all levels, with that of each scaled to what they have together.
+///
+/// A campaign compares trials of one level. p99 varies by 4 % with one user and by 26 % with 1,024,
+/// so drawing from both would make outliers that no comparison has.
+fn as_of_one_level(levels: Vec<Vec<f64>>) -> Vec<f64> {
+    let whole = deviation(&levels.concat());
+    let scaled = |level: Vec<f64>| {
+        let own = deviation(&level);
+        level.into_iter().map(move |value| value * whole / own)
+    };
+    levels.into_iter().flat_map(scaled).collect()
+}
+
+/// About 0.
+fn deviation(values: &[f64]) -> f64 {
+    let squares: f64 = values.iter().map(|value| value * value).sum();
+    (squares / values.len() as f64).sqrt()
 }
 
 /// The means of blocks over the arms that have them all, in logarithms.
@@ -121,20 +145,43 @@ fn covers((lo, hi): (f64, f64), truth: f64) -> bool {
 
 /// The share of simulated campaigns of which this is so.
 fn share(holds: impl Fn(u64) -> bool) -> f64 {
-    (0..CAMPAIGNS).filter(|campaign| holds(*campaign)).count() as f64 / CAMPAIGNS as f64
+    share_of(CAMPAIGNS, holds)
+}
+
+fn share_of(campaigns: u64, holds: impl Fn(u64) -> bool) -> f64 {
+    (0..campaigns).filter(|campaign| holds(*campaign)).count() as f64 / campaigns as f64
+}
+
+/// Not simulated: the reference and its second run are equal arms, measured. Figures of one trial
+/// depend on each other, so the share is known to some percent.
+#[test]
+fn intervals_of_the_committed_pairs_miss_no_difference_as_often_as_they_say() {
+    let missed = |floor: &NoiseFloor| {
+        let (estimate, equal) = match floor.compared_as {
+            ComparedAs::Ratio => (floor.ratio.as_ref()?, 1.0),
+            ComparedAs::Difference => (&floor.difference, 0.0),
+        };
+        let (lo, hi) = estimate.interval.filter(|(lo, hi)| lo < hi)?;
+        Some((estimate.n, !covers((lo, hi), equal)))
+    };
+    let pairs: Vec<(u32, bool)> = reference().noise_floors.iter().filter_map(missed).collect();
+    for blocks in [3..=3, 3..=6] {
+        let own: Vec<bool> =
+            pairs.iter().filter(|(n, _)| blocks.contains(n)).map(|(_, missed)| *missed).collect();
+        let share = own.iter().filter(|missed| **missed).count() as f64 / own.len() as f64;
+        assert!(own.len() > 250 && (0.02..=0.08).contains(&share), "{blocks:?}: {share}");
+    }
 }
 
 #[test]
 fn intervals_of_ratios_cover_the_truth_as_often_as_they_say() {
     for (metric, pool) in pools() {
         for blocks in BLOCKS {
-            let covered = share(|campaign| {
+            let covered = share_of(INTERVALS, |campaign| {
                 let arms = pool.arms(2, blocks, mix(51, campaign));
                 covers(difference(&arms[0], &arms[1]).unwrap().interval(CONFIDENCE), 0.0)
             });
-            // The outliers of p99 make its intervals a little wider than need be.
-            let most = if *metric == metric::RESPONSE_P99_US { 0.98 } else { 0.97 };
-            assert!((0.93..=most).contains(&covered), "{metric}, {blocks} blocks: {covered}");
+            assert!((0.93..=0.97).contains(&covered), "{metric}, {blocks} blocks: {covered}");
         }
     }
 }
@@ -143,14 +190,12 @@ fn intervals_of_ratios_cover_the_truth_as_often_as_they_say() {
 fn intervals_of_one_arm_cover_the_truth_as_often_as_they_say() {
     for (metric, pool) in pools() {
         for blocks in BLOCKS {
-            let covered = share(|campaign| {
+            let covered = share_of(INTERVALS, |campaign| {
                 let arms = pool.arms(1, blocks, mix(52, campaign));
                 let values: Vec<f64> = arms[0].iter().map(|value| value.exp()).collect();
                 covers(estimate(&values, Scale::Log).unwrap().interval.unwrap(), 1.0)
             });
-            // The machine's drift comes in spells, and three blocks may all lie in one of them.
-            let least = if blocks == 3 { 0.92 } else { 0.93 };
-            assert!((least..=0.97).contains(&covered), "{metric}, {blocks} blocks: {covered}");
+            assert!((0.93..=0.97).contains(&covered), "{metric}, {blocks} blocks: {covered}");
         }
     }
 }

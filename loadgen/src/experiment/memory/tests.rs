@@ -246,3 +246,16 @@ fn a_stores_own_count_and_its_disk_are_slopes_of_their_own() {
     assert_eq!(value(&record, metric::STORE_DISK_BYTES_PER_SESSION), Some(160.0));
     assert_eq!(value(&record, metric::LOGIN_RPS), None, "hardly anybody logged in over HTTP");
 }
+
+#[test]
+fn pages_that_are_mapped_for_nothing_have_no_share_that_comes_back() {
+    // Nothing is allocated for a login, and yet the system gives 45 bytes for each.
+    let mut record = carried_out(&trials(Kind::Sessions)[0], |sessions, _| (1000, Some(sessions)));
+    for action in &mut record.actions {
+        if let ActionRecord::Snapshot(snapshot) = action {
+            snapshot.memory.pss_bytes = Some(1_000_000 + 45 * snapshot.sessions);
+        }
+    }
+    assert_eq!(value(&record, metric::RESIDENT_BYTES_PER_SESSION), Some(45.0));
+    assert_eq!(value(&record, metric::RESIDENT_RETURNED_AFTER_LOGOUT), None);
+}

@@ -1,21 +1,18 @@
 //! Sentences about many users, connections, capacity and logins. Each follows from a figure and its
 //! interval by rule.
 
-use super::parts::{by_how_much, leads, measured_users, missed, valid_figure};
+use super::parts::{by_how_much, floor_limit, leads, measured_users, missed, valid_figure};
 use crate::experiment::metric::{self, Metric};
 use crate::report::analysis::Sentence;
 use crate::report::figure::{figure, range};
 use crate::report::figures::{Comparison, Measurement};
-use crate::report::known::{NOTHING_BYTES, is_narrow};
-use crate::stats::Estimate;
+use crate::report::key::Lookup;
+use crate::report::known::{BEYOND_MAX, NOTHING_BYTES, is_narrow};
+use crate::stats::{Estimate, Scale, estimate, paired_difference};
 use crate::units::grouped;
 
 /// Numbers of users that people argue about, and that no machine here can hold.
 const MANY: [(&str, f64); 2] = [("10 million", 1e7), ("100 million", 1e8)];
-/// An interval is taken no further than so many times what was measured.
-///
-/// Beyond that an interval would promise what no data can keep, so sentences leave it out.
-const BEYOND_MAX: f64 = 10.0;
 
 /// A slope that is more than the allocator's bookkeeping.
 fn takes(slope: &Measurement) -> bool {
@@ -48,31 +45,69 @@ pub(super) fn many_users(measurements: &[Measurement], arm: &str) -> Option<Sent
         None => valid_figure(measurements, metric::STORE_BYTES_PER_SESSION, arm)
             .map(|m| (m, "its store")),
     };
-    let parts: Vec<(&Measurement, &str)> = [Some((own, "the server")), in_store]
+    let parts: Vec<(Estimate, u64, &str)> = [Some((own, "the server")), in_store]
         .into_iter()
         .flatten()
         .filter(|(slope, _)| takes(slope))
+        .filter_map(|(slope, whose)| {
+            let (each, measured) = widest(measurements, slope)?;
+            Some((each, measured, whose))
+        })
         .collect();
-    let measured = parts.iter().filter_map(|(m, _)| measured_users(measurements, m)).min()?;
+    let measured = parts.iter().map(|(_, measured, _)| *measured).min()?;
     let total = |(name, users): (&str, f64)| {
         let each = parts
             .iter()
-            .map(|(m, whose)| format!("{} of {whose}", times(&m.estimate, users, measured)));
+            .map(|(each, _, whose)| format!("{} of {whose}", times(each, users, measured)));
         format!("{name} users would take {}", each.collect::<Vec<_>>().join(" and "))
     };
+    let each: Vec<String> = parts.iter().map(|(each, ..)| figure(each.point, "bytes")).collect();
     let text = format!(
-        "At this slope, which was measured up to {} users, {} with {arm}.",
+        "At {} per user, measured up to {} users, {} with {arm}.",
+        each.join(" and "),
         grouped(measured),
         MANY.map(total).join(", and ")
     );
-    let headline = parts.iter().all(|(m, _)| is_narrow(&m.estimate));
+    let headline = parts.iter().all(|(each, ..)| is_narrow(each));
     Some(Sentence { topic: "Many users".into(), text, verdict: None, headline })
+}
+
+/// What a slope is the slope of.
+const READINGS: [(&Metric, &Metric); 3] = [
+    (metric::BYTES_PER_SESSION, metric::SERVER_ALLOCATED_BYTES),
+    (metric::STORE_BYTES_PER_SESSION, metric::STORE_MEMORY_BYTES),
+    (metric::STORE_DISK_BYTES_PER_SESSION, metric::STORE_DISK_BYTES),
+];
+
+/// What a user takes, over as many users as the campaign has a reading of, and how many those are:
+/// `population` may log in more than `memory` does.
+fn widest(measurements: &[Measurement], slope: &Measurement) -> Option<(Estimate, u64)> {
+    let filled = measured_users(measurements, slope);
+    let wider = || {
+        let (_, reading) = READINGS.into_iter().find(|(of, _)| *of == slope.key.metric)?;
+        let own = measurements.all_of("population", reading);
+        let own: Vec<_> = own.filter(|m| m.valid && m.key.arm == slope.key.arm).collect();
+        let few = own.iter().min_by_key(|m| m.key.users)?;
+        let many = own.iter().max_by_key(|m| m.key.users)?;
+        let (least, most) = (few.key.users?, many.key.users?);
+        let each = |(block, bytes): (&u32, &f64)| {
+            Some((bytes - few.by_block.get(block)?) / (most - least) as f64)
+        };
+        let each: Vec<f64> = many.by_block.iter().filter_map(each).collect();
+        (most > least && Some(most) > filled).then_some((estimate(&each, Scale::Linear)?, most))
+    };
+    wider().or_else(|| Some((slope.estimate.clone(), filled?)))
 }
 
 /// What an open connection takes, and how many logged-in users take as much: which of the two is
 /// the bill? Both by the memory that the system gave (PSS): what is allocated and never touched
-/// costs nothing.
-pub(super) fn connection(measurements: &[Measurement], arm: &str) -> Option<Sentence> {
+/// costs nothing. A user's is what an arm takes more than the baseline, because PSS grows by some
+/// bytes per login even where nothing is kept.
+pub(super) fn connection(
+    measurements: &[Measurement],
+    arm: &str,
+    baseline: &str,
+) -> Option<Sentence> {
     let connection = valid_figure(measurements, metric::RESIDENT_BYTES_PER_CONNECTION, arm)?;
     let estimate = &connection.estimate;
     let (lo, hi) = estimate.interval.filter(|(lo, _)| *lo > 0.0)?;
@@ -81,16 +116,17 @@ pub(super) fn connection(measurements: &[Measurement], arm: &str) -> Option<Sent
     let session = valid_figure(measurements, metric::RESIDENT_BYTES_PER_SESSION, arm)
         .filter(|m| takes(m) && allocated.is_none_or(takes));
     let users = session.and_then(|session| {
-        let (least, most) = session.estimate.interval?;
+        let session = more_than(session, measurements, baseline)?;
+        let (least, most) = session.interval.filter(|(least, _)| *least > 0.0)?;
         let worth = Estimate {
-            point: estimate.point / session.estimate.point,
+            point: estimate.point / session.point,
             interval: Some((lo / most, hi / least)),
             ..estimate.clone()
         };
         let (lo, hi) = worth.interval.filter(|_| worth.point >= 2.0 && is_narrow(&worth))?;
         let whole = |users: f64| grouped(users.round() as u64);
         let (point, lo, hi) = (whole(worth.point), whole(lo), whole(hi));
-        Some(format!(": as much as {point} logged-in users ({lo} to {hi})"))
+        Some(format!(": as much as {point} logged-in users ({lo} to {hi}) by the same measure"))
     });
     let text = format!(
         "An open, idle connection to {arm} takes {} of server memory (PSS, {}){}.",
@@ -100,6 +136,19 @@ pub(super) fn connection(measurements: &[Measurement], arm: &str) -> Option<Sent
     );
     let headline = is_narrow(estimate);
     Some(Sentence { topic: "Connections".into(), text, verdict: None, headline })
+}
+
+/// A slope less that of the baseline, where that was measured.
+fn more_than(
+    slope: &Measurement,
+    measurements: &[Measurement],
+    baseline: &str,
+) -> Option<Estimate> {
+    let Some(floor) = valid_figure(measurements, slope.key.metric, baseline) else {
+        return Some(slope.estimate.clone());
+    };
+    let both = |(block, own): (&u32, &f64)| Some((*own, *floor.by_block.get(block)?));
+    paired_difference(&slope.by_block.iter().filter_map(both).collect::<Vec<_>>())
 }
 
 /// What an arm holds, compared with another.
@@ -121,10 +170,11 @@ pub(super) fn capacity(
     };
     let text = format!(
         "With p99 within its limit {arm} holds {} and {against} {}; requests per second compared \
-         with {against}: {}{}.",
+         with {against}: {}{}{}.",
         held(arm)?,
         held(against)?,
         by_how_much(c.ratio.as_ref()?, c.ruling.as_ref(), "more", "fewer"),
+        floor_limit(c),
         missed(c),
     );
     Some(Sentence { topic: "Capacity".into(), text, verdict: c.verdict(), headline: leads(c) })

@@ -2,7 +2,7 @@
 
 use crate::experiment::Metric;
 use crate::report::figure::digits;
-use crate::report::figures::{Comparison, Measurement, Ruled};
+use crate::report::figures::{ComparedAs, Comparison, Measurement, Ruled};
 use crate::report::key::Key;
 use crate::report::known::is_narrow;
 use crate::report::words;
@@ -33,7 +33,7 @@ pub(super) fn by_how_much(
         format!("{} {less} ({} to {}){limits}", percent(point), percent(hi), percent(lo))
     } else {
         let (point, lo, hi) = (signed(point), signed(lo), signed(hi));
-        format!("{point} ({lo} to {hi}), which holds no difference{limits}")
+        format!("{point} ({lo} to {hi}), no difference shown{limits}")
     }
 }
 
@@ -47,6 +47,27 @@ pub(super) fn limits(ruling: Option<&Ruled>) -> String {
     }
 }
 
+/// What the noise floor takes from an exploratory figure; nothing from one that lies beyond it or
+/// shows no difference by itself, and nothing from an endpoint, whose verdict has done so.
+pub(super) fn floor_limit(c: &Comparison) -> &'static str {
+    if is_beneath_floor(c) && is_apart(c) { words::BENEATH_FLOOR } else { "" }
+}
+
+/// Whether the reference differs from itself by as much as two arms do, in a comparison that no
+/// verdict settles.
+pub(super) fn is_beneath_floor(c: &Comparison) -> bool {
+    let effect = match c.compared_as {
+        ComparedAs::Ratio => c.ratio.as_ref().map(|ratio| ratio.point.ln().abs().exp_m1()),
+        ComparedAs::Difference => Some(c.difference.point.abs()),
+    };
+    c.ruling.is_none() && effect.zip(c.noise_floor).is_some_and(|(effect, floor)| effect <= floor)
+}
+
+/// Whether the interval of a comparison holds a difference only.
+pub(super) fn is_apart(c: &Comparison) -> bool {
+    c.ratio.as_ref().and_then(|ratio| ratio.interval).is_some_and(|(lo, hi)| lo > 1.0 || hi < 1.0)
+}
+
 /// The smallest effect that an endpoint could have found, where it found none.
 pub(super) fn missed(c: &Comparison) -> String {
     let smallest = c.ruling.as_ref().filter(|r| r.verdict == Verdict::Inconclusive);
@@ -57,11 +78,12 @@ pub(super) fn missed(c: &Comparison) -> String {
     })
 }
 
-/// Whether a comparison makes a headline: its ratio is known well enough, or settled.
+/// Whether a comparison makes a headline: a verdict settles it, or its ratio is known well enough
+/// and lies beyond the noise floor.
 pub(super) fn leads(c: &Comparison) -> bool {
     let settled = c.verdict().is_some_and(|verdict| verdict != Verdict::Inconclusive);
-    let apart = |ratio: &Estimate| ratio.interval.is_some_and(|(lo, hi)| lo > 1.0 || hi < 1.0);
-    settled || c.ratio.as_ref().is_some_and(|ratio| is_narrow(ratio) && apart(ratio))
+    let is_known = c.ratio.as_ref().is_some_and(is_narrow) && is_apart(c);
+    settled || is_known && !is_beneath_floor(c)
 }
 
 pub(super) fn users(comparison: &Comparison) -> String {

@@ -177,7 +177,7 @@ fn the_figure_comes_before_what_takes_the_verdict_away() {
             Some(&floor),
             "22.5 % more (20.0 % to 25.0 %), the same arm differs as much from itself",
         ),
-        (ratio(0.88, 1.2), Some(&noise), "+2.76 % (-12.0 % to +20.0 %), which holds no difference"),
+        (ratio(0.88, 1.2), Some(&noise), "+2.76 % (-12.0 % to +20.0 %), no difference shown"),
         (ratio(0.99, 1.02), Some(&equal), "the same within the margin (-1.00 % to +2.00 %)"),
     ] {
         assert_eq!(by_how_much(&ratio, ruling, "more", "fewer"), text);
@@ -209,11 +209,34 @@ fn beyond_tenfold_of_what_was_measured_there_is_no_interval() {
     let slope = || figure_of(metric::BYTES_PER_SESSION, 280.0, (270.0, 290.0));
     let text = |users| more::many_users(&[slope(), filled(users)], "session@memory").unwrap().text;
     let far = text(100_000);
-    assert!(far.contains("At this slope, which was measured up to 100,000 users"), "{far}");
+    assert!(far.contains("At 280 bytes per user, measured up to 100,000 users"), "{far}");
     assert!(!far.contains(" to 2.7") && !far.contains('('), "{far}");
     let near = text(1_000_000);
     let (ten, hundred) = near.split_once("100 million").unwrap();
     assert!(ten.contains("2.61 GiB (2.51") && !hundred.contains('('), "{near}");
+}
+
+#[test]
+fn many_users_follow_from_the_most_that_were_logged_in() {
+    let with_more = |most: u64| {
+        let reading = |users: u64, bytes: f64| {
+            let mut reading = filled(users);
+            reading.key.experiment = "population".into();
+            reading.by_block = (0..3).map(|block| (block, bytes)).collect();
+            reading
+        };
+        let figures = [
+            figure_of(metric::BYTES_PER_SESSION, 113.0, (112.9, 113.1)),
+            filled(20_000),
+            reading(1000, 300_000.0),
+            reading(most, 300_000.0 + 117.0 * (most - 1000) as f64),
+        ];
+        more::many_users(&figures, "session@memory").unwrap().text
+    };
+    let wider = with_more(1_000_000);
+    assert!(wider.starts_with("At 117 bytes per user, measured up to 1,000,000 users"), "{wider}");
+    let narrower = with_more(10_000);
+    assert!(narrower.starts_with("At 113 bytes per user, measured up to 20,000"), "{narrower}");
 }
 
 #[test]
@@ -238,7 +261,91 @@ fn a_connection_is_worth_what_the_system_gave_for_it() {
         figure_of(metric::RESIDENT_BYTES_PER_CONNECTION, 26_100.0, (25_000.0, 27_000.0)),
         figure_of(metric::RESIDENT_BYTES_PER_SESSION, 300.0, (290.0, 310.0)),
     ];
-    let text = more::connection(&figures, "session@memory").unwrap().text;
-    assert!(text.contains("as much as 87 logged-in users (81 to 93)"), "{text}");
-    assert!(more::connection(&figures[..2], "session@memory").is_none());
+    let text = more::connection(&figures, "session@memory", "none").unwrap().text;
+    assert!(
+        text.contains("as much as 87 logged-in users (81 to 93) by the same measure"),
+        "{text}"
+    );
+    assert!(more::connection(&figures[..2], "session@memory", "none").is_none());
+}
+
+#[test]
+fn pages_that_the_baseline_takes_too_are_no_price_of_a_session() {
+    let slope = |arm: &str, bytes: f64| {
+        let values = [bytes - 1.0, bytes, bytes + 1.0];
+        let mut slope =
+            figure_of(metric::RESIDENT_BYTES_PER_SESSION, bytes, (bytes - 3.0, bytes + 3.0));
+        slope.key.arm = arm.into();
+        slope.by_block = (0..).zip(values).collect();
+        slope
+    };
+    let figures = [
+        figure_of(metric::BYTES_PER_SESSION, 113.0, (112.0, 114.0)),
+        figure_of(metric::RESIDENT_BYTES_PER_CONNECTION, 12_600.0, (12_500.0, 12_700.0)),
+        slope("session@memory", 182.0),
+        slope("none", 30.0),
+    ];
+    let text = more::connection(&figures, "session@memory", "none").unwrap().text;
+    assert!(text.contains("as much as 83 logged-in users"), "12,600 / 152 and not / 182: {text}");
+    let unknown = more::connection(&figures[..3], "session@memory", "none").unwrap().text;
+    assert!(unknown.contains("as much as 69 logged-in users"), "{unknown}");
+}
+
+/// The sentence about p99 where the ratio is known to this interval, above such a noise floor.
+fn with_tail(interval: (f64, f64), floor: Option<f64>) -> Sentence {
+    let Analysis { measurements, mut comparisons, .. } = sample::analysis();
+    let is_tail = |c: &&mut Comparison| {
+        c.key.metric == metric::RESPONSE_P99_US && c.is_between("jwt-hs256", "session@memory")
+    };
+    for c in comparisons.iter_mut().filter(is_tail) {
+        let ratio = c.ratio.as_mut().unwrap();
+        ratio.point = (interval.0 * interval.1).sqrt();
+        ratio.interval = Some(interval);
+        (c.noise_floor, c.ruling) = (floor, None);
+    }
+    about(&answer(&sample::plan(&ARMS, 5), &measurements, &comparisons, &[]), "Tail latency")
+        .clone()
+}
+
+#[test]
+fn what_the_same_arm_differs_by_is_no_headline() {
+    // 51 % more, where the reference differs from itself by up to 60 %.
+    let beneath = with_tail((1.2, 1.9), Some(0.603));
+    assert!(beneath.text.contains("51.0 % higher (20.0 % to 90.0 %)"), "{}", beneath.text);
+    assert!(beneath.text.ends_with(", the same arm differs as much from itself."));
+    assert!(!beneath.headline);
+    for floor in [Some(0.4), None] {
+        let beyond = with_tail((1.2, 1.9), floor);
+        assert!(beyond.headline && !beyond.text.contains("same arm"), "{}", beyond.text);
+    }
+    // 40 % less is as far from no difference as 67 % more.
+    assert!(with_tail((0.55, 0.66), Some(0.603)).headline);
+    let open = with_tail((0.8, 1.3), Some(0.603));
+    assert!(!open.headline && !open.text.contains("same arm"), "{}", open.text);
+}
+
+#[test]
+fn an_arm_has_no_verdict_of_another_arms_endpoint() {
+    let Analysis { measurements, mut comparisons, primary, .. } = sample::analysis();
+    for c in comparisons.iter_mut().filter(|c| c.key.metric == CPU && c.key.arm == "jwt-hs256") {
+        c.ruling = None;
+    }
+    let own = |c: &&Comparison| c.key.metric == CPU && c.is_between("session@memory", "none");
+    assert!(comparisons.iter().filter(own).any(|c| c.ruling.is_some()));
+    let sentences = answer(&sample::plan(&ARMS, 5), &measurements, &comparisons, &primary);
+    let cost = about(&sentences, "CPU");
+    assert!(cost.text.contains("with jwt-hs256; ") && cost.verdict.is_none(), "{cost:?}");
+    let told = |s: &&Sentence| s.text.contains("session@memory compared with none, 1,000 users");
+    assert!(sentences.iter().find(told).unwrap().verdict.is_some(), "{sentences:#?}");
+}
+
+#[test]
+fn a_slope_without_scatter_says_what_it_is() {
+    let plan = sample::plan(&ARMS, 5);
+    let said = |interval: (f64, f64)| {
+        let slope = figure_of(metric::BYTES_PER_SESSION, 0.0, interval);
+        memory(&plan, &[slope], &[], "session@memory").unwrap().text
+    };
+    assert!(said((0.0, 0.0)).ends_with("(slope 0 bytes, the same in all 5 trials)."));
+    assert!(said((-0.3, 0.5)).ends_with("(slope -0.30 to 0.50 bytes)."));
 }

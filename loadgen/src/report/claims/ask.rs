@@ -72,7 +72,8 @@ impl Seen<'_> {
                 let [own, other] = [many, few].map(|place| self.at(experiment, metric, place, arm));
                 let size = mean(other?);
                 let margin = self.margin(metric, *margin);
-                let tested = contrast(&joined(own?, other?), *scale, *is, size, margin);
+                // One arm at two levels: an A/A pair says nothing of that.
+                let tested = contrast(&joined(own?, other?), *scale, *is, size, (margin, &[]));
                 Some((between(experiment, few, many), tested))
             }
             By::Gate {} => self.gate(arm),
@@ -93,22 +94,25 @@ impl Seen<'_> {
             By::Pair { experiment, metric, place, is, scale, margin } => {
                 let places = self.places(experiment, metric, &[arm, against]);
                 let place = chosen(&places, *place)?;
-                let own = self.at(experiment, metric, place, arm)?;
-                let other = self.at(experiment, metric, place, against)?;
-                let pairs = joined(own, other);
+                let values = |arm: &str| self.at(experiment, metric, place, arm);
+                let both = |arm: &str, against: &str| Some(joined(values(arm)?, values(against)?));
+                let (size, twins) = (mean(values(against)?), self.twins(both));
                 let margin = self.margin(metric, *margin);
-                let tested = contrast(&pairs, *scale, *is, mean(other), margin);
+                let tested = contrast(&both(arm, against)?, *scale, *is, size, (margin, &twins));
                 Some((format!("at {}", named(experiment, place)), tested))
             }
             By::Growth { experiment, metric, is, scale, margin } => {
                 let places = self.places(experiment, metric, &[arm, against]);
                 let (few, many) = ends(&places)?;
-                let values = |place, arm| self.at(experiment, metric, place, arm);
-                let change =
-                    |arm| Some(ratio_or_difference(*scale, values(many, arm)?, values(few, arm)?));
-                let pairs = joined(&change(arm)?, &change(against)?);
-                let size = mean(values(few, arm)?);
-                let tested = contrast(&pairs, *scale, *is, size, self.margin(metric, *margin));
+                let values = |place, arm: &str| self.at(experiment, metric, place, arm);
+                let change = |arm: &str| {
+                    Some(ratio_or_difference(*scale, values(many, arm)?, values(few, arm)?))
+                };
+                let both =
+                    |arm: &str, against: &str| Some(joined(&change(arm)?, &change(against)?));
+                let (size, twins) = (mean(values(few, arm)?), self.twins(both));
+                let margin = self.margin(metric, *margin);
+                let tested = contrast(&both(arm, against)?, *scale, *is, size, (margin, &twins));
                 Some((between(experiment, few, many), tested))
             }
             By::Crossover { experiments, traffic } => {
@@ -183,6 +187,7 @@ fn beyond(found: &[&Measurement], bound: f64) -> Said {
         found: texts.join("; "),
         estimate: estimates.into_iter().next().flatten().filter(|_| alone),
         unit: found.first().filter(|_| alone).map_or("", |m| m.unit),
+        is_beneath_floor: false,
     })
 }
 

@@ -70,7 +70,8 @@ impl Seen<'_> {
         };
         let pairs = joined(&change(&own, arm)?, &change(&other, against)?);
         let margin = self.margin(metric, margin);
-        let tested = contrast(&pairs, Compared::Ratio, Direction::Higher, 1.0, margin);
+        // The reference was measured at one distance: how its ratio grows has no A/A pair.
+        let tested = contrast(&pairs, Compared::Ratio, Direction::Higher, 1.0, (margin, &[]));
         let [near, far] = [near, far].map(|place| figure(point(place).distance_us.into(), "us"));
         Some((format!("from {near} to {far} away"), tested))
     }

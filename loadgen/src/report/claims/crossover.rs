@@ -10,7 +10,7 @@ use crate::report::analysis::Analysis;
 use crate::report::cost;
 use crate::report::figure::digits;
 use crate::report::key::Place;
-use crate::stats::{Moments, quotient};
+use crate::stats::{Estimate, Moments, quotient};
 
 const GIB: f64 = 1_073_741_824.0;
 const GB: f64 = 1e9;
@@ -41,7 +41,7 @@ pub(super) fn ask(
         |pairs: &[(f64, f64)]| Moments::of(&pairs.iter().map(|(a, b)| a - b).collect::<Vec<_>>());
     let said = match (less(&memory), less(&request)) {
         (Some(memory), Some(request)) => meet(memory, request, arm, against),
-        _ => Tested { yes: None, no: None, found: "one block".into(), estimate: None, unit: UNIT },
+        _ => tested(None, None, "one block".into(), None),
     };
     Some((at + &priced(prices), Said::Tested(said)))
 }
@@ -147,5 +147,10 @@ fn meet(saved: Moments, added: Moments, arm: &str, against: &str) -> Tested {
         }
         None => "no rate with an interval".into(),
     };
-    Tested { yes: Some(yes), no: Some(no), found, estimate, unit: UNIT }
+    tested(Some(yes), Some(no), found, estimate)
+}
+
+/// Costs of two experiments, of which no A/A pair says anything together.
+fn tested(yes: Option<f64>, no: Option<f64>, found: String, estimate: Option<Estimate>) -> Tested {
+    Tested { yes, no, found, estimate, unit: UNIT, is_beneath_floor: false }
 }

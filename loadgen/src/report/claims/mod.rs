@@ -11,6 +11,7 @@ mod seen;
 mod set;
 
 use super::analysis::Analysis;
+use super::words;
 use crate::stats::{CONFIDENCE, holm};
 use ask::Asked;
 use file::{Claim, File, Sense};
@@ -41,7 +42,7 @@ fn weigh(file: &File, claim: &Claim, analysis: &Analysis) -> ClaimResult {
         .filter(|(_, cells)| !cells.is_empty())
         .map(|(test, cells)| matrix(&test.asks, test.claim, cells))
         .collect();
-    let verdict = verdict(&matrices);
+    let verdict = verdict(&matrices, unasked(claim, &matrices).is_empty());
     ClaimResult {
         says: claim.says.clone(),
         source: claim.source.clone(),
@@ -73,17 +74,21 @@ fn settle(asked: Vec<Vec<Asked>>) -> Vec<Vec<(Asked, ClaimCell)>> {
     asked.into_iter().map(|test| test.into_iter().map(&mut cell).collect()).collect()
 }
 
-/// A cell whose p values are corrected. A difference that is real and below the margin is a no.
+/// A cell whose p values are corrected. A difference that is real and below the margin is a no; one
+/// below the noise floor is no yes.
 fn settled(asked: &Asked, p_yes: Option<f64>, p_no: Option<f64>, size: usize) -> ClaimCell {
     let below = |p: Option<f64>| p.is_some_and(|p| p <= ALPHA);
     let (answer, mut found) = match &asked.said {
         Said::Fact { yes, found } => (Answer::told(*yes), found.clone()),
         Said::Tested(tested) if below(p_no) => (Answer::No, tested.found.clone()),
+        Said::Tested(tested) if below(p_yes) && tested.is_beneath_floor => {
+            (Answer::NotSettled, tested.found.clone() + words::BENEATH_FLOOR)
+        }
         Said::Tested(tested) if below(p_yes) => (Answer::Yes, tested.found.clone()),
         Said::Tested(tested) => (Answer::NotSettled, tested.found.clone()),
     };
     let alone = below(asked.said.p_yes()) || below(asked.said.p_no());
-    if answer == Answer::NotSettled && alone {
+    if answer == Answer::NotSettled && alone && !below(p_yes) {
         found.push_str(&format!(", not significant after correction for {size} cells"));
     }
     let tested = match &asked.said {
@@ -119,19 +124,25 @@ fn matrix(asks: &str, claim: Sense, cells: Vec<(Asked, ClaimCell)>) -> Matrix {
     Matrix { asks: asks.into(), at, cells }
 }
 
-/// Yes and no together are an answer. One of them alone is one only if no cell is open: an open one
-/// may say the other.
-fn verdict(matrices: &[Matrix]) -> ClaimVerdict {
+/// Yes and no together are an answer. One of them alone is one only if no cell is open, and no part
+/// of the sentence is without a cell: each may say the other.
+fn verdict(matrices: &[Matrix], is_complete: bool) -> ClaimVerdict {
     let cells = || matrices.iter().flat_map(|of| &of.cells).filter(|cell| cell.counts);
     let says = |answer| cells().any(|cell| cell.answer == answer);
     match (says(Answer::Yes), says(Answer::No)) {
         (true, true) => ClaimVerdict::Depends,
         _ if says(Answer::NotSettled) => ClaimVerdict::NotSettled,
-        (true, false) => ClaimVerdict::Supported,
-        (false, true) => ClaimVerdict::Refuted,
-        (false, false) if cells().next().is_some() => ClaimVerdict::NotSettled,
-        (false, false) => ClaimVerdict::NotMeasured,
+        (true, false) if is_complete => ClaimVerdict::Supported,
+        (false, true) if is_complete => ClaimVerdict::Refuted,
+        _ if cells().next().is_some() => ClaimVerdict::NotSettled,
+        _ => ClaimVerdict::NotMeasured,
     }
+}
+
+/// The parts of a claim that this campaign has no figure for.
+fn unasked<'a>(claim: &'a Claim, matrices: &[Matrix]) -> Vec<&'a str> {
+    let asked = |asks: &str| matrices.iter().any(|of| of.asks == asks);
+    claim.test.iter().map(|test| test.asks.as_str()).filter(|asks| !asked(asks)).collect()
 }
 
 /// The verdict in words, with what is open and what was not asked.
@@ -150,10 +161,12 @@ fn words(
         ClaimVerdict::NotSettled => {
             let settled = |answer| cells().filter(|cell| cell.answer == answer).count();
             let (yes, no, all) = (settled(Answer::Yes), settled(Answer::No), cells().count());
-            match (yes, no) {
-                (0, 0) => "These data do not settle it; more blocks may.".into(),
-                (said, 0) => format!("{said} of {all} answers say yes; the others are open."),
-                (_, said) => format!("{said} of {all} answers say no; the others are open."),
+            let (said, word) = if yes > 0 { (yes, "yes") } else { (no, "no") };
+            match said {
+                0 => "These data do not settle it; more blocks may.".into(),
+                _ if said == all => format!("What was measured says {word}."),
+                1 => format!("1 of {all} answers is {word}; the others are open."),
+                _ => format!("{said} of {all} answers are {word}; the others are open."),
             }
         }
         ClaimVerdict::NotMeasured => return "This campaign has no figure for it.".into(),
@@ -163,10 +176,9 @@ fn words(
     {
         said.push_str(&format!(" {}", missing.words));
     }
-    let asked = |asks: &str| matrices.iter().any(|of| of.asks == asks);
-    let left: Vec<_> = claim.test.iter().filter(|test| !asked(&test.asks)).collect();
+    let left: Vec<String> =
+        unasked(claim, matrices).into_iter().map(|asks| format!("\"{asks}\"")).collect();
     if !left.is_empty() {
-        let left: Vec<_> = left.iter().map(|test| format!("\"{}\"", test.asks)).collect();
         said.push_str(&format!(" Not measured here: {}.", left.join("; ")));
     }
     said

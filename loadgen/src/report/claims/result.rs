@@ -30,13 +30,13 @@ pub struct ClaimResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClaimVerdict {
-    /// Every cell that is settled says yes.
+    /// Every part was measured, and every cell says yes.
     Supported,
-    /// Every cell that is settled says no.
+    /// Every part was measured, and every cell says no.
     Refuted,
     /// Some say yes and some say no.
     Depends,
-    /// It was measured, and no cell is settled.
+    /// A cell is open, or a part was not measured, and no two cells contradict each other.
     NotSettled,
     /// This campaign has no figure for it.
     NotMeasured,

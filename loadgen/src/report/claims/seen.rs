@@ -10,7 +10,7 @@ use crate::report::figure::{figure, signed, signed_range, times, times_range};
 use crate::report::figures::Measurement;
 use crate::report::key::{Lookup, Place};
 use crate::report::words;
-use crate::stats::{CONFIDENCE, Estimate, Moments, log_ratios};
+use crate::stats::{CONFIDENCE, Estimate, Floor, Moments, log_ratios};
 use crate::units::counted;
 
 /// What a cell says.
@@ -30,6 +30,8 @@ pub(super) struct Tested {
     pub(super) found: String,
     pub(super) estimate: Option<Estimate>,
     pub(super) unit: &'static str,
+    /// Whether the reference differs from itself by as much.
+    pub(super) is_beneath_floor: bool,
 }
 
 impl Said {
@@ -64,6 +66,16 @@ impl Seen<'_> {
     pub(super) fn margin(&self, metric: &Metric, stated: Option<f64>) -> Margin {
         let share = stated.unwrap_or(self.analysis.margin);
         Margin { share, unit: metric.unit, is_stated: stated.is_some() }
+    }
+
+    /// What is said of the reference and its second run, as of any two arms; empty where they have
+    /// no figures.
+    pub(super) fn twins(
+        &self,
+        pairs: impl FnOnce(&str, &str) -> Option<Vec<(f64, f64)>>,
+    ) -> Vec<(f64, f64)> {
+        let twin = self.analysis.twin.as_ref();
+        twin.and_then(|twin| pairs(twin, &self.analysis.reference)).unwrap_or_default()
     }
 
     /// The figures of an arm that may be used, of these metrics, over everything that was measured.
@@ -148,24 +160,25 @@ pub(super) struct Margin {
 
 /// Whether the first of pairs is higher, or lower, than the second: yes if any difference is shown,
 /// or one above the margin if the claim states one; no if it is shown to be no larger than the
-/// margin, which for a difference is that share of `size`.
+/// margin, which for a difference is that share of `size`. `twins` are the pairs of the reference
+/// and itself, empty in a campaign without an A/A pair.
 pub(super) fn contrast(
     pairs: &[(f64, f64)],
     scale: Compared,
     is: Direction,
     size: f64,
-    margin: Margin,
+    (margin, twins): (Margin, &[(f64, f64)]),
 ) -> Said {
-    let (moments, bound, mut tested) = match scale {
-        Compared::Ratio => {
-            let moments = log_ratios(pairs).and_then(|logs| Moments::of(&logs));
-            (moments, margin.share.ln_1p(), Tested::ratio(moments, pairs))
-        }
+    let moments = moments_of(pairs, scale);
+    let (bound, mut tested) = match scale {
+        Compared::Ratio => (margin.share.ln_1p(), Tested::ratio(moments, pairs)),
         Compared::Difference => {
-            let moments = Moments::of(&pairs.iter().map(|(a, b)| a - b).collect::<Vec<_>>());
-            let tested = Tested::difference(moments, pairs, margin.unit);
-            (moments, margin.share * size.abs(), tested)
+            (margin.share * size.abs(), Tested::difference(moments, pairs, margin.unit))
         }
+    };
+    tested.is_beneath_floor = match (moments, Floor::of(moments_of(twins, scale))) {
+        (Some(moments), Floor::At(floor)) => moments.mean.abs() <= floor,
+        _ => false,
     };
     let least = if margin.is_stated { bound } else { 0.0 };
     if margin.is_stated && scale == Compared::Difference && moments.is_some() {
@@ -182,6 +195,14 @@ pub(super) fn contrast(
     Said::Tested(tested)
 }
 
+/// Of paired differences, on the scale on which they are compared.
+fn moments_of(pairs: &[(f64, f64)], scale: Compared) -> Option<Moments> {
+    match scale {
+        Compared::Ratio => Moments::of(&log_ratios(pairs)?),
+        Compared::Difference => Moments::of(&pairs.iter().map(|(a, b)| a - b).collect::<Vec<_>>()),
+    }
+}
+
 impl Tested {
     pub(super) fn ratio(moments: Option<Moments>, pairs: &[(f64, f64)]) -> Self {
         let method = "paired by block, Student's t on log ratios";
@@ -191,7 +212,7 @@ impl Tested {
             (None, [(a, b)]) => format!("{}, one block", times(a / b)),
             (None, _) => "values without a ratio".into(),
         };
-        Self { yes: None, no: None, found, estimate, unit: "ratio" }
+        Self { yes: None, no: None, found, estimate, unit: "ratio", is_beneath_floor: false }
     }
 
     fn difference(moments: Option<Moments>, pairs: &[(f64, f64)], unit: &'static str) -> Self {
@@ -204,7 +225,7 @@ impl Tested {
             (None, [(a, b)]) => format!("{}, one block", signed(a - b, unit)),
             (None, _) => "no block with both".into(),
         };
-        Self { yes: None, no: None, found, estimate, unit }
+        Self { yes: None, no: None, found, estimate, unit, is_beneath_floor: false }
     }
 }
 

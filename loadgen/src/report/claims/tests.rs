@@ -292,7 +292,7 @@ fn growth_is_that_of_the_difference_and_not_of_the_ratio() {
     assert_eq!(cell(&claim, "session@redis", "none").answer, Answer::No);
     // One cell says no, and the open one may say yes.
     assert_eq!(claim.verdict, ClaimVerdict::NotSettled);
-    assert_eq!(claim.words, "1 of 2 answers say no; the others are open.");
+    assert_eq!(claim.words, "1 of 2 answers is no; the others are open.");
     assert!((postgres.estimate.as_ref().unwrap().point - 2.1).abs() < 0.5, "{}", postgres.found);
     assert_eq!(claim.matrices[0].at, "from 1 to 1,000,000 users");
 }
@@ -309,13 +309,56 @@ fn a_problem_is_more_than_a_tenth_of_a_request() {
     assert_eq!(grown(1.05, 0.01).verdict, ClaimVerdict::NotSettled);
     let found = &grown(0.5, 0.002).matrices[0].cells[0].found;
     assert!(found.starts_with("+0.5") && found.ends_with(", margin 1.05 µs"), "{found}");
-    let scale = |by: f64| {
+}
+
+#[test]
+fn a_verdict_needs_every_part_of_its_sentence() {
+    // By how much a session costs more with many users, and loses per core and per server.
+    let scale = |by: f64, parts: usize| {
         let figures =
             [("none", 10.0, 10.0), ("session@memory", 10.0, 10.0 + by), ("jwt-a", 10.0, 10.0)];
-        result(&costs("population", &figures, 0.002), "Tokens scale better").verdict
+        let mut analysis = costs("population", &figures, 0.002);
+        let others = [("cores", metric::THROUGHPUT_RPS), ("replicas", metric::REQUESTS_PER_CPU_S)];
+        for (experiment, metric) in others.into_iter().take(parts) {
+            for (arm, most) in [("session@memory", 1.0 - by / 10.0), ("jwt-a", 1.0)] {
+                let values = [about(100e3, 0.002), around(most * 100e3, 0.002)];
+                for (at, values) in [32, 64].into_iter().zip(values) {
+                    add(&mut analysis, experiment, metric, arm, users(at), &values);
+                }
+            }
+        }
+        result(&analysis, "Tokens scale better")
     };
-    assert_eq!(scale(0.5), ClaimVerdict::Refuted);
-    assert_eq!(scale(2.0), ClaimVerdict::Supported);
+    assert_eq!(scale(0.5, 2).verdict, ClaimVerdict::Refuted);
+    assert_eq!(scale(2.0, 2).verdict, ClaimVerdict::Supported);
+    for (by, word) in [(0.5, "no"), (2.0, "yes")] {
+        let one_of_three = scale(by, 0);
+        assert_eq!(one_of_three.verdict, ClaimVerdict::NotSettled, "{}", one_of_three.words);
+        let words = format!("What was measured says {word}. Not measured here: \"With more cores");
+        assert!(one_of_three.words.starts_with(&words), "{}", one_of_three.words);
+    }
+}
+
+#[test]
+fn a_claim_is_not_supported_by_what_the_same_arm_differs_by() {
+    let faster = |again: Option<f64>| {
+        let mut analysis = campaign(&["none", "session@memory", "jwt-hs256"]);
+        let mut add = |arm: &str, values: &[f64]| {
+            add(&mut analysis, "concurrency", metric::THROUGHPUT_RPS, arm, users(64), values);
+        };
+        add("session@memory", &about(100e3, 0.004));
+        add("jwt-hs256", &around(105e3, 0.004));
+        if let Some(again) = again {
+            add("session@memory (again)", &around(again, 0.004));
+        }
+        result(&analysis, MORE)
+    };
+    assert_eq!(faster(None).verdict, ClaimVerdict::Supported);
+    assert_eq!(faster(Some(101e3)).verdict, ClaimVerdict::Supported);
+    let doubted = faster(Some(93e3));
+    assert_eq!(doubted.verdict, ClaimVerdict::NotSettled);
+    let found = &cell(&doubted, "jwt-hs256", "session@memory").found;
+    assert!(found.ends_with(", the same arm differs as much from itself"), "{found}");
 }
 
 #[test]
@@ -373,6 +416,11 @@ fn a_hop_is_not_what_a_queue_takes() {
         if let Some(us) = few {
             add("none", 1, &about(50.0, 0.002));
             add("session@redis", 1, &around(us, 0.002));
+            let half = (Some(50), Some(1000));
+            let (none, redis) = (about(30.0, 0.002), around(us - 20.0, 0.002));
+            let p50 = metric::SERVICE_P50_US;
+            self::add(&mut analysis, "curve", p50, "none", half, &none);
+            self::add(&mut analysis, "curve", p50, "session@redis", half, &redis);
         }
         result(&analysis, HOP)
     };
@@ -414,8 +462,8 @@ fn a_mixture_is_asked_for_each_advantage() {
     let at = (Some(0), None);
     add(&mut analysis, "memory", metric::BYTES_PER_SESSION, list, at, &[0.0; 3]);
     let claim = result(&analysis, MIXED);
-    assert_eq!(claim.verdict, ClaimVerdict::Supported);
-    assert!(claim.words.contains("Not measured here: \"No more than 16 bytes per logout\""));
+    assert_eq!(claim.verdict, ClaimVerdict::NotSettled);
+    assert!(claim.words.starts_with("What was measured says yes. Not measured here: \"No more"));
     assert!(claim.leaves_out.contains("503"));
     add(&mut analysis, "memory", metric::BYTES_PER_LOGOUT, list, at, &[90.0, 91.0, 92.0]);
     let claim = result(&analysis, MIXED);

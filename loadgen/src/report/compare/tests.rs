@@ -328,3 +328,24 @@ fn users_of_one_core_have_no_law() {
     let analysis = analyse(&plan, sample::host(), &sample::records(&plan));
     assert!(analysis.measurements.iter().all(|m| m.key.metric.family != family::SCALABILITY));
 }
+
+#[test]
+fn slopes_that_may_be_0_have_no_ratio() {
+    let analysis = sample::analysis();
+    let is_slope = |m: &&Measurement| {
+        m.key.metric == metric::BYTES_PER_SESSION && m.key.arm == "session@memory"
+    };
+    let own = analysis.measurements.iter().find(is_slope).unwrap();
+    let with = |values: [f64; 3]| Measurement {
+        estimate: estimate(&values, Scale::Linear).unwrap(),
+        by_block: (0..).zip(values).collect(),
+        resampled: None,
+        ..own.clone()
+    };
+    let (kept, noise) = (with([112.0, 113.0, 114.0]), with([1.0, 60.0, 20.0]));
+    // All positive, so logarithms would have a ratio: 0.09 (0.0004 to 20).
+    let open = pair(&noise, &kept).unwrap();
+    assert_eq!(open.ratio, None);
+    assert!(open.difference.interval.is_some());
+    assert!(pair(&with([1350.0, 1351.0, 1349.0]), &kept).unwrap().ratio.is_some());
+}

@@ -1,5 +1,5 @@
 //! The decision matrix: an arm a row, and what one decides by. The best of a column is marked, and
-//! so is everything that its interval overlaps: these data do not tell them apart.
+//! so is every arm that these data do not tell apart from it.
 
 use maud::{Markup, html};
 
@@ -78,8 +78,8 @@ fn note(facts: &Facts, baseline: &str, best: &[Vec<bool>; 4], missing: &[usize])
     html! {
         @if best.iter().flatten().any(|is_best| *is_best) {
             span.yes { "●" }
-            " best of its column, or its 95 % interval overlaps that of the best; a comparison by \
-             block can tell more. "
+            " best of its column, or not told apart from it: by the differences of their blocks, \
+             corrected for all pairs, and the noise floor. "
         }
         @if !facts.cpu_at.is_empty() {
             "CPU time and bytes were measured with " (facts.cpu_at) ". "
@@ -191,66 +191,40 @@ fn bar(own: f64, store: f64, most: f64) -> Markup {
 
 /// Which rows of the first four columns are marked as best.
 pub(super) fn marks(facts: &Facts) -> [Vec<bool>; 4] {
-    let column = |read: &dyn Fn(&ArmFacts) -> Option<Span>, more: bool| {
-        best(&facts.arms.iter().map(read).collect::<Vec<_>>(), more)
-    };
-    [
-        column(
-            &|arm| bare_cpu(arm).and_then(|cpu| Some((cpu.added.point, cpu.added.interval?))),
-            false,
-        ),
-        column(
-            &|arm| arm.capacity.as_ref().and_then(|held| Some((held.point, held.interval?))),
-            true,
-        ),
-        column(&|arm| bare_memory(arm).and_then(|own| Some((own.total(), own.interval()?))), false),
-        // The same in every trial: its interval is its point.
-        column(
-            &|arm| {
-                let wire = arm.wire.iter().find(|wire| wire.items == 0)?;
-                Some((wire.bytes, (wire.bytes, wire.bytes)))
-            },
-            false,
-        ),
-    ]
+    let [cpu, rate, memory] = &facts.columns;
+    [cpu.marks(), rate.marks(), memory.marks(), fewest_bytes(facts)]
 }
 
-/// A point and its interval.
-type Span = (f64, (f64, f64));
-
-/// The best of a column and what its interval overlaps; nothing where no two have an interval, or
-/// where all would be marked: that says nothing.
-fn best(column: &[Option<Span>], more: bool) -> Vec<bool> {
-    let known: Vec<&Span> = column.iter().flatten().collect();
-    let order = |a: &&Span, b: &&Span| if more { b.0.total_cmp(&a.0) } else { a.0.total_cmp(&b.0) };
-    let Some((_, (lo, hi))) = known.iter().copied().min_by(|a, b| order(a, b)) else {
-        return vec![false; column.len()];
-    };
-    let overlaps = |span: &Option<Span>| span.is_some_and(|(_, (a, b))| a <= *hi && b >= *lo);
-    let marked: Vec<bool> = column.iter().map(overlaps).collect();
-    let count = marked.iter().filter(|marked| **marked).count();
-    if known.len() < 2 || count == known.len() { vec![false; column.len()] } else { marked }
+/// The rows with the fewest bytes per request, which are the same in every trial; none where all
+/// have as many.
+fn fewest_bytes(facts: &Facts) -> Vec<bool> {
+    let bytes = |arm: &ArmFacts| Some(arm.wire.iter().find(|wire| wire.items == 0)?.bytes);
+    let column: Vec<Option<f64>> = facts.arms.iter().map(bytes).collect();
+    let fewest = column.iter().flatten().copied().reduce(f64::min);
+    let known = column.iter().flatten().count();
+    let marks: Vec<bool> = column.iter().map(|own| own.is_some() && *own == fewest).collect();
+    let marked = marks.iter().filter(|mark| **mark).count();
+    if marked == known { vec![false; column.len()] } else { marks }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::facts::Wire;
 
     #[test]
-    fn the_best_is_marked_with_what_it_overlaps() {
-        let span = |point: f64, half: f64| Some((point, (point - half, point + half)));
-        for (column, more, marked) in [
-            (vec![span(1.0, 0.2), span(1.3, 0.2), span(3.0, 0.2)], false, vec![true, true, false]),
-            (vec![span(1.0, 0.2), span(1.3, 0.2), span(3.0, 0.2)], true, vec![false, false, true]),
-            // One trial has no interval: it is neither best nor compared.
-            (vec![None, span(2.0, 0.1), span(3.0, 0.1)], false, vec![false, true, false]),
-            (vec![None, span(2.0, 0.1)], false, vec![false, false]),
-            (vec![None, None], false, vec![false, false]),
-            // All alike: a mark on each says nothing.
-            (vec![span(1.0, 0.5), span(1.3, 0.5)], false, vec![false, false]),
-        ] {
-            assert_eq!(best(&column, more), marked, "{column:?}");
-        }
+    fn the_fewest_bytes_are_marked_unless_all_have_as_many() {
+        let marks = |column: &[Option<f64>]| {
+            let arm = |bytes: &Option<f64>| ArmFacts {
+                wire: bytes.iter().map(|b| Wire { items: 0, bytes: *b, added: 0.0 }).collect(),
+                ..ArmFacts::default()
+            };
+            let arms = column.iter().map(arm).collect();
+            fewest_bytes(&Facts { arms, ..Facts::default() })
+        };
+        assert_eq!(marks(&[Some(90.0), Some(404.0), None, Some(90.0)]), [true, false, false, true]);
+        assert_eq!(marks(&[Some(90.0), Some(90.0)]), [false, false]);
+        assert_eq!(marks(&[Some(90.0), None]), [false, false]);
     }
 
     #[test]
