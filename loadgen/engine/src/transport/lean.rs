@@ -453,3 +453,70 @@ pub(super) fn connect_failure(error: &io::Error) -> Failure {
         _ => Failure::Connect,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::transport::{Budget, Place};
+
+    const SECOND_NS: u64 = 1_000_000_000;
+
+    /// Answers so many requests, each on a connection of its own, when all have come.
+    fn answer_together(listener: &TcpListener, requests: usize) -> Vec<std::net::TcpStream> {
+        let mut streams: Vec<_> = listener.incoming().take(requests).map(Result::unwrap).collect();
+        for stream in &mut streams {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.extend_from_slice(&byte);
+            }
+        }
+        for stream in &mut streams {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+        }
+        streams
+    }
+
+    #[test]
+    fn answers_that_come_together_are_taken_in_turns_and_none_is_lost() {
+        let connections = 2 * AT_A_TIME + 7;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let target = toml::from_str(&format!(
+            "name = 't'\nbase_url = 'http://{address}'\n\
+             [journeys.browse]\nsteps = [{{ name = 'me', path = '/me' }}]\n"
+        ));
+        let script = Arc::new(Script::new(&target.unwrap(), "browse").unwrap());
+        let limits = Limits::default();
+        let reader = Reader::new(limits, Budget::new(limits.buffered_bytes));
+        let peer = Peer { place: Place::Address(address), tls: None, reader };
+        let mut lean =
+            Lean::new(&script, peer, connections, Instant::now(), Pacing::Sleep).unwrap();
+        let server = thread::spawn(move || answer_together(&listener, connections));
+        let opening = lean.open(60 * SECOND_NS).unwrap();
+        assert_eq!((opening.opened, opening.failed), (connections, None));
+        for index in 0..connections {
+            lean.start(index, script.steps.start, Who { n: index as u64, credential: b"" });
+        }
+        let _streams = server.join().unwrap();
+        let (mut answered, mut turns) = (vec![0; connections], Vec::new());
+        while turns.iter().sum::<usize>() < connections && turns.len() < 100 {
+            let (until, mut taken) = (Until { ns: 60 * SECOND_NS, due: false }, 0);
+            lean.poll(until, |ended| {
+                assert_eq!(ended.result.unwrap().status, 200);
+                answered[ended.connection] += 1;
+                taken += 1;
+            })
+            .unwrap();
+            turns.push(taken);
+        }
+        assert!(turns.iter().all(|taken| *taken <= AT_A_TIME), "{turns:?}");
+        assert!(answered.iter().all(|times| *times == 1), "{answered:?}");
+    }
+}

@@ -156,6 +156,14 @@ mod tests {
         assert_eq!(source_of_next(), "127.0.0.3");
     }
 
+    #[test]
+    fn on_loopback_congestion_control_is_the_simplest() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut dialer = Dialer::new(Place::Address(listener.local_addr().unwrap()));
+        let socket = dialer.dial().unwrap();
+        assert_eq!(sockopt::tcp_congestion(&socket).unwrap(), "reno");
+    }
+
     /// Fault 5: elsewhere there is no other source.
     #[test]
     fn beyond_loopback_there_is_one_address() {
