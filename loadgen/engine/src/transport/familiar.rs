@@ -4,8 +4,8 @@ use super::http1::Whole;
 
 /// Fields of a head that is remembered, at most.
 const FIELDS_MOST: usize = 16;
-/// Answers with other heads until one of theirs is remembered in place of the last. Where every head
-/// is another, remembering them costs next to nothing so.
+/// Answers with other heads before one of those is remembered instead. Where every head differs,
+/// remembering then costs next to nothing.
 const OTHERS: u32 = 16;
 
 /// Room for the header fields of an answer.
@@ -20,8 +20,8 @@ pub(super) const fn room<'a>() -> Room<'a> {
 ///
 /// The answers of a server hardly differ: within a second most have the same head. Status, fields,
 /// the length of the body and the fate of the connection follow from the bytes of the head alone, so
-/// an answer that begins with the same ones is told by comparing them. It must never make of an
-/// answer what `http1::read` would not; a property test holds it against that.
+/// an answer that begins with the same ones is read by comparing them. It must never find anything
+/// that `http1::read` would not; a property test compares the two.
 #[derive(Debug, Default)]
 pub(super) struct Familiar {
     /// Empty before the first.

@@ -182,8 +182,8 @@ impl Lean {
         connection.inbound = Inbound::default();
     }
 
-    /// Looks at the next events. One may be of a connection that was closed after the wait: the
-    /// socket that has its number now is only asked once more than it had to be.
+    /// Handles the next events. One may belong to a connection that was closed after the wait: the
+    /// socket that has its number now is read once more than necessary, and has nothing.
     fn events(&mut self, ended: &mut impl FnMut(Ended<'_>)) {
         let ends = self.ready.end.min(self.ready.start + AT_A_TIME);
         for index in std::mem::replace(&mut self.ready.start, ends)..ends {
