@@ -1,12 +1,15 @@
 //! The generator against its own bars: how it keeps a schedule, what a stall looks like, what a
-//! request costs it compared with wrk, h2load and ab, and what a million users take.
+//! request costs it compared with a bare loop and with wrk, h2load, ab and oha, what a second worker
+//! brings, and what a million users take.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
-use std::process::{Command, ExitCode, Stdio};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use benches::bare;
 use clap::Parser as _;
 use loadgen::cli::{self, Cli};
 use loadgen::engine::{self, Driver, Phase};
@@ -22,7 +25,19 @@ use serde_json::Value;
 const SECOND_NS: u64 = 1_000_000_000;
 
 fn main() -> ExitCode {
-    // As a child, this executable is `authbench`.
+    // As a child, this executable is `authbench`, or the least that a generator and a server can be.
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["bare", address, path, connections, seconds] => {
+            return drive_bare(address, path, connections, seconds);
+        }
+        ["null", cores @ ..] => {
+            let cores: Vec<usize> = cores.iter().filter_map(|core| core.parse().ok()).collect();
+            bare::answer(&cores).expect("a port");
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
+    }
     if matches!(std::env::args().nth(1).as_deref(), Some("serve" | "run")) {
         return match cli::run(Cli::parse()) {
             Ok(()) => ExitCode::SUCCESS,
@@ -40,10 +55,11 @@ fn main() -> ExitCode {
     if filter.is_some_and(|filter| !"generator".contains(&filter)) {
         return ExitCode::SUCCESS;
     }
-    println!("{:<58} {:>12} {:>14}  reached", "figure", "bar", "got");
+    println!("{:<70} {:>12} {:>14}  reached", "figure", "bar", "got");
     schedule(brief);
     stall(brief);
     cost(brief);
+    workers(brief);
     users(brief);
     ExitCode::SUCCESS
 }
@@ -55,7 +71,7 @@ fn main() -> ExitCode {
 /// nothing.
 fn show(name: &str, bar: f64, got: f64, unit: &str) {
     let reached = if got <= bar { "yes" } else { "NO" };
-    println!("{name:<58} {bar:>9.2} {unit:<2} {got:>11.2} {unit:<2}  {reached}");
+    println!("{name:<70} {bar:>9.2} {unit:<2} {got:>11.2} {unit:<2}  {reached}");
 }
 
 /// The arm `none`, and a driver of it on the other core.
@@ -136,65 +152,85 @@ fn stall(brief: bool) {
     show("stall: service p99", 10.0, service_ms, "ms");
 }
 
-/// CPU time of the whole client process per request, compared with the cheapest peer that is
-/// installed.
+/// CPU time per request: of the loop alone compared with a bare one, which is the limit, and of the
+/// whole client process compared with the cheapest peer that is installed.
 fn cost(brief: bool) {
     let (server, driver) = none();
+    let address = driver.script.authority.clone();
     let url = format!("{}/healthz", server.ready().target.base_url);
     let core = driver.cores.first().copied().unwrap_or(0).to_string();
-    let (rounds, seconds) = if brief { (1, 1) } else { (5, 4) };
+    let (rounds, seconds) = if brief { (1, 1) } else { (7, 3) };
     let levels: &[u32] = if brief { &[64] } else { &[64, 1000, 8000] };
     for connections in levels {
         let (c, s) = (connections.to_string(), seconds.to_string());
         let own = std::env::current_exe().expect("this executable").display().to_string();
         let span = format!("{s}s");
-        let commands: [(&str, Vec<&str>); 4] = [
-            (
-                "ours",
-                vec![
-                    &own,
-                    "run",
-                    &url,
-                    "--connections",
-                    &c,
-                    "--duration",
-                    &span,
-                    "--format",
-                    "json",
-                ],
-            ),
+        let of_ours: [&str; 7] = [&own, "run", &url, "--connections", &c, "--duration", &span];
+        let commands: [(&str, Vec<&str>); 6] = [
+            ("ours", [&of_ours[..], &["--format", "json"]].concat()),
+            ("a bare loop", vec![&own, "bare", &address, "/healthz", &c, &s]),
             ("wrk", vec!["wrk", "-t1", "-c", &c, "-d", &s, &url]),
             ("h2load", vec!["h2load", "--h1", "-t1", "-c", &c, "-D", &s, &url]),
             ("ab", vec!["ab", "-q", "-k", "-c", &c, "-t", &s, "-n", "100000000", &url]),
+            (
+                "oha",
+                vec!["oha", "--no-tui", "--output-format", "json", "-c", &c, "-z", &span, &url],
+            ),
         ];
-        let mut costs = vec![Vec::new(); commands.len()];
+        let mut costs: [Vec<Option<Cost>>; 6] = Default::default();
         for _ in 0..rounds {
             for ((_, command), costs) in commands.iter().zip(&mut costs) {
-                costs.extend(cpu_us_per_request(&core, command));
+                costs.push(cost_of(&core, command));
             }
         }
-        let median = |costs: &mut Vec<f64>| {
-            costs.sort_by(f64::total_cmp);
-            costs.get(costs.len() / 2).copied()
-        };
-        let medians: Vec<_> = costs.iter_mut().map(median).collect();
-        let best = (1..commands.len())
-            .filter_map(|peer| Some((medians[peer]?, commands[peer].0)))
-            .min_by(|a, b| a.0.total_cmp(&b.0));
-        let (Some(ours), Some((best, peer))) = (medians[0], best) else {
-            println!("client CPU at {connections} connections: none of wrk, h2load, ab is here");
+        let whole_us = |cost: &Cost| Some(cost.whole_us);
+        if let Some((ratio, spread)) = ratio(&costs[0], &costs[1], |cost| cost.loop_us) {
+            let name =
+                format!("CPU of the loop at {connections} connections{spread}, to a bare one's");
+            show(&name, 1.04, ratio, "");
+        }
+        let to_peers = (2..commands.len())
+            .filter_map(|peer| Some((ratio(&costs[0], &costs[peer], whole_us)?, commands[peer].0)));
+        let Some(((ratio, spread), peer)) = to_peers.max_by(|a, b| a.0.0.total_cmp(&b.0.0)) else {
+            println!("client CPU at {connections} connections: no wrk, h2load, ab or oha is here");
             continue;
         };
-        let name = format!("client CPU at {connections} connections, {ours:.2} us, to {peer}'s");
-        show(&name, 0.85, ours / best, "");
+        let name = format!("client CPU at {connections} connections{spread}, to {peer}'s");
+        show(&name, 0.84, ratio, "");
     }
 }
 
-/// CPU time per request of a generator, pinned to `core`; `None` if it is not installed.
-fn cpu_us_per_request(core: &str, command: &[&str]) -> Option<f64> {
+/// What a request cost a generator.
+struct Cost {
+    /// CPU time of the whole process per request, us.
+    whole_us: f64,
+    /// CPU time of the loop while it measured, per request, us; `None` where it does not say so.
+    loop_us: Option<f64>,
+}
+
+/// The median over rounds of how many times as much ours cost, and how far the middle half of the
+/// rounds spreads: both ran in turn, so a machine that drifts or is busy changes both.
+fn ratio(
+    ours: &[Option<Cost>],
+    theirs: &[Option<Cost>],
+    figure: impl Fn(&Cost) -> Option<f64>,
+) -> Option<(f64, String)> {
+    let figure = |cost: &Option<Cost>| cost.as_ref().and_then(&figure);
+    let mut ratios: Vec<f64> = ours
+        .iter()
+        .zip(theirs)
+        .filter_map(|(ours, theirs)| Some(figure(ours)? / figure(theirs)?))
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    let quarter = |n: usize| ratios.get(ratios.len() * n / 4).copied();
+    Some((quarter(2)?, format!(" ({:.2} to {:.2})", quarter(1)?, quarter(3)?)))
+}
+
+/// What a request costs a generator on `cores`; `None` if it is not installed.
+fn cost_of(cores: &str, command: &[&str]) -> Option<Cost> {
     let before = children_cpu_s();
     let output = Command::new("taskset")
-        .args(["-c", core])
+        .args(["-c", cores])
         .args(command)
         .stderr(Stdio::null())
         .output()
@@ -204,14 +240,72 @@ fn cpu_us_per_request(core: &str, command: &[&str]) -> Option<f64> {
     let number = |text: &str| -> Option<f64> {
         text.split_whitespace().find_map(|word| word.trim_end_matches(',').parse().ok())
     };
-    let requests = match serde_json::from_str::<Value>(&text) {
-        Ok(json) => json["requests"].as_f64(),
-        Err(_) => text.lines().find_map(|line| {
-            let ours = ["requests in", "requests:", "Complete requests:"];
-            ours.iter().any(|mark| line.contains(mark)).then(|| number(line)).flatten()
-        }),
+    let json: Value = serde_json::from_str(&text).unwrap_or_default();
+    let of_oha = |json: &Value| json.get("statusCodeDistribution")?["200"].as_f64();
+    let requests = json["requests"].as_f64().or_else(|| of_oha(&json)).or_else(|| {
+        text.lines().find_map(|line| {
+            let marks = ["requests in", "requests:", "Complete requests:"];
+            marks.iter().any(|mark| line.contains(mark)).then(|| number(line)).flatten()
+        })
+    });
+    let loop_us = json["generator"]["cpu_us_per_request"].as_f64();
+    let requests = requests.filter(|requests| *requests > 0.0)?;
+    Some(Cost { whole_us: used * 1e6 / requests, loop_us })
+}
+
+/// Prints what a bare loop found, as `run` prints it.
+fn drive_bare(address: &str, path: &str, connections: &str, seconds: &str) -> ExitCode {
+    let address = address.parse().expect("an address");
+    let connections = connections.parse().expect("a number");
+    let span = Duration::from_secs(seconds.parse().expect("seconds"));
+    let found = bare::drive(address, path, connections, span).expect("answers");
+    let generator = serde_json::json!({ "cpu_us_per_request": found.cpu_us_per_answer });
+    println!("{}", serde_json::json!({ "requests": found.answers, "generator": generator }));
+    ExitCode::SUCCESS
+}
+
+/// A server that answers everything with the same bytes, with a thread on each of these cores, and
+/// its URL.
+fn null(cores: &[String]) -> (Child, String) {
+    let own = std::env::current_exe().expect("this executable");
+    let mut command = Command::new(own);
+    command.arg("null").args(cores).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("a server");
+    let mut port = String::new();
+    let printed = child.stdout.take().expect("its output");
+    BufReader::new(printed).read_line(&mut port).expect("its port");
+    (child, format!("http://127.0.0.1:{}/", port.trim()))
+}
+
+/// Two workers on two cores, compared with one on one core. The server has a thread on each of the
+/// cores, so both are always busy and throughput follows from the cost of a request: 1.85 times as
+/// much takes at most 2 / 1.85 of the cost.
+fn workers(brief: bool) {
+    let cores: Vec<String> = proc::usable_cores().iter().map(ToString::to_string).take(2).collect();
+    let [_, second] = &cores[..] else {
+        return println!("two workers: there is one core");
     };
-    requests.filter(|requests| *requests > 0.0).map(|requests| used * 1e6 / requests)
+    let (mut of_one, one) = null(std::slice::from_ref(second));
+    let (mut of_two, two) = null(&cores);
+    let (rounds, span) = if brief { (1, "1s") } else { (9, "3s") };
+    let own = std::env::current_exe().expect("this executable").display().to_string();
+    let run = |url: &str, cores: &str, connections: &str, workers: &str| {
+        let command: [&str; 7] =
+            [&own, "run", url, "--connections", connections, "--workers", workers];
+        cost_of(cores, &[&command[..], &["--duration", span, "--format", "json"]].concat())
+    };
+    let both = cores.join(",");
+    let pairs = (0..rounds).map(|_| (run(&two, &both, "128", "2"), run(&one, second, "64", "1")));
+    let (with_two, with_one): (Vec<_>, Vec<_>) = pairs.unzip();
+    if let Some((ratio, spread)) = ratio(&with_two, &with_one, |cost| cost.loop_us) {
+        let name = format!("CPU of a request with two workers{spread}, to one's");
+        show(&name, 2.0 / 1.85, ratio, "");
+    }
+    for server in [&mut of_one, &mut of_two] {
+        // Its input ends with this, and so does it.
+        drop(server.stdin.take());
+        let _ = server.wait();
+    }
 }
 
 /// CPU time of all children that have ended and were waited for, s (proc(5), `cutime` and `cstime`

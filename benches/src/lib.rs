@@ -16,6 +16,7 @@ use servers::stores::{Session, SessionData, SessionId, SessionStore, place};
 use servers::users::{User, UserId};
 use tokio::task::JoinSet;
 
+pub mod bare;
 pub mod callgrind;
 
 #[global_allocator]

@@ -316,8 +316,8 @@ impl<'w, T: Transport> Run<'w, T> {
         core.resume(began, window.clone(), counted);
         let mut edges = Edges::new(window);
         let mut check_ns = began + setup.timeout_ns;
+        let mut now = transport.now();
         loop {
-            let now = transport.now();
             edges.cross(now, transport.wire(), core.sent());
             if now >= check_ns {
                 check_ns = core.time_out(*transport, now, setup.timeout_ns);
@@ -330,7 +330,8 @@ impl<'w, T: Transport> Run<'w, T> {
             let look_ns = check_ns.min(edges.next_ns()).min(now + INTERRUPT_CHECK_NS);
             let until = Until { ns: core.wake_ns().min(look_ns), due: true };
             transport.poll(until, |ended| core.ended(&ended))?;
-            totals.absent_ns = totals.absent_ns.max(transport.now().saturating_sub(until.ns));
+            now = transport.now();
+            totals.absent_ns = totals.absent_ns.max(now.saturating_sub(until.ns));
         }
         core.drain(*transport, *drain_ns, setup.timeout_ns, || setup.stopped())?;
         let ended = transport.now();

@@ -74,8 +74,8 @@ impl<T: Transport> Worker<'_, T> {
             Some(_) => edges.window.start + SECOND_NS,
             None => u64::MAX,
         };
+        let mut now = transport.now();
         loop {
-            let now = transport.now();
             let is_through = core.is_through(now);
             if is_through || setup.stopped() && now < core.end_ns {
                 aborted = !is_through;
@@ -105,7 +105,8 @@ impl<T: Transport> Worker<'_, T> {
             let due = wake_ns <= look_ns + SHORTLY_NS;
             let until = Until { ns: wake_ns.min(look_ns), due };
             transport.poll(until, |ended| core.ended(&ended))?;
-            absent_ns = absent_ns.max(transport.now().saturating_sub(until.ns));
+            now = transport.now();
+            absent_ns = absent_ns.max(now.saturating_sub(until.ns));
         }
         core.drain(transport, plan.drain_ns, setup.timeout_ns, || setup.stopped())?;
         let (connections, visits) = (core.connections_used(), core.visit_counts());

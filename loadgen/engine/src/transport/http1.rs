@@ -30,6 +30,9 @@ pub struct Whole<'h, 'a> {
     pub behind: usize,
     /// Whether the connection may carry another request.
     pub keep_alive: bool,
+    /// Length of the head, interim answers before it included, where bytes that begin with the same
+    /// ones are read alike: the body has a length of its own and was read where it lies.
+    pub head: Option<usize>,
 }
 
 /// What the first bytes of an answer are.
@@ -122,7 +125,8 @@ pub(super) fn read<'h, 'a>(
         Length::UntilClose => return Ok(Read::Part(Part::Body(head, Body::UntilClose))),
     };
     let behind = bytes.len() - head.ends - taken;
-    Ok(Read::Whole(Whole { status, headers, body, behind, keep_alive }))
+    let head = matches!(length, Length::Bytes(_)).then_some(head.ends);
+    Ok(Read::Whole(Whole { status, headers, body, behind, keep_alive, head }))
 }
 
 /// A head that is whole: where it is, the length of its body, its status and its fields.

@@ -248,7 +248,7 @@ impl Pieces {
         let End { head, behind, keep_alive } = end;
         let (status, headers) = http1::reread(&self.bytes[head.begins..head.ends], limits, room)?;
         let body = (&self.bytes[head.ends..]).into();
-        Ok(Whole { status, headers, body, behind, keep_alive })
+        Ok(Whole { status, headers, body, behind, keep_alive, head: None })
     }
 }
 

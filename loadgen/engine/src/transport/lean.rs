@@ -1,9 +1,11 @@
 //! The measured path: HTTP/1.1 over nonblocking sockets, for as little work per request as we can.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::familiar::{self, Familiar};
 use super::http1::Whole;
 use super::inbound::{Arrival, Inbound, Reader};
 use super::queue::{Queue, Ready};
@@ -14,6 +16,10 @@ use super::{Ended, Failure, Opening, Pacing, Peer, Transport, Until, Wire};
 use crate::journey::{Answer, Request, Script, Template, Who};
 
 const READ_BUFFER: usize = 64 << 10;
+/// Answers that are taken before requests are sent again. Reading several in a row, and then writing
+/// several, keeps the code of either in the processor's cache; more than these, and what the kernel
+/// holds of the first connections has left it before they are written to.
+const AT_A_TIME: usize = 64;
 /// Connections that are being opened at a time: a burst must not overflow the server's backlog.
 pub const OPENING_MAX: usize = 128;
 
@@ -30,8 +36,11 @@ pub struct Lean {
     tls: Option<Tls>,
     pacing: Pacing,
     reader: Reader,
+    familiar: Familiar,
     requests: Vec<WireRequest>,
     queue: Queue,
+    /// Events of the last wait that are still to be looked at.
+    ready: Range<usize>,
     connections: Vec<Connection>,
     out: Vec<u8>,
     body: Vec<u8>,
@@ -52,14 +61,16 @@ struct WireRequest {
     to_head: bool,
 }
 
+/// What is held of a connection, in one line of the processor's cache.
 #[derive(Default)]
+#[repr(align(64))]
 struct Connection {
     stream: Option<Stream>,
     state: State,
     /// Whether it has been open once: what the server closes before it is needed is not opened
     /// ahead again, or a server that closes at once would be asked without end.
     was_open: bool,
-    request: usize,
+    request: u32,
     sent_ns: u64,
     /// What of the request is still to be written.
     unsent: Vec<u8>,
@@ -94,8 +105,10 @@ impl Lean {
             tls,
             pacing,
             reader,
+            familiar: Familiar::default(),
             requests: script.requests.iter().map(|r| WireRequest::new(script, r)).collect(),
             queue: Queue::new()?,
+            ready: 0..0,
             connections: (0..connections).map(|_| Connection::default()).collect(),
             out: Vec::with_capacity(4096),
             body: Vec::new(),
@@ -169,13 +182,13 @@ impl Lean {
         connection.inbound = Inbound::default();
     }
 
-    /// Takes events for so long at most; how many there were.
-    fn events(&mut self, timeout_ns: u64, ended: &mut impl FnMut(Ended<'_>)) -> io::Result<usize> {
-        let count = self.queue.wait(timeout_ns)?;
-        for index in 0..count {
+    /// Handles the next events. One may belong to a connection that was closed after the wait: the
+    /// socket that has its number now is read once more than necessary, and has nothing.
+    fn events(&mut self, ended: &mut impl FnMut(Ended<'_>)) {
+        let ends = self.ready.end.min(self.ready.start + AT_A_TIME);
+        for index in std::mem::replace(&mut self.ready.start, ends)..ends {
             self.event(self.queue.ready(index), ended);
         }
-        Ok(count)
     }
 
     fn event(&mut self, ready: Ready, ended: &mut impl FnMut(Ended<'_>)) {
@@ -267,15 +280,12 @@ impl Lean {
     ) -> Result<(), Failure> {
         let done_ns = self.elapsed();
         let connection = &mut self.connections[index];
-        let arrival = Arrival {
-            bytes: &self.inbox[..read],
-            to_head: self.requests[connection.request].to_head,
-            ended: closed,
-        };
+        let bytes = &self.inbox[..read];
+        let to_head = self.requests[connection.request as usize].to_head;
         let sent_ns = connection.sent_ns;
         let state = &mut connection.state;
-        let taken = self.reader.take(&mut connection.inbound, arrival, |whole| {
-            let Whole { status, headers, body, behind, keep_alive } = whole;
+        let mut report = |whole: Whole<'_, '_>| {
+            let Whole { status, headers, body, behind, keep_alive, .. } = whole;
             // More than was asked for: whatever it is, it is no answer to a request of ours.
             if behind > 0 {
                 return Err(Failure::Malformed);
@@ -284,7 +294,20 @@ impl Lean {
             *state = State::Idle;
             ended(Ended { connection: index, sent_ns, done_ns, result: Ok(answer) });
             Ok(keep_alive)
-        })?;
+        };
+        let may_be_known = !to_head && !connection.inbound.has_begun();
+        let taken = if may_be_known && self.familiar.knows(bytes) {
+            let mut room = familiar::room();
+            Some(report(self.familiar.answer(bytes, &mut room)))
+        } else {
+            let arrival = Arrival { bytes, to_head, ended: closed };
+            self.reader.take(&mut connection.inbound, arrival, |whole| {
+                if may_be_known {
+                    self.familiar.remember(bytes, &whole);
+                }
+                report(whole)
+            })?
+        };
         let Some(keep_alive) = taken else { return Ok(()) };
         let keep_alive = keep_alive? && !connection.has_unsent();
         if !keep_alive || closed {
@@ -322,7 +345,10 @@ impl Transport for Lean {
                 return Ok(Opening { opened, failed: self.refused.take() });
             }
             // Nothing has been asked for, so nothing can end.
-            self.events(left_ns, &mut |_| {})?;
+            self.ready = 0..self.queue.wait(left_ns)?;
+            while !self.ready.is_empty() {
+                self.events(&mut |_| {});
+            }
         }
     }
 
@@ -334,7 +360,7 @@ impl Transport for Lean {
             connection.state == State::Idle,
             "a connection carries one request at a time"
         );
-        connection.request = request;
+        connection.request = request as u32;
         connection.sent_ns = sent_ns;
         let outcome = if connection.stream.is_some() {
             self.send(index)
@@ -357,8 +383,12 @@ impl Transport for Lean {
         for (index, failure) in std::mem::take(&mut self.failed) {
             self.fail(index, failure, &mut ended);
         }
-        let left_ns = until.ns.saturating_sub(self.elapsed());
-        self.events(self.pacing.sleep_ns(left_ns, until.due), &mut ended)?;
+        if self.ready.is_empty() {
+            let left_ns = until.ns.saturating_sub(self.elapsed());
+            let timeout_ns = self.pacing.sleep_ns(left_ns, until.due);
+            self.ready = 0..self.queue.wait(timeout_ns)?;
+        }
+        self.events(&mut ended);
         Ok(())
     }
 
@@ -370,6 +400,8 @@ impl Transport for Lean {
         self.reason.as_deref()
     }
 }
+
+const _: () = assert!(size_of::<Connection>() <= 64, "a connection fills one cache line");
 
 impl Connection {
     fn has_unsent(&self) -> bool {
@@ -419,5 +451,72 @@ pub(super) fn connect_failure(error: &io::Error) -> Failure {
         Some(Errno::CONNREFUSED | Errno::NOENT) => Failure::ConnectRefused,
         Some(Errno::CONNRESET) => Failure::Reset,
         _ => Failure::Connect,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::transport::{Budget, Place};
+
+    const SECOND_NS: u64 = 1_000_000_000;
+
+    /// Answers so many requests, each on a connection of its own, when all have come.
+    fn answer_together(listener: &TcpListener, requests: usize) -> Vec<std::net::TcpStream> {
+        let mut streams: Vec<_> = listener.incoming().take(requests).map(Result::unwrap).collect();
+        for stream in &mut streams {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.extend_from_slice(&byte);
+            }
+        }
+        for stream in &mut streams {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+        }
+        streams
+    }
+
+    #[test]
+    fn answers_that_come_together_are_taken_in_turns_and_none_is_lost() {
+        let connections = 2 * AT_A_TIME + 7;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let target = toml::from_str(&format!(
+            "name = 't'\nbase_url = 'http://{address}'\n\
+             [journeys.browse]\nsteps = [{{ name = 'me', path = '/me' }}]\n"
+        ));
+        let script = Arc::new(Script::new(&target.unwrap(), "browse").unwrap());
+        let limits = Limits::default();
+        let reader = Reader::new(limits, Budget::new(limits.buffered_bytes));
+        let peer = Peer { place: Place::Address(address), tls: None, reader };
+        let mut lean =
+            Lean::new(&script, peer, connections, Instant::now(), Pacing::Sleep).unwrap();
+        let server = thread::spawn(move || answer_together(&listener, connections));
+        let opening = lean.open(60 * SECOND_NS).unwrap();
+        assert_eq!((opening.opened, opening.failed), (connections, None));
+        for index in 0..connections {
+            lean.start(index, script.steps.start, Who { n: index as u64, credential: b"" });
+        }
+        let _streams = server.join().unwrap();
+        let (mut answered, mut turns) = (vec![0; connections], Vec::new());
+        while turns.iter().sum::<usize>() < connections && turns.len() < 100 {
+            let (until, mut taken) = (Until { ns: 60 * SECOND_NS, due: false }, 0);
+            lean.poll(until, |ended| {
+                assert_eq!(ended.result.unwrap().status, 200);
+                answered[ended.connection] += 1;
+                taken += 1;
+            })
+            .unwrap();
+            turns.push(taken);
+        }
+        assert!(turns.iter().all(|taken| *taken <= AT_A_TIME), "{turns:?}");
+        assert!(answered.iter().all(|times| *times == 1), "{answered:?}");
     }
 }

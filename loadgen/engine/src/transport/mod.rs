@@ -3,6 +3,7 @@
 mod budget;
 mod chunks;
 mod examine;
+mod familiar;
 mod http1;
 mod inbound;
 mod lean;
