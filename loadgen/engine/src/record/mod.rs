@@ -1,5 +1,6 @@
 //! What a load counted and saw: facts, and why some of them are to be distrusted.
 
+mod agents;
 mod client;
 mod doubt;
 mod hdr_log;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use agents::{AgentEnd, AgentUse};
 pub use client::ClientUse;
 pub use doubt::{Doubt, STALL};
 pub use histogram::Histogram;
@@ -75,6 +77,9 @@ pub struct LoadRecord {
     /// The slices of Measure, where the load alternated between several servers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<SliceRecord>,
+    /// The agents that carried the load; none where it was one process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<AgentUse>,
 }
 
 /// One slice of a load that alternates between several servers, from its first request to its last
@@ -124,6 +129,9 @@ pub struct Counts {
     pub sent: u64,
     /// Requests that could not be sent before Drain was over.
     pub dropped: u64,
+    /// Requests of agents that brought no share of the load home, as the plan has them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
     /// Right answers.
     pub ok: u64,
     /// Other ends, by class.
@@ -152,10 +160,10 @@ impl Counts {
         self.failed() + self.unfinished
     }
 
-    /// Whether every request is accounted for: planned = sent + dropped, and
+    /// Whether every request is accounted for: planned = sent + dropped + lost, and
     /// sent = ok + errors + unfinished.
     pub fn balanced(&self) -> bool {
-        self.planned == self.sent + self.dropped
+        self.planned == self.sent + self.dropped + self.lost
             && self.sent == self.ok + self.failed() + self.unfinished
     }
 
