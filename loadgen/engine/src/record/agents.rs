@@ -3,10 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::doubt::Doubt;
-use super::{GeneratorUse, LoadRecord};
+use super::{AgentEnd, AgentUse, LoadRecord};
 
 /// A clock that is known less well than this makes comparisons over time doubtful, ns.
 const BOUND_MAX_NS: u64 = 5_000_000;
@@ -14,53 +12,6 @@ const BOUND_MAX_NS: u64 = 5_000_000;
 const BOUND_INVALID: f64 = 0.01;
 /// A start that is later than this is told, ns.
 const LATE_MAX_NS: u64 = 1_000_000;
-
-/// One agent of a load.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct AgentUse {
-    /// Its index among the agents.
-    pub index: u32,
-    /// The name of its host.
-    pub host: String,
-    /// A digest of what tells its machine from others while it runs.
-    pub machine: String,
-    /// Number of its first worker among all.
-    pub base: u32,
-    /// Its workers.
-    pub workers: u32,
-    /// How far its clock is ahead of the coordinator's, ns. No latency uses it.
-    pub offset_ns: i64,
-    /// The most by which that may be wrong, ns.
-    pub bound_ns: u64,
-    /// Whether a clock jumped, so that no offset fits all readings.
-    #[serde(default)]
-    pub jumped: bool,
-    /// By how much its last worker learnt too late when to begin, ns.
-    pub late_ns: u64,
-    /// The longest time in which nothing was heard of it and that ended in time, ns; 0 where it was
-    /// always heard.
-    #[serde(default)]
-    pub silent_ns: u64,
-    /// How it ended.
-    pub end: AgentEnd,
-    /// What it used.
-    pub generator: GeneratorUse,
-}
-
-/// How an agent ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum AgentEnd {
-    /// It carried its share to the end.
-    #[default]
-    Whole,
-    /// It was stopped, and its share is what it had done until then.
-    Cut,
-    /// Its share never arrived.
-    Lost,
-}
 
 impl AgentUse {
     /// What messages call it.
