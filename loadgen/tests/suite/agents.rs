@@ -516,8 +516,7 @@ fn a_signal_leaves_a_valid_partial_result() {
     let agents = [stage.agent(0, &[]), stage.agent(1, &[])];
     let run = stage.coordinate(2, &LOAD);
     stage.wait_for("/u/", 300);
-    let pid = run.0.as_ref().unwrap().id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    signal(&run, "-INT");
     let (code, out, err) = run.end();
     assert_eq!(code, Some(130), "{err}");
     let summary = json(&out);
@@ -586,4 +585,45 @@ fn a_start_that_is_said_again_begins_nothing() {
     let counts = &json(&out)["counts"];
     assert_eq!((number(&counts["planned"]), number(&counts["sent"])), (600, 600));
     assert_eq!((stage.server.asked().len(), agent.end().0), (600, Some(0)));
+}
+
+#[test]
+fn an_agent_that_is_lost_in_warm_up_leaves_a_record_without_figures() {
+    let Some(stage) = Stage::new(Duration::ZERO) else { return };
+    let (mut lost, left) = (stage.agent(0, &[]), stage.agent(1, &[]));
+    let run = stage.coordinate(2, &[&LOAD[..], &["--warmup", "60s"]].concat());
+    stage.wait_for("/u/", 300);
+    lost.kill();
+    let (code, out, err) = run.end();
+    assert_eq!(code, Some(3), "{err}");
+    assert!(err.contains("agent 0 (") && err.contains("was lost during warm-up"), "{err}");
+    let summary = json(&out);
+    assert_eq!(number(&summary["counts"]["planned"]), 0, "{summary}");
+    assert_eq!(summary["agents"][0]["end"], "lost");
+    assert_eq!(left.end().0, Some(3));
+}
+
+fn signal(process: &Started, name: &str) {
+    let pid = process.0.as_ref().unwrap().id().to_string();
+    assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+}
+
+#[test]
+fn contact_that_returns_within_the_lease_ends_no_load() {
+    let Some(stage) = Stage::new(Duration::ZERO) else { return };
+    let (stopped, other) = (stage.agent(0, &[]), stage.agent(1, &[]));
+    let run = stage.coordinate(2, &["--rate", "200/s", "-d", "10s", "--lease", "60s"]);
+    stage.wait_for("/u/", 200);
+    signal(&stopped, "-STOP");
+    thread::sleep(Duration::from_secs(5));
+    signal(&stopped, "-CONT");
+    let (code, out, err) = run.end();
+    assert!(matches!(code, Some(0 | 3)), "{err}");
+    let summary = json(&out);
+    assert_eq!(number(&summary["counts"]["planned"]), 2000);
+    for (index, agent) in [stopped, other].into_iter().enumerate() {
+        assert_eq!(summary["agents"][index]["end"], "whole", "{err}");
+        assert_eq!(agent.end().0, Some(0));
+    }
+    assert!(has_doubt(&summary, "contact_lost"), "{summary}");
 }
