@@ -2,6 +2,7 @@
 //! [`plan`], its trials drive servers with the [`engine`] and leave [`record`]s, and [`stats`] and
 //! [`report`] make pages of these. `ARCHITECTURE.md` says which module may import which.
 
+pub mod agents;
 pub mod attack;
 pub mod campaign;
 pub mod cli;

@@ -36,7 +36,7 @@ const PASS_OVER_NS: u64 = 1_000_000;
 const AT_A_TIME: usize = 4096;
 
 /// Seeds of the draws that are independent of each other, and of the arrivals' (1).
-const USER_DRAWS: u64 = 2;
+pub(super) const USER_DRAWS: u64 = 2;
 const THINK_DRAWS: u64 = 3;
 const PLACE_DRAWS: u64 = 4;
 

@@ -1,6 +1,7 @@
 //! Who is driven, from where, and how: what every load and every pass over users has in common.
 
 use std::num::NonZeroU64;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::{Duration, Instant};
@@ -31,6 +32,8 @@ pub struct Driver {
     pub cores: Vec<usize>,
     /// Worker threads.
     pub workers: u32,
+    /// Which workers of a load they are, where other processes have the rest; `None`: all of them.
+    pub among: Option<Among>,
     /// How a worker waits for a request that is due.
     pub pacing: Pacing,
     /// What requests go through; logins of a fill always go through the lean transport.
@@ -47,6 +50,35 @@ pub struct Driver {
     pub users: Option<Arc<LoggedIn>>,
     /// How many users have logged in so far, which a [`Watcher`](super::Watcher) is told.
     pub ready: Arc<AtomicU32>,
+}
+
+/// A place among the workers of a load that several processes carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Among {
+    /// Number of the first worker of this process.
+    pub base: u32,
+    /// Workers of all processes together.
+    pub of: u32,
+}
+
+impl Among {
+    /// Sees that every one of so many workers has a user and a connection. One process has fewer
+    /// workers instead; several cannot, because another number of workers is another load.
+    ///
+    /// # Errors
+    /// `Config` where there are too many.
+    pub fn check(of: u32, plan: &LoadPlan) -> Result<()> {
+        let most = plan.users.min(plan.connections);
+        if of <= most {
+            return Ok(());
+        }
+        Err(Error::Config(format!(
+            "expected at most {most} workers on all agents, one for each of {} users and {} \
+             connections, found {of}; take fewer agents or workers, or raise --users and \
+             --connections",
+            plan.users, plan.connections
+        )))
+    }
 }
 
 /// How long Setup may take unless somebody says otherwise: a million logins at a few hundred per
@@ -81,6 +113,7 @@ impl Driver {
             addresses,
             cores,
             workers,
+            among: None,
             pacing: Pacing::default(),
             transport: TransportKind::default(),
             trust: Trust::default(),
@@ -106,6 +139,21 @@ impl Driver {
     /// Workers of a load of so many users and connections: every worker needs one of each.
     pub(super) fn workers_for(&self, users: u32, connections: u32) -> u32 {
         self.workers.min(users).min(connections).max(1)
+    }
+
+    /// The workers of a load that this process has, by their numbers, and how many there are in
+    /// all.
+    pub(super) fn workers_of(&self, plan: &LoadPlan) -> Result<(Range<u32>, u32)> {
+        let Some(Among { base, of }) = self.among else {
+            let workers = self.workers_for(plan.users, plan.connections);
+            return Ok((0..workers, workers));
+        };
+        Among::check(of, plan)?;
+        let mine = base..base.saturating_add(self.workers);
+        if mine.is_empty() || mine.end > of {
+            return Err(Error::Bug(format!("workers {mine:?} of a load that has {of}")));
+        }
+        Ok((mine, of))
     }
 
     /// The users of this load who are logged in already, dealt out to so many workers.

@@ -3,13 +3,15 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::record::merge_lists;
 
 /// Length of one mark, ns.
 const MARK_NS: u64 = 5_000_000;
 
 /// Marks for the stretches of a window in which a request ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ends {
     marks: Vec<u64>,
 }

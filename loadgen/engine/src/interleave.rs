@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::core::Core;
 use super::driver::{Driver, panicked};
-use super::merge::{merge, merge_logins};
+use super::merge::{Share, merge_logins};
 use super::part::{INTERRUPT_CHECK_NS, Part, Setup};
 use super::users::Credentials;
 use super::worker::{Edges, Harvest, Worker};
@@ -245,8 +245,8 @@ impl Shared<'_> {
             }
             let mut client = lane.driver.client_use();
             client.http = Some("1.1".into());
-            let record = merge(lane.driver, self.plan, client, merge_logins(&logins), harvests);
-            LoadRecord { slices, ..record }
+            let share = Share::new(lane.driver, client, merge_logins(&logins), harvests);
+            LoadRecord { slices, ..share.record(self.plan, 0) }
         };
         self.lanes.iter().map(&mut record).collect()
     }

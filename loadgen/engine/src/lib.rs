@@ -13,6 +13,7 @@ mod interleave;
 pub mod journey;
 pub mod limits;
 pub mod load;
+mod lost;
 mod merge;
 mod part;
 pub mod plan;
@@ -34,13 +35,15 @@ use stats::random;
 
 pub use crate::transport::{Pacing, TransportKind, Trust};
 pub use beside::{OpenConnections, connect, fill, grow, log_out};
-pub use driver::Driver;
+pub use driver::{Among, Driver};
 pub use ends::Ends;
 pub use front::{Load, get};
 pub use interleave::{Lane, Used, interleave};
+pub use lost::planned_for;
+pub use merge::Share;
 pub use reach::Addresses;
 pub use recorder::{Moments, Recorder};
-pub use run::load;
+pub use run::{load, share};
 #[cfg(any(test, feature = "scripted"))]
 pub use scripted::{answered, scripted};
 pub use users::LoggedIn;

@@ -6,7 +6,7 @@
 /// one reads no more than this, so that a run ends and keeps within its memory whatever the server
 /// does. A limit has one name in records, one flag of `run` and one sentence, and they stand
 /// together here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Limits {
     /// Bytes of the head, with those of the interim answers before it.
     pub head_bytes: usize,

@@ -1,5 +1,10 @@
 //! Adds up what the workers bring home: once, when the load is over, because nothing is shared
-//! while it runs. Histograms are merged and never averaged.
+//! while it runs. Histograms are merged and never averaged. A [`Share`] is what some workers
+//! counted, in a form that other processes can send.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
 
 use super::driver::Driver;
 use super::ends::Ends;
@@ -19,7 +24,7 @@ pub(super) fn merge_logins(records: &[LoginRecord]) -> LoginRecord {
 }
 
 /// What workers counted, one or all together.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Totals {
     counts: Counts,
     steps: Vec<StepRecord>,
@@ -109,49 +114,141 @@ impl Totals {
     }
 }
 
-/// The record of a load, from what its workers counted.
-pub(super) fn merge(
-    driver: &Driver,
-    plan: &LoadPlan,
-    client: ClientUse,
-    login: LoginRecord,
-    harvests: Vec<Harvest>,
-) -> LoadRecord {
-    let mut all = Totals::default();
-    harvests.into_iter().map(Totals::from).for_each(|part| all.merge(part));
-    let Totals { mut counts, steps, timeline, ends, wire, visits, renewals, .. } = all;
-    counts.longest_silence_ns = longest_silence_ns(plan, ends, counts.window_ns);
-    assert!(counts.balanced(), "a request was lost in the accounts: {counts:?}");
-    let closed = matches!(&plan.model, LoadModel::Closed(closed) if closed.think_ns == 0);
-    let generator = GeneratorUse {
-        pacing: driver.pacing.to_string(),
-        spins: driver.pacing == Pacing::Spin || (!closed && driver.pacing.spins()),
-        peak_rss_bytes: own_peak_rss_bytes(),
-        ..all.generator
-    };
-    let bytes_sent = wire.map(|wire| wire.bytes_sent);
-    let of_a_request = bytes_sent.and_then(|bytes| bytes.checked_div(all.wire_requests));
-    LoadRecord {
-        model: plan.model.label(),
-        offered_rps: plan.model.offered_rps(),
-        login: driver.script.login.filter(|_| visits.is_none()).map(|_| login),
-        connections: all.connections,
-        usable_connections: all.usable_connections,
-        request_wire_bytes: of_a_request.unwrap_or(0),
-        counts,
-        steps,
-        visits,
-        renewals,
-        aborted: all.aborted,
-        timeline,
-        bytes_sent,
-        requests_written: wire.map(|_| all.wire_requests),
-        bytes_received: wire.map(|wire| wire.bytes_received),
-        closed_by_server: wire.map(|wire| wire.closed_by_server),
-        client,
-        generator,
-        server: None,
-        slices: Vec::new(),
+/// What some workers of a load counted. Merging is associative and an empty share changes nothing,
+/// so the record of all shares is the same however the workers were divided.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    totals: Totals,
+    /// `None` where users do not log in before the load.
+    login: Option<LoginRecord>,
+    /// `None` in an empty share.
+    client: Option<ClientUse>,
+    /// How workers waited; more than one where machines differ.
+    pacings: BTreeSet<Pacing>,
+    /// Why TLS failed first; `None` where it did not.
+    no_tls: Option<String>,
+    /// By how much the last worker learnt too late when to begin, ns.
+    late_ns: u64,
+}
+
+impl Share {
+    /// The share of the workers that brought these harvests home.
+    pub(super) fn new(
+        driver: &Driver,
+        client: ClientUse,
+        login: LoginRecord,
+        harvests: Vec<Harvest>,
+    ) -> Self {
+        let mut totals = Totals::default();
+        harvests.into_iter().map(Totals::from).for_each(|part| totals.merge(part));
+        totals.generator.peak_rss_bytes = own_peak_rss_bytes();
+        let logs_in = driver.script.login.is_some() && totals.visits.is_none();
+        Self {
+            totals,
+            login: logs_in.then_some(login),
+            client: Some(client),
+            pacings: BTreeSet::from([driver.pacing]),
+            no_tls: None,
+            late_ns: 0,
+        }
+    }
+
+    /// The same where TLS may have failed for some worker, and the last one learnt so late when to
+    /// begin.
+    pub(super) fn seen(self, no_tls: Option<String>, late_ns: u64) -> Self {
+        Self { no_tls, late_ns, ..self }
+    }
+
+    /// Adds what other workers counted.
+    pub fn merge(&mut self, other: Self) {
+        self.totals.merge(other.totals);
+        if let Some(login) = other.login {
+            self.login.get_or_insert_default().merge(&login);
+        }
+        match (&mut self.client, other.client) {
+            (Some(client), Some(other)) => client.merge(&other),
+            (client, other) => *client = client.take().or(other),
+        }
+        self.pacings.extend(other.pacings);
+        self.no_tls = self.no_tls.take().or(other.no_tls);
+        self.late_ns = self.late_ns.max(other.late_ns);
+    }
+
+    /// Why TLS failed, where no request got the right answer.
+    pub fn no_tls(&self) -> Option<&str> {
+        self.no_tls.as_deref().filter(|_| self.totals.counts.ok == 0)
+    }
+
+    /// By how much the last worker learnt too late when to begin, ns.
+    pub const fn late_ns(&self) -> u64 {
+        self.late_ns
+    }
+
+    /// Length of the Measure phase that these workers saw, ns.
+    pub const fn window_ns(&self) -> u64 {
+        self.totals.counts.window_ns
+    }
+
+    /// Whether the load was ended before its time.
+    pub const fn is_cut(&self) -> bool {
+        self.totals.aborted
+    }
+
+    /// Requests that were due.
+    pub const fn planned(&self) -> u64 {
+        self.totals.counts.planned
+    }
+
+    /// What the generator used in a load of this plan.
+    pub fn generator(&self, plan: &LoadPlan) -> GeneratorUse {
+        let closed = matches!(&plan.model, LoadModel::Closed(closed) if closed.think_ns == 0);
+        let spins = |pacing: &Pacing| *pacing == Pacing::Spin || (!closed && pacing.spins());
+        let names: Vec<_> = self.pacings.iter().map(ToString::to_string).collect();
+        GeneratorUse {
+            pacing: names.join(", "),
+            spins: self.pacings.iter().any(spins),
+            ..self.totals.generator.clone()
+        }
+    }
+
+    /// The record of this load, of whose requests `lost` were planned for workers that brought
+    /// nothing home.
+    ///
+    /// # Panics
+    /// If a request is in no account, which would be a fault of the engine.
+    pub fn record(self, plan: &LoadPlan, lost: u64) -> LoadRecord {
+        let generator = self.generator(plan);
+        let all = self.totals;
+        let Totals { mut counts, steps, timeline, ends, wire, visits, renewals, .. } = all;
+        counts.planned += lost;
+        counts.lost = lost;
+        counts.longest_silence_ns = longest_silence_ns(plan, ends, counts.window_ns);
+        assert!(counts.balanced(), "a request was lost in the accounts: {counts:?}");
+        let bytes_sent = wire.map(|wire| wire.bytes_sent);
+        let of_a_request = bytes_sent.and_then(|bytes| bytes.checked_div(all.wire_requests));
+        LoadRecord {
+            model: plan.model.label(),
+            offered_rps: plan.model.offered_rps(),
+            login: self.login,
+            connections: all.connections,
+            usable_connections: all.usable_connections,
+            request_wire_bytes: of_a_request.unwrap_or(0),
+            counts,
+            steps,
+            visits,
+            renewals,
+            aborted: all.aborted,
+            timeline,
+            bytes_sent,
+            requests_written: wire.map(|_| all.wire_requests),
+            bytes_received: wire.map(|wire| wire.bytes_received),
+            closed_by_server: wire.map(|wire| wire.closed_by_server),
+            client: self.client.unwrap_or_default(),
+            generator,
+            server: None,
+            slices: Vec::new(),
+            agents: Vec::new(),
+        }
     }
 }
 

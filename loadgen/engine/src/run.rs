@@ -1,15 +1,17 @@
 //! Takes a target through Setup, Warmup, Measure and Drain: workers on threads of their own, which
 //! meet at a start that none passes before all are ready, and at the end.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::driver::{Driver, nanos, panicked};
-use super::merge::{merge, merge_logins};
+use super::merge::{Share, merge_logins};
 use super::part::Part;
 use super::watch::{ASK_EVERY, Phase, Ticks, Watcher, walk_phases};
+use super::worker::Harvest;
 use crate::error::{Error, Result};
 use crate::load::LoadModel;
 use crate::plan::LoadPlan;
@@ -31,12 +33,42 @@ pub fn load(
     seed: u64,
     watcher: impl Watcher,
 ) -> Result<LoadRecord> {
+    let share = share(driver, plan, seed, watcher, |_| Ok(Instant::now() + START_AFTER))?;
+    match share.no_tls() {
+        // A server may refuse a client only after its own part of the handshake.
+        Some(reason) => Err(driver.no_tls(Some(reason))),
+        None => Ok(share.record(plan, 0)),
+    }
+}
+
+/// Runs the part of a load that this process has ([`Driver::among`]). `start` is called when all of
+/// its users are logged in and all of its connections are open, and gives the moment at which the
+/// load begins.
+///
+/// # Errors
+/// As [`load`], and what `start` gives, which ends it.
+pub fn share(
+    driver: &Driver,
+    plan: &LoadPlan,
+    seed: u64,
+    watcher: impl Watcher,
+    start: impl FnOnce(&LoginRecord) -> Result<Instant>,
+) -> Result<Share> {
+    let asked = Asked { driver, plan, seed };
     match driver.transport {
-        TransportKind::Lean => load_with(driver, plan, seed, watcher, driver.lean()?),
+        TransportKind::Lean => share_with(asked, watcher, start, driver.lean()?),
         TransportKind::Reqwest { http2_only } => {
-            load_with(driver, plan, seed, watcher, driver.realistic(http2_only)?)
+            share_with(asked, watcher, start, driver.realistic(http2_only)?)
         }
     }
+}
+
+/// What is run, and how.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    driver: &'a Driver,
+    plan: &'a LoadPlan,
+    seed: u64,
 }
 
 /// Whether the target has the users that a load asks for.
@@ -69,21 +101,20 @@ fn gather(
     }
 }
 
-/// Runs a load on the transports that `make` gives its workers.
-fn load_with<T: Transport>(
-    driver: &Driver,
-    plan: &LoadPlan,
-    seed: u64,
+/// Runs a part of a load on the transports that `make` gives its workers.
+fn share_with<T: Transport>(
+    Asked { driver, plan, seed }: Asked<'_>,
     mut watcher: impl Watcher,
+    start: impl FnOnce(&LoginRecord) -> Result<Instant>,
     make: impl Fn(usize, Instant) -> Result<T> + Sync,
-) -> Result<LoadRecord> {
+) -> Result<Share> {
     let visits = matches!(plan.model, LoadModel::Visits(_));
     check_users(driver, plan)?;
     let epoch = Instant::now();
-    let workers = driver.workers_for(plan.users, plan.connections);
+    let (mine, workers) = driver.workers_of(plan)?;
     let logged_in = driver.logged_in(plan, workers)?;
     let stop = AtomicBool::new(false);
-    let mut ticks = Ticks::new(workers, watcher.wants_seconds());
+    let mut ticks = Ticks::new(mine.clone(), watcher.wants_seconds());
     let wanted = ticks.wanted();
     watcher.enter(Phase::Setup);
     let (ready, all_ready) = mpsc::channel();
@@ -100,8 +131,7 @@ fn load_with<T: Transport>(
         };
         // Users who come and go log in when they come.
         let users = if visits { 0 } else { plan.users };
-        let part = worker.setup.part.worker as usize;
-        let logged_in = logged_in.as_ref().map(|of_workers| &of_workers[part]);
+        let logged_in = logged_in.as_ref().map(|of_workers| &of_workers[part.worker as usize]);
         let login = worker
             .make_ready(users, plan.prepare.as_ref(), logged_in)
             .and_then(|login| worker.open().map(|()| login))
@@ -113,11 +143,14 @@ fn load_with<T: Transport>(
                 return None;
             }
         };
+        let mut late_ns = 0;
         // Either end may be gone when another worker has failed; then there is no load to run.
         let begin = || {
             ready.send(Ok(login)).ok()?;
             drop(ready);
-            start.recv().ok()
+            let start_ns = start.recv().ok()?;
+            late_ns = nanos(epoch.elapsed()).saturating_sub(start_ns);
+            Some(start_ns)
         };
         let sender = ticks.as_ref().filter(|_| wanted);
         let harvest = worker.load(plan, seed, sender, begin).transpose()?;
@@ -126,13 +159,14 @@ fn load_with<T: Transport>(
         // The connections stay open until the watcher has read the server's memory.
         let _ = start.recv();
         let reason = worker.transport.reason().map(String::from);
-        Some((harvest, worker.transport.http(), worker.transport.resent(), reason))
+        let (http, resent) = (worker.transport.http(), worker.transport.resent());
+        Some(Haul { harvest, http, resent, reason, late_ns })
     };
     thread::scope(|scope| {
         let carry = &carry;
         let mut starts = Vec::new();
         let mut handles = Vec::new();
-        for worker in 0..workers {
+        for worker in mine.clone() {
             let (start, started) = mpsc::channel();
             let (ready, ticks) = (ready.clone(), ticks.sender());
             starts.push(start);
@@ -141,11 +175,11 @@ fn load_with<T: Transport>(
         drop(ready);
         ticks.close();
         let logins = gather(driver, &all_ready, &mut watcher)?;
-        if logins.len() < workers as usize {
+        if logins.len() < mine.len() {
             return Err(Error::Bug("a generator thread ended while setting up".into()));
         }
-        let start_at = epoch.elapsed() + START_AFTER;
-        let start_ns = nanos(start_at);
+        let login = merge_logins(&logins);
+        let start_ns = nanos(start(&login)?.saturating_duration_since(epoch));
         for start in &starts {
             // A worker that is gone is reported when it is joined.
             let _ = start.send(start_ns);
@@ -153,24 +187,36 @@ fn load_with<T: Transport>(
         let clock = (epoch, start_ns);
         walk_phases(plan, clock, &driver.interrupt, &stop, &mut ticks, &mut watcher);
         drop(starts);
-        let (mut harvests, mut no_tls) = (Vec::new(), None);
-        let mut client = driver.client_use();
-        for handle in handles {
-            let harvest = handle.join().map_err(panicked)?;
-            let (harvest, http, resent, reason) =
-                harvest.ok_or_else(|| Error::Bug("a worker did not run".into()))?;
-            client.resent += resent;
-            no_tls = no_tls.or(reason);
-            client.http.get_or_insert_with(|| http.into());
-            harvests.push(
-                harvest.map_err(|e| Error::Bug(format!("the event queue stopped working: {e}")))?,
-            );
-        }
-        let load = merge(driver, plan, client, merge_logins(&logins), harvests);
-        match no_tls {
-            // A server may refuse a client only after its own part of the handshake.
-            Some(reason) if load.counts.ok == 0 => Err(driver.no_tls(Some(&reason))),
-            _ => Ok(load),
-        }
+        let hauls = handles.into_iter().map(|handle| {
+            let haul = handle.join().map_err(panicked)?;
+            haul.ok_or_else(|| Error::Bug("a worker did not run".into()))
+        });
+        bring_home(driver, login, hauls.collect::<Result<_>>()?)
     })
+}
+
+/// What a worker of a share brings home.
+struct Haul {
+    harvest: io::Result<Harvest>,
+    http: &'static str,
+    resent: u64,
+    /// Why TLS failed, where it did.
+    reason: Option<String>,
+    late_ns: u64,
+}
+
+/// The share that these workers have carried.
+fn bring_home(driver: &Driver, login: LoginRecord, hauls: Vec<Haul>) -> Result<Share> {
+    let mut client = driver.client_use();
+    let (mut harvests, mut no_tls, mut latest_ns) = (Vec::new(), None, 0);
+    for Haul { harvest, http, resent, reason, late_ns } in hauls {
+        client.resent += resent;
+        no_tls = no_tls.or(reason);
+        client.http.get_or_insert_with(|| http.into());
+        latest_ns = late_ns.max(latest_ns);
+        harvests.push(
+            harvest.map_err(|e| Error::Bug(format!("the event queue stopped working: {e}")))?,
+        );
+    }
+    Ok(Share::new(driver, client, login, harvests).seen(no_tls, latest_ns))
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use contract::Target;
 
 use super::driver::{Driver, nanos};
-use super::merge::merge;
+use super::merge::Share;
 use super::part::{Part, Setup};
 use super::worker::Worker;
 use crate::error::Interrupt;
@@ -50,6 +50,7 @@ pub fn answered(ok: u64) -> LoadRecord {
         generator: GeneratorUse { workers: 1, busiest: 0.5, ..GeneratorUse::default() },
         server: None,
         slices: vec![],
+        agents: vec![],
     }
 }
 
@@ -83,7 +84,7 @@ pub fn scripted(
     let mut worker = Worker { transport, setup, credentials: Arc::default() };
     let harvest = worker.load(plan, seed, None, || Some(0)).unwrap().unwrap();
     let client = driver.client_use();
-    let record = merge(&driver, plan, client, LoginRecord::default(), vec![harvest]);
+    let record = Share::new(&driver, client, LoginRecord::default(), vec![harvest]).record(plan, 0);
     let generator = GeneratorUse { workers: 1, spins: true, ..GeneratorUse::default() };
     LoadRecord { generator, ..record }
 }

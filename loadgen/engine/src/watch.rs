@@ -1,6 +1,7 @@
 //! What the thread that started a load does while its workers run it: it tells the watcher
 //! when a phase begins and, if they want to know, how the load is going, and asks whether to go on.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -95,13 +96,15 @@ pub(super) struct Ticks {
     send: Option<Sender<Tick>>,
     receive: Receiver<Tick>,
     last: Vec<(u64, u64, u64)>,
+    /// Number of the first worker.
+    base: u32,
     /// Ticks of the second that is not complete yet.
     arrived: usize,
     progress: Progress,
 }
 
 impl Ticks {
-    pub(super) fn new(workers: u32, wanted: bool) -> Self {
+    pub(super) fn new(workers: Range<u32>, wanted: bool) -> Self {
         let (send, receive) = channel();
         let progress = Progress {
             seconds: 0,
@@ -116,7 +119,8 @@ impl Ticks {
             over: false,
             send: Some(send),
             receive,
-            last: vec![(0, 0, 0); workers as usize],
+            last: vec![(0, 0, 0); workers.len()],
+            base: workers.start,
             arrived: 0,
             progress,
         }
@@ -147,7 +151,7 @@ impl Ticks {
                 return None;
             }
         };
-        self.last[tick.worker as usize] = (tick.planned, tick.ended, tick.ok);
+        self.last[(tick.worker - self.base) as usize] = (tick.planned, tick.ended, tick.ok);
         self.progress.response.merge(&tick.response);
         self.arrived += 1;
         if !self.arrived.is_multiple_of(self.last.len()) {

@@ -2,8 +2,10 @@
 //! Data goes to stdout, everything else to stderr. No verb ends the process: an error travels to
 //! `main.rs`, which turns it into the exit code.
 
+mod agent;
 mod attack;
 mod campaign;
+mod collect;
 mod compare;
 mod doctor;
 mod output;
@@ -65,6 +67,10 @@ enum Verb {
     /// Issue tokens, for a server
     #[command(hide = true)]
     Issuer(serve::IssuerArgs),
+    /// Carry a share of a run that several machines carry between them
+    Agent(agent::AgentArgs),
+    /// Write the record of a run over agents whose coordinator died
+    Collect(collect::CollectArgs),
     /// Rebuild the report of a campaign from its records
     Report(report::ReportArgs),
     /// Compare two campaigns; fail if a bound is exceeded
@@ -117,6 +123,8 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Share(args) => serve::share(&args),
         Verb::Relay(args) => serve::relay(&args),
         Verb::Issuer(args) => serve::issuer(&args),
+        Verb::Agent(args) => agent::agent(&args),
+        Verb::Collect(args) => collect::collect(&args),
         Verb::Report(args) => report::report(&args),
         Verb::Compare(args) => compare::compare(&args),
         Verb::Schema(args) => schema::schema(&args),

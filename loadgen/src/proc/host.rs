@@ -80,7 +80,7 @@ fn machine_id() -> Option<String> {
     Some(digest)
 }
 
-fn binary_hash() -> String {
+pub(super) fn binary_hash() -> String {
     sha256_hex(&fs::read("/proc/self/exe").unwrap_or_default())
 }
 

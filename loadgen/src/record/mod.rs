@@ -22,9 +22,10 @@ pub use drill::{
     ReplicasStep, RestartRecord, RevocationRecord, ServerShare, Watched,
 };
 pub use engine::record::{
-    ClientUse, Counts, Doubt, ENCODED, GeneratorUse, GrowRecord, Histogram, LoadRecord,
-    LoginRecord, MemoryUse, NOTHING_SENT, OVER_LIMIT, Placement, Refusal, RenewalRecord,
-    SAMPLES_BEYOND, STALL, Second, ServerUse, SliceRecord, StepRecord, VisitCounts, WireUse,
+    AgentEnd, AgentUse, ClientUse, Counts, Doubt, ENCODED, GeneratorUse, GrowRecord, Histogram,
+    LoadRecord, LoginRecord, MemoryUse, NOTHING_SENT, OVER_LIMIT, Placement, Refusal,
+    RenewalRecord, SAMPLES_BEYOND, STALL, Second, ServerUse, SliceRecord, StepRecord, VisitCounts,
+    WireUse,
 };
 pub use host::Host;
 pub use instructions::{InstructionCount, Instructions, Operation};

@@ -216,6 +216,7 @@ mod tests {
             generator: GeneratorUse::default(),
             server: None,
             slices: Vec::new(),
+            agents: Vec::new(),
         }
     }
 

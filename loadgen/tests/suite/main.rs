@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure anywhere in a test is a failed test")]
 
+mod agents;
 mod attack;
 mod browser;
 mod carts;

@@ -42,6 +42,10 @@ const LOADGEN: &[(&str, &[&str])] = &[
     ("plan", &["random", "load"]),
     ("record", &["plan", "error", "files", "limits", "sanitise"]),
     ("proc", &["units", "error", "sanitise", "plan", "record"]),
+    (
+        "agents",
+        &["error", "files", "sanitise", "journey", "limits", "plan", "record", "engine", "proc"],
+    ),
     ("attack", &["error", "sanitise", "journey", "limits", "transport", "record", "proc"]),
     ("client", &["error", "journey", "limits"]),
     ("experiment", &["units", "error", "random", "load", "spec", "plan", "record", "stats"]),
@@ -78,6 +82,7 @@ const LOADGEN: &[(&str, &[&str])] = &[
             "record",
             "engine",
             "proc",
+            "agents",
             "attack",
             "client",
             "experiment",

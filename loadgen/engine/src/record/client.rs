@@ -52,6 +52,14 @@ impl Default for ClientUse {
 }
 
 impl ClientUse {
+    /// Adds how requests of others went out, through the same transport to the same target.
+    pub fn merge(&mut self, other: &Self) {
+        if self.http.is_none() {
+            self.http.clone_from(&other.http);
+        }
+        self.resent += other.resent;
+    }
+
     pub(super) fn doubt(&self) -> Option<Doubt> {
         (self.verified == Some(false)).then(|| {
             Doubt::caution(

@@ -11,6 +11,7 @@ impl Counts {
         self.planned += other.planned;
         self.sent += other.sent;
         self.dropped += other.dropped;
+        self.lost += other.lost;
         self.ok += other.ok;
         for (class, count) in &other.errors {
             *self.errors.entry(class.clone()).or_default() += count;
@@ -143,6 +144,7 @@ mod tests {
             planned: n[1],
             sent: n[2],
             dropped: n[3],
+            lost: n[0],
             ok: n[4],
             errors: [(format!("class {}", n[5] % 3), n[5])].into(),
             unfinished: n[6],

@@ -1,5 +1,6 @@
 //! What a load counted and saw: facts, and why some of them are to be distrusted.
 
+mod agents;
 mod client;
 mod doubt;
 mod hdr_log;
@@ -76,6 +77,56 @@ pub struct LoadRecord {
     /// The slices of Measure, where the load alternated between several servers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<SliceRecord>,
+    /// The agents that carried the load; none where it was one process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<AgentUse>,
+}
+
+/// One agent of a load.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AgentUse {
+    /// Its index among the agents.
+    pub index: u32,
+    /// The name of its host.
+    pub host: String,
+    /// A digest of what tells its machine from others while it runs.
+    pub machine: String,
+    /// Number of its first worker among all.
+    pub base: u32,
+    /// Its workers.
+    pub workers: u32,
+    /// How far its clock is ahead of the coordinator's, ns. No latency uses it.
+    pub offset_ns: i64,
+    /// The most by which that may be wrong, ns.
+    pub bound_ns: u64,
+    /// Whether a clock jumped, so that no offset fits all readings.
+    #[serde(default)]
+    pub jumped: bool,
+    /// By how much its last worker learnt too late when to begin, ns.
+    pub late_ns: u64,
+    /// The longest time in which nothing was heard of it and that ended in time, ns; 0 where it was
+    /// always heard.
+    #[serde(default)]
+    pub silent_ns: u64,
+    /// How it ended.
+    pub end: AgentEnd,
+    /// What it used.
+    pub generator: GeneratorUse,
+}
+
+/// How an agent ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum AgentEnd {
+    /// It carried its share to the end.
+    #[default]
+    Whole,
+    /// It was stopped, and its share is what it had done until then.
+    Cut,
+    /// Its share never arrived.
+    Lost,
 }
 
 /// One slice of a load that alternates between several servers, from its first request to its last
@@ -125,6 +176,9 @@ pub struct Counts {
     pub sent: u64,
     /// Requests that could not be sent before Drain was over.
     pub dropped: u64,
+    /// Requests of agents that brought no share of the load home, as the plan has them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
     /// Right answers.
     pub ok: u64,
     /// Other ends, by class.
@@ -153,10 +207,10 @@ impl Counts {
         self.failed() + self.unfinished
     }
 
-    /// Whether every request is accounted for: planned = sent + dropped, and
+    /// Whether every request is accounted for: planned = sent + dropped + lost, and
     /// sent = ok + errors + unfinished.
     pub fn balanced(&self) -> bool {
-        self.planned == self.sent + self.dropped
+        self.planned == self.sent + self.dropped + self.lost
             && self.sent == self.ok + self.failed() + self.unfinished
     }
 

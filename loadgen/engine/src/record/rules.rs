@@ -51,6 +51,7 @@ impl LoadRecord {
         self.doubt_generator(&mut found);
         self.doubt_cores(&mut found);
         found.extend(self.client.doubt());
+        self.doubt_agents(&mut found);
         if let Some(renewals) = &self.renewals {
             renewals.doubt(self.counts.sent, &mut found);
         }

@@ -22,6 +22,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 pub use budget::Budget;
 pub use http1::Whole;
 pub use inbound::{Arrival, Inbound, Reader};
@@ -166,7 +168,7 @@ pub struct Ended<'a> {
 }
 
 /// Counters of a transport since its start. Over TLS the bytes are those on the socket.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wire {
     /// Bytes written to sockets.
     pub bytes_sent: u64,

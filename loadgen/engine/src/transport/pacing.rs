@@ -8,7 +8,19 @@ use std::str::FromStr;
 /// A thread that sleeps to a moment wakes tens to hundreds of microseconds behind it, and its
 /// lateness would be measured as the server's; one that spins is on time and uses its whole core.
 /// So by default a worker sleeps for most of the way and spins the last stretch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Pacing {
     /// Sleeps until shortly before, then spins; sleeps all the way where the worker shares its core
     /// with the server, which spinning would starve.

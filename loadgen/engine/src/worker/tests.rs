@@ -2,6 +2,7 @@
 
 mod renewals;
 mod setup;
+mod shares;
 mod stop;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,8 +1,10 @@
 //! `authbench run`: one load on a URL, an arm of ours, or the server in a target file.
 
+mod agents;
 mod client;
 mod connect_to;
 mod distribution;
+mod fleet;
 mod limits;
 mod live;
 mod plain;
@@ -20,6 +22,7 @@ use clap::{ArgGroup, Args};
 use servers::contract::{HeaderValues, Share, Target};
 
 use client::ClientArgs;
+use fleet::FleetArgs;
 use limits::LimitArgs;
 use live::Live;
 use plain::PlainArgs;
@@ -29,8 +32,9 @@ use summary::Summary;
 
 use super::shared::refuse_debug_build;
 use super::{output, serve, signals};
+use crate::agents::{Collected, Orders, Outcome};
 use crate::campaign::Probe;
-use crate::engine::{self, Driver, Pacing, Phase, Progress, Watcher};
+use crate::engine::{self, Driver, Pacing, Phase, Progress, TransportKind, Watcher};
 use crate::error::{Error, Interrupt, Result};
 use crate::files::{self, check_output};
 use crate::journey::Script;
@@ -139,6 +143,8 @@ pub(super) struct RunArgs {
     plain: PlainArgs,
     #[command(flatten)]
     client: ClientArgs,
+    #[command(flatten)]
+    fleet: FleetArgs,
     /// Write the response times of every second to this file, as an HdrHistogram interval log
     ///
     /// A character device such as /dev/null works too.
@@ -209,6 +215,9 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let plan = args.plan()?;
     let files = [&args.hdr_log, &args.output, &args.junit];
     files.into_iter().flatten().try_for_each(|path| check_output(path))?;
+    if let Some(agents) = args.fleet.agents {
+        return on_agents(args, &plan, agents);
+    }
     proc::allow_connections(plan.connections)?;
     let interrupt = signals::listen()?;
     let SetUp { mut server, driver } = SetUp::new(args, &plan, &interrupt)?;
@@ -219,10 +228,78 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         (Err(_), Some(obituary)) => Err(Error::Target(obituary.clone())),
         (load, _) => load,
     };
-    let target = &driver.script.name;
+    let elsewhere = args.client.connects_elsewhere(&driver.script);
+    let ran = Ran {
+        target: &driver.script.name,
+        plan: &plan,
+        interrupt: &interrupt,
+        began,
+        connected_to: elsewhere.then(|| driver.addresses.chosen().to_string()),
+    };
+    settle(args, &ran, load, obituary.map(Error::Target))
+}
+
+/// Has agents carry the load, and prints it.
+fn on_agents(args: &RunArgs, plan: &LoadPlan, agents: u32) -> Result<()> {
+    if args.client.transport()? != TransportKind::Lean {
+        return Err(Error::Config("--agents needs --transport lean, the default".into()));
+    }
+    let target = args.shaped_target(None)?;
+    let script = Script::renewing(&target, &plan.journey, None)?;
+    let orders = Orders {
+        plan: plan.clone(),
+        seed: args.seed,
+        target,
+        pacing: args.pacing,
+        limits: args.limits.limits()?,
+        setup_ns: u64::try_from(args.limits.setup_within()?.as_nanos()).unwrap_or(u64::MAX),
+    };
+    let workers = args.workers.unwrap_or(1);
+    let outcome = args.fleet.carry_out(agents, workers, &orders, &script);
+    let ran =
+        |began, interrupt| Ran { target: &script.name, plan, interrupt, began, connected_to: None };
+    match outcome {
+        Ok((Outcome { load, ended, began }, interrupt)) => {
+            // What a signal did is told with the figures.
+            let ended = ended.filter(|error| !matches!(error, Error::Interrupted(..)));
+            settle(args, &ran(began, &interrupt), Ok(load), ended)
+        }
+        Err(error) => {
+            let nothing_came = Interrupt::default();
+            settle(args, &ran(SystemTime::now(), &nothing_came), Err(error), None)
+        }
+    }
+}
+
+/// Prints the figures of a run that was collected, and gives them as JSON with what they are worth.
+pub(super) fn collected(run: &Collected) -> Result<(String, Result<()>)> {
+    let (plan, load) = (&run.orders.plan, &run.load);
+    let summary = Summary::new(&fit(&run.orders.target.name, NAME), plan, load);
+    output::page(&summary.text())?;
+    let worth = verdict(&summary, load, plan, &Interrupt::default());
+    Ok((summary.json()?, worth))
+}
+
+/// A load that is over.
+struct Ran<'a> {
+    target: &'a str,
+    plan: &'a LoadPlan,
+    interrupt: &'a Interrupt,
+    /// When Measure began.
+    began: SystemTime,
+    connected_to: Option<String>,
+}
+
+/// Prints and writes a load, or why it has no figures; `ended` is what ended it from outside.
+fn settle(
+    args: &RunArgs,
+    ran: &Ran<'_>,
+    load: Result<LoadRecord>,
+    ended: Option<Error>,
+) -> Result<()> {
+    let Ran { target, plan, began, .. } = *ran;
     let started_unix_ns = unix_ns(began);
-    let series =
-        |load, is_valid| RunSeries { target, plan: &plan, load, is_valid, started_unix_ns };
+    let series = |load, is_valid| RunSeries { target, plan, load, is_valid, started_unix_ns };
     if let Err(error) = &load {
         let nothing = serde_json::json!({
             "target": target, "aborted": true, "requests": 0, "error": error.to_string(),
@@ -235,16 +312,13 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         }
     }
     let load = load?;
-    let mut summary = Summary::new(target, &plan, &load);
+    let mut summary = Summary::new(target, plan, &load);
     summary.total = args.total;
-    summary.connected_to = args
-        .client
-        .connects_elsewhere(&driver.script)
-        .then(|| driver.addresses.chosen().to_string());
+    summary.connected_to.clone_from(&ran.connected_to);
     summary.thresholds = args.fail_if.iter().map(|threshold| threshold.judge(&load)).collect();
-    let worth = match obituary {
-        Some(obituary) => Err(Error::Target(obituary)),
-        None => verdict(&summary, &load, &plan, &interrupt),
+    let worth = match ended {
+        Some(ended) => Err(ended),
+        None => verdict(&summary, &load, plan, ran.interrupt),
     };
     let json = summary.json()?;
     args.format.print(&summary, &json, &series(Some(&load), worth.is_ok()))?;
@@ -300,14 +374,7 @@ impl SetUp {
             }
             None => None,
         };
-        let mut target = match &server {
-            Some(server) => server.ready().target.clone(),
-            None => args.target()?,
-        };
-        args.add_headers(&mut target.headers)?;
-        args.client.place.shape(&mut target, args.arm.as_deref())?;
-        target.max_transport_errors = args.max_transport_errors.or(target.max_transport_errors);
-        args.pace_logins(&mut target)?;
+        let target = args.shaped_target(server.as_ref())?;
         let script = Script::renewing(&target, &plan.journey, None)?;
         let usable = proc::usable_cores().len();
         let shared = placement.shared();
@@ -594,6 +661,19 @@ impl RunArgs {
         }
         let mut target = url_target(self.url.as_deref().unwrap_or_default())?;
         self.plain.shape(&mut target)?;
+        Ok(target)
+    }
+
+    /// The target as the flags shape it; that of a server of ours, where there is one.
+    fn shaped_target(&self, server: Option<&Server>) -> Result<Target> {
+        let mut target = match server {
+            Some(server) => server.ready().target.clone(),
+            None => self.target()?,
+        };
+        self.add_headers(&mut target.headers)?;
+        self.client.place.shape(&mut target, self.arm.as_deref())?;
+        target.max_transport_errors = self.max_transport_errors.or(target.max_transport_errors);
+        self.pace_logins(&mut target)?;
         Ok(target)
     }
 

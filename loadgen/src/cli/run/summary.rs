@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use servers::contract::Share;
 
+use super::agents::AgentFigures;
 use super::distribution::{Distribution, us};
 use super::renewals::RenewalFigures;
 use super::stages::{self, StageFigures};
@@ -55,6 +56,9 @@ pub(super) struct Summary {
     visits: Option<VisitCounts>,
     renewals: Option<RenewalFigures>,
     steps: Vec<StepFigures>,
+    /// The agents that carried the load, where it was not one process.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    agents: Vec<AgentFigures>,
     /// The stages of a load whose rate changes.
     stages: Vec<StageFigures>,
     /// What --fail-if asked for.
@@ -183,6 +187,7 @@ impl Summary {
             visits: load.visits,
             renewals: RenewalFigures::new(load),
             steps: load.steps.iter().map(StepFigures::new).collect(),
+            agents: AgentFigures::all(load),
             stages: stages::figures(&plan.model, load),
             thresholds: Vec::new(),
             doubts: load.doubts(plan.model.is_open()),
@@ -263,9 +268,13 @@ impl Summary {
                 grouped(total.into()),
             ));
         }
-        if self.counts.dropped > 0 || self.counts.unfinished > 0 {
+        if self.counts.dropped > 0 || self.counts.unfinished > 0 || self.counts.lost > 0 {
+            let lost = match self.counts.lost {
+                0 => String::new(),
+                lost => format!(", {} lost with an agent", grouped(lost)),
+            };
             page.line(&format!(
-                "  not done     {} dropped, {} unfinished of {} planned",
+                "  not done     {} dropped, {} unfinished{lost} of {} planned",
                 grouped(self.counts.dropped),
                 grouped(self.counts.unfinished),
                 grouped(self.counts.planned)
@@ -331,6 +340,7 @@ impl Summary {
             figure(self.generator.peak_rss_bytes as f64, "bytes"),
             self.generator.pacing,
         ));
+        self.agents.iter().for_each(|agent| agent.add_to(page));
         self.how_sent().lines().for_each(|text| page.line(text));
     }
 }

@@ -119,7 +119,8 @@ fn load(script: Script, plan: &LoadPlan, server: impl FnMut(&Seen) -> Reply) -> 
     let login = worker.login(0, plan.users, Keep::Credentials).unwrap();
     let harvest = worker.load(plan, 1, None, || Some(0)).unwrap().unwrap();
     let seen = worker.transport.seen;
-    let record = crate::merge::merge(&driver, plan, driver.client_use(), login, vec![harvest]);
+    let share = crate::merge::Share::new(&driver, driver.client_use(), login, vec![harvest]);
+    let record = share.record(plan, 0);
     Loaded { record, seen }
 }
 
