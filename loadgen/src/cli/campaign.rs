@@ -81,6 +81,7 @@ impl What {
             cores: self.cores.clone(),
             allow_shared: self.allow_shared,
             seed: self.seed,
+            stores: serve::stores(),
         };
         let mut spec = Spec::load(&self.campaign, overrides(self.arms.clone()))?;
         spec.arms.iter().try_for_each(|arm| serve::require_arm(arm))?;
