@@ -35,7 +35,7 @@ pub use exchange::{Answered, Exchange, Expectation, Visit, visit};
 use key::Key;
 use options::{CUT_SHORT, patiently};
 pub use options::{GUESSES, LEEWAY, Options, Standard, WITHIN};
-pub use weakness::{Source, Weakness, weakness};
+pub use weakness::{Severity, Source, Weakness, weakness};
 use wire::{LIMITED, NO_CONNECTION};
 
 /// Rows whose property is a fact to know and no weakness.

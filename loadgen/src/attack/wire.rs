@@ -1,42 +1,34 @@
 //! HTTP/1.1 as bytes on a socket, because no client library sends what attacks need.
 
-use std::io::{self, Read, Write};
+mod answers;
+mod reply;
+mod stream;
+
+use std::io::{self, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{RecvFlags, SendFlags, recv, send};
-
 use crate::error::Result;
-use crate::journey::{Answer, Script};
-use crate::limits::{Limit, Limits};
-use crate::transport::{Arrival, Budget, Failure, Inbound, Reader, Tls, Trust, Whole};
+use crate::journey::Script;
+use crate::transport::{Tls, Trust};
 
-/// The status of a server that limits requests.
-const TOO_MANY: u16 = 429;
-/// How long a connection may take to open, a request to be written, and an answer to come.
-const EXCHANGE_WITHIN: Duration = Duration::from_secs(10);
+use answers::{Answers, exchange, exchange_ends};
+use reply::{TOO_MANY, unlimited};
+use stream::{Stream, Timed};
+
+pub(super) use reply::{LIMITED, NO_CONNECTION, Reply, Silence};
+
 /// How long a server that has answered on a connection of its own may keep it open.
 const QUIET: Duration = Duration::from_millis(500);
-/// What is read of an answer. Bodies may be smaller than a load's: several answers are kept.
-const LIMITS: Limits = Limits { body_bytes: 4 << 20, ..Limits::DEFAULT };
 /// Answers that are read on one connection.
 const REPLIES_MAX: usize = 8;
 /// Requests that are sent before the first of their answers is read, ...
 const PIPELINED_MAX: usize = 32;
 /// ... and their bytes: what a socket takes in while the server reads none of it.
 const PIPELINED_BYTES_MAX: usize = 16 << 10;
-/// Bytes that are read at a time.
-const PIECE: usize = 16 << 10;
-/// The finding where the server limits requests.
-pub(super) const LIMITED: &str = "429: the server limits requests, so this was not tried; raise \
-    its limit for this client and repeat";
-/// How a finding begins that no connection could be opened.
-pub(super) const NO_CONNECTION: &str = "no connection:";
 /// How often a request is repeated that was answered with a 5xx.
 const REPEATS: usize = 2;
 /// How long a server may ask to wait (`Retry-After`), and all of its waits together.
@@ -44,169 +36,6 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const WAITS_MAX: Duration = Duration::from_secs(60);
 /// The shortest time that the operating system takes for a limit.
 const SHORTEST: Duration = Duration::from_millis(1);
-
-/// An answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, Vec<u8>)>,
-    pub(super) body: Vec<u8>,
-}
-
-impl Reply {
-    /// The values of a header, whatever its case.
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        let same = move |(key, _): &&(String, Vec<u8>)| key.eq_ignore_ascii_case(name);
-        self.headers.iter().filter(same).map(|(_, value)| value.as_slice())
-    }
-
-    /// The first value of a header as text.
-    pub(super) fn header(&self, name: &str) -> Option<String> {
-        self.all(name).next().map(|value| String::from_utf8_lossy(value).into_owned())
-    }
-
-    /// The answer in the form that a script judges.
-    pub(super) fn with<T>(&self, judge: impl FnOnce(&Answer<'_>) -> T) -> T {
-        let headers: Vec<_> = self
-            .headers
-            .iter()
-            .map(|(name, value)| httparse::Header { name, value: value.as_slice() })
-            .collect();
-        judge(&Answer { status: self.status, headers: &headers, body: &self.body })
-    }
-
-    fn new(whole: &Whole<'_, '_>) -> Self {
-        let headers = whole.headers.iter().map(|h| (h.name.to_string(), h.value.to_vec()));
-        Self { status: whole.status, headers: headers.collect(), body: whole.body.to_vec() }
-    }
-}
-
-/// Why no answer came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Silence {
-    /// The connection was closed or reset instead.
-    Closed,
-    /// It did not come in time.
-    Late,
-    /// What came is no HTTP.
-    Malformed,
-    /// The answer exceeds this limit.
-    Over(Limit),
-    /// It says only that the server limits requests (RFC 6585, 4), and perhaps for how long.
-    Limited(Option<Duration>),
-    /// The time for the whole suite was over.
-    TimeUp,
-    /// No connection could be opened.
-    Unreachable(String),
-}
-
-impl std::fmt::Display for Silence {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Closed => f.write_str("closed without an answer"),
-            Self::Late => write!(f, "no answer within {} s", EXCHANGE_WITHIN.as_secs()),
-            Self::Malformed => f.write_str("an answer that is no HTTP"),
-            Self::Over(limit) => write!(f, "an answer with {}", limit.exceeded()),
-            Self::Limited(_) => f.write_str(LIMITED),
-            Self::TimeUp => f.write_str("not asked: the time for the suite (--within) was over"),
-            Self::Unreachable(why) => write!(f, "{NO_CONNECTION} {why}"),
-        }
-    }
-}
-
-impl From<Failure> for Silence {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Closed | Failure::Reset => Self::Closed,
-            Failure::Timeout => Self::Late,
-            Failure::Over(limit) => Self::Over(limit),
-            _ => Self::Malformed,
-        }
-    }
-}
-
-/// A socket with one deadline for all its calls: with a limit per call, a server that sends byte by
-/// byte could hold us for ever.
-struct Timed {
-    socket: OwnedFd,
-    until: Instant,
-}
-
-impl Timed {
-    /// The time that is left.
-    fn left(&self) -> io::Result<Option<Duration>> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
-    }
-}
-
-impl Read for Timed {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        set_socket_timeout(&self.socket, Timeout::Recv, self.left()?)?;
-        Ok(recv(&self.socket, into, RecvFlags::empty())?.0)
-    }
-}
-
-impl Write for Timed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        set_socket_timeout(&self.socket, Timeout::Send, self.left()?)?;
-        Ok(send(&self.socket, bytes, SendFlags::NOSIGNAL)?)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-enum Stream {
-    Plain(Timed),
-    Tls(Box<rustls::StreamOwned<rustls::ClientConnection, Timed>>),
-}
-
-impl Stream {
-    const fn timed(&mut self) -> &mut Timed {
-        match self {
-            Self::Plain(timed) => timed,
-            Self::Tls(stream) => &mut stream.sock,
-        }
-    }
-
-    /// Whether nothing has come since the last answer: neither an end, nor an unsolicited answer
-    /// that would be taken for the next one.
-    fn is_quiet(&self) -> bool {
-        let socket = match self {
-            Self::Plain(timed) => &timed.socket,
-            Self::Tls(stream) => &stream.sock.socket,
-        };
-        let peeked = recv(socket, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-        peeked.is_err_and(|error| error == Errno::AGAIN)
-    }
-}
-
-impl Read for Stream {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(socket) => socket.read(into),
-            Self::Tls(stream) => stream.read(into),
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(socket) => socket.write(bytes),
-            Self::Tls(stream) => stream.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Plain(socket) => socket.flush(),
-            Self::Tls(stream) => stream.flush(),
-        }
-    }
-}
 
 /// The way to one server.
 ///
@@ -417,41 +246,6 @@ impl Wire {
     }
 }
 
-/// An answer, unless it only says that there were too many requests.
-fn unlimited(reply: Reply) -> std::result::Result<Reply, Silence> {
-    if reply.status != TOO_MANY {
-        return Ok(reply);
-    }
-    let after = reply.header("retry-after").and_then(|text| text.trim().parse().ok());
-    Err(Silence::Limited(after.map(Duration::from_secs)))
-}
-
-/// When what begins now has to be over.
-fn exchange_ends(ends: Instant) -> Instant {
-    ends.min(Instant::now() + EXCHANGE_WITHIN)
-}
-
-/// The answer to a request, and whether its connection can carry another one.
-fn exchange(
-    stream: &mut Stream,
-    request: &[u8],
-    ends: Instant,
-) -> std::result::Result<(Reply, bool), Silence> {
-    stream.timed().until = exchange_ends(ends);
-    // A server that refuses early closes while we still write: its answer has arrived anyway.
-    let written = stream.write_all(request).and_then(|()| stream.flush());
-    let is_written = written.is_ok();
-    stream.timed().until = exchange_ends(ends);
-    let mut answers = Answers::new(stream, request);
-    match (answers.next(), written) {
-        (Err(Silence::Closed), Err(error)) => Err(silence(&error)),
-        (answered, _) => {
-            let (reply, keep_alive) = answered?;
-            Ok((reply, keep_alive && is_written && answers.behind.is_empty()))
-        }
-    }
-}
-
 /// The first of these requests that may be sent at once: all of them idempotent, since a server may
 /// close after any.
 fn batch(requests: &[Vec<u8>]) -> &[Vec<u8>] {
@@ -464,66 +258,9 @@ fn batch(requests: &[Vec<u8>]) -> &[Vec<u8>] {
     &requests[..count]
 }
 
-fn silence(error: &io::Error) -> Silence {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Silence::Late,
-        _ => Silence::Closed,
-    }
-}
-
-/// The answers on one connection, which are within the limits all together.
-struct Answers<'a> {
-    stream: &'a mut Stream,
-    to_head: bool,
-    /// What came behind the answer before.
-    behind: Vec<u8>,
-    body_bytes_left: usize,
-    at_end: bool,
-}
-
-impl<'a> Answers<'a> {
-    fn new(stream: &'a mut Stream, request: &[u8]) -> Self {
-        let to_head = request.starts_with(b"HEAD ");
-        let body_bytes_left = LIMITS.body_bytes;
-        Self { stream, to_head, behind: Vec::new(), body_bytes_left, at_end: false }
-    }
-
-    /// Reads more into `piece`; nothing at the end of the connection.
-    fn more(&mut self, piece: &mut Vec<u8>) -> std::result::Result<(), Silence> {
-        piece.resize(PIECE, 0);
-        let read = match self.stream.read(piece) {
-            Ok(read) => read,
-            // A reset after the last byte is an end like any other.
-            Err(e) if silence(&e) == Silence::Closed => 0,
-            Err(e) => return Err(silence(&e)),
-        };
-        piece.truncate(read);
-        self.at_end = read == 0;
-        Ok(())
-    }
-
-    /// The next answer, and whether the server keeps the connection open behind it.
-    fn next(&mut self) -> std::result::Result<(Reply, bool), Silence> {
-        let limits = Limits { body_bytes: self.body_bytes_left, ..LIMITS };
-        let reader = Reader::new(limits, Budget::new(limits.buffered_bytes));
-        let (mut inbound, mut piece) = (Inbound::default(), std::mem::take(&mut self.behind));
-        loop {
-            let arrival = Arrival { bytes: &piece, to_head: self.to_head, ended: self.at_end };
-            let taken = reader.take(&mut inbound, arrival, |whole| {
-                (Reply::new(&whole), whole.behind, whole.keep_alive)
-            })?;
-            if let Some((reply, behind, keep_alive)) = taken {
-                self.behind = piece.split_off(piece.len() - behind);
-                self.body_bytes_left -= reply.body.len();
-                return Ok((reply, keep_alive));
-            }
-            self.more(&mut piece)?;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
     use std::net::TcpListener;
     use std::thread::{JoinHandle, spawn};
 

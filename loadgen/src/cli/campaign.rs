@@ -7,7 +7,7 @@ use clap::Args;
 use super::shared::refuse_debug_build;
 use super::watch::Watchers;
 use super::{output, report, serve, signals};
-use crate::campaign::run;
+use crate::campaign::{Spared, run};
 use crate::error::{Error, Result};
 use crate::experiment::expand;
 use crate::plan::Plan;
@@ -70,7 +70,13 @@ pub(super) struct CampaignArgs {
     /// Allow a debug build, whose figures mean nothing
     #[arg(long, hide = true)]
     allow_debug: bool,
+    /// Leave out the attacks on the arms, which only a debug build may
+    #[arg(long, hide = true, requires = "allow_debug")]
+    skip_attacks: bool,
 }
+
+/// Why no arm is attacked where that was asked.
+const LEFT_OUT: &str = "--skip-attacks, in a debug build";
 
 impl What {
     /// The plan; everything that can be refused is refused here.
@@ -81,6 +87,7 @@ impl What {
             cores: self.cores.clone(),
             allow_shared: self.allow_shared,
             seed: self.seed,
+            stores: serve::stores(),
         };
         let mut spec = Spec::load(&self.campaign, overrides(self.arms.clone()))?;
         spec.arms.iter().try_for_each(|arm| serve::require_arm(arm))?;
@@ -123,6 +130,11 @@ fn require_programs(plan: &Plan) -> Result<()> {
 /// See [`run`]; the report is written whenever there is at least one record.
 pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
     refuse_debug_build(args.allow_debug, "campaign")?;
+    if args.skip_attacks && !cfg!(debug_assertions) {
+        let expected = "left out of a campaign whose figures count";
+        return Err(Error::flag("--skip-attacks", expected, "it in a release build"));
+    }
+    let spared: Spared = if args.skip_attacks { |_| Some(LEFT_OUT) } else { serve::spared };
     let plan = args.what.plan()?;
     require_programs(&plan)?;
     let out = args.out.unwrap_or_else(|| PathBuf::from("results").join(&plan.name));
@@ -155,7 +167,7 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
             out.display()
         )),
     }
-    let outcome = run(&plan, &begun, &placement, serve::spared, &interrupt, &mut watchers);
+    let outcome = run(&plan, &begun, &placement, spared, &interrupt, &mut watchers);
     let records = begun.folder.records(&plan)?;
     if records.is_empty() {
         return outcome;

@@ -1,5 +1,6 @@
 //! `authbench serve`, and everything else that has to know the servers beyond their contract.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, Read as _};
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
@@ -190,6 +191,12 @@ const NOT_IN_A_VARIANT: &[&str] = &[
 /// Everything a server can be, for `authbench schemes`.
 pub(super) fn arms() -> &'static [ArmInfo] {
     servers::arms()
+}
+
+/// The store of every arm that has one.
+pub(super) fn stores() -> BTreeMap<String, String> {
+    let named = |info: &ArmInfo| Some((info.arm.to_owned(), info.store?.to_owned()));
+    arms().iter().filter_map(named).collect()
 }
 
 fn info(name: &str) -> Option<&'static ArmInfo> {

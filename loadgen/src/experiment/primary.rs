@@ -10,8 +10,6 @@ use crate::spec::{PrimarySpec, Spec};
 
 /// More endpoints than this leave no power to any of them.
 const ENDPOINTS_MAX: usize = 100;
-/// Arms whose names do not say that they ask a program of its own.
-const ASK_AN_ISSUER: [&str; 2] = ["introspection-http", "jwt-jwks"];
 /// The same answers counted twice: both as endpoints would be one question that is corrected for
 /// two.
 const ALIKE: [&Metric; 2] = [metric::THROUGHPUT_RPS, metric::GOODPUT_RPS];
@@ -95,7 +93,7 @@ fn resolve(spec: &Spec, trials: &[TrialPlan], written: &PrimarySpec) -> Result<V
     let (level, from, users) = place(spec, trials, written)?;
     let fault = |arm: &str| {
         let levels = [Some(level), from].into_iter().flatten();
-        levels.filter_map(|level| fault(trials, (written, row), arm, level)).next()
+        levels.filter_map(|level| fault(spec, trials, (written, row), arm, level)).next()
     };
     if let Some((expected, found)) = fault(against) {
         return wrong(&expected, &found);
@@ -125,6 +123,7 @@ fn resolve(spec: &Spec, trials: &[TrialPlan], written: &PrimarySpec) -> Result<V
 /// What is expected and what is found where the trials of an arm never measure an endpoint's metric
 /// at this level, because the experiment leaves that arm out or its settings leave the metric out.
 fn fault(
+    spec: &Spec,
     trials: &[TrialPlan],
     (written, metric): (&PrimarySpec, &Metric),
     arm: &str,
@@ -146,7 +145,7 @@ fn fault(
         }
     }
     let of_trials = || find(name)?.needs(metric, &planned, level).map(String::from);
-    let need = stores_of(metric, arm).or_else(of_trials)?;
+    let need = stores_of(spec, metric, arm).or_else(of_trials)?;
     let found = format!("`{metric}` of `{arm}` at level {level}, which needs {need}");
     Some((format!("a metric that this [{name}] measures"), found))
 }
@@ -162,10 +161,8 @@ fn users_of(trial: &TrialPlan) -> impl Iterator<Item = u64> {
 }
 
 /// The stores that an arm could have to give a metric that it lacks.
-fn stores_of(metric: &Metric, arm: &str) -> Option<String> {
-    let arm = Variant::of(arm).arm;
-    let store = arm.split_once('@').map(|(_, store)| store);
-    let store = store.or_else(|| ASK_AN_ISSUER.contains(&arm).then_some("issuer"));
+fn stores_of(spec: &Spec, metric: &Metric, arm: &str) -> Option<String> {
+    let store = spec.store_of(Variant::of(arm).arm);
     let has = metric.stores.is_empty() || store.is_some_and(|own| metric.stores.contains(&own));
     (!has).then(|| format!("an arm whose store is {}", metric.stores.join(" or ")))
 }
@@ -344,7 +341,9 @@ mod tests {
     fn endpoint_among(arms: &str, tables: &str, endpoint: &str) -> Result<Vec<Primary>> {
         let table = endpoint.replace(';', "\n");
         let text = format!("name='t'\narms=[{arms}]\n{tables}\n[[primary]]\n{table}\n");
-        Ok(expand(&Spec::parse("t.toml", &text, Overrides::default())?)?.primary)
+        let issuers = ["introspection-http", "jwt-jwks"].map(|arm| (arm.into(), "issuer".into()));
+        let overrides = Overrides { stores: issuers.into(), ..Overrides::default() };
+        Ok(expand(&Spec::parse("t.toml", &text, overrides)?)?.primary)
     }
 
     const MEMORY: &str = "[memory]\nsessions=[0,100,200,300,400]\n";

@@ -4,6 +4,7 @@ mod meant;
 mod target;
 mod users;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -61,6 +62,8 @@ pub struct Spec {
     pub cores: Option<Vec<u32>>,
     /// `--allow-shared`: measure although a server shares cores with the generator.
     pub allow_shared: bool,
+    /// The stores of arms, as far as the reader of the file knows them.
+    pub stores: BTreeMap<String, String>,
 }
 
 /// What the flags of a campaign may change.
@@ -76,6 +79,8 @@ pub struct Overrides {
     pub allow_shared: bool,
     /// Replaces the seed.
     pub seed: Option<u64>,
+    /// The stores of arms; an arm that is not among them has the store that its name says.
+    pub stores: BTreeMap<String, String>,
 }
 
 /// A primary endpoint as a human wrote it: a comparison that is declared before anything runs.
@@ -209,6 +214,7 @@ impl Spec {
             users: overrides.users,
             cores: overrides.cores,
             allow_shared: overrides.allow_shared,
+            stores: overrides.stores,
         })
     }
 
@@ -219,6 +225,12 @@ impl Spec {
     /// `Config` with the line and the field when the table is malformed.
     pub fn section<Only: DeserializeOwned>(&self) -> Result<Only> {
         toml::from_str(&self.text).map_err(|e| malformed(&self.origin, &e))
+    }
+
+    /// The store of an arm, where it has one.
+    pub fn store_of<'a>(&'a self, arm: &'a str) -> Option<&'a str> {
+        let said = || arm.split_once('@').map(|(_, store)| store);
+        self.stores.get(arm).map(String::as_str).or_else(said)
     }
 
     /// An error in this campaign's text.

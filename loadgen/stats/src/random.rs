@@ -37,8 +37,15 @@ pub fn shuffle<T>(items: &mut [T], seed: u64) {
 /// Bytes that mean something to many parsers.
 const TELLING: &[u8] = b"\0\t\n\r \"%'+,-./:;<=>@[\\]{}~\x7f\x80\xffAaZz09";
 /// Numbers at which parsers overflow.
-const NUMBERS: [&str; 6] =
-    ["0", "-1", "65536", "4294967296", "18446744073709551616", "99999999999999999999999"];
+const NUMBERS: [&str; 7] = [
+    "0",
+    "-1",
+    "65536",
+    "4294967296",
+    "18446744073709551615",
+    "18446744073709551616",
+    "99999999999999999999999",
+];
 
 /// The `n`th text that a seed makes of a corpus: one of its texts after one to eight edits, some of
 /// which take a piece of another text. Nothing when the corpus is empty.

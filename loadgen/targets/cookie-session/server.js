@@ -4,25 +4,12 @@
 // `session.sig` has its signature, so a client must keep both and take new ones from answers. A
 // logout clears the browser's cookies only: a copy of them stays good for as long as the key.
 
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { randomBytes } from "node:crypto";
 
 import cookieSession from "cookie-session";
 import express from "express";
 
-const USERS_MAX = 10_000_000;
-const CART_MAX = 10;
-const port = Number(process.env.PORT ?? process.argv[2] ?? 3000);
-
-const digest = (text) => createHash("sha256").update(String(text)).digest();
-const equal = (a, b) => timingSafeEqual(digest(a), digest(b));
-
-// user-N has the password password-N. A real server keeps a slow hash of each; this one is about
-// what comes after the login.
-function isUser(username, password) {
-  const number = /^user-(0|[1-9][0-9]{0,7})$/.exec(String(username))?.[1];
-  const right = equal(password, `password-${number}`);
-  return number !== undefined && Number(number) < USERS_MAX && right;
-}
+import { isUser, listen, withItem } from "../frame.mjs";
 
 function requireUser(request, response, next) {
   if (request.session.user === undefined) {
@@ -66,8 +53,7 @@ app.get("/cart", requireUser, (request, response) => {
 });
 
 app.post("/cart", requireUser, (request, response) => {
-  const item = String(request.body?.item ?? "").slice(0, 64);
-  request.session.cart = [...request.session.cart, item].slice(-CART_MAX);
+  request.session.cart = withItem(request.session.cart, request);
   response.json({ user: request.session.user, items: request.session.cart });
 });
 
@@ -76,12 +62,4 @@ app.post("/logout", requireUser, (request, response) => {
   response.status(204).end();
 });
 
-const server = app.listen(port, "127.0.0.1", (error) => {
-  if (error) {
-    throw error;
-  }
-  console.log(`ready http://127.0.0.1:${server.address().port}`);
-});
-// As behind a proxy: idle connections stay open for longer than the users of a load think.
-server.keepAliveTimeout = 65_000;
-server.headersTimeout = 66_000;
+listen(app);

@@ -5,26 +5,14 @@
 // it belongs to, log in with both, and use the new session and its new token from then on. The
 // MemoryStore is one process's memory; express-session says itself that it is not for production.
 
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { randomBytes } from "node:crypto";
 
 import express from "express";
 import session from "express-session";
 
-const USERS_MAX = 10_000_000;
-const CART_MAX = 10;
-const port = Number(process.env.PORT ?? process.argv[2] ?? 3000);
+import { equal, isUser, listen, withItem } from "../frame.mjs";
 
-const digest = (text) => createHash("sha256").update(String(text)).digest();
-const equal = (a, b) => timingSafeEqual(digest(a), digest(b));
 const newToken = () => randomBytes(24).toString("base64");
-
-// user-N has the password password-N. A real server keeps a slow hash of each; this one is about
-// what comes after the login.
-function isUser(username, password) {
-  const number = /^user-(0|[1-9][0-9]{0,7})$/.exec(String(username))?.[1];
-  const right = equal(password, `password-${number}`);
-  return number !== undefined && Number(number) < USERS_MAX && right;
-}
 
 function requireToken(request, response, next) {
   const presented = request.get("X-CSRF-Token") ?? request.body?._csrf ?? "";
@@ -91,8 +79,7 @@ app.get("/cart", requireUser, (request, response) => {
 });
 
 app.post("/cart", requireUser, requireToken, (request, response) => {
-  const item = String(request.body?.item ?? "").slice(0, 64);
-  request.session.cart = [...request.session.cart, item].slice(-CART_MAX);
+  request.session.cart = withItem(request.session.cart, request);
   response.json({ user: request.session.user, items: request.session.cart });
 });
 
@@ -106,12 +93,4 @@ app.post("/logout", requireUser, requireToken, (request, response, next) => {
   });
 });
 
-const server = app.listen(port, "127.0.0.1", (error) => {
-  if (error) {
-    throw error;
-  }
-  console.log(`ready http://127.0.0.1:${server.address().port}`);
-});
-// As behind a proxy: idle connections stay open for longer than the users of a load think.
-server.keepAliveTimeout = 65_000;
-server.headersTimeout = 66_000;
+listen(app);

@@ -3,24 +3,14 @@
 // The package's adapter for tries keeps the last thousand records and no more, so a load of more
 // users would log some of them out: records are kept here in a map until they expire.
 
-import { createHash, generateKeyPairSync, randomBytes, timingSafeEqual } from "node:crypto";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
 
 import express from "express";
 import { Provider } from "oidc-provider";
 
-const USERS_MAX = 10_000_000;
+import { isUser } from "../frame.mjs";
+
 const SWEEP_MS = 10_000;
-
-const digest = (text) => createHash("sha256").update(String(text)).digest();
-const equal = (a, b) => timingSafeEqual(digest(a), digest(b));
-
-// user-N has the password password-N. A real server keeps a slow hash of each; this one is about
-// what comes after the login.
-function isUser(username, password) {
-  const number = /^user-(0|[1-9][0-9]{0,7})$/.exec(String(username))?.[1];
-  const right = equal(password, `password-${number}`);
-  return number !== undefined && Number(number) < USERS_MAX && right;
-}
 
 const records = new Map();
 const grants = new Map();

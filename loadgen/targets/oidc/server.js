@@ -12,10 +12,8 @@ import express from "express";
 import session from "express-session";
 import * as oidc from "openid-client";
 
+import { listen, withItem } from "../frame.mjs";
 import { createProvider } from "./provider.js";
-
-const CART_MAX = 10;
-const port = Number(process.env.PORT ?? process.argv[2] ?? 3001);
 
 function requireUser(request, response, next) {
   if (request.session.user === undefined) {
@@ -102,8 +100,7 @@ function relyingRoutes(origin, client) {
   });
 
   routes.post("/cart", requireUser, (request, response) => {
-    const item = String(request.body?.item ?? "").slice(0, 64);
-    request.session.cart = [...request.session.cart, item].slice(-CART_MAX);
+    request.session.cart = withItem(request.session.cart, request);
     response.json({ user: request.session.user, items: request.session.cart });
   });
 
@@ -118,11 +115,7 @@ function relyingRoutes(origin, client) {
 const app = express();
 app.disable("x-powered-by");
 
-const server = app.listen(port, "127.0.0.1", (error) => {
-  if (error) {
-    throw error;
-  }
-  const origin = `http://127.0.0.1:${server.address().port}`;
+listen(app, 3001, (origin) => {
   const client = {
     id: "relying-server",
     secret: randomBytes(32).toString("hex"),
@@ -143,8 +136,4 @@ const server = app.listen(port, "127.0.0.1", (error) => {
     }),
   );
   app.use(relyingRoutes(origin, client));
-  console.log(`ready ${origin}`);
 });
-// As behind a proxy: idle connections stay open for longer than the users of a load think.
-server.keepAliveTimeout = 65_000;
-server.headersTimeout = 66_000;

@@ -146,12 +146,14 @@ fn the_job_for_a_server_of_your_own_runs() {
     let Some(place) = npm_install("express-session", 18) else { return };
     let runner = Runner::new();
     let port = free_port().to_string();
-    for entry in fs::read_dir(place.path().join("express-session")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
-            fs::copy(&path, runner.path(path.file_name().unwrap().to_str().unwrap())).unwrap();
-        }
+    let own = fs::read_dir(place.path().join("express-session")).unwrap();
+    let own = own.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    for path in own.chain([place.path().join("frame.mjs")]) {
+        fs::copy(&path, runner.path(path.file_name().unwrap().to_str().unwrap())).unwrap();
     }
+    // One folder holds all of it here.
+    let server = fs::read_to_string(runner.path("server.js")).unwrap();
+    fs::write(runner.path("server.js"), server.replace("../frame.mjs", "./frame.mjs")).unwrap();
     symlink(root(), runner.path("authbench")).unwrap();
     let target = fs::read_to_string(root().join("loadgen/targets/express-session.toml")).unwrap();
     fs::write(runner.path("target.toml"), target.replace("3000", &port)).unwrap();

@@ -13,7 +13,7 @@ fn campaign(folder: &Path, text: &str, flags: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_authbench"))
         .arg("campaign")
         .arg(file)
-        .args(["--allow-debug", "--out"])
+        .args(["--allow-debug", "--skip-attacks", "--out"])
         .arg(folder.join("out"))
         .args(flags)
         .stdin(Stdio::null())

@@ -2,6 +2,9 @@
 //! refused is refused with a sentence. `AUTHBENCH_FUZZ_SECONDS` says how long; a text that fails is
 //! printed, and belongs into the corpus.
 
+mod cookies;
+mod records;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs};

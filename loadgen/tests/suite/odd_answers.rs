@@ -1,6 +1,7 @@
 //! Odd answers, one by one: how each is counted, whether its connection is kept, and that the next
 //! request gets its own answer. `docs/odd-answers.md` has the same rows.
 
+mod case;
 mod cases;
 mod requests;
 mod server;
@@ -16,7 +17,8 @@ use loadgen::load::{Constant, LoadModel, UserChoice};
 use loadgen::plan::LoadPlan;
 use loadgen::record::LoadRecord;
 
-use cases::{After, Case, cases};
+use case::{After, Case};
+use cases::cases;
 use server::{Server, When, server};
 
 /// Requests of each load: the odd one and those that follow it.

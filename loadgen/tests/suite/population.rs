@@ -13,7 +13,7 @@ fn campaign(folder: &Path, text: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_authbench"))
         .arg("campaign")
         .arg(file)
-        .args(["--allow-debug", "--skip-missing", "--out"])
+        .args(["--allow-debug", "--skip-attacks", "--skip-missing", "--out"])
         .arg(folder.join("out"))
         .stdin(Stdio::null())
         .output()

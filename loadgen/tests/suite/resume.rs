@@ -49,11 +49,20 @@ impl Campaign {
     }
 
     fn start(&self, flags: &[&str]) -> Child {
-        self.command(Path::new(AUTHBENCH), flags).stderr(Stdio::null()).spawn().unwrap()
+        self.command(Path::new(AUTHBENCH), &[&["--skip-attacks"], flags].concat())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
     }
 
     fn run(&self, flags: &[&str]) -> Output {
-        self.command(Path::new(AUTHBENCH), flags).output().unwrap()
+        self.command(Path::new(AUTHBENCH), &[&["--skip-attacks"], flags].concat()).output().unwrap()
+    }
+
+    /// Starts it as a user does, with its attacks.
+    fn start_whole(&self) -> Child {
+        let mut command = self.command(Path::new(AUTHBENCH), &["--resume"]);
+        command.stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// Runs to the end; a figure of a debug build on a busy machine may be invalid, which is 3.
@@ -200,7 +209,10 @@ fn a_campaign_that_is_killed_again_and_again_has_every_trial_once() {
         &|_| count() >= 9,
     ];
     for (moment, so) in moments.into_iter().enumerate() {
-        let mut child = campaign.start(&["--resume"]);
+        // Those that are killed before a trial are killed in their attacks.
+        let is_early = moment < 3;
+        let mut child =
+            if is_early { campaign.start_whole() } else { campaign.start(&["--resume"]) };
         until(&mut child, so);
         let left = servers(&child);
         kill_process(pid(&child), Signal::KILL).unwrap();
@@ -348,14 +360,15 @@ fn another_campaign_machine_or_program_is_refused_unless_told() {
     fs::write(&other, bytes).unwrap();
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
-    let refused = campaign.command(&other, &["--resume"]).output().unwrap();
+    let refused = campaign.command(&other, &["--skip-attacks", "--resume"]).output().unwrap();
     let text = stderr(&refused);
     assert_eq!(refused.status.code(), Some(2), "{text}");
     assert!(text.contains("5 of its 5 complete trials") && text.contains("--mix"), "{text}");
     assert!(text.contains("program: authbench"), "what differs is said: {text}");
     assert_eq!(contents(&campaign.out), before, "a refused campaign changes nothing");
 
-    let mixed = campaign.command(&other, &["--resume", "--mix"]).output().unwrap();
+    let mixed =
+        campaign.command(&other, &["--skip-attacks", "--resume", "--mix"]).output().unwrap();
     assert!([Some(0), Some(3)].contains(&mixed.status.code()), "{}", stderr(&mixed));
     campaign.assert_whole();
     assert!(campaign.doubts().contains(&"mixed".to_string()), "{:?}", campaign.doubts());
@@ -372,7 +385,7 @@ fn of_two_campaigns_in_one_folder_the_second_is_refused() {
         let campaign = Campaign::new(TINY);
         let start = || {
             campaign
-                .command(Path::new(AUTHBENCH), &["--resume"])
+                .command(Path::new(AUTHBENCH), &["--skip-attacks", "--resume"])
                 .stderr(Stdio::piped())
                 .spawn()
                 .unwrap()
@@ -454,7 +467,7 @@ fn a_full_disk_is_said_with_the_path_and_loses_nothing() {
         return;
     };
     // Once there is a record, the disk fills up.
-    let mut child = campaign.command(Path::new(AUTHBENCH), &[]);
+    let mut child = campaign.command(Path::new(AUTHBENCH), &["--skip-attacks"]);
     let mut child = child.stderr(Stdio::piped()).spawn().unwrap();
     until(&mut child, |_| !campaign.records().is_empty());
     disk.fill();

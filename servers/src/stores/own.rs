@@ -147,10 +147,24 @@ impl Home {
     /// # Errors
     /// Where it cannot be run or fails, with what it said.
     pub fn run(&self, program: &Path, arguments: &[&str]) -> Result<(), StoreError> {
+        self.run_between(program, arguments, Stdio::null(), Stdio::null())
+    }
+
+    /// The same for one that reads and writes.
+    ///
+    /// # Errors
+    /// Where it cannot be run or fails, with what it said.
+    pub fn run_between(
+        &self,
+        program: &Path,
+        arguments: &[&str],
+        input: Stdio,
+        output: Stdio,
+    ) -> Result<(), StoreError> {
         let refused =
             |found: String| StoreError { store: self.store, operation: "be set up", found };
         let mut command = self.command(program);
-        command.args(arguments).stdin(Stdio::null());
+        command.args(arguments).stdin(input).stdout(output);
         let done = command.output().map_err(|e| refused(format!("{}: {e}", program.display())))?;
         if done.status.success() {
             return Ok(());

@@ -1,9 +1,11 @@
 //! Durations in nanoseconds, counted without loss and written to disk as they are.
 
 use std::borrow::Cow;
+use std::io::Read as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flate2::read::ZlibDecoder;
 use hdrhistogram::Histogram as Hdr;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,16 @@ const DIGITS: u8 = 3;
 /// How the compressed form begins in base64: its cookie.
 const BASE64_HEAD: &str = "HISTF";
 const COARSE_DIGITS: u8 = 2;
+/// How the compressed form begins in bytes.
+const COMPRESSED: [u8; 4] = [0x1c, 0x84, 0x93, 0x14];
+/// Length of the head of the plain form, bytes.
+const PLAIN_HEAD: usize = 40;
+/// The longest plain form, bytes: three times what all places at three digits take.
+const PLAIN_BYTES_MAX: u64 = 1 << 20;
+/// A histogram counts fewer values than this, so that sums of many still fit.
+const COUNT_END: u64 = 1 << 53;
+/// So many continued bytes in a row make a number of nine bytes, which starts at 2^55.
+const LONGEST_RUN: usize = 8;
 
 /// A count of durations, ns.
 ///
@@ -229,14 +241,54 @@ fn empty(digits: u8) -> Hdr<u64> {
 
 fn decode(text: &str) -> Result<Hdr<u64>, String> {
     let bytes = STANDARD.decode(text).map_err(|e| format!("histogram: {e}"))?;
+    let plain = inflated(&bytes)?;
     let hdr: Hdr<u64> = Deserializer::new()
-        .deserialize(&mut bytes.as_slice())
+        .deserialize(&mut checked(&plain)?)
         .map_err(|e| format!("histogram: {e}"))?;
-    // A file may hold any histogram; one with other bounds could not be merged with ours.
-    if (hdr.low(), hdr.high()) != (1, LONGEST_NS) {
+    let total = hdr.iter_recorded().try_fold(0_u64, |sum, v| sum.checked_add(v.count_at_value()));
+    match total {
+        Some(total) if total < COUNT_END => Ok(hdr),
+        _ => Err(format!("histogram: expected fewer than {COUNT_END} values")),
+    }
+}
+
+/// The plain V2 form. A stream of a few bytes may inflate to gigabytes, so it is cut off.
+fn inflated(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let Some((head, stream)) = bytes.split_at_checked(8).filter(|(h, _)| h[..4] == COMPRESSED)
+    else {
+        return Err("histogram: expected the compressed V2 form".into());
+    };
+    let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
+    let mut plain = Vec::new();
+    ZlibDecoder::new(stream.take(length.into()))
+        .take(PLAIN_BYTES_MAX + 1)
+        .read_to_end(&mut plain)
+        .map_err(|e| format!("histogram: {e}"))?;
+    if plain.len() as u64 > PLAIN_BYTES_MAX {
+        return Err(format!("histogram: expected at most {PLAIN_BYTES_MAX} bytes"));
+    }
+    Ok(plain)
+}
+
+/// The plain V2 form, if the library can read it safely: it takes as much memory as the head says,
+/// and negates the number of empty places.
+fn checked(plain: &[u8]) -> Result<&[u8], String> {
+    let number = |at: usize, length: usize| {
+        let bytes = plain.get(at..at + length)?;
+        Some(bytes.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte)))
+    };
+    let body = plain.get(PLAIN_HEAD..).unwrap_or_default();
+    if number(4, 4) != Some(body.len() as u64) {
+        return Err("histogram: expected as many bytes as its head says".into());
+    }
+    // One with other bounds could not be merged with ours.
+    if (number(16, 8), number(24, 8)) != (Some(1), Some(LONGEST_NS)) {
         return Err(format!("histogram: expected bounds 1 to {LONGEST_NS} ns"));
     }
-    Ok(hdr)
+    if body.split(|byte| byte & 0x80 == 0).any(|run| run.len() >= LONGEST_RUN) {
+        return Err(format!("histogram: expected counts below {COUNT_END}"));
+    }
+    Ok(plain)
 }
 
 impl From<Histogram> for String {
@@ -259,6 +311,8 @@ impl TryFrom<String> for Histogram {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -297,6 +351,48 @@ mod tests {
         let mut whole = Histogram::new();
         whole.merge(&coarse);
         assert_eq!(whole.count(), 1000);
+    }
+
+    /// A histogram in the plain form, and how a file holds what is made of that.
+    fn plain(values: &[u64]) -> Vec<u8> {
+        inflated(&STANDARD.decode(String::from(of(values))).unwrap()).unwrap()
+    }
+
+    fn packed(plain: &[u8]) -> String {
+        let mut stream = Vec::new();
+        let mut packer = flate2::write::ZlibEncoder::new(&mut stream, flate2::Compression::fast());
+        packer.write_all(plain).unwrap();
+        packer.finish().unwrap();
+        let length = u32::try_from(stream.len()).unwrap().to_be_bytes();
+        STANDARD.encode([&COMPRESSED[..], &length, &stream].concat())
+    }
+
+    #[test]
+    fn a_histogram_that_would_take_all_memory_or_overflow_is_refused() {
+        let refused = |plain: &[u8]| Histogram::try_from(packed(plain)).unwrap_err();
+        let good = plain(&[5, 7]);
+        assert_eq!(Histogram::try_from(packed(&good)).unwrap(), of(&[5, 7]));
+        // The library makes room for what the head says before it reads.
+        let mut long = good.clone();
+        long[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
+        assert!(refused(&long).contains("as many bytes"), "{}", refused(&long));
+        let mut bomb = good.clone();
+        bomb.resize(4 << 20, 0);
+        assert!(refused(&bomb).contains("at most"), "{}", refused(&bomb));
+        let with_body = |body: &[u8]| {
+            let mut plain = good[..PLAIN_HEAD].to_vec();
+            plain[4..8].copy_from_slice(&u32::try_from(body.len()).unwrap().to_be_bytes());
+            [plain, body.to_vec()].concat()
+        };
+        // As many empty places as cannot be negated.
+        assert!(refused(&with_body(&[0xff; 9])).contains("counts below"));
+        // Two counts of 2^53 values, each a number of eight bytes.
+        let much = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20];
+        assert!(refused(&with_body(&much.repeat(2))).contains("fewer than"));
+        for short in 0..good.len() {
+            let error = refused(&good[..short]);
+            assert!(error.starts_with("histogram: expected"), "{short}: {error}");
+        }
     }
 
     proptest! {

@@ -210,8 +210,13 @@ impl Counts {
     /// Whether every request is accounted for: planned = sent + dropped + lost, and
     /// sent = ok + errors + unfinished.
     pub fn balanced(&self) -> bool {
-        self.planned == self.sent + self.dropped + self.lost
-            && self.sent == self.ok + self.failed() + self.unfinished
+        let total =
+            |parts: &[u64]| parts.iter().try_fold(0_u64, |sum, part| sum.checked_add(*part));
+        // What a file says may exceed what can be counted.
+        let errors: Vec<u64> = self.errors.values().copied().collect();
+        let ended = total(&errors).and_then(|failed| total(&[self.ok, failed, self.unfinished]));
+        total(&[self.sent, self.dropped, self.lost]) == Some(self.planned)
+            && ended == Some(self.sent)
     }
 
     /// Requests that ended, a second.
@@ -246,7 +251,8 @@ pub struct VisitCounts {
 impl VisitCounts {
     /// Users whose visit had not ended when the load did.
     pub const fn still_there(&self) -> u64 {
-        self.arrived - self.completed - self.failed - self.turned_away
+        let left = self.arrived.saturating_sub(self.completed);
+        left.saturating_sub(self.failed).saturating_sub(self.turned_away)
     }
 }
 

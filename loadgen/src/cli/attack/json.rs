@@ -27,6 +27,7 @@ pub(super) fn json(attacked: &Attacked) -> Result<String> {
     }
     #[derive(Serialize)]
     struct About {
+        severity: &'static str,
         name: &'static str,
         cwe: u16,
         remedy: &'static str,
@@ -41,8 +42,8 @@ pub(super) fn json(attacked: &Attacked) -> Result<String> {
         CaseOutcome::NotApplicable => "not_applicable",
     };
     let about = |weakness: Weakness| {
-        let Weakness { name, cwe, remedy, source } = weakness;
-        About { name, cwe, remedy, see: source.url() }
+        let Weakness { severity, name, cwe, remedy, source } = weakness;
+        About { severity: severity.word(), name, cwe, remedy, see: source.url() }
     };
     let case = |case| Case { case, about: weakness(&case.id).map(about) };
     let page = Page {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::attack::{self, Weakness, weakness};
+use crate::attack::{self, Severity, Weakness, weakness};
 use crate::error::{Error, Result};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
 
@@ -76,12 +76,42 @@ struct Rule {
     full_description: Text,
     help: Text,
     help_uri: String,
+    default_configuration: Configuration,
     properties: Properties,
+}
+
+#[derive(Serialize)]
+struct Configuration {
+    level: Level,
+}
+
+/// How loud a result is, the quietest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    Note,
+    Warning,
+    Error,
+}
+
+impl Level {
+    /// That of a weakness which an attack got through by.
+    const fn of_severity(severity: Severity) -> Self {
+        match severity {
+            Severity::Critical | Severity::High => Self::Error,
+            Severity::Medium => Self::Warning,
+            Severity::Low => Self::Note,
+        }
+    }
 }
 
 #[derive(Serialize)]
 struct Properties {
     tags: Vec<String>,
+    /// What code scanning makes `critical`, `high`, `medium` or `low` of.
+    #[serde(rename = "security-severity")]
+    security_severity: &'static str,
+    precision: &'static str,
 }
 
 #[derive(Serialize)]
@@ -89,7 +119,7 @@ struct Properties {
 struct Finding {
     rule_id: String,
     rule_index: usize,
-    level: &'static str,
+    level: Level,
     message: Text,
     locations: [Location; 1],
     partial_fingerprints: BTreeMap<&'static str, String>,
@@ -132,10 +162,14 @@ pub(super) fn sarif(attacked: &Attacked, file: Option<&Path>, strict: bool) -> R
         .iter()
         .filter(|case| attack::is_finding(case, strict))
         .partition(|case| attack::was_untried(case));
-    let rules: Vec<Rule> =
-        bad.iter().filter_map(|case| Some(rule(case, weakness(&case.id)?))).collect();
+    let bad: Vec<(&CaseRecord, Weakness)> =
+        bad.into_iter().filter_map(|case| Some((case, weakness(&case.id)?))).collect();
+    let rules: Vec<Rule> = bad.iter().map(|(case, about)| rule(case, *about)).collect();
     let uri = file.map_or_else(|| format!("arms/{}", attacked.target), relative);
-    let results = bad.iter().enumerate().map(|(at, case)| finding(attacked, case, at, &uri));
+    let results = bad
+        .iter()
+        .enumerate()
+        .map(|(index, (case, about))| finding(attacked, (case, about.severity), index, &uri));
     let notification = |case: &&CaseRecord| Notification {
         level: "warning",
         message: Text { text: format!("{} {}: {}", case.id, case.what, case.found) },
@@ -169,12 +203,14 @@ fn relative(path: &Path) -> String {
 }
 
 fn rule(case: &CaseRecord, about: Weakness) -> Rule {
-    let Weakness { name, cwe, remedy, source } = about;
+    let Weakness { severity, name, cwe, remedy, source } = about;
     let help = format!(
-        "{remedy}. See CWE-{cwe} ({}) and {} ({}).",
+        "{remedy}. See CWE-{cwe} ({}) and {} ({}). Severity: {}, as {}.",
         about.url(),
         source.name(),
-        source.url()
+        source.url(),
+        severity.word(),
+        severity.vector(),
     );
     Rule {
         id: case.id.clone(),
@@ -185,18 +221,29 @@ fn rule(case: &CaseRecord, about: Weakness) -> Rule {
         },
         help: Text { text: help },
         help_uri: source.url(),
+        default_configuration: Configuration { level: Level::of_severity(severity) },
         properties: Properties {
             tags: vec!["security".into(), format!("external/cwe/cwe-{cwe:03}")],
+            security_severity: severity.score(),
+            // An attack was carried out, not guessed at.
+            precision: "very-high",
         },
     }
 }
 
-fn finding(attacked: &Attacked, case: &CaseRecord, at: usize, uri: &str) -> Finding {
-    let level = match case.outcome {
-        CaseOutcome::Accepted => "error",
-        CaseOutcome::Failed => "warning",
-        _ => "note",
+fn finding(
+    attacked: &Attacked,
+    (case, severity): (&CaseRecord, Severity),
+    index: usize,
+    uri: &str,
+) -> Finding {
+    // An attack that only made the server fail, or met a choice of its owner, is quieter.
+    let loudest = match case.outcome {
+        CaseOutcome::Accepted => Level::Error,
+        CaseOutcome::Failed => Level::Warning,
+        _ => Level::Note,
     };
+    let level = Level::of_severity(severity).min(loudest);
     let text = format!(
         "{}: {}; expected {}, found {}",
         case.outcome.word(),
@@ -206,7 +253,7 @@ fn finding(attacked: &Attacked, case: &CaseRecord, at: usize, uri: &str) -> Find
     );
     Finding {
         rule_id: case.id.clone(),
-        rule_index: at,
+        rule_index: index,
         level,
         message: Text { text },
         locations: [Location {
@@ -251,8 +298,15 @@ mod tests {
                 assert!(!text.is_empty() && text.len() <= 1024, "{place}: {rule}");
             }
             assert!(rule["name"].as_str().unwrap().len() <= 255, "{rule}");
-            let tags = rule["properties"]["tags"].as_array().unwrap();
+            let properties = &rule["properties"];
+            let tags = properties["tags"].as_array().unwrap();
             assert!(tags.len() <= 20 && tags[0] == "security", "{rule}");
+            let score: f64 = properties["security-severity"].as_str().unwrap().parse().unwrap();
+            assert!(score > 0.0 && score <= 10.0, "{rule}");
+            let precisions = ["very-high", "high", "medium", "low"];
+            assert!(precisions.contains(&properties["precision"].as_str().unwrap()), "{rule}");
+            let level = &rule["defaultConfiguration"]["level"];
+            assert!(["note", "warning", "error"].contains(&level.as_str().unwrap()), "{rule}");
         }
         let results = run["results"].as_array().unwrap();
         assert_eq!(results.len(), 2);
@@ -268,7 +322,39 @@ mod tests {
             let print = &result["partialFingerprints"]["primaryLocationLineHash"];
             assert!(print.as_str().unwrap().ends_with(result["ruleId"].as_str().unwrap()));
         }
-        assert_eq!((&results[0]["level"], &results[1]["level"]), (&"error".into(), &"note".into()));
+    }
+
+    /// The level and the score of the one row that an attack has.
+    fn severity(id: &str, outcome: CaseOutcome) -> (Value, Value, Value) {
+        let mut attacked = attacked();
+        attacked.cases.truncate(2);
+        (attacked.cases[1].id, attacked.cases[1].outcome) = (id.into(), outcome);
+        let log: Value = serde_json::from_str(&sarif(&attacked, None, true).unwrap()).unwrap();
+        let run = &log["runs"][0];
+        let rule = &run["tool"]["driver"]["rules"][0];
+        assert_eq!(rule["id"], id);
+        (
+            rule["properties"]["security-severity"].clone(),
+            rule["defaultConfiguration"]["level"].clone(),
+            run["results"][0]["level"].clone(),
+        )
+    }
+
+    #[test]
+    fn a_finding_is_as_severe_as_its_weakness_and_no_louder_than_its_outcome() {
+        use CaseOutcome::{Accepted, Failed, Property};
+        for (id, outcome, score, of_rule, of_result) in [
+            ("4a", Accepted, "9.1", "error", "error"),
+            ("38a", Accepted, "7.4", "error", "error"),
+            ("41a", Accepted, "5.4", "warning", "warning"),
+            ("50a", Accepted, "3.1", "note", "note"),
+            ("4a", Failed, "9.1", "error", "warning"),
+            ("50a", Failed, "3.1", "note", "note"),
+            ("4a", Property, "9.1", "error", "note"),
+        ] {
+            let expected = (score.into(), of_rule.into(), of_result.into());
+            assert_eq!(severity(id, outcome), expected, "{id} {outcome:?}");
+        }
     }
 
     #[test]

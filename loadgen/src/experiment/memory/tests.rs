@@ -1,8 +1,10 @@
 //! What the memory experiment plans, and what it reads out of records that are a rule.
 
 use super::super::sample::{plan, record};
+use super::readings::GIB;
 use super::*;
-use crate::record::LoginRecord;
+use crate::plan::ADMIN_FILL;
+use crate::record::{ActionRecord, LoginRecord, MemoryUse, SnapshotRecord};
 
 const ALL: &str = "[memory]\nsessions=[0,100,200,300,400]\nconnections=10\nblocks=1\ndata=[0,8]\n\
                    idle_connections=[0,5,10,15,20]\nlogout=true\nexpiry='3s'\nfill='login'\n";

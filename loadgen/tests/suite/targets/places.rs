@@ -16,6 +16,9 @@ require "puma/const"
 exit Rails.version >= "6.1" && Puma::Const::VERSION.start_with?("5.")
 "#;
 
+/// What the servers of Node.js share, next to their folders.
+const FRAME: &str = "frame.mjs";
+
 /// A folder with servers and what they need.
 pub(crate) struct Place(PathBuf);
 
@@ -25,16 +28,12 @@ impl Place {
         let place = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join("targets").join(name));
         fs::create_dir_all(&place.0).unwrap();
         let _alone = place.locked();
+        copy(&folder().join(FRAME), &place.0);
         for server in servers {
             let to = place.0.join(server);
             fs::create_dir_all(&to).unwrap();
             for entry in fs::read_dir(folder().join(server)).unwrap() {
-                let path = entry.unwrap().path();
-                let copy = to.join(path.file_name().unwrap());
-                // Another test may be reading a copy: one that is right stays as it is.
-                if path.is_file() && fs::read(&path).ok() != fs::read(&copy).ok() {
-                    fs::copy(&path, copy).unwrap();
-                }
+                copy(&entry.unwrap().path(), &to);
             }
         }
         place
@@ -65,6 +64,15 @@ impl Place {
         let _ = fs::remove_file(&stamp);
         fill(&self.0.join("install.log"))?;
         fs::write(&stamp, wanted).map_err(|error| error.to_string())
+    }
+}
+
+/// Copies a file into a folder. Another test may be reading a copy: one that is right stays as it
+/// is.
+fn copy(file: &Path, to: &Path) {
+    let copy = to.join(file.file_name().unwrap());
+    if file.is_file() && fs::read(file).ok() != fs::read(&copy).ok() {
+        fs::copy(file, copy).unwrap();
     }
 }
 

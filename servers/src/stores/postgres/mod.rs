@@ -15,6 +15,7 @@ use crate::stores::patience::Patience;
 use crate::users::UserId;
 
 pub mod database;
+mod home;
 pub mod own;
 pub mod pool;
 pub mod row;

@@ -2,22 +2,19 @@
 
 use tokio_postgres::{Config, NoTls};
 
+use super::home::{self, DATA};
 use super::pool::{config, said};
 use crate::contract::{StoreProcess, StoreUrl};
 use crate::error::{ServeError, StoreError};
-use crate::stores::own::{Home, OwnServer, Program, free_port, password};
+use crate::stores::own::{OwnServer, Program, free_port};
 use crate::stores::patience::Patience;
 
-/// The name of the store, and of the user of a PostgreSQL of its own.
-pub const STORE: &str = "postgres";
+pub use super::home::STORE;
+
 /// The server's program; the one that makes its folder is next to it.
 pub const PROGRAM: Program =
     Program { name: "postgres", package: "postgresql", versions: Some("/usr/lib/postgresql") };
 
-/// Users that it may run as where we are root.
-const USERS: [&str; 2] = ["postgres", "nobody"];
-/// Its password, in its folder, in which the program that makes it is started.
-const PASSWORD_FILE: &str = "password";
 /// Ports that are tried: somebody else may take one before PostgreSQL does.
 const PORT_TRIES: u32 = 3;
 /// Connections that it takes: those of several of our servers, and some for who looks on.
@@ -100,13 +97,8 @@ impl Instance {
 /// A server that was told to start, and where it will be.
 fn launch(settings: &[&str]) -> Result<(OwnServer, String), ServeError> {
     let program = PROGRAM.require()?;
-    let secret = password()?;
-    let home = Home::make(STORE, &USERS, &[(PASSWORD_FILE, &secret)])?;
-    let data = home.path().join("data").display().to_string();
-    let make = ["-D", &data, "-U", STORE, "-A", "scram-sha-256", "--pwfile", PASSWORD_FILE];
-    let quick = ["-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"];
-    let make: Vec<_> = make.into_iter().chain(quick).collect();
-    home.run(&program.with_file_name("initdb"), &make)?;
+    let (home, secret) = home::ready(&program.with_file_name("initdb"))?;
+    let data = home.path().join(DATA).display().to_string();
     let port = free_port().map_err(|error| StoreError {
         store: STORE,
         operation: "be given a port",
