@@ -157,6 +157,37 @@ fn tokens_that_end_are_refreshed_in_closed_and_open_loads() {
     assert!([Some(3), Some(6)].contains(&failed.status.code()), "{}", stderr(&failed));
 }
 
+/// Users who come and go: 25 requests each, with a token for ten of them.
+#[test]
+fn visitors_refresh_their_tokens_and_what_they_had_is_gone_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, account) = of_tokens(rotated);
+    let renewed = |renewals: &Value| {
+        renewals["refreshed"].as_u64().unwrap() + renewals["logged_in"].as_u64().unwrap()
+    };
+    for (tables, logs_in) in [([REFRESH, FIELD].concat(), false), ("[renewal]\n".into(), true)] {
+        let target = written(folder.path(), &described(address, &tables));
+        for transport in BOTH {
+            *account.lock().unwrap() = Account::default();
+            let load = ["--visits", "40/s", "--requests", "25", "--user-choice", "in-turn"];
+            let how = ["--target", &target, "--users", "100", "-c", "8", "--duration", "500ms"];
+            let more = ["--transport", transport, "--format", "json"];
+            let output = run(&[&how[..], &load, &more].concat());
+            let (found, account) = (figures(&output), account.lock().unwrap());
+            let (visits, renewals) = (&found["visits"], &found["renewals"]);
+            assert_eq!(found["errors"], json!({}), "{transport}: {found:#}");
+            assert_eq!((&visits["arrived"], &visits["failed"]), (&20.into(), &0.into()));
+            let (refreshed, again) = (&renewals["refreshed"], &renewals["logged_in"]);
+            let none = if logs_in { refreshed } else { again };
+            assert_eq!(none, &Value::from(0), "{renewals:#}");
+            // Each of them twice, but for visits that were not over in time.
+            assert!(renewed(renewals) > 20 && renewed(renewals) <= 40, "{renewals:#}");
+            let all = account.logins + account.refreshes;
+            assert!(account.reused == 0 && all >= 40, "{transport}: {all} {renewals:#}");
+        }
+    }
+}
+
 #[test]
 fn without_a_refresh_or_after_a_refused_one_users_log_in_again() {
     let folder = tempfile::tempdir().unwrap();
