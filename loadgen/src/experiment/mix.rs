@@ -72,7 +72,7 @@ pub fn mix_in_words(plan: &Plan, experiment: &str) -> Option<String> {
     let mix = mix_of(plan, experiment)?;
     let parts = JOURNEYS.iter().filter_map(|(name, does)| {
         let weight = mix.split(',').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))?;
-        Some(format!("{weight} of `{name}`, which {does}"))
+        Some(format!("{weight} of {name}, which {does}"))
     });
     Some(format!(
         "In this campaign users make a mix of journeys in place of GET /me, by weight: {}. A \
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(journeys("curve"), ["browse=9,cart=1"]);
         assert_eq!(journeys("sliding"), ["browse"], "its question is about reads");
         let said = mix_in_words(&plan, "curve").unwrap();
-        assert!(said.contains("9 of `browse`, which reads") && said.contains("1 of `cart`"));
+        assert!(said.contains("9 of browse, which reads") && said.contains("1 of cart,"));
         assert_eq!(mix_in_words(&plan, "sliding"), None);
     }
 

@@ -241,7 +241,7 @@ fn a_campaign_makes_a_mix_and_says_so() {
     }
     assert_eq!(looked_at, 4, "three arms and the reference again");
     let page = fs::read_to_string(folder.path().join("out/report.md")).unwrap();
-    assert!(page.contains("3 of `browse`, which reads GET /me, and 1 of `cart`"), "{page}");
+    assert!(page.contains("3 of browse, which reads GET /me, and 1 of cart, which adds"), "{page}");
     for (mix, found) in [
         ("mix = { browse = 3, buy = 1 }", "found `buy`"),
         ("mix = { browse = 0 }", "weights of at least 1"),
