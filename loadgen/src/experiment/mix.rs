@@ -4,7 +4,7 @@
 use super::question::Cell;
 use super::{EXPERIMENTS, find};
 use crate::error::Result;
-use crate::plan::Plan;
+use crate::plan::{Action, Plan};
 use crate::spec::Spec;
 
 /// The journeys of every arm whose users are logged in, and what a report says of each.
@@ -39,7 +39,7 @@ pub(super) fn asked(spec: &Spec) -> Result<Option<String>> {
              `mix = {{ browse = 9, cart = 1 }}`"
         )));
     }
-    let makes = |name: &String| find(name).is_some_and(|experiment| experiment.mixes());
+    let makes = |name: &String| matches!(find(name), Some(experiment) if experiment.mixes());
     if !spec.experiments.iter().any(makes) {
         let those: Vec<_> = EXPERIMENTS.iter().filter(|e| e.mixes()).map(|e| e.name()).collect();
         return Err(spec.refuse(format!(
@@ -55,7 +55,7 @@ pub(super) fn asked(spec: &Spec) -> Result<Option<String>> {
 /// Has the users of these cells make a mix.
 pub(super) fn make(mix: &str, cells: &mut [Cell]) {
     let actions = cells.iter_mut().flat_map(|cell| &mut cell.actions);
-    for journey in actions.filter_map(|action| action.journey_mut()) {
+    for journey in actions.filter_map(Action::journey_mut) {
         mix.clone_into(journey);
     }
 }
@@ -64,7 +64,7 @@ pub(super) fn make(mix: &str, cells: &mut [Cell]) {
 pub fn mix_of<'a>(plan: &'a Plan, experiment: &str) -> Option<&'a str> {
     let trials = plan.trials.iter().filter(|trial| trial.experiment == experiment);
     let actions = trials.flat_map(|trial| &trial.actions);
-    actions.filter_map(|action| action.journey()).find(|journey| journey.contains('='))
+    actions.filter_map(Action::journey).find(|journey| journey.contains('='))
 }
 
 /// What a report says of it, after the method of the experiment.
@@ -85,7 +85,6 @@ pub fn mix_in_words(plan: &Plan, experiment: &str) -> Option<String> {
 mod tests {
     use super::super::sample::whole;
     use super::*;
-    use crate::plan::Action;
 
     const TABLES: &str = "[curve]\nload=[50]\nblocks=2\n[sliding]\nblocks=2\n";
 
