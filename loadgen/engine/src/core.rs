@@ -141,13 +141,10 @@ impl<'a> Core<'a> {
         };
         let of_visits = 0..script.logout.map_or(script.steps.end, |logout| logout + 1);
         let requests = if visits.is_some() { of_visits } else { script.steps.clone() };
-        let closed_or_open = visits.is_none();
-        let renewals = closed_or_open
-            .then(|| {
-                Renewals::new(script, plan.renewal.as_ref(), credentials, (users, connections))
-            })
-            .flatten();
-        let changes = closed_or_open && (script.renew || renewals.is_some());
+        let lasting = if visits.is_some() { 0 } else { users };
+        let renewal = plan.renewal.as_ref();
+        let renewals = Renewals::new(script, renewal, credentials, (lasting, connections));
+        let changes = visits.is_none() && (script.renew || renewals.is_some());
         // Users who think do not begin all at once.
         let first = |slot: u32| match think_ns {
             0 => 0,
@@ -267,7 +264,7 @@ impl<'a> Core<'a> {
             && planned_ns < self.end_ns
         {
             self.returning.pop();
-            self.push(Due { planned_ns, user: 0, request, slot });
+            self.push(Due { planned_ns, user: slot, request, slot });
         }
     }
 
@@ -293,7 +290,10 @@ impl<'a> Core<'a> {
         let counted = self.recorder.window.contains(&planned_ns);
         let request = self.script.logins.start as u32;
         let Some(slot) = visits.arrive(n, arrival.user, counted) else { return };
-        self.push(Due { planned_ns, user: 0, request, slot });
+        if let Some(renewals) = &mut self.renewals {
+            renewals.enter(slot);
+        }
+        self.push(Due { planned_ns, user: slot, request, slot });
     }
 
     /// The next request of a closed loop. Which user and which step it is depends on the loop and
@@ -374,7 +374,7 @@ impl<'a> Core<'a> {
             self.queue_counted = self.queue_counted.saturating_sub(1);
             self.recorder.sent(due.planned_ns);
             self.takes_off(connection, due, now);
-            transport.start(connection as usize, due.request as usize, self.who(due));
+            transport.start(connection as usize, due.request as usize, self.who(due.user));
         }
         for due in self.queue.iter().skip(self.queue_counted) {
             self.recorder.queued(due.planned_ns);
@@ -412,7 +412,7 @@ impl<'a> Core<'a> {
                 renewals.resume(connection);
             }
             self.takes_off(connection, due, now);
-            transport.start(connection as usize, due.request as usize, self.who(due));
+            transport.start(connection as usize, due.request as usize, self.who(due.user));
         }
     }
 
@@ -423,14 +423,16 @@ impl<'a> Core<'a> {
 
     /// A user and what they hold for the next request of their renewal.
     fn who_renews(&self, user: u32) -> Who<'_> {
+        let who = self.who(user);
         let held = self.renewals.as_ref().and_then(|renewals| renewals.held(user));
-        Who { n: self.part.number(user), credential: held.unwrap_or_else(|| self.held(user)) }
+        Who { credential: held.unwrap_or(who.credential), ..who }
     }
 
-    fn who(&self, due: Due) -> Who<'_> {
+    /// A user, or the visitor in this place.
+    fn who(&self, user: u32) -> Who<'_> {
         match &self.visits {
-            Some(visits) => visits.who(due.slot),
-            None => Who { n: self.part.number(due.user), credential: self.held(due.user) },
+            Some(visits) => visits.who(user),
+            None => Who { n: self.part.number(user), credential: self.held(user) },
         }
     }
 
@@ -465,13 +467,19 @@ impl<'a> Core<'a> {
             Err(failure) => Outcome::Failed(*failure),
         };
         let at = Moments { planned_ns: due.planned_ns, sent_ns, done_ns: ended.done_ns };
+        if let Some(renewals) = &mut self.renewals
+            && let Some(onward) = &onward
+        {
+            if !self.script.logins.contains(&(due.request as usize)) {
+                renewals.roll(due);
+            } else if onward.next.is_none() {
+                renewals.given(due.user, ended);
+            }
+        }
         if let Some(renewed) = &mut self.renewed
             && let Some(Onward { held, .. }) = onward.take()
         {
             renewed[due.user as usize] = Some(held.into_boxed_slice());
-            if let Some(renewals) = &mut self.renewals {
-                renewals.roll(due);
-            }
         }
         self.free(ended.connection);
         self.finish(due, at, outcome, onward);
@@ -481,11 +489,10 @@ impl<'a> Core<'a> {
     fn renewal_ended(&mut self, user: u32, ended: &Ended<'_>) {
         // What it was sent with is what is held now: nothing else of a user changes meanwhile but
         // cookies, as in a browser.
-        let Some(mut renewals) = self.renewals.take() else { return };
-        let held = renewals.held(user).unwrap_or_else(|| self.held(user)).to_vec();
-        let who = Who { n: self.part.number(user), credential: &held };
-        let stand = renewals.take_in(user, who, ended);
-        self.renewals = Some(renewals);
+        let Who { n, credential } = self.who_renews(user);
+        let held = credential.to_vec();
+        let Some(renewals) = &mut self.renewals else { return };
+        let stand = renewals.take_in(user, Who { n, credential: &held }, ended);
         match stand {
             Stand::UnderWay => {
                 // It keeps its connection.
@@ -493,7 +500,9 @@ impl<'a> Core<'a> {
                 return;
             }
             Stand::Renewed(held) => {
-                if let Some(renewed) = &mut self.renewed {
+                if let Some(visits) = &mut self.visits {
+                    visits.renew(user, held);
+                } else if let Some(renewed) = &mut self.renewed {
                     renewed[user as usize] = Some(held.into_boxed_slice());
                 }
             }
@@ -518,7 +527,7 @@ impl<'a> Core<'a> {
 
     /// Judges an answer; where the user stands then, if it changes what is held of them.
     fn take_in(&self, due: Due, answer: &Answer<'_>) -> Result<Option<Onward>, Mismatch> {
-        let (who, request) = (self.who(due), due.request as usize);
+        let (who, request) = (self.who(due.user), due.request as usize);
         if let Some(visits) = &self.visits
             && self.script.logins.contains(&request)
         {

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Due {
     pub(super) planned_ns: u64,
-    /// Index of the user within the worker; a visitor's is not used.
+    /// Index of the user within the worker; of a visitor the place, as in `slot`.
     pub(super) user: u32,
     /// Which of the script's requests it is.
     pub(super) request: u32,

@@ -17,7 +17,7 @@ use crate::transport::{Ended, Failure, Outcome, error_class_name};
 /// Seed of the draws of when users renew first, apart from those of the load.
 const PHASE_DRAWS: u64 = 4;
 
-/// The renewals of one worker's users.
+/// The renewals of one worker's users; a visitor is named by the place that they take.
 ///
 /// A user renews once at a time: requests of theirs that find the credential ended, or are refused
 /// because it has, wait for that one renewal, so no server sees a refresh token twice. A request is
@@ -28,6 +28,8 @@ pub(super) struct Renewals<'a> {
     how: &'a Renewing,
     /// How long a credential lives, where the plan says so.
     lives_ns: Option<u64>,
+    /// Whether the end of a credential may be known ahead of time.
+    is_known: bool,
     window: Range<u64>,
     /// When each user's credential is to be renewed without a refusal.
     due_ns: Vec<u64>,
@@ -106,14 +108,15 @@ impl<'a> Renewals<'a> {
     ) -> Option<Box<Self>> {
         let how = script.renewal.as_ref()?;
         let lives_ns = plan.and_then(|plan| plan.lifetime_ns);
-        let known = lives_ns.is_some() || how.is_known_ahead();
+        let is_known = lives_ns.is_some() || how.is_known_ahead();
         let due_ns = |user| credentials.due_ns(user).unwrap_or(u64::MAX);
         Some(Box::new(Self {
             script,
             how,
             lives_ns,
+            is_known,
             window: 0..0,
-            due_ns: if known { (0..users).map(due_ns).collect() } else { Vec::new() },
+            due_ns: if is_known { (0..users).map(due_ns).collect() } else { Vec::new() },
             since_ns: vec![0; users as usize],
             spent: BTreeSet::new(),
             under_way: BTreeMap::new(),
@@ -133,6 +136,28 @@ impl<'a> Renewals<'a> {
         for (user, due_ns) in (0..).zip(&mut self.due_ns) {
             let phase = uniform(mix(seed, PHASE_DRAWS), number(user));
             *due_ns = start_ns + (lives_ns as f64 * phase) as u64;
+        }
+    }
+
+    /// Has a visitor take this place: they have no credential yet, and nothing is left of the one
+    /// who had the place before.
+    pub(super) fn enter(&mut self, place: u32) {
+        let index = place as usize;
+        self.since_ns.resize(self.since_ns.len().max(index + 1), 0);
+        self.since_ns[index] = 0;
+        if self.is_known {
+            self.due_ns.resize(self.since_ns.len(), u64::MAX);
+            self.due_ns[index] = u64::MAX;
+        }
+        self.spent.remove(&place);
+    }
+
+    /// Takes in the answer that gave a user a credential: when that ends, if anything says so.
+    pub(super) fn given(&mut self, user: u32, ended: &Ended<'_>) {
+        if let Some(due_ns) = self.due_ns.get_mut(user as usize) {
+            let by_answer = || self.how.due_ns(ended.result.as_ref().ok()?, ended.sent_ns);
+            let by_plan = self.lives_ns.map(|ns| ended.sent_ns + ns);
+            *due_ns = by_plan.or_else(by_answer).unwrap_or(u64::MAX);
         }
     }
 
@@ -180,9 +205,13 @@ impl<'a> Renewals<'a> {
     /// its credential has ended, and is to be sent again.
     pub(super) fn refuses(&mut self, due: Due, started_ns: u64, ended: &Ended<'_>) -> bool {
         let Ok(answer) = &ended.result else { return false };
-        let status = answer.status;
-        let is_expected = self.script.accepts(due.request as usize, status);
+        let (status, request) = (answer.status, due.request as usize);
+        let is_expected = self.script.accepts(request, status);
         if is_expected || !self.how.ended.accept(status) {
+            return false;
+        }
+        if self.script.logins.contains(&request) {
+            // A visitor's login shows no credential that could have ended.
             return false;
         }
         let before = self.again[ended.connection].take();
@@ -292,14 +321,9 @@ impl<'a> Renewals<'a> {
 
     fn renewed(&mut self, user: u32, ended: &Ended<'_>) {
         let Some(renewal) = self.under_way.remove(&user) else { return };
-        let index = user as usize;
-        self.since_ns[index] = ended.done_ns;
+        self.since_ns[user as usize] = ended.done_ns;
         self.spent.remove(&user);
-        if let Some(due_ns) = self.due_ns.get_mut(index) {
-            let by_answer = || self.how.due_ns(ended.result.as_ref().ok()?, ended.sent_ns);
-            let by_plan = self.lives_ns.map(|ns| ended.sent_ns + ns);
-            *due_ns = by_plan.or_else(by_answer).unwrap_or(u64::MAX);
-        }
+        self.given(user, ended);
         if let Some(began_ns) = renewal.began_ns.filter(|_| renewal.counted) {
             let count = if renewal.refreshes {
                 &mut self.record.refreshed

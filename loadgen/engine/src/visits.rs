@@ -104,6 +104,11 @@ impl Visits {
         script.logout.map(|request| Next { request, think_ns })
     }
 
+    /// Replaces what is held of a visitor.
+    pub(super) fn renew(&mut self, slot: u32, held: Vec<u8>) {
+        self.visitors[slot as usize].credential = held;
+    }
+
     /// Lets the visitor leave, having done everything or not.
     pub(super) fn leave(&mut self, slot: u32, completed: bool) {
         let visitor = std::mem::take(&mut self.visitors[slot as usize]);

@@ -213,8 +213,15 @@ fn checked(
                 Value::Text(template) => template.text(who),
                 Value::Flag(flag) => flag.to_string(),
             };
-            let found = pointer.find(&reply.body);
-            (expected, found.map_or_else(|| "nothing there".into(), |found| text(&found)))
+            let found = match (pointer.find(&reply.body), pointer.find_flag(&reply.body), value) {
+                (Some(found), ..) => text(&found),
+                (None, Some(flag), Value::Text(_)) => {
+                    format!("the boolean `{flag}`, which a target file has without quotes")
+                }
+                (None, Some(flag), Value::Flag(_)) => format!("`{flag}`"),
+                (None, None, _) => "nothing there".into(),
+            };
+            (expected, found)
         }
         (None, Some(contained)) => {
             let found = if mismatch.is_none() { "it" } else { "a body without it" };

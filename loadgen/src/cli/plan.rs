@@ -10,6 +10,7 @@ use super::campaign::What;
 use super::shared::{Format, minutes, named};
 use super::{output, report};
 use crate::error::{Error, Result};
+use crate::experiment::mix_of;
 use crate::plan::Plan;
 use crate::record::Folder;
 use crate::report::{Expected, Noise, expected, noise, shipped};
@@ -93,6 +94,9 @@ fn text(plan: &Plan, expected: &[Expected], noise: Option<&str>) -> Page {
             trials.len(),
             minutes(expected)
         ));
+        if let Some(mix) = mix_of(plan, name) {
+            page.line(&format!("  users make the mix {mix}"));
+        }
         let mut cells: BTreeMap<u32, Vec<String>> = BTreeMap::new();
         for trial in trials.iter().filter(|trial| trial.block == 0) {
             cells.entry(trial.level).or_default().push(trial.name().to_string());

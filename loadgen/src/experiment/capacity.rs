@@ -103,6 +103,10 @@ impl Experiment for Capacity {
         CHARTS
     }
 
+    fn mixes(&self) -> bool {
+        true
+    }
+
     fn expand(&self, spec: &Spec) -> Result<Cells> {
         let settings = spec.section::<Table>()?.capacity;
         let users = spec.users.clone().unwrap_or_else(|| settings.users.clone());

@@ -80,6 +80,10 @@ impl Experiment for Concurrency {
         CHARTS
     }
 
+    fn mixes(&self) -> bool {
+        true
+    }
+
     fn expand(&self, spec: &Spec) -> Result<Cells> {
         let Settings { users, blocks, warmup, measure, think, slice } =
             spec.section::<Table>()?.concurrency;

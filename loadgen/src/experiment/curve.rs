@@ -107,6 +107,10 @@ impl Experiment for Curve {
         }
     }
 
+    fn mixes(&self) -> bool {
+        true
+    }
+
     fn expand(&self, spec: &Spec) -> Result<Cells> {
         let settings = spec.section::<Table>()?.curve;
         let Settings { users, connections, blocks, slice, .. } = settings;

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::question::{Cell, Cells};
-use super::{EXPERIMENTS, find, primary};
+use super::{EXPERIMENTS, find, mix, primary};
 use crate::error::Result;
 use crate::plan::{Action, Arm, PLAN_SCHEMA, Plan, Prices, TrialPlan, trial_seed};
 use crate::random::shuffle;
@@ -20,6 +20,7 @@ use crate::spec::Spec;
 /// `Config` when the spec asks for an unknown experiment or for nonsense.
 pub fn expand(spec: &Spec) -> Result<Plan> {
     let mut trials = Vec::new();
+    let mix = mix::asked(spec)?;
     for name in &spec.experiments {
         let experiment = find(name).ok_or_else(|| {
             let known: Vec<_> = EXPERIMENTS.iter().map(|e| format!("[{}]", e.name())).collect();
@@ -28,9 +29,12 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
                 known.join(", ")
             ))
         })?;
-        let Cells { blocks, cells } = experiment.expand(spec)?;
+        let Cells { blocks, mut cells } = experiment.expand(spec)?;
         if !(1..=1000).contains(&blocks) {
             return Err(spec.refuse(format!("[{name}]: expected 1 to 1000 blocks, found {blocks}")));
+        }
+        if let Some(mix) = mix.as_deref().filter(|_| experiment.mixes()) {
+            mix::make(mix, &mut cells);
         }
         for block in 0..blocks {
             for Place { cell, twin } in ordered(spec, name, block, &cells) {

@@ -18,6 +18,7 @@ mod load;
 mod login;
 mod memory;
 pub mod metric;
+mod mix;
 mod population;
 mod primary;
 mod question;
@@ -35,6 +36,7 @@ mod wire;
 pub use expand::expand;
 pub use judged::Judged;
 pub use metric::{Better, METRICS, Metric};
+pub use mix::{mix_in_words, mix_of};
 pub use question::{
     Axis, Cell, Cells, ChartPlan, Experiment, Observation, Over, Summary, TablePlan,
 };

@@ -125,6 +125,10 @@ impl Experiment for Population {
         TABLES
     }
 
+    fn mixes(&self) -> bool {
+        true
+    }
+
     fn expand(&self, spec: &Spec) -> Result<Cells> {
         let settings = spec.section::<Table>()?.population;
         let Settings { connections, blocks, pilot, warmup, measure, slice, .. } = settings;

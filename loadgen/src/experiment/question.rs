@@ -84,6 +84,11 @@ pub trait Experiment: Sync {
         None
     }
 
+    /// Whether its users may make a mix of journeys in place of GET /me.
+    fn mixes(&self) -> bool {
+        false
+    }
+
     /// Whether its figures are told apart by the level of their trials. Where they are not, the
     /// name of a metric says what a level would.
     fn has_levels(&self) -> bool {

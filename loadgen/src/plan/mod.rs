@@ -8,6 +8,8 @@ mod primary;
 mod search;
 mod variant;
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use servers::contract::Share;
@@ -201,6 +203,25 @@ impl Action {
         }
     }
 
+    /// The journey that its users make again and again; `None` where there is no such load.
+    pub fn journey(&self) -> Option<&str> {
+        match self {
+            Self::Search(search) => Some(&search.journey),
+            other => Some(&other.load()?.journey),
+        }
+    }
+
+    /// The same, to be changed while the plan is made.
+    pub const fn journey_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Load(load) | Self::Pilot(load) | Self::Slices(SlicesPlan { load, .. }) => {
+                Some(&mut load.journey)
+            }
+            Self::Search(search) => Some(&mut search.journey),
+            _ => None,
+        }
+    }
+
     /// The connections that it opens.
     fn connections(&self) -> u32 {
         match self {
@@ -345,6 +366,7 @@ impl Plan {
                 ("baseline", plan.baseline.clone()),
                 ("reference", plan.reference.clone()),
                 ("experiments", plan.experiments.join(",")),
+                ("mix of journeys", plan.mixes()),
                 ("primary endpoints", plan.primary.len().to_string()),
                 ("trials", plan.trials.len().to_string()),
             ]
@@ -360,6 +382,17 @@ impl Plan {
             found.push(("levels or lengths of trials, plan", short(self), short(there)));
         }
         found
+    }
+
+    /// The mixes of journeys that users make, or that there is no such load.
+    fn mixes(&self) -> String {
+        let actions = self.trials.iter().flat_map(|trial| &trial.actions);
+        let mixed = actions.filter_map(Action::journey).filter(|journey| journey.contains('='));
+        let mixes: BTreeSet<&str> = mixed.collect();
+        if mixes.is_empty() {
+            return "none".into();
+        }
+        mixes.into_iter().collect::<Vec<_>>().join(" and ")
     }
 
     /// SHA-256 of the plan's JSON, in hex: records of another plan do not mix with it. How the plan

@@ -66,12 +66,16 @@ pub fn analyse(plan: &Plan, host: Host, records: &[TrialRecord]) -> Analysis {
 fn summaries(plan: &Plan, complete: &[&Judged]) -> Vec<ExperimentSummary> {
     let summary = |name: &String| {
         let experiment = experiment::find(name)?;
+        let mix = experiment::mix_in_words(plan, name);
         let trials = || plan.trials.iter().filter(|t| t.experiment == *name);
         let blocks = trials().map(|t| t.block + 1);
         Some(ExperimentSummary {
             name: name.clone(),
             question: experiment.question().into(),
-            method: experiment.method().into(),
+            method: match mix {
+                Some(mix) => format!("{} {mix}", experiment.method()),
+                None => experiment.method().into(),
+            },
             remarks: remarks(plan, experiment, complete),
             blocks: blocks.max().unwrap_or(0),
             steadiness: steadiness(trials()),

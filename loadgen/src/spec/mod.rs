@@ -52,6 +52,8 @@ pub struct Spec {
     pub reference: String,
     /// The share of requests of a load that may end with their connection; `None`: 0.1 %.
     pub max_transport_errors: Option<Share>,
+    /// Journeys that users make in turn in place of GET /me, with how often of all.
+    pub mix: Option<BTreeMap<String, u32>>,
     /// The primary endpoints as written, in the order in which they stand in the file.
     pub primary: Vec<PrimarySpec>,
     /// The experiments, in the order in which they stand in the file.
@@ -119,6 +121,7 @@ struct Head {
     #[serde(default)]
     primary: Vec<Spanned<PrimarySpec>>,
     max_transport_errors: Option<Share>,
+    mix: Option<BTreeMap<String, u32>>,
 }
 
 fn default_seed() -> u64 {
@@ -129,8 +132,17 @@ fn default_baseline() -> String {
     "none".into()
 }
 
-const HEAD_FIELDS: [&str; 8] =
-    ["name", "seed", "arms", "baseline", "reference", "primary", "prices", "max_transport_errors"];
+const HEAD_FIELDS: [&str; 9] = [
+    "name",
+    "seed",
+    "arms",
+    "baseline",
+    "reference",
+    "primary",
+    "prices",
+    "max_transport_errors",
+    "mix",
+];
 
 impl Spec {
     /// Reads a preset by its name, or a campaign file by its path.
@@ -209,6 +221,7 @@ impl Spec {
             baseline: head.baseline,
             reference,
             max_transport_errors: head.max_transport_errors,
+            mix: head.mix,
             primary: head.primary.into_iter().map(|endpoint| numbered(text, endpoint)).collect(),
             experiments,
             users: overrides.users,

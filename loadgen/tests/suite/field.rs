@@ -396,6 +396,18 @@ fn a_port_that_speaks_tls_and_exact_statuses_are_named() {
     assert_eq!(output.status.code(), Some(4));
     let text = stderr(&output);
     assert!(text.contains("found 1 status_429") && !text.contains("https://"), "{text}");
+    assert!(!text.contains("--status"), "{text}");
+
+    let (address, _) = server(|_| answer(204, "", b""));
+    let output = run(&[&[&*format!("http://{address}/")], &ONE[..]].concat());
+    assert!(stderr(&output).contains("right answer, add --status 204"), "{}", stderr(&output));
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "name = 't'\nbase_url = 'http://{address}'\n[journeys.browse]\n\
+         steps = [{{ name = 'me', path = '/' }}]\n"
+    );
+    let output = run(&[&["--target", &written(folder.path(), &text)], &ONE[..]].concat());
+    assert!(stderr(&output).contains("needs `expect_status = 204`"), "{}", stderr(&output));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Mixes of journeys by weight, and logins that are few at a time.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,8 +13,9 @@ use loadgen::error::Interrupt;
 use loadgen::journey::Script;
 use loadgen::load::{Closed, LoadModel, UserChoice};
 use loadgen::plan::LoadPlan;
+use serde_json::Value;
 
-use super::field::{BOTH, Seen, answer, authbench, figures, server, stderr, written};
+use super::field::{BOTH, Seen, answer, authbench, figures, server, stderr, stdout, written};
 
 /// Three journeys: two of two steps and one of one.
 fn shop(address: SocketAddr) -> String {
@@ -204,4 +206,49 @@ fn a_login_concurrency_without_logins_is_refused() {
     let how = ["run", "--allow-debug", "--target", &paced, "-n", "20", "-c", "4", "--format=json"];
     let output = authbench(&[&how[..], &flag].concat());
     assert_eq!(figures(&output)["counts"]["ok"], 20, "{}", stderr(&output));
+}
+
+/// What a campaign file asks for is in its plan, its records and its report.
+#[test]
+fn a_campaign_makes_a_mix_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |mix: &str| {
+        format!(
+            "name = 'mixed'\narms = ['none', 'session@memory', 'jwt-hs256']\n{mix}\n[population]\n\
+             users = [400]\nrate = '400/s'\nconnections = 8\nblocks = 1\nwarmup = '100ms'\n\
+             measure = '500ms'\n"
+        )
+    };
+    let file = written(folder.path(), &text("mix = { browse = 3, cart = 1 }"));
+    let planned = stdout(&authbench(&["plan", &file]));
+    assert!(planned.contains("users make the mix browse=3,cart=1"), "{planned}");
+    let out = folder.path().join("out");
+    let out = out.to_str().unwrap();
+    let output = authbench(&["campaign", &file, "--allow-debug", "--out", out]);
+    // A figure of a debug build on a busy machine may be invalid, which is 3.
+    assert!([Some(0), Some(3)].contains(&output.status.code()), "{}", stderr(&output));
+    let mut looked_at = 0;
+    for entry in fs::read_dir(folder.path().join("out/trials")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let record: Value = serde_json::from_str(&text).unwrap();
+        let load = &record["actions"][1];
+        assert_eq!(load["counts"]["errors"], serde_json::json!({}), "{load:#}");
+        let steps = load["steps"].as_array().unwrap();
+        let names: Vec<_> = steps.iter().map(|step| step["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["browse/me", "cart/add"]);
+        assert!(text.contains("\"browse=3,cart=1\""), "the plan of the trial");
+        looked_at += 1;
+    }
+    assert_eq!(looked_at, 4, "three arms and the reference again");
+    let page = fs::read_to_string(folder.path().join("out/report.md")).unwrap();
+    assert!(page.contains("3 of browse, which reads GET /me, and 1 of cart, which adds"), "{page}");
+    for (mix, found) in [
+        ("mix = { browse = 3, buy = 1 }", "found `buy`"),
+        ("mix = { browse = 0 }", "weights of at least 1"),
+        ("mix = 'browse=3,cart=1'", "line 3"),
+    ] {
+        let refused = authbench(&["plan", &written(folder.path(), &text(mix))]);
+        assert_eq!(refused.status.code(), Some(2), "{mix}");
+        assert!(stderr(&refused).contains(found), "{mix}: {}", stderr(&refused));
+    }
 }

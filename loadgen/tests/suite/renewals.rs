@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::field::{BOTH, answer, figures, measured, run, server, stderr, stdout, written};
+use super::field::{
+    BOTH, answer, authbench, figures, measured, run, server, stderr, stdout, written,
+};
 use super::sockets::Request;
 
 /// So many requests are answered with one token: a rule without a clock.
@@ -155,6 +157,31 @@ fn tokens_that_end_are_refreshed_in_closed_and_open_loads() {
     measured(&run(&[&["--target", &target][..], &passed].concat()));
     let failed = run(&["--target", &target, "--fail-if", "renewals_per_s > 1"]);
     assert!([Some(3), Some(6)].contains(&failed.status.code()), "{}", stderr(&failed));
+}
+
+/// Users who come and go: 25 requests each, with a token for ten of them.
+#[test]
+fn visitors_refresh_their_tokens_and_what_they_had_is_gone_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, account) = of_tokens(rotated);
+    for tables in [[REFRESH, FIELD].concat(), "[renewal]\n".into()] {
+        let target = written(folder.path(), &described(address, &tables));
+        for transport in BOTH {
+            *account.lock().unwrap() = Account::default();
+            let load = ["--visits", "20/s", "--requests", "25", "--user-choice", "in-turn"];
+            let how = ["run", "--allow-debug", "--target", &target, "--users", "100", "-c", "8"];
+            let more = ["--duration", "1s", "--transport", transport, "--format", "json"];
+            let output = authbench(&[&how[..], &load, &more].concat());
+            let (found, account) = (figures(&output), account.lock().unwrap());
+            let (visits, renewals) = (&found["visits"], &found["renewals"]);
+            assert_eq!(found["errors"], json!({}), "{transport}: {found:#}");
+            assert_eq!((&visits["arrived"], &visits["failed"]), (&20.into(), &0.into()));
+            // Each of the twenty logged in once by itself.
+            assert_eq!(renewals["refreshed"], account.refreshes, "{renewals:#}");
+            assert_eq!(renewals["logged_in"], account.logins - 20, "{renewals:#}");
+            assert!(account.reused == 0 && account.refreshes + account.logins > 22, "{renewals:#}");
+        }
+    }
 }
 
 #[test]

@@ -66,12 +66,23 @@ fn completions_parse_and_have_every_verb_and_flag() {
 }
 
 #[test]
-fn bash_completes_a_flag() {
+fn bash_completes_a_flag_and_an_arm() {
     let script = printed(&["completions", "bash"]);
-    let asks = "COMP_WORDS=(authbench run --fail-) COMP_CWORD=2\n\
-                _authbench authbench --fail- run\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n";
-    let Some(found) = given_to("bash", &[], &format!("{script}\n{asks}")) else { return };
-    assert_eq!(String::from_utf8_lossy(&found.stdout), "--fail-if\n", "{found:?}");
+    let completed = |before: &str, typed: &str| {
+        let last = before.split_whitespace().last().unwrap();
+        let asks = format!(
+            "COMP_WORDS=({before} {typed}) COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
+             _authbench authbench {typed} {last}\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n"
+        );
+        let found = given_to("bash", &[], &format!("{script}\n{asks}"))?;
+        assert!(found.status.success() && found.stderr.is_empty(), "{found:?}");
+        Some(String::from_utf8(found.stdout).unwrap())
+    };
+    let Some(flag) = completed("authbench run", "--fail-") else { return };
+    assert_eq!(flag, "--fail-if\n");
+    assert_eq!(completed("authbench run --arm", "jwt-hs").unwrap(), "jwt-hs256\n");
+    assert_eq!(completed("authbench campaign quick --arms", "bff").unwrap(), "bff@redis\n");
+    assert_eq!(completed("authbench serve", "jwe").unwrap(), "jwe-dir\n");
 }
 
 #[test]
@@ -90,6 +101,9 @@ fn every_verb_has_a_page_that_man_can_show() {
         assert!(text.contains("SYNOPSIS") && text.contains(&name), "{words:?}: {text}");
     }
     assert!(printed(&["man", "run"]).contains("fail\\-if"), "the page has no flags");
+    for verb in [&["man"][..], &["man", "target"]] {
+        assert!(!printed(verb).contains("\\-help(1)"), "a page is named that is not there");
+    }
 }
 
 #[test]

@@ -405,6 +405,14 @@ fn checks_look_for_texts_and_booleans_and_accept_several_statuses() {
             }
         }
     }
+    for (expects, found) in [
+        ("check = { json = '/ok', equals = false }", "expected `false`, found `true`"),
+        ("check = { json = '/ok', equals = 'true' }", "the boolean `true`, which a target file"),
+        ("check = { json = '/nk', equals = true }", "found nothing there"),
+    ] {
+        let said = stdout(&authbench(&["target", "check", &target("200", expects)]));
+        assert!(said.contains(found), "{expects}: {said}");
+    }
     for (expects, why) in [
         ("expect_status = []", "an empty list"),
         ("expect_status = 'ok'", "a status such as 200"),

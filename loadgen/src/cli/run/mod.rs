@@ -481,11 +481,7 @@ fn verdict(
             [] => format!(
                 "check that the server runs at {} and that path, journey and headers are right{}",
                 summary.target,
-                if is_tls_likely(load) {
-                    "; if it speaks TLS, its address is https://"
-                } else {
-                    ""
-                },
+                hint(summary, load),
             ),
             over => over.join("; "),
         };
@@ -502,6 +498,30 @@ fn verdict(
         )));
     }
     Err(Error::Invalid(format!("INVALID: {}; {}", doubt.what, doubt.remedy)))
+}
+
+/// What may be the matter with a load whose answers were all wrong, a clause; empty where nothing
+/// tells.
+fn hint(summary: &Summary, load: &LoadRecord) -> String {
+    if is_tls_likely(load) {
+        return "; if it speaks TLS, its address is https://".into();
+    }
+    let Some((class, _)) = load.counts.errors.first_key_value() else { return String::new() };
+    let status = class.strip_prefix("status_").and_then(|status| status.parse::<u16>().ok());
+    match status.filter(|_| load.counts.errors.len() == 1) {
+        Some(status @ 200..=399) if is_url(&summary.target) => {
+            format!("; if {status} is the right answer, add --status {status}")
+        }
+        Some(status @ 200..=399) => {
+            format!("; if {status} is the right answer, the step needs `expect_status = {status}`")
+        }
+        _ => String::new(),
+    }
+}
+
+/// Whether a plain URL was loaded, and no target file.
+fn is_url(target: &str) -> bool {
+    target.starts_with("http://") || target.starts_with("https://")
 }
 
 /// Whether a plain load failed as on a port that speaks TLS: such a server closes the connection,

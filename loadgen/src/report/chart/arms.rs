@@ -32,6 +32,7 @@ const LOOKS: &[Row] = &[
     ("session-cached@redis", "session", "square", true),
     ("opaque-introspection@redis", "session", "up", true),
     ("session@postgres", "session", "up", false),
+    ("introspection-http", "session", "block", false),
     ("jwt-hs256", "token", "down", false),
     ("jwt-crate", "token", "down", true),
     ("jwt-rs256", "token", "left", false),
@@ -42,12 +43,14 @@ const LOOKS: &[Row] = &[
     ("jwe-dir", "token", "star", true),
     ("cookie-sealed", "token", "cross", false),
     ("jwt-cached", "token", "asterisk", false),
+    ("jwt-jwks", "token", "block", true),
     ("jwt-denylist@redis", "hybrid", "diamond", false),
     ("jwt-denylist@memory", "hybrid", "diamond", true),
     ("jwt-denylist@filter", "hybrid", "hourglass", true),
     ("jwt-refresh@redis", "hybrid", "pentagon", false),
     ("jwt-refresh@memory", "hybrid", "pentagon", true),
     ("jwt-refresh@postgres", "hybrid", "hourglass", false),
+    ("bff@redis", "hybrid", "bowtie", false),
 ];
 
 /// Families of arms without a row, by how their names begin.
@@ -83,6 +86,14 @@ const SHAPES: &[(&str, &str)] = &[
         ),
     ),
     ("hourglass", r#"<path d="M-4.6 -4.8H4.6L-4.6 4.8H4.6Z"></path>"#),
+    ("bowtie", r#"<path d="M-4.8 -4.6V4.6L4.8 -4.6V4.6Z"></path>"#),
+    (
+        "block",
+        concat!(
+            r#"<path d="M-1.8 -5.2H1.8V-1.8H5.2V1.8H1.8V5.2H-1.8V1.8H-5.2V-1.8H-1.8Z">"#,
+            "</path>"
+        ),
+    ),
     ("plus", r#"<path d="M0 -5V5M-5 0H5"></path>"#),
     ("cross", r#"<path d="M-4 -4L4 4M-4 4L4 -4"></path>"#),
     ("asterisk", r#"<path d="M0 -5V5M-4.4 -2.6L4.4 2.6M-4.4 2.6L4.4 -2.6"></path>"#),
@@ -148,6 +159,38 @@ mod tests {
         let symbols = shapes().into_string();
         assert_eq!(symbols.matches("<symbol ").count(), SHAPES.len());
         assert_eq!(symbols.matches('<').count(), symbols.matches('>').count());
+    }
+
+    /// The colours of the arm of this row, in light and in dark.
+    fn colours(name: &str) -> [&'static str; 2] {
+        let style = include_str!("../html/style.css");
+        let rule = format!("[data-arm^=\"{name}\"] {{ --arm: light-dark(");
+        let found = style.lines().find_map(|line| line.strip_prefix(&rule));
+        let pair = found.and_then(|rest| rest.split_once(");")?.0.split_once(", "));
+        pair.map(|(light, dark)| [light, dark]).unwrap_or_else(|| panic!("no colour: {name}"))
+    }
+
+    /// Relative luminance of WCAG 2.2.
+    fn luminance(colour: &str) -> f64 {
+        let part = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+    }
+
+    #[test]
+    fn every_arm_has_a_colour_of_its_own_that_stands_out_from_its_ground() {
+        for (i, (name, ..)) in LOOKS.iter().enumerate() {
+            // The grounds are those of a card.
+            for (colour, ground) in colours(name).into_iter().zip(["#ffffff", "#171b20"]) {
+                let mut pair = [luminance(colour) + 0.05, luminance(ground) + 0.05];
+                pair.sort_by(f64::total_cmp);
+                assert!(pair[1] / pair[0] >= 3.0, "{name}: {colour} on {ground}");
+            }
+            let twin = LOOKS[..i].iter().find(|(other, ..)| colours(other) == colours(name));
+            assert_eq!(twin, None, "{name}");
+        }
     }
 
     #[test]

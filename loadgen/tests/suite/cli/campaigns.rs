@@ -151,6 +151,20 @@ fn a_plan_says_what_would_run_and_runs_nothing() {
     assert_eq!(listed, registered);
 }
 
+/// A chart tells all arms apart: each has its row of looks, which a test of theirs compares, and
+/// its colour.
+#[test]
+fn every_arm_has_a_symbol_and_a_colour_in_charts() {
+    let looks = include_str!("../../src/report/chart/arms.rs");
+    let style = include_str!("../../src/report/html/style.css");
+    for info in servers::arms() {
+        let arm = info.arm;
+        assert!(looks.contains(&format!("    (\"{arm}\", \"")), "no look: {arm}");
+        let rule = format!("[data-arm^=\"{arm}\"] {{ --arm: ");
+        assert!(style.lines().any(|line| line.starts_with(&rule)), "no colour: {arm}");
+    }
+}
+
 #[test]
 fn a_plan_names_its_endpoints_and_what_each_would_find() {
     let dir = tempfile::tempdir().unwrap();

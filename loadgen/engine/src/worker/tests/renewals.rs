@@ -116,7 +116,8 @@ fn load(script: Script, plan: &LoadPlan, server: impl FnMut(&Seen) -> Reply) -> 
         ..alone(&driver.script, &driver.interrupt, &stop, plan.connections)
     };
     let mut worker = Worker { transport: Mock::new(server), setup, credentials: Arc::default() };
-    let login = worker.login(0, plan.users, Keep::Credentials).unwrap();
+    let first = if matches!(plan.model, LoadModel::Visits(_)) { 0 } else { plan.users };
+    let login = worker.login(0, first, Keep::Credentials).unwrap();
     let harvest = worker.load(plan, 1, None, || Some(0)).unwrap().unwrap();
     let seen = worker.transport.seen;
     let share = crate::merge::Share::new(&driver, driver.client_use(), login, vec![harvest]);
@@ -326,6 +327,76 @@ fn a_lifetime_of_the_plan_is_renewed_at_its_rate_from_the_beginning() {
     assert!((35..=65).contains(&renewals.refreshed), "{renewals:?}");
     let first = done.seen.iter().filter(|s| s.request == REFRESHES && s.sent_ns < S).count();
     assert!((3..=20).contains(&first), "{first} in the first second");
+}
+
+/// Twenty visitors, each of them once: a login, five requests, and 100 ms between these.
+fn twenty_visitors() -> LoadPlan {
+    let plan = plan(visits(10.0, 5, 100 * MS), 1000, 8, 2 * S);
+    LoadPlan { choice: UserChoice::InTurn, drain_ns: S, ..plan }
+}
+
+/// The fourth request of each visitor finds its token ended, 307 ms after the login.
+#[test]
+fn visitors_renew_what_ends_during_their_visit() {
+    let ways = [REFRESH, &[REFRESH, SAID].concat(), RENEWED, SAID];
+    for (tables, is_told) in ways.into_iter().zip([true, false, true, false]) {
+        let mut server = Server::new(250 * MS);
+        let done = load(target(tables), &twenty_visitors(), |seen| server.answer(seen));
+        let (counts, renewals) = (&done.record.counts, done.renewals());
+        assert_eq!((counts.failed(), counts.unfinished), (0, 0), "{tables}: {counts:?}");
+        let visits = done.record.visits.unwrap();
+        assert_eq!((visits.arrived, visits.failed, visits.turned_away), (20, 0, 0), "{tables}");
+        // The fourth request of the last three is due after Measure.
+        let by_refresh = tables.contains("[refresh]");
+        let renewed = if by_refresh { (17, 0) } else { (0, 17) };
+        assert_eq!((renewals.refreshed, renewals.logged_in), renewed, "{tables}: {renewals:?}");
+        assert_eq!(renewals.refused, if is_told { 17 } else { 0 }, "{tables}: {renewals:?}");
+        assert_eq!((renewals.waited, renewals.failed, server.reused), (17, 0, 0), "{tables}");
+        assert_eq!(longest_ms(&renewals.time), 5);
+        // The login of a visit is one of its requests, and one of a renewal is not.
+        let logins = done.record.steps.iter().find(|step| step.name == "login").unwrap();
+        assert_eq!(logins.response.count(), 20, "{tables}");
+        let me = done.record.steps.iter().find(|step| step.name == "me").unwrap();
+        assert_eq!(longest_ms(&me.response), if is_told { 7 } else { 6 }, "{tables}");
+    }
+}
+
+/// What was known of a visitor's token, and that it may be used up, is not of the next one there.
+#[test]
+fn a_place_that_another_visitor_takes_has_no_past() {
+    let mut server = Server::new(250 * MS);
+    let answers = |seen: &Seen| match (seen.request, seen.user) {
+        // The token of this one ends at 250 ms, and the next one comes at 300 ms.
+        (ME, 0) if seen.sent_ns > 200 * MS => Reply::After(MS, 503, "down".into()),
+        (REFRESHES, 4) => Reply::After(MS, 400, "no".into()),
+        (LOGIN, 4) if seen.sent_ns > 500 * MS => Reply::After(MS, 403, "locked".into()),
+        _ => server.answer(seen),
+    };
+    let script = target(&[REFRESH, SAID].concat());
+    let done = load(script, &twenty_visitors(), answers);
+    let (counts, renewals) = (&done.record.counts, done.renewals());
+    let errors = [("not_renewed".to_string(), 1), ("status_503".to_string(), 1)];
+    assert_eq!(counts.errors, BTreeMap::from(errors));
+    assert_eq!((renewals.refreshed, renewals.logged_in, renewals.failed), (15, 0, 1));
+    assert_eq!((renewals.refused, server.reused), (0, 0), "{renewals:?}");
+}
+
+#[test]
+fn a_visitor_whose_credential_cannot_be_renewed_leaves() {
+    let mut server = Server::new(250 * MS);
+    let answers = |seen: &Seen| match (seen.request, seen.user) {
+        (REFRESHES, 0) => Reply::After(MS, 503, "down".into()),
+        // A login that is refused is no credential that has ended.
+        (LOGIN, 1) => Reply::After(MS, 401, "who?".into()),
+        _ => server.answer(seen),
+    };
+    let done = load(target(REFRESH), &twenty_visitors(), answers);
+    let (counts, renewals) = (&done.record.counts, done.renewals());
+    let errors = [("not_renewed".to_string(), 1), ("status_401".to_string(), 1)];
+    assert_eq!(counts.errors, BTreeMap::from(errors));
+    assert_eq!(done.record.visits.unwrap().failed, 2);
+    assert_eq!((renewals.failed, renewals.errors["status_503"]), (1, 1));
+    assert_eq!((renewals.refreshed, renewals.refused), (15, 16), "{renewals:?}");
 }
 
 /// A session that every answer moves on: the one before is no longer good.
