@@ -67,7 +67,7 @@ impl<'a> Variant<'a> {
 
     /// The name of the same arm, with its flags, as one server without a proxy.
     pub fn alone(name: &str) -> String {
-        let arm = Self::of(name).arm;
+        let arm = Variant::of(name).arm;
         let flags = name.split_once('+').map_or_else(String::new, |(_, rest)| format!("+{rest}"));
         format!("{arm}{flags}")
     }

@@ -295,11 +295,6 @@ impl RunningProxy {
     pub(super) fn process(&self) -> ProxyProcess {
         ProxyProcess { name: self.name.clone(), pid: self.server.pid() }
     }
-
-    /// Whether it runs.
-    pub(super) fn is_running(&self) -> bool {
-        self.server.is_running()
-    }
 }
 
 /// Whether a request passes: any answer of a server will do, and none that the proxy gives because
