@@ -209,7 +209,7 @@ fn deployments_that_would_not_be_what_they_say_are_refused() {
         (words("serve none --balance sticky"), "--proxy"),
         (words("run --arm session@tower --servers 2 --proxy nginx --allow-debug"), "sticky"),
         (words("run --arm none --servers 0 --proxy nginx --allow-debug"), "from 1 to 16"),
-        (words("run http://127.0.0.1:1 --proxy nginx --allow-debug"), "--arm"),
+        (words("run http://127.0.0.1:1 --proxy nginx --allow-debug"), "--proxy"),
         (campaign("session@memory", "servers = 2\nproxy = 'haproxy'"), "memory of one process"),
         (campaign("session@redis", "servers = 2"), "proxy"),
         (campaign("none+servers=2", "proxy = 'nginx'"), "write a deployment as `none x3 haproxy`"),

@@ -12,7 +12,7 @@ pub(super) struct DeploymentArgs {
     #[arg(long, value_name = "N", requires = "proxy")]
     servers: Option<u32>,
     /// Put this proxy before the servers of --arm: haproxy or nginx
-    #[arg(long, value_name = "PROXY", requires = "arm")]
+    #[arg(long, value_name = "PROXY", conflicts_with_all = ["url", "target"])]
     proxy: Option<ProxyName>,
     /// Choose a server round-robin, or sticky: the one that a user met first
     #[arg(long, value_name = "HOW", requires = "proxy")]
