@@ -155,8 +155,7 @@ impl Server {
         self.process.obituary()
     }
 
-    /// Ends one of the servers behind its proxy as a crash would; nothing where there is none of
-    /// this number.
+    /// Ends one of the servers behind its proxy as a crash would, if there are so many.
     pub fn kill_one(&self, n: usize) {
         let pid = self.ready.servers.get(n).and_then(|pid| Pid::from_raw(pid.cast_signed()));
         if let Some(pid) = pid {

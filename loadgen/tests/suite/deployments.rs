@@ -188,11 +188,11 @@ fn a_sticky_proxy_keeps_a_user_at_the_server_that_knows_them() {
 #[test]
 fn deployments_that_would_not_be_what_they_say_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("c.toml");
     let campaign = |arm: &str, deployment: &str| {
         let text = format!(
             "name = 't'\narms = ['none', '{arm}']\n[deployment]\n{deployment}\n[concurrency]\n"
         );
+        let file = folder.path().join(format!("{}.toml", arm.replace(' ', "-")));
         fs::write(&file, text).unwrap();
         vec!["plan".to_string(), file.display().to_string()]
     };

@@ -15,8 +15,8 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A server that was started.
 ///
-/// It lives until its standard input closes, so it ends with its starter, however that ends. What it
-/// complains of goes where its starter's complaints go.
+/// It lives until its standard input closes, so it ends with its starter, however that ends. Its
+/// complaints go where those of its starter go.
 #[derive(Debug)]
 pub(super) struct Member {
     child: Child,

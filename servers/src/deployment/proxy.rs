@@ -36,7 +36,7 @@ pub enum Proxy {
 /// How a proxy chooses the server of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Balance {
-    /// One server after the other, whoever asks.
+    /// One server after the other, for all users alike.
     #[default]
     RoundRobin,
     /// The server that answered the user before, as a cookie of the proxy says; a user without the
