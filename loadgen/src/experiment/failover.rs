@@ -53,9 +53,9 @@ impl Experiment for Failover {
         "Users log in through the proxy and ask once. Then one of the servers is killed (SIGKILL), \
          and all users ask at the same time, every 5 ms, until they are let in or refused. Users \
          who are refused are logged out, and log in again. The time without an answer runs from \
-         the kill to the answer of the user who had one last, so requests that all users make at the \
-         same time are in it. A first request that fails is one that the proxy sent to the dead \
-         server and did not, or may not, send to another one."
+         the kill to the answer of the user who had one last, so requests that all users make at \
+         the same time are in it. A first request that fails is one that the proxy sent to the \
+         dead server and did not, or may not, send to another one."
     }
 
     fn charts(&self) -> &'static [ChartPlan] {
