@@ -81,8 +81,8 @@ pub enum ServeError {
     },
     /// The program of a store is not on this machine.
     #[error(
-        "the program `{program}` is not installed; install the Debian package `{package}`, or pass \
-         --store-url with a store that runs"
+        "the program `{program}` is not installed; install the Debian package `{package}`, or for \
+         a store pass --store-url with one that runs"
     )]
     Program {
         /// The program.
@@ -90,6 +90,21 @@ pub enum ServeError {
         /// The package that has it.
         package: &'static str,
     },
+    /// Several servers that would not be what was asked for.
+    #[error("this deployment is refused: {why}")]
+    Deployment {
+        /// Why, and what to do.
+        why: String,
+    },
+    /// A server of a deployment that did not start.
+    #[error("expected every server of the deployment to start, found {found}")]
+    Member {
+        /// What was found.
+        found: String,
+    },
+    /// The proxy of a deployment that did not start.
+    #[error("cannot start the proxy `{}`: {}", .0.store, .0.found)]
+    Proxy(StoreError),
     /// The store could not be opened.
     #[error("cannot open the store: {0}")]
     Store(#[from] StoreError),

@@ -31,6 +31,8 @@ pub struct Used {
     pub store_ns: u64,
     /// The relay between the two, where there is one.
     pub relay_ns: u64,
+    /// The proxy before the servers and what it started, where there is one.
+    pub proxy_ns: u64,
     /// Time in which the server's threads were ready to run and others had their cores.
     pub waited_ns: u64,
 }
@@ -347,6 +349,7 @@ impl<'w, T: Transport> Run<'w, T> {
                 server_ns: after.server_ns.saturating_sub(before.server_ns),
                 store_ns: after.store_ns.saturating_sub(before.store_ns),
                 relay_ns: after.relay_ns.saturating_sub(before.relay_ns),
+                proxy_ns: after.proxy_ns.saturating_sub(before.proxy_ns),
                 waited_ns: after.waited_ns.saturating_sub(before.waited_ns),
             }
         });
@@ -361,6 +364,7 @@ impl<'w, T: Transport> Run<'w, T> {
             server_cpu_ns: used.server_ns,
             store_cpu_ns: used.store_ns,
             relay_cpu_ns: used.relay_ns,
+            proxy_cpu_ns: used.proxy_ns,
             server_waited_ns: used.waited_ns,
             idle_ns: idle.0,
             idle_cpu_ns: idle.1,
@@ -496,7 +500,12 @@ mod tests {
         let readings = AtomicU64::new(0);
         let meter = || {
             let n = readings.fetch_add(1, Ordering::Relaxed);
-            Used { server_ns: n * MS, store_ns: 2 * n * MS, relay_ns: 4 * n * MS, waited_ns: 0 }
+            Used {
+                server_ns: n * MS,
+                store_ns: 2 * n * MS,
+                relay_ns: 4 * n * MS,
+                ..Used::default()
+            }
         };
         let (haul, _) = run_metered(&plan(closed(), 1), |_| right(MS), Some(&meter));
         let idle: Vec<_> = haul.slices.iter().map(|s| (s.idle_ns, s.idle_cpu_ns)).collect();

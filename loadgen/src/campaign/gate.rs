@@ -3,7 +3,7 @@
 use super::progress::Progress;
 use crate::attack::{self, GUESSES, Options};
 use crate::error::{Error, Interrupt, Result};
-use crate::plan::Plan;
+use crate::plan::{Plan, Variant};
 use crate::record::{ATTACKS_SCHEMA, AttackRecord, Attacked, CaseOutcome, Folder};
 
 /// Why an arm is not attacked; `None` for one that is.
@@ -18,8 +18,10 @@ const GATE_GUESSES: u32 = if cfg!(debug_assertions) { 500 } else { GUESSES };
 /// through.
 fn attack(arm: &str, interrupt: &Interrupt, progress: &mut dyn Progress) -> Result<Attacked> {
     let options = Options { guesses: GATE_GUESSES, ..Options::ours() };
+    // What stands behind a proxy is attacked without it: its answers would be the proxy's.
+    let alone = Variant::alone(arm);
     let mut once =
-        || attack::arm(arm, &options, interrupt, &mut |case| progress.attacks(arm, case));
+        || attack::arm(&alone, &options, interrupt, &mut |case| progress.attacks(arm, case));
     let first = once()?;
     let wrong = first.bad().count();
     if wrong == 0 || first.count(CaseOutcome::Accepted) > 0 { Ok(first) } else { once() }
@@ -43,10 +45,11 @@ pub(super) fn pass(
 ) -> Result<()> {
     let mut arms = Vec::new();
     for arm in &plan.arms {
-        let attacked = match spared(arm) {
+        let mut attacked = match spared(arm) {
             Some(why) => Attacked::spared(arm, why),
             None => attack(arm, interrupt, progress)?,
         };
+        attacked.target.clone_from(arm);
         progress.attacked(&attacked);
         arms.push(attacked);
     }

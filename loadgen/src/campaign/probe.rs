@@ -5,11 +5,11 @@ use std::time::Instant;
 use crate::engine::{self, Driver, Phase, Watcher};
 use crate::error::Result;
 use crate::plan::LoadPlan;
-use crate::proc::{Server, cpu_and_wait_ns, family_cpu_ns, family_pss_bytes, memory};
+use crate::proc::{Server, cpu_and_wait_ns, family_cpu_ns, family_pss_bytes, memory_of_all};
 use crate::record::{LoadRecord, MemoryUse, ServerUse, WireUse};
 
 pub(super) fn read_memory(server: &Server) -> Result<MemoryUse> {
-    let outside = memory(server.ready().pid);
+    let outside = memory_of_all(server.serving());
     let inside = server.stats()?;
     Ok(MemoryUse {
         allocated_bytes: inside.allocated_bytes,
@@ -18,6 +18,7 @@ pub(super) fn read_memory(server: &Server) -> Result<MemoryUse> {
         store_bytes: store_pid(server).and_then(family_pss_bytes),
         store_used_bytes: inside.store_used_bytes,
         store_disk_bytes: inside.store_disk_bytes,
+        proxy_bytes: server.proxy().and_then(family_pss_bytes),
         ..outside
     })
 }
@@ -80,6 +81,7 @@ struct Reading {
     waited_ns: u64,
     store_cpu_ns: Option<u64>,
     relay_cpu_ns: Option<u64>,
+    proxy_cpu_ns: Option<u64>,
     wire: Option<WireUse>,
     store_writes: Option<u64>,
 }
@@ -87,13 +89,14 @@ struct Reading {
 impl Reading {
     fn of(server: &Server, counts_writes: bool) -> Self {
         let at = Instant::now();
-        let (cpu_ns, waited_ns) = cpu_and_wait_ns(server.ready().pid);
+        let (cpu_ns, waited_ns) = server.cpu_and_wait_ns();
         Self {
             at,
             cpu_ns,
             waited_ns,
             store_cpu_ns: store_pid(server).map(family_cpu_ns),
             relay_cpu_ns: relay_cpu_ns(server),
+            proxy_cpu_ns: server.proxy().map(family_cpu_ns),
             wire: wire(server),
             store_writes: counts_writes.then(|| store_writes(server)).flatten(),
         }
@@ -135,6 +138,7 @@ impl<'a> Probe<'a> {
                     waited_ns: now.waited_ns.saturating_sub(before.waited_ns),
                     store_cpu_ns: since(now.store_cpu_ns, before.store_cpu_ns),
                     relay_cpu_ns: since(now.relay_cpu_ns, before.relay_cpu_ns),
+                    proxy_cpu_ns: since(now.proxy_cpu_ns, before.proxy_cpu_ns),
                     store_writes: since(now.store_writes, before.store_writes),
                     wire: now.wire.zip(before.wire).map(|(now, then)| WireUse {
                         requests: now.requests - then.requests,

@@ -123,5 +123,7 @@ pub(super) fn facts(server: &Server) -> ServerFacts {
         threads: ready.threads,
         notes: ready.notes.clone(),
         store: ready.store.as_ref().map(|store| store.name.clone()),
+        servers: (!ready.servers.is_empty()).then_some(ready.servers.len() as u32),
+        proxy: ready.proxy.as_ref().map(|proxy| proxy.name.clone()),
     }
 }

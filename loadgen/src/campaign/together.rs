@@ -10,7 +10,7 @@ use super::stage::{Held, SAMPLE_EVERY, Set, Stage, facts, failed, unfinished};
 use crate::engine::{self, Driver, Lane, Used};
 use crate::error::{Error, Interrupt, Result};
 use crate::plan::{SlicesPlan, TrialPlan};
-use crate::proc::{FamilyCpu, Server, ServerOptions, Steal, Watch, cpu_and_wait_ns};
+use crate::proc::{FamilyCpu, Server, ServerOptions, Steal, Watch};
 use crate::record::{
     ActionRecord, LoadRecord, Placement, ServerUse, SliceRecord, TrialOutcome, TrialRecord,
 };
@@ -66,15 +66,16 @@ fn carry_out(
         match prepare(trial, set, &mut records[place]) {
             Ok((server, held)) => {
                 let cpu = Mutex::new(store_pid(&server).map(FamilyCpu::new));
+                let proxy = Mutex::new(server.proxy().map(FamilyCpu::new));
                 let written = OnceLock::new();
-                up.push(Up { place, server, cpu, written, held });
+                up.push(Up { place, server, cpu, proxy, written, held });
             }
             Err(Error::Target(cause)) => records[place].outcome = failed(&cause),
             Err(other) => return Err(other),
         }
     }
     let watches: Vec<_> =
-        up.iter().map(|up| Watch::start(up.server.ready().pid, SAMPLE_EVERY)).collect();
+        up.iter().map(|up| Watch::start(up.server.serving(), SAMPLE_EVERY)).collect();
     let loads = share(&up, slices, trials, placement, interrupt);
     let timelines: Vec<_> = watches.into_iter().map(Watch::stop).collect();
     interrupt.check()?;
@@ -98,6 +99,8 @@ struct Up {
     server: Server,
     /// The CPU time of its store's server, where it has one.
     cpu: Mutex<Option<FamilyCpu>>,
+    /// The same of the proxy, where one is before its servers.
+    proxy: Mutex<Option<FamilyCpu>>,
     /// What its store had written where the first slice began that counts.
     written: OnceLock<Option<u64>>,
     /// Who is logged in and what was left open before the load, until it is over.
@@ -147,13 +150,17 @@ fn share(
 
 fn used(up: &Up) -> Used {
     up.written.get_or_init(|| store_writes(&up.server));
-    let (server_ns, waited_ns) = cpu_and_wait_ns(up.server.ready().pid);
-    let mut cpu = up.cpu.lock().unwrap_or_else(PoisonError::into_inner);
+    let (server_ns, waited_ns) = up.server.cpu_and_wait_ns();
+    let family_ns = |family: &Mutex<Option<FamilyCpu>>| {
+        let mut family = family.lock().unwrap_or_else(PoisonError::into_inner);
+        family.as_mut().map_or(0, FamilyCpu::used_ns)
+    };
     Used {
         server_ns,
         waited_ns,
-        store_ns: cpu.as_mut().map_or(0, FamilyCpu::used_ns),
+        store_ns: family_ns(&up.cpu),
         relay_ns: relay_cpu_ns(&up.server).unwrap_or(0),
+        proxy_ns: family_ns(&up.proxy),
     }
 }
 
@@ -169,6 +176,7 @@ fn server_use(up: &Up, load: &LoadRecord) -> Result<ServerUse> {
         waited_ns: sum(|slice| slice.server_waited_ns),
         store_cpu_ns: store_pid(server).map(|_| sum(|slice| slice.store_cpu_ns)),
         relay_cpu_ns: server.ready().relay.map(|_| sum(|slice| slice.relay_cpu_ns)),
+        proxy_cpu_ns: server.proxy().map(|_| sum(|slice| slice.proxy_cpu_ns)),
         store_writes: before.zip(store_writes(server)).map(|(then, now)| now.saturating_sub(then)),
         memory: read_memory(server)?,
         ..ServerUse::default()

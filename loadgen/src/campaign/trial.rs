@@ -52,7 +52,7 @@ fn carry_out(
     };
     let mut server = Server::start(&trial.arm, &options)?;
     record.server = Some(facts(&server));
-    let watch = Watch::start(server.ready().pid, SAMPLE_EVERY);
+    let watch = Watch::start(server.serving(), SAMPLE_EVERY);
     let mut held = Held::default();
     let set = Set { seed: trial.seed, placement, interrupt };
     let outcome = act_in_turn(&trial.actions, &mut server, set, &mut held, record);

@@ -1,5 +1,6 @@
 //! `authbench campaign`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -98,7 +99,14 @@ impl What {
                 spec = Spec::load(&self.campaign, overrides(Some(here)))?;
             }
         }
-        expand(&spec)
+        let plan = expand(&spec)?;
+        // With what its experiment asks of a server, an arm may be another matter.
+        let asked: BTreeSet<_> =
+            plan.trials.iter().map(|trial| (&trial.arm, &trial.server)).collect();
+        asked.into_iter().try_for_each(|(arm, server)| {
+            serve::require_served(arm, server).map_err(|error| spec.refuse(error))
+        })?;
+        Ok(plan)
     }
 }
 

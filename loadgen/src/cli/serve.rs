@@ -13,7 +13,9 @@ use servers::contract::{
 use servers::schemes::CookieSecurity;
 use servers::stores::Touch;
 use servers::stores::relay::{self, Distance};
-use servers::{ArmInfo, PasswordHash, ServeError, ServeOptions, Speech, Work};
+use servers::{
+    ArmInfo, Balance, Deployment, PasswordHash, Proxy, ServeError, ServeOptions, Speech, Work,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::output;
@@ -139,6 +141,18 @@ pub(super) struct ServeArgs {
     /// Speak TLS, with a certificate made for this run (see `certificate` in the ready line)
     #[arg(long)]
     tls: bool,
+    /// Start this many servers behind --proxy, which share a key and a store [default: 1]
+    ///
+    /// An arm whose state is in the memory of one process needs --balance sticky.
+    #[arg(long, value_name = "N", requires = "proxy",
+          value_parser = clap::value_parser!(u32).range(1..=16))]
+    servers: Option<u32>,
+    /// Put this proxy before the servers: haproxy or nginx
+    #[arg(long, value_name = "PROXY")]
+    proxy: Option<Proxy>,
+    /// Choose a server round-robin, or sticky: the one that a user met first
+    #[arg(long, default_value = "round-robin", value_name = "HOW", requires = "proxy")]
+    balance: Balance,
     #[command(flatten)]
     what: ArmArgs,
     /// Count the bytes that pass public connections, for GET /stats of the admin listener
@@ -188,6 +202,9 @@ const NOT_IN_A_VARIANT: &[&str] = &[
     "store-url-file",
 ];
 
+/// Flags of a deployment, which are words in the name of an arm: `session@redis x3 haproxy`.
+const OF_A_DEPLOYMENT: &[&str] = &["balance", "proxy", "servers"];
+
 /// Everything a server can be, for `authbench schemes`.
 pub(super) fn arms() -> &'static [ArmInfo] {
     servers::arms()
@@ -207,8 +224,9 @@ fn info(name: &str) -> Option<&'static ArmInfo> {
 /// Refuses a variant, whose flags are given as such where one server is started.
 fn require_one(arm: &str) -> Result<()> {
     require_arm(arm)?;
-    match Variant::of(arm).flags.as_slice() {
-        [] => Ok(()),
+    let variant = Variant::of(arm);
+    match variant.flags.as_slice() {
+        [] if !variant.is_deployed() => Ok(()),
         _ => Err(Error::Config(format!(
             "`{arm}` is a variant; give the arm, and its flags one by one"
         ))),
@@ -235,6 +253,15 @@ fn unknown_arm(name: &str) -> String {
 /// # Errors
 /// `Config`, with the arms there are, or with what is wrong with a variant's flags.
 pub(super) fn require_arm(name: &str) -> Result<()> {
+    require_served(name, &[])
+}
+
+/// Refuses a name that is neither an arm nor a variant of one, and one that cannot be served with
+/// these further arguments.
+///
+/// # Errors
+/// As [`require_arm`].
+pub(super) fn require_served(name: &str, further: &[String]) -> Result<()> {
     if info(name).is_none() {
         return Err(Error::Config(unknown_arm(name)));
     }
@@ -252,13 +279,21 @@ pub(super) fn require_arm(name: &str) -> Result<()> {
         if NOT_IN_A_VARIANT.contains(flag) {
             return refuse(&format!("found `{name}`: a campaign sets --{flag} by itself"));
         }
+        if OF_A_DEPLOYMENT.contains(flag) {
+            return refuse(&format!(
+                "found `{name}`: write a deployment as `{} x3 haproxy` or `{0} x3 nginx sticky`",
+                variant.arm
+            ));
+        }
     }
     let words = ["serve".into(), variant.arm.to_string()];
     let read = ServeArgs::augment_args(clap::Command::new("serve").disable_help_flag(true))
-        .try_get_matches_from(words.into_iter().chain(variant.arguments(&[])))
+        .try_get_matches_from(
+            words.into_iter().chain(variant.arguments(further)).chain(further.iter().cloned()),
+        )
         .and_then(|matches| ServeArgs::from_arg_matches(&matches));
     match read {
-        Ok(_) => Ok(()),
+        Ok(args) => args.require_deployment(),
         Err(error) => {
             let text = error.to_string();
             let first = text.lines().next().unwrap_or_default();
@@ -270,8 +305,12 @@ pub(super) fn require_arm(name: &str) -> Result<()> {
 
 /// The program that this arm needs and this machine does not have, and the package that has it.
 pub(super) fn missing_program(arm: &str) -> Option<(&'static str, &'static str)> {
-    let info = info(arm)?;
-    let program = servers::stores::missing_program(info.store?)?;
+    let store = || servers::stores::missing_program(info(arm)?.store?);
+    let proxy = || {
+        let proxy: Proxy = Variant::of(arm).proxy()?.parse().ok()?;
+        Some(proxy.program()).filter(|program| program.find().is_none())
+    };
+    let program = store().or_else(proxy)?;
     Some((program.name, program.package))
 }
 
@@ -296,14 +335,68 @@ pub(super) fn serve(args: ServeArgs) -> Result<()> {
     // Before the default is taken from the limit of open files, which this raises.
     crate::proc::allow_connections(args.max_connections.unwrap_or_default())?;
     let (listen, admin) = (args.listen, args.admin);
+    let deployment = args.deployment();
+    let deployment = match deployment {
+        Some(deployment) => Some(Deployment { arguments: member_arguments()?, ..deployment }),
+        None => None,
+    };
     let options = options(args, threads)?;
     let runtime = runtime(threads).enable_all().build().map_err(Error::runtime("the server"))?;
     let outcome = runtime.block_on(async {
-        let public = servers::bind(listen)?;
         let admin = servers::bind(admin)?;
+        if let Some(deployment) = deployment {
+            return servers::deploy(deployment, options, listen, admin, announce, stopped()).await;
+        }
+        let public = servers::bind(listen)?;
         servers::serve(options, public, admin, announce, stopped()).await
     });
     outcome.map_err(|error| refused(&error))
+}
+
+impl ServeArgs {
+    /// How the servers are deployed; `None` where it is one server without a proxy.
+    fn deployment(&self) -> Option<Deployment> {
+        let servers = self.servers.unwrap_or(1);
+        let (balance, arguments) = (self.balance, Vec::new());
+        self.proxy.map(|proxy| Deployment { servers, proxy, balance, arguments })
+    }
+
+    /// Refuses a deployment that would not be what it says, before anything is started.
+    fn require_deployment(&self) -> Result<()> {
+        let Some(deployment) = self.deployment() else { return Ok(()) };
+        let options = ServeOptions {
+            speech: Speech { http2: self.http2, tls: self.tls, counts_wire: self.count_wire },
+            admin_fill: self.admin_fill,
+            ..ServeOptions::new(self.what.arm.as_str())
+        };
+        deployment.check(&options).map_err(|error| refused(&error))
+    }
+}
+
+/// What each server of a deployment is started with: the flags that were given here, but for those
+/// that say where it listens, what is shared and how it is deployed.
+fn member_arguments() -> Result<Vec<String>> {
+    let command = ServeArgs::augment_args(clap::Command::new("serve").disable_help_flag(true));
+    let words = std::env::args_os().skip_while(|word| word != "serve");
+    let matches = command.clone().try_get_matches_from(words);
+    let matches = matches.map_err(|error| Error::Bug(error.to_string()))?;
+    let mut arguments = Vec::new();
+    for argument in command.get_arguments() {
+        let (id, Some(long)) = (argument.get_id().as_str(), argument.get_long()) else { continue };
+        let given = matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine);
+        let is_of_all = [NOT_IN_A_VARIANT, OF_A_DEPLOYMENT, &["store-delay"]].concat();
+        if !given || is_of_all.contains(&long) {
+            continue;
+        }
+        if !argument.get_action().takes_values() {
+            arguments.push(format!("--{long}"));
+            continue;
+        }
+        for value in matches.get_raw(id).into_iter().flatten() {
+            arguments.extend([format!("--{long}"), value.to_string_lossy().into_owned()]);
+        }
+    }
+    Ok(arguments)
 }
 
 /// Makes what the servers of an arm share, says what it is, and keeps it until stdin closes or a

@@ -6,6 +6,7 @@ use super::attack::Spinner;
 use super::shared::{Format, minutes};
 use super::{output, serve, signals};
 use crate::error::{Error, Result};
+use crate::plan::Variant;
 use crate::report::figure;
 use crate::sanitise::Page;
 use crate::soak::{self, DURATION_MIN, Grown, RATE_MAX, Soak, SoakPlan};
@@ -62,6 +63,12 @@ pub(super) fn soak(args: &SoakArgs) -> Result<()> {
 impl SoakArgs {
     fn plan(&self) -> Result<SoakPlan> {
         serve::require_arm(&self.arm)?;
+        if Variant::of(&self.arm).is_deployed() {
+            return Err(Error::Config(format!(
+                "expected one server to watch, found the deployment `{}`; soak the arm alone",
+                self.arm
+            )));
+        }
         if self.duration < DURATION_MIN {
             let expected = format!("of at least {DURATION_MIN}");
             return Err(Error::flag("--duration", expected, self.duration));

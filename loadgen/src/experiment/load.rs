@@ -172,6 +172,10 @@ pub(super) fn needs(metric: &Metric, trials: &[&TrialPlan], level: u32) -> Optio
              `+store-delay=`",
         );
     }
+    let of_proxy = [metric::PROXY_CPU_US_PER_REQUEST, metric::PROXY_MEMORY_BYTES];
+    if of_proxy.contains(&metric) && !at_level().any(|t| Variant::of(&t.arm).is_deployed()) {
+        return Some("servers behind a proxy, so a table [deployment]");
+    }
     None
 }
 

@@ -253,6 +253,10 @@ metrics! {
     RELAY_CPU_US_PER_REQUEST =
         ("relay_cpu_us_per_request", "us", "Relay CPU per request", Neither, Log)
         .of_server().of_load(|l| server_time(l, |server| server.relay_cpu_ns));
+    PROXY_CPU_US_PER_REQUEST =
+        ("proxy_cpu_us_per_request", "us", "Proxy CPU per request", Lower, Log)
+        .family(family::CPU_PER_REQUEST)
+        .of_server().of_load(|l| server_time(l, |server| server.proxy_cpu_ns));
     STORE_WRITES_PER_REQUEST =
         ("store_writes_per_request", "writes", "Store writes per request", Lower, Linear)
         .of_server().of_load(|l| {
@@ -263,7 +267,10 @@ metrics! {
         ("cpu_us_per_request", "us", "CPU per request, store included", Lower, Log)
         .family(family::CPU_PER_REQUEST).added().ratio()
         .of_server().of_load(|l| {
-            server_time(l, |server| Some(server.cpu_ns + server.store_cpu_ns.unwrap_or(0)))
+            server_time(l, |server| {
+                let others = [server.store_cpu_ns, server.proxy_cpu_ns];
+                Some(server.cpu_ns + others.into_iter().flatten().sum::<u64>())
+            })
         });
     GENERATOR_CPU_US_PER_REQUEST =
         ("generator_cpu_us_per_request", "us", "Generator CPU per request", Lower, Log)
@@ -281,6 +288,9 @@ metrics! {
     STORE_MEMORY_BYTES = ("store_memory_bytes", "bytes", "Store memory", Lower, Log)
         .family(family::MEMORY).of_store(PROGRAMS)
         .of_load(|l| memory(l)?.store_bytes.map(|bytes| bytes as f64));
+    PROXY_MEMORY_BYTES = ("proxy_memory_bytes", "bytes", "Proxy memory", Lower, Log)
+        .family(family::MEMORY).of_server()
+        .of_load(|l| memory(l)?.proxy_bytes.map(|bytes| bytes as f64));
     STORE_USED_BYTES = ("store_used_bytes", "bytes", "Store, its own count", Lower, Log)
         .family(family::MEMORY).of_store(COUNTING)
         .of_load(|l| memory(l)?.store_used_bytes.map(|bytes| bytes as f64));
@@ -477,6 +487,8 @@ metrics! {
         ("round_robin_unrefreshed_share", "share", "Round-robin: cannot refresh", Lower, Linear);
     LOST_AFTER_DEATH_SHARE =
         ("lost_after_death_share", "share", "Logged out when one dies", Lower, Linear);
+    FAILED_AFTER_DEATH_SHARE =
+        ("failed_after_death_share", "share", "First request failed", Lower, Linear);
     REQUESTS_PER_CPU_S =
         ("requests_per_cpu_s", "requests/s", "Requests per CPU second", Higher, Log);
     RPS_PER_CORE = ("rps_per_core", "requests/s", "Requests per second and core", Higher, Log)

@@ -12,6 +12,7 @@ mod curve;
 mod denylist;
 mod expand;
 mod expiry;
+mod failover;
 pub mod family;
 mod judged;
 mod load;

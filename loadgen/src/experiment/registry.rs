@@ -1,8 +1,8 @@
 //! The list of experiments: one line each.
 
 use super::{
-    Experiment, capacity, cart, concurrency, context, cores, curve, denylist, expiry, login,
-    memory, population, renewal, replicas, restart, revocation, sliding, wire,
+    Experiment, capacity, cart, concurrency, context, cores, curve, denylist, expiry, failover,
+    login, memory, population, renewal, replicas, restart, revocation, sliding, wire,
 };
 use crate::record::{Doubt, TrialRecord};
 
@@ -20,6 +20,7 @@ pub const EXPERIMENTS: &[&dyn Experiment] = &[
     &expiry::Expiry,
     &restart::Restart,
     &replicas::Replicas,
+    &failover::Failover,
     &cores::Cores,
     &context::Context,
     &sliding::Sliding,

@@ -217,7 +217,8 @@ pub fn judged(plan: &SearchPlan, rate_rps: f64, confirms: bool, load: &LoadRecor
     let counts = &load.counts;
     let server_busy = load.server.as_ref().map_or(1.0, |server| {
         let had = server.interval_ns as f64 * f64::from(server.threads);
-        (server.cpu_ns + server.store_cpu_ns.unwrap_or(0)) as f64 / had.max(1.0)
+        let others = [server.store_cpu_ns, server.proxy_cpu_ns];
+        (server.cpu_ns + others.into_iter().flatten().sum::<u64>()) as f64 / had.max(1.0)
     });
     let mut probe = ProbeRecord {
         rate_rps,

@@ -20,6 +20,8 @@ pub enum DrillPlan {
     Restart(RestartPlan),
     /// The same users, over more and more servers.
     Replicas(ReplicasPlan),
+    /// One of the servers behind a proxy is killed.
+    Failover(FailoverPlan),
 }
 
 /// How a credential is tried again and again.
@@ -89,6 +91,17 @@ pub struct ReplicasPlan {
     pub measure_ns: u64,
 }
 
+/// A server behind a proxy that is killed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FailoverPlan {
+    /// Users who are logged in when it is.
+    pub users: u32,
+    /// Pause between two requests of a user who has no answer, ns.
+    pub poll_ns: u64,
+    /// How long a user who has none goes on asking, ns.
+    pub window_ns: u64,
+}
+
 /// Rough costs for the time that a drill will take; they are never a measurement.
 const SERVER_MS: u64 = 60;
 const LOGINS_PER_MS: u64 = 10;
@@ -117,6 +130,12 @@ impl DrillPlan {
                 let each = (plan.warmup_ns + plan.measure_ns) / 1_000_000 + 100;
                 plan.servers.iter().map(|n| each + u64::from(*n) * SERVER_MS).sum()
             }
+            // Users have an answer long before they would give up.
+            Self::Failover(plan) => {
+                u64::from(plan.users) * 4 / LOGINS_PER_MS
+                    + plan.window_ns / 10_000_000
+                    + 10 * SERVER_MS
+            }
         }
     }
 
@@ -126,6 +145,7 @@ impl DrillPlan {
             Self::Revocation(plan) => plan.watch.in_flight * 2,
             Self::Expiry(plan) => plan.users * plan.leeways_ms.len() as u32,
             Self::Restart(plan) => plan.connections,
+            Self::Failover(plan) => plan.users,
             Self::Replicas(plan) => {
                 plan.servers.iter().max().copied().unwrap_or(1) * plan.users_per_server * 2
             }

@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use servers::contract::Share;
 
 pub use arm::Arm;
-pub use drill::{DrillPlan, ExpiryPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan};
+pub use drill::{
+    DrillPlan, ExpiryPlan, FailoverPlan, ReplicasPlan, RestartPlan, RevocationPlan, WatchPlan,
+};
 pub use engine::plan::{
     ADMIN_FILL, ConnectPlan, FillPlan, GrowPlan, LoadPlan, LogoutPlan, PopulatePlan, Prepare,
     RenewalPlan, SlicesPlan, Slicing,
@@ -306,7 +308,8 @@ impl TrialPlan {
     /// Stem of the record's file: `0007-jwt-hs256`; a twin's is `0008-session@memory-again`.
     pub fn file_stem(&self) -> String {
         let again = if self.twin { "-again" } else { "" };
-        format!("{:04}-{}{again}", self.index, self.arm)
+        // A deployment has spaces in its name.
+        format!("{:04}-{}{again}", self.index, self.arm.replace(' ', "-"))
     }
 }
 

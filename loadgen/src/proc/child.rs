@@ -5,12 +5,14 @@
 use std::time::{Duration, Instant};
 
 use reqwest::Response;
+use rustix::process::{Pid, Signal, kill_process};
 use servers::contract::{
     AdminStats, CONTRACT_VERSION, FAULT_MARK, POPULATE_PATH, Population, ReadyLine, Secrets,
 };
 use tokio::time::timeout;
 
 use super::process::Process;
+use super::usage::cpu_and_wait_of_all_ns;
 use crate::error::{Error, Interrupt, Result};
 use crate::plan::Variant;
 use crate::sanitise::{NAME, REMARK, fit};
@@ -87,6 +89,28 @@ impl Server {
         &self.ready
     }
 
+    /// The processes that serve: its own, or those of the servers behind its proxy.
+    pub fn serving(&self) -> &[u32] {
+        match self.ready.servers.as_slice() {
+            [] => std::slice::from_ref(&self.ready.pid),
+            servers => servers,
+        }
+    }
+
+    /// CPU time that its servers have used, and the time in which their threads were ready to run
+    /// and strangers had their cores, ns. Several servers on the same cores wait for each other, at
+    /// most for as long as the others run.
+    pub fn cpu_and_wait_ns(&self) -> (u64, u64) {
+        let (cpu_ns, waited_ns) = cpu_and_wait_of_all_ns(self.serving());
+        let others = self.serving().len() as u64 - 1;
+        (cpu_ns, waited_ns.saturating_sub(cpu_ns * others))
+    }
+
+    /// The proxy's process, where one stands before its servers.
+    pub fn proxy(&self) -> Option<u32> {
+        self.ready.proxy.as_ref().map(|proxy| proxy.pid)
+    }
+
     /// What it tells about its inside.
     ///
     /// # Errors
@@ -129,6 +153,15 @@ impl Server {
     /// How it ended, when it has ended by itself.
     pub fn obituary(&mut self) -> Option<String> {
         self.process.obituary()
+    }
+
+    /// Ends one of the servers behind its proxy as a crash would, if there are so many.
+    pub fn kill_one(&self, n: usize) {
+        let pid = self.ready.servers.get(n).and_then(|pid| Pid::from_raw(pid.cast_signed()));
+        if let Some(pid) = pid {
+            // One that has ended already is what was asked for.
+            let _ = kill_process(pid, Signal::KILL);
+        }
     }
 
     /// Ends it as a crash would: requests that are under way get no answer.

@@ -24,6 +24,6 @@ pub use null_server::NullServer;
 pub use placement::{pin, place, placed, require_cores};
 pub use usage::{
     FamilyCpu, Steal, Watch, cpu_and_wait_ns, descriptors, family_cpu_ns, family_pss_bytes, memory,
-    threads,
+    memory_of_all, threads,
 };
 pub use wrk::{Wrk, WrkLoad};

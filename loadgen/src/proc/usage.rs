@@ -29,6 +29,12 @@ pub fn cpu_and_wait_ns(pid: u32) -> (u64, u64) {
         .fold((0, 0), |(cpu, wait), task| (cpu + task.0, wait + task.1))
 }
 
+/// The same of several processes, added up.
+pub(super) fn cpu_and_wait_of_all_ns(pids: &[u32]) -> (u64, u64) {
+    let all = pids.iter().map(|pid| cpu_and_wait_ns(*pid));
+    all.fold((0, 0), |(cpu, wait), one| (cpu + one.0, wait + one.1))
+}
+
 /// CPU time (user and system) of a process and of all that it started, directly or not, ns.
 pub fn family_cpu_ns(pid: u32) -> u64 {
     family(pid).into_iter().map(|pid| cpu_and_wait_ns(pid).0).sum()
@@ -130,6 +136,21 @@ pub fn memory(pid: u32) -> MemoryUse {
     }
 }
 
+/// Memory of several processes, added up; what one of them does not tell is not told of all.
+pub fn memory_of_all(pids: &[u32]) -> MemoryUse {
+    let all: Vec<MemoryUse> = pids.iter().map(|pid| memory(*pid)).collect();
+    let total = |part: fn(&MemoryUse) -> Option<u64>| {
+        all.iter().map(part).try_fold(0_u64, |sum, part| Some(sum + part?))
+    };
+    MemoryUse {
+        rss_bytes: all.iter().map(|memory| memory.rss_bytes).sum(),
+        pss_bytes: total(|memory| memory.pss_bytes),
+        private_dirty_bytes: total(|memory| memory.private_dirty_bytes),
+        peak_rss_bytes: total(|memory| memory.peak_rss_bytes),
+        ..MemoryUse::default()
+    }
+}
+
 /// Descriptors that a process has open; `None` once it has ended.
 pub fn descriptors(pid: u32) -> Option<u64> {
     entries(pid, "fd")
@@ -170,7 +191,7 @@ fn field_bytes(text: &str, name: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// Samples a process from a thread of its own until it is told to stop.
+/// Samples processes from a thread of its own until it is told to stop.
 pub struct Watch {
     stop: mpsc::Sender<()>,
     thread: JoinHandle<Vec<ProcessSample>>,
@@ -178,19 +199,25 @@ pub struct Watch {
 
 impl Watch {
     /// Begins to sample; `interval` must be at least sysinfo's 200 ms for CPU figures to mean much.
-    pub fn start(pid: u32, interval: Duration) -> Self {
+    pub fn start(pids: &[u32], interval: Duration) -> Self {
+        let pids = pids.to_vec();
         let (stop, stopped) = mpsc::channel::<()>();
         let thread = thread::spawn(move || {
             let began = Instant::now();
             let kind = ProcessRefreshKind::nothing().with_memory().with_cpu();
-            let mut probe = Probe::new(pid, kind);
+            let mut probes: Vec<_> = pids.into_iter().map(|pid| Probe::new(pid, kind)).collect();
             let mut samples = Vec::new();
             loop {
-                if let Some(process) = probe.read() {
+                let read = |probe: &mut Probe| {
+                    let process = probe.read()?;
+                    Some((process.memory(), f64::from(process.cpu_usage()) / 100.0))
+                };
+                let seen: Vec<_> = probes.iter_mut().filter_map(read).collect();
+                if !seen.is_empty() {
                     samples.push(ProcessSample {
                         at_ms: began.elapsed().as_millis() as u64,
-                        rss_bytes: process.memory(),
-                        cpu_cores: f64::from(process.cpu_usage()) / 100.0,
+                        rss_bytes: seen.iter().map(|(bytes, _)| bytes).sum(),
+                        cpu_cores: seen.iter().map(|(_, cores)| cores).sum(),
                     });
                 }
                 if stopped.recv_timeout(interval) != Err(mpsc::RecvTimeoutError::Timeout) {
@@ -313,6 +340,9 @@ mod tests {
     fn a_process_that_is_gone_uses_nothing() {
         assert_eq!(cpu_and_wait_ns(u32::MAX - 1), (0, 0));
         assert_eq!(memory(u32::MAX - 1), MemoryUse::default());
+        let (own, gone) = (std::process::id(), u32::MAX - 1);
+        assert!(memory_of_all(&[own, own]).rss_bytes > memory(own).rss_bytes);
+        assert_eq!(memory_of_all(&[own, gone]).pss_bytes, None, "a part of them is not all");
     }
 
     #[test]
@@ -320,7 +350,7 @@ mod tests {
         // A busy machine may not get to it in the first of these.
         let spans = [60, 600, 6_000].map(Duration::from_millis);
         let sampled = spans.into_iter().find(|span| {
-            let watch = Watch::start(std::process::id(), Duration::from_millis(10));
+            let watch = Watch::start(&[std::process::id()], Duration::from_millis(10));
             thread::sleep(*span);
             let samples = watch.stop();
             assert!(samples.iter().all(|sample| sample.rss_bytes > 0), "{samples:?}");

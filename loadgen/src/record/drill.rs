@@ -21,6 +21,8 @@ pub enum DrillRecord {
     Restart(Box<RestartRecord>),
     /// The same users, over more and more servers.
     Replicas(ReplicasRecord),
+    /// One of the servers behind a proxy was killed.
+    Failover(FailoverRecord),
 }
 
 /// Requests with a credential, by what came back.
@@ -229,4 +231,21 @@ pub struct ReplicasStep {
 pub struct ReplicasRecord {
     /// The steps, in order.
     pub steps: Vec<ReplicasStep>,
+}
+
+/// The outcome of the death of a server behind a proxy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FailoverRecord {
+    /// Servers before one of them was killed.
+    pub servers: u32,
+    /// Every user, asked once before.
+    pub before: Asked,
+    /// What the first request of every user after it came to.
+    pub first: Asked,
+    /// What it came to in the end: users went on asking until they were let in or refused.
+    pub settled: Asked,
+    /// From the kill to the answer of the user who had one last, ns.
+    pub longest_without_answer_ns: u64,
+    /// Users who had been refused and tried to log in again.
+    pub relogins: Asked,
 }

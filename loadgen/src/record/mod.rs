@@ -18,8 +18,8 @@ pub use attack::{ATTACKS_SCHEMA, AttackRecord, Attacked, CaseOutcome, CaseRecord
 pub use claim::Claim;
 pub use disk::Folder;
 pub use drill::{
-    Asked, Beside, DrillRecord, ExpiryRecord, Lifetimes, Renewals, Replacement, ReplicasRecord,
-    ReplicasStep, RestartRecord, RevocationRecord, ServerShare, Watched,
+    Asked, Beside, DrillRecord, ExpiryRecord, FailoverRecord, Lifetimes, Renewals, Replacement,
+    ReplicasRecord, ReplicasStep, RestartRecord, RevocationRecord, ServerShare, Watched,
 };
 pub use engine::record::{
     AgentEnd, AgentUse, ClientUse, Counts, Doubt, ENCODED, GeneratorUse, GrowRecord, Histogram,
@@ -159,6 +159,12 @@ pub struct ServerFacts {
     /// Name and version of the store's server that was started with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
+    /// Servers behind a proxy; `None` where it is one without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub servers: Option<u32>,
+    /// Name and version of that proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
 }
 
 /// The outcome of one action.

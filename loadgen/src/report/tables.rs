@@ -9,7 +9,7 @@ use super::figures::{ComparedAs, Comparison};
 use super::key::{Lookup, Place};
 use super::table::{Cell, Column, Row, Table, arm, cell, finding};
 use super::words;
-use crate::experiment::{self, Better, Experiment, Metric, family};
+use crate::experiment::{self, Better, Experiment, Metric, family, metric};
 use crate::stats::Estimate;
 use crate::units::grouped;
 
@@ -106,6 +106,7 @@ fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
     let build = |overall, title: &str, note: &str, columns: &[(View, &'static Metric)]| {
         build(analysis, experiment, overall, title, note, columns)
     };
+    let bill = || bill(analysis, experiment, &metrics);
     let plans = experiment::find(experiment).map_or(&[][..], |e| e.tables());
     if !plans.is_empty() {
         let both = |plan: &experiment::TablePlan| {
@@ -113,7 +114,7 @@ fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
                 plan.metrics.iter().map(|metric| (View::Figure, *metric)).collect();
             [true, false].map(|overall| build(overall, plan.title, plan.note, &columns))
         };
-        return plans.iter().flat_map(both).flatten().collect();
+        return plans.iter().flat_map(both).flatten().chain(bill()).collect();
     }
     let slopes = build(
         true,
@@ -148,7 +149,31 @@ fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
         ),
         &ratios,
     );
-    [levels, over, beside].into_iter().flatten().collect()
+    [levels, bill(), over, beside].into_iter().flatten().collect()
+}
+
+/// The parts of what arms behind a proxy cost; `None` where no arm is.
+fn bill(analysis: &Analysis, experiment: &str, metrics: &[&'static Metric]) -> Option<Table> {
+    let parts = [
+        metric::SERVER_CPU_US_PER_REQUEST,
+        metric::PROXY_CPU_US_PER_REQUEST,
+        metric::STORE_CPU_US_PER_REQUEST,
+        metric::CPU_US_PER_REQUEST,
+        metric::SERVER_PSS_BYTES,
+        metric::PROXY_MEMORY_BYTES,
+        metric::STORE_MEMORY_BYTES,
+    ];
+    metrics.contains(&metric::PROXY_CPU_US_PER_REQUEST).then_some(())?;
+    let columns = parts.map(|metric| (View::Figure, metric));
+    build(
+        analysis,
+        experiment,
+        false,
+        "The bill of a deployment",
+        "All servers together, the proxy before them and the store's server. The sum of CPU time \
+         has the proxy in it.",
+        &columns,
+    )
 }
 
 /// Fills a table; `None` when not one cell has a figure. `overall` asks for the figures of no

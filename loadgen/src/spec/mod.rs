@@ -1,5 +1,6 @@
 //! A campaign as a human writes it: TOML with defaults, and flags on top.
 
+mod deployment;
 mod meant;
 mod target;
 mod users;
@@ -15,6 +16,7 @@ use toml::Spanned;
 use crate::error::{Error, Result};
 use crate::files::{Kind, read_text};
 
+pub use deployment::{BalanceName, DeploymentSpec, ProxyName};
 pub use target::{parse_target, read_target};
 
 /// The presets, by name.
@@ -122,6 +124,7 @@ struct Head {
     primary: Vec<Spanned<PrimarySpec>>,
     max_transport_errors: Option<Share>,
     mix: Option<BTreeMap<String, u32>>,
+    deployment: Option<DeploymentSpec>,
 }
 
 fn default_seed() -> u64 {
@@ -132,7 +135,7 @@ fn default_baseline() -> String {
     "none".into()
 }
 
-const HEAD_FIELDS: [&str; 9] = [
+const HEAD_FIELDS: [&str; 10] = [
     "name",
     "seed",
     "arms",
@@ -142,7 +145,27 @@ const HEAD_FIELDS: [&str; 9] = [
     "prices",
     "max_transport_errors",
     "mix",
+    "deployment",
 ];
+
+impl Head {
+    /// The same with every arm deployed as the file says.
+    fn deployed(mut self) -> Self {
+        let Some(deployment) = self.deployment else { return self };
+        for endpoint in &mut self.primary {
+            let endpoint = endpoint.get_mut();
+            for arm in [&mut endpoint.arm, &mut endpoint.against] {
+                // A pattern is one of names as they are by then.
+                if self.arms.contains(arm) {
+                    *arm = deployment.name(arm);
+                }
+            }
+        }
+        let named = self.arms.iter_mut().chain(&mut self.reference);
+        named.chain([&mut self.baseline]).for_each(|arm| *arm = deployment.name(arm));
+        self
+    }
+}
 
 impl Spec {
     /// Reads a preset by its name, or a campaign file by its path.
@@ -174,7 +197,16 @@ impl Spec {
         let table: toml::Table = toml::from_str(text).map_err(|e| malformed(origin, &e))?;
         let experiments: Vec<String> =
             table.keys().filter(|key| !HEAD_FIELDS.contains(&key.as_str())).cloned().collect();
-        let arms = overrides.arms.unwrap_or_else(|| head.arms.clone());
+        let deployment = head.deployment;
+        if let Some(fault) = deployment.and_then(|deployment| deployment.fault()) {
+            return Err(Error::Config(format!("{origin}: [deployment] servers: {fault}")));
+        }
+        let head = head.deployed();
+        let chosen = |arms: Vec<String>| {
+            let name = |arm: String| deployment.map_or(arm.clone(), |it| it.name(&arm));
+            arms.into_iter().map(name).collect()
+        };
+        let arms = overrides.arms.map_or_else(|| head.arms.clone(), chosen);
         let refuse = |what: String| Err(Error::Config(format!("{origin}: {what}")));
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if head.name.is_empty() || head.name.starts_with('.') || !head.name.chars().all(plain) {
@@ -291,6 +323,39 @@ mod tests {
         let spec = Spec::parse("t", SMALL, overrides).unwrap();
         assert_eq!((spec.seed, spec.reference.as_str()), (9, "c"));
         assert_eq!(spec.users, Some(vec![7]));
+    }
+
+    #[test]
+    fn a_deployment_is_one_of_every_arm() {
+        let table = "[deployment]\nservers = 3\nproxy = 'haproxy'\n";
+        let endpoint = "[[primary]]\nexperiment = 'concurrency'\nmetric = 'm'\narm = 'b'\n\
+                        against = 'none'\n";
+        let text = format!("{SMALL}{table}{endpoint}");
+        let spec = Spec::parse("t", &text, Overrides::default()).unwrap();
+        assert_eq!(spec.arms, ["none x3 haproxy", "b x3 haproxy"]);
+        assert_eq!(spec.arms, spec.listed_arms);
+        assert_eq!(
+            (spec.baseline.as_str(), spec.reference.as_str()),
+            ("none x3 haproxy", "b x3 haproxy")
+        );
+        let PrimarySpec { arm, against, .. } = &spec.primary[0];
+        assert_eq!([arm, against], ["b x3 haproxy", "none x3 haproxy"]);
+        assert_eq!(spec.experiments, ["concurrency"], "a deployment is no experiment");
+        let arms = Some(vec!["none".into(), "c x3 haproxy".into()]);
+        let spec = Spec::parse("t", &text, Overrides { arms, ..Overrides::default() }).unwrap();
+        assert_eq!(spec.arms, ["none x3 haproxy", "c x3 haproxy"]);
+        for (slip, part) in [
+            ("[deployment]\nservers = 3\n", "missing field `proxy`"),
+            ("[deployment]\nproxy = 'traefik'\n", "unknown variant `traefik`"),
+            ("[deployment]\nproxy = 'nginx'\nservers = 17\n", "from 1 to 16 servers, found 17"),
+            ("[deployment]\nproxy = 'nginx'\nbalance = 'random'\n", "unknown variant `random`"),
+            ("[deployment]\nproxy = 'nginx'\nserver = 2\n", "unknown field `server`"),
+        ] {
+            let text = format!("{SMALL}{slip}");
+            let error = Spec::parse("t", &text, Overrides::default()).unwrap_err();
+            assert!(error.to_string().contains(part), "{slip}: {error}");
+            assert_eq!(error.exit_code(), 2);
+        }
     }
 
     #[test]

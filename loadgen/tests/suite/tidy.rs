@@ -18,6 +18,7 @@ const SERVERS: &[&str] = &[
     "schemes",
     "app",
     "serve",
+    "deployment",
 ];
 
 /// Modules of the engine's crate and what each may import, itself apart. Its other files are the

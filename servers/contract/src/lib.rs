@@ -22,7 +22,7 @@ pub use cookies::Cookies;
 pub use login::{Field, LoginStep};
 pub use renewal::{Lifetime, REFRESH_TOKEN, Refresh, Renewal};
 pub use share::Share;
-pub use store::{RelayProcess, Secrets, SharedLine, StoreProcess, StoreUrl};
+pub use store::{ProxyProcess, RelayProcess, Secrets, SharedLine, StoreProcess, StoreUrl};
 pub use texts::{BodyFormat, ContractError, CredentialCarrier, CredentialSource, HeaderValues};
 pub use users::{UserPattern, UserRows};
 
@@ -58,6 +58,14 @@ pub struct ReadyLine {
     /// time is on no other bill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<RelayProcess>,
+    /// The processes of the servers, where they are several or behind a proxy; `pid` is then the
+    /// one that started them, which serves no request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<u32>,
+    /// The proxy before the servers, where there is one; its memory and its CPU time are part of
+    /// the bill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyProcess>,
     /// Whether public connections speak HTTP/2 and nothing else.
     #[serde(default, skip_serializing_if = "is_false")]
     pub http2: bool,

@@ -15,6 +15,15 @@ pub struct StoreProcess {
     pub url: StoreUrl,
 }
 
+/// The proxy that stands before the servers of an arm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyProcess {
+    /// Its name and version, `haproxy 2.6.12`.
+    pub name: String,
+    /// Its process; those that it started belong to it.
+    pub pid: u32,
+}
+
 /// A relay that puts a store farther away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayProcess {

@@ -33,11 +33,11 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nR
 
 /// What a listener counts, once per connection.
 #[derive(Debug, Default)]
-pub(super) struct Gauges {
+pub(crate) struct Gauges {
     /// Connections that are open.
-    pub(super) connections: AtomicU64,
+    pub(crate) connections: AtomicU64,
     /// Accepts that failed for want of descriptors or memory.
-    pub(super) accept_errors: AtomicU64,
+    pub(crate) accept_errors: AtomicU64,
 }
 
 /// Accepts until the sender of `stopped` is dropped, then lets open requests finish for `drain`.
@@ -47,7 +47,7 @@ pub(super) struct Gauges {
 /// out, and polls a shared signal with every request. Here each connection has a stop signal of its
 /// own, so that connections share nothing but the app. Only what happens once per connection may be
 /// counted in this file, never what happens once per request.
-pub(super) async fn run(
+pub(crate) async fn run(
     listener: TcpListener,
     app: App,
     limits: Limits,

@@ -22,18 +22,18 @@ const OTHER_DESCRIPTORS: u64 = 64;
 /// [`Limits::write_stall`]. Half-sent heads hold at most 16 KiB per connection: 1.6 GB where all
 /// 100,000 connections of the default limit send one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) header_read_timeout: Duration,
+pub(crate) struct Limits {
+    pub(crate) header_read_timeout: Duration,
     /// How long a client may take no byte of an answer that waits for it.
-    pub(super) write_stall: Duration,
+    pub(crate) write_stall: Duration,
     /// Connections that may be open.
-    pub(super) connections: usize,
-    pub(super) drain: Duration,
+    pub(crate) connections: usize,
+    pub(crate) drain: Duration,
 }
 
 impl Limits {
     /// HTTP/1.1 within these limits.
-    pub(super) fn http1(&self) -> http1::Builder {
+    pub(crate) fn http1(&self) -> http1::Builder {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(self.header_read_timeout)
@@ -44,12 +44,12 @@ impl Limits {
 }
 
 /// Most connections that the limit of open files leaves room for.
-pub(super) fn connections_allowed() -> usize {
+pub(crate) fn connections_allowed() -> usize {
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX)
 }
 
 /// Connections that may be open unless told otherwise.
-pub(super) fn connections_default() -> usize {
+pub(crate) fn connections_default() -> usize {
     connections_allowed().clamp(1, CONNECTIONS_MAX)
 }

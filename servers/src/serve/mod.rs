@@ -25,9 +25,9 @@ use crate::stores::relay::{Distance, Relay};
 use crate::stores::{Boxed, Touch, Upkeep};
 use crate::users::{LOGIN_WAIT_MAX, LOGINS_WAITING_MAX, PasswordHash};
 
-mod accept;
+pub(crate) mod accept;
 mod admin;
-mod limits;
+pub(crate) mod limits;
 mod populate;
 mod shared;
 mod strict;
@@ -35,6 +35,7 @@ mod wire;
 
 pub use limits::HEAD_BYTES_MAX;
 use limits::Limits;
+pub(crate) use shared::share_given;
 pub use shared::{Shared, share};
 pub use strict::TARGET_BYTES_MAX;
 pub use wire::Speech;
@@ -47,7 +48,7 @@ const ITEM: &str = "a book with a title of so many words that it is long, no {n}
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
 /// Connections of the admin listener, which one program asks one question at a time.
-const ADMIN_CONNECTIONS_MAX: usize = 16;
+pub(crate) const ADMIN_CONNECTIONS_MAX: usize = 16;
 
 /// How a server is to be. Every field has a value: flags are lowered before.
 #[derive(Clone, Debug)]
@@ -138,7 +139,7 @@ impl ServeOptions {
         }
     }
 
-    fn scheme(&self) -> Result<SchemeOptions, ServeError> {
+    pub(crate) fn scheme(&self) -> Result<SchemeOptions, ServeError> {
         let refuse = |option, expected, found: Duration| {
             Err(ServeError::Option { option, expected, found: format!("{found:?}") })
         };
@@ -329,14 +330,14 @@ impl Server {
 }
 
 /// A relay to the store of the arm, where it is to be farther away than it is.
-async fn put_away(options: &ServeOptions) -> Result<Option<Relay>, ServeError> {
+pub(crate) async fn put_away(options: &ServeOptions) -> Result<Option<Relay>, ServeError> {
     let Some(distance) = &options.store_distance else { return Ok(None) };
     let store = arms().iter().find(|info| info.arm == options.arm).and_then(|info| info.store);
     let url = options.store_url.as_deref();
     Relay::start(&options.arm, store, url, distance).await.map(Some)
 }
 
-async fn join(task: &'static str, handle: JoinHandle<()>) -> Result<(), ServeError> {
+pub(crate) async fn join(task: &'static str, handle: JoinHandle<()>) -> Result<(), ServeError> {
     handle.await.map_err(|error| ServeError::Task { task, found: error.to_string() })
 }
 
@@ -349,7 +350,7 @@ async fn sweep(store: Arc<dyn Upkeep>, every: Duration) {
     }
 }
 
-fn address(listener: &TcpListener) -> Result<SocketAddr, ServeError> {
+pub(crate) fn address(listener: &TcpListener) -> Result<SocketAddr, ServeError> {
     listener.local_addr().map_err(|source| ServeError::Listen {
         address: SocketAddr::from(([0, 0, 0, 0], 0)),
         source,
@@ -402,10 +403,9 @@ fn ready_line(
         threads: options.threads,
         notes,
         store: arm.store.clone().or_else(|| relay?.store()),
-        relay: distance.map(|(relay, distance)| RelayProcess {
-            pid: relay.pid(),
-            round_trip_ns: u64::try_from(distance.round_trip.as_nanos()).unwrap_or(u64::MAX),
-        }),
+        relay: distance.map(|(relay, distance)| relay_process(relay, distance)),
+        servers: Vec::new(),
+        proxy: None,
         http2: options.speech.http2,
         counts_wire: options.speech.counts_wire,
         certificate: identity.map(|identity| identity.certificate.clone()),
@@ -413,7 +413,15 @@ fn ready_line(
     }
 }
 
-fn far_away(relay: &Relay, distance: &Distance) -> String {
+/// What a ready line says of the relay.
+pub(crate) fn relay_process(relay: &Relay, distance: &Distance) -> RelayProcess {
+    RelayProcess {
+        pid: relay.pid(),
+        round_trip_ns: u64::try_from(distance.round_trip.as_nanos()).unwrap_or(u64::MAX),
+    }
+}
+
+pub(crate) fn far_away(relay: &Relay, distance: &Distance) -> String {
     let started = relay.store().map_or_else(String::new, |store| {
         format!(" {} was started for this server and goes with it.", store.name)
     });

@@ -41,13 +41,22 @@ impl Shared {
 /// # Errors
 /// Where the arm is unknown, or its store cannot be opened.
 pub fn share(arm: &str, program: Option<PathBuf>) -> Boxed<'_, Result<Shared, ServeError>> {
+    share_given(arm, program, Secrets::default())
+}
+
+/// The same, where a key or a store is there already.
+pub(crate) fn share_given(
+    arm: &str,
+    program: Option<PathBuf>,
+    given: Secrets,
+) -> Boxed<'_, Result<Shared, ServeError>> {
     Box::pin(async move {
         let place = arms()
             .iter()
             .find(|info| info.arm == arm)
             .and_then(|info| info.store)
             .and_then(stores::place)
-            .filter(|place| place.is_file);
+            .filter(|place| place.is_file && given.store_url.is_none());
         let refused = |store, error: std::io::Error| StoreError {
             store,
             operation: "be given a temporary folder",
@@ -61,14 +70,18 @@ pub fn share(arm: &str, program: Option<PathBuf>) -> Boxed<'_, Result<Shared, Se
         });
         let made_key = Arc::new(OnceLock::new());
         let options = SchemeOptions {
-            store_url: file.clone(),
+            key: given.key.clone(),
+            store_url: file.clone().or_else(|| given.store_url.clone()),
             made_key: Some(Arc::clone(&made_key)),
             program,
             ..SchemeOptions::default()
         };
         let arm = app::open(arm, &options, PasswordHash::default()).await?;
-        let store_url = file.or_else(|| Some(arm.store.as_ref()?.url.secret().to_owned()));
-        let secrets = Secrets { key: made_key.get().cloned(), store_url };
+        let own = || Some(arm.store.as_ref()?.url.secret().to_owned());
+        let secrets = Secrets {
+            key: given.key.or_else(|| made_key.get().cloned()),
+            store_url: given.store_url.or(file).or_else(own),
+        };
         Ok(Shared { secrets, arm, _folder: folder })
     })
 }

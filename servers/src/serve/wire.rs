@@ -79,7 +79,7 @@ pub(super) struct Wire {
 
 /// How connections are served that are not plain HTTP/1.1.
 #[derive(Clone)]
-pub(super) struct Speaker {
+pub(crate) struct Speaker {
     http: Http,
     tls: Option<TlsAcceptor>,
     wire: Arc<Wire>,

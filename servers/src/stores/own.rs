@@ -72,6 +72,8 @@ impl Program {
             // Before PATH: what stands there may be a link to one program of the many.
             folders.splice(0..0, versions.into_iter().rev().map(|folder| folder.join("bin")));
         }
+        // Proxies are there, and it is not in the PATH of everybody.
+        folders.push("/usr/sbin".into());
         folders.into_iter().map(|folder| folder.join(self.name)).find(|file| is_program(file))
     }
 

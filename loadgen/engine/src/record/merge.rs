@@ -50,6 +50,7 @@ impl SliceRecord {
         self.server_cpu_ns += other.server_cpu_ns;
         self.store_cpu_ns += other.store_cpu_ns;
         self.relay_cpu_ns += other.relay_cpu_ns;
+        self.proxy_cpu_ns += other.proxy_cpu_ns;
         self.server_waited_ns += other.server_waited_ns;
         self.idle_ns = self.idle_ns.max(other.idle_ns);
         self.idle_cpu_ns += other.idle_cpu_ns;
@@ -175,6 +176,7 @@ mod tests {
             server_waited_ns: n[6],
             idle_ns: n[7],
             idle_cpu_ns: n[8],
+            proxy_cpu_ns: n[9],
         }
     }
 

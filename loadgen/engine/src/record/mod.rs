@@ -149,6 +149,9 @@ pub struct SliceRecord {
     /// CPU time of the relay between the two, ns.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub relay_cpu_ns: u64,
+    /// CPU time of the proxy before the servers and of what it started, ns.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub proxy_cpu_ns: u64,
     /// Time in which the server's threads were ready to run and others had their cores, ns.
     pub server_waited_ns: u64,
     /// Time since this server's slice before, ns.
@@ -327,6 +330,9 @@ pub struct ServerUse {
     /// CPU time of the relay that puts the store farther away, ns; it is on no other bill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay_cpu_ns: Option<u64>,
+    /// CPU time of the proxy before the servers and of what it started, ns, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_cpu_ns: Option<u64>,
     /// Sessions that the store has written, all its slices together: created, changed, put off or
     /// removed. `None` where they are not counted, and for a load that alternates with no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -359,12 +365,13 @@ impl ServerUse {
     }
 
     /// The largest share of the time in which it can have waited for strangers, 0 to 1. A server
-    /// waits for the store that was started with it and has the same cores, for as long as that
-    /// runs; and one of several threads waits for itself.
+    /// waits for the store and the proxy that were started with it and have the same cores, for as
+    /// long as those run; and one of several threads waits for itself.
     pub fn waited_for_strangers(&self) -> f64 {
         let interval = self.interval_ns.max(1);
         let threads = u64::from(self.threads.max(1));
-        let store = self.store_cpu_ns.unwrap_or(0) + self.relay_cpu_ns.unwrap_or(0);
+        let parts = [self.store_cpu_ns, self.relay_cpu_ns, self.proxy_cpu_ns];
+        let store: u64 = parts.into_iter().flatten().sum();
         let others = (interval * threads).saturating_sub(self.cpu_ns + store);
         let waited = self.waited_ns.saturating_sub(store * threads);
         waited.min(others) as f64 / interval as f64
@@ -439,6 +446,9 @@ pub struct MemoryUse {
     /// What the store takes on the disk, where it is on one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_disk_bytes: Option<u64>,
+    /// Proportional set size of the proxy and of what it started, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_bytes: Option<u64>,
 }
 
 /// Cores of the two sides; empty where the operating system placed them.

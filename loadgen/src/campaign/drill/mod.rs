@@ -1,6 +1,7 @@
 //! Drills: servers of one arm are started, stopped and replaced, and their users tried.
 
 mod expiry;
+mod failover;
 mod replicas;
 mod restart;
 mod revocation;
@@ -37,6 +38,7 @@ pub(super) fn carry_out(
             restart::run(&mut rig, plan).map(Box::new).map(DrillRecord::Restart)
         }
         DrillPlan::Replicas(plan) => replicas::run(&mut rig, plan).map(DrillRecord::Replicas),
+        DrillPlan::Failover(plan) => failover::run(&mut rig, plan).map(DrillRecord::Failover),
     };
     record.server = rig.facts;
     did

@@ -11,7 +11,7 @@ use crate::engine::Driver;
 use crate::error::{Error, Interrupt, Result};
 use crate::journey::Script;
 use crate::plan::TrialPlan;
-use crate::proc::{Fleet, Kept, Server, cpu_and_wait_ns, pin};
+use crate::proc::{Fleet, Kept, Server, pin};
 use crate::record::{Asked, Placement, ServerFacts};
 
 /// A request that has no answer by then has none.
@@ -69,6 +69,8 @@ impl<'a> Rig<'a> {
             threads: ready.threads,
             notes: ready.notes.clone(),
             store: self.fleet.store_name().map(String::from),
+            servers: (!ready.servers.is_empty()).then_some(ready.servers.len() as u32),
+            proxy: ready.proxy.as_ref().map(|proxy| proxy.name.clone()),
         });
         Ok((server, endpoint))
     }
@@ -116,7 +118,7 @@ impl<'a> Rig<'a> {
 
 /// CPU time that a server has used, ns.
 pub(super) fn cpu_ns(server: &Server) -> u64 {
-    cpu_and_wait_ns(server.ready().pid).0
+    server.cpu_and_wait_ns().0
 }
 
 pub(super) fn count(asked: &mut Asked, seen: Seen) {

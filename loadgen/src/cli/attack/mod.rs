@@ -16,6 +16,7 @@ use super::trust::TrustArgs;
 use super::{output, serve, signals};
 use crate::attack::{self, GUESSES, Options, Standard, weakness};
 use crate::error::{Error, Result};
+use crate::plan::Variant;
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
 use crate::report::{CaseTold, attack_junit};
 use crate::sanitise::{NAME, fit};
@@ -86,6 +87,13 @@ pub(super) fn attack(args: &AttackArgs) -> Result<()> {
     let attacked = match (&args.arm, &args.target) {
         (Some(arm), _) => {
             serve::require_arm(arm)?;
+            if Variant::of(arm).is_deployed() {
+                return Err(Error::Config(format!(
+                    "expected one server to attack, found the deployment `{arm}`, whose proxy \
+                     would answer for it; attack `{}`",
+                    Variant::alone(arm)
+                )));
+            }
             args.place.refuse(arm)?;
             match serve::spared(arm) {
                 Some(why) => Attacked::spared(arm, why),

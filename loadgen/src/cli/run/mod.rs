@@ -3,6 +3,7 @@
 mod agents;
 mod client;
 mod connect_to;
+mod deployment;
 mod distribution;
 mod fleet;
 mod limits;
@@ -22,6 +23,7 @@ use clap::{ArgGroup, Args};
 use servers::contract::{HeaderValues, Share, Target};
 
 use client::ClientArgs;
+use deployment::DeploymentArgs;
 use fleet::FleetArgs;
 use limits::LimitArgs;
 use live::Live;
@@ -139,6 +141,8 @@ pub(super) struct RunArgs {
     /// auto sleeps, then spins the last stretch where the worker has a core of its own.
     #[arg(long, value_name = "HOW", env = "AUTHBENCH_PACING", default_value = "auto")]
     pacing: Pacing,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
     #[command(flatten)]
     plain: PlainArgs,
     #[command(flatten)]
@@ -367,6 +371,7 @@ impl SetUp {
         let placement = proc::place(&proc::usable_cores());
         let server = match &args.arm {
             Some(arm) => {
+                let arm = &args.deployment.name(arm)?;
                 serve::require_arm(arm)?;
                 let cores = placement.server.clone();
                 let options = ServerOptions { cores, ..ServerOptions::default() };

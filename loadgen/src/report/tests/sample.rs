@@ -118,6 +118,8 @@ fn record(plan: &Plan, trial: &TrialPlan) -> TrialRecord {
             threads: 1,
             notes: vec![format!("notes of {}", trial.arm)],
             store: None,
+            servers: None,
+            proxy: None,
         }),
         actions,
         timeline: vec![],
