@@ -1,7 +1,7 @@
 //! The gate before a campaign: no arm is timed that does not hold against the attacks.
 
 use super::progress::Progress;
-use crate::attack::{self, GUESSES, Options};
+use crate::attack::{self, CUT_SHORT, GUESSES, Options};
 use crate::error::{Error, Interrupt, Result};
 use crate::plan::Plan;
 use crate::record::{ATTACKS_SCHEMA, AttackRecord, Attacked, CaseOutcome, Folder};
@@ -18,8 +18,12 @@ const GATE_GUESSES: u32 = if cfg!(debug_assertions) { 500 } else { GUESSES };
 /// through.
 fn attack(arm: &str, interrupt: &Interrupt, progress: &mut dyn Progress) -> Result<Attacked> {
     let options = Options { guesses: GATE_GUESSES, ..Options::ours() };
-    let mut once =
-        || attack::arm(arm, &options, interrupt, &mut |case| progress.attacks(arm, case));
+    let mut once = || {
+        let attacked =
+            attack::arm(arm, &options, interrupt, &mut |case| progress.attacks(arm, case));
+        interrupt.check_or(&format!("{CUT_SHORT}; `--resume` continues the campaign"))?;
+        attacked
+    };
     let first = once()?;
     let wrong = first.bad().count();
     if wrong == 0 || first.count(CaseOutcome::Accepted) > 0 { Ok(first) } else { once() }

@@ -126,7 +126,7 @@ fn each_stage_is_reported() {
 fn what_cannot_be_run_so_is_refused_with_a_sentence() {
     for (arguments, part) in [
         (&["-n", "0"][..], "0 is not in"),
-        (&["-n", "many"], "invalid digit"),
+        (&["-n", "many"], "expected a whole number such as `64`"),
         (&["-n", "5", "--stage", "5/s:1s"], "cannot be used with"),
         (&["-n", "5", "--visits", "5/s"], "cannot be used with"),
         (&["-n", "100", "--rate", "0.01/s"], "arrive within 1h, found 100 at 0.01/s"),

@@ -13,6 +13,10 @@ use super::jar;
 use super::scan::Pointer;
 use super::template::field;
 
+/// How many cookies of an answer a message names, and how many characters of each.
+const NAMES_MAX: usize = 8;
+const NAME_MAX: usize = 64;
+
 /// An answer as a transport read it.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
@@ -28,6 +32,24 @@ impl Answer<'_> {
     /// The value of its first field of this name.
     pub(super) fn header(&self, name: &str) -> Option<&[u8]> {
         header(self.headers, name)
+    }
+
+    /// What it sets instead of a cookie that it lacks, as the end of a sentence; empty where `capture`
+    /// is no cookie.
+    pub fn sets_instead(&self, capture: &Capture) -> String {
+        if !matches!(capture.source, Some(Extract::Cookie(_))) {
+            return String::new();
+        }
+        let names = jar::set_cookies(self.headers).map(|set| {
+            let name: String = String::from_utf8_lossy(set.name).chars().take(NAME_MAX).collect();
+            format!("`{name}`")
+        });
+        let names: Vec<_> = names.take(NAMES_MAX).collect();
+        if names.is_empty() {
+            "; the answer sets no cookie".into()
+        } else {
+            format!("; the answer sets {}", names.join(", "))
+        }
     }
 
     /// Whether it sets or clears a cookie.

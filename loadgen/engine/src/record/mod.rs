@@ -2,6 +2,7 @@
 
 mod client;
 mod doubt;
+mod grouped;
 mod hdr_log;
 mod histogram;
 mod merge;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use client::ClientUse;
 pub use doubt::{Doubt, STALL};
+pub use grouped::grouped;
 pub use histogram::Histogram;
 pub use merge::merge_lists;
 pub use renewals::RenewalRecord;

@@ -64,7 +64,7 @@ pub(super) fn rows() -> Vec<Row> {
         row("47o", "two hosts", Limit(&[400]), |a| {
             hosts(a, |host| format!("Host: {host}\r\nHost: attacker.example\r\n"))
         }),
-        row("47p", "a host that is none", Limit(&[400]), |a| {
+        row("47p", "an invalid host", Limit(&[400]), |a| {
             hosts(a, |host| format!("Host: attacker.example/{host}\r\n"))
         }),
         row("47q", "chunks in another coding", Limit(&[400, 501]), |a| {

@@ -218,7 +218,7 @@ fn removal(attacker: &mut Attacker<'_>) -> Result<Finding> {
     };
     let login = attacker.log_in(PASSER_BY)?;
     Ok(match attacker.log_out(&login) {
-        None => Finding::not_applicable("the descriptor has no logout"),
+        None => Finding::not_applicable("the target file has no logout"),
         Some(Err(silence)) => Finding::new(Failed, silence.to_string()),
         Some(Ok(reply)) => removes(attacker, name, &login.reply, &reply),
     })

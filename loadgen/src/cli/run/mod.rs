@@ -205,8 +205,17 @@ const CONNECTIONS_MAX: u32 = 16_000;
 /// figures may not be used, `Bound` when a threshold failed, `Interrupted` when a signal ends it
 /// early. The figures are printed in any case.
 pub(super) fn run(args: &RunArgs) -> Result<()> {
+    let outcome = load(args);
+    match &args.target {
+        Some(path) => outcome.map_err(|error| spec::located(error, path)),
+        None => outcome,
+    }
+}
+
+fn load(args: &RunArgs) -> Result<()> {
     refuse_debug_build(args.allow_debug, "run")?;
     let plan = args.plan()?;
+    args.note_idle_connections(&plan);
     let files = [&args.hdr_log, &args.output, &args.junit];
     files.into_iter().flatten().try_for_each(|path| check_output(path))?;
     proc::allow_connections(plan.connections)?;
@@ -244,7 +253,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     summary.thresholds = args.fail_if.iter().map(|threshold| threshold.judge(&load)).collect();
     let worth = match obituary {
         Some(obituary) => Err(Error::Target(obituary)),
-        None => verdict(&summary, &load, &plan, &interrupt),
+        None => verdict(&args.place(&driver.script), &summary, &load, &plan, &interrupt),
     };
     let json = summary.json()?;
     args.format.print(&summary, &json, &series(Some(&load), worth.is_ok()))?;
@@ -257,6 +266,16 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let why = worth.as_ref().err().map(ToString::to_string);
     let junit = || thresholds_junit(target, &summary.thresholds, why.as_deref());
     let written = written.and(args.keep(&json, junit));
+    let worth = match worth {
+        // The text above has begun with the reasons.
+        Err(Error::Invalid(_)) if args.format == RunFormat::Text => {
+            let doubts = summary.doubts.iter().filter(|doubt| doubt.invalidates);
+            let codes: Vec<_> = doubts.map(|doubt| doubt.code.as_str()).collect();
+            let codes = codes.join(", ");
+            Err(Error::Invalid(format!("INVALID: do not use these figures ({codes})")))
+        }
+        worth => worth,
+    };
     // What the load was worth comes before what happened to its files.
     worth.and(bounds(&summary.thresholds)).and(written)
 }
@@ -382,8 +401,17 @@ impl Watcher for &mut Observer<'_> {
     }
 }
 
+/// What a load was sent to, and how it logs in, for messages.
+struct Place {
+    /// The URL that was given, or the address in the target file.
+    address: String,
+    is_url: bool,
+    logs_in: bool,
+}
+
 /// Whether what was printed may be used, as an exit code.
 fn verdict(
+    place: &Place,
     summary: &Summary,
     load: &LoadRecord,
     plan: &LoadPlan,
@@ -405,15 +433,26 @@ fn verdict(
     }
     let Some(doubt) = summary.doubts.iter().find(|doubt| doubt.invalidates) else { return Ok(()) };
     if load.counts.ok == 0 && doubt.code != NOTHING_SENT {
-        let errors: Vec<_> = load.counts.errors.iter().map(|(c, n)| format!("{n} {c}")).collect();
+        let errors = load.counts.errors.iter().map(|(class, count)| {
+            format!("{} {class}", grouped(*count))
+        });
+        let errors: Vec<_> = errors.collect();
         let found = if errors.is_empty() { "no answer at all".into() } else { errors.join(", ") };
         let telling = [OVER_LIMIT, ENCODED];
         let over = summary.doubts.iter().filter(|doubt| telling.contains(&doubt.code.as_str()));
         let over: Vec<_> = over.map(|doubt| format!("{}; {}", doubt.what, doubt.remedy)).collect();
         let remedy = match over.as_slice() {
+            [] if wants_login(load) && !place.logs_in => {
+                let how = if place.is_url {
+                    "describe it in a target file (`--target FILE`, see docs/target-files.md)"
+                } else {
+                    "describe it as `[login]` in the target file"
+                };
+                format!("{} asks for a login; {how}", place.address)
+            }
             [] => format!(
                 "check that the server runs at {} and that path, journey and headers are right{}",
-                summary.target,
+                place.address,
                 if is_tls_likely(load) {
                     "; if it speaks TLS, its address is https://"
                 } else {
@@ -429,12 +468,20 @@ fn verdict(
     // All connections were open before Measure, so a server that refuses one now has gone.
     if let Some(refused) = load.counts.errors.get("connect_refused") {
         return Err(Error::Target(format!(
-            "{} was there when the load began and refused {refused} connections later; it ended \
-             or stopped listening: see its own log",
-            summary.target
+            "{} was there when the load began and refused {} connections later; it ended or \
+             stopped listening: see its own log",
+            place.address,
+            grouped(*refused)
         )));
     }
     Err(Error::Invalid(format!("INVALID: {}; {}", doubt.what, doubt.remedy)))
+}
+
+/// Whether all that was found is that nobody is logged in.
+fn wants_login(load: &LoadRecord) -> bool {
+    let errors = &load.counts.errors;
+    let is_refusal = |class: &String| ["status_401", "status_403"].contains(&class.as_str());
+    !errors.is_empty() && errors.keys().all(is_refusal)
 }
 
 /// Whether a plain load failed as on a port that speaks TLS: such a server closes the connection,
@@ -522,6 +569,28 @@ impl RunArgs {
             prepare: None,
             renewal: None,
         })
+    }
+
+    /// Says which connections of a closed load would have no user.
+    fn note_idle_connections(&self, plan: &LoadPlan) {
+        let is_bound = matches!(&plan.model, LoadModel::Closed(closed) if closed.think_ns == 0);
+        if is_bound && plan.users < plan.connections {
+            output::note(&format!(
+                "--connections {} is more than --users {}, and without --think or --rate each user \
+                 keeps to one connection: {} are used",
+                plan.connections, plan.users, plan.users
+            ));
+        }
+    }
+
+    /// Where the load is sent, for messages.
+    fn place(&self, script: &Script) -> Place {
+        let described = || format!("{}{}", script.origin(), script.at_socket());
+        Place {
+            address: self.url.clone().unwrap_or_else(described),
+            is_url: self.url.is_some(),
+            logs_in: script.login.is_some(),
+        }
     }
 
     /// How long is measured at most.
