@@ -202,7 +202,8 @@ mod tests {
     fn a_value_that_cannot_be_read_is_told_what_is_expected() {
         let mut seen = 0;
         for (path, command) in command() {
-            let takes_value = |arg: &&Arg| matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
+            let takes_value =
+                |arg: &&Arg| matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
             let flags = command.get_arguments().filter(takes_value).filter_map(Arg::get_long);
             for flag in flags.map(String::from).collect::<Vec<_>>() {
                 let arguments = path.iter().cloned().chain([format!("--{flag}"), "1,?".into()]);

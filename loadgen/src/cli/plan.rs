@@ -65,18 +65,24 @@ pub(super) fn plan(args: &PlanArgs) -> Result<()> {
 /// The plan for people.
 fn text(plan: &Plan, expected: &[Expected], noise: Option<&Noise>) -> Page {
     let mut page = Page::default();
-    page.text(&format!(
-        "{}: {} trials, about {}",
-        plan.name,
-        plan.trials.len(),
-        minutes(plan.expected_ms())
-    ), 0);
-    page.text(&format!(
-        "arms: {} (baseline {}, reference {})",
-        plan.arms.join(", "),
-        plan.baseline,
-        plan.reference
-    ), 2);
+    page.text(
+        &format!(
+            "{}: {} trials, about {}",
+            plan.name,
+            plan.trials.len(),
+            minutes(plan.expected_ms())
+        ),
+        0,
+    );
+    page.text(
+        &format!(
+            "arms: {} (baseline {}, reference {})",
+            plan.arms.join(", "),
+            plan.baseline,
+            plan.reference
+        ),
+        2,
+    );
     page.text(&format!("seed: {}   plan: {}", plan.seed, &plan.hash()[..12]), 0);
     page.line("");
     endpoints(&mut page, expected, noise);
@@ -88,11 +94,14 @@ fn text(plan: &Plan, expected: &[Expected], noise: Option<&Noise>) -> Page {
         let expected = trials.iter().map(|trial| trial.expected_ms()).sum();
         let blocks = trials.iter().map(|trial| trial.block + 1).max().unwrap_or(0);
         page.line("");
-        page.text(&format!(
-            "[{name}] {} trials in {blocks} blocks, about {}",
-            trials.len(),
-            minutes(expected)
-        ), 2);
+        page.text(
+            &format!(
+                "[{name}] {} trials in {blocks} blocks, about {}",
+                trials.len(),
+                minutes(expected)
+            ),
+            2,
+        );
         let mut cells: BTreeMap<u32, Vec<String>> = BTreeMap::new();
         for trial in trials.iter().filter(|trial| trial.block == 0) {
             cells.entry(trial.level).or_default().push(trial.name().to_string());
@@ -177,7 +186,10 @@ mod tests {
         assert!(part.contains("has no valid figures of such a metric in two blocks"), "{part}");
         noise.rows.clear();
         let none = said(&noise);
-        assert!(none.contains("is not known: quick (") && none.contains("so it says nothing"), "{none}");
+        assert!(
+            none.contains("is not known: quick (") && none.contains("so it says nothing"),
+            "{none}"
+        );
         assert!(!none.contains("with the smallest effect"), "{none}");
     }
 }

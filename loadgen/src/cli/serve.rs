@@ -63,8 +63,8 @@ pub(super) struct ServeArgs {
     idle: Option<Span>,
     /// Extend the idle timeout always, never, or once per span such as `1m` [default: always]
     ///
-    /// What extends it is written to the store. With a span a session may end as much earlier
-    /// after its last use, and never later; with `never` it ends --idle after the login.
+    /// Every extension is a write to the store. With a span such as `1m` a session may end up to
+    /// that much early, and never late; with `never` it ends --idle after the login.
     #[arg(long, value_name = "WHEN", value_parser = touch, requires = "idle")]
     touch: Option<Touch>,
     /// Tolerate this difference between the clocks of issuer and server
@@ -550,6 +550,13 @@ fn pin(cores: &[usize]) -> Result<()> {
 fn announce(ready: &ReadyLine) {
     let line = serde_json::to_string(ready)
         .map_err(|e| Error::Bug(format!("the ready line cannot be written: {e}")));
+    // A person who started it by hand; a parent reads the line.
+    if output::watched() && !stdin_is_pipe() {
+        output::note(&format!(
+            "{} listens on {}; Ctrl-C ends it",
+            ready.arm, ready.target.base_url
+        ));
+    }
     // The server serves whether or not anyone hears of it.
     if let Err(error) = line.and_then(|line| output::json(&line)) {
         output::error(&error.to_string());

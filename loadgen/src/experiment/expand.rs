@@ -242,7 +242,10 @@ mod tests {
         for (tables, part) in [
             ("[nope]\n", "line 3: unknown table `[nope]`; expected one of name, seed, arms,"),
             ("[nope]\n", "or an experiment: [concurrency], [curve], "),
-            ("\n[concurency]\n", "line 4: unknown table `[concurency]`; did you mean `[concurrency]`?"),
+            (
+                "\n[concurency]\n",
+                "line 4: unknown table `[concurency]`; did you mean `[concurrency]`?",
+            ),
             ("seeds = 1\n[concurrency]\n", "line 3: unknown field `seeds`; did you mean `seed`?"),
             ("[[primery]]\nusers=1\n", "unknown table `[primery]`; did you mean `[[primary]]`?"),
             ("\"prises\" = 1\n", "line 3: unknown field `prises`; did you mean `[prices]`?"),
@@ -252,7 +255,10 @@ mod tests {
             ("[concurrency]\nusers=[1]\nmeasure='0s'\n", "measure"),
             ("[concurrency]\nuser=[1]\n", "line 4"),
             ("[concurrency]\nuser=[1]\n", "did you mean `users`?"),
-            ("[concurrency]\nusers=[1]\nwarmup=100\n", "integer `100`, expected a duration such as"),
+            (
+                "[concurrency]\nusers=[1]\nwarmup=100\n",
+                "integer `100`, expected a duration such as",
+            ),
             ("[capacity]\nfrom=100\n", "integer `100`, expected a rate such as `5000/s`"),
             ("[concurrency]\nusers=[1]\nwarmup='-1s'\n", "line 5"),
             ("[concurrency]\nusers=[1]\n[prices]\ncpu_hour=1\n", "missing field"),

@@ -51,8 +51,8 @@ pub fn parse_target(path: &Path, text: &str, folder: &Path) -> Result<Target> {
     Ok(target)
 }
 
-/// An error about what a target file says, with the file in place of the target's name, and with the
-/// line of what was found where just one has it.
+/// An error about what a target file says, with the file in place of the target's name, and with
+/// the line of what was found where just one has it.
 pub fn located(error: Error, path: &Path) -> Error {
     let Error::Config(text) = &error else { return error };
     let named = text.strip_prefix("target `").and_then(|rest| rest.split_once("`: "));

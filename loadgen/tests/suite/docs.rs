@@ -508,8 +508,10 @@ fn no_text_of_the_program_has_a_phrase_that_we_do_not_use() {
     let code = sources.iter().flat_map(|(path, code)| {
         texts(code).into_iter().map(move |(line, text)| (path, line, text))
     });
-    let data: Vec<_> =
-        ["toml", "html", "js"].iter().flat_map(|kind| super::tidy::files("loadgen", kind)).collect();
+    let data: Vec<_> = ["toml", "html", "js"]
+        .iter()
+        .flat_map(|kind| super::tidy::files("loadgen", kind))
+        .collect();
     let data = data.iter().map(|(path, text)| (path, 1, text.clone()));
     for (path, line, text) in code.chain(data) {
         let text = plain(&text);

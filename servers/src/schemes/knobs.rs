@@ -1,5 +1,5 @@
-//! Which settings an arm has. A setting that an arm does not have would be ignored in silence, and a
-//! variant with it would be the same server under another name.
+//! Which settings an arm has. A setting that an arm does not have would be ignored in silence, and
+//! a variant with it would be the same server under another name.
 
 use super::scheme::ArmInfo;
 use super::session;

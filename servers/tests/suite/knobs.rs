@@ -54,7 +54,8 @@ fn what_every_server_has_is_lacking_nowhere() {
             assert_eq!(lacking(info, flag), None, "{}", info.arm);
         }
     }
-    let lacks = |arm: &str, flag| lacking(arms().iter().find(|info| info.arm == arm).unwrap(), flag);
+    let lacks =
+        |arm: &str, flag| lacking(arms().iter().find(|info| info.arm == arm).unwrap(), flag);
     assert_eq!(lacks("session-cached@redis", "cache-ttl"), None);
     assert_eq!(lacks("jwt-cached", "cache-ttl"), Some("cache of sessions"));
     assert_eq!(lacks("session@redis", "store-delay"), None);

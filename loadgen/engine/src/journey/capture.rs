@@ -34,8 +34,8 @@ impl Answer<'_> {
         header(self.headers, name)
     }
 
-    /// What it sets instead of a cookie that it lacks, as the end of a sentence; empty where `capture`
-    /// is no cookie.
+    /// What it sets instead of a cookie that it lacks, as the end of a sentence; empty where
+    /// `capture` is no cookie.
     pub fn sets_instead(&self, capture: &Capture) -> String {
         if !matches!(capture.source, Some(Extract::Cookie(_))) {
             return String::new();

@@ -77,7 +77,8 @@ impl RenewalRecord {
             ));
         }
         if self.failed > 0 {
-            let errors: Vec<_> = self.errors.iter().map(|(c, n)| format!("{} {c}", grouped(*n))).collect();
+            let errors: Vec<_> =
+                self.errors.iter().map(|(c, n)| format!("{} {c}", grouped(*n))).collect();
             found.push(Doubt::caution(
                 "renewals_failed",
                 format!(

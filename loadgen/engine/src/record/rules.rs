@@ -205,10 +205,7 @@ impl LoadRecord {
         if own > 0 {
             found.push(Doubt::invalid(
                 "generator_limits",
-                format!(
-                    "{} requests failed for want of descriptors or ports here",
-                    grouped(own)
-                ),
+                format!("{} requests failed for want of descriptors or ports here", grouped(own)),
                 "raise `ulimit -n`, or use fewer connections",
             ));
         }

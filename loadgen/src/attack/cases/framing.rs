@@ -56,7 +56,7 @@ pub(super) fn rows() -> Vec<Row> {
         }),
         Row {
             id: "47m",
-            what: "a length beside chunks, and a request behind",
+            what: "a length and chunks, and a request behind",
             expected: Expected::Words("refused, or one answer and the end"),
             work: Work::Steps(both),
         },

@@ -433,9 +433,8 @@ fn verdict(
     }
     let Some(doubt) = summary.doubts.iter().find(|doubt| doubt.invalidates) else { return Ok(()) };
     if load.counts.ok == 0 && doubt.code != NOTHING_SENT {
-        let errors = load.counts.errors.iter().map(|(class, count)| {
-            format!("{} {class}", grouped(*count))
-        });
+        let errors =
+            load.counts.errors.iter().map(|(class, count)| format!("{} {class}", grouped(*count)));
         let errors: Vec<_> = errors.collect();
         let found = if errors.is_empty() { "no answer at all".into() } else { errors.join(", ") };
         let telling = [OVER_LIMIT, ENCODED];

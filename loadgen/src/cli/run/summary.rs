@@ -265,7 +265,8 @@ impl Summary {
         let counts = &self.counts;
         // Errors are counted of all that were due in the window, whenever they ended.
         let (all, late) = (counts.ok + counts.failed(), self.ended_late());
-        let after = late.filter(|late| *late > 0).map(|late| format!(", {} after it", grouped(late)));
+        let after =
+            late.filter(|late| *late > 0).map(|late| format!(", {} after it", grouped(late)));
         let ended = format!(
             "  requests     {} ended in the window{}: {}{}, {} right",
             grouped(self.requests),

@@ -90,11 +90,7 @@ fn exchange(args: &CheckArgs, mut target: Target, advice: &str) -> Result<()> {
         let wrong = exchange.findings.iter().find(|finding| !finding.is_met)?;
         Some(format!("`{}`: {}", fit(&exchange.name, NAME), secrets.text(&wrong.what)))
     });
-    Err(Error::Target(format!(
-        "{}: {}{advice}",
-        target.name,
-        first.unwrap_or_default()
-    )))
+    Err(Error::Target(format!("{}: {}{advice}", target.name, first.unwrap_or_default())))
 }
 
 fn outcome(visit: &Visit) -> String {

@@ -1,5 +1,5 @@
-//! A comparison of two campaigns for a terminal: text in 80 columns, tables in 100. The outcomes of the bounds come
-//! last, where a terminal shows them.
+//! A comparison of two campaigns for a terminal: text in 80 columns, tables in 100. The outcomes of
+//! the bounds come last, where a terminal shows them.
 
 use super::bound::{Judgement, Outcome};
 use super::model::Changes;
