@@ -251,6 +251,19 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_in_place_of_a_cookie_is_named() {
+        let set = |value| httparse::Header { name: "Set-Cookie", value };
+        let headers = [set(b"session=1; Path=/"), set(b"theme=2")];
+        let answer = |headers| Answer { status: 200, headers, body: b"" };
+        let cookie = capture(Some("cookie:sid"), Before::Nothing);
+        let told = answer(&headers[..]).sets_instead(&cookie);
+        assert_eq!(told, "; the answer sets `session`, `theme`");
+        assert_eq!(answer(&[]).sets_instead(&cookie), "; the answer sets no cookie");
+        let token = capture(Some("json:/token"), Before::Nothing);
+        assert_eq!(answer(&headers[..]).sets_instead(&token), "");
+    }
+
+    #[test]
     fn values_are_found_in_cookie_header_json_and_html() {
         let headers = [
             httparse::Header { name: "set-cookie", value: b"other=1; Path=/" },
