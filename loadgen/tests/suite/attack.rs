@@ -135,7 +135,6 @@ fn a_signal_leaves_the_cases_that_were_tried() {
     };
     let tried = attack::target(&target, &options, &interrupt, &mut progress).unwrap();
     assert!((3..=4).contains(&tried.cases.len()), "{:?}", tried.cases);
-    assert_eq!(tried.cases[0].id, "0a");
 }
 
 #[test]

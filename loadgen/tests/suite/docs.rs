@@ -452,10 +452,10 @@ fn no_comment_has_a_phrase_that_we_do_not_use() {
 /// stay as they are written, but a line that is continued is one line.
 fn texts(code: &str) -> Vec<(usize, String)> {
     let mut texts = Vec::new();
-    let mut rest = code;
+    let (mut rest, mut line) = (code, 1);
     while let Some(start) = rest.find(['"', '/', '\'']) {
-        let line = 1 + code[..code.len() - rest.len() + start].matches('\n').count();
         let (before, found) = rest.split_at(start);
+        line += before.matches('\n').count();
         let hashes = before.len() - before.trim_end_matches('#').len();
         let is_raw = before[..start - hashes].ends_with('r');
         rest = if found.starts_with("//") {
@@ -483,6 +483,7 @@ fn texts(code: &str) -> Vec<(usize, String)> {
         } else {
             &found[1..]
         };
+        line += found[..found.len() - rest.len()].matches('\n').count();
     }
     texts
 }
