@@ -258,6 +258,18 @@ mod tests {
     }
 
     #[test]
+    fn a_misspelt_metric_is_told_what_was_meant() {
+        let slip = "experiment='concurrency';metric='server_cpu_us_per_requst';arm='*';\
+                    against='none'";
+        let told = planned(None, &[slip]).unwrap_err().to_string();
+        assert!(told.contains("`server_cpu_us_per_requst`; did you mean"), "{told}");
+        assert!(told.contains("did you mean `server_cpu_us_per_request`?"), "{told}");
+        let strange = slip.replace("server_cpu_us_per_requst", "xyz");
+        let told = planned(None, &[&strange]).unwrap_err().to_string();
+        assert!(told.contains("found `xyz`") && !told.contains("mean"), "{told}");
+    }
+
+    #[test]
     fn patterns_become_arms_and_levels_become_numbers() {
         let all = table("arm='*';against='none'");
         let found = planned(None, &[&all]).unwrap();

@@ -142,6 +142,12 @@ fn bad_input_is_refused_before_anything_is_written() {
     assert!(arms.contains("unknown arm `nope`"), "{arms}");
     let preset = refused(&["campaign", "fast", "--out", out, "--allow-debug"], 2);
     assert!(preset.contains("expected a preset (quick"), "{preset}");
+    let slip = refused(&["campaign", "quik", "--out", out, "--allow-debug"], 2);
+    assert!(slip.contains("did you mean `quick`?"), "{slip}");
+    let family = refused(&["plan", "quick", "--arms", "none,session"], 2);
+    assert!(family.contains("did you mean one of `session@memory`, "), "{family}");
+    let spaced = authbench(&["plan", "quick", "--arms", "none, session@memory ,jwt-hs256"]);
+    assert!(spaced.status.success(), "{}", String::from_utf8_lossy(&spaced.stderr));
     let missing = refused(&["campaign", "no.toml", "--out", out, "--allow-debug"], 2);
     assert!(missing.contains("no.toml"), "{missing}");
     refused(&["campaign", "quick", "--users", "x", "--out", out], 2);
