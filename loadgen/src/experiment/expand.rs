@@ -259,7 +259,6 @@ mod tests {
                 "[concurrency]\nusers=[1]\nwarmup=100\n",
                 "integer `100`, expected a duration such as",
             ),
-            ("[capacity]\nfrom=100\n", "integer `100`, expected a rate such as `5000/s`"),
             ("[concurrency]\nusers=[1]\nwarmup='-1s'\n", "line 5"),
             ("[concurrency]\nusers=[1]\n[prices]\ncpu_hour=1\n", "missing field"),
             (
