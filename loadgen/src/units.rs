@@ -5,7 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+pub use engine::record::grouped;
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A text that is not the quantity it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,8 +20,8 @@ pub struct UnitError {
 }
 
 /// A length of time of at most a day, written `250ms`, `30s`, `1m30s`, `1h` or `0s`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
 pub struct Span(Duration);
 
 impl Span {
@@ -100,8 +102,8 @@ impl fmt::Display for Span {
 }
 
 /// Requests per second, above 0 and at most ten million, written `5000/s` or `5k/s`.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
+#[serde(into = "String")]
 pub struct Rate(f64);
 
 impl Rate {
@@ -184,11 +186,24 @@ fn decimal(text: &str) -> Option<f64> {
 }
 
 macro_rules! string_serde {
-    ($($type:ty),*) => {$(
-        impl TryFrom<String> for $type {
-            type Error = UnitError;
-            fn try_from(text: String) -> Result<Self, UnitError> {
-                text.parse()
+    ($($type:ty, $form:expr);*) => {$(
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
+                struct Form;
+
+                impl Visitor<'_> for Form {
+                    type Value = $type;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($form)
+                    }
+
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$type, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+
+                text.deserialize_str(Form)
             }
         }
 
@@ -200,20 +215,7 @@ macro_rules! string_serde {
     )*};
 }
 
-string_serde!(Span, Rate);
-
-/// A whole number with a comma between groups of three digits: `1,234,567`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
+string_serde!(Span, SPAN_FORM; Rate, RATE_FORM);
 
 /// So many of something: `1 user`, `1,234 users`.
 pub fn counted(number: u64, noun: &str) -> String {

@@ -163,6 +163,9 @@ pub fn get(url: &str) -> Result<Target> {
         || Error::Config(format!("expected a URL such as `http://HOST:PORT/path`, found `{url}`"));
     let uri: http::Uri = url.parse().map_err(|_| refuse())?;
     let authority = uri.authority().ok_or_else(refuse)?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(refuse());
+    }
     let path = uri.path_and_query().map_or("", |path| path.as_str());
     // A URL may have a query and no path, which is `/` then (RFC 9112, 3.2.1).
     let path = if path.starts_with('/') { path.into() } else { format!("/{path}") };

@@ -38,7 +38,8 @@ pub(super) struct Refused {
     pub(super) prepared: u32,
     /// Where it was sent.
     pub(super) path: String,
-    /// How the answer's body begins, without the user's password.
+    /// How the answer's body begins, without the user's password; of an answer that lacks a
+    /// cookie, which ones it sets.
     pub(super) said: String,
 }
 
@@ -301,7 +302,12 @@ impl Attempt {
                 Mismatch::Missing(capture) => Some(capture),
                 _ => None,
             };
-            let told = script.told(self.user, &answer);
+            let captures = &script.requests[self.request].captures;
+            let lacks = missing.and_then(|capture| captures.get(usize::from(capture)));
+            let told = match lacks {
+                Some(capture) => answer.sets_instead(capture),
+                None => script.told(self.user, &answer),
+            };
             self.refused(script, outcome_of(mismatch), missing, told)
         })?;
         (self.then, self.hops) = (onward.next, onward.hops);
@@ -360,7 +366,10 @@ pub(super) fn refusal(script: &Script, refused: &Refused) -> String {
     let is_jar = |capture: &&Capture| matches!(capture.source, Some(Extract::Jar(_)));
     let expected: Vec<_> =
         captures.iter().filter(|capture| !is_jar(capture)).map(ToString::to_string).collect();
-    let found = missed.map_or_else(|| outcome.to_string(), |it| format!("an answer without {it}"));
+    let found = match missed {
+        Some(capture) => format!("an answer without {capture}{said}"),
+        None => outcome.to_string(),
+    };
     // An answer with another status may hold a credential, in a place that was not described.
     let found = match outcome {
         Outcome::Status(_) if !said.is_empty() => format!("{found}, which says: {said}"),
@@ -372,8 +381,8 @@ pub(super) fn refusal(script: &Script, refused: &Refused) -> String {
     if !script.logins.contains(request) {
         return format!(
             "user {user} was refused before the load, after {prepared} requests that were \
-             answered, at {at}, found {found}; check that the server runs and that the \
-             descriptor's steps are right"
+             answered, at {at}, found {found}; check that the server runs and that the steps of \
+             the target file are right"
         );
     }
     let (step, check) = if script.csrf == Some(*request) {
@@ -389,6 +398,6 @@ pub(super) fn refusal(script: &Script, refused: &Refused) -> String {
         if expected.is_empty() { String::new() } else { format!(" and {}", expected.join(", ")) };
     format!(
         "the login of user {user} failed at the {step}, {at}{expected}, found {found}; check that \
-         the server runs and that the descriptor's {check} are right"
+         the server runs and that {check} of the target file are right"
     )
 }

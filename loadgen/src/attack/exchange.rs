@@ -179,14 +179,20 @@ fn judged(
     let captured = reply.with(|answer| script.capture(request, who, answer));
     let sources: Vec<String> = wanted.captures.iter().map(ToString::to_string).collect();
     let met = |source: &String| Expectation { is_met: true, what: format!("{source}: found") };
+    let came = |place: u8| {
+        let capture = wanted.captures.get(usize::from(place));
+        capture.map_or_else(String::new, |it| reply.with(|answer| answer.sets_instead(it)))
+    };
     let (place, why) = match captured {
         Ok(_) => {
             findings.extend(sources.iter().map(met));
             return findings;
         }
-        Err(Mismatch::Missing(place)) => (place, "expected in the answer, found nothing"),
-        Err(Mismatch::TooLong(place)) => (place, "expected at most 64 KiB, found more"),
-        Err(_) => (0, "expected in the body, found it compressed"),
+        Err(Mismatch::Missing(place)) => {
+            (place, format!("expected in the answer, found nothing{}", came(place)))
+        }
+        Err(Mismatch::TooLong(place)) => (place, "expected at most 64 KiB, found more".into()),
+        Err(_) => (0, "expected in the body, found it compressed".into()),
     };
     let (before, rest) = sources.split_at(usize::from(place).min(sources.len()));
     findings.extend(before.iter().map(met));

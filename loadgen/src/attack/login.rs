@@ -58,7 +58,7 @@ pub(super) fn log_in(
             fail(format!("status {status}{why}"))
         }
         Mismatch::Redirect(_) => fail("a redirect that is not followed".into()),
-        _ => fail("no credential where the descriptor says".into()),
+        _ => fail("no credential where the target file says".into()),
     })?;
     let before = match target.login.as_ref().map(|login| &login.send) {
         // What fetching the CSRF token began, an attacker could plant.

@@ -33,8 +33,8 @@ use attacker::Attacker;
 use cases::{Finding, Row, suite};
 pub use exchange::{Answered, Exchange, Expectation, Visit, visit};
 use key::Key;
-use options::{CUT_SHORT, patiently};
-pub use options::{GUESSES, LEEWAY, Options, Standard, WITHIN};
+use options::patiently;
+pub use options::{CUT_SHORT, GUESSES, LEEWAY, Options, Standard, WITHIN};
 pub use weakness::{Severity, Source, Weakness, weakness};
 use wire::{LIMITED, NO_CONNECTION};
 
@@ -47,7 +47,8 @@ const SHUT_OUT: &str = "not tried: good credentials and logins are refused, so t
 /// Hears which case is next.
 pub type Progress<'a> = &'a mut dyn FnMut(&str);
 
-/// Attacks a running server.
+/// Attacks a running server. A signal ends that early, with the cases that were tried so far: only
+/// `interrupt` says that these are not all.
 ///
 /// One suite for every scheme: the target's descriptor and the credential that a login gives decide
 /// what applies, never a name. A case that cannot be made is reported as not applicable, with the
@@ -59,7 +60,7 @@ pub type Progress<'a> = &'a mut dyn FnMut(&str);
 ///
 /// # Errors
 /// `Config` where its descriptor cannot be attacked, `Target` where it does not do what the
-/// descriptor says, `Interrupted` when a signal comes.
+/// descriptor says, `Interrupted` when a signal comes before the first case.
 pub fn target(
     target: &Target,
     options: &Options,
@@ -117,9 +118,15 @@ pub fn arm(
 fn attack(mut attacker: Attacker<'_>, progress: Progress<'_>) -> Result<Attacked> {
     let mut cases = Vec::new();
     for row in suite() {
-        attacker.interrupt.check_or(CUT_SHORT)?;
+        if attacker.interrupt.signal().is_some() {
+            break;
+        }
         progress(&format!("{} {}", row.id, row.what));
-        cases.push(carry_out(&mut attacker, &row)?);
+        match carry_out(&mut attacker, &row) {
+            // What was tried before it is known.
+            Err(Error::Interrupted(..)) => break,
+            case => cases.push(case?),
+        }
     }
     Ok(Attacked { target: attacker.target.name.clone(), spared: None, cases })
 }

@@ -54,7 +54,7 @@ impl Options {
 }
 
 /// What a signal leaves of a suite.
-pub(super) const CUT_SHORT: &str = "interrupted before every case was tried";
+pub const CUT_SHORT: &str = "interrupted before every case was tried";
 
 /// Arguments for a server that waits for its store even on a busy machine: a 503 because of a busy
 /// machine says nothing about what the server refuses.

@@ -28,11 +28,11 @@ impl Race {
     pub(super) fn new(attacker: &Attacker<'_>) -> Result<std::result::Result<Self, String>> {
         let target = attacker.target;
         if !target.journeys.contains_key(CHANGES) {
-            return Ok(Err(format!("the descriptor has no journey `{CHANGES}`")));
+            return Ok(Err(format!("the target file has no journey `{CHANGES}`")));
         }
         let script = Script::new(target, CHANGES)?;
         let Some(logout) = script.logout else {
-            return Ok(Err("the descriptor has no logout".into()));
+            return Ok(Err("the target file has no logout".into()));
         };
         let trust = &attacker.options.trust;
         let ends = attacker.ends;

@@ -1,7 +1,7 @@
 //! The gate before a campaign: no arm is timed that does not hold against the attacks.
 
 use super::progress::Progress;
-use crate::attack::{self, GUESSES, Options};
+use crate::attack::{self, CUT_SHORT, GUESSES, Options};
 use crate::error::{Error, Interrupt, Result};
 use crate::plan::{Plan, Variant};
 use crate::record::{ATTACKS_SCHEMA, AttackRecord, Attacked, CaseOutcome, Folder};
@@ -20,8 +20,12 @@ fn attack(arm: &str, interrupt: &Interrupt, progress: &mut dyn Progress) -> Resu
     let options = Options { guesses: GATE_GUESSES, ..Options::ours() };
     // What stands behind a proxy is attacked without it: its answers would be the proxy's.
     let alone = Variant::alone(arm);
-    let mut once =
-        || attack::arm(&alone, &options, interrupt, &mut |case| progress.attacks(arm, case));
+    let mut once = || {
+        let attacked =
+            attack::arm(&alone, &options, interrupt, &mut |case| progress.attacks(arm, case));
+        interrupt.check_or(&format!("{CUT_SHORT}; `--resume` continues the campaign"))?;
+        attacked
+    };
     let first = once()?;
     let wrong = first.bad().count();
     if wrong == 0 || first.count(CaseOutcome::Accepted) > 0 { Ok(first) } else { once() }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::shared::refuse_debug_build;
+use super::shared::{minutes, refuse_debug_build};
 use super::watch::Watchers;
 use super::{output, report, serve, signals};
 use crate::campaign::{Spared, run};
@@ -25,7 +25,7 @@ pub(super) struct What {
     #[arg(default_value = "quick", value_name = "PRESET|FILE.toml")]
     pub(super) campaign: String,
     /// Compare these arms instead
-    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    #[arg(long, value_delimiter = ',', value_name = "A,B", value_parser = trimmed)]
     arms: Option<Vec<String>>,
     /// Sweep these numbers of users instead
     #[arg(long, value_delimiter = ',', value_name = "N,N")]
@@ -110,6 +110,11 @@ impl What {
     }
 }
 
+/// A name of a list, which people write with spaces between.
+fn trimmed(text: &str) -> Result<String, std::convert::Infallible> {
+    Ok(text.trim().into())
+}
+
 /// The arms that can be served here, and the others with what they lack, as a reader is told it.
 fn sorted_out(arms: &[String]) -> (Vec<String>, Vec<String>) {
     let lacks = |arm: &String| serve::missing_program(arm);
@@ -169,9 +174,10 @@ pub(super) fn campaign(args: CampaignArgs) -> Result<()> {
             out.display()
         )),
         _ => output::note(&format!(
-            "{}: {left} trials, about {}, into {}",
+            "{}: {left} trials, about {}, plus {} of attacks, into {}",
             plan.name,
             watchers.left(),
+            minutes(plan.attacks_ms()),
             out.display()
         )),
     }

@@ -5,6 +5,7 @@ use clap::Args;
 use super::shared::Format;
 use super::{output, serve};
 use crate::error::{Error, Result};
+use crate::sanitise::Page;
 
 /// Flags of `authbench schemes`.
 #[derive(Debug, Args)]
@@ -24,6 +25,7 @@ pub(super) fn schemes(args: &SchemesArgs) -> Result<()> {
             .map_err(|e| Error::Bug(format!("the arms cannot be written: {e}")))?;
         return output::json(&text);
     }
+    let mut page = Page::default();
     for arm in serve::arms() {
         let yes = |able: bool, what: &'static str| if able { what } else { "" };
         let able: Vec<_> = [
@@ -35,12 +37,12 @@ pub(super) fn schemes(args: &SchemesArgs) -> Result<()> {
         .into_iter()
         .filter(|text| !text.is_empty())
         .collect();
-        output::line(&format!("{} ({})", arm.arm, arm.form.word()))?;
-        output::line(&format!("    {}", arm.summary))?;
+        page.line(&format!("{} ({})", arm.arm, arm.form.word()));
+        page.text(&format!("    {}", arm.summary), 4);
         if !able.is_empty() {
-            output::line(&format!("    {}", able.join(", ")))?;
+            page.text(&format!("    {}", able.join(", ")), 4);
         }
-        output::line(&format!("    After a restart: {}", arm.after_restart))?;
+        page.text(&format!("    After a restart: {}", arm.after_restart), 4);
     }
-    Ok(())
+    output::page(&page)
 }

@@ -11,6 +11,7 @@ use servers::contract::{
     CONTRACT_VERSION, ReadyLine, STORE_URL_VARIABLE, Secrets, SharedLine, StoreUrl,
 };
 use servers::schemes::CookieSecurity;
+use servers::schemes::knobs::lacking;
 use servers::stores::Touch;
 use servers::stores::relay::{self, Distance};
 use servers::{
@@ -65,8 +66,8 @@ pub(super) struct ServeArgs {
     idle: Option<Span>,
     /// Extend the idle timeout always, never, or once per span such as `1m` [default: always]
     ///
-    /// What extends it is written to the store. With a span a session may end as much earlier
-    /// after its last use, and never later; with `never` it ends --idle after the login.
+    /// Every extension is a write to the store. With a span such as `1m` a session may end up to
+    /// that much early, and never late; with `never` it ends --idle after the login.
     #[arg(long, value_name = "WHEN", value_parser = touch, requires = "idle")]
     touch: Option<Touch>,
     /// Tolerate this difference between the clocks of issuer and server
@@ -115,9 +116,9 @@ pub(super) struct ServeArgs {
     /// Answer with 503 when the store takes longer than this
     #[arg(long, default_value = "400ms", value_name = "SPAN")]
     store_timeout: Span,
-    /// Let session-cached rely on what it has read for this long
-    #[arg(long, default_value = "1s", value_name = "SPAN")]
-    cache_ttl: Span,
+    /// Let session-cached rely on what it has read for this long [default: 1s]
+    #[arg(long, value_name = "SPAN")]
+    cache_ttl: Option<Span>,
     /// Burn this much CPU time in every protected handler, at most 1s
     ///
     /// It is measured by the CPU clock of the thread, so a busy machine does not change it.
@@ -161,6 +162,23 @@ pub(super) struct ServeArgs {
     /// Log users in without a password on POST /populate of the admin listener
     #[arg(long, hide = true)]
     admin_fill: bool,
+}
+
+impl ServeArgs {
+    /// The flags that were given, among those that not every arm has. Campaigns, soaks and attacks
+    /// give every server the same lifetimes, limits and sweeps, so those are not among them.
+    fn given(&self) -> Vec<&'static str> {
+        let flags = [
+            ("idle", self.idle.is_some()),
+            ("touch", self.touch.is_some()),
+            ("cache-ttl", self.cache_ttl.is_some()),
+            ("store-delay", self.store_delay.is_some()),
+            ("insecure-cookie", self.insecure_cookie),
+            ("key-file", self.key_file.is_some()),
+            ("previous-key-file", !self.previous_key_file.is_empty()),
+        ];
+        flags.into_iter().filter(|(_, is_given)| *is_given).map(|(flag, _)| flag).collect()
+    }
 }
 
 /// Flags of `authbench relay`, which a server with a store that is far away starts.
@@ -236,8 +254,21 @@ fn require_one(arm: &str) -> Result<()> {
 /// How alike a name and an arm's have to be for the one to be meant by the other.
 const ALIKE: f64 = 0.85;
 
-/// What is said of a name that is no arm's: the arm that was most likely meant, or all by scheme.
+/// What is said of a name that is no arm's: the arms that begin so, or the one that was most likely
+/// meant.
 fn unknown_arm(name: &str) -> String {
+    let start = Variant::of(name).arm;
+    let begins = |info: &&ArmInfo| {
+        let rest = info.arm.strip_prefix(start);
+        rest.is_some_and(|rest| !start.is_empty() && rest.starts_with(['@', '-']))
+    };
+    let family: Vec<_> = arms().iter().filter(begins).map(|i| format!("`{}`", i.arm)).collect();
+    if let [others @ .., last] = family.as_slice()
+        && !others.is_empty()
+    {
+        let others = others.join(", ");
+        return format!("unknown arm `{name}`; did you mean one of {others} or {last}?");
+    }
     let alike =
         arms().iter().map(|info| (strsim::jaro_winkler(Variant::of(name).arm, info.arm), info.arm));
     match alike.max_by(|a, b| a.0.total_cmp(&b.0)) {
@@ -293,13 +324,28 @@ pub(super) fn require_served(name: &str, further: &[String]) -> Result<()> {
         )
         .and_then(|matches| ServeArgs::from_arg_matches(&matches));
     match read {
-        Ok(args) => args.require_deployment(),
+        Ok(args) => {
+            let flags = variant.flags.iter();
+            flags.map(|(flag, _)| flag).try_for_each(|flag| require_flag(variant.arm, flag, ""))?;
+            args.require_deployment()
+        }
         Err(error) => {
             let text = error.to_string();
             let first = text.lines().next().unwrap_or_default();
             let first = first.strip_prefix("error: ").unwrap_or(first);
             refuse(&format!("found `{name}`: {first} (see authbench serve --help)"))
         }
+    }
+}
+
+/// Refuses a flag that the arm does not have: the server would be the same without it. `dashes` are
+/// those with which the flag was written.
+fn require_flag(arm: &str, flag: &str, dashes: &str) -> Result<()> {
+    match info(arm).and_then(|info| lacking(info, flag)) {
+        Some(part) => {
+            Err(Error::Config(format!("`{arm}` has no {part}; leave out `{dashes}{flag}`")))
+        }
+        None => Ok(()),
     }
 }
 
@@ -326,6 +372,7 @@ pub(super) fn spared(name: &str) -> Option<&'static str> {
 /// `Config` when the options are at fault, `Target` when the server fails.
 pub(super) fn serve(args: ServeArgs) -> Result<()> {
     args.what.settle()?;
+    args.given().iter().try_for_each(|flag| require_flag(&args.what.arm, flag, "--"))?;
     let threads =
         args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     if !(1..=1024).contains(&threads) {
@@ -510,7 +557,7 @@ fn options(args: ServeArgs, threads: usize) -> Result<ServeOptions> {
         store_url,
         store_distance,
         store_timeout: args.store_timeout.duration(),
-        cache_ttl: args.cache_ttl.duration(),
+        cache_ttl: args.cache_ttl.map_or(defaults.cache_ttl, Span::duration),
         program: Some(program()?),
         work: Work { cpu: args.handler_cpu.duration(), wait: args.handler_wait.duration() },
         sweep_every: args.sweep_every.duration(),
@@ -607,6 +654,13 @@ fn pin(cores: &[usize]) -> Result<()> {
 fn announce(ready: &ReadyLine) {
     let line = serde_json::to_string(ready)
         .map_err(|e| Error::Bug(format!("the ready line cannot be written: {e}")));
+    // A person who started it by hand; a parent reads the line.
+    if output::watched() && !stdin_is_pipe() {
+        output::note(&format!(
+            "{} listens on {}; Ctrl-C ends it",
+            ready.arm, ready.target.base_url
+        ));
+    }
     // The server serves whether or not anyone hears of it.
     if let Err(error) = line.and_then(|line| output::json(&line)) {
         output::error(&error.to_string());

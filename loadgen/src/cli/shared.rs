@@ -23,16 +23,39 @@ pub(super) fn refuse_debug_build(allowed: bool, verb: &str) -> Result<()> {
     Ok(())
 }
 
-/// A span of time in minutes and seconds.
+/// A span of time in minutes and seconds, or in hours and minutes.
 pub(super) fn minutes(ms: u64) -> String {
     let seconds = ms.div_ceil(1000);
     match (seconds / 60, seconds % 60) {
         (0, s) => format!("{s} s"),
-        (m, s) => format!("{m} min {s} s"),
+        (m @ 0..60, s) => format!("{m} min {s} s"),
+        _ => {
+            let minutes = seconds.div_ceil(60);
+            format!("{} h {} min", minutes / 60, minutes % 60)
+        }
     }
 }
 
 /// What a level of an experiment is called.
 pub(super) fn named(experiment: &str, level: u32) -> String {
     experiment::find(experiment).map_or_else(|| level.to_string(), |e| e.level(level))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::minutes;
+
+    #[test]
+    fn a_time_is_written_in_the_units_that_fit_it() {
+        for (ms, text) in [
+            (0, "0 s"),
+            (59_001, "1 min 0 s"),
+            (104_000, "1 min 44 s"),
+            (3_599_000, "59 min 59 s"),
+            (3_600_000, "1 h 0 min"),
+            (82_240_000, "22 h 51 min"),
+        ] {
+            assert_eq!(minutes(ms), text);
+        }
+    }
 }

@@ -19,6 +19,11 @@ const COLUMNS: usize = 79;
 /// Lines for arms on a terminal of 24 lines.
 const ARMS_MAX: usize = 16;
 
+/// The share of a plan for which its own times count, in addition to the trials that are done.
+const PLAN_COUNTS_FOR: f64 = 0.2;
+/// How much slower or faster than planned the rest is taken to be at most.
+const PACE_MAX: f64 = 3.0;
+
 /// All that show how a campaign goes on.
 pub(super) struct Watchers<'a> {
     bar: Bar,
@@ -164,6 +169,15 @@ impl Terminal {
     }
 }
 
+/// How much longer trials take than was expected of them, from those that are done. The first say
+/// little, because several run together and the first to end has waited for all of them: the plan
+/// counts as much as a part of it, and no pace is believed beyond a factor.
+fn pace(took_ms: f64, done_ms: u64, total_ms: u64) -> f64 {
+    let plan_ms = total_ms as f64 * PLAN_COUNTS_FOR;
+    let pace = (took_ms + plan_ms) / (done_ms as f64 + plan_ms).max(1.0);
+    if done_ms == 0 { 1.0 } else { pace.clamp(PACE_MAX.recip(), PACE_MAX) }
+}
+
 impl Bar {
     fn new(plan: &Plan, done: &[TrialRecord]) -> Self {
         let total_ms = plan.trials_ms();
@@ -175,11 +189,9 @@ impl Bar {
 
     /// Time that is left, from how the trials so far went compared with what was expected of them.
     fn left(&self) -> String {
-        let pace = match self.done_ms - self.before_ms {
-            0 => 1.0,
-            done => self.began.elapsed().as_millis() as f64 / done as f64,
-        };
-        minutes(((self.total_ms - self.done_ms) as f64 * pace) as u64)
+        let took_ms = self.began.elapsed().as_millis() as f64;
+        let left_ms = (self.total_ms - self.done_ms) as f64;
+        minutes((left_ms * pace(took_ms, self.done_ms - self.before_ms, self.total_ms)) as u64)
     }
 
     fn finish(&self) {
@@ -253,6 +265,30 @@ fn label(trial: &TrialPlan) -> String {
         0 => format!("{} {}", trial.experiment, trial.name()),
         level => {
             format!("{} {} {}", trial.experiment, trial.name(), named(&trial.experiment, level))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pace;
+
+    #[test]
+    fn the_first_trial_does_not_stretch_the_rest_by_its_own_factor() {
+        let total = 104_000;
+        assert!((pace(10_000.0, 0, total) - 1.0).abs() < 1e-9);
+        // One trial of 150 that took 15 times as long.
+        let first = pace(10_400.0, 693, total);
+        assert!(first > 1.0 && first < 1.5, "{first}");
+        assert!(pace(1e9, 693, total) <= 3.0 && pace(0.0, 100_000, total) >= 1.0 / 3.0);
+    }
+
+    #[test]
+    fn a_machine_that_is_slower_throughout_is_told_in_time() {
+        let total = 100_000;
+        for (done, least) in [(30_000, 1.5), (60_000, 1.7), (90_000, 1.8)] {
+            let found = pace(2.0 * done as f64, done, total);
+            assert!((least..2.0).contains(&found), "{done}: {found}");
         }
     }
 }

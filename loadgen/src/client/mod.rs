@@ -308,7 +308,7 @@ fn unfit(mismatch: Mismatch, status: u16) -> String {
 }
 
 fn unfit_credential() -> String {
-    "no credential where the descriptor says".into()
+    "no credential where the target file says".into()
 }
 
 fn first(held: &[u8]) -> Vec<u8> {

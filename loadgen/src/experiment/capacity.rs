@@ -13,7 +13,7 @@ use crate::plan::{Action, SearchPlan};
 use crate::record::{ActionRecord, Doubt, SearchRecord, TrialRecord};
 use crate::spec::Spec;
 use crate::stats::{Bounds, Estimate, between};
-use crate::units::{Rate, Span};
+use crate::units::{Rate, Span, grouped};
 
 /// A search for the highest rate that holds, on one server.
 pub(super) struct Capacity;
@@ -190,8 +190,8 @@ impl Experiment for Capacity {
                 let wrong = (wrong > 0).then(|| {
                     Doubt::invalid(
                         "wrong_answers",
-                        format!("{wrong} answers did not name the user who asked"),
-                        "mend the server, or the check in its descriptor",
+                        format!("{} answers did not name the user who asked", grouped(wrong)),
+                        "mend the server, or the check in the target file",
                     )
                 });
                 wrong.into_iter().chain(found.and_then(|found| doubt(plan, found)))
@@ -304,7 +304,7 @@ fn doubt(plan: &SearchPlan, found: Found) -> Option<Doubt> {
         End::Nowhere => Doubt::caution(
             "nothing_held",
             format!(
-                "not even {:.0} requests a second held, so there is no capacity",
+                "a rate of {:.0} requests per second did not hold, so there is no capacity",
                 plan.from_rps
             ),
             "lower `from` in the table [capacity], or allow a longer time with `slo`",

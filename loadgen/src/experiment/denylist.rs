@@ -353,7 +353,7 @@ mod tests {
         load.counts.sent += 10_000;
         let doubts = Denylist.doubts(&filter);
         let doubt = doubts.iter().find(|doubt| doubt.code == "errors").unwrap();
-        assert!(doubt.invalidates && doubt.what.starts_with("10000 of 40000"), "{doubt:?}");
+        assert!(doubt.invalidates && doubt.what.starts_with("10,000 of 40,000"), "{doubt:?}");
 
         let empty = plan.trials.iter().find(|trial| trial.level == 0).unwrap();
         let empty = carried_out(empty, [5_000, 0], 0);

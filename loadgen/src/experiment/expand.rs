@@ -23,11 +23,8 @@ pub fn expand(spec: &Spec) -> Result<Plan> {
     let mix = mix::asked(spec)?;
     for name in &spec.experiments {
         let experiment = find(name).ok_or_else(|| {
-            let known: Vec<_> = EXPERIMENTS.iter().map(|e| format!("[{}]", e.name())).collect();
-            spec.refuse(format!(
-                "expected an experiment among {}, found `{name}`",
-                known.join(", ")
-            ))
+            let known: Vec<_> = EXPERIMENTS.iter().map(|e| e.name()).collect();
+            spec.unknown(name, &known)
         })?;
         let Cells { blocks, mut cells } = experiment.expand(spec)?;
         if !(1..=1000).contains(&blocks) {
@@ -247,12 +244,25 @@ mod tests {
     #[test]
     fn nonsense_is_refused_with_its_place() {
         for (tables, part) in [
-            ("[nope]\n", "found `nope`"),
+            ("[nope]\n", "line 3: unknown table `[nope]`; expected one of name, seed, arms,"),
+            ("[nope]\n", "or an experiment: [concurrency], [curve], "),
+            (
+                "\n[concurency]\n",
+                "line 4: unknown table `[concurency]`; did you mean `[concurrency]`?",
+            ),
+            ("seeds = 1\n[concurrency]\n", "line 3: unknown field `seeds`; did you mean `seed`?"),
+            ("[[primery]]\nusers=1\n", "unknown table `[primery]`; did you mean `[[primary]]`?"),
+            ("\"prises\" = 1\n", "line 3: unknown field `prises`; did you mean `[prices]`?"),
             ("[concurrency]\nusers=[]\n", "[concurrency] users"),
             ("[concurrency]\nusers=[0]\n", "found 0"),
             ("[concurrency]\nusers=[1]\nblocks=0\n", "blocks"),
             ("[concurrency]\nusers=[1]\nmeasure='0s'\n", "measure"),
             ("[concurrency]\nuser=[1]\n", "line 4"),
+            ("[concurrency]\nuser=[1]\n", "did you mean `users`?"),
+            (
+                "[concurrency]\nusers=[1]\nwarmup=100\n",
+                "integer `100`, expected a duration such as",
+            ),
             ("[concurrency]\nusers=[1]\nwarmup='-1s'\n", "line 5"),
             ("[concurrency]\nusers=[1]\n[prices]\ncpu_hour=1\n", "missing field"),
             (

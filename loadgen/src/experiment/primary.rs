@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::metric::{self, Metric};
+use super::metric::{self, METRICS, Metric};
 use super::{Experiment, find};
 use crate::error::{Error, Result};
 use crate::plan::{Action, Primary, SlicesPlan, TrialPlan, Variant};
-use crate::spec::{PrimarySpec, Spec};
+use crate::spec::{PrimarySpec, Spec, nearest};
 
 /// More endpoints than this leave no power to any of them.
 const ENDPOINTS_MAX: usize = 100;
@@ -70,7 +70,11 @@ fn resolve(spec: &Spec, trials: &[TrialPlan], written: &PrimarySpec) -> Result<V
         return wrong(&known, &format!("`{experiment}`"));
     }
     let Some(row) = Metric::named(metric) else {
-        return wrong("a metric that `measurements.csv` has", &format!("`{metric}`"));
+        let measures = |row: &&&Metric| find(experiment).is_some_and(|e| e.measures(row));
+        let known = METRICS.iter().filter(measures).map(|row| row.name);
+        let meant = nearest(metric, known).map(|name| format!("; did you mean `{name}`?"));
+        let found = format!("`{metric}`{}", meant.unwrap_or_default());
+        return wrong("a metric that `measurements.csv` has", &found);
     };
     if !find(experiment).is_some_and(|experiment| experiment.measures(row)) {
         let found = format!("`{metric}`, which it never measures");
@@ -248,6 +252,18 @@ mod tests {
 
     fn table(rest: &str) -> String {
         format!("{CPU}{rest}")
+    }
+
+    #[test]
+    fn a_misspelt_metric_is_told_what_was_meant() {
+        let slip = "experiment='concurrency';metric='server_cpu_us_per_requst';arm='*';\
+                    against='none'";
+        let told = planned(None, &[slip]).unwrap_err().to_string();
+        assert!(told.contains("`server_cpu_us_per_requst`; did you mean"), "{told}");
+        assert!(told.contains("did you mean `server_cpu_us_per_request`?"), "{told}");
+        let strange = slip.replace("server_cpu_us_per_requst", "xyz");
+        let told = planned(None, &[&strange]).unwrap_err().to_string();
+        assert!(told.contains("found `xyz`") && !told.contains("mean"), "{told}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::plan::{Action, DrillPlan, ReplicasPlan, TrialPlan};
 use crate::record::{Doubt, DrillRecord, ReplicasRecord, ReplicasStep, TrialRecord};
 use crate::spec::Spec;
-use crate::units::Span;
+use crate::units::{Span, grouped};
 
 /// One, two and more servers of an arm, and users who meet them.
 pub(super) struct Replicas;
@@ -195,7 +195,11 @@ impl Experiment for Replicas {
         if (ended - ok) * 1000 > ended || ended == 0 {
             doubts.push(Doubt::invalid(
                 "replicas_errors",
-                format!("{} of {ended} requests under load got no right answer", ended - ok),
+                format!(
+                    "{} of {} requests under load got no right answer",
+                    grouped(ended - ok),
+                    grouped(ended)
+                ),
                 "requests that fail cost less: repeat once the cause is gone",
             ));
         }
@@ -205,7 +209,7 @@ impl Experiment for Replicas {
             doubts.push(Doubt::caution(
                 "servers_share_cores",
                 format!("{most} servers shared {cores} core{}", if cores == 1 { "" } else { "s" }),
-                "read requests per CPU second; scaling by the wall clock needs a core a server",
+                "read requests per CPU second; scaling by the wall clock needs one core per server",
             ));
         }
         doubts

@@ -54,7 +54,7 @@ impl Experiment for Revocation {
     }
 
     fn method(&self) -> &'static str {
-        "Two servers of each arm run beside each other; they share the token key, and the store \
+        "Two servers of each arm run at the same time; they share the token key, and the store \
          where it is outside of a server. A user logs in at the first and is known to it (or to \
          the second), logs out at the first, and from the answer to the logout on the \
          credential is tried at once, with nothing else under way and no timer between, and then \

@@ -4,6 +4,7 @@ use crate::load::{LoadModel, Poisson, UserChoice};
 use crate::plan::{LoadPlan, SearchPlan};
 use crate::random::{mix, uniform};
 use crate::record::{LoadRecord, ProbeRecord, ProbeVerdict};
+use crate::units::grouped;
 
 /// What to do after the probes so far.
 #[derive(Clone, Debug, PartialEq)]
@@ -249,7 +250,11 @@ impl ProbeRecord {
             return Some(format!("{} answers named another user", self.wrong_user));
         }
         if self.planned == 0 || lost as f64 > plan.errors_max * self.planned as f64 {
-            return Some(format!("{lost} of {} requests got no right answer", self.planned));
+            return Some(format!(
+                "{} of {} requests got no right answer",
+                grouped(lost),
+                grouped(self.planned)
+            ));
         }
         (self.response_ns_p99 > plan.slo_ns).then(|| {
             format!("the p99 response time was {:.1} ms", self.response_ns_p99 as f64 / 1e6)

@@ -41,7 +41,7 @@ const APART: &[(&str, &str, &str)] = &[
         family::MEMORY_THAT_COMES_BACK,
         "What comes back",
         "The share of what logged-in users had added to memory that was gone after they had all \
-         logged out, or had all expired; for an arm that keeps nothing for them there is none. An \
+         logged out, or had all expired; an arm that keeps nothing for them has no such share. An \
          allocator keeps pages for later, so less comes back to the system (PSS) than to the \
          program. What a logout adds is below zero where it frees a session.",
     ),
@@ -65,8 +65,8 @@ fn scalability(analysis: &Analysis, experiment: &str) -> Option<Table> {
         .map(|m| (View::Figure, m))
         .chain(law().filter(|m| m.unit == "coefficient").map(|m| (View::Apart, m)))
         .collect();
-    let note = "The Universal Scalability Law, fitted to the right answers a second at all levels; \
-                bootstrap over blocks. Where the interval of coherency holds 0, throughput may \
+    let note = "The Universal Scalability Law, fitted to the right answers per second at all \
+                levels; bootstrap over blocks. Where the interval of coherency holds 0, throughput may \
                 never fall, and no peak is named; a peak beyond the levels measured is an \
                 extrapolation. Figures are cut at 0, and differences are those of fits that are \
                 not, so that their errors are even.";
@@ -119,7 +119,7 @@ fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
     let slopes = build(
         true,
         "Over all levels",
-        "One figure a trial, each with its 95 % interval over n trials.",
+        "One figure per trial, each with its 95 % interval over n trials.",
         &overall,
     );
     let levels =
@@ -143,7 +143,7 @@ fn figures(analysis: &Analysis, experiment: &str) -> Vec<Table> {
         &format!(
             "Arm divided by {reference}, paired by block; 1 is the same. Primary endpoints have a \
              verdict: within {:.0} % counts as equivalent, and where it is inconclusive, \"from\" \
-             is the smallest difference that would have been found four times in five. The rest is \
+             is the smallest difference that would have been found with 80 % power. The rest is \
              exploratory.",
             analysis.margin * 100.0
         ),

@@ -352,7 +352,7 @@ pub(super) fn cautions(analysis: &Analysis) -> Vec<String> {
             .into(),
     );
     cautions.push(format!(
-        "Requests a second are those of this placement ({}). Ratios and CPU time per request \
+        "Requests per second are those of this placement ({}). Ratios and CPU time per request \
          carry over to other machines better than rates do.",
         analysis.placement
     ));

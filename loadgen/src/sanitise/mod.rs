@@ -15,7 +15,7 @@ use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 pub use markup::{csv, markdown};
-pub use page::{Page, message};
+pub use page::{Page, message, wrapped};
 
 /// Most columns of a name: a user, a target, a line that a child says.
 pub const NAME: usize = 80;
@@ -23,6 +23,8 @@ pub const NAME: usize = 80;
 pub const CELL: usize = 120;
 /// Most columns of one statement in a record: a cause, a finding, a note.
 pub const REMARK: usize = 1_000;
+/// Columns of a screen, beyond which text goes on in the next line.
+pub const SCREEN: usize = 80;
 /// Most columns of a line on a terminal: a screen of 24 lines of 80.
 pub const LINE: usize = 1_920;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::{Deref, Range};
 
-use super::{CELL, LINE, fit, padded, right_aligned, width};
+use super::{CELL, LINE, SCREEN, fit, padded, right_aligned, width};
 
 /// Lines of a message; a screen has 24.
 const MESSAGE_LINES: usize = 24;
@@ -27,6 +27,26 @@ impl Page {
     pub fn line(&mut self, text: &str) {
         self.0.push_str(fit(text, LINE).trim_end());
         self.0.push('\n');
+    }
+
+    /// Adds a text that may be longer than a screen is wide: it goes on in further lines, behind
+    /// `hanging` columns of spaces.
+    pub fn text(&mut self, text: &str, hanging: usize) {
+        let text = fit(text, LINE);
+        let own = text.len() - text.trim_start_matches(' ').len();
+        let (mut indent, mut rest) = (own, text.trim());
+        let mut lines = Vec::new();
+        // The first line has another indent than the others, so another length.
+        let first = wrapped(rest, SCREEN.saturating_sub(own)).swap_remove(0);
+        rest = rest.get(first.len()..).unwrap_or_default().trim_start();
+        lines.push(first);
+        if !rest.is_empty() {
+            lines.extend(wrapped(rest, SCREEN.saturating_sub(hanging)));
+        }
+        for line in lines {
+            self.line(&format!("{}{line}", " ".repeat(indent)));
+            indent = hanging;
+        }
     }
 
     /// Adds rows of cells whose columns are as wide as their widest cell, each row behind `indent`.
@@ -64,6 +84,53 @@ impl fmt::Display for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Units that stay on the line of their number.
+const UNITS: [&str; 14] =
+    ["%", "×", "/s", "s", "ms", "µs", "us", "min", "h", "bytes", "kB", "KiB", "MiB", "GiB"];
+
+/// Text in lines of at most so many columns, at least one line. A number and its unit stay
+/// together, and a word that is longer than a line is cut.
+pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(1);
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let is_unit = UNITS.contains(&word.trim_end_matches([',', ';', ':', '.', ')']));
+        match words.last_mut().filter(|last| is_unit && last.ends_with(|c: char| c.is_numeric())) {
+            Some(number) => number.extend([" ", word]),
+            None => words.push(word.into()),
+        }
+    }
+    let (mut lines, mut line) = (Vec::new(), None::<String>);
+    for mut word in words {
+        if let Some(begun) = line.take() {
+            if width(&begun) + 1 + width(&word) <= columns {
+                line = Some(format!("{begun} {word}"));
+                continue;
+            }
+            lines.push(begun);
+        }
+        while width(&word) > columns {
+            let mut room = columns;
+            let end = word.char_indices().find(|(_, c)| {
+                let taken = width(c.encode_utf8(&mut [0; 4]));
+                let is_full = taken > room;
+                room = room.saturating_sub(taken);
+                is_full
+            });
+            // One character at least, be it wider than the line.
+            let least = word.chars().next().map_or(0, char::len_utf8);
+            let rest = word.split_off(end.map_or(word.len(), |(place, _)| place).max(least));
+            if rest.is_empty() {
+                break;
+            }
+            lines.push(std::mem::replace(&mut word, rest));
+        }
+        line = Some(word);
+    }
+    lines.extend(line);
+    lines
 }
 
 /// A message for stderr: its first line, and further ones that are set in, a screen at most.

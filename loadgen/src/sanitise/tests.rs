@@ -274,3 +274,36 @@ proptest! {
         prop_assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), value);
     }
 }
+
+#[test]
+fn text_goes_on_in_the_next_line() {
+    assert_eq!(wrapped("a bc def", 4), ["a bc", "def"]);
+    assert_eq!(wrapped("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
+    assert_eq!(wrapped("", 4), [""]);
+    assert_eq!(wrapped("佐藤", 1), ["佐", "藤"]);
+}
+
+#[test]
+fn a_number_and_its_unit_stay_on_one_line() {
+    assert_eq!(wrapped("at most 50 % of it", 10), ["at most", "50 % of it"]);
+    assert_eq!(wrapped("took 1.20 ms, then", 9), ["took", "1.20 ms,", "then"]);
+    assert_eq!(wrapped("none % x", 6), ["none %", "x"]);
+    assert_eq!(wrapped("a 5 x", 3), ["a 5", "x"], "a word is no unit");
+}
+
+#[test]
+fn text_on_a_page_hangs_behind_its_first_line() {
+    let mut page = Page::default();
+    let long = "word ".repeat(40);
+    page.text(&format!("  head  {long}"), 6);
+    let lines: Vec<_> = page.lines().collect();
+    assert!(lines[0].starts_with("  head  word word"), "{page}");
+    assert!(lines[1..].iter().all(|line| line.starts_with("      word")), "{page}");
+    assert!(lines.len() > 2 && lines.iter().all(|line| width(line) <= SCREEN), "{page}");
+    let joined = lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+    assert_eq!(joined, format!("head  {}", long.trim()));
+    let mut short = Page::default();
+    short.text("    a", 2);
+    short.text("", 2);
+    assert_eq!(&*short, "    a\n\n");
+}

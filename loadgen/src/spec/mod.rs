@@ -13,11 +13,14 @@ use serde::de::DeserializeOwned;
 use servers::contract::Share;
 use toml::Spanned;
 
+use meant::meant;
+
 use crate::error::{Error, Result};
 use crate::files::{Kind, read_text};
 
 pub use deployment::{BalanceName, DeploymentSpec, ProxyName};
-pub use target::{parse_target, read_target};
+pub use meant::nearest;
+pub use target::{located, parse_target, read_target};
 
 /// The presets, by name.
 pub const PRESETS: &[(&str, &str)] = &[
@@ -180,9 +183,12 @@ impl Spec {
         let path = Path::new(preset_or_file);
         if path.extension().is_none_or(|extension| extension != "toml") {
             let presets: Vec<_> = PRESETS.iter().map(|(name, _)| *name).collect();
+            let meant = nearest(preset_or_file, presets.iter().copied());
+            let meant = meant.map(|name| format!("; did you mean `{name}`?"));
             return Err(Error::Config(format!(
-                "expected a preset ({}) or a file that ends in .toml, found `{preset_or_file}`",
+                "expected a preset ({}) or a file that ends in .toml, found `{preset_or_file}`{}",
                 presets.join(", "),
+                meant.unwrap_or_default(),
             )));
         }
         Self::parse(preset_or_file, &read_text(path, Kind::Description)?, overrides)
@@ -278,6 +284,26 @@ impl Spec {
         self.stores.get(arm).map(String::as_str).or_else(said)
     }
 
+    /// The error of a field or a table that is neither of the head nor one of these experiments.
+    pub fn unknown(&self, name: &str, experiments: &[&str]) -> Error {
+        let (line, is_table) = place(&self.text, name);
+        let shown = if is_table { format!("table `[{name}]`") } else { format!("field `{name}`") };
+        let known = HEAD_FIELDS.iter().chain(experiments).copied();
+        let hint = match nearest(name, known) {
+            Some("primary") => "did you mean `[[primary]]`?".into(),
+            Some(meant) if experiments.contains(&meant) || meant == "prices" => {
+                format!("did you mean `[{meant}]`?")
+            }
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!(
+                "expected one of {}, or an experiment: {}",
+                HEAD_FIELDS.join(", "),
+                experiments.iter().map(|e| format!("[{e}]")).collect::<Vec<_>>().join(", ")
+            ),
+        };
+        self.refuse(format!("line {line}: unknown {shown}; {hint}"))
+    }
+
     /// An error in this campaign's text.
     pub fn refuse(&self, what: impl std::fmt::Display) -> Error {
         Error::Config(format!("{}: {what}", self.origin))
@@ -290,8 +316,23 @@ fn numbered(text: &str, endpoint: Spanned<PrimarySpec>) -> PrimarySpec {
     PrimarySpec { line: before.matches('\n').count() + 1, ..endpoint.into_inner() }
 }
 
+/// The line on which a name of the top level first stands, from 1, and whether it is a table's.
+fn place(text: &str, name: &str) -> (usize, bool) {
+    let names = |line: &str| {
+        let name_of = |text: &str| text.trim().trim_matches(['"', '\'']) == name;
+        let header = line.trim_start_matches('[').split([']', '.']).next().unwrap_or_default();
+        let key = line.split(['=', '.']).next().unwrap_or_default();
+        (line.starts_with('[') && name_of(header), !line.starts_with('[') && name_of(key))
+    };
+    let found = text.lines().enumerate().find_map(|(index, line)| match names(line.trim()) {
+        (false, false) => None,
+        (is_table, _) => Some((index + 1, is_table)),
+    });
+    found.unwrap_or((1, false))
+}
+
 fn malformed(origin: &str, error: &toml::de::Error) -> Error {
-    Error::Config(format!("{origin}: {}", error.to_string().trim_end()))
+    Error::Config(format!("{origin}: {}{}", error.to_string().trim_end(), meant(error.message())))
 }
 
 #[cfg(test)]

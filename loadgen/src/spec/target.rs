@@ -51,6 +51,37 @@ pub fn parse_target(path: &Path, text: &str, folder: &Path) -> Result<Target> {
     Ok(target)
 }
 
+/// An error about what a target file says, with the file in place of the target's name, and with
+/// the line of what was found where just one has it.
+pub fn located(error: Error, path: &Path) -> Error {
+    let Error::Config(text) = &error else { return error };
+    let named = text.strip_prefix("target `").and_then(|rest| rest.split_once("`: "));
+    let Some((_, why)) = named else { return error };
+    let text = read_text(path, Kind::Description).unwrap_or_default();
+    let line = line_of(why, &text).map(|line| format!("line {line}: ")).unwrap_or_default();
+    Error::file(path, format!("{line}{why}"))
+}
+
+/// The only line of a file on which stands what a message says was found.
+fn line_of(why: &str, text: &str) -> Option<usize> {
+    // The name of a journey comes from the command line.
+    if why.starts_with("expected a journey among") {
+        return None;
+    }
+    let (_, found) = why.rsplit_once("found ")?;
+    let found = found.split('`').nth(1)?;
+    let is_word = |c: char| c.is_alphanumeric() || "_-".contains(c);
+    let has = |line: &str| {
+        line.match_indices(found).any(|(place, _)| {
+            let (before, behind) = (&line[..place], &line[place + found.len()..]);
+            !before.ends_with(is_word) && !behind.starts_with(is_word)
+        })
+    };
+    let mut lines = text.lines().enumerate().filter(|(_, line)| has(line)).map(|(at, _)| at + 1);
+    let first = lines.next().filter(|_| !found.is_empty())?;
+    lines.next().is_none().then_some(first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,5 +129,26 @@ mod tests {
         assert!(refused("pad = -1").contains("`-1`"), "a type");
         let strange = refused("xyz = 1");
         assert!(strange.contains("unknown field `xyz`") && !strange.contains("mean"), "{strange}");
+    }
+
+    #[test]
+    fn what_a_file_says_wrong_is_told_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.toml");
+        std::fs::write(&path, "name = 't'\nbase_url = 'http://h'\nmethod = 'post'\n").unwrap();
+        let told = |why: &str| {
+            let text = located(Error::Config(why.into()), &path).to_string();
+            text.replace(path.to_str().unwrap(), "FILE")
+        };
+        let method = "expected an HTTP method, found `post`; did you mean `POST`?";
+        assert_eq!(told(&format!("target `t`: {method}")), format!("FILE: line 3: {method}"));
+        assert_eq!(told("target `t`: login: found neither"), "FILE: login: found neither");
+        assert_eq!(told("target `t`: expected x, found `pos`"), "FILE: expected x, found `pos`");
+        // On several lines, or from elsewhere.
+        assert_eq!(told("target `t`: expected x, found `=`"), "FILE: expected x, found `=`");
+        let journey = "expected a journey among browse, found `post`";
+        assert_eq!(told(&format!("target `t`: {journey}")), format!("FILE: {journey}"));
+        assert_eq!(told("another error, found `post`"), "another error, found `post`");
+        assert_eq!(located(Error::Config("target `t`: x".into()), &path).exit_code(), 2);
     }
 }

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::Ordering;
 
 use loadgen::attack::{self, Options, Standard};
-use loadgen::error::Interrupt;
+use loadgen::error::{Interrupt, SIGINT};
 use loadgen::record::{Attacked, CaseOutcome};
 use serde_json::Value;
 use servers::contract::Target;
@@ -118,6 +119,22 @@ fn attacked(fault: Fault, standard: Standard) -> Attacked {
 fn ids(attacked: &Attacked, outcome: CaseOutcome) -> BTreeSet<&str> {
     let so = |case: &&loadgen::record::CaseRecord| case.outcome == outcome;
     attacked.cases.iter().filter(so).map(|case| case.id.as_str()).collect()
+}
+
+#[test]
+fn a_signal_leaves_the_cases_that_were_tried() {
+    let server = WrongServer::start(Fault::None);
+    let target: Target = toml::from_str(&server.descriptor()).unwrap();
+    let options = Options { standard: Standard::Stranger, guesses: 5, ..Options::ours() };
+    let (interrupt, mut seen) = (Interrupt::default(), 0);
+    let mut progress = |_: &str| {
+        seen += 1;
+        if seen == 4 {
+            interrupt.flag().store(SIGINT, Ordering::Relaxed);
+        }
+    };
+    let tried = attack::target(&target, &options, &interrupt, &mut progress).unwrap();
+    assert!((3..=4).contains(&tried.cases.len()), "{:?}", tried.cases);
 }
 
 #[test]

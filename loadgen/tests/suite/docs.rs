@@ -1,6 +1,6 @@
 //! README and manual, compared with the program: commands parse and run, files load, links lead
 //! somewhere. A block marked `sh` holds commands, one marked `toml` a campaign or a target file.
-//! Pages avoid the phrases that CONTRIBUTING.md lists.
+//! Pages avoid the phrases that CONTRIBUTING.md lists, and so do comments and texts of the code.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -446,4 +446,80 @@ fn no_comment_has_a_phrase_that_we_do_not_use() {
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
     assert!(seen > 1000, "only {seen} comments are found");
+}
+
+/// Texts between quotation marks in a file of Rust, each with the number of its first line. Escapes
+/// stay as they are written, but a line that is continued is one line.
+fn texts(code: &str) -> Vec<(usize, String)> {
+    let mut texts = Vec::new();
+    let (mut rest, mut line) = (code, 1);
+    while let Some(start) = rest.find(['"', '/', '\'']) {
+        let (before, found) = rest.split_at(start);
+        line += before.matches('\n').count();
+        let hashes = before.len() - before.trim_end_matches('#').len();
+        let is_raw = before[..start - hashes].ends_with('r');
+        rest = if found.starts_with("//") {
+            found.find('\n').map_or("", |end| &found[end..])
+        } else if found.starts_with(r"'\") {
+            found[2..].find('\'').map_or("", |end| &found[end + 3..])
+        } else if found.starts_with("'\"'") {
+            &found[3..]
+        } else if found.starts_with('"') && is_raw {
+            let end = format!("\"{}", "#".repeat(hashes));
+            let (text, behind) = found[1..].split_once(&end).expect("the end of a text");
+            texts.push((line, text.to_string()));
+            behind
+        } else if let Some(text) = found.strip_prefix('"') {
+            let mut escaped = false;
+            let is_end = |c: char| {
+                let is_end = c == '"' && !escaped;
+                escaped = c == '\\' && !escaped;
+                is_end
+            };
+            let end = text.find(is_end).expect("the end of a text");
+            let joined = text[..end].split("\\\n").map(str::trim_start);
+            texts.push((line, joined.collect()));
+            &text[end + 1..]
+        } else {
+            &found[1..]
+        };
+        line += found[..found.len() - rest.len()].matches('\n').count();
+    }
+    texts
+}
+
+#[test]
+fn texts_are_found_as_rust_has_them() {
+    let code = r##"
+        let a = '"'; // "no text"
+        let b = ("one \"two\"", '\'', r#"three "four""#, 'x', "five \
+                 six");
+    "##;
+    let found: Vec<_> = texts(code).into_iter().collect();
+    let lines: Vec<_> = found.iter().map(|(line, text)| (*line, text.as_str())).collect();
+    assert_eq!(lines, [(3, r#"one \"two\""#), (3, r#"three "four""#), (3, "five six")]);
+}
+
+/// What the program prints, its reports included, is text in its sources and presets.
+#[test]
+fn no_text_of_the_program_has_a_phrase_that_we_do_not_use() {
+    let (phrases, _) = unused_phrases();
+    let (mut found, mut seen) = (Vec::new(), 0);
+    let sources = super::tidy::sources();
+    let code = sources.iter().flat_map(|(path, code)| {
+        texts(code).into_iter().map(move |(line, text)| (path, line, text))
+    });
+    let data: Vec<_> = ["toml", "html", "js"]
+        .iter()
+        .flat_map(|kind| super::tidy::files("loadgen", kind))
+        .collect();
+    let data = data.iter().map(|(path, text)| (path, 1, text.clone()));
+    for (path, line, text) in code.chain(data) {
+        let text = plain(&text);
+        let has = |phrase: &&String| text.contains(&format!(" {phrase} "));
+        found.extend(phrases.iter().filter(has).map(|p| format!("{path}:{line}: {p}")));
+        seen += 1;
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    assert!(seen > 10_000, "only {seen} texts are found");
 }

@@ -130,6 +130,7 @@ fn a_variant_that_no_server_can_be_is_refused_before_anything_is_started() {
         ("session@memori+ttl=60s", "unknown arm"),
         ("none+", "expected a variant ARM+FLAG=VALUE"),
         ("none+ttl", "--ttl"),
+        ("none+ttl=60s", "`none` has no credential that expires"),
         ("none+no-such-flag=1", "--no-such-flag"),
         ("none+ttl=soon", "soon"),
         ("none+ttl=60s+ttl=61s", "multiple times"),
@@ -142,7 +143,7 @@ fn a_variant_that_no_server_can_be_is_refused_before_anything_is_started() {
         let text = refused(&["plan", "quick", "--arms", &format!("none,{arm}x")], 2);
         assert!(text.contains("expected") || text.contains("unknown arm"), "{arm}: {text}");
     }
-    let text = refused(&["serve", "none+ttl=60s"], 2);
+    let text = refused(&["serve", "session@memory+ttl=60s"], 2);
     assert!(text.contains("is a variant"), "{text}");
 }
 

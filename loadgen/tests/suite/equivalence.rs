@@ -157,7 +157,7 @@ fn cases() -> Vec<Case> {
         // hyper does not say whether anything of the head had come.
         apart("half a head", close("HTTP/1.1 200"), "truncated", "closed"),
         apart(
-            "a chunk that is none",
+            "an invalid chunk",
             bytes("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\nxyz\n"),
             "malformed",
             "truncated",

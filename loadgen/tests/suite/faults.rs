@@ -155,7 +155,7 @@ const FAULTS: [Fault; 34] = [
     fault(
         "sessions expire under load",
         "a sweep takes what is over and nothing else, and gives the memory back",
-        "What a sweep adds to p99 is measured by a campaign (`[memory]`, `expire`), not by a test.",
+        "What a sweep adds to p99 is measured by a campaign (`[memory]`, `expiry`), not by a test.",
     ),
     fault(
         "a logout or a refresh races another request",

@@ -36,15 +36,20 @@ fn is_here(store: &str) -> bool {
 
 #[test]
 fn knobs_that_do_not_fit_their_arm_are_refused() {
-    let no_socket = "left out for an arm without a store behind a socket";
+    let no_socket = "has no store in Redis or PostgreSQL; leave out `--store-delay`";
     for (arm, flags, part) in [
         ("jwt-hs256", "--store-delay 1ms", no_socket),
         ("session@memory", "--store-delay 1ms", no_socket),
         ("session@sqlite", "--store-delay 1ms", no_socket),
         ("session@redis", "--store-delay 2s", "at most 1 s"),
         ("session@redis", "--store-delay soon", "--store-delay"),
-        ("jwt-hs256", "--idle 5m --touch 1m", "an arm without sessions"),
-        ("jwt-refresh@memory", "--idle 5m --touch never", "an arm without sessions"),
+        ("none", "--idle 1m", "`none` has no idle timeout; leave out `--idle`"),
+        ("jwt-hs256", "--idle 5m --touch 1m", "`jwt-hs256` has no idle timeout"),
+        ("jwt-refresh@memory", "--idle 5m --touch never", "has no idle timeout"),
+        ("jwt-cached", "--cache-ttl 5s", "has no cache of sessions; leave out `--cache-ttl`"),
+        ("jwt-hs256", "--insecure-cookie", "`jwt-hs256` has no cookie"),
+        ("session@memory", "--key-file x", "`session@memory` has no key; leave out `--key-file`"),
+        ("none", "--previous-key-file x", "`none` has no key"),
         ("session@memory", "--touch 1m", "--idle"),
         ("session@memory", "--idle 30s --touch 1m", "shorter than idle"),
         ("session@memory", "--idle 5m --touch 0s", "more than nothing"),
@@ -55,6 +60,35 @@ fn knobs_that_do_not_fit_their_arm_are_refused() {
     ] {
         let arguments: Vec<_> = ["serve", arm].into_iter().chain(flags.split(' ')).collect();
         refused(&arguments, part);
+    }
+}
+
+#[test]
+fn a_variant_whose_arm_does_not_have_the_flag_is_refused() {
+    for (variant, part) in [
+        ("jwt-hs256+idle=15m", "`jwt-hs256` has no idle timeout; leave out `idle`"),
+        ("jwt-hs256+cache-ttl=5s", "`jwt-hs256` has no cache of sessions; leave out `cache-ttl`"),
+        ("session@memory+store-delay=1ms", "leave out `store-delay`"),
+        ("session@memory+leeway=1s", "`session@memory` has no signed or sealed token"),
+        ("jwt-hs256+access-ttl=1m", "`jwt-hs256` has no refresh token"),
+        ("jwt-hs256+ttl=1h+sweep-every=1s", "leave out `sweep-every`"),
+        ("none+ttl=1m", "`none` has no credential that expires; leave out `ttl`"),
+    ] {
+        refused(&["plan", "quick", "--arms", &format!("none,session@memory,{variant}")], part);
+        refused(&["run", "--arm", variant, "--allow-debug"], part);
+    }
+    let fits = "none,session@memory+idle=15m,jwt-hs256+ttl=1h+threads=1,none+handler-cpu=50us";
+    let output = authbench(&["plan", "quick", "--arms", fits]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Lifetimes that campaigns, soaks and attacks give to every server alike.
+#[test]
+fn a_server_takes_the_lifetimes_that_every_arm_is_given() {
+    let flags = "--ttl 12h --access-ttl 12h --leeway 1s --sweep-every 1s --store-timeout 8s";
+    for arm in ["none", "session@memory", "jwt-hs256"] {
+        let arguments: Vec<_> = [arm].into_iter().chain(flags.split(' ')).collect();
+        assert_eq!(Server::start(&arguments).ready["arm"], arm);
     }
 }
 

@@ -101,6 +101,67 @@ fn the_result_is_kept_in_a_file_too() {
     assert_eq!(folder.status.code(), Some(5), "{}", stderr(&folder));
 }
 
+/// The text of one column, however it was wrapped.
+fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn answers_that_ask_for_a_login_are_told_as_such() {
+    let (address, _) = server(|_| answer(401, "", b"no"));
+    let url = format!("http://{address}/me");
+    let output = run(&[&url, "-c", "2", "-n", "1500"]);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    assert!(text.contains("found 1,500 status_401;"), "{text}");
+    let how = "asks for a login; describe it in a target file (`--target FILE`, see \
+               docs/target-files.md)";
+    assert!(text.contains(&format!("{url} {how}")), "{text}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("free.toml");
+    let steps = "[journeys.browse]\nsteps = [{ name = 'me', path = '/me' }]\n";
+    fs::write(&file, format!("name = 'free'\nbase_url = 'http://{address}'\n{steps}")).unwrap();
+    let text = stderr(&run(&["--target", file.to_str().unwrap(), "-c", "2", "-n", "20"]));
+    let how = format!("http://{address} asks for a login; describe it as `[login]`");
+    assert!(text.contains(&how), "{text}");
+    // Another wrong answer is not a matter of logins, and the address is told, not the name.
+    let (address, _) = server(|_| answer(404, "", b"no"));
+    fs::write(&file, format!("name = 'free'\nbase_url = 'http://{address}'\n{steps}")).unwrap();
+    let output = run(&["--target", file.to_str().unwrap(), "-c", "2", "-n", "20"]);
+    let text = stderr(&output);
+    assert!(text.contains(&format!("that the server runs at http://{address} and")), "{text}");
+    let page = stdout(&output);
+    let times = page.lines().find(|line| line.starts_with("  response")).unwrap();
+    assert_eq!(unwrapped(times), "response – – – – –", "{page}");
+    assert!(page.starts_with("INVALID: ") && !page.contains("lie beyond this"), "{page}");
+    assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
+}
+
+#[test]
+fn connections_that_no_user_has_are_told() {
+    let (address, _) = server(|_| answer(200, "", b"ok"));
+    let url = format!("http://{address}/");
+    let told = |arguments: &[&str]| stderr(&run(&[&[&url, "-n", "40"], arguments].concat()));
+    let text = told(&["--users", "2", "-c", "5"]);
+    assert!(text.contains("--connections 5 is more than --users 2"), "{text}");
+    assert!(text.contains("2 are used"), "{text}");
+    assert!(!told(&["--users", "5", "-c", "2"]).contains("is more than"));
+    assert!(!told(&["--users", "2", "-c", "5", "--rate", "200/s"]).contains("is more than"));
+}
+
+#[test]
+fn what_ended_after_the_window_is_counted_apart() {
+    let (address, _) = server(|_| {
+        sleep(Duration::from_millis(300));
+        answer(200, "", b"ok")
+    });
+    let url = format!("http://{address}/");
+    // Of four users each has a request under way when the time is over.
+    let text = stdout(&run(&[&url, "-c", "4", "-d", "700ms"]));
+    let all = unwrapped(&text);
+    assert!(all.contains("ended in the window, ") && all.contains(" after it: "), "{text}");
+}
+
 #[test]
 fn each_stage_is_reported() {
     let (address, _) = server(|_| answer(200, "", b"ok"));
@@ -126,7 +187,7 @@ fn each_stage_is_reported() {
 fn what_cannot_be_run_so_is_refused_with_a_sentence() {
     for (arguments, part) in [
         (&["-n", "0"][..], "0 is not in"),
-        (&["-n", "many"], "invalid digit"),
+        (&["-n", "many"], "expected a whole number such as `64`"),
         (&["-n", "5", "--stage", "5/s:1s"], "cannot be used with"),
         (&["-n", "5", "--visits", "5/s"], "cannot be used with"),
         (&["-n", "100", "--rate", "0.01/s"], "arrive within 1h, found 100 at 0.01/s"),

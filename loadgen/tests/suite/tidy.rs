@@ -38,7 +38,7 @@ const ENGINE: &[(&str, &[&str])] = &[
 /// crate under their own names.
 const LOADGEN: &[(&str, &[&str])] = &[
     ("sanitise", &[]),
-    ("units", &[]),
+    ("units", &["record"]),
     ("spec", &["units", "error", "files"]),
     ("plan", &["random", "load"]),
     ("record", &["plan", "error", "files", "limits", "sanitise"]),

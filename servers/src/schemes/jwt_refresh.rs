@@ -45,7 +45,7 @@ pub const MEMORY: ArmInfo = ArmInfo {
 pub const REDIS: ArmInfo = ArmInfo {
     arm: "jwt-refresh@redis",
     store: Some("redis"),
-    summary: "The same with the refresh sessions in Redis: one round trip a refresh, and shared.",
+    summary: "The same with the refresh sessions in Redis: one round trip per refresh, and shared.",
     after_restart: "Access tokens stay valid if the key does, and everyone can refresh with \
                     `--store-url redis://...`; a Redis that was started for the run is gone.",
     ..MEMORY

@@ -25,6 +25,7 @@ pub mod jwt_jwks;
 pub mod jwt_refresh;
 pub mod jwt_rs256;
 pub mod keys;
+pub mod knobs;
 pub mod none;
 pub mod opaque_introspection;
 pub mod paseto;

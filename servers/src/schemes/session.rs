@@ -78,7 +78,7 @@ pub const SQLITE: ArmInfo = ArmInfo {
 pub const REDIS: ArmInfo = ArmInfo {
     arm: "session@redis",
     store: Some("redis"),
-    summary: "The same in Redis: one round trip a request, and any number of servers may share it.",
+    summary: "The same in Redis: one round trip per request; any number of servers may share it.",
     after_restart: "Everyone stays logged in with `--store-url redis://...`; a Redis that was \
                     started for the run is gone with its sessions.",
     ..MEMORY

@@ -175,6 +175,12 @@ pub struct Relay {
     own: Option<Started>,
 }
 
+/// Whether a relay can be put between a server and the store of this name: it is behind a socket.
+#[must_use]
+pub fn can_reach(store: &str) -> bool {
+    [redis::PLACE.store, postgres::STORE].contains(&store)
+}
+
 impl Relay {
     /// Puts the store of this name so far away: the one at this URL, or one that is started for it.
     ///
@@ -190,7 +196,7 @@ impl Relay {
         let refuse = |expected, found: String| {
             Err(ServeError::Option { option: "store_delay", expected, found })
         };
-        let store = store.filter(|store| [redis::PLACE.store, postgres::STORE].contains(store));
+        let store = store.filter(|store| can_reach(store));
         let Some(store) = store else {
             let expected = "left out for an arm without a store behind a socket";
             return refuse(expected, format!("`{arm}`"));

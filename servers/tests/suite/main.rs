@@ -16,6 +16,7 @@ mod handler_work;
 mod hostile_sockets;
 mod issuer;
 mod jwt_attacks;
+mod knobs;
 mod memory_store;
 mod over_a_socket;
 mod paseto;

@@ -302,7 +302,11 @@ async fn sessions_have_a_time_to_live_and_indexes_are_trimmed() {
     assert_eq!(redis.ask::<u64>(&["ZCARD", "authbench:u:7"]), 2);
     assert_eq!(SessionStore::sweep(&store, now.plus(seconds(1_049))).await, Ok(1));
     assert_eq!(SessionStore::sweep(&store, now.plus(seconds(1_050))).await, Ok(1));
-    assert_eq!(redis.ask::<u64>(&["EXISTS", "authbench:u:7"]), 0, "an empty index is none");
+    assert_eq!(
+        redis.ask::<u64>(&["EXISTS", "authbench:u:7"]),
+        0,
+        "an empty index counts as no index"
+    );
 }
 
 /// More keys than one sweep looks at: the next one goes on, and all of them come to the end.

@@ -13,6 +13,10 @@ use super::jar;
 use super::scan::Pointer;
 use super::template::field;
 
+/// How many cookies of an answer a message names, and how many characters of each.
+const NAMES_MAX: usize = 8;
+const NAME_MAX: usize = 64;
+
 /// An answer as a transport read it.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
@@ -28,6 +32,24 @@ impl Answer<'_> {
     /// The value of its first field of this name.
     pub(super) fn header(&self, name: &str) -> Option<&[u8]> {
         header(self.headers, name)
+    }
+
+    /// What it sets instead of a cookie that it lacks, as the end of a sentence; empty where
+    /// `capture` is no cookie.
+    pub fn sets_instead(&self, capture: &Capture) -> String {
+        if !matches!(capture.source, Some(Extract::Cookie(_))) {
+            return String::new();
+        }
+        let names = jar::set_cookies(self.headers).map(|set| {
+            let name: String = String::from_utf8_lossy(set.name).chars().take(NAME_MAX).collect();
+            format!("`{name}`")
+        });
+        let names: Vec<_> = names.take(NAMES_MAX).collect();
+        if names.is_empty() {
+            "; the answer sets no cookie".into()
+        } else {
+            format!("; the answer sets {}", names.join(", "))
+        }
     }
 
     /// Whether it sets or clears a cookie.
@@ -226,6 +248,19 @@ mod tests {
     fn capture(source: Option<&str>, before: Before) -> Capture {
         let source = source.map(|text| Extract::new(&text.parse().unwrap()).unwrap());
         Capture { source, before }
+    }
+
+    #[test]
+    fn what_comes_in_place_of_a_cookie_is_named() {
+        let set = |value| httparse::Header { name: "Set-Cookie", value };
+        let headers = [set(b"session=1; Path=/"), set(b"theme=2")];
+        let answer = |headers| Answer { status: 200, headers, body: b"" };
+        let cookie = capture(Some("cookie:sid"), Before::Nothing);
+        let told = answer(&headers[..]).sets_instead(&cookie);
+        assert_eq!(told, "; the answer sets `session`, `theme`");
+        assert_eq!(answer(&[]).sets_instead(&cookie), "; the answer sets no cookie");
+        let token = capture(Some("json:/token"), Before::Nothing);
+        assert_eq!(answer(&headers[..]).sets_instead(&token), "");
     }
 
     #[test]

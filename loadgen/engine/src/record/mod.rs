@@ -3,6 +3,7 @@
 mod agents;
 mod client;
 mod doubt;
+mod grouped;
 mod hdr_log;
 mod histogram;
 mod merge;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use client::ClientUse;
 pub use doubt::{Doubt, STALL};
+pub use grouped::grouped;
 pub use histogram::Histogram;
 pub use merge::merge_lists;
 pub use renewals::RenewalRecord;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::doubt::Doubt;
+use super::grouped::grouped;
 use super::histogram::Histogram;
 
 /// Credentials that ended in the Measure phase. A renewal belongs to it when the request that began
@@ -67,15 +68,25 @@ impl RenewalRecord {
         if all as f64 > MOST * sent as f64 {
             found.push(Doubt::caution(
                 "mostly_renewals",
-                format!("{all} renewals for {sent} requests: this is a load of renewals"),
+                format!(
+                    "{} renewals for {} requests: this is a load of renewals",
+                    grouped(all),
+                    grouped(sent)
+                ),
                 "let credentials live longer, or renew them less far ahead",
             ));
         }
         if self.failed > 0 {
-            let errors: Vec<_> = self.errors.iter().map(|(c, n)| format!("{n} {c}")).collect();
+            let errors: Vec<_> =
+                self.errors.iter().map(|(c, n)| format!("{} {c}", grouped(*n))).collect();
             found.push(Doubt::caution(
                 "renewals_failed",
-                format!("{} of {all} renewals failed: {}", self.failed, errors.join(", ")),
+                format!(
+                    "{} of {} renewals failed: {}",
+                    grouped(self.failed),
+                    grouped(all),
+                    errors.join(", ")
+                ),
                 "check what [refresh] and [login] describe, and the server's own log",
             ));
         }

@@ -2,6 +2,7 @@
 
 use super::client::TRANSPORT_ERRORS_PPM;
 use super::doubt::STALL;
+use super::grouped::grouped;
 use super::{Counts, Doubt, LoadRecord, ServerUse, SliceRecord};
 use crate::limits::Limit;
 
@@ -96,8 +97,8 @@ impl LoadRecord {
         if wrong > 0 {
             found.push(Doubt::invalid(
                 "wrong_answers",
-                format!("{wrong} answers did not name the user who asked"),
-                "mend the server, or the check in its descriptor",
+                format!("{} answers did not name the user who asked", grouped(wrong)),
+                "mend the server, or the check in the target file",
             ));
         } else if counts.without_answer() > 0 {
             let without = counts.without_answer();
@@ -108,8 +109,9 @@ impl LoadRecord {
                 too_many || hung * 10 >= self.connections.into(),
                 "errors",
                 format!(
-                    "{without} of {} requests got no right answer{}",
-                    counts.sent,
+                    "{} of {} requests got no right answer{}",
+                    grouped(without),
+                    grouped(counts.sent),
                     self.allowance()
                 ),
                 "see the errors by class; latencies are those of right answers only",
@@ -119,7 +121,7 @@ impl LoadRecord {
         if encoded > 0 {
             found.push(Doubt::invalid(
                 ENCODED,
-                format!("{encoded} answers came compressed, and cannot be checked"),
+                format!("{} answers came compressed, and cannot be checked", grouped(encoded)),
                 "take Accept-Encoding out of the headers, or let the server send them as they are",
             ));
         }
@@ -191,7 +193,7 @@ impl LoadRecord {
             if let Some(count) = self.counts.errors.get(limit.class()) {
                 found.push(Doubt::caution(
                     OVER_LIMIT,
-                    format!("{count} answers had {}", limit.exceeded()),
+                    format!("{} answers had {}", grouped(*count), limit.exceeded()),
                     format!("where the server is meant to answer so, raise {}", limit.flag()),
                 ));
             }
@@ -206,7 +208,7 @@ impl LoadRecord {
         if own > 0 {
             found.push(Doubt::invalid(
                 "generator_limits",
-                format!("{own} requests failed for want of descriptors or ports here"),
+                format!("{} requests failed for want of descriptors or ports here", grouped(own)),
                 "raise `ulimit -n`, or use fewer connections",
             ));
         }
@@ -214,7 +216,11 @@ impl LoadRecord {
         if self.connections < usable {
             found.push(Doubt::invalid(
                 "connections",
-                format!("{} of {usable} connections were used", self.connections),
+                format!(
+                    "{} of {} connections were used",
+                    grouped(self.connections.into()),
+                    grouped(usable.into())
+                ),
                 "lengthen the run or the warm-up, or ask for fewer connections",
             ));
         }
@@ -272,7 +278,11 @@ impl LoadRecord {
         if counts.dropped > 0 {
             found.push(Doubt::invalid(
                 "dropped",
-                format!("{} of {} planned requests were dropped", counts.dropped, counts.planned),
+                format!(
+                    "{} of {} planned requests were dropped",
+                    grouped(counts.dropped),
+                    grouped(counts.planned)
+                ),
                 "the server or its connections do not keep up: lower the rate, or add connections",
             ));
         }
@@ -280,7 +290,7 @@ impl LoadRecord {
         if turned_away > 0 {
             found.push(Doubt::invalid(
                 "turned_away",
-                format!("{turned_away} users came while too many others were there"),
+                format!("{} users came while too many others were there", grouped(turned_away)),
                 "the server does not keep up: let fewer users arrive, or stay for less",
             ));
         }

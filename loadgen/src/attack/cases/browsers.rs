@@ -78,7 +78,7 @@ fn foreign_logout(attacker: &mut Attacker<'_>, all: &[Said]) -> Result<Finding> 
         let login = attacker.log_in(PASSER_BY)?;
         let fields = fields(attacker, said);
         let reply = match attacker.log_out_with(&login, &fields) {
-            None => return Ok(Finding::not_applicable("the descriptor has no logout")),
+            None => return Ok(Finding::not_applicable("the target file has no logout")),
             Some(Err(silence)) => return Ok(Finding::new(Failed, silence.to_string())),
             Some(Ok(reply)) => reply,
         };

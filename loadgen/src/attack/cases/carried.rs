@@ -25,8 +25,8 @@ pub(super) fn rows() -> Vec<Row> {
         },
         Row {
             id: "0d",
-            what: "the answer to A, and whether it says for whom it is",
-            expected: Expected::Words("it names the user"),
+            what: "the answer to A, and whether it names the user",
+            expected: Expected::Words("the answer names the user"),
             work: Work::Steps(says_for_whom),
         },
         Row {

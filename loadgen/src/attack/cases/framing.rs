@@ -56,7 +56,7 @@ pub(super) fn rows() -> Vec<Row> {
         }),
         Row {
             id: "47m",
-            what: "a length beside chunks, and a request behind",
+            what: "a length and chunks, and a request behind",
             expected: Expected::Words("refused, or one answer and the end"),
             work: Work::Steps(both),
         },
@@ -64,7 +64,7 @@ pub(super) fn rows() -> Vec<Row> {
         row("47o", "two hosts", Limit(&[400]), |a| {
             hosts(a, |host| format!("Host: {host}\r\nHost: attacker.example\r\n"))
         }),
-        row("47p", "a host that is none", Limit(&[400]), |a| {
+        row("47p", "an invalid host", Limit(&[400]), |a| {
             hosts(a, |host| format!("Host: attacker.example/{host}\r\n"))
         }),
         row("47q", "chunks in another coding", Limit(&[400, 501]), |a| {

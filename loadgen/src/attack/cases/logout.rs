@@ -60,7 +60,7 @@ pub(super) fn log_out(
     login: &Login,
 ) -> std::result::Result<Option<String>, Finding> {
     let reply = match attacker.log_out(login) {
-        None => return Err(Finding::not_applicable("the descriptor has no logout")),
+        None => return Err(Finding::not_applicable("the target file has no logout")),
         Some(Err(silence)) => return Err(Finding::new(Failed, silence.to_string())),
         Some(Ok(reply)) => reply,
     };
@@ -136,7 +136,7 @@ fn mirrored(_: &Attacker<'_>, token: &Token) -> std::result::Result<String, Stri
     let raw = URL_SAFE_NO_PAD.decode(signature).ok();
     let raw = raw.and_then(|raw| <[u8; 64]>::try_from(raw).ok());
     let raw = raw.filter(|_| token.algorithm() == "ES256");
-    let raw = raw.ok_or("its signature is none of ES256")?;
+    let raw = raw.ok_or("its signature is not one of ES256")?;
     Ok(format!("{message}.{}", b64(ecdsa::mirrored(&raw))))
 }
 
@@ -190,7 +190,7 @@ fn other_login(attacker: &mut Attacker<'_>) -> Result<Finding> {
 fn everywhere(attacker: &mut Attacker<'_>) -> Result<Finding> {
     let (one, other) = (attacker.log_in(PASSER_BY)?, attacker.log_in(PASSER_BY)?);
     let reply = match attacker.log_out_everywhere(&one) {
-        None => return Ok(Finding::not_applicable("the descriptor has no logout_all")),
+        None => return Ok(Finding::not_applicable("the target file has no logout_all")),
         Some(Err(silence)) => return Ok(Finding::new(Failed, silence.to_string())),
         Some(Ok(reply)) => reply,
     };

@@ -132,7 +132,7 @@ fn late_one(attacker: &mut Attacker<'_>, _: &Login, first: &str) -> Finding {
 
 fn after_all(attacker: &mut Attacker<'_>, login: &Login, token: &str) -> Finding {
     match attacker.log_out_everywhere(login) {
-        None => Finding::not_applicable("the descriptor has no logout_all"),
+        None => Finding::not_applicable("the target file has no logout_all"),
         Some(Err(silence)) => Finding::new(Failed, silence.to_string()),
         Some(Ok(reply)) if !attacker.logged_out(&reply) => {
             Finding::new(Failed, format!("{} for the logout", reply.status))

@@ -49,7 +49,7 @@ pub(super) fn rows() -> Vec<Row> {
             expected: Expected::Status(&[400, 401]),
             work: Work::Shots(|a| ids(a, |id| vec![format!("{id}\0"), format!("\0{id}")])),
         },
-        row("36e", "an id that is no ASCII", |a| {
+        row("36e", "a non-ASCII id", |a| {
             ids(a, |id| {
                 let rest: String = id.chars().skip(1).collect();
                 vec!["é".repeat(id.len() / 2), format!("{rest}\u{fffd}")]
@@ -68,7 +68,7 @@ pub(super) fn rows() -> Vec<Row> {
         row("36h", "an id that is a path", |a| {
             ids(a, |_| ["../", "../../etc/passwd", "/dev/null", "."].map(Into::into).into())
         }),
-        row("36i", "ids that programs write for nothing", |a| {
+        row("36i", "`null`, `undefined` and other empty values", |a| {
             let none = ["null", "undefined", "none", "None", "NaN", "0", "true", "[object Object]"];
             ids(a, |_| none_of(&none))
         }),
@@ -218,7 +218,7 @@ fn removal(attacker: &mut Attacker<'_>) -> Result<Finding> {
     };
     let login = attacker.log_in(PASSER_BY)?;
     Ok(match attacker.log_out(&login) {
-        None => Finding::not_applicable("the descriptor has no logout"),
+        None => Finding::not_applicable("the target file has no logout"),
         Some(Err(silence)) => Finding::new(Failed, silence.to_string()),
         Some(Ok(reply)) => removes(attacker, name, &login.reply, &reply),
     })

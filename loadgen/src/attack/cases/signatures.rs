@@ -25,7 +25,7 @@ fn ecdsa(attacker: &Attacker<'_>, made: fn(&[u8]) -> Vec<Vec<u8>>) -> Shots {
     let token = signed(attacker)?;
     let (message, raw) = raw_signature(token)?;
     if token.algorithm() != "ES256" || raw.len() != 64 {
-        return Err("its signature is none of ES256".into());
+        return Err("its signature is not one of ES256".into());
     }
     listed(made(&raw).into_iter().map(|raw| text(format!("{message}.{}", b64(raw)))).collect())
 }
@@ -34,7 +34,7 @@ fn ecdsa(attacker: &Attacker<'_>, made: fn(&[u8]) -> Vec<Vec<u8>>) -> Shots {
 fn rsa<'a>(attacker: &'a Attacker<'_>) -> Result<(&'a str, Vec<u8>), String> {
     let token = signed(attacker)?;
     if token.algorithm() != "RS256" {
-        return Err("its signature is none of RSA".into());
+        return Err("its signature is not one of RSA".into());
     }
     raw_signature(token)
 }

@@ -14,12 +14,13 @@ use super::place::PlaceArgs;
 use super::run::target_file;
 use super::trust::TrustArgs;
 use super::{output, serve, signals};
-use crate::attack::{self, GUESSES, Options, Standard, weakness};
+use crate::attack::{self, CUT_SHORT, GUESSES, Options, Standard, weakness};
 use crate::error::{Error, Result};
 use crate::plan::Variant;
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
 use crate::report::{CaseTold, attack_junit};
 use crate::sanitise::{NAME, fit};
+use crate::spec::located;
 use crate::units::Span;
 
 /// The shortest time that a suite may take.
@@ -38,7 +39,7 @@ pub(super) struct AttackArgs {
     /// Send the first step of this journey
     #[arg(long, default_value = "browse", value_name = "NAME")]
     journey: String,
-    /// Fail on properties too: what a server may choose, and would better not
+    /// Fail on properties too: what a server may choose, and should not
     #[arg(long)]
     strict: bool,
     /// Let a token be good for this long after its end
@@ -108,10 +109,18 @@ pub(super) fn attack(args: &AttackArgs) -> Result<()> {
             let mut target = target_file(path)?;
             args.place.shape(&mut target, None)?;
             let options = args.options(Standard::Stranger);
-            attack::target(&target, &options, &interrupt, &mut progress)?
+            attack::target(&target, &options, &interrupt, &mut progress)
+                .map_err(|error| located(error, path))?
         }
     };
     drop(bar);
+    if let Some(signal) = interrupt.signal() {
+        // A part of a document would pass for the whole.
+        if args.format == Form::Text {
+            output::page(&text::text(&attacked, args.strict))?;
+        }
+        return Err(Error::Interrupted(CUT_SHORT.into(), signal));
+    }
     match args.format {
         Form::Text => output::page(&text::text(&attacked, args.strict))?,
         Form::Json => output::json(&json::json(&attacked)?)?,

@@ -3,11 +3,9 @@
 
 use crate::attack::{self, weakness};
 use crate::record::{Attacked, CaseOutcome, CaseRecord};
-use crate::sanitise::{Page, REMARK, fit, padded, width};
+use crate::sanitise::{Page, REMARK, SCREEN, fit, padded, wrapped};
 use crate::units::grouped;
 
-/// Columns after which text goes on in the next line.
-const WIDTH: usize = 80;
 /// Columns of an id and of an outcome.
 const ID: usize = 5;
 const OUTCOME: usize = 10;
@@ -52,45 +50,17 @@ pub(super) fn text(attacked: &Attacked, strict: bool) -> Page {
         count(CaseOutcome::Accepted),
         count(CaseOutcome::NotApplicable),
     );
-    wrapped(&sum, WIDTH).iter().for_each(|line| page.line(line));
+    page.text(&sum, 0);
     page
 }
 
 /// A row, whose last cell goes on in further lines.
 fn cells([id, outcome, text]: [&str; 3], page: &mut Page) {
     let mut before = format!("{}{}", padded(id, ID), padded(outcome, OUTCOME));
-    for line in wrapped(&fit(text, REMARK), WIDTH - ID - OUTCOME) {
+    for line in wrapped(&fit(text, REMARK), SCREEN - ID - OUTCOME) {
         page.line(&format!("{before}{line}"));
         before = " ".repeat(ID + OUTCOME);
     }
-}
-
-/// A text in lines of at most so many columns; a word that is longer is cut.
-fn wrapped(text: &str, columns: usize) -> Vec<String> {
-    let (mut lines, mut line) = (Vec::new(), String::new());
-    for word in text.split(' ') {
-        let mut word = word.to_string();
-        if !line.is_empty() && width(&line) + 1 + width(&word) > columns {
-            lines.push(std::mem::take(&mut line));
-        }
-        while width(&word) > columns {
-            let mut room = columns;
-            let end = word.char_indices().find(|(_, c)| {
-                let taken = width(c.encode_utf8(&mut [0; 4]));
-                let is_full = taken > room;
-                room = room.saturating_sub(taken);
-                is_full
-            });
-            let rest = word.split_off(end.map_or(word.len(), |(at, _)| at));
-            lines.push(std::mem::replace(&mut word, rest));
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(&word);
-    }
-    lines.push(line);
-    lines
 }
 
 /// What does not apply, by why.
@@ -108,9 +78,7 @@ fn reasons(cases: &[&CaseRecord], page: &mut Page) {
     }
     for (why, ids) in by_reason {
         let text = format!("{why} ({}): {}", grouped(ids.len() as u64), ids.join(" "));
-        for (number, line) in wrapped(&text, WIDTH - 4).iter().enumerate() {
-            page.line(&format!("{}{line}", if number == 0 { "  " } else { "    " }));
-        }
+        page.text(&format!("  {text}"), 4);
     }
 }
 
@@ -129,7 +97,7 @@ mod tests {
         assert!(lines[3].contains("lax parsing of the header: parse"), "what to do: {text}");
         assert!(lines[4].contains("see CWE-1286 and RFC 6750, 2.1"), "{text}");
         assert!(lines[6].starts_with("1a   refused   a thing: 401"), "{text}");
-        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(lines.iter().all(|line| line.chars().count() <= SCREEN), "{text}");
         assert!(text.contains("no token (60): 0x 1x"), "{text}");
         let sum =
             "t: 3 cases run: 1 refused, 0 allowed, 1 properties, 0 failed, 1 accepted; 60 not";
@@ -142,12 +110,5 @@ mod tests {
         let ids: Vec<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
         let place = |id: &str| ids.iter().position(|other| *other == id).unwrap();
         assert!(place("2a") < place("2b") && place("2b") < place("1a"), "{text}");
-    }
-
-    #[test]
-    fn long_texts_go_on_in_the_next_line() {
-        assert_eq!(wrapped("a bc def", 4), ["a bc", "def"]);
-        assert_eq!(wrapped("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
-        assert_eq!(wrapped("", 4), [""]);
     }
 }

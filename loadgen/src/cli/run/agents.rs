@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::summary::HANGING;
 use crate::record::{AgentEnd, LoadRecord};
 use crate::sanitise::{NAME, Page, fit};
 use crate::units::counted;
@@ -46,7 +47,7 @@ impl AgentFigures {
             AgentEnd::Cut => ", stopped early",
             AgentEnd::Lost => ", LOST",
         };
-        page.line(&format!(
+        let text = format!(
             "  agent {:<6} {}: {}, clock {:+.3} ms within {:.3} ms, began {:.3} ms late, \
              {:.0} % of its busiest core{end}",
             self.index,
@@ -56,6 +57,7 @@ impl AgentFigures {
             self.clock_bound_ms,
             self.late_ms,
             self.busiest * 100.0,
-        ));
+        );
+        page.text(&text, HANGING);
     }
 }

@@ -50,7 +50,7 @@ impl Distribution {
     /// The row of a table. A percentile that too few samples lie beyond is marked as a guess.
     pub(super) fn cells(&self) -> String {
         let cell = |value: Option<f64>, beyond: f64| {
-            let text = value.map_or("none".into(), |value| figure(value, "us"));
+            let text = value.map_or("–".into(), |value| figure(value, "us"));
             let guess = beyond > 0.0 && self.count as f64 * beyond < SAMPLES_BEYOND as f64;
             let mark = if guess && value.is_some() { "?" } else { "" };
             format!("  {:<9}", text + mark)
@@ -65,7 +65,8 @@ impl Distribution {
         cells.concat().trim_end().into()
     }
 
+    /// Whether a percentile of its row is marked as a guess.
     pub(super) fn guesses(&self) -> bool {
-        self.count < SAMPLES_BEYOND * 1000
+        (1..SAMPLES_BEYOND * 1000).contains(&self.count)
     }
 }

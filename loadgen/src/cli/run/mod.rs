@@ -215,8 +215,17 @@ const CONNECTIONS_MAX: u32 = 16_000;
 /// figures may not be used, `Bound` when a threshold failed, `Interrupted` when a signal ends it
 /// early. The figures are printed in any case.
 pub(super) fn run(args: &RunArgs) -> Result<()> {
+    let outcome = load(args);
+    match &args.target {
+        Some(path) => outcome.map_err(|error| spec::located(error, path)),
+        None => outcome,
+    }
+}
+
+fn load(args: &RunArgs) -> Result<()> {
     refuse_debug_build(args.allow_debug, "run")?;
     let plan = args.plan()?;
+    args.note_idle_connections(&plan);
     let files = [&args.hdr_log, &args.output, &args.junit];
     files.into_iter().flatten().try_for_each(|path| check_output(path))?;
     if let Some(agents) = args.fleet.agents {
@@ -235,6 +244,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let elsewhere = args.client.connects_elsewhere(&driver.script);
     let ran = Ran {
         target: &driver.script.name,
+        place: args.place(&driver.script),
         plan: &plan,
         interrupt: &interrupt,
         began,
@@ -260,8 +270,14 @@ fn on_agents(args: &RunArgs, plan: &LoadPlan, agents: u32) -> Result<()> {
     };
     let workers = args.workers.unwrap_or(1);
     let outcome = args.fleet.carry_out(agents, workers, &orders, &script);
-    let ran =
-        |began, interrupt| Ran { target: &script.name, plan, interrupt, began, connected_to: None };
+    let ran = |began, interrupt| Ran {
+        target: &script.name,
+        place: args.place(&script),
+        plan,
+        interrupt,
+        began,
+        connected_to: None,
+    };
     match outcome {
         Ok((Outcome { load, ended, began }, interrupt)) => {
             // What a signal did is told with the figures.
@@ -277,16 +293,19 @@ fn on_agents(args: &RunArgs, plan: &LoadPlan, agents: u32) -> Result<()> {
 
 /// Prints the figures of a run that was collected, and gives them as JSON with what they are worth.
 pub(super) fn collected(run: &Collected) -> Result<(String, Result<()>)> {
-    let (plan, load) = (&run.orders.plan, &run.load);
-    let summary = Summary::new(&fit(&run.orders.target.name, NAME), plan, load);
+    let (plan, load, target) = (&run.orders.plan, &run.load, &run.orders.target);
+    let place =
+        Place { address: target.base_url.clone(), is_url: false, logs_in: target.login.is_some() };
+    let summary = Summary::new(&fit(&target.name, NAME), plan, load);
     output::page(&summary.text())?;
-    let worth = verdict(&summary, load, plan, &Interrupt::default());
+    let worth = verdict(&place, &summary, load, plan, &Interrupt::default());
     Ok((summary.json()?, worth))
 }
 
 /// A load that is over.
 struct Ran<'a> {
     target: &'a str,
+    place: Place,
     plan: &'a LoadPlan,
     interrupt: &'a Interrupt,
     /// When Measure began.
@@ -322,7 +341,7 @@ fn settle(
     summary.thresholds = args.fail_if.iter().map(|threshold| threshold.judge(&load)).collect();
     let worth = match ended {
         Some(ended) => Err(ended),
-        None => verdict(&summary, &load, plan, ran.interrupt),
+        None => verdict(&ran.place, &summary, &load, plan, ran.interrupt),
     };
     let json = summary.json()?;
     args.format.print(&summary, &json, &series(Some(&load), worth.is_ok()))?;
@@ -335,6 +354,16 @@ fn settle(
     let why = worth.as_ref().err().map(ToString::to_string);
     let junit = || thresholds_junit(target, &summary.thresholds, why.as_deref());
     let written = written.and(args.keep(&json, junit));
+    let worth = match worth {
+        // The text above has begun with the reasons.
+        Err(Error::Invalid(_)) if args.format == RunFormat::Text => {
+            let doubts = summary.doubts.iter().filter(|doubt| doubt.invalidates);
+            let codes: Vec<_> = doubts.map(|doubt| doubt.code.as_str()).collect();
+            let codes = codes.join(", ");
+            Err(Error::Invalid(format!("INVALID: do not use these figures ({codes})")))
+        }
+        worth => worth,
+    };
     // What the load was worth comes before what happened to its files.
     worth.and(bounds(&summary.thresholds)).and(written)
 }
@@ -454,8 +483,17 @@ impl Watcher for &mut Observer<'_> {
     }
 }
 
+/// What a load was sent to, and how it logs in, for messages.
+struct Place {
+    /// The URL that was given, or the address in the target file.
+    address: String,
+    is_url: bool,
+    logs_in: bool,
+}
+
 /// Whether what was printed may be used, as an exit code.
 fn verdict(
+    place: &Place,
     summary: &Summary,
     load: &LoadRecord,
     plan: &LoadPlan,
@@ -477,16 +515,26 @@ fn verdict(
     }
     let Some(doubt) = summary.doubts.iter().find(|doubt| doubt.invalidates) else { return Ok(()) };
     if load.counts.ok == 0 && doubt.code != NOTHING_SENT {
-        let errors: Vec<_> = load.counts.errors.iter().map(|(c, n)| format!("{n} {c}")).collect();
+        let errors =
+            load.counts.errors.iter().map(|(class, count)| format!("{} {class}", grouped(*count)));
+        let errors: Vec<_> = errors.collect();
         let found = if errors.is_empty() { "no answer at all".into() } else { errors.join(", ") };
         let telling = [OVER_LIMIT, ENCODED];
         let over = summary.doubts.iter().filter(|doubt| telling.contains(&doubt.code.as_str()));
         let over: Vec<_> = over.map(|doubt| format!("{}; {}", doubt.what, doubt.remedy)).collect();
         let remedy = match over.as_slice() {
+            [] if wants_login(load) && !place.logs_in => {
+                let how = if place.is_url {
+                    "describe it in a target file (`--target FILE`, see docs/target-files.md)"
+                } else {
+                    "describe it as `[login]` in the target file"
+                };
+                format!("{} asks for a login; {how}", place.address)
+            }
             [] => format!(
                 "check that the server runs at {} and that path, journey and headers are right{}",
-                summary.target,
-                hint(summary, load),
+                place.address,
+                hint(place, load),
             ),
             over => over.join("; "),
         };
@@ -497,9 +545,10 @@ fn verdict(
     // All connections were open before Measure, so a server that refuses one now has gone.
     if let Some(refused) = load.counts.errors.get("connect_refused") {
         return Err(Error::Target(format!(
-            "{} was there when the load began and refused {refused} connections later; it ended \
-             or stopped listening: see its own log",
-            summary.target
+            "{} was there when the load began and refused {} connections later; it ended or \
+             stopped listening: see its own log",
+            place.address,
+            grouped(*refused)
         )));
     }
     Err(Error::Invalid(format!("INVALID: {}; {}", doubt.what, doubt.remedy)))
@@ -507,14 +556,14 @@ fn verdict(
 
 /// What may be the matter with a load whose answers were all wrong, a clause; empty where nothing
 /// tells.
-fn hint(summary: &Summary, load: &LoadRecord) -> String {
+fn hint(place: &Place, load: &LoadRecord) -> String {
     if is_tls_likely(load) {
         return "; if it speaks TLS, its address is https://".into();
     }
     let Some((class, _)) = load.counts.errors.first_key_value() else { return String::new() };
     let status = class.strip_prefix("status_").and_then(|status| status.parse::<u16>().ok());
     match status.filter(|_| load.counts.errors.len() == 1) {
-        Some(status @ 200..=399) if is_url(&summary.target) => {
+        Some(status @ 200..=399) if place.is_url => {
             format!("; if {status} is the right answer, add --status {status}")
         }
         Some(status @ 200..=399) => {
@@ -524,9 +573,11 @@ fn hint(summary: &Summary, load: &LoadRecord) -> String {
     }
 }
 
-/// Whether a plain URL was loaded, and no target file.
-fn is_url(target: &str) -> bool {
-    target.starts_with("http://") || target.starts_with("https://")
+/// Whether all that was found is that nobody is logged in.
+fn wants_login(load: &LoadRecord) -> bool {
+    let errors = &load.counts.errors;
+    let is_refusal = |class: &String| ["status_401", "status_403"].contains(&class.as_str());
+    !errors.is_empty() && errors.keys().all(is_refusal)
 }
 
 /// Whether a plain load failed as on a port that speaks TLS: such a server closes the connection,
@@ -614,6 +665,28 @@ impl RunArgs {
             prepare: None,
             renewal: None,
         })
+    }
+
+    /// Says which connections of a closed load would have no user.
+    fn note_idle_connections(&self, plan: &LoadPlan) {
+        let is_bound = matches!(&plan.model, LoadModel::Closed(closed) if closed.think_ns == 0);
+        if is_bound && plan.users < plan.connections {
+            output::note(&format!(
+                "--connections {} is more than --users {}, and without --think or --rate each user \
+                 keeps to one connection: {} are used",
+                plan.connections, plan.users, plan.users
+            ));
+        }
+    }
+
+    /// Where the load is sent, for messages.
+    fn place(&self, script: &Script) -> Place {
+        let described = || format!("{}{}", script.origin(), script.at_socket());
+        Place {
+            address: self.url.clone().unwrap_or_else(described),
+            is_url: self.url.is_some(),
+            logs_in: script.login.is_some(),
+        }
     }
 
     /// How long is measured at most.

@@ -5,6 +5,11 @@ use servers::contract::{BodyFormat, Statuses, Target};
 
 use crate::error::{Error, Result};
 
+/// The long help of `--body`. clap takes the marker for the user's number for a line break, unless
+/// something stands within it: here a style that changes nothing.
+const BODY_HELP: &str = "Send this body to a URL\n\n`{\u{1b}[0mn}` in it is the user's number. Say \
+                         what the body is with --header 'Content-Type: ...'.";
+
 /// What is asked of a plain URL.
 #[derive(Debug, Args)]
 pub(super) struct PlainArgs {
@@ -12,9 +17,7 @@ pub(super) struct PlainArgs {
     #[arg(long, value_name = "METHOD", requires = "url")]
     method: Option<String>,
     /// Send this body to a URL
-    ///
-    /// {n} stands for the user's number. Say what the body is with --header 'Content-Type: ...'.
-    #[arg(long, value_name = "TEXT", requires = "url")]
+    #[arg(long, value_name = "TEXT", requires = "url", long_help = BODY_HELP)]
     body: Option<String>,
     /// Accept this status from a URL, `204` or `200,304` [default: 200]
     #[arg(long, value_name = "STATUS", requires = "url", value_delimiter = ',')]

@@ -75,6 +75,11 @@ impl RenewalFigures {
         }
     }
 
+    /// Whether its row marks a guess.
+    pub(super) fn guesses(&self) -> bool {
+        self.row().is_some() && self.time_us.guesses()
+    }
+
     /// How long renewals took, as a row of the times.
     pub(super) fn row(&self) -> Option<String> {
         let has_any = self.refreshed + self.logged_in > 0;

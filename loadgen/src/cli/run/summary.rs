@@ -14,10 +14,12 @@ use crate::plan::LoadPlan;
 use crate::record::{Counts, Doubt, LoadRecord, StepRecord, VisitCounts};
 use crate::report::{ThresholdResult, figure};
 use crate::sanitise::{Page, fit, padded};
-use crate::units::grouped;
+use crate::units::{counted, grouped};
 
 /// Columns for the name of a step before its figures.
 const STEP_NAME: usize = 10;
+/// Columns before what a row says, also where it goes on in the next line.
+pub(super) const HANGING: usize = 15;
 
 /// What `--format json` prints; the names are part of the output contract.
 #[derive(Debug, Serialize)]
@@ -64,6 +66,8 @@ pub(super) struct Summary {
     /// What --fail-if asked for.
     pub(super) thresholds: Vec<ThresholdResult>,
     pub(super) doubts: Vec<Doubt>,
+    #[serde(skip)]
+    warmed_up: bool,
     #[serde(skip)]
     client: String,
     #[serde(skip)]
@@ -191,15 +195,23 @@ impl Summary {
             stages: stages::figures(&plan.model, load),
             thresholds: Vec::new(),
             doubts: load.doubts(plan.model.is_open()),
+            warmed_up: plan.warmup_ns > 0,
             client: load.client.label(),
             spins: load.generator.spins,
         }
     }
 
+    /// Requests that were due in the window and ended after it; `None` after a warm-up, some of
+    /// whose requests ended in the window instead.
+    fn ended_late(&self) -> Option<u64> {
+        let ended = self.counts.ok + self.counts.failed();
+        (!self.warmed_up).then(|| ended.saturating_sub(self.requests))
+    }
+
     /// What carried the requests, and what it forgives.
     fn how_sent(&self) -> String {
         let mut text = format!(
-            "  transport    {}, up to {} of requests may end with their connection",
+            "  transport    {}; up to {} of requests may end with their connection",
             self.client, self.max_transport_errors
         );
         if let Some(address) = &self.connected_to {
@@ -223,29 +235,30 @@ impl Summary {
     pub(super) fn text(&self) -> Page {
         let mut page = Page::default();
         for doubt in self.doubts.iter().filter(|doubt| doubt.invalidates) {
-            page.line(&format!("INVALID: {}; {}", doubt.what, doubt.remedy));
+            page.text(&format!("INVALID: {}; {}", doubt.what, doubt.remedy), HANGING);
         }
         if self.aborted {
             page.line("ended early: these are the figures of the beginning");
         }
-        page.line(&format!(
-            "{}: {}, {} users on {} connections, {:.2} s",
+        let head = format!(
+            "{}: {}, {} on {}, {:.2} s",
             self.target,
             self.model,
-            grouped(self.users.into()),
-            grouped(self.connections.into()),
+            counted(self.users.into(), "user"),
+            counted(self.connections.into(), "connection"),
             self.duration_s
-        ));
+        );
+        page.text(&head, HANGING);
         self.add_counts(&mut page);
         self.add_times(&mut page);
         stages::table(&self.stages, &mut page);
         self.add_use(&mut page);
         for doubt in self.doubts.iter().filter(|doubt| !doubt.invalidates) {
-            page.line(&format!("  doubt        {}; {}", doubt.what, doubt.remedy));
+            page.text(&format!("  doubt        {}; {}", doubt.what, doubt.remedy), HANGING);
         }
         for result in &self.thresholds {
             let (outcome, found) = (result.word(), result.found());
-            page.line(&format!("  {outcome}       {}: {found}", result.threshold));
+            page.text(&format!("  {outcome}       {}: {found}", result.threshold), HANGING);
         }
         page
     }
@@ -254,13 +267,28 @@ impl Summary {
     fn add_counts(&self, page: &mut Page) {
         let offered =
             self.offered_rps.map(|rps| format!(" of {} asked for", figure(rps, "requests/s")));
-        page.line(&format!(
-            "  requests     {} ended, {}{}, {} right",
+        let counts = &self.counts;
+        // Errors are counted of all that were due in the window, whenever they ended.
+        let (all, late) = (counts.ok + counts.failed(), self.ended_late());
+        let after =
+            late.filter(|late| *late > 0).map(|late| format!(", {} after it", grouped(late)));
+        let ended = format!(
+            "  requests     {} ended in the window{}: {}{}, {} right",
             grouped(self.requests),
+            after.unwrap_or_default(),
             figure(self.achieved_rps, "requests/s"),
             offered.unwrap_or_default(),
-            grouped(self.counts.ok_in_window),
-        ));
+            grouped(counts.ok_in_window),
+        );
+        page.text(&ended, HANGING);
+        if late.is_none() && all != self.requests {
+            let due = format!(
+                "  due          {} were due in the window, and {} of them ended, in it or after it",
+                grouped(counts.planned),
+                grouped(all)
+            );
+            page.text(&due, HANGING);
+        }
         if let Some(total) = self.total.filter(|total| u64::from(*total) > self.counts.planned) {
             page.line(&format!(
                 "  not all      the time was over after {} of {} requests; raise --duration",
@@ -281,7 +309,7 @@ impl Summary {
             ));
         }
         if let Some(visits) = &self.visits {
-            page.line(&format!(
+            let came = format!(
                 "  visits       {} users came: {} made all their requests, {} left for a failure, \
                  {} were turned away, {} were still there",
                 grouped(visits.arrived),
@@ -289,7 +317,8 @@ impl Summary {
                 grouped(visits.failed),
                 grouped(visits.turned_away),
                 grouped(visits.still_there()),
-            ));
+            );
+            page.text(&came, HANGING);
         }
         if let Some(renewals) = &self.renewals {
             renewals.add_counts(page);
@@ -306,13 +335,17 @@ impl Summary {
             page.line(&format!("  {name:<10} {}", d.cells()));
         }
         self.renewals.iter().filter_map(RenewalFigures::row).for_each(|row| page.line(&row));
-        if self.response_us.guesses() {
-            page.line("  ?            fewer than 100 answers lie beyond this percentile");
-        }
         // A journey of one step has said it all.
-        for step in self.steps.iter().filter(|_| self.steps.len() > 1) {
+        let steps = if self.steps.len() > 1 { self.steps.as_slice() } else { &[] };
+        for step in steps {
             let name = padded(&fit(&step.name, STEP_NAME), STEP_NAME);
             page.line(&format!("  {name} {}", step.response_us.cells()));
+        }
+        let shown = [&self.response_us, &self.service_us].into_iter();
+        let mut shown = shown.chain(steps.iter().map(|step| &step.response_us));
+        let of_renewals = self.renewals.as_ref().is_some_and(RenewalFigures::guesses);
+        if of_renewals || shown.any(Distribution::guesses) {
+            page.line("  ?            fewer than 100 answers lie beyond this percentile");
         }
         let lag = &self.schedule_lag_us;
         page.line(&format!(
@@ -333,14 +366,15 @@ impl Summary {
             ));
         }
         let spun = if self.spins { ", spinning included" } else { "" };
-        page.line(&format!(
+        let generator = format!(
             "  generator    {} CPU per request{spun}, {:.0} % of its core, {} peak, pacing {}",
             figure(self.generator.cpu_us_per_request, "us"),
             self.generator.busiest * 100.0,
             figure(self.generator.peak_rss_bytes as f64, "bytes"),
             self.generator.pacing,
-        ));
+        );
+        page.text(&generator, HANGING);
         self.agents.iter().for_each(|agent| agent.add_to(page));
-        self.how_sent().lines().for_each(|text| page.line(text));
+        self.how_sent().lines().for_each(|text| page.text(text, HANGING));
     }
 }

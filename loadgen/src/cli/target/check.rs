@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use clap::Args;
+use servers::contract::Target;
 
 use super::super::place::PlaceArgs;
 use super::super::run::{target_file, url_target};
@@ -14,6 +15,7 @@ use crate::attack::{Answered, Exchange, Visit, visit};
 use crate::error::{Error, Result};
 use crate::journey::Script;
 use crate::sanitise::{NAME, Page, fit};
+use crate::spec::located;
 use crate::units::{Span, counted};
 
 /// Flags of `authbench target check`.
@@ -51,11 +53,16 @@ const BODY_MAX: usize = 1 << 20;
 /// `Config` when the target cannot be driven, `Target` when the server does not answer as the
 /// target says. The exchanges are printed before that.
 pub(super) fn check(args: &CheckArgs) -> Result<()> {
-    let mut target = if args.target.contains("://") {
-        url_target(&args.target)?
-    } else {
-        target_file(Path::new(&args.target))?
-    };
+    if args.target.contains("://") {
+        return exchange(args, url_target(&args.target)?, "");
+    }
+    let path = Path::new(&args.target);
+    let advice = "; compare the exchange with the target file";
+    exchange(args, target_file(path)?, advice).map_err(|error| located(error, path))
+}
+
+/// Makes the requests, and prints them; `advice` is what to do where an answer is not as expected.
+fn exchange(args: &CheckArgs, mut target: Target, advice: &str) -> Result<()> {
     args.place.shape(&mut target, None)?;
     let interrupt = signals::listen()?;
     let (journey, trust) = (&args.journey, args.trust.trust());
@@ -83,11 +90,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
         let wrong = exchange.findings.iter().find(|finding| !finding.is_met)?;
         Some(format!("`{}`: {}", fit(&exchange.name, NAME), secrets.text(&wrong.what)))
     });
-    Err(Error::Target(format!(
-        "{}: {}; compare the exchange with the target file",
-        target.name,
-        first.unwrap_or_default()
-    )))
+    Err(Error::Target(format!("{}: {}{advice}", target.name, first.unwrap_or_default())))
 }
 
 fn outcome(visit: &Visit) -> String {

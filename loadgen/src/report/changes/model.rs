@@ -126,7 +126,7 @@ impl Change {
     /// Where it stands: `concurrency, jwt-hs256 at 1,000 users`.
     pub(super) fn place(&self) -> String {
         let rate = match self.key.rate {
-            Some(rate) => format!(" at {} requests/s", grouped(rate.round() as u64)),
+            Some(rate) => format!(", {} requests/s", grouped(rate.round() as u64)),
             None => String::new(),
         };
         let (at, swept) = (at(self.key.users), swept(&self.key.experiment, self.key.level));

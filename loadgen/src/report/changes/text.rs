@@ -1,26 +1,26 @@
-//! A comparison of two campaigns for a terminal of 100 columns. The outcomes of the bounds come
-//! last, where a terminal shows them.
+//! A comparison of two campaigns for a terminal: text in 80 columns, tables in 100. The outcomes of
+//! the bounds come last, where a terminal shows them.
 
 use super::bound::{Judgement, Outcome};
 use super::model::Changes;
 use super::row::{NOTE, Row, View, describe, found};
 use crate::sanitise::{Page, fit, padded, right_aligned, width};
 
-/// Columns of a terminal.
+/// Columns of a table.
 const COLUMNS: usize = 100;
 /// Columns that the place of a figure has in any case.
 const PLACE_LEAST: usize = 16;
 
 impl Changes {
-    /// The comparison as lines; `A` and `B` of one campaign are one line.
+    /// The comparison as lines; `A` and `B` of one campaign are one sentence.
     pub fn text(&self, view: &View, judgements: &[Judgement]) -> Page {
         let mut page = Page::default();
         if self.identical {
-            page.line(&self.sameness());
+            page.text(&self.sameness(), 0);
         } else {
             self.head(view, &mut page);
             let [changed, others] = self.rows(view);
-            wrapped(&self.totals(view), "", &mut page);
+            page.text(&self.totals(view), 0);
             tables(&changed, &mut page);
             if view.all && !others.is_empty() {
                 page.line("");
@@ -28,22 +28,22 @@ impl Changes {
                 tables(&others, &mut page);
             }
             page.line("");
-            wrapped(NOTE, "", &mut page);
+            page.text(NOTE, 0);
         }
         for judgement in judgements {
             page.line("");
-            self.judged(judgement).iter().for_each(|row| wrapped(row, "    ", &mut page));
+            self.judged(judgement).iter().for_each(|row| page.text(row, 4));
         }
         page
     }
 
     fn head(&self, view: &View, page: &mut Page) {
         for (letter, side) in [("A", &self.a), ("B", &self.b)] {
-            wrapped(&format!("{letter}  {}", describe(side)), "   ", page);
+            page.text(&format!("{letter}  {}", describe(side)), 3);
         }
-        self.caveats(view.all).iter().for_each(|line| wrapped(line, "  ", page));
+        self.caveats(view.all).iter().for_each(|line| page.text(line, 2));
         if let Some(moved) = self.floor_moved() {
-            wrapped(&moved, "  ", page);
+            page.text(&moved, 2);
         }
         page.line("");
     }
@@ -68,23 +68,6 @@ impl Changes {
         }
         rows
     }
-}
-
-/// Adds text in lines of at most [`COLUMNS`], those after the first behind `indent`.
-fn wrapped(text: &str, indent: &str, page: &mut Page) {
-    let mut line = String::new();
-    for word in text.split(' ') {
-        if !line.trim().is_empty() && width(&line) + 1 + width(word) > COLUMNS {
-            page.line(&line);
-            line = format!("{indent}{word}");
-        } else {
-            if !line.is_empty() || word.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    page.line(&line);
 }
 
 /// Rows under their metric and arm, in columns that all rows of a metric share.
@@ -195,9 +178,9 @@ mod tests {
     }
 
     #[test]
-    fn a_campaign_and_its_copy_are_one_line() {
+    fn a_campaign_and_its_copy_are_one_sentence() {
         let text = sample_changes(|_| {}).text(&View::default(), &[]);
-        assert!(text.lines().count() == 1 && text.starts_with("identical: one and two"), "{text}");
+        assert!(text.lines().count() <= 2 && text.starts_with("identical: one and two"), "{text}");
     }
 
     #[test]

@@ -128,7 +128,7 @@ fn growth_is_that_of_the_difference_and_not_of_the_ratio() {
             analysis.comparisons.iter().find(is_wanted).unwrap().ratio.clone().unwrap()
         };
         let (few, many) = (ratio(10).interval.unwrap(), ratio(1000).interval.unwrap());
-        assert!(few.1 < many.0, "the old rule: the ratio grows beyond doubt");
+        assert!(few.1 < many.0, "the old rule: the ratio grows significantly");
     }
 }
 

@@ -88,6 +88,12 @@ fn bad_input_is_refused_before_anything_is_written() {
     assert!(arms.contains("unknown arm `nope`"), "{arms}");
     let preset = refused(&["campaign", "fast", "--out", out, "--allow-debug"], 2);
     assert!(preset.contains("expected a preset (quick"), "{preset}");
+    let slip = refused(&["campaign", "quik", "--out", out, "--allow-debug"], 2);
+    assert!(slip.contains("did you mean `quick`?"), "{slip}");
+    let family = refused(&["plan", "quick", "--arms", "none,session"], 2);
+    assert!(family.contains("did you mean one of `session@memory`, "), "{family}");
+    let spaced = authbench(&["plan", "quick", "--arms", "none, session@memory ,jwt-hs256"]);
+    assert!(spaced.status.success(), "{}", String::from_utf8_lossy(&spaced.stderr));
     let missing = refused(&["campaign", "no.toml", "--out", out, "--allow-debug"], 2);
     assert!(missing.contains("no.toml"), "{missing}");
     refused(&["campaign", "quick", "--users", "x", "--out", out], 2);
@@ -155,8 +161,8 @@ fn a_plan_says_what_would_run_and_runs_nothing() {
 /// its colour.
 #[test]
 fn every_arm_has_a_symbol_and_a_colour_in_charts() {
-    let looks = include_str!("../../src/report/chart/arms.rs");
-    let style = include_str!("../../src/report/html/style.css");
+    let looks = include_str!("../../../src/report/chart/arms.rs");
+    let style = include_str!("../../../src/report/html/style.css");
     for info in servers::arms() {
         let arm = info.arm;
         assert!(looks.contains(&format!("    (\"{arm}\", \"")), "no look: {arm}");

@@ -109,7 +109,7 @@ impl Database {
         let mut notes = vec![
             format!(
                 "PostgreSQL {version} with shared_buffers = {shared_buffers}, asked over \
-                 {CONNECTIONS} connections, with one prepared statement a call."
+                 {CONNECTIONS} connections, with one prepared statement per call."
             ),
             format!(
                 "{change} that was answered {survives} a crash (fsync = {fsync}, \
