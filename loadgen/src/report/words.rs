@@ -27,6 +27,7 @@ pub(super) fn claim(verdict: ClaimVerdict) -> (&'static str, &'static str) {
         ClaimVerdict::Refuted => "✗",
         ClaimVerdict::Depends => "±",
         ClaimVerdict::NotSettled => "?",
+        ClaimVerdict::NoValidFigure => "!",
         ClaimVerdict::NotMeasured => "–",
     };
     (mark, verdict.word())

@@ -34,6 +34,13 @@ pub(super) struct Claim {
     pub(super) depends: String,
     pub(super) test: Vec<Test>,
     pub(super) missing: Option<Missing>,
+    /// What is said of the smallest and the largest figure, where the claim is refuted:
+    /// `{least}` and `{most}` stand for a figure and its arm.
+    #[serde(default)]
+    pub(super) ends: String,
+    /// Whether a verdict of "depends" names what was answered with a no.
+    #[serde(default)]
+    pub(super) names_no: bool,
 }
 
 /// What is said where none of these arms was asked.

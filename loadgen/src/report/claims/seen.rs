@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::file::{Compared, Direction};
 use crate::experiment::Metric;
 use crate::report::analysis::Analysis;
-use crate::report::figure::{figure, signed, signed_range, times, times_range};
+use crate::report::figure::{figure, range, signed, signed_range, times, times_range};
 use crate::report::figures::Measurement;
 use crate::report::key::{Lookup, Place};
 use crate::report::words;
@@ -24,12 +24,29 @@ pub(super) enum Said {
 }
 
 /// A figure, and the chance of so clear a yes or no were it not so; `None` where it has none.
+#[derive(Default)]
 pub(super) struct Tested {
     pub(super) yes: Option<f64>,
     pub(super) no: Option<f64>,
     pub(super) found: String,
     pub(super) estimate: Option<Estimate>,
     pub(super) unit: &'static str,
+    /// What its interval does where it decides nothing: `lies on both sides of the margin`.
+    pub(super) undecided: String,
+    /// Whether the figure is a difference, which has a sign.
+    pub(super) is_difference: bool,
+}
+
+impl Tested {
+    /// Its interval as people read it, if one figure decides and has one.
+    pub(super) fn interval(&self) -> Option<String> {
+        let estimate = self.estimate.as_ref().filter(|estimate| estimate.interval.is_some())?;
+        Some(match self.unit {
+            "ratio" => times_range(estimate),
+            unit if self.is_difference => signed_range(estimate, unit),
+            unit => range(estimate, unit),
+        })
+    }
 }
 
 impl Said {
@@ -171,6 +188,15 @@ pub(super) fn contrast(
     if margin.is_stated && scale == Compared::Difference && moments.is_some() {
         tested.found.push_str(&format!(", margin {}", figure(bound, margin.unit)));
     }
+    let margin_of = match scale {
+        Compared::Ratio => words::share(margin.share),
+        Compared::Difference => figure(bound, margin.unit),
+    };
+    tested.undecided = if margin.is_stated {
+        format!("lies on both sides of the margin of {margin_of}")
+    } else {
+        format!("holds both no difference and one beyond the margin of {margin_of}")
+    };
     tested.yes = moments.map(|m| match is {
         Direction::Higher => m.p_above(least),
         Direction::Lower => m.p_below(-least),
@@ -191,7 +217,7 @@ impl Tested {
             (None, [(a, b)]) => format!("{}, one block", times(a / b)),
             (None, _) => "values without a ratio".into(),
         };
-        Self { yes: None, no: None, found, estimate, unit: "ratio" }
+        Self { found, estimate, unit: "ratio", ..Self::default() }
     }
 
     fn difference(moments: Option<Moments>, pairs: &[(f64, f64)], unit: &'static str) -> Self {
@@ -204,7 +230,7 @@ impl Tested {
             (None, [(a, b)]) => format!("{}, one block", signed(a - b, unit)),
             (None, _) => "no block with both".into(),
         };
-        Self { yes: None, no: None, found, estimate, unit }
+        Self { found, estimate, unit, is_difference: true, ..Self::default() }
     }
 }
 
