@@ -104,11 +104,7 @@ impl LoadRecord {
             found.push(Doubt::graded(
                 too_many || hung * 10 >= self.connections.into(),
                 "errors",
-                format!(
-                    "{without} of {} requests got no right answer{}",
-                    counts.sent,
-                    self.allowance()
-                ),
+                self.unanswered(without),
                 "see the errors by class; latencies are those of right answers only",
             ));
         }
@@ -149,6 +145,15 @@ impl LoadRecord {
         over(without - broken, TRANSPORT_ERRORS_PPM)
             || over(broken, allowed)
             || over(without, allowed.max(TRANSPORT_ERRORS_PPM))
+    }
+
+    /// What became of the requests without a right answer.
+    fn unanswered(&self, without: u64) -> String {
+        let Counts { sent, unfinished, .. } = self.counts;
+        if without == unfinished {
+            return format!("{without} of {sent} requests were still waiting when the load ended");
+        }
+        format!("{without} of {sent} requests got no right answer{}", self.allowance())
     }
 
     /// Which share may end with its connection, where somebody said so.
@@ -247,7 +252,12 @@ impl LoadRecord {
                 found.push(Doubt::graded(
                     waited > WAITED_INVALID,
                     &format!("{who}_contended"),
-                    format!("the {who} waited for its core: something else ran there"),
+                    format!(
+                        "the {who} waited for its core for {} the {} % of the time that invalidate \
+                         a trial: something else ran there",
+                        if waited > WAITED_INVALID { "more than" } else { "less than" },
+                        WAITED_INVALID * 100.0
+                    ),
                     "stop what else runs on this machine, and repeat",
                 ));
             }
@@ -381,6 +391,13 @@ mod tests {
             doubted(&|l| l.generator.waited = 0.5, false),
             alone("generator_contended", true)
         );
+        let words = |waited: f64| {
+            let mut load = load(20_000);
+            load.generator.waited = waited;
+            load.doubts(false).remove(0).what
+        };
+        assert!(words(0.05).contains("less than the 15 % of the time that invalidate"));
+        assert!(words(0.5).contains("more than the 15 %"));
         let waited = |l: &mut LoadRecord| {
             l.server = Some(ServerUse { interval_ns: 100, waited_ns: 50, ..ServerUse::default() });
         };

@@ -122,7 +122,11 @@ pub(super) fn in_short(cell: &ClaimCell) -> Option<String> {
     let rate = cell.estimate.as_ref().filter(|_| cell.unit == UNIT)?;
     let (lo, hi) = rate.interval.unwrap_or((rate.point, rate.point));
     let wide = hi > 2.0 * lo;
-    Some(if wide { format!("{} to {}", significant(lo), significant(hi)) } else { significant(rate.point) })
+    Some(if wide {
+        format!("{} to {}", significant(lo), significant(hi))
+    } else {
+        significant(rate.point)
+    })
 }
 
 /// From what `arm` saves per login and what it adds per request.

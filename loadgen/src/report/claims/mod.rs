@@ -169,7 +169,7 @@ fn words(
         ClaimVerdict::Supported => claim.supported.clone(),
         ClaimVerdict::Refuted => claim.refuted.clone(),
         ClaimVerdict::Depends => claim.depends.clone(),
-        ClaimVerdict::NotSettled => not_settled(&cells().collect::<Vec<_>>()),
+        ClaimVerdict::NotSettled => not_settled(&cells().collect::<Vec<_>>(), &analysis.baseline),
         ClaimVerdict::NoValidFigure => {
             return "Measured, but too few trials of it are valid; run it again.".into();
         }
@@ -202,7 +202,7 @@ fn quoted<'a>(asks: impl Iterator<Item = &'a String>) -> String {
 }
 
 /// How many answers there are, and why the first open one is open.
-fn not_settled(cells: &[&ClaimCell]) -> String {
+fn not_settled(cells: &[&ClaimCell], baseline: &str) -> String {
     let count = |answer| cells.iter().filter(|cell| cell.answer == answer).count();
     let (yes, no, all) = (count(Answer::Yes), count(Answer::No), cells.len());
     let said = |said: usize, word: &str| {
@@ -215,8 +215,9 @@ fn not_settled(cells: &[&ClaimCell]) -> String {
         (yes, 0) => said(yes, "yes"),
         (_, no) => said(no, "no"),
     };
-    let mut open = cells.iter().filter(|cell| cell.answer == Answer::NotSettled);
-    let shown = open.clone().find(|cell| cell.estimate.is_some()).or_else(|| open.next());
+    let open = cells.iter().filter(|cell| cell.answer == Answer::NotSettled);
+    // The one that tells most: an arm's own, with an interval.
+    let shown = open.min_by_key(|cell| (cell.estimate.is_none(), cell.arm == baseline));
     let why = shown.map_or_else(String::new, |cell| {
         let against = cell.against.as_ref();
         let against = against.map_or_else(String::new, |of| format!(" compared with {of}"));

@@ -199,12 +199,59 @@ fn noise_settles_nothing_and_is_not_taken_for_no_figure() {
     assert_eq!(claim.matrices[0].cells.len(), 4);
     let mut invalid = throughput(0.01);
     invalid.measurements.iter_mut().for_each(|m| m.valid = false);
+    let claim = result(&invalid, MORE);
+    assert_eq!(claim.verdict, ClaimVerdict::NoValidFigure);
+    assert_eq!(claim.words, "Measured, but too few trials of it are valid; run it again.");
+    // What was measured of one side only was not measured.
+    invalid.measurements.retain(|m| m.key.arm.starts_with("jwt"));
     assert_eq!(result(&invalid, MORE).verdict, ClaimVerdict::NotMeasured);
     let mut one_block = throughput(0.01);
     one_block.measurements.iter_mut().for_each(|m| m.by_block.retain(|block, _| *block == 0));
     let claim = result(&one_block, MORE);
     assert_eq!(claim.verdict, ClaimVerdict::NotSettled);
     assert!(claim.matrices[0].cells[0].found.ends_with("one block"));
+    assert!(claim.words.contains("compared with session@memory, 0.8"), "{}", claim.words);
+    assert!(claim.words.contains(" ×, one block. More blocks"), "{}", claim.words);
+}
+
+#[test]
+fn what_is_not_settled_says_why() {
+    let words = result(&throughput(0.6), MORE).words;
+    let why = "None of 4 answers is settled: with jwt-hs256 compared with session@memory, the \
+               interval, 0.";
+    assert!(words.starts_with(why), "{words}");
+    let bound = " ×, holds both no difference and one beyond the margin of 3.00 %. More blocks, ";
+    assert!(words.contains(bound), "{words}");
+    let figures = [("none", 10.0, 10.0), ("session@memory", 10.5, 11.55)];
+    let claim = result(&costs("population", &figures, 0.01), PROBLEM);
+    let bound = " µs, lies on both sides of the margin of 1.05 µs. More blocks";
+    assert!(claim.words.starts_with("The only answer is open: "), "{}", claim.words);
+    assert!(claim.words.contains(bound), "{}", claim.words);
+}
+
+#[test]
+fn bytes_on_the_wire_are_named_from_the_least_to_the_most() {
+    let mut analysis = campaign(&["none", "session@memory", "jwt-hs256"]);
+    for (arm, bytes) in [("none", 58.0), ("session@memory", 90.0), ("jwt-hs256", 404.0)] {
+        let metric = metric::REQUEST_WIRE_BYTES;
+        add(&mut analysis, "concurrency", metric, arm, users(10), &[bytes; 3]);
+    }
+    let claim = result(&analysis, "free on the wire");
+    assert_eq!(claim.verdict, ClaimVerdict::Refuted);
+    assert_eq!(
+        claim.words,
+        "Every request carries it: an id is short, a token is not. It adds from 32.0 bytes with \
+         session@memory to 346 bytes with jwt-hs256."
+    );
+}
+
+#[test]
+fn no_words_of_a_claim_point_at_a_matrix_that_a_readme_lacks() {
+    for claim in read().claim {
+        for words in [&claim.supported, &claim.refuted, &claim.depends] {
+            assert!(!words.to_lowercase().contains("matrix"), "{words}");
+        }
+    }
 }
 
 #[test]
@@ -292,7 +339,9 @@ fn growth_is_that_of_the_difference_and_not_of_the_ratio() {
     assert_eq!(cell(&claim, "session@redis", "none").answer, Answer::No);
     // One cell says no, and the open one may say yes.
     assert_eq!(claim.verdict, ClaimVerdict::NotSettled);
-    assert_eq!(claim.words, "1 of 2 answers say no; the others are open.");
+    let said = "1 of 2 answers says no; the others are open: with session@postgres compared with \
+                none, the interval, ";
+    assert!(claim.words.starts_with(said), "{}", claim.words);
     assert!((postgres.estimate.as_ref().unwrap().point - 2.1).abs() < 0.5, "{}", postgres.found);
     assert_eq!(claim.matrices[0].at, "from 1 to 1,000,000 users");
 }

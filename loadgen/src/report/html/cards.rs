@@ -66,9 +66,9 @@ fn leading(claim: &ClaimResult) -> Option<(String, String)> {
     let wanted = match claim.verdict {
         ClaimVerdict::Supported | ClaimVerdict::Depends => Answer::Yes,
         ClaimVerdict::Refuted => Answer::No,
-        ClaimVerdict::NotSettled
-        | ClaimVerdict::NoValidFigure
-        | ClaimVerdict::NotMeasured => return None,
+        ClaimVerdict::NotSettled | ClaimVerdict::NoValidFigure | ClaimVerdict::NotMeasured => {
+            return None;
+        }
     };
     let cells = || {
         let counting = |matrix| move |cell: &&ClaimCell| cell.counts && is_of(matrix, cell);
