@@ -196,7 +196,6 @@ fn host_doubts(host: &Host, records: &[&TrialRecord]) -> Vec<Doubt> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::record::ActionRecord;
     use crate::report::tests::sample;
 

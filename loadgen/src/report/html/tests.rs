@@ -215,6 +215,14 @@ fn a_column_without_a_valid_figure_was_measured_all_the_same() {
 }
 
 #[test]
+fn a_wide_chart_is_there_for_narrow_screens_too_and_shown_once() {
+    let page = markup(&render(&sample::analysis()));
+    let count = |class: &str| page.matches(&format!("<div class=\"plot {class}\">")).count();
+    assert!(count("broad") > 0 && count("broad") == count("narrow"), "{}", count("broad"));
+    assert!(STYLE.contains(".plot.narrow { display: none; }"));
+}
+
+#[test]
 fn the_noise_floor_names_its_users() {
     let page = render(&sample::analysis());
     assert!(page.contains("noise floor of throughput with 1,000 users: "));
