@@ -335,6 +335,28 @@ mod tests {
         assert_eq!(codes(&load(20_000), true), []);
     }
 
+    /// What the words of two doubts depend on.
+    #[test]
+    fn a_doubt_says_on_which_side_of_its_bound_it_is_and_what_was_only_waiting() {
+        let words = |change: &dyn Fn(&mut LoadRecord)| {
+            let mut load = load(20_000);
+            change(&mut load);
+            load.doubts(false).remove(0).what
+        };
+        let waited = |share: f64| words(&|load| load.generator.waited = share);
+        assert!(waited(0.05).contains("less than the 15 % of the time that invalidate"));
+        assert!(waited(0.5).contains("more than the 15 %"));
+        let waiting = words(&|load| {
+            (load.counts.unfinished, load.counts.sent) = (64, 20_064);
+        });
+        assert_eq!(waiting, "64 of 20064 requests were still waiting when the load ended");
+        let mixed = words(&|load| {
+            load.counts.unfinished = 64;
+            load.counts.errors.insert("reset".into(), 1);
+        });
+        assert!(mixed.starts_with("65 of 20000 requests got no right answer"), "{mixed}");
+    }
+
     /// Fault 2: drops and a saturated generator invalidate.
     /// Fault 3: lag invalidates.
     /// Fault 12: one wrong user invalidates.
@@ -391,13 +413,6 @@ mod tests {
             doubted(&|l| l.generator.waited = 0.5, false),
             alone("generator_contended", true)
         );
-        let words = |waited: f64| {
-            let mut load = load(20_000);
-            load.generator.waited = waited;
-            load.doubts(false).remove(0).what
-        };
-        assert!(words(0.05).contains("less than the 15 % of the time that invalidate"));
-        assert!(words(0.5).contains("more than the 15 %"));
         let waited = |l: &mut LoadRecord| {
             l.server = Some(ServerUse { interval_ns: 100, waited_ns: 50, ..ServerUse::default() });
         };
