@@ -143,7 +143,7 @@ fn cpu(facts: &Facts) -> Option<String> {
 fn added(arm: &str, cpu: &Cpu) -> Option<String> {
     let (lo, hi) = cpu.added.interval?;
     let (point, most) = (figure(cpu.added.point, "us"), figure(hi, "us"));
-    let state = if cpu.is_overloaded { "; it does not keep up with this load" } else { "" };
+    let state = if cpu.is_overloaded { "; it does not keep up" } else { "" };
     if lo <= 0.0 && hi >= 0.0 {
         return Some(format!("nothing measurable with {arm} (at most {most}{state})"));
     }
@@ -188,11 +188,23 @@ fn needs(facts: &Facts) -> Option<String> {
         let fails = facts.arms.iter().filter(|arm| need(arm).holds == Some(false));
         listed(&fails.map(|arm| arm.arm.clone()).collect::<Vec<_>>(), ", ", " and ")
     };
+    let elsewhere = lacking(|arm| &arm.any_server);
+    let restarted = lacking(|arm| &arm.restart);
+    let knows = "A second server does not know the logins of";
+    let both = match (&elsewhere, &restarted) {
+        (Some(one), Some(other)) if one == other => {
+            Some(format!("{knows} {one}, and a restart ends them."))
+        }
+        (elsewhere, restarted) => {
+            let known = elsewhere.as_ref().map(|arms| format!("{knows} {arms}."));
+            let ended =
+                restarted.as_ref().map(|arms| format!("A restart ends the logins of {arms}."));
+            listed(&known.into_iter().chain(ended).collect::<Vec<_>>(), " ", " ")
+        }
+    };
     let parts = [
         lacking(|arm| &arm.logout).map(|arms| format!("A logout does not end {arms} at once.")),
-        lacking(|arm| &arm.any_server)
-            .map(|arms| format!("A second server does not know the logins of {arms}.")),
-        lacking(|arm| &arm.restart).map(|arms| format!("A restart ends the logins of {arms}.")),
+        both,
     ];
     let said: Vec<String> = parts.into_iter().flatten().collect();
     (!said.is_empty()).then(|| said.join(" "))
@@ -347,7 +359,7 @@ mod tests {
         let mut arms = vec![arm("session@postgres", "session", Some((34.0, 36.0)))];
         arms[0].cpu[0].is_overloaded = true;
         let said = cpu(&facts_of(arms)).unwrap();
-        let state = "(34.0 to 36.0 µs; it does not keep up with this load)";
+        let state = "(34.0 to 36.0 µs; it does not keep up)";
         assert!(said.contains(state), "{said}");
     }
 
@@ -412,5 +424,10 @@ mod tests {
             needs(&facts).unwrap(),
             "A logout does not end jwt at once. A restart ends the logins of session@memory."
         );
+        let mut facts = facts;
+        facts.arms[0].any_server = Need::new(false, "");
+        let said =
+            "A second server does not know the logins of session@memory, and a restart ends them.";
+        assert!(needs(&facts).unwrap().ends_with(said), "{:?}", needs(&facts));
     }
 }

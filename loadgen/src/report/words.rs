@@ -140,6 +140,10 @@ pub(super) fn noise(analysis: &Analysis) -> Option<String> {
     Some(format!("noise floor of throughput{users}: {}", share(top.floor?)))
 }
 
+/// What is said once of all claims that are not settled.
+pub(super) const MORE_BLOCKS: &str =
+    "More blocks, which repeat every measurement, may settle what is not settled.";
+
 /// What stands over the sentences that make no headline.
 pub(super) const COARSE: &str = "With a figure that is known coarsely";
 

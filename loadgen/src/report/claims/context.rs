@@ -32,7 +32,7 @@ impl Seen<'_> {
         tested.yes = ratio.map(|ratio| ratio.p_equivalence(bound));
         tested.no = ratio.map(beyond);
         let percent = self.analysis.margin * 100.0;
-        tested.undecided = format!("lies on both sides of the margin of {percent:.0} %");
+        tested.undecided = format!("lies on both sides of the margin, {percent:.0} %");
         let enough = |(a, b): (f64, f64)| (a - b).abs() / self.analysis.margin - a.min(b);
         let enough: Vec<f64> =
             joined(values(none, arm)?, values(none, against)?).into_iter().map(enough).collect();

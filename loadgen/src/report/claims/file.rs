@@ -38,9 +38,6 @@ pub(super) struct Claim {
     /// `{least}` and `{most}` stand for a figure and its arm.
     #[serde(default)]
     pub(super) ends: String,
-    /// Whether a verdict of "depends" names what was answered with a no.
-    #[serde(default)]
-    pub(super) names_no: bool,
 }
 
 /// What is said where none of these arms was asked.

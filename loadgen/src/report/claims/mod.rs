@@ -117,8 +117,8 @@ fn settled(asked: &Asked, p_yes: Option<f64>, p_no: Option<f64>, size: usize) ->
 fn open(tested: &Tested, alone: bool, size: usize) -> String {
     match tested.interval() {
         Some(interval) if alone => format!(
-            "the interval, {interval}, would settle it alone, and does not after the correction \
-             for {size} answers"
+            "the interval, {interval}, settles it alone, and not after the correction for {size} \
+             answers"
         ),
         Some(interval) => format!("the interval, {interval}, {}", tested.undecided),
         None => tested.found.clone(),
@@ -175,8 +175,8 @@ fn words(
         }
         ClaimVerdict::NotMeasured => return "This campaign has no figure for it.".into(),
     };
-    if let Some(details) = details(claim, verdict, matrices) {
-        said.push_str(&format!(" {details}"));
+    if let Some(ends) = ends(claim, verdict, matrices) {
+        said.push_str(&format!(" {ends}"));
     }
     if let Some(missing) = &claim.missing
         && !cells().any(|cell| file.names(&missing.arms, &cell.arm, &analysis.baseline))
@@ -220,22 +220,14 @@ fn not_settled(cells: &[&ClaimCell], baseline: &str) -> String {
     let shown = open.min_by_key(|cell| (cell.estimate.is_none(), cell.arm == baseline));
     let why = shown.map_or_else(String::new, |cell| {
         let against = cell.against.as_ref();
-        let against = against.map_or_else(String::new, |of| format!(" compared with {of}"));
-        format!(": with {}{against}, {}", cell.arm, cell.open)
+        let against = against.map_or_else(String::new, |of| format!(" and {of}"));
+        format!(": for {}{against} {}", cell.arm, cell.open)
     });
-    format!("{settled}{why}. More blocks, which repeat every measurement, may settle it.")
+    format!("{settled}{why}.")
 }
 
-/// What is said beside the verdict of a claim whose words ask for it: what was answered with a no,
-/// or the smallest and the largest figure.
-fn details(claim: &Claim, verdict: ClaimVerdict, matrices: &[Matrix]) -> Option<String> {
-    let counted = |matrix: &&Matrix, answer| {
-        matrix.cells.iter().any(|cell| cell.counts && cell.answer == answer)
-    };
-    if verdict == ClaimVerdict::Depends && claim.names_no {
-        let fails = matrices.iter().filter(|matrix| counted(matrix, Answer::No));
-        return Some(format!("Not so: {}.", quoted(fails.map(|matrix| &matrix.asks))));
-    }
+/// The smallest and the largest figure of a refuted claim whose words ask for them.
+fn ends(claim: &Claim, verdict: ClaimVerdict, matrices: &[Matrix]) -> Option<String> {
     if verdict != ClaimVerdict::Refuted || claim.ends.is_empty() {
         return None;
     }
@@ -243,9 +235,8 @@ fn details(claim: &Claim, verdict: ClaimVerdict, matrices: &[Matrix]) -> Option<
     let mut known: Vec<(f64, &ClaimCell)> =
         cells.filter_map(|cell| Some((cell.estimate.as_ref()?.point, cell))).collect();
     known.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let end = |(point, cell): &(f64, &ClaimCell)| {
-        format!("{} with {}", figure(*point, cell.unit), cell.arm)
-    };
+    let end =
+        |(point, cell): &(f64, &ClaimCell)| format!("{} ({})", figure(*point, cell.unit), cell.arm);
     let (least, most) = (known.first().map(end)?, known.last().map(end)?);
     Some(claim.ends.replace("{least}", &least).replace("{most}", &most))
 }

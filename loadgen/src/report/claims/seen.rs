@@ -188,14 +188,15 @@ pub(super) fn contrast(
     if margin.is_stated && scale == Compared::Difference && moments.is_some() {
         tested.found.push_str(&format!(", margin {}", figure(bound, margin.unit)));
     }
+    let toward = if is == Direction::Lower { -1.0 } else { 1.0 };
     let margin_of = match scale {
-        Compared::Ratio => words::share(margin.share),
-        Compared::Difference => figure(bound, margin.unit),
+        Compared::Ratio => times((toward * bound).exp()),
+        Compared::Difference => signed(toward * bound, margin.unit),
     };
     tested.undecided = if margin.is_stated {
-        format!("lies on both sides of the margin of {margin_of}")
+        format!("holds the margin, {margin_of}")
     } else {
-        format!("holds both no difference and one beyond the margin of {margin_of}")
+        format!("holds no difference and the margin, {margin_of}")
     };
     tested.yes = moments.map(|m| match is {
         Direction::Higher => m.p_above(least),

@@ -210,21 +210,20 @@ fn noise_settles_nothing_and_is_not_taken_for_no_figure() {
     let claim = result(&one_block, MORE);
     assert_eq!(claim.verdict, ClaimVerdict::NotSettled);
     assert!(claim.matrices[0].cells[0].found.ends_with("one block"));
-    assert!(claim.words.contains("compared with session@memory, 0.8"), "{}", claim.words);
-    assert!(claim.words.contains(" ×, one block. More blocks"), "{}", claim.words);
+    assert!(claim.words.contains("and session@memory 0.8"), "{}", claim.words);
+    assert!(claim.words.ends_with(" ×, one block."), "{}", claim.words);
 }
 
 #[test]
 fn what_is_not_settled_says_why() {
     let words = result(&throughput(0.6), MORE).words;
-    let why = "None of 4 answers is settled: with jwt-hs256 compared with session@memory, the \
-               interval, 0.";
+    let why = "None of 4 answers is settled: for jwt-hs256 and session@memory the interval, 0.";
     assert!(words.starts_with(why), "{words}");
-    let bound = " ×, holds both no difference and one beyond the margin of 3.00 %. More blocks, ";
+    let bound = " ×, holds no difference and the margin, 1.03 ×.";
     assert!(words.contains(bound), "{words}");
     let figures = [("none", 10.0, 10.0), ("session@memory", 10.5, 11.55)];
     let claim = result(&costs("population", &figures, 0.01), PROBLEM);
-    let bound = " µs, lies on both sides of the margin of 1.05 µs. More blocks";
+    let bound = " µs, holds the margin, +1.05 µs.";
     assert!(claim.words.starts_with("The only answer is open: "), "{}", claim.words);
     assert!(claim.words.contains(bound), "{}", claim.words);
 }
@@ -240,8 +239,8 @@ fn bytes_on_the_wire_are_named_from_the_least_to_the_most() {
     assert_eq!(claim.verdict, ClaimVerdict::Refuted);
     assert_eq!(
         claim.words,
-        "Every request carries it: an id is short, a token is not. It adds from 32.0 bytes with \
-         session@memory to 346 bytes with jwt-hs256."
+        "Every request carries it: an id is short, a token is not. It adds from 32.0 bytes \
+         (session@memory) to 346 bytes (jwt-hs256)."
     );
 }
 
@@ -339,8 +338,8 @@ fn growth_is_that_of_the_difference_and_not_of_the_ratio() {
     assert_eq!(cell(&claim, "session@redis", "none").answer, Answer::No);
     // One cell says no, and the open one may say yes.
     assert_eq!(claim.verdict, ClaimVerdict::NotSettled);
-    let said = "1 of 2 answers says no; the others are open: with session@postgres compared with \
-                none, the interval, ";
+    let said = "1 of 2 answers says no; the others are open: for session@postgres and none the \
+                interval, ";
     assert!(claim.words.starts_with(said), "{}", claim.words);
     assert!((postgres.estimate.as_ref().unwrap().point - 2.1).abs() < 0.5, "{}", postgres.found);
     assert_eq!(claim.matrices[0].at, "from 1 to 1,000,000 users");

@@ -24,6 +24,9 @@ pub(super) fn claims(analysis: &Analysis) -> Option<Markup> {
         html! {
             section #claims aria-labelledby="h-claims" {
                 h2 #h-claims { "What people say" }
+                @if all().any(|claim| claim.verdict == ClaimVerdict::NotSettled) {
+                    p.note { (words::MORE_BLOCKS) }
+                }
                 div.claims { @for claim in measured { (card(claim)) } }
                 @if !open.is_empty() {
                     details {
