@@ -14,7 +14,7 @@ use crate::load::{LoadModel, PilotShare, UserChoice};
 use crate::plan::{LoadPlan, TrialPlan};
 use crate::record::{Doubt, LoadRecord, TrialRecord};
 use crate::spec::Spec;
-use crate::units::{Rate, Span};
+use crate::units::{Rate, Span, grouped};
 
 /// Open loads at shares of what the baseline can do, the same rates for every arm.
 pub(super) struct Curve;
@@ -168,6 +168,11 @@ impl Experiment for Curve {
             doubts.retain(|doubt| doubt.code != "dropped");
             for doubt in doubts.iter_mut().filter(|doubt| doubt.code == "errors") {
                 doubt.invalidates = false;
+                if let Some(waiting) = still_waiting(record) {
+                    doubt.what = waiting;
+                    doubt.remedy =
+                        "nothing: requests without an answer are what an overload leaves".into();
+                }
             }
             doubts.push(Doubt::caution(
                 "did_not_hold",
@@ -187,6 +192,19 @@ impl Experiment for Curve {
     fn conclusions(&self, trials: &[&TrialRecord], _: u32, _: u64) -> Vec<String> {
         load::of_pilots(trials).into_iter().collect()
     }
+}
+
+/// How many requests an overload left without an answer, where none failed.
+fn still_waiting(record: &TrialRecord) -> Option<String> {
+    let (_, load) = loads(record).find(|(plan, load)| does_not_hold(plan, load))?;
+    let counts = &load.counts;
+    (counts.without_answer() == counts.unfinished).then(|| {
+        format!(
+            "{} of {} requests were still waiting when the load ended (overload)",
+            grouped(counts.unfinished),
+            grouped(counts.sent)
+        )
+    })
 }
 
 /// Whether an open load was more than the server could do.
@@ -240,6 +258,8 @@ mod tests {
         let codes: Vec<_> =
             Curve.doubts(&record).into_iter().map(|d| (d.code, d.invalidates)).collect();
         assert!(codes.contains(&("did_not_hold".into(), false)), "{codes:?}");
+        let waiting = "60 of 99,000 requests were still waiting when the load ended (overload)";
+        assert!(Curve.doubts(&record).iter().any(|d| d.what == waiting), "{codes:?}");
         assert!(codes.iter().all(|(_, invalidates)| !invalidates), "{codes:?}");
         assert_eq!(Curve.remarks(&record), ["did not hold 95 % of what the baseline can do"]);
         let seen = Curve.observe(&record);

@@ -30,7 +30,7 @@ impl Default for Column {
 
 impl Column {
     /// The best arm and all that are not worse by a verdict. There is no mark if fewer than two
-    /// arms have two blocks, or if every such arm would have one: that says nothing.
+    /// arms have two blocks, or if more than two thirds of them would have one: that says little.
     ///
     /// All pairs are one family. The best is chosen after the fact, so with a correction for its
     /// own comparisons alone, one of seven equal arms would lose its mark in a campaign of ten.
@@ -67,7 +67,8 @@ impl Column {
             }
         }
         let marked = marks.iter().filter(|mark| **mark).count();
-        if known.len() < 2 || marked == known.len() { vec![false; self.arms.len()] } else { marks }
+        let is_most = marked * 3 > known.len() * 2;
+        if known.len() < 2 || is_most { vec![false; self.arms.len()] } else { marks }
     }
 
     /// What is asked of two arms, the first compared with the second.

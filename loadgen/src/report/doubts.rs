@@ -47,7 +47,10 @@ pub(super) fn doubts(plan: &Plan, host: &Host, trials: &[Judged]) -> Vec<DoubtSu
             let (worst, places) = by_code
                 .entry(doubt.code.clone())
                 .or_insert_with(|| (doubt.clone(), BTreeMap::new()));
-            worst.invalidates |= doubt.invalidates;
+            // The words of one that does not invalidate may say so.
+            if doubt.invalidates && !worst.invalidates {
+                *worst = doubt.clone();
+            }
             let place = (trial.experiment.clone(), trial.level, trial.name().to_string());
             *places.entry(place).or_default() += 1;
         }
@@ -189,4 +192,31 @@ fn host_doubts(host: &Host, records: &[&TrialRecord]) -> Vec<Doubt> {
         );
     }
     doubts
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::record::ActionRecord;
+    use crate::report::tests::sample;
+
+    #[test]
+    fn the_words_of_a_doubt_are_those_of_a_trial_that_it_invalidates() {
+        let plan = sample::plan(&["none", "session@memory", "jwt-hs256"], 5);
+        let waited = |of_block: fn(u32) -> f64| {
+            let analysis = sample::analysis_of(&plan, |record| {
+                let waited = of_block(record.trial.block);
+                for action in &mut record.actions {
+                    if let ActionRecord::Load(load) = action {
+                        load.generator.waited = waited;
+                    }
+                }
+            });
+            let mut found = analysis.doubts.into_iter();
+            found.find(|d| d.doubt.code == "generator_contended").expect("a doubt").doubt
+        };
+        let below = waited(|_| 0.05);
+        assert!(!below.invalidates && below.what.contains("less than the 15 %"), "{below:?}");
+        let one = waited(|block| if block == 3 { 0.5 } else { 0.05 });
+        assert!(one.invalidates && one.what.contains("more than the 15 %"), "{one:?}");
+    }
 }

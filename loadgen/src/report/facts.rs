@@ -13,7 +13,7 @@ use super::known::NOTHING_BYTES;
 use super::words;
 use crate::experiment::metric::{self, Metric};
 use crate::stats::{Estimate, Scale};
-use crate::units::grouped;
+use crate::units::{counted, grouped};
 
 /// An arm that answers less than this share of the requests that come does not hold their rate.
 const HELD_SHARE: f64 = 0.97;
@@ -29,10 +29,51 @@ pub(super) struct Facts {
     pub(super) floor: Option<Estimate>,
     /// The most logins over which memory was measured.
     pub(super) users_measured: Option<u64>,
+    /// The limit that p99 has to keep at the rate held, and over how many connections; empty where
+    /// no rate was searched for.
+    pub(super) capacity_at: String,
+    /// The most connections of a closed load, which other tables give the throughput of.
+    pub(super) most_connections: Option<u32>,
     /// What a request adds at the least load, where that is more; empty where it is not.
     pub(super) at_less_load: String,
     /// CPU time, rate held and memory of the arms, in their order and block by block.
     pub(super) columns: [Column; 3],
+}
+
+/// A fact of an arm that the matrix has a column for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fact {
+    Cpu,
+    Capacity,
+    Memory,
+    Wire,
+    Logout,
+    AnyServer,
+    Restart,
+}
+
+/// The experiments and the metric that each fact is read from.
+const SOURCES: [(Fact, &[&str], &Metric); 7] = [
+    (Fact::Cpu, &cost::EXPERIMENTS, metric::CPU_US_PER_REQUEST),
+    (Fact::Capacity, &["capacity"], metric::CAPACITY_RPS),
+    (Fact::Memory, &["memory"], metric::BYTES_PER_SESSION),
+    (Fact::Wire, &cost::EXPERIMENTS, metric::REQUEST_WIRE_BYTES),
+    (Fact::Logout, &["revocation"], metric::STILL_ACCEPTED),
+    (Fact::AnyServer, &["replicas"], metric::ROUND_ROBIN_REFUSED_SHARE),
+    (Fact::Restart, &["restart"], metric::LOGGED_OUT_SHARE),
+];
+
+/// What of an arm was measured at all.
+fn measured(analysis: &Analysis, arm: &str) -> Vec<Fact> {
+    let is_there = |experiments: &[&str], metric: &Metric| {
+        analysis.measurements.iter().any(|m| {
+            m.key.arm == arm
+                && m.key.metric == metric
+                && experiments.contains(&m.key.experiment.as_str())
+        })
+    };
+    let there = SOURCES.iter().filter(|(_, experiments, metric)| is_there(experiments, metric));
+    there.map(|(fact, ..)| *fact).collect()
 }
 
 /// What is known of an arm; `None` where it was not measured, or not validly.
@@ -48,6 +89,8 @@ pub(super) struct ArmFacts {
     pub(super) memory: Vec<Memory>,
     /// Bytes per request, likewise.
     pub(super) wire: Vec<Wire>,
+    /// What of it was measured at all, validly or not.
+    pub(super) measured: Vec<Fact>,
     /// Requests per second that it held.
     pub(super) capacity: Option<Estimate>,
     /// Whether a logout ends a login.
@@ -150,6 +193,7 @@ pub(super) fn facts(analysis: &Analysis) -> Facts {
         cpu: by_items(analysis, place, |at| cpu(analysis, at, arm)),
         memory: memory(analysis, arm),
         wire: by_items(analysis, place, |at| wire(analysis, at, arm)),
+        measured: measured(analysis, arm),
         capacity: valid(analysis, "capacity", metric::CAPACITY_RPS, arm).map(estimate),
         logout: logout(analysis, arm),
         any_server: any_server(analysis, arm),
@@ -166,6 +210,8 @@ pub(super) fn facts(analysis: &Analysis) -> Facts {
         arms: arms.collect(),
         cpu_at: place.map_or_else(String::new, |place| load(analysis, place)),
         floor,
+        capacity_at: capacity_at(analysis),
+        most_connections: connections(analysis, "concurrency", metric::THROUGHPUT_RPS),
         users_measured: users.filter_map(|m| m.key.users).max(),
         at_less_load: place.and_then(|place| at_less_load(analysis, place)).unwrap_or_default(),
         columns: columns(analysis, place),
@@ -216,6 +262,20 @@ fn kept(analysis: &Analysis, arm: &str) -> Option<(f64, Blocks)> {
     Some((point, server.by_block.iter().filter_map(both).collect()))
 }
 
+/// The most connections with which a figure was measured.
+fn connections(analysis: &Analysis, experiment: &str, metric: &Metric) -> Option<u32> {
+    analysis.measurements.all_of(experiment, metric).map(|m| m.key.connections).max()
+}
+
+fn capacity_at(analysis: &Analysis) -> String {
+    let Some(probe) = analysis.probes.first() else { return String::new() };
+    let limit = figure(probe.limit_us, "us").replace(".0 ", " ").replace(".00 ", " ");
+    let connections = connections(analysis, "capacity", metric::CAPACITY_RPS);
+    let over =
+        connections.map_or_else(String::new, |n| format!(" ({})", counted(n.into(), "connection")));
+    format!("p99 within {limit}{over}")
+}
+
 /// The arms whose requests cost more at the least load of `curve`: where fewer requests come, fewer
 /// share a wake-up and a round trip to a store.
 fn at_less_load(analysis: &Analysis, (experiment, (level, users)): At<'_>) -> Option<String> {
@@ -233,9 +293,10 @@ fn at_less_load(analysis: &Analysis, (experiment, (level, users)): At<'_>) -> Op
     let more: Vec<String> = ranked(analysis).filter_map(more).collect();
     (!more.is_empty()).then(|| {
         format!(
-            "At {} % of what the baseline can do, where fewer requests share a wake-up and a round \
-             trip, a request adds more: {}.",
+            "At {} % of what the server without authentication ({}) can do, where fewer requests \
+             share a wake-up and a round trip, a request adds more: {}.",
             least.0.unwrap_or(0),
+            analysis.baseline,
             more.join(", ")
         )
     })
@@ -274,7 +335,11 @@ fn load(analysis: &Analysis, (experiment, place): At<'_>) -> String {
     let rate = all.filter(|m| m.key.place() == place).find_map(|m| m.key.rate);
     match (experiment, rate) {
         ("curve", _) => {
-            format!("a load of {} % of what the baseline can do", place.0.unwrap_or(0))
+            format!(
+                "a load of {} % of what the server without authentication ({}) can do",
+                place.0.unwrap_or(0),
+                analysis.baseline
+            )
         }
         ("population", Some(rate)) => {
             format!("{} requests per second and {users} users logged in", digits(rate))
@@ -369,23 +434,30 @@ fn logout(analysis: &Analysis, arm: &str) -> Need {
     };
     let accepted = accepted.estimate.point;
     if accepted >= 1.0 {
-        return Need::new(false, "not before it expires");
+        return Need::new(false, "accepted until it expires");
     }
     if accepted > 0.0 {
-        return Need::new(false, format!("{} still accepted", words::share(accepted)));
+        return Need::new(
+            false,
+            format!("{} of requests still accepted after the logout", words::share(accepted)),
+        );
     }
     match valid(analysis, "revocation", metric::TIME_TO_REJECT_US, arm) {
-        Some(m) => Need::new(true, format!("in {}", figure(m.estimate.point, m.unit))),
+        Some(m) => {
+            let after = figure(m.estimate.point, m.unit);
+            Need::new(true, format!("refused {after} after the logout"))
+        }
         None => Need::new(true, "yes"),
     }
 }
 
 fn any_server(analysis: &Analysis, arm: &str) -> Need {
-    refused(valid(analysis, "replicas", metric::ROUND_ROBIN_REFUSED_SHARE, arm), "refused")
+    let found = valid(analysis, "replicas", metric::ROUND_ROBIN_REFUSED_SHARE, arm);
+    refused(found, "requests refused behind several servers")
 }
 
 fn restart(analysis: &Analysis, arm: &str) -> Need {
-    refused(valid(analysis, "restart", metric::LOGGED_OUT_SHARE, arm), "logged out")
+    refused(valid(analysis, "restart", metric::LOGGED_OUT_SHARE, arm), "users logged out")
 }
 
 /// A share that has to be 0.
@@ -394,6 +466,6 @@ fn refused(found: Option<&Measurement>, what: &str) -> Need {
         None => Need::default(),
         Some(share) if share <= 0.0 => Need::new(true, "yes"),
         Some(share) if share >= 1.0 => Need::new(false, format!("all {what}")),
-        Some(share) => Need::new(false, format!("{} {what}", words::share(share))),
+        Some(share) => Need::new(false, format!("{} of {what}", words::share(share))),
     }
 }

@@ -70,7 +70,10 @@ pub(super) fn times_range(ratio: &Estimate) -> String {
 }
 
 /// Three significant digits however small it is: `0.125`, `0.0000521`.
-fn significant(value: f64) -> String {
+pub(super) fn significant(value: f64) -> String {
+    if value.abs() >= 1.0 {
+        return digits(value);
+    }
     if value == 0.0 || !value.is_finite() {
         return "0".into();
     }

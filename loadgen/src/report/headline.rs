@@ -1,10 +1,14 @@
 //! The sentence that answers, and the two or three that say why. Every one follows from intervals
-//! by rule: two arms are told apart where theirs do not overlap, and a figure is said only where
-//! its interval spans no more than twofold, or holds 0.
+//! by rule: two arms are told apart where theirs do not overlap, and a figure whose interval spans
+//! more than twofold has its bound beside it.
 
 use super::facts::{ArmFacts, Cpu, Facts, Need, bare_cpu, bare_memory};
 use super::figure::{figure, range};
 use super::known::{is_narrow, spans_little};
+use super::words;
+
+/// With more arms than this a sentence names the ends of each family.
+const LISTED_MAX: usize = 12;
 
 /// What the page opens with.
 #[derive(Debug, PartialEq)]
@@ -30,35 +34,59 @@ fn hull(spans: &[(f64, f64)]) -> Option<(f64, f64)> {
     Some((lo, hi))
 }
 
-/// Session or token, by the CPU time that a request costs more than without authentication.
+/// Whether an arm counts as a token: one that a list can revoke is one too.
+fn is_token(arm: &ArmFacts) -> bool {
+    arm.family == "token" || (arm.family == "hybrid" && arm.arm.starts_with("jwt"))
+}
+
+/// Session or token, by the CPU time that a request costs more than without authentication: which
+/// sessions cost less than every token, and which more.
 fn answer(facts: &Facts) -> String {
-    let spans = |family: &str| {
-        let own = facts.arms.iter().filter(|arm| arm.family == family);
-        own.filter_map(|arm| bare_cpu(arm)?.added.interval).collect::<Vec<_>>()
+    let spans = |is_own: &dyn Fn(&ArmFacts) -> bool| {
+        let own = facts.arms.iter().filter(|arm| is_own(arm));
+        own.filter_map(|arm| Some((arm.arm.as_str(), bare_cpu(arm)?.added.interval?)))
+            .collect::<Vec<_>>()
     };
-    let (sessions, tokens) = (spans("session"), spans("token"));
-    let (Some(session), Some(token)) = (hull(&sessions), hull(&tokens)) else {
+    let (sessions, tokens) = (spans(&|arm| arm.family == "session"), spans(&is_token));
+    let ends: Vec<(f64, f64)> = tokens.iter().map(|(_, span)| *span).collect();
+    let Some((least, most)) = hull(&ends).filter(|_| !sessions.is_empty()) else {
         return without_both(facts);
     };
-    let below = sessions.iter().any(|(_, hi)| *hi < token.0);
-    let above = sessions.iter().any(|(lo, _)| *lo > token.1);
-    let text = if below && above {
-        "By CPU time per request, the cheapest session costs less than any token here, and the \
-         dearest more."
-    } else if session.1 < token.0 {
-        "Here a request costs less CPU time with a session than with a token."
-    } else if token.1 < session.0 {
-        "Here a request costs less CPU time with a token than with a session."
-    } else if below {
-        "By CPU time per request, the cheapest session costs less than any token here; \
-         not every one does."
-    } else if above {
-        "By CPU time per request, the dearest session costs more than any token here; \
-         not every one does."
-    } else {
-        "Session or token? These data do not tell their CPU time per request apart."
+    let named = |is_wanted: &dyn Fn((f64, f64)) -> bool| {
+        let wanted = sessions.iter().filter(|(_, span)| is_wanted(*span));
+        wanted.map(|(arm, _)| called(arm)).collect::<Vec<_>>()
     };
-    text.into()
+    let (below, above) = (named(&|(_, hi)| hi < least), named(&|(lo, _)| lo > most));
+    let costs = |arms: &[String]| {
+        let verb = if arms.len() == 1 { "costs" } else { "cost" };
+        listed(arms, ", ", " and ").map(|arms| format!("{} {verb}", words::capital(&arms)))
+    };
+    match (costs(&below), costs(&above)) {
+        (Some(below), Some(above)) => format!(
+            "{below} less CPU time per request than any token measured here. {above} more than \
+             all of them."
+        ),
+        (Some(below), None) => {
+            format!("{below} less CPU time per request than any token measured here.")
+        }
+        (None, Some(above)) => {
+            format!("{above} more CPU time per request than any token measured here.")
+        }
+        (None, None) => {
+            "Session or token? These data do not tell their CPU time per request apart.".into()
+        }
+    }
+}
+
+/// What an arm is called where a sentence speaks of it: a session by where it is kept.
+fn called(arm: &str) -> String {
+    match arm {
+        "session@memory" => "a session in the server's memory".into(),
+        "session@redis" => "a session in Redis".into(),
+        "session@postgres" => "a session in PostgreSQL".into(),
+        "session@sqlite" => "a session in SQLite".into(),
+        other => other.into(),
+    }
 }
 
 /// What can be said where sessions and tokens cannot be compared.
@@ -85,35 +113,23 @@ fn without_both(facts: &Facts) -> String {
     }
 }
 
-/// What the cheapest and the dearest arm of each family add to a request.
+/// What each arm adds to a request, the least first; of many arms the least and the most of each
+/// family.
 fn cpu(facts: &Facts) -> Option<String> {
-    let mut parts = Vec::new();
-    for family in ["session", "token", "hybrid", "other"] {
-        let mut own: Vec<(&str, &Cpu)> = facts
-            .arms
-            .iter()
-            .filter(|arm| arm.family == family)
-            .filter_map(|arm| Some((arm.arm.as_str(), bare_cpu(arm)?)))
-            .collect();
-        own.sort_by(|a, b| a.1.added.point.total_cmp(&b.1.added.point));
-        let ends = if own.len() > 1 { vec![own[0], own[own.len() - 1]] } else { own };
-        parts.extend(ends.into_iter().filter_map(|(arm, cpu)| {
-            let added = &cpu.added;
-            let (lo, hi) = added.interval?;
-            if lo <= 0.0 && hi >= 0.0 {
-                return Some(format!(
-                    "nothing measurable with {arm} (at most {})",
-                    figure(hi, "us")
-                ));
-            }
-            if is_narrow(added) {
-                let (point, range) = (figure(added.point, "us"), range(added, "us"));
-                let state = if cpu.is_overloaded { ", overloaded" } else { "" };
-                return Some(format!("{point} with {arm} ({range}{state})"));
-            }
-            (lo > 0.0).then(|| format!("at most {} with {arm}", figure(hi, "us")))
-        }));
+    let mut known: Vec<(&ArmFacts, &Cpu)> =
+        facts.arms.iter().filter_map(|arm| Some((arm, bare_cpu(arm)?))).collect();
+    known.sort_by(|a, b| a.1.added.point.total_cmp(&b.1.added.point));
+    if known.len() > LISTED_MAX {
+        let all = known.clone();
+        let is_end = |(arm, _): &(&ArmFacts, &Cpu)| {
+            let mut own = all.iter().filter(|(other, _)| other.family == arm.family);
+            let (first, last) = (own.next(), own.next_back());
+            [first, last].into_iter().flatten().any(|(end, _)| end.arm == arm.arm)
+        };
+        known.retain(is_end);
     }
+    let parts: Vec<String> =
+        known.into_iter().filter_map(|(arm, cpu)| added(&arm.arm, cpu)).collect();
     let floor = facts.floor.as_ref().map(|floor| figure(floor.point, "us"));
     let floor = floor.map_or_else(String::new, |floor| format!(" of {floor}"));
     let joined = listed(&parts, "; ", "; ")?;
@@ -121,6 +137,20 @@ fn cpu(facts: &Facts) -> Option<String> {
         "With {}, checking a login adds this CPU time to a request{floor}: {joined}.",
         facts.cpu_at
     ))
+}
+
+/// What an arm adds to a request. A figure that is known coarsely has its bound beside it.
+fn added(arm: &str, cpu: &Cpu) -> Option<String> {
+    let (lo, hi) = cpu.added.interval?;
+    let (point, most) = (figure(cpu.added.point, "us"), figure(hi, "us"));
+    let state = if cpu.is_overloaded { "; it does not keep up" } else { "" };
+    if lo <= 0.0 && hi >= 0.0 {
+        return Some(format!("nothing measurable with {arm} (at most {most}{state})"));
+    }
+    if is_narrow(&cpu.added) {
+        return Some(format!("{point} with {arm} ({}{state})", range(&cpu.added, "us")));
+    }
+    (lo > 0.0).then(|| format!("{point} with {arm} (at most {most}{state})"))
 }
 
 /// What a login takes where it takes something.
@@ -158,11 +188,23 @@ fn needs(facts: &Facts) -> Option<String> {
         let fails = facts.arms.iter().filter(|arm| need(arm).holds == Some(false));
         listed(&fails.map(|arm| arm.arm.clone()).collect::<Vec<_>>(), ", ", " and ")
     };
+    let elsewhere = lacking(|arm| &arm.any_server);
+    let restarted = lacking(|arm| &arm.restart);
+    let knows = "A second server does not know the logins of";
+    let both = match (&elsewhere, &restarted) {
+        (Some(one), Some(other)) if one == other => {
+            Some(format!("{knows} {one}, and a restart ends them."))
+        }
+        (elsewhere, restarted) => {
+            let known = elsewhere.as_ref().map(|arms| format!("{knows} {arms}."));
+            let ended =
+                restarted.as_ref().map(|arms| format!("A restart ends the logins of {arms}."));
+            listed(&known.into_iter().chain(ended).collect::<Vec<_>>(), " ", " ")
+        }
+    };
     let parts = [
         lacking(|arm| &arm.logout).map(|arms| format!("A logout does not end {arms} at once.")),
-        lacking(|arm| &arm.any_server)
-            .map(|arms| format!("A second server does not know the logins of {arms}.")),
-        lacking(|arm| &arm.restart).map(|arms| format!("A restart ends the logins of {arms}.")),
+        both,
     ];
     let said: Vec<String> = parts.into_iter().flatten().collect();
     (!said.is_empty()).then(|| said.join(" "))
@@ -205,6 +247,7 @@ mod tests {
     #[test]
     fn the_answer_follows_from_intervals() {
         let (session, token) = ("session", "token");
+        let hybrid = "hybrid";
         let table: &[Row<'_>] = &[
             (
                 &[
@@ -212,34 +255,40 @@ mod tests {
                     (session, Some((7.0, 8.0))),
                     (token, Some((2.0, 3.0))),
                 ],
-                "By CPU time per request, the cheapest session costs less than any token here, \
-                 and the dearest more.",
+                "Session-0 costs less CPU time per request than any token measured here. \
+                 Session-1 costs more than all of them.",
             ),
             (
-                &[(session, Some((0.1, 0.2))), (token, Some((2.0, 3.0)))],
-                "Here a request costs less CPU time with a session than with a token.",
+                &[
+                    (session, Some((0.1, 0.2))),
+                    (session, Some((0.2, 0.3))),
+                    (token, Some((2.0, 3.0))),
+                ],
+                "Session-0 and session-1 cost less CPU time per request than any token measured \
+                 here.",
             ),
             (
                 &[(session, Some((5.0, 6.0))), (token, Some((2.0, 3.0)))],
-                "Here a request costs less CPU time with a token than with a session.",
+                "Session-0 costs more CPU time per request than any token measured here.",
             ),
+            // One that overlaps a token is not named, and one token of several is not all.
             (
                 &[
                     (session, Some((0.1, 0.2))),
                     (session, Some((2.5, 3.5))),
                     (token, Some((2.0, 3.0))),
+                    (token, Some((9.0, 10.0))),
                 ],
-                "By CPU time per request, the cheapest session costs less than any token here; \
-                 not every one does.",
+                "Session-0 costs less CPU time per request than any token measured here.",
             ),
+            // A token that can be revoked is a token.
             (
                 &[
-                    (session, Some((7.0, 8.0))),
-                    (session, Some((2.5, 3.5))),
+                    (session, Some((0.1, 0.2))),
                     (token, Some((2.0, 3.0))),
+                    (hybrid, Some((0.1, 0.3))),
                 ],
-                "By CPU time per request, the dearest session costs more than any token here; \
-                 not every one does.",
+                "Session or token? These data do not tell their CPU time per request apart.",
             ),
             (
                 &[(session, Some((1.0, 4.0))), (token, Some((2.0, 3.0)))],
@@ -263,8 +312,10 @@ mod tests {
         ];
         for (arms, says) in table {
             let arms = arms.iter().enumerate();
-            let arms =
-                arms.map(|(i, (family, added))| arm(&format!("{family}-{i}"), family, *added));
+            let arms = arms.map(|(i, (family, added))| {
+                let kind = if *family == hybrid { "jwt-denylist" } else { family };
+                arm(&format!("{kind}-{i}"), family, *added)
+            });
             assert_eq!(answer(&facts_of(arms.collect())), *says);
         }
     }
@@ -296,8 +347,8 @@ mod tests {
         assert_eq!(
             cpu(&facts_of(arms)).unwrap(),
             "With 64 concurrent users, checking a login adds this CPU time to a request of \
-             10.0 µs: nothing measurable with session@memory (at most 0.30 µs); at most 4.50 µs \
-             with session@redis; 2.50 µs with jwt-hs256 (2.00 to 3.00 µs)."
+             10.0 µs: nothing measurable with session@memory (at most 0.30 µs); 2.50 µs with \
+             jwt-hs256 (2.00 to 3.00 µs); 3.25 µs with session@redis (at most 4.50 µs)."
         );
         let coarse = vec![arm("jwt-hs256", "token", Some((-3.0, -1.0)))];
         assert_eq!(cpu(&facts_of(coarse)), None);
@@ -308,7 +359,43 @@ mod tests {
         let mut arms = vec![arm("session@postgres", "session", Some((34.0, 36.0)))];
         arms[0].cpu[0].is_overloaded = true;
         let said = cpu(&facts_of(arms)).unwrap();
-        assert!(said.contains("(34.0 to 36.0 µs, overloaded)"), "{said}");
+        let state = "(34.0 to 36.0 µs; it does not keep up)";
+        assert!(said.contains(state), "{said}");
+    }
+
+    #[test]
+    fn every_arm_is_said_and_of_many_the_ends_of_each_family() {
+        let arms_of = |count: u32| {
+            (0..count)
+                .map(|i| {
+                    let family = if i % 2 == 0 { "session" } else { "token" };
+                    let at = f64::from(i) + 2.0;
+                    arm(&format!("arm-{i}"), family, Some((at, at + 0.5)))
+                })
+                .collect::<Vec<_>>()
+        };
+        let said = cpu(&facts_of(arms_of(6))).unwrap();
+        assert_eq!(said.matches(" with arm-").count(), 6, "{said}");
+        let said = cpu(&facts_of(arms_of(20))).unwrap();
+        let named: Vec<&str> =
+            said.split(" with ").skip(1).filter_map(|rest| rest.split(' ').next()).collect();
+        assert_eq!(named, ["arm-0", "arm-1", "arm-18", "arm-19"], "{said}");
+    }
+
+    #[test]
+    fn a_session_is_called_by_where_it_is_kept() {
+        let arms = vec![
+            arm("session@memory", "session", Some((0.1, 0.2))),
+            arm("session@redis", "session", Some((6.0, 7.0))),
+            arm("session@postgres", "session", Some((35.0, 36.0))),
+            arm("jwt-hs256", "token", Some((2.0, 3.0))),
+        ];
+        assert_eq!(
+            answer(&facts_of(arms)),
+            "A session in the server's memory costs less CPU time per request than any token \
+             measured here. A session in Redis and a session in PostgreSQL cost more than all of \
+             them."
+        );
     }
 
     #[test]
@@ -337,5 +424,10 @@ mod tests {
             needs(&facts).unwrap(),
             "A logout does not end jwt at once. A restart ends the logins of session@memory."
         );
+        let mut facts = facts;
+        facts.arms[0].any_server = Need::new(false, "");
+        let said =
+            "A second server does not know the logins of session@memory, and a restart ends them.";
+        assert!(needs(&facts).unwrap().ends_with(said), "{:?}", needs(&facts));
     }
 }

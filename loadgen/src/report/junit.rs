@@ -108,7 +108,9 @@ fn claims(analysis: &Analysis) -> impl Iterator<Item = Case> {
     analysis.claims.iter().map(|claim| {
         let said = format!("{}: {}", claim.verdict.word(), claim.words);
         let told = match claim.verdict {
-            ClaimVerdict::NotSettled | ClaimVerdict::NotMeasured => Told::Skipped(said),
+            ClaimVerdict::NotSettled | ClaimVerdict::NoValidFigure | ClaimVerdict::NotMeasured => {
+                Told::Skipped(said)
+            }
             ClaimVerdict::Supported | ClaimVerdict::Refuted | ClaimVerdict::Depends => {
                 Told::Passed(said)
             }

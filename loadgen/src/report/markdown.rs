@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::analysis::{Analysis, Sentence};
 use super::attacks;
+use super::claims::result::ClaimVerdict;
 use super::claims::tables;
 use super::instructions;
 use super::table::{Cell, Table};
@@ -51,6 +52,9 @@ fn claimed(analysis: &Analysis) -> String {
         return String::new();
     }
     let mut out = String::from("\n## What people say, and what was found here\n");
+    if analysis.claims.iter().any(|claim| claim.verdict == ClaimVerdict::NotSettled) {
+        let _ = write!(out, "\n{}\n", words::MORE_BLOCKS);
+    }
     for claim in &analysis.claims {
         let (mark, word) = words::claim(claim.verdict);
         let (says, answer) = (text(&claim.says), text(&claim.words));

@@ -14,6 +14,7 @@ use super::markdown::aligned;
 use super::words;
 use crate::experiment::metric::{self, Metric};
 use crate::sanitise::{fit, markdown as text};
+use crate::stats::Estimate;
 use crate::units::counted;
 
 /// The lines between which a page has the short answer.
@@ -55,6 +56,9 @@ pub fn summary(analysis: &Analysis) -> String {
         let (mark, word) = words::claim(ClaimVerdict::NotMeasured);
         let _ = writeln!(out, "- {mark} **{word}** by this campaign: {}", open.join(" "));
     }
+    if analysis.claims.iter().any(|claim| claim.verdict == ClaimVerdict::NotSettled) {
+        let _ = writeln!(out, "\n{}", words::MORE_BLOCKS);
+    }
     out.push_str(&figures(analysis));
     out
 }
@@ -89,8 +93,7 @@ fn figures(analysis: &Analysis) -> String {
     let mut lines = vec![std::iter::once("Arm".to_owned()).chain(heads).collect::<Vec<_>>()];
     for arm in arms() {
         let cells = columns.iter().map(|(experiment, metric)| {
-            let shown =
-                figure_of(experiment, metric, arm).map(|m| words::estimate(&m.estimate, m.unit));
+            let shown = figure_of(experiment, metric, arm).map(|m| estimated(&m.estimate, m.unit));
             shown.map_or_else(|| "–".to_owned(), |shown| text(&shown))
         });
         lines.push(std::iter::once(text(arm)).chain(cells).collect());
@@ -101,6 +104,16 @@ fn figures(analysis: &Analysis) -> String {
         "\nWith {users} concurrent users, each figure with its 95 % interval:\n\n{}",
         aligned(lines, &numeric)
     )
+}
+
+/// A figure with its interval, where the interval says more than the figure.
+fn estimated(estimate: &Estimate, unit: &str) -> String {
+    let point = figure(estimate.point, unit);
+    let is_told = |(lo, hi): (f64, f64)| figure(lo, unit) == point && figure(hi, unit) == point;
+    if estimate.is_exact() || estimate.interval.is_some_and(is_told) {
+        return point;
+    }
+    words::estimate(estimate, unit)
 }
 
 /// The figures of a terminal: those of [`FIGURES`] that fit it.
@@ -184,6 +197,17 @@ mod tests {
         assert!(lines[1].ends_with('!') && lines.last().unwrap().starts_with("! invalid"));
         analysis.measurements.clear();
         assert!(brief(&analysis).is_empty());
+    }
+
+    #[test]
+    fn an_interval_that_reads_like_its_figure_is_not_said() {
+        let of = |lo, point, hi| {
+            let interval = Some((lo, hi));
+            Estimate { point, interval, n: 3, method: String::new() }
+        };
+        assert_eq!(estimated(&of(112.9, 113.0, 113.1), "bytes"), "113 bytes");
+        assert_eq!(estimated(&of(90.0, 90.0, 90.0).as_exact(), "bytes"), "90.0 bytes");
+        assert_eq!(estimated(&of(2.0, 2.5, 3.0), "us"), "2.50 µs (2.00 to 3.00 µs)");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::figures::{ComparedAs, Endpoint, Measurement};
 use crate::experiment::{self, Metric, metric};
 use crate::plan::Primary;
 use crate::stats::{Cause, Estimate, Verdict};
-use crate::units::grouped;
+use crate::units::{counted, grouped};
 
 /// A mark and a word for a verdict: the mark tells it apart without colour.
 pub(super) fn verdict(verdict: Verdict) -> (&'static str, &'static str) {
@@ -27,6 +27,7 @@ pub(super) fn claim(verdict: ClaimVerdict) -> (&'static str, &'static str) {
         ClaimVerdict::Refuted => "✗",
         ClaimVerdict::Depends => "±",
         ClaimVerdict::NotSettled => "?",
+        ClaimVerdict::NoValidFigure => "!",
         ClaimVerdict::NotMeasured => "–",
     };
     (mark, verdict.word())
@@ -138,8 +139,13 @@ pub(super) fn noise(analysis: &Analysis) -> Option<String> {
             && floor.compared_as == ComparedAs::Ratio
     });
     let top = floors.filter(|floor| floor.floor.is_some()).max_by_key(|floor| floor.key.users)?;
-    Some(format!("noise floor of throughput {}", share(top.floor?)))
+    let users = top.key.users.map_or_else(String::new, |n| format!(" with {}", counted(n, "user")));
+    Some(format!("noise floor of throughput{users}: {}", share(top.floor?)))
 }
+
+/// What is said once of all claims that are not settled.
+pub(super) const MORE_BLOCKS: &str =
+    "More blocks, which repeat every measurement, may settle what is not settled.";
 
 /// What stands over the sentences that make no headline.
 pub(super) const COARSE: &str = "With a figure that is known coarsely";
@@ -231,6 +237,13 @@ pub(super) fn summary(analysis: &Analysis) -> Vec<String> {
         .collect()
 }
 
+/// How many trials may not be used.
+fn invalid_trials(analysis: &Analysis) -> String {
+    let (invalid, all) = (analysis.trials_invalid as u64, analysis.trials_complete as u64);
+    let verb = if invalid == 1 { "is" } else { "are" };
+    format!("{} of {} trials {verb} invalid", grouped(invalid), grouped(all))
+}
+
 /// What must be said before any figure, a heading and a text; `None` when every trial may be used.
 pub(super) fn warning(analysis: &Analysis) -> Option<(&'static str, String)> {
     let causes: Vec<&str> = analysis
@@ -244,13 +257,20 @@ pub(super) fn warning(analysis: &Analysis) -> Option<(&'static str, String)> {
         (true, _) if causes.is_empty() => return None,
         (true, _) => (
             "Invalid in part",
-            "Some trials may not be used, and no sentence or comparison here rests on them",
+            format!(
+                "{}, and no sentence or comparison here rests on {}",
+                invalid_trials(analysis),
+                if analysis.trials_invalid == 1 { "it" } else { "them" }
+            ),
         ),
-        (false, 0) => ("Invalid", "No trial was carried out to its end, so there is no answer"),
+        (false, 0) => {
+            ("Invalid", "No trial was carried out to its end, so there is no answer".to_owned())
+        }
         (false, _) => (
             "Invalid",
             "Nothing measured here may be used, so there is no answer, and the figures below serve \
-             the search for the cause only",
+             the search for the cause only"
+                .to_owned(),
         ),
     };
     let colon = if causes.is_empty() { "" } else { ": " };

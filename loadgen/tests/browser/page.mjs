@@ -149,6 +149,13 @@ async function calculator(tab) {
   await tab.waitForTimeout(LINK_MS);
   const after = await tab.locator('#verdict').textContent();
   check('sliders change the answer', before !== after, before);
+  const cost = () => tab.locator('#ranking .cost b').last().textContent();
+  const billed = await cost();
+  await tab.locator('#system [name="billed"]').uncheck();
+  await tab.waitForTimeout(LINK_MS);
+  check('bytes on the wire can be left off the bill', billed !== await cost()
+    && await tab.locator('#traffic-says').textContent() === '', billed);
+  await tab.locator('#system [name="billed"]').check();
   const price = tab.locator('#system [name="memory_gib_hour"]');
   await price.fill('0,5x');
   const marked = await price.getAttribute('aria-invalid');

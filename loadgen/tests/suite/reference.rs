@@ -150,7 +150,7 @@ fn the_page_says_who_was_overloaded_and_what_costs_more_at_less_load() {
         let Some((_, row)) = matrix.split_once(&start) else { continue };
         let (row, _) = row.split_once("</tr>").unwrap();
         assert_eq!(
-            row.contains(", overloaded"),
+            row.contains("; does not keep up with this load"),
             answered < 0.97 * rate,
             "{arm}: {answered} of {rate}"
         );

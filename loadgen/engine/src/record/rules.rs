@@ -108,12 +108,7 @@ impl LoadRecord {
             found.push(Doubt::graded(
                 too_many || hung * 10 >= self.connections.into(),
                 "errors",
-                format!(
-                    "{} of {} requests got no right answer{}",
-                    grouped(without),
-                    grouped(counts.sent),
-                    self.allowance()
-                ),
+                self.unanswered(without),
                 "see the errors by class; latencies are those of right answers only",
             ));
         }
@@ -154,6 +149,17 @@ impl LoadRecord {
         over(without - broken, TRANSPORT_ERRORS_PPM)
             || over(broken, allowed)
             || over(without, allowed.max(TRANSPORT_ERRORS_PPM))
+    }
+
+    /// What became of the requests without a right answer.
+    fn unanswered(&self, without: u64) -> String {
+        let sent = grouped(self.counts.sent);
+        let is_of_end = without == self.counts.unfinished;
+        let without = grouped(without);
+        if is_of_end {
+            return format!("{without} of {sent} requests were still waiting when the load ended");
+        }
+        format!("{without} of {sent} requests got no right answer{}", self.allowance())
     }
 
     /// Which share may end with its connection, where somebody said so.
@@ -256,7 +262,12 @@ impl LoadRecord {
                 found.push(Doubt::graded(
                     waited > WAITED_INVALID,
                     &format!("{who}_contended"),
-                    format!("the {who} waited for its core: something else ran there"),
+                    format!(
+                        "the {who} waited for its core for {} the {} % of the time that invalidate \
+                         a trial: something else ran there",
+                        if waited > WAITED_INVALID { "more than" } else { "less than" },
+                        WAITED_INVALID * 100.0
+                    ),
                     "stop what else runs on this machine, and repeat",
                 ));
             }
@@ -336,6 +347,28 @@ mod tests {
     fn a_clean_load_leaves_no_doubt() {
         assert_eq!(codes(&load(20_000), false), []);
         assert_eq!(codes(&load(20_000), true), []);
+    }
+
+    /// What the words of two doubts depend on.
+    #[test]
+    fn a_doubt_says_on_which_side_of_its_bound_it_is_and_what_was_only_waiting() {
+        let words = |change: &dyn Fn(&mut LoadRecord)| {
+            let mut load = load(20_000);
+            change(&mut load);
+            load.doubts(false).remove(0).what
+        };
+        let waited = |share: f64| words(&|load| load.generator.waited = share);
+        assert!(waited(0.05).contains("less than the 15 % of the time that invalidate"));
+        assert!(waited(0.5).contains("more than the 15 %"));
+        let waiting = words(&|load| {
+            (load.counts.unfinished, load.counts.sent) = (64, 20_064);
+        });
+        assert_eq!(waiting, "64 of 20064 requests were still waiting when the load ended");
+        let mixed = words(&|load| {
+            load.counts.unfinished = 64;
+            load.counts.errors.insert("reset".into(), 1);
+        });
+        assert!(mixed.starts_with("65 of 20000 requests got no right answer"), "{mixed}");
     }
 
     /// Fault 2: drops and a saturated generator invalidate.

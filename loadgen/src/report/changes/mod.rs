@@ -15,11 +15,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::analysis::{Analysis, DoubtSummary, WHOLE};
 use super::figures::{MARGIN, Measurement};
 use super::words::swept;
+use crate::experiment::metric;
 use crate::plan::Plan;
 use crate::stats::{
     Apart, ApartQuestion, Estimate, Independent, Moments, Resampled, Scale, Verdict,
     independent_difference, independent_ratio, judge_apart,
 };
+use crate::units::grouped;
 use model::{Basis, Change, Difference, Moved, at};
 
 pub use bound::{Bound, Judgement, Outcome};
@@ -65,8 +67,9 @@ pub fn changes(a: Labelled<'_>, b: Labelled<'_>, absolute: bool) -> Changes {
     }
     judge_families(&mut changes, floor);
     let facts = a.1.differences(b.1).into_iter().chain(a.2.host.differences(&b.2.host));
-    let differences: Vec<Difference> =
+    let mut differences: Vec<Difference> =
         facts.map(|(what, a, b)| Difference { what, a, b }).collect();
+    differences.extend(logins(a_figures, b_figures));
     let (only_in_a, only_in_b) = (only(a_figures, b_figures), only(b_figures, a_figures));
     let (a, b) = (side(a.0, a.2), side(b.0, b.2));
     let same_trials = a.plan == b.plan
@@ -88,6 +91,27 @@ pub fn changes(a: Labelled<'_>, b: Labelled<'_>, absolute: bool) -> Changes {
         only_in_a,
         only_in_b,
     }
+}
+
+/// That memory per session is of other numbers of logins; `None` where it is of the same, or
+/// where one campaign has none.
+fn logins(a: &[Measurement], b: &[Measurement]) -> Option<Difference> {
+    let numbers = |figures: &[Measurement]| -> BTreeSet<u64> {
+        let of_memory = figures.iter().filter(|m| {
+            m.key.experiment == "memory" && m.key.metric == metric::SERVER_ALLOCATED_BYTES
+        });
+        of_memory.filter_map(|m| m.key.users).collect()
+    };
+    let [a, b] = [numbers(a), numbers(b)];
+    let text = |numbers: &BTreeSet<u64>| {
+        numbers.iter().map(|users| grouped(*users)).collect::<Vec<_>>().join(" ")
+    };
+    let what = "logins of memory per session, which depends on how full the table is";
+    (!a.is_empty() && !b.is_empty() && a != b).then(|| Difference {
+        what,
+        a: text(&a),
+        b: text(&b),
+    })
 }
 
 /// Units that scale with the machine's speed; memory and counts do not.
@@ -425,6 +449,20 @@ mod tests {
             assert_eq!(distinct.len(), only.len(), "a place is named once: {only:?}");
         }
         assert!(found.changes.iter().all(|change| change.difference.n == 3));
+    }
+
+    #[test]
+    fn memory_per_session_of_other_numbers_of_logins_is_named_as_such() {
+        let plan = sample::plan(&["none", "session@memory", "jwt-hs256"], 5);
+        let (a, mut b) = (sample::analysis_of(&plan, |_| {}), sample::analysis_of(&plan, |_| {}));
+        assert_eq!(logins(&a.measurements, &b.measurements), None);
+        b.measurements.retain(|m| m.key.experiment != "memory" || m.key.users != Some(100_000));
+        let found = logins(&a.measurements, &b.measurements).unwrap();
+        assert!(found.a.ends_with("75,000 100,000") && found.b.ends_with("75,000"), "{found:?}");
+        let differences = changes(("one", &plan, &a), ("two", &plan, &b), false).differences;
+        assert!(differences.contains(&found), "{differences:?}");
+        b.measurements.retain(|m| m.key.experiment != "memory");
+        assert_eq!(logins(&a.measurements, &b.measurements), None);
     }
 
     #[test]

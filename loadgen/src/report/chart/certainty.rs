@@ -29,7 +29,7 @@ pub(super) fn certainty(analysis: &Analysis) -> Option<Drawing> {
             .into(),
         is_wide: true,
         across: Across { name: "metric".into(), unit: "", places: Places::Rows(names) },
-        name: "no difference within".into(),
+        name: "smallest difference that counts".into(),
         unit: "share",
         is_log: false,
         series: rows,

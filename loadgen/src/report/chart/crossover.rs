@@ -8,7 +8,7 @@ use super::drawing::{Across, Drawing, Places, Point, Series};
 use crate::report::analysis::Analysis;
 use crate::report::claims::result::ClaimCell;
 use crate::report::claims::{CROSSOVER_UNIT, Costs, costs};
-use crate::report::figure::digits;
+use crate::report::figure::{digits, significant};
 use crate::stats::{CONFIDENCE, Estimate, Moments};
 
 /// Requests per user and hour that have a mark; the script of the page has the same.
@@ -106,14 +106,33 @@ pub(super) fn says(analysis: &Analysis) -> String {
     let Some((cell, against)) = cell.and_then(|cell| Some((cell, cell.against.as_ref()?))) else {
         return "At the campaign's prices.".into();
     };
-    let rate = cell.estimate.is_some();
-    let of = format!("At the campaign's prices, of {} and {against}, ", cell.arm);
-    let found = &cell.found;
-    if rate {
-        format!("{of}both cost the same at this many requests per user and hour: {found}.")
-    } else {
-        format!("{of}{found}.")
-    }
+    let (arm, found) = (&cell.arm, &cell.found);
+    let same = format!("At the campaign's prices, {arm} and {against}");
+    let Some(rate) = &cell.estimate else {
+        return match found.strip_suffix(" costs less at any rate") {
+            Some(least) => {
+                let other = if least == arm { against } else { arm };
+                format!("At the campaign's prices, {least} costs less than {other} at any rate.")
+            }
+            None => format!("{same} are not told apart by cost: {found}."),
+        };
+    };
+    // Few requests cost little, so memory decides there.
+    let login = |name: &String| costs(analysis).into_iter().find(|cost| cost.arm == *name);
+    let less = match (login(arm), login(against)) {
+        (Some(own), Some(other)) => {
+            Some(if own.login.mean < other.login.mean { arm } else { against })
+        }
+        _ => None,
+    };
+    let below = less.map_or_else(String::new, |least| format!("; below that {least} is cheaper"));
+    let interval = rate.interval.map(|(lo, hi)| (significant(lo), significant(hi)));
+    let interval = interval.filter(|(lo, hi)| lo != hi);
+    let interval = interval.map_or_else(String::new, |(lo, hi)| format!(" ({lo} to {hi})"));
+    format!(
+        "{same} cost the same at {}{interval} requests per user and hour{below}.",
+        significant(rate.point)
+    )
 }
 
 /// Every pair, tokens as rows and sessions as columns.
@@ -180,7 +199,14 @@ mod tests {
             let [own, other] = [cell.arm.as_str(), against].map(|arm| cost(arm, rate.point * 2.0));
             assert!((own / other - 1.0).abs() > 1e-3, "{own} {other}");
         }
-        assert!(says(&analysis).contains("jwt-hs256 and session@memory"), "{}", says(&analysis));
+        // The second arm keeps 280 bytes, and the first none.
+        let says = says(&analysis);
+        let (start, end) = ("jwt-hs256 and session@memory cost the same at ", "; below that ");
+        assert!(says.contains(start) && says.contains(end), "{says}");
+        assert!(
+            says.ends_with("requests per user and hour; below that jwt-hs256 is cheaper."),
+            "{says}"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A gathered chart as SVG: grid, bands, trials, whiskers, lines, marks and labels, in this order.
 //! Sizes are in the units of a drawing 540 wide, or 1100, which the page scales to its column, with
-//! type of up to 14 units.
+//! type of up to 16 units.
 
 use maud::{Markup, html};
 
@@ -25,7 +25,7 @@ const INSET: f64 = 12.0;
 const CHARACTER: f64 = 6.6;
 const LINE: f64 = 16.0;
 /// Width of a character at the largest type.
-const CHARACTER_MAX: f64 = 7.7;
+const CHARACTER_MAX: f64 = 9.2;
 /// Side of the box of a mark, and of a small one.
 const MARK: f64 = 14.0;
 const DOT: f64 = 8.0;
@@ -43,6 +43,9 @@ pub(super) struct Frame {
     right: f64,
     bottom: f64,
     is_rows: bool,
+    /// Whether labels of places have two lines and those of groups take turns in two more: a narrow
+    /// drawing has no room for words side by side.
+    is_stacked: bool,
     x: Axis,
     y: Axis,
 }
@@ -53,20 +56,26 @@ impl Frame {
         let is_rows = drawing.is_rows();
         let (left, right) = match (is_rows, drawing.is_wide) {
             (true, true) => (ROWS_LEFT_WIDE, width - ROWS_RIGHT),
-            (true, false) => (ROWS_LEFT, width - ROWS_RIGHT),
+            (true, false) => (rows_left(drawing), width - ROWS_RIGHT),
             (false, true) => (LEFT, width - 178.0),
             (false, false) => (LEFT, width - 150.0),
         };
         let x = drawing.places(((right - left) / CHARACTER) as usize);
+        let has_groups = matches!(
+            &drawing.across.places, Places::Words { groups, .. } if !groups.is_empty()
+        );
+        let is_stacked = has_groups && !drawing.is_wide;
         let labels = drawing.series.len() as f64 * LINE;
         let (below, least) = match &drawing.across.places {
             Places::Rows(rows) => (44.0, rows.len() as f64 * ROW),
+            Places::Words { .. } if is_stacked => (104.0, 256.0),
             Places::Words { groups, .. } if !groups.is_empty() => (62.0, 256.0),
             _ if drawing.is_wide => (44.0, 292.0),
             _ => (44.0, 212.0),
         };
         let bottom = TOP + if is_rows { least } else { labels.max(least) };
-        Self { width, height: bottom + below, left, right, bottom, is_rows, x, y: drawing.values() }
+        let (height, y) = (bottom + below, drawing.values());
+        Self { width, height, left, right, bottom, is_rows, is_stacked, x, y }
     }
 
     fn across(&self, x: f64) -> f64 {
@@ -83,6 +92,12 @@ impl Frame {
             (self.across(x), self.bottom - share * (self.bottom - TOP))
         }
     }
+}
+
+/// Room for the names of rows.
+fn rows_left(drawing: &Drawing) -> f64 {
+    let names = drawing.series.iter().map(|series| series.name.chars().count());
+    (names.max().unwrap_or(0) as f64 * CHARACTER + 24.0).clamp(ROWS_LEFT, ROWS_LEFT_WIDE)
 }
 
 /// Everything inside the drawing's `svg`.
@@ -131,11 +146,15 @@ fn axes(drawing: &Drawing, frame: &Frame) -> Markup {
         @let zero = c(frame.place(0.0, 0.0).1);
         line.axis x1=(c(left)) x2=(c(right)) y1=(zero) y2=(zero) {}
         @for (x, label) in place_labels(frame) {
-            text x=(c(x)) y=(c(bottom + 17.0)) text-anchor="middle" { (label) }
+            @for (i, line) in lines(frame, label).into_iter().enumerate() {
+                text x=(c(x)) y=(c(bottom + 20.0 + i as f64 * LINE)) text-anchor="middle" {
+                    (line)
+                }
+            }
         }
         @if let Places::Words { groups, .. } = &drawing.across.places {
-            @for (first, last, words) in groups {
-                (group(frame, *first as f64, *last as f64, words))
+            @for (i, (first, last, words)) in groups.iter().enumerate() {
+                (group(frame, (*first as f64, *last as f64), words, i))
             }
         }
         text x=(middle) y=(c(frame.height - 8.0)) text-anchor="middle" { (drawing.across.name) }
@@ -148,7 +167,8 @@ fn place_labels(frame: &Frame) -> Vec<(f64, &str)> {
     let mut labels = Vec::new();
     for (tick, label) in &frame.x.ticks {
         let x = frame.across(*tick);
-        let half = label.chars().count() as f64 * CHARACTER_MAX / 2.0;
+        let longest = lines(frame, label).iter().map(|line| line.chars().count()).max();
+        let half = longest.unwrap_or(0) as f64 * CHARACTER_MAX / 2.0;
         if x - half > free {
             labels.push((x, label.as_str()));
             free = x + half + CHARACTER_MAX;
@@ -157,10 +177,19 @@ fn place_labels(frame: &Frame) -> Vec<(f64, &str)> {
     labels
 }
 
+/// The lines of a place's label.
+fn lines<'a>(frame: &Frame, label: &'a str) -> Vec<&'a str> {
+    match label.split_once(" of ") {
+        Some((amount, what)) if frame.is_stacked => vec![amount, what],
+        _ => vec![label],
+    }
+}
+
 /// What places have in common, and a line that parts them from those before.
-fn group(frame: &Frame, first: f64, last: f64, words: &str) -> Markup {
+fn group(frame: &Frame, (first, last): (f64, f64), words: &str, turn: usize) -> Markup {
     let (from, to) = (frame.across(first), frame.across(last));
-    let y = frame.bottom + 35.0;
+    let below = if frame.is_stacked { 56.0 + (turn % 2) as f64 * LINE } else { 37.0 };
+    let y = frame.bottom + below;
     let half = (frame.across(1.0) - frame.across(0.0)) / 2.0;
     html! {
         @if first > 0.0 {
@@ -173,7 +202,7 @@ fn group(frame: &Frame, first: f64, last: f64, words: &str) -> Markup {
 /// Values along the foot, names of rows on the left.
 fn row_axes(drawing: &Drawing, frame: &Frame) -> Markup {
     let Frame { left, right, bottom, .. } = *frame;
-    let fits = ((right - left) / CHARACTER) as usize;
+    let fits = ((right - left) / CHARACTER_MAX) as usize;
     let label_widths: usize =
         frame.y.ticks.iter().map(|(_, label)| label.chars().count() + 2).sum();
     let every = label_widths.div_ceil(fits.max(1)).max(1);
@@ -184,7 +213,7 @@ fn row_axes(drawing: &Drawing, frame: &Frame) -> Markup {
             @let x = c(frame.place(0.0, *tick).0);
             line.grid x1=(x) x2=(x) y1=(c(TOP)) y2=(c(bottom)) {}
             @if i % every == 0 {
-                text x=(x) y=(c(bottom + 17.0)) text-anchor="middle" { (label) }
+                text x=(x) y=(c(bottom + 20.0)) text-anchor="middle" { (label) }
             }
         }
         line.axis x1=(c(left)) x2=(c(left)) y1=(c(TOP)) y2=(c(bottom)) {}

@@ -5,6 +5,7 @@ use super::axis::Axis;
 use crate::stats::Estimate;
 
 /// A chart.
+#[derive(Clone)]
 pub(super) struct Drawing {
     /// Unique on the page.
     pub(super) id: String,
@@ -28,6 +29,7 @@ pub(super) struct Drawing {
 }
 
 /// What the figures lie over.
+#[derive(Clone)]
 pub(super) struct Across {
     pub(super) name: String,
     pub(super) unit: &'static str,
@@ -35,6 +37,7 @@ pub(super) struct Across {
 }
 
 /// The places of figures.
+#[derive(Clone)]
 pub(super) enum Places {
     /// Levels, by their ratios if that is said.
     Levels { is_log: bool },
@@ -49,7 +52,7 @@ pub(super) enum Places {
 }
 
 /// Figures of an arm, or of a metric.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Series {
     pub(super) name: String,
     pub(super) points: Vec<Point>,

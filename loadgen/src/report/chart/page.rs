@@ -10,10 +10,15 @@ use super::table::table;
 use super::{certainty, context, crossover, percentiles, rate};
 use crate::report::analysis::Analysis;
 
+/// Up to so many arms a chart names where not all are measured.
+const FEW: usize = 2;
+
 /// A chart of the page.
 pub(in crate::report) struct Figure {
     /// Where it belongs.
     pub(in crate::report) section: Section,
+    /// The arms that it shows.
+    pub(in crate::report) arms: Vec<String>,
     /// The whole `figure`.
     pub(in crate::report) markup: Markup,
 }
@@ -57,7 +62,7 @@ pub(super) fn drawings(analysis: &Analysis) -> Vec<(Section, Drawing)> {
             _ => false,
         };
         let shown = shown.into_iter().filter(|of| !is_shown_elsewhere(&of.id));
-        all.extend(shown.map(|drawing| (section, drawing)));
+        all.extend(shown.map(|drawing| (section, told(analysis, section, drawing))));
     }
     all.extend(percentiles::percentiles(analysis).map(|of| (Section::Percentiles, of)));
     all.extend(context::context(analysis).into_iter().map(|of| (Section::Context, of)));
@@ -65,6 +70,20 @@ pub(super) fn drawings(analysis: &Analysis) -> Vec<(Section, Drawing)> {
     all.extend(certainty::certainty(analysis).map(|of| (Section::Certainty, of)));
     all.sort_by_key(|(section, _)| *section);
     all
+}
+
+/// A chart whose title says what grows, where a section has several that do, and whose note names
+/// its arms where they are few.
+fn told(analysis: &Analysis, section: Section, mut drawing: Drawing) -> Drawing {
+    let along = &drawing.across.name;
+    if section == Section::Growth && !along.is_empty() && !drawing.is_rows() {
+        drawing.title = format!("{}, over {along}", drawing.title);
+    }
+    let names: Vec<&str> = drawing.series.iter().map(|series| series.name.as_str()).collect();
+    if names.len() <= FEW && names.len() < analysis.arms.len() {
+        drawing.note.push_str(&format!(" Measured of {} only.", names.join(" and ")));
+    }
+    drawing
 }
 
 fn section(experiment: &str) -> Section {
@@ -81,6 +100,7 @@ fn section(experiment: &str) -> Section {
 pub(in crate::report) fn page_figures(analysis: &Analysis) -> Vec<Figure> {
     let figure = |(section, drawing): (Section, Drawing)| Figure {
         section,
+        arms: drawing.series.iter().map(|series| series.name.clone()).collect(),
         markup: markup(analysis, section, &drawing),
     };
     drawings(analysis).into_iter().map(figure).collect()
@@ -117,8 +137,15 @@ pub(in crate::report) fn alone(analysis: &Analysis, keeps_wide: bool) -> Vec<Alo
     drawings(analysis).into_iter().map(alone).collect()
 }
 
-fn markup(analysis: &Analysis, section: Section, drawing: &Drawing) -> Markup {
+fn svg(drawing: &Drawing, heading: &str) -> Markup {
     let frame = Frame::new(drawing);
+    html! {
+        svg viewBox=(format!("0 0 {} {}", frame.width, frame.height)) role="group"
+            aria-labelledby=(heading) { (inside(drawing, &frame)) }
+    }
+}
+
+fn markup(analysis: &Analysis, section: Section, drawing: &Drawing) -> Markup {
     let heading = format!("chart-{}", drawing.id);
     let is_crossover = section == Section::Crossover;
     let unit = if is_crossover { "money" } else { drawing.unit };
@@ -129,10 +156,10 @@ fn markup(analysis: &Analysis, section: Section, drawing: &Drawing) -> Markup {
         _ if is_crossover => "requests per user and hour",
         _ => &drawing.across.name,
     };
-    let plot = html! {
-        svg viewBox=(format!("0 0 {} {}", frame.width, frame.height)) role="group"
-            aria-labelledby=(heading) { (inside(drawing, &frame)) }
-    };
+    let plot = svg(drawing, &heading);
+    // The script draws the crossover for the width that there is.
+    let narrow = (drawing.is_wide && !is_crossover)
+        .then(|| svg(&Drawing { is_wide: false, ..drawing.clone() }, &heading));
     html! {
         figure.chart.card.wide[drawing.is_wide] data-chart=(drawing.id) data-x-name=(along)
             data-x-unit=(drawing.across.unit) data-y-name=(drawing.name) data-unit=(unit)
@@ -144,11 +171,16 @@ fn markup(analysis: &Analysis, section: Section, drawing: &Drawing) -> Markup {
             @if is_crossover {
                 p #crossover-says aria-live="polite" { (crossover::says(analysis)) }
             }
-            // A wide drawing scrolls on a narrow screen, so it has to have the focus.
-            @if drawing.is_wide {
-                div.plot tabindex="0" role="region" aria-label=(drawing.title) { (plot) }
-            } @else {
-                div.plot { (plot) }
+            @match narrow {
+                Some(narrow) => {
+                    div.plot.broad { (plot) }
+                    div.plot.narrow { (narrow) }
+                }
+                // Without script it scrolls on a narrow screen, so it has to have the focus.
+                None if is_crossover => {
+                    div.plot tabindex="0" role="region" aria-label=(drawing.title) { (plot) }
+                }
+                None => div.plot { (plot) },
             }
             details {
                 summary { @if is_crossover { "Every pair" } @else { "The figures as a table" } }
@@ -158,5 +190,56 @@ fn markup(analysis: &Analysis, section: Section, drawing: &Drawing) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::drawing::{Across, Point, Series};
+    use super::*;
+    use crate::report::tests::sample;
+    use crate::stats::Estimate;
+
+    fn drawing(along: &str, arms: &[&str]) -> Drawing {
+        let estimate = Estimate { point: 1.0, interval: None, n: 1, method: String::new() };
+        let series = |arm: &&str| Series {
+            name: (*arm).into(),
+            points: vec![Point::new(1.0, estimate.clone()), Point::new(2.0, estimate.clone())],
+            ..Series::default()
+        };
+        Drawing {
+            id: "of".into(),
+            title: "CPU per request".into(),
+            note: "Less is better.".into(),
+            is_wide: false,
+            across: Across {
+                name: along.into(),
+                unit: "",
+                places: Places::Levels { is_log: false },
+            },
+            name: "CPU".into(),
+            unit: "us",
+            is_log: false,
+            series: arms.iter().map(series).collect(),
+            limit: None,
+            rings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn charts_of_what_grows_are_titled_by_it_and_name_the_arms_where_they_are_few() {
+        let analysis = sample::analysis();
+        let arms: Vec<&str> = analysis.arms.iter().map(String::as_str).collect();
+        assert_eq!(arms.len(), 3);
+        let all = told(&analysis, Section::Growth, drawing("items in the cart", &arms));
+        let one = told(&analysis, Section::Growth, drawing("revoked tokens", &arms[2..]));
+        assert_eq!(all.title, "CPU per request, over items in the cart");
+        assert_eq!(one.title, "CPU per request, over revoked tokens");
+        assert_eq!(all.note, "Less is better.");
+        assert_eq!(one.note, "Less is better. Measured of jwt-hs256 only.");
+        assert_eq!(
+            told(&analysis, Section::Users, drawing("users", &arms)).title,
+            "CPU per request"
+        );
     }
 }

@@ -383,6 +383,17 @@ fn words_have_a_place_each_and_panels_part_the_lines() {
     let drawn = svg(&drawing);
     assert_inside(&drawing, &drawn);
     assert_eq!(drawn.matches("class=\"line\"").count(), 2);
+    // A narrow drawing names every place too, in two lines.
+    let words = ["none", "50 µs of CPU", "200 µs of CPU"].map(str::to_owned);
+    let words = [words.clone(), words].concat();
+    let groups = vec![(0, 2, "on the same machine".into()), (3, 5, "1 ms away".into())];
+    let across = Across { name: "work".into(), unit: "", places: Places::Words { words, groups } };
+    let narrow = Drawing { is_wide: false, across, ..drawing.clone() };
+    let narrow_svg = svg(&narrow);
+    assert_inside(&narrow, &narrow_svg);
+    for (label, count) in [(">none<", 2), (">50 µs<", 2), (">200 µs<", 2), (">CPU<", 4)] {
+        assert_eq!(narrow_svg.matches(label).count(), count, "{label} {narrow_svg}");
+    }
     assert_eq!(
         attribute(&drawn, "data-x"),
         ["none, near", "50 µs, near", "none, far", "50 µs, far"]

@@ -1,11 +1,14 @@
 //! A test is asked of arms, or of pairs of arms: what each says before any correction.
 
+use std::collections::BTreeSet;
+
 use super::crossover;
 use super::file::{By, File, Test, Traffic, Where};
 use super::seen::{
     Cell, Said, Seen, Tested, contrast, ends, joined, mean, named, ratio_or_difference, shown,
     with_interval,
 };
+use crate::experiment::metric::{self, Metric};
 use crate::record::CaseOutcome;
 use crate::report::analysis::Analysis;
 use crate::report::figure::{figure, range};
@@ -23,6 +26,38 @@ pub(super) struct Asked {
     /// Where it was measured; may be empty.
     pub(super) at: String,
     pub(super) said: Said,
+}
+
+/// Whether a test would have had a cell if every figure were valid: its arms were measured, and not
+/// all of it may be used.
+pub(super) fn lacks_valid(file: &File, test: &Test, analysis: &Analysis) -> bool {
+    let (experiments, metrics, is_change): (Vec<&String>, Vec<&Metric>, bool) = match &test.by {
+        By::Figure { experiments, metrics, .. } => {
+            (experiments.iter().collect(), metrics.to_vec(), false)
+        }
+        By::Crossover { experiments, .. } => {
+            (experiments.iter().collect(), vec![metric::CPU_US_PER_REQUEST], false)
+        }
+        By::Pair { experiment, metric, .. } => (vec![experiment], vec![metric], false),
+        By::Growth { experiment, metric, .. }
+        | By::Work { experiment, metric }
+        | By::Distance { experiment, metric, .. } => (vec![experiment], vec![metric], true),
+        By::Gate {} | By::Property { .. } => return false,
+    };
+    let measured = |patterns: &[String]| -> Vec<&Measurement> {
+        let is_of_test = |m: &&Measurement| {
+            experiments.contains(&&m.key.experiment)
+                && metrics.contains(&m.key.metric)
+                && file.names(patterns, &m.key.arm, &analysis.baseline)
+        };
+        analysis.measurements.iter().filter(is_of_test).collect()
+    };
+    let (own, others) = (measured(&test.arms), measured(&test.against));
+    let places: BTreeSet<Place> = own.iter().map(|m| m.key.place()).collect();
+    !own.is_empty()
+        && (test.against.is_empty() || !others.is_empty())
+        && (!is_change || places.len() > 1)
+        && own.iter().chain(&others).any(|m| !m.valid)
 }
 
 /// The cells of a test that were measured, row by row.
@@ -180,13 +215,16 @@ fn beyond(found: &[&Measurement], bound: f64) -> Said {
     let (texts, estimates): (Vec<String>, Vec<Option<Estimate>>) =
         found.iter().zip(&moments).map(described).unzip();
     let alone = found.len() == 1;
+    let unit = found.first().map_or("", |m| m.unit);
     Said::Tested(Tested {
         // One of several may say yes: the smallest p value counts as often as there are figures.
         yes: above.reduce(f64::min).map(|p| (p * found.len() as f64).min(1.0)),
         no: below.and_then(|all| all.into_iter().reduce(f64::max)),
         found: texts.join("; "),
         estimate: estimates.into_iter().next().flatten().filter(|_| alone),
-        unit: found.first().filter(|_| alone).map_or("", |m| m.unit),
+        unit: if alone { unit } else { "" },
+        undecided: format!("lies on both sides of {}", figure(bound, unit)),
+        is_difference: false,
         is_beneath_floor: false,
     })
 }

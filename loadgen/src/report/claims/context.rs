@@ -31,12 +31,13 @@ impl Seen<'_> {
         let mut tested = Tested::ratio(ratio, &pairs);
         tested.yes = ratio.map(|ratio| ratio.p_equivalence(bound));
         tested.no = ratio.map(beyond);
+        let percent = self.analysis.margin * 100.0;
+        tested.undecided = format!("lies on both sides of the margin, {percent:.0} %");
         let enough = |(a, b): (f64, f64)| (a - b).abs() / self.analysis.margin - a.min(b);
         let enough: Vec<f64> =
             joined(values(none, arm)?, values(none, against)?).into_iter().map(enough).collect();
         if let Some(work) = Moments::of(&enough) {
             let work = shown(work, "mean of blocks, Student's t", |us| us.max(0.0));
-            let percent = self.analysis.margin * 100.0;
             let from = with_interval(&figure(work.point, "us"), &work, |of| range(of, "us"));
             tested.found.push_str(&format!("; {percent:.0} % from {from} of work on"));
         }

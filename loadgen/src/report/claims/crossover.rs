@@ -8,7 +8,7 @@ use crate::experiment::metric::{self, Metric};
 use crate::plan::Prices;
 use crate::report::analysis::Analysis;
 use crate::report::cost;
-use crate::report::figure::digits;
+use crate::report::figure::significant;
 use crate::report::key::Place;
 use crate::stats::{Estimate, Moments, quotient};
 
@@ -41,7 +41,7 @@ pub(super) fn ask(
         |pairs: &[(f64, f64)]| Moments::of(&pairs.iter().map(|(a, b)| a - b).collect::<Vec<_>>());
     let said = match (less(&memory), less(&request)) {
         (Some(memory), Some(request)) => meet(memory, request, arm, against),
-        _ => tested(None, None, "one block".into(), None),
+        _ => tested((None, None), "one block".into(), None),
     };
     Some((at + &priced(prices), Said::Tested(said)))
 }
@@ -122,7 +122,11 @@ pub(super) fn in_short(cell: &ClaimCell) -> Option<String> {
     let rate = cell.estimate.as_ref().filter(|_| cell.unit == UNIT)?;
     let (lo, hi) = rate.interval.unwrap_or((rate.point, rate.point));
     let wide = hi > 2.0 * lo;
-    Some(if wide { format!("{} to {}", digits(lo), digits(hi)) } else { digits(rate.point) })
+    Some(if wide {
+        format!("{} to {}", significant(lo), significant(hi))
+    } else {
+        significant(rate.point)
+    })
 }
 
 /// From what `arm` saves per login and what it adds per request.
@@ -137,9 +141,9 @@ fn meet(saved: Moments, added: Moments, arm: &str, against: &str) -> Tested {
     let found = match &estimate {
         Some(rate) => {
             let below = if crosses < crosses_back { arm } else { against };
-            let interval = rate.interval.map(|(lo, hi)| (digits(lo), digits(hi)));
+            let interval = rate.interval.map(|(lo, hi)| (significant(lo), significant(hi)));
             let interval = interval.map_or_else(String::new, |(lo, hi)| format!(" ({lo} to {hi})"));
-            format!("{}{interval}; below it {below} costs less", digits(rate.point))
+            format!("{}{interval}; below it {below} costs less", significant(rate.point))
         }
         None if no < yes => {
             let least = if cheaper < dearer { arm } else { against };
@@ -147,10 +151,11 @@ fn meet(saved: Moments, added: Moments, arm: &str, against: &str) -> Tested {
         }
         None => "no rate with an interval".into(),
     };
-    tested(Some(yes), Some(no), found, estimate)
+    tested((Some(yes), Some(no)), found, estimate)
 }
 
 /// Costs of two experiments, of which no A/A pair says anything together.
-fn tested(yes: Option<f64>, no: Option<f64>, found: String, estimate: Option<Estimate>) -> Tested {
-    Tested { yes, no, found, estimate, unit: UNIT, is_beneath_floor: false }
+fn tested((yes, no): (Option<f64>, Option<f64>), found: String, rate: Option<Estimate>) -> Tested {
+    let undecided = "may be any rate or none".into();
+    Tested { yes, no, found, estimate: rate, unit: UNIT, undecided, ..Tested::default() }
 }

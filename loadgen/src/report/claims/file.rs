@@ -34,6 +34,10 @@ pub(super) struct Claim {
     pub(super) depends: String,
     pub(super) test: Vec<Test>,
     pub(super) missing: Option<Missing>,
+    /// What is said of the smallest and the largest figure, where the claim is refuted:
+    /// `{least}` and `{most}` stand for a figure and its arm.
+    #[serde(default)]
+    pub(super) ends: String,
 }
 
 /// What is said where none of these arms was asked.

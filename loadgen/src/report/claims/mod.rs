@@ -11,12 +11,13 @@ mod seen;
 mod set;
 
 use super::analysis::Analysis;
+use super::figure::figure;
 use super::words;
 use crate::stats::{CONFIDENCE, holm};
 use ask::Asked;
-use file::{Claim, File, Sense};
+use file::{Claim, File, Sense, Test};
 use result::{Answer, ClaimCell, ClaimResult, ClaimVerdict, Matrix};
-use seen::Said;
+use seen::{Said, Tested};
 
 pub(super) use crossover::{Costs, UNIT as CROSSOVER_UNIT, costs};
 pub(super) use file::default_prices;
@@ -42,14 +43,18 @@ fn weigh(file: &File, claim: &Claim, analysis: &Analysis) -> ClaimResult {
         .filter(|(_, cells)| !cells.is_empty())
         .map(|(test, cells)| matrix(&test.asks, test.claim, cells))
         .collect();
-    let verdict = verdict(&matrices, unasked(claim, &matrices).is_empty());
+    let mut verdict = verdict(&matrices, unasked(claim, &matrices).is_empty());
+    let lacks_valid = |test: &Test| ask::lacks_valid(file, test, analysis);
+    if verdict == ClaimVerdict::NotMeasured && claim.test.iter().any(lacks_valid) {
+        verdict = ClaimVerdict::NoValidFigure;
+    }
     ClaimResult {
         says: claim.says.clone(),
         source: claim.source.clone(),
         covers: claim.covers.clone(),
         leaves_out: claim.leaves_out.clone(),
         verdict,
-        words: words(file, claim, verdict, &matrices, &analysis.baseline),
+        words: words(file, claim, verdict, &matrices, analysis),
         in_short: set::in_short(&matrices, &analysis.baseline),
         matrices,
     }
@@ -91,6 +96,13 @@ fn settled(asked: &Asked, p_yes: Option<f64>, p_no: Option<f64>, size: usize) ->
     if answer == Answer::NotSettled && alone && !below(p_yes) {
         found.push_str(&format!(", not significant after correction for {size} cells"));
     }
+    let open = match &asked.said {
+        Said::Tested(tested) if answer == Answer::NotSettled && below(p_yes) => {
+            tested.found.clone() + words::BENEATH_FLOOR
+        }
+        Said::Tested(tested) if answer == Answer::NotSettled => open(tested, alone, size),
+        _ => String::new(),
+    };
     let tested = match &asked.said {
         Said::Fact { .. } => None,
         Said::Tested(tested) => Some(tested),
@@ -101,10 +113,23 @@ fn settled(asked: &Asked, p_yes: Option<f64>, p_no: Option<f64>, size: usize) ->
         counts: asked.counts,
         answer,
         found,
+        open,
         estimate: tested.and_then(|tested| tested.estimate.clone()),
         unit: tested.map_or("", |tested| tested.unit),
         p_yes,
         p_no,
+    }
+}
+
+/// Why a cell is not settled: `alone` if its own interval would settle it.
+fn open(tested: &Tested, alone: bool, size: usize) -> String {
+    match tested.interval() {
+        Some(interval) if alone => format!(
+            "the interval, {interval}, settles it alone, and not after the correction for {size} \
+             answers"
+        ),
+        Some(interval) => format!("the interval, {interval}, {}", tested.undecided),
+        None => tested.found.clone(),
     }
 }
 
@@ -151,37 +176,84 @@ fn words(
     claim: &Claim,
     verdict: ClaimVerdict,
     matrices: &[Matrix],
-    baseline: &str,
+    analysis: &Analysis,
 ) -> String {
     let cells = || matrices.iter().flat_map(|of| &of.cells).filter(|cell| cell.counts);
     let mut said = match verdict {
         ClaimVerdict::Supported => claim.supported.clone(),
         ClaimVerdict::Refuted => claim.refuted.clone(),
         ClaimVerdict::Depends => claim.depends.clone(),
-        ClaimVerdict::NotSettled => {
-            let settled = |answer| cells().filter(|cell| cell.answer == answer).count();
-            let (yes, no, all) = (settled(Answer::Yes), settled(Answer::No), cells().count());
-            let (said, word) = if yes > 0 { (yes, "yes") } else { (no, "no") };
-            match said {
-                0 => "These data do not settle it; more blocks may.".into(),
-                _ if said == all => format!("What was measured says {word}."),
-                1 => format!("1 of {all} answers is {word}; the others are open."),
-                _ => format!("{said} of {all} answers are {word}; the others are open."),
-            }
+        ClaimVerdict::NotSettled => not_settled(&cells().collect::<Vec<_>>(), &analysis.baseline),
+        ClaimVerdict::NoValidFigure => {
+            return "Measured, but too few trials of it are valid; run it again.".into();
         }
         ClaimVerdict::NotMeasured => return "This campaign has no figure for it.".into(),
     };
+    if let Some(ends) = ends(claim, verdict, matrices) {
+        said.push_str(&format!(" {ends}"));
+    }
     if let Some(missing) = &claim.missing
-        && !cells().any(|cell| file.names(&missing.arms, &cell.arm, baseline))
+        && !cells().any(|cell| file.names(&missing.arms, &cell.arm, &analysis.baseline))
     {
         said.push_str(&format!(" {}", missing.words));
     }
-    let left: Vec<String> =
-        unasked(claim, matrices).into_iter().map(|asks| format!("\"{asks}\"")).collect();
-    if !left.is_empty() {
-        said.push_str(&format!(" Not measured here: {}.", left.join("; ")));
+    let asked = |asks: &str| matrices.iter().any(|of| of.asks == asks);
+    let (invalid, unmeasured): (Vec<&Test>, Vec<&Test>) = claim
+        .test
+        .iter()
+        .filter(|test| !asked(&test.asks))
+        .partition(|test| ask::lacks_valid(file, test, analysis));
+    for (left, why) in [(invalid, "No valid figure here"), (unmeasured, "Not measured here")] {
+        if !left.is_empty() {
+            said.push_str(&format!(" {why}: {}.", quoted(left.iter().map(|test| &test.asks))));
+        }
     }
     said
+}
+
+fn quoted<'a>(asks: impl Iterator<Item = &'a String>) -> String {
+    asks.map(|asks| format!("\"{asks}\"")).collect::<Vec<_>>().join("; ")
+}
+
+/// How many answers there are, and why the first open one is open.
+fn not_settled(cells: &[&ClaimCell], baseline: &str) -> String {
+    let count = |answer| cells.iter().filter(|cell| cell.answer == answer).count();
+    let (yes, no, all) = (count(Answer::Yes), count(Answer::No), cells.len());
+    let said = |said: usize, word: &str| match said {
+        _ if said == all => format!("What was measured says {word}"),
+        1 => format!("1 of {all} answers is {word}; the others are open"),
+        _ => format!("{said} of {all} answers are {word}; the others are open"),
+    };
+    let settled = match (yes, no) {
+        (0, 0) if all == 1 => "The only answer is open".into(),
+        (0, 0) => format!("None of {all} answers is settled"),
+        (yes, 0) => said(yes, "yes"),
+        (_, no) => said(no, "no"),
+    };
+    let open = cells.iter().filter(|cell| cell.answer == Answer::NotSettled);
+    // The one that tells most: an arm's own, with an interval.
+    let shown = open.min_by_key(|cell| (cell.estimate.is_none(), cell.arm == baseline));
+    let why = shown.map_or_else(String::new, |cell| {
+        let against = cell.against.as_ref();
+        let against = against.map_or_else(String::new, |of| format!(" and {of}"));
+        format!(": for {}{against} {}", cell.arm, cell.open)
+    });
+    format!("{settled}{why}.")
+}
+
+/// The smallest and the largest figure of a refuted claim whose words ask for them.
+fn ends(claim: &Claim, verdict: ClaimVerdict, matrices: &[Matrix]) -> Option<String> {
+    if verdict != ClaimVerdict::Refuted || claim.ends.is_empty() {
+        return None;
+    }
+    let cells = matrices.iter().flat_map(|of| &of.cells).filter(|cell| cell.counts);
+    let mut known: Vec<(f64, &ClaimCell)> =
+        cells.filter_map(|cell| Some((cell.estimate.as_ref()?.point, cell))).collect();
+    known.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let end =
+        |(point, cell): &(f64, &ClaimCell)| format!("{} ({})", figure(*point, cell.unit), cell.arm);
+    let (least, most) = (known.first().map(end)?, known.last().map(end)?);
+    Some(claim.ends.replace("{least}", &least).replace("{most}", &most))
 }
 
 #[cfg(test)]

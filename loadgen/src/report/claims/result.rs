@@ -38,6 +38,8 @@ pub enum ClaimVerdict {
     Depends,
     /// A cell is open, or a part was not measured, and no two cells contradict each other.
     NotSettled,
+    /// It was measured, and too many of its trials are invalid.
+    NoValidFigure,
     /// This campaign has no figure for it.
     NotMeasured,
 }
@@ -50,6 +52,7 @@ impl ClaimVerdict {
             Self::Refuted => "refuted",
             Self::Depends => "depends",
             Self::NotSettled => "not settled",
+            Self::NoValidFigure => "no valid figure",
             Self::NotMeasured => "not measured",
         }
     }
@@ -79,6 +82,9 @@ pub struct ClaimCell {
     pub answer: Answer,
     /// The figure behind it, with its interval.
     pub found: String,
+    /// Why it is not settled, as a clause; empty where it is.
+    #[serde(skip)]
+    pub(in crate::report) open: String,
     /// The same for programs, where one figure decides.
     pub estimate: Option<Estimate>,
     /// The unit of that figure; `ratio` for a ratio.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::file::{Compared, Direction};
 use crate::experiment::Metric;
 use crate::report::analysis::Analysis;
-use crate::report::figure::{figure, signed, signed_range, times, times_range};
+use crate::report::figure::{figure, range, signed, signed_range, times, times_range};
 use crate::report::figures::Measurement;
 use crate::report::key::{Lookup, Place};
 use crate::report::words;
@@ -24,6 +24,7 @@ pub(super) enum Said {
 }
 
 /// A figure, and the chance of so clear a yes or no were it not so; `None` where it has none.
+#[derive(Default)]
 pub(super) struct Tested {
     pub(super) yes: Option<f64>,
     pub(super) no: Option<f64>,
@@ -32,6 +33,22 @@ pub(super) struct Tested {
     pub(super) unit: &'static str,
     /// Whether the reference differs from itself by as much.
     pub(super) is_beneath_floor: bool,
+    /// What its interval does where it decides nothing: `lies on both sides of the margin`.
+    pub(super) undecided: String,
+    /// Whether the figure is a difference, which has a sign.
+    pub(super) is_difference: bool,
+}
+
+impl Tested {
+    /// Its interval as people read it, if one figure decides and has one.
+    pub(super) fn interval(&self) -> Option<String> {
+        let estimate = self.estimate.as_ref().filter(|estimate| estimate.interval.is_some())?;
+        Some(match self.unit {
+            "ratio" => times_range(estimate),
+            unit if self.is_difference => signed_range(estimate, unit),
+            unit => range(estimate, unit),
+        })
+    }
 }
 
 impl Said {
@@ -184,6 +201,16 @@ pub(super) fn contrast(
     if margin.is_stated && scale == Compared::Difference && moments.is_some() {
         tested.found.push_str(&format!(", margin {}", figure(bound, margin.unit)));
     }
+    let toward = if is == Direction::Lower { -1.0 } else { 1.0 };
+    let margin_of = match scale {
+        Compared::Ratio => times((toward * bound).exp()),
+        Compared::Difference => signed(toward * bound, margin.unit),
+    };
+    tested.undecided = if margin.is_stated {
+        format!("holds the margin, {margin_of}")
+    } else {
+        format!("holds no difference and the margin, {margin_of}")
+    };
     tested.yes = moments.map(|m| match is {
         Direction::Higher => m.p_above(least),
         Direction::Lower => m.p_below(-least),
@@ -212,7 +239,7 @@ impl Tested {
             (None, [(a, b)]) => format!("{}, one block", times(a / b)),
             (None, _) => "values without a ratio".into(),
         };
-        Self { yes: None, no: None, found, estimate, unit: "ratio", is_beneath_floor: false }
+        Self { found, estimate, unit: "ratio", ..Self::default() }
     }
 
     fn difference(moments: Option<Moments>, pairs: &[(f64, f64)], unit: &'static str) -> Self {
@@ -225,7 +252,7 @@ impl Tested {
             (None, [(a, b)]) => format!("{}, one block", signed(a - b, unit)),
             (None, _) => "no block with both".into(),
         };
-        Self { yes: None, no: None, found, estimate, unit, is_beneath_floor: false }
+        Self { found, estimate, unit, is_difference: true, ..Self::default() }
     }
 }
 

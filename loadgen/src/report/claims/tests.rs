@@ -10,7 +10,7 @@ use super::*;
 use crate::experiment::context::Point;
 use crate::experiment::metric::{self, Metric};
 use crate::record::{AttackRecord, Attacked, CaseOutcome, CaseRecord};
-use crate::report::figure::digits;
+use crate::report::figure::significant;
 use crate::report::figures::Measurement;
 use crate::report::key::Key;
 use crate::report::tests::sample;

@@ -17,7 +17,7 @@
 //   system       null, or what the calculator knows:
 //     users_measured   most logins over which memory was measured, or null
 //     cpu_at           text: where CPU time and bytes were measured ("64 concurrent users")
-//     limit            text: the limit that capacity was searched for ("p99 within 10 ms")
+//     limit            text: the limit that capacity was searched for ("with p99 within 10 ms")
 //     arms             [{arm, cpu, memory, wire, capacity, needs}], without baseline and twin
 //       arm        index
 //       cpu        [{items, total, added, lo, hi}]: us per request, the store's included; added to
@@ -39,8 +39,9 @@
 // [data-keep=KEY]: a form control whose value the link keeps under KEY.
 // #system (no form), with controls by name: users and rate (range: log10 of users, and of requests
 //   per user and hour; each with an <output for=ID>), items (select), logout, any_server, restart
-//   (checkbox), cpu_hour, memory_gib_hour, traffic_gb, busy (text; busy in percent),
-//   per (select: month or hour). #verdict, #ranking (ol), #assumptions (ul) receive the answer.
+//   (checkbox), billed (checkbox: whether bytes on the wire cost anything), cpu_hour,
+//   memory_gib_hour, traffic_gb, busy (text; busy in percent), per (select: month or hour).
+//   #verdict, #traffic-says, #ranking (ol), #assumptions (ul) receive the answer.
 // table#crossings and p#crossover-says receive the crossovers.
 // table#figures with empty thead and tbody; #filter (text), #experiment (select, "" for all),
 //   #primary (checkbox), #copy-csv, #copy-markdown, #more (buttons), #shown (output).
@@ -256,7 +257,9 @@
   let lit = null;
 
   const chartOf = (mark) => mark.closest('.chart');
-  const marksOf = (chart) => $$('.mark', chart).filter((mark) => !mark.closest('.off'));
+  // A wide chart is there twice, of which one is shown.
+  const marksOf = (chart) => $$('.mark', chart)
+    .filter((mark) => !mark.closest('.off') && mark.getClientRects().length);
   const numberIn = (text) => (text ? Number(text) : NaN);
   const armOf = (name) => arms.find((arm) => arm.name === name) || { name, shape: 'circle' };
 
@@ -425,7 +428,8 @@
       hours: per === 'hour' ? 1 : HOURS_PER_MONTH,
       cpu: price('cpu_hour', prices.cpu_hour || 0) / ((price('busy', 100) || 100) / 100),
       memory: price('memory_gib_hour', prices.memory_gib_hour || 0),
-      traffic: price('traffic_gb', prices.traffic_gb || 0),
+      traffic: field('billed') && !field('billed').checked ? 0
+        : price('traffic_gb', prices.traffic_gb || 0),
     };
   }
 
@@ -456,14 +460,14 @@
       const { holds, says } = needs[need] || {};
       const [fails, unknown] = NEEDS[need];
       if (holds === true) return [];
-      if (holds !== false) return `${unknown} was not measured`;
+      if (holds !== false) return `${unknown} was not measured validly`;
       return says ? `${fails} (${says})` : fails;
     });
   }
 
   function bill(one, wish) {
     const unit = unitCosts(one, wish);
-    const why = reasons(one, wish).concat(unit ? [] : 'its CPU time was not measured');
+    const why = reasons(one, wish).concat(unit ? [] : 'its CPU time was not measured validly');
     if (!unit) return { ...one, arm: arms[one.arm], why, cost: [Infinity] };
     const each = (request) => wish.users * wish.rate * wish.hours * request;
     const login = (kept) => wish.users * wish.hours * kept;
@@ -520,19 +524,42 @@
     if (!best) return `${load}, no arm that is shown can be ranked.`;
     if (isFree(wish)) return 'Enter a price to rank the arms.';
     const cost = `${money(best.cost[0])} per ${wish.per} for authentication.`;
-    if (!next) return `${load}, only ${best.arm.name} does all of that: ${cost}`;
+    const but = lacks(best, wish);
+    if (!next) return `${load}, only ${best.arm.name} does all of that: ${cost}${but}`;
     const times = next.cost[0] / best.cost[0];
     const compared = next.cost[1] <= best.cost[2] ? 'cannot be told apart from it'
       : times > 0 && times <= 20 ? `costs ${digits(times)} times as much`
         : `costs ${money(next.cost[0])}`;
-    return `${load}, ${best.arm.name} costs least: ${cost} ${next.arm.name} ${compared}.`;
+    return `${load}, ${best.arm.name} costs least: ${cost}${but} ${next.arm.name} ${compared}.`;
+  }
+
+  // What an arm fails of what one can ask for and did not.
+  function lacks({ needs = {} }, wish) {
+    const fails = Object.keys(NEEDS)
+      .filter((need) => !wish.must.includes(need) && (needs[need] || {}).holds === false)
+      .map((need) => NEEDS[need][0]);
+    return fails.length ? ` But ${fails.join(', and ')}.` : '';
+  }
+
+  // How much of the bill is bytes on the wire, where that is most of it for some arm.
+  function trafficSays(fit) {
+    const share = ({ cost, parts }) => parts.traffic / cost[0];
+    const [most] = fit.filter((one) => one.cost[0] > 0 && share(one) > 0.5)
+      .sort((a, b) => b.parts.traffic - a.parts.traffic);
+    if (!most) return '';
+    const rest = ({ cost, parts }) => cost[0] - parts.traffic;
+    const [least] = [...fit].sort((a, b) => rest(a) - rest(b));
+    const part = share(most) > 0.9 ? 'nearly all' : `${digits(share(most) * 100)} %`;
+    return `Of the ${money(most.cost[0])} of ${most.arm.name}, ${part} is bytes on the wire, \
+${money(most.parts.traffic)}. Without them it costs ${money(rest(most))}, and ${least.arm.name} \
+costs least: ${money(rest(least))}.`;
   }
 
   function assumptions(fit, wish) {
     const { users_measured: users, cpu_at: at, limit } = system;
     const lacks = priced.some((one) => !entry(one.memory, 0));
     const otherItems = fit.some(({ unit }) => unit.memory && unit.memory.items !== wish.items);
-    const held = limit ? ` (${limit})` : '';
+    const held = limit ? ` ${limit}` : '';
     return [
       isNumber(users) && wish.users > users && `Memory per login was measured up to \
 ${grouped(users)} logins; this extrapolates it ${howMany(wish.users / users)}-fold.`,
@@ -559,6 +586,7 @@ extrapolated: the cost per request is taken to stay the same.`,
       if (field(name)) showOutput(field(name), howMany(wish[name]));
     }
     tell('#verdict', verdict(fit, wish));
+    fill('#traffic-says', [trafficSays(fit)]);
     fill('#ranking', all.map((one) => ranked(one, wish, most)));
     fill('#assumptions', assumptions(fit, wish).map((text) => html('li', {}, text)));
     const both = all.filter(({ unit }) => unit && unit.memory);
@@ -599,11 +627,16 @@ extrapolated: the cost per request is taken to stay the same.`,
     return { session, token, rate: saved[0] / extra[0], interval, below };
   }
 
-  function crossing({ rate, interval, below, cheaper }) {
-    if (!rate) return cheaper ? `${cheaper.arm.name} costs less at any rate` : 'not settled';
+  function doubtOf({ interval }) {
     const [lo, hi] = (interval || []).map(significant);
-    const doubt = interval ? (lo === hi ? '' : ` (${lo} to ${hi})`) : ' (no interval)';
-    return `${significant(rate)}${doubt}; below it ${below.arm.name} costs less`;
+    if (!interval) return ' (no interval)';
+    return lo === hi ? '' : ` (${lo} to ${hi})`;
+  }
+
+  function crossing(pair) {
+    const { rate, below, cheaper } = pair;
+    if (!rate) return cheaper ? `${cheaper.arm.name} costs less at any rate` : 'not settled';
+    return `${significant(rate)}${doubtOf(pair)}; below it ${below.arm.name} costs less`;
   }
 
   function showCrossover(all, wish) {
@@ -623,8 +656,14 @@ per request and memory per login were measured.';
     }
     if (isFree(wish)) return 'Enter a price to find the crossover.';
     const pair = pairs.find((one) => one.session.arm.role === 'reference') || pairs[0];
-    const at = pair.rate ? 'both cost the same at this many requests per user and hour: ' : '';
-    return `Of ${pair.token.arm.name} and ${pair.session.arm.name}, ${at}${crossing(pair)}.`;
+    const [token, session] = [pair.token.arm.name, pair.session.arm.name];
+    if (pair.rate) {
+      return `${token} and ${session} cost the same at ${significant(pair.rate)}${doubtOf(pair)} \
+requests per user and hour; below that ${pair.below.arm.name} is cheaper.`;
+    }
+    if (!pair.cheaper) return `${token} and ${session} are not told apart by cost.`;
+    const dearer = pair.cheaper === pair.token ? session : token;
+    return `${pair.cheaper.arm.name} costs less than ${dearer} at any rate.`;
   }
 
   function crossingTable(pairs) {
@@ -893,7 +932,10 @@ per request and memory per login were measured.';
     on('#theme', 'click', switchTheme);
     restore(location.hash.slice(1));
     addEventListener('hashchange', followHash);
-    addEventListener('resize', showSystem);
+    addEventListener('resize', () => {
+      showSystem();
+      for (const chart of $$('.chart')) setStop(chart);
+    });
   }
 
   start();

@@ -24,6 +24,9 @@ pub(super) fn claims(analysis: &Analysis) -> Option<Markup> {
         html! {
             section #claims aria-labelledby="h-claims" {
                 h2 #h-claims { "What people say" }
+                @if all().any(|claim| claim.verdict == ClaimVerdict::NotSettled) {
+                    p.note { (words::MORE_BLOCKS) }
+                }
                 div.claims { @for claim in measured { (card(claim)) } }
                 @if !open.is_empty() {
                     details {
@@ -66,7 +69,9 @@ fn leading(claim: &ClaimResult) -> Option<(String, String)> {
     let wanted = match claim.verdict {
         ClaimVerdict::Supported | ClaimVerdict::Depends => Answer::Yes,
         ClaimVerdict::Refuted => Answer::No,
-        ClaimVerdict::NotSettled | ClaimVerdict::NotMeasured => return None,
+        ClaimVerdict::NotSettled | ClaimVerdict::NoValidFigure | ClaimVerdict::NotMeasured => {
+            return None;
+        }
     };
     let cells = || {
         let counting = |matrix| move |cell: &&ClaimCell| cell.counts && is_of(matrix, cell);
@@ -128,6 +133,7 @@ mod tests {
             counts: true,
             answer,
             found: String::new(),
+            open: String::new(),
             estimate: estimate.map(|(lo, point, hi)| Estimate {
                 point,
                 interval: Some((lo, hi)),

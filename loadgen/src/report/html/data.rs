@@ -136,7 +136,11 @@ fn system(facts: &Facts, names: &[&str]) -> Value {
     json!({
         "users_measured": facts.users_measured,
         "cpu_at": facts.cpu_at,
-        "limit": "with p99 in its limit",
+        "limit": if facts.capacity_at.is_empty() {
+            String::new()
+        } else {
+            format!("with {}", facts.capacity_at)
+        },
         "arms": facts.arms.iter().filter_map(arm).collect::<Vec<_>>(),
     })
 }

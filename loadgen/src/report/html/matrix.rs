@@ -4,19 +4,35 @@
 use maud::{Markup, html};
 
 use crate::report::chart::{arm_name, glyph};
-use crate::report::facts::{ArmFacts, Facts, Need, bare_cpu, bare_memory};
+use crate::report::facts::{ArmFacts, Fact, Facts, Need, bare_cpu, bare_memory};
 use crate::report::figure::{figure, range};
+use crate::units::counted;
 
-/// The columns: heading, and how to read it.
-const COLUMNS: [(&str, &str); 7] = [
-    ("CPU added per request", "server + store; less is better"),
-    ("Rate held with p99 in its limit", "more is better"),
-    ("Memory per login", "server + store; less is better"),
-    ("Bytes per request", "less is better"),
-    ("A logout ends it", ""),
-    ("Any server can answer", ""),
-    ("Survives a restart", ""),
+/// The columns: the fact, heading, and how to read it.
+const COLUMNS: [(Fact, &str, &str); 7] = [
+    (Fact::Cpu, "CPU added per request", "server + store; less is better"),
+    (Fact::Capacity, "Highest rate with p99 in its limit", "more is better"),
+    (Fact::Memory, "Memory per login", "server + store; less is better"),
+    (Fact::Wire, "Bytes per request", "less is better"),
+    (Fact::Logout, "A logout ends it", ""),
+    (Fact::AnyServer, "Any server can answer", ""),
+    (Fact::Restart, "Survives a restart", ""),
 ];
+
+/// The heading of a column; that of the rate names its limit.
+fn heading(column: usize, facts: &Facts) -> String {
+    match COLUMNS[column] {
+        (Fact::Capacity, ..) if !facts.capacity_at.is_empty() => {
+            format!("Highest rate with {}", facts.capacity_at)
+        }
+        (_, heading, _) => heading.into(),
+    }
+}
+
+/// Why a cell has no figure.
+fn absent(column: usize, arm: &ArmFacts) -> &'static str {
+    if arm.measured.contains(&COLUMNS[column].0) { "no valid figure" } else { "not measured" }
+}
 
 /// A key for each arm, which hides it everywhere; shown where script runs.
 pub(super) fn legend(arms: &[&str]) -> Markup {
@@ -42,9 +58,10 @@ pub(super) fn matrix(facts: &Facts, baseline: &str) -> Markup {
                 thead role="rowgroup" {
                     tr role="row" {
                         th role="columnheader" scope="col" { "Arm" }
-                        @for (name, hint) in shown.iter().map(|column| COLUMNS[*column]) {
+                        @for column in &shown {
+                            @let hint = COLUMNS[*column].2;
                             th role="columnheader" scope="col" {
-                                (name)
+                                (heading(*column, facts))
                                 @if !hint.is_empty() { small { (hint) } }
                             }
                         }
@@ -56,12 +73,14 @@ pub(super) fn matrix(facts: &Facts, baseline: &str) -> Markup {
                             th role="rowheader" scope="row" { (arm_name(&arm.arm)) }
                             @for column in &shown {
                                 @let is_best = best.get(*column).is_some_and(|rows| rows[row]);
-                                td.best[is_best] role="cell" data-label=(COLUMNS[*column].0) {
+                                td.best[is_best] role="cell" data-label=(heading(*column, facts)) {
                                     @match cell(*column, arm, &scale) {
                                         Some(known) => (known),
-                                        None => span.open-question { "not measured" },
+                                        None => span.open-question { (absent(*column, arm)) },
                                     }
-                                    @if is_best { span.unseen { ", best" } }
+                                    @if is_best {
+                                        span.unseen { ", not distinguishable from the best" }
+                                    }
                                 }
                             }
                         }
@@ -74,12 +93,16 @@ pub(super) fn matrix(facts: &Facts, baseline: &str) -> Markup {
 }
 
 fn note(facts: &Facts, baseline: &str, best: &[Vec<bool>; 4], missing: &[usize]) -> Markup {
-    let missing: Vec<String> = missing.iter().map(|column| COLUMNS[*column].0.to_owned()).collect();
+    let (invalid, unmeasured): (Vec<usize>, Vec<usize>) =
+        missing.iter().partition(|column| is_measured_somewhere(**column, facts));
+    let named = |columns: &[usize]| {
+        columns.iter().map(|column| heading(*column, facts)).collect::<Vec<_>>().join("; ")
+    };
     html! {
         @if best.iter().flatten().any(|is_best| *is_best) {
             span.yes { "●" }
-            " best of its column, or not told apart from it: by the differences of their blocks, \
-             corrected for all pairs, and the noise floor. "
+            " not distinguishable from the best of its column; none is marked where that goes for \
+             most arms. "
         }
         @if !facts.cpu_at.is_empty() {
             "CPU time and bytes were measured with " (facts.cpu_at) ". "
@@ -90,10 +113,27 @@ fn note(facts: &Facts, baseline: &str, best: &[Vec<bool>; 4], missing: &[usize])
         }
         @if !facts.at_less_load.is_empty() { (facts.at_less_load) " " }
         "Bars start at 0; the paler part is the store's. Small figures are 95 % intervals."
-        @if !missing.is_empty() {
-            " Not measured by this campaign: " (missing.join("; ")) "."
+        @if facts.arms.iter().any(|arm| bare_memory(arm).is_some()) {
+            " Bytes per login depend on how full the tables are that hold them, so campaigns with \
+             other numbers of logins find other figures."
+        }
+        @if let Some(most) = facts.most_connections
+            && facts.arms.iter().any(|arm| arm.capacity.is_some()) {
+            " The rate is another figure than the throughput of a saturated server, which other \
+             tables give for up to " (counted(most.into(), "connection")) "."
+        }
+        @if !invalid.is_empty() {
+            " Measured, but without a valid figure: " (named(&invalid)) "; run it again."
+        }
+        @if !unmeasured.is_empty() {
+            " Not measured by this campaign: " (named(&unmeasured)) "."
         }
     }
+}
+
+/// Whether a column was measured of some arm, validly or not.
+fn is_measured_somewhere(column: usize, facts: &Facts) -> bool {
+    facts.arms.iter().any(|arm| arm.measured.contains(&COLUMNS[column].0))
 }
 
 /// The largest figure of each column that has bars.
@@ -137,7 +177,7 @@ fn cell(column: usize, arm: &ArmFacts, scale: &Scale) -> Option<Markup> {
                 small {
                     (range(&cpu.added, "us"))
                     @if let Some(store) = cpu.store { ", " (figure(store, "us")) " in the store" }
-                    @if cpu.is_overloaded { ", overloaded" }
+                    @if cpu.is_overloaded { "; does not keep up with this load" }
                 }
                 (bar(cpu.added.point - store, store, scale.cpu))
             }

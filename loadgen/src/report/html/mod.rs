@@ -184,11 +184,14 @@ fn placed<'a>(figures: &'a [Figure], sections: &[Section]) -> Vec<&'a Figure> {
 
 fn section(charts: &Charts, figures: &[Figure], keys: &[&str]) -> Markup {
     let (id, _, heading, sections) = charts;
+    let placed = placed(figures, sections);
+    let is_shown = |key: &&str| placed.iter().any(|of| of.arms.iter().any(|arm| arm == key));
+    let keys: Vec<&str> = keys.iter().copied().filter(is_shown).collect();
     html! {
         section id=(id) aria-labelledby={ "h-" (id) } {
             h2 id={ "h-" (id) } { (heading) }
-            (matrix::legend(keys))
-            div.grid-two { @for figure in placed(figures, sections) { (figure.markup) } }
+            (matrix::legend(&keys))
+            div.grid-two { @for figure in placed { (figure.markup) } }
         }
     }
 }

@@ -45,9 +45,14 @@ pub(super) fn system(facts: &Facts, prices: &Prices) -> Markup {
                         (checkbox("restart", "s", "logins survive a restart"))
                     }
                     (price_fields(prices))
+                    label.control.billed {
+                        input type="checkbox" name="billed" data-keep="w" checked;
+                        " bytes on the wire are billed"
+                    }
                 }
                 div {
                     p #verdict aria-live="polite" {}
+                    p.note #traffic-says {}
                     ol #ranking {}
                     p.parts {
                         span { i.cpu {} "CPU" } span { i.memory {} "memory" }

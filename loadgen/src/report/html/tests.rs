@@ -200,6 +200,35 @@ fn a_clean_campaign_has_no_banner() {
 }
 
 #[test]
+fn a_column_without_a_valid_figure_was_measured_all_the_same() {
+    // Nothing of the baseline may be used, so no cost over it is known.
+    let analysis = sample::analysis_of(&only_concurrency(), |record| {
+        if record.trial.arm == "none" {
+            wrong(record);
+        }
+    });
+    let page = render(&analysis);
+    let said = "Measured, but without a valid figure: CPU added per request";
+    assert!(page.contains(said), "{}", between(&page, "class=\"matrix\"", "id=\"system"));
+    let unmeasured = page.split("Not measured by this campaign:").nth(1).unwrap();
+    assert!(!unmeasured.split("</p>").next().unwrap().contains("CPU added"));
+}
+
+#[test]
+fn a_wide_chart_is_there_for_narrow_screens_too_and_shown_once() {
+    let page = markup(&render(&sample::analysis()));
+    let count = |class: &str| page.matches(&format!("<div class=\"plot {class}\">")).count();
+    assert!(count("broad") > 0 && count("broad") == count("narrow"), "{}", count("broad"));
+    assert!(STYLE.contains(".plot.narrow { display: none; }"));
+}
+
+#[test]
+fn the_noise_floor_names_its_users() {
+    let page = render(&sample::analysis());
+    assert!(page.contains("noise floor of throughput with 1,000 users: "));
+}
+
+#[test]
 fn nothing_valid_means_a_banner_and_no_answer() {
     let failed = |record: &mut TrialRecord| {
         record.outcome = TrialOutcome::Failed { cause: "the server <died>".into() };
@@ -239,5 +268,8 @@ fn one_invalid_arm_is_named_and_the_rest_answers() {
     let page = render(&analysis);
     assert!(page.contains("role=\"alert\"") && page.contains("class=\"matrix\""));
     assert!(page.contains("did not name the user who asked"));
+    let (invalid, all) = (analysis.trials_invalid, analysis.trials_complete);
+    assert!(invalid > 1 && page.contains(&format!("{invalid} of {all} trials are invalid")));
+    assert!(page.contains("no valid figure"));
     assert!(analysis.answer.iter().all(|sentence| !sentence.text.contains(" b ")));
 }

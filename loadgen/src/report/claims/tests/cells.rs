@@ -1,5 +1,6 @@
 //! Verdicts from the cells of a matrix: what decides, what is noise, what the correction costs.
 
+use super::growth::PROBLEM;
 use super::*;
 
 /// Requests per second with the most users, of four arms beside the baseline.
@@ -98,12 +99,58 @@ fn noise_settles_nothing_and_is_not_taken_for_no_figure() {
     assert_eq!(claim.matrices[0].cells.len(), 4);
     let mut invalid = throughput(0.01);
     invalid.measurements.iter_mut().for_each(|m| m.valid = false);
+    let claim = result(&invalid, MORE);
+    assert_eq!(claim.verdict, ClaimVerdict::NoValidFigure);
+    assert_eq!(claim.words, "Measured, but too few trials of it are valid; run it again.");
+    // What was measured of one side only was not measured.
+    invalid.measurements.retain(|m| m.key.arm.starts_with("jwt"));
     assert_eq!(result(&invalid, MORE).verdict, ClaimVerdict::NotMeasured);
     let mut one_block = throughput(0.01);
     one_block.measurements.iter_mut().for_each(|m| m.by_block.retain(|block, _| *block == 0));
     let claim = result(&one_block, MORE);
     assert_eq!(claim.verdict, ClaimVerdict::NotSettled);
     assert!(claim.matrices[0].cells[0].found.ends_with("one block"));
+    assert!(claim.words.contains("and session@memory 0.8"), "{}", claim.words);
+    assert!(claim.words.ends_with(" ×, one block."), "{}", claim.words);
+}
+
+#[test]
+fn what_is_not_settled_says_why() {
+    let words = result(&throughput(0.6), MORE).words;
+    let why = "None of 4 answers is settled: for jwt-hs256 and session@memory the interval, 0.";
+    assert!(words.starts_with(why), "{words}");
+    let bound = " ×, holds no difference and the margin, 1.03 ×.";
+    assert!(words.contains(bound), "{words}");
+    let figures = [("none", 10.0, 10.0), ("session@memory", 10.5, 11.55)];
+    let claim = result(&growth::costs("population", &figures, 0.01), PROBLEM);
+    let bound = " µs, holds the margin, +1.05 µs.";
+    assert!(claim.words.starts_with("The only answer is open: "), "{}", claim.words);
+    assert!(claim.words.contains(bound), "{}", claim.words);
+}
+
+#[test]
+fn bytes_on_the_wire_are_named_from_the_least_to_the_most() {
+    let mut analysis = campaign(&["none", "session@memory", "jwt-hs256"]);
+    for (arm, bytes) in [("none", 58.0), ("session@memory", 90.0), ("jwt-hs256", 404.0)] {
+        let metric = metric::REQUEST_WIRE_BYTES;
+        add(&mut analysis, "concurrency", metric, arm, users(10), &[bytes; 3]);
+    }
+    let claim = result(&analysis, "free on the wire");
+    assert_eq!(claim.verdict, ClaimVerdict::Refuted);
+    assert_eq!(
+        claim.words,
+        "Every request carries it: an id is short, a token is not. It adds from 32.0 bytes \
+         (session@memory) to 346 bytes (jwt-hs256)."
+    );
+}
+
+#[test]
+fn no_words_of_a_claim_point_at_a_matrix_that_a_readme_lacks() {
+    for claim in read().claim {
+        for words in [&claim.supported, &claim.refuted, &claim.depends] {
+            assert!(!words.to_lowercase().contains("matrix"), "{words}");
+        }
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn two_arms_cost_the_same_at_a_rate_that_follows_from_the_prices() {
     assert!(lo < expected && expected < hi && lo > 0.9 * expected, "{lo} {hi}");
     assert!(both.found.ends_with("below it jwt-hs256 costs less"), "{}", both.found);
     assert!(claim.matrices[0].at.contains("0.04048 per CPU hour"), "{}", claim.matrices[0].at);
-    let line = format!("jwt-hs256: yes against session@memory ({})", digits(rate.point));
+    let line = format!("jwt-hs256: yes against session@memory ({})", significant(rate.point));
     assert!(claim.in_short.contains(&line), "{}", claim.in_short);
     // What spans more than twofold has no point that could be quoted.
     let wide = result(&bill(0.1), CROSSOVER);
@@ -42,7 +42,7 @@ fn two_arms_cost_the_same_at_a_rate_that_follows_from_the_prices() {
     assert_eq!(free.answer, Answer::Yes, "{}", free.found);
     let (lo, hi) = free.estimate.as_ref().unwrap().interval.unwrap();
     assert!(hi > 2.0 * lo, "{}", free.found);
-    let range = format!("session@memory ({} to {})", digits(lo), digits(hi));
+    let range = format!("session@memory ({} to {})", significant(lo), significant(hi));
     assert!(wide.in_short.contains(&range), "{}", wide.in_short);
 }
 
