@@ -107,7 +107,7 @@ mod tests {
             found.dedup();
             found
         };
-        assert!(plan.trials.iter().any(|trial| trial.is_pilot()));
+        assert!(plan.trials.iter().any(crate::plan::TrialPlan::is_pilot));
         assert_eq!(journeys("curve"), ["browse=9,cart=1"]);
         assert_eq!(journeys("sliding"), ["browse"], "its question is about reads");
         let said = mix_in_words(&plan, "curve").unwrap();

@@ -460,10 +460,10 @@ fn texts(code: &str) -> Vec<(usize, String)> {
         let is_raw = before[..start - hashes].ends_with('r');
         rest = if found.starts_with("//") {
             found.find('\n').map_or("", |end| &found[end..])
-        } else if found.starts_with(r"'\") {
-            found[2..].find('\'').map_or("", |end| &found[end + 3..])
-        } else if found.starts_with("'\"'") {
-            &found[3..]
+        } else if let Some(escape) = found.strip_prefix(r"'\") {
+            escape.find('\'').map_or("", |end| &escape[end + 1..])
+        } else if let Some(behind) = found.strip_prefix("'\"'") {
+            behind
         } else if found.starts_with('"') && is_raw {
             let end = format!("\"{}", "#".repeat(hashes));
             let (text, behind) = found[1..].split_once(&end).expect("the end of a text");
