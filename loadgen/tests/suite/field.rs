@@ -89,7 +89,8 @@ pub(super) fn figures(output: &Output) -> Value {
 
 /// Expects that a run measured something; on a busy machine it may then say that it was busy.
 pub(super) fn measured(output: &Output) {
-    let text = stderr(output);
+    // Text for people has the reason on top, JSON has it on standard error.
+    let text = stderr(output) + &stdout(output);
     let busy = ["behind their schedule", "its core", "stood still", "had the cores"];
     let is_busy = busy.iter().any(|busy| text.contains(busy));
     let code = output.status.code();
@@ -126,7 +127,7 @@ fn a_run_in_which_nothing_was_answered_in_time_is_no_success() {
     let output =
         run(&[&format!("http://{address}/"), "--rate", "0.5/s", "--poisson", "--seed", "3"]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
-    assert!(stderr(&output).contains("no request was due"), "{}", stderr(&output));
+    assert!(stdout(&output).contains("no request was due"), "{}", stdout(&output));
 }
 
 /// A descriptor of a server with bearer tokens.

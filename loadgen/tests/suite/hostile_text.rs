@@ -260,7 +260,8 @@ fn altered(folder: &Path, renamed: (&str, &str), change: impl Fn(&str, &mut Valu
     }
     for entry in fs::read_dir(reference().join("trials")).unwrap() {
         let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap().replace(renamed.0, renamed.1);
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let name = name.replace(renamed.0, &renamed.1.replace(' ', "-"));
         write(&path, &name, &folder.join("trials"));
     }
 }

@@ -151,7 +151,7 @@ impl LoadRecord {
             || over(without, allowed.max(TRANSPORT_ERRORS_PPM))
     }
 
-    /// What became of the requests without a right answer.
+    /// How many requests got no right answer, and whether they only came too late for one.
     fn unanswered(&self, without: u64) -> String {
         let sent = grouped(self.counts.sent);
         let is_of_end = without == self.counts.unfinished;

@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 
-use super::summary::HANGING;
 use crate::record::{AgentEnd, LoadRecord};
-use crate::sanitise::{NAME, Page, fit};
+use crate::sanitise::{NAME, fit};
 use crate::units::counted;
 
 /// One agent, as a run prints it.
@@ -41,13 +40,14 @@ impl AgentFigures {
         figures.collect()
     }
 
-    pub(super) fn add_to(&self, page: &mut Page) {
+    /// Its line.
+    pub(super) fn text(&self) -> String {
         let end = match self.end {
             AgentEnd::Whole => "",
             AgentEnd::Cut => ", stopped early",
             AgentEnd::Lost => ", LOST",
         };
-        let text = format!(
+        format!(
             "  agent {:<6} {}: {}, clock {:+.3} ms within {:.3} ms, began {:.3} ms late, \
              {:.0} % of its busiest core{end}",
             self.index,
@@ -57,7 +57,6 @@ impl AgentFigures {
             self.clock_bound_ms,
             self.late_ms,
             self.busiest * 100.0,
-        );
-        page.text(&text, HANGING);
+        )
     }
 }

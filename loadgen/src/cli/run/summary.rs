@@ -19,7 +19,7 @@ use crate::units::{counted, grouped};
 /// Columns for the name of a step before its figures.
 const STEP_NAME: usize = 10;
 /// Columns before what a row says, also where it goes on in the next line.
-pub(super) const HANGING: usize = 15;
+const HANGING: usize = 15;
 
 /// What `--format json` prints; the names are part of the output contract.
 #[derive(Debug, Serialize)]
@@ -374,7 +374,7 @@ impl Summary {
             self.generator.pacing,
         );
         page.text(&generator, HANGING);
-        self.agents.iter().for_each(|agent| agent.add_to(page));
+        self.agents.iter().for_each(|agent| page.text(&agent.text(), HANGING));
         self.how_sent().lines().for_each(|text| page.text(text, HANGING));
     }
 }

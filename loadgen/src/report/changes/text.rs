@@ -16,7 +16,8 @@ impl Changes {
     pub fn text(&self, view: &View, judgements: &[Judgement]) -> Page {
         let mut page = Page::default();
         if self.identical {
-            page.text(&self.sameness(), 0);
+            // A line for scripts.
+            page.line(&self.sameness());
         } else {
             self.head(view, &mut page);
             let [changed, others] = self.rows(view);
