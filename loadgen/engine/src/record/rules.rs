@@ -363,12 +363,12 @@ mod tests {
         let waiting = words(&|load| {
             (load.counts.unfinished, load.counts.sent) = (64, 20_064);
         });
-        assert_eq!(waiting, "64 of 20064 requests were still waiting when the load ended");
+        assert_eq!(waiting, "64 of 20,064 requests were still waiting when the load ended");
         let mixed = words(&|load| {
             load.counts.unfinished = 64;
             load.counts.errors.insert("reset".into(), 1);
         });
-        assert!(mixed.starts_with("65 of 20000 requests got no right answer"), "{mixed}");
+        assert!(mixed.starts_with("65 of 20,000 requests got no right answer"), "{mixed}");
     }
 
     /// Fault 2: drops and a saturated generator invalidate.
