@@ -20,7 +20,8 @@ pub(super) const fn room<'a>() -> Room<'a> {
 ///
 /// The answers of a server hardly differ: within a second most have the same head. Status, fields,
 /// the length of the body and the fate of the connection follow from the head alone, so an answer
-/// that begins with the same bytes is read by comparing them. It must never find anything that `http1::read` would not; a property test compares the two.
+/// that begins with the same bytes is read by comparing them. It must never find anything that
+/// `http1::read` would not; a property test compares the two.
 #[derive(Debug, Default)]
 pub(super) struct Familiar {
     /// Empty before the first.
