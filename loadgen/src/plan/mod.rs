@@ -145,7 +145,7 @@ pub struct SnapshotPlan {
 const SERVER_START_AND_STOP_MS: u64 = 20;
 const LOGINS_PER_MS: u64 = 40;
 const POPULATED_PER_MS: u64 = 200;
-const ATTACKS_MS: u64 = 5_000;
+const ATTACKS_MS: u64 = 4_000;
 const SLICE_ENDS_NS: u64 = 1_000_000;
 /// A slice ends with an answer on each connection that has one under way.
 const ANSWER_NS: u64 = 12_000;
