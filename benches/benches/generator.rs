@@ -1,6 +1,6 @@
 //! The generator against its own bars: how it keeps a schedule, what a stall looks like, what a
-//! request costs it compared with a bare loop and with wrk, h2load, ab and oha, what a second worker
-//! brings, and what a million users take.
+//! request costs it compared with a bare loop and with wrk, h2load, ab and oha, what a second
+//! worker brings, and what a million users take.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -25,7 +25,7 @@ use serde_json::Value;
 const SECOND_NS: u64 = 1_000_000_000;
 
 fn main() -> ExitCode {
-    // As a child, this executable is `authbench`, or the least that a generator and a server can be.
+    // As a child, this executable is `authbench`, or the least that generator and server can be.
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["bare", address, path, connections, seconds] => {

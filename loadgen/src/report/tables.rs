@@ -66,8 +66,8 @@ fn scalability(analysis: &Analysis, experiment: &str) -> Option<Table> {
         .chain(law().filter(|m| m.unit == "coefficient").map(|m| (View::Apart, m)))
         .collect();
     let note = "The Universal Scalability Law, fitted to the right answers per second at all \
-                levels; bootstrap over blocks. Where the interval of coherency holds 0, throughput may \
-                never fall, and no peak is named; a peak beyond the levels measured is an \
+                levels; bootstrap over blocks. Where the interval of coherency holds 0, throughput \
+                may never fall, and no peak is named; a peak beyond the levels measured is an \
                 extrapolation. Figures are cut at 0, and differences are those of fits that are \
                 not, so that their errors are even.";
     build(analysis, experiment, true, "How the arms scale", note, &columns)

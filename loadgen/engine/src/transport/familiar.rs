@@ -67,8 +67,8 @@ impl Familiar {
         }
     }
 
-    /// Remembers the head of an answer that was read from these bytes, as soon as enough others have
-    /// come. The request must not have been a HEAD, whose answer has another body.
+    /// Remembers the head of an answer that was read from these bytes, as soon as enough others
+    /// have come. The request must not have been a HEAD, whose answer has another body.
     pub(super) fn remember(&mut self, bytes: &[u8], answer: &Whole<'_, '_>) {
         let Some(head) = answer.head.filter(|_| answer.headers.len() <= FIELDS_MOST) else {
             return;
