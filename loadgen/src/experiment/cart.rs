@@ -67,8 +67,8 @@ impl Experiment for Cart {
         "Before each load every user puts so many items of about 60 bytes into the cart (POST \
          /cart), and from then on sends the credential that the answer gave. Then a closed load of \
          GET /me without think time, a connection for every user, shows what that state costs in \
-         each request: a credential that carries the cart carries it every time, a session leaves it \
-         with the server. Where an arm does not take so many items there is no load at that \
+         each request: a credential that carries the cart carries it every time, a session leaves \
+         it with the server. Where an arm does not take so many items there is no load at that \
          number. Last, one user adds items until an answer is a refusal. The floor keeps no cart."
     }
 

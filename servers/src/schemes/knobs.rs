@@ -58,8 +58,9 @@ fn has_sessions(info: &ArmInfo) -> bool {
     session::SCHEMES.contains(&info.scheme)
 }
 
+/// The token within a session of `bff` is signed too.
 fn has_key(info: &ArmInfo) -> bool {
-    info.authenticates && !has_sessions(info)
+    info.authenticates && (!has_sessions(info) || info.scheme == "bff")
 }
 
 fn has_cookie(info: &ArmInfo) -> bool {

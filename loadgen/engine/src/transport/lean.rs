@@ -17,8 +17,8 @@ use crate::journey::{Answer, Request, Script, Template, Who};
 
 const READ_BUFFER: usize = 64 << 10;
 /// Answers that are taken before requests are sent again. Reading several in a row, and then
-/// writing several, keeps the code of either in the processor's cache; more than these, and what the kernel
-/// holds of the first connections has left it before they are written to.
+/// writing several, keeps the code of either in the processor's cache; more than these, and what
+/// the kernel holds of the first connections has left it before they are written to.
 const AT_A_TIME: usize = 64;
 /// Connections that are being opened at a time: a burst must not overflow the server's backlog.
 pub const OPENING_MAX: usize = 128;
