@@ -50,6 +50,8 @@ pub fn drive(
         .map(|token| {
             let stream = TcpStream::connect(address)?;
             stream.set_nodelay(true)?;
+            // As the generator has it on loopback: a system's choice may cost more per segment.
+            let _ = sockopt::set_tcp_congestion(&stream, "reno");
             stream.set_nonblocking(true)?;
             watch(&epoll, &stream, token)?;
             Ok(stream.into())

@@ -5,10 +5,7 @@ use std::future::Future;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use async_nats::jetstream::context::{CreateStreamErrorKind, PublishError};
-use async_nats::jetstream::stream::{Config, LastRawMessageErrorKind, StorageType};
-use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, ServerAddr};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, RequestErrorKind, ServerAddr};
 use futures_util::StreamExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +14,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use super::clock::now_ns;
+use super::kept::{self, LastOf, Refusal, Stream};
 use crate::error::{Error, Result};
 
 /// How long an engine may take to accept a connection, and to answer.
@@ -40,7 +38,6 @@ pub(super) struct Mail<T> {
 pub(super) struct Bus {
     runtime: Runtime,
     client: Client,
-    kept: Context,
     run: String,
     out: UnboundedSender<(String, Vec<u8>)>,
 }
@@ -92,13 +89,7 @@ impl Bus {
                 let _ = speaker.publish(subject, bytes.into()).await;
             }
         });
-        // It starts a task, so it is made within the runtime too.
-        let mut kept = {
-            let _within = runtime.enter();
-            jetstream::new(client.clone())
-        };
-        kept.set_timeout(ANSWERS_WITHIN);
-        Ok(Self { runtime, client, kept, run: run.into(), out })
+        Ok(Self { runtime, client, run: run.into(), out })
     }
 
     fn subject(&self, name: &str) -> String {
@@ -158,63 +149,80 @@ impl Bus {
         format!("AB_{}", self.run)
     }
 
+    /// Asks the engine something; the answer is read by whoever knows what it should be.
+    fn ask(&self, subject: String, question: Vec<u8>) -> Result<Vec<u8>, Refusal> {
+        let asked = self.wait(self.client.request(subject, question.into()));
+        match asked.map_err(Refusal::Other)? {
+            Ok(answer) => Ok(answer.payload.to_vec()),
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => {
+                Err(Refusal::NoJetStream)
+            }
+            Err(error) => Err(Refusal::Other(error.to_string())),
+        }
+    }
+
     /// Makes the place where what has to survive of this run is kept.
     ///
     /// # Errors
     /// `Config` when the engine has no JetStream, or there was a run of this name.
     pub(super) fn make_store(&self) -> Result<()> {
         let name = self.stream();
-        if self.wait(self.kept.get_stream(&name)).map_err(|why| unanswered(&why))?.is_ok() {
-            return Err(Error::Config(format!(
-                "the engine has a run `{}` already; choose another --run, or look at it with \
-                 `authbench collect {0}`",
-                self.run
-            )));
-        }
-        let config = Config {
-            name,
-            subjects: vec![self.subject("kept.>")],
-            max_age: KEPT_FOR,
-            storage: StorageType::File,
-            ..Config::default()
+        let refused = |refusal| match refusal {
+            Refusal::NoJetStream => no_jetstream(),
+            refusal => unanswered(&clause(refusal)),
         };
-        let made = self.wait(self.kept.create_stream(config)).map_err(|why| unanswered(&why))?;
-        made.map(drop).map_err(|error| match error.kind() {
-            CreateStreamErrorKind::JetStreamUnavailable
-            | CreateStreamErrorKind::TimedOut
-            | CreateStreamErrorKind::NotFound => no_jetstream(&error),
-            CreateStreamErrorKind::JetStream(cause) if cause.code() == 503 => no_jetstream(&error),
-            _ => Error::Config(format!("the engine keeps nothing for this run: {error}")),
-        })
+        let found = self.ask(kept::to_look_up(&name), Vec::new());
+        match found.and_then(|answer| kept::stream(&answer)) {
+            Err(Refusal::Absent) => {}
+            Err(refusal) => return Err(refused(refusal)),
+            Ok(()) => {
+                return Err(Error::Config(format!(
+                    "the engine has a run `{}` already; choose another --run, or look at it with \
+                     `authbench collect {0}`",
+                    self.run
+                )));
+            }
+        }
+        let stream = Stream {
+            name: &name,
+            subjects: [self.subject("kept.>")],
+            storage: "file",
+            max_age: KEPT_FOR.as_nanos() as u64,
+        };
+        let made = self.ask(kept::to_create(&name), question(&stream));
+        made.and_then(|answer| kept::stream(&answer)).map_err(refused)
     }
 
     /// Keeps something under this name; a clause says why not.
     pub(super) fn keep(&self, name: &str, bytes: Vec<u8>) -> Result<(), String> {
-        let subject = self.subject(&format!("kept.{name}"));
-        let keep = async {
-            let acknowledged = self.kept.publish(subject, bytes.into()).await?;
-            acknowledged.await.map(drop)
-        };
-        let kept: Result<(), PublishError> = self.wait(keep)?;
-        kept.map_err(|e| e.to_string())
+        let kept = self.ask(self.subject(&format!("kept.{name}")), bytes);
+        kept.and_then(|answer| kept::acknowledged(&answer)).map_err(clause)
     }
 
     /// What was kept last under this name; `None` where nothing was. A clause says why that is not
     /// known.
     pub(super) fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
         let subject = self.subject(&format!("kept.{name}"));
-        let find = async {
-            let stream = self.kept.get_stream_no_info(self.stream()).await;
-            let stream = stream.map_err(|e| e.to_string())?;
-            match stream.get_last_raw_message_by_subject(&subject).await {
-                Ok(message) => Ok(Some(message.payload.to_vec())),
-                Err(error) => match error.kind() {
-                    LastRawMessageErrorKind::NoMessageFound => Ok(None),
-                    _ => Err(error.to_string()),
-                },
-            }
-        };
-        self.wait(find)?
+        let last = question(&LastOf { last_by_subj: &subject });
+        let answer = self.ask(kept::to_read(&self.stream()), last);
+        match answer.and_then(|answer| kept::message(&answer)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Refusal::Absent) => Ok(None),
+            Err(refusal) => Err(clause(refusal)),
+        }
+    }
+}
+
+/// Names and numbers alone, which always can be written.
+fn question(asked: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(asked).unwrap_or_default()
+}
+
+fn clause(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::Absent => "it has no such run".into(),
+        Refusal::NoJetStream => "it has no JetStream, or keeps nothing of this run".into(),
+        Refusal::Other(why) => why,
     }
 }
 
@@ -237,11 +245,12 @@ fn unanswered(why: &str) -> Error {
     Error::Config(format!("the engine is of no use: {why}; nothing was sent"))
 }
 
-fn no_jetstream(error: &dyn std::fmt::Display) -> Error {
-    Error::Config(format!(
-        "expected an engine with JetStream, found one without ({error}); start it as `nats-server \
+fn no_jetstream() -> Error {
+    Error::Config(
+        "expected an engine with JetStream, found one without; start it as `nats-server \
          --jetstream`. Nothing was sent"
-    ))
+            .into(),
+    )
 }
 
 fn unconnected(place: &str, kind: ConnectErrorKind, error: &dyn std::fmt::Display) -> Error {

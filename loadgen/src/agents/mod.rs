@@ -7,6 +7,7 @@ mod clock;
 mod collect;
 mod coordinator;
 mod gather;
+mod kept;
 mod local;
 mod message;
 mod parcel;

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::deployments::{below, lives, until};
+
 /// Longer than anything here may take on a machine that is busy.
 const LONG: Duration = Duration::from_secs(60);
 /// Where the engine's server may be.
@@ -626,4 +628,32 @@ fn contact_that_returns_within_the_lease_ends_no_load() {
         assert_eq!(agent.end().0, Some(0));
     }
     assert!(has_doubt(&summary, "contact_lost"), "{summary}");
+}
+
+#[test]
+fn what_a_killed_coordinator_started_ends_and_leaves_nothing() {
+    if nats().is_none() {
+        return;
+    }
+    let (server, folder) = (Logging::start(Duration::ZERO), TempDir::new().unwrap());
+    // Folders of its own, so that what is left of them can be told.
+    let temporary = TempDir::new().unwrap();
+    let run = |more: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        command.env("TMPDIR", temporary.path());
+        command.args(["run", "--allow-debug", "--users", "24", "-c", "12", "--target"]);
+        Started::new(command.arg(server.target(folder.path())).args(more))
+    };
+    let mut killed = run(&[&["--agents", "2"], &LOAD[..]].concat());
+    until("there is a load", || server.asked().len() > 50);
+    let started = below(killed.0.as_ref().unwrap().id());
+    // Two agents, and the engine below its keeper.
+    assert!(started.len() >= 4, "{started:?}");
+    killed.kill();
+    until("everything has ended", || !started.iter().any(|pid| lives(*pid)));
+    // The next run removes what could not be removed any more.
+    let (code, _, err) = run(&["--agents", "1", "--rate", "100/s", "-d", "1s"]).end();
+    assert!(matches!(code, Some(0 | 3)), "{err}");
+    let left: Vec<_> = fs::read_dir(temporary.path()).unwrap().map(Result::unwrap).collect();
+    assert!(left.is_empty(), "{left:?}");
 }

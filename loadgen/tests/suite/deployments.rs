@@ -115,12 +115,12 @@ fn kill(pid: u32) {
     until("it has ended", || !lives(pid));
 }
 
-fn lives(pid: u32) -> bool {
+pub(super) fn lives(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
-fn until(what: &str, mut over: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut over: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !over() {
         assert!(Instant::now() < deadline, "not within two minutes: {what}");
@@ -227,7 +227,7 @@ fn deployments_that_would_not_be_what_they_say_are_refused() {
 }
 
 /// What a process has started, directly or not.
-fn below(root: u32) -> Vec<u32> {
+pub(super) fn below(root: u32) -> Vec<u32> {
     let mut all = vec![root];
     let mut next = 0;
     while let Some(pid) = all.get(next) {

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::super::agent::engine_url;
+use super::super::serve::OwnEngine;
 use super::super::{output, signals};
 use crate::agents::{self, Local, Orders, Outcome, Run};
 use crate::engine::Among;
@@ -80,8 +81,10 @@ fn on_this_machine(
     Among::check(all, &orders.plan)?;
     let own_cores = proc::usable_cores().len() > all as usize;
     let orders = Orders { pacing: orders.pacing.resolved(own_cores), ..orders.clone() };
-    let mut local = Local::start()?;
+    // Agents are started after it and so end before it.
+    let engine = OwnEngine::start()?;
+    let mut local = Local::new(engine.url(), engine.folder());
     local.start_agents(&run.name, run.agents, workers, &agents::place_of(script))?;
     let mut tell = |text: &str| output::note(text);
-    agents::coordinate(run, local.url(), &orders, interrupt, &mut tell)
+    agents::coordinate(run, engine.url(), &orders, interrupt, &mut tell)
 }
