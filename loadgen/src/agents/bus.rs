@@ -149,7 +149,7 @@ impl Bus {
         format!("AB_{}", self.run)
     }
 
-    /// Asks the engine something; the answer is read by whoever knows what it should be.
+    /// Asks the engine something; what asked reads the answer.
     fn ask(&self, subject: String, question: Vec<u8>) -> Result<Vec<u8>, Refusal> {
         let asked = self.wait(self.client.request(subject, question.into()));
         match asked.map_err(Refusal::Other)? {
@@ -173,7 +173,7 @@ impl Bus {
         };
         let found = self.ask(kept::to_look_up(&name), Vec::new());
         match found.and_then(|answer| kept::stream(&answer)) {
-            Err(Refusal::Absent) => {}
+            Err(Refusal::NoStream) => {}
             Err(refusal) => return Err(refused(refusal)),
             Ok(()) => {
                 return Err(Error::Config(format!(
@@ -207,7 +207,7 @@ impl Bus {
         let answer = self.ask(kept::to_read(&self.stream()), last);
         match answer.and_then(|answer| kept::message(&answer)) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(Refusal::Absent) => Ok(None),
+            Err(Refusal::NoMessage) => Ok(None),
             Err(refusal) => Err(clause(refusal)),
         }
     }
@@ -220,7 +220,8 @@ fn question(asked: &impl Serialize) -> Vec<u8> {
 
 fn clause(refusal: Refusal) -> String {
     match refusal {
-        Refusal::Absent => "it has no such run".into(),
+        Refusal::NoStream => "it has no such run".into(),
+        Refusal::NoMessage => "it has no such message".into(),
         Refusal::NoJetStream => "it has no JetStream, or keeps nothing of this run".into(),
         Refusal::Other(why) => why,
     }

@@ -1,9 +1,6 @@
-//! What has to survive of a run, in a stream of JetStream: the four requests of its API that this
-//! takes, and no more of it.
-//!
-//! The client's library has all of that API behind a feature which turns on the clock of tokio that
-//! tests can stop. A feature is on for the whole program, so every request of a server would pay.
-//! <https://docs.nats.io/reference/reference-protocols/nats_api_reference>
+//! What has to survive of a run, in a stream of JetStream: the requests of its API that this takes.
+//! The client's library has them behind a feature that turns on the clock of tokio that tests can
+//! stop, for the whole program: every request of a server would pay.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +13,8 @@ const NO_MESSAGE: u32 = 10_037;
 /// JetStream is off on this server, or for this account.
 const UNAVAILABLE: u16 = 503;
 
-/// A stream on a server's disk. Everything else of it is as the server has it.
+/// A stream on a server's disk. For this and what follows, see
+/// <https://docs.nats.io/reference/reference-protocols/nats_api_reference>. Everything else of it is as the server has it.
 #[derive(Debug, Serialize)]
 pub(super) struct Stream<'a> {
     pub(super) name: &'a str,
@@ -29,8 +27,10 @@ pub(super) struct Stream<'a> {
 /// Why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// What was asked for is not there.
-    Absent,
+    /// There is no such stream.
+    NoStream,
+    /// Nothing was kept of the subject.
+    NoMessage,
     /// The engine keeps nothing, for anyone.
     NoJetStream,
     /// A clause that says why.
@@ -74,7 +74,8 @@ struct Failed {
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         match (failure.err_code, failure.code) {
-            (NO_STREAM | NO_MESSAGE, _) => Self::Absent,
+            (NO_STREAM, _) => Self::NoStream,
+            (NO_MESSAGE, _) => Self::NoMessage,
             (_, UNAVAILABLE) => Self::NoJetStream,
             (_, code) => Self::Other(format!("error {code}: {}", failure.description)),
         }
@@ -118,7 +119,7 @@ pub(super) fn acknowledged(answer: &[u8]) -> Result<(), Refusal> {
 /// The bytes of a message that was asked for.
 ///
 /// # Errors
-/// `Absent` where nothing was kept of its subject.
+/// `NoMessage` where nothing was kept of its subject.
 pub(super) fn message(answer: &[u8]) -> Result<Vec<u8>, Refusal> {
     #[derive(Deserialize)]
     struct Found {
@@ -145,7 +146,9 @@ mod tests {
         let found = br#"{"type":"io.nats.jetstream.api.v1.stream_info_response","config":{}}"#;
         assert_eq!(stream(found), Ok(()));
         let none = br#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#;
-        assert_eq!(stream(none), Err(Refusal::Absent));
+        assert_eq!(stream(none), Err(Refusal::NoStream));
+        let nothing = br#"{"error":{"code":404,"err_code":10037,"description":"no message"}}"#;
+        assert_eq!(message(nothing), Err(Refusal::NoMessage));
         let off = br#"{"error":{"code":503,"err_code":10076,
             "description":"JetStream not enabled"}}"#;
         assert_eq!(stream(off), Err(Refusal::NoJetStream));

@@ -1,4 +1,4 @@
-//! What can be served: the arms, what each needs, and what is said of a name that is none.
+//! What can be served: the arms, what each needs, and what is said of an unknown name.
 
 use std::collections::BTreeMap;
 
