@@ -60,7 +60,7 @@ pub(super) fn answer(
         sentences.extend(more::connection(measurements, arm, &plan.baseline));
     }
     for rival in &rivals {
-        sentences.extend(more::capacity(against, measurements, comparisons, rival));
+        sentences.extend(more::capacity(plan, against, measurements, comparisons, rival));
         sentences.extend(more::login(against, measurements, comparisons, rival));
     }
     for rival in &rivals {

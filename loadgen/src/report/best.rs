@@ -1,7 +1,7 @@
-//! The best arm of a column, and the arms that these data do not tell apart from it: by the
+//! Which arms of a column these data tell apart, and which are not worse than the best: by the
 //! differences of their blocks, as verdicts are, and not by whether two intervals overlap.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::figures::MARGIN;
 use crate::stats::{Floor, Moments, Question, Scale, Verdict, judge, log_ratios};
@@ -40,42 +40,52 @@ impl Column {
     }
 
     /// The best arm and all that are not worse by a verdict.
+    fn not_worse(&self) -> Vec<bool> {
+        let mut marks = vec![false; self.arms.len()];
+        let known: Vec<(usize, f64)> =
+            self.known().into_iter().map(|(row, point, _)| (row, point)).collect();
+        let order = |a: &f64, b: &f64| if self.more { b.total_cmp(a) } else { a.total_cmp(b) };
+        let Some((best, _)) = known.iter().min_by(|a, b| order(&a.1, &b.1)).copied() else {
+            return marks;
+        };
+        let apart = self.apart();
+        for (row, _) in known {
+            let worse = if self.more { apart.lower(row, best) } else { apart.lower(best, row) };
+            marks[row] = !worse;
+        }
+        marks
+    }
+
+    /// The arms with two blocks or more: row, figure and blocks.
+    fn known(&self) -> Vec<(usize, f64, &Blocks)> {
+        let arms = self.arms.iter().enumerate();
+        arms.filter_map(|(row, arm)| arm.as_ref().map(|(point, blocks)| (row, *point, blocks)))
+            .filter(|(_, _, blocks)| blocks.len() > 1)
+            .collect()
+    }
+
+    /// Which arms are told apart.
     ///
     /// All pairs are one family. The best is chosen after the fact, so with a correction for its
     /// own comparisons alone, one of seven equal arms would be called worse in a campaign of ten.
-    fn not_worse(&self) -> Vec<bool> {
-        let known: Vec<(usize, f64, &Blocks)> = self
-            .arms
-            .iter()
-            .enumerate()
-            .filter_map(|(row, arm)| arm.as_ref().map(|(point, blocks)| (row, *point, blocks)))
-            .filter(|(_, _, blocks)| blocks.len() > 1)
-            .collect();
-        let mut marks = vec![false; self.arms.len()];
-        let order = |a: &f64, b: &f64| if self.more { b.total_cmp(a) } else { a.total_cmp(b) };
-        let Some((best, ..)) = known.iter().min_by(|a, b| order(&a.1, &b.1)).copied() else {
-            return marks;
-        };
-        for (row, ..) in &known {
-            marks[*row] = true;
-        }
+    pub(super) fn apart(&self) -> Apart {
+        let known = self.known();
         let pairs: Vec<(usize, usize)> = (0..known.len())
             .flat_map(|one| (one + 1..known.len()).map(move |other| (one, other)))
             .collect();
         let question =
             |(one, other): &(usize, usize)| self.question(known[*one].2, known[*other].2);
         let family: Vec<Question> = pairs.iter().map(question).collect();
-        let worse = if self.more { Verdict::Lower } else { Verdict::Higher };
-        let better = if self.more { Verdict::Higher } else { Verdict::Lower };
-        for ((one, other), ruling) in pairs.into_iter().zip(judge(&family, MARGIN)) {
+        let rulings = judge(&family, MARGIN);
+        let lower = pairs.into_iter().zip(rulings).filter_map(|((one, other), ruling)| {
             let (one, other) = (known[one].0, known[other].0);
-            if other == best && ruling.verdict == worse {
-                marks[one] = false;
-            } else if one == best && ruling.verdict == better {
-                marks[other] = false;
+            match ruling.verdict {
+                Verdict::Lower => Some((one, other)),
+                Verdict::Higher => Some((other, one)),
+                _ => None,
             }
-        }
-        marks
+        });
+        Apart(lower.collect())
     }
 
     /// What is asked of two arms, the first compared with the second.
@@ -86,6 +96,17 @@ impl Column {
             Scale::Linear => difference(one, other),
         };
         Question { difference, ratio, floor: self.floor }
+    }
+}
+
+/// Pairs of rows of a column, the first of which has less by a verdict.
+#[derive(Debug, Default)]
+pub(super) struct Apart(BTreeSet<(usize, usize)>);
+
+impl Apart {
+    /// Whether the figure of a row is lower than another's by a verdict.
+    pub(super) fn lower(&self, one: usize, other: usize) -> bool {
+        self.0.contains(&(one, other))
     }
 }
 

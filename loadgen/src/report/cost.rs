@@ -3,7 +3,9 @@
 
 use std::cmp::Reverse;
 
-use super::key::Place;
+use super::figures::Measurement;
+use super::key::{Lookup as _, Place};
+use crate::experiment::metric;
 
 /// Experiments that say what a request costs, the best first. At a fixed rate a request pays for
 /// what the server does for it. In a closed loop it also pays for waking the generator, and a
@@ -17,6 +19,26 @@ const HALF: u32 = 50;
 pub(super) fn order(experiment: &str, (level, users): Place) -> impl Ord + use<> {
     let from_half = if experiment == "curve" { level.unwrap_or(0).abs_diff(HALF) } else { 0 };
     (from_half, Reverse(users))
+}
+
+/// An arm that answers less than this share of the requests that come does not hold their rate.
+const HELD_SHARE: f64 = 0.97;
+
+/// Whether an arm held the rate of a place. Where it did not, its requests queued, and what one
+/// cost is that of a saturated server.
+pub(super) fn keeps_up(
+    measurements: &[Measurement],
+    experiment: &str,
+    place: Place,
+    arm: &str,
+) -> bool {
+    let found = |metric| {
+        let found = measurements.find(experiment, metric, place, arm);
+        found.filter(|m: &&Measurement| m.valid)
+    };
+    let rate = found(metric::CPU_US_PER_REQUEST).and_then(|cpu| cpu.key.rate);
+    let answered = found(metric::THROUGHPUT_RPS);
+    rate.zip(answered).is_none_or(|(rate, m)| m.estimate.point >= HELD_SHARE * rate)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::analysis::Analysis;
 use super::best::{self, Blocks, Column};
 use super::chart::look;
 use super::cost;
-use super::figure::{digits, figure};
+use super::figure::{chosen, digits, figure};
 use super::figures::Measurement;
 use super::key::{Lookup, Place};
 use super::known::NOTHING_BYTES;
@@ -14,9 +14,6 @@ use super::words;
 use crate::experiment::metric::{self, Metric};
 use crate::stats::{Estimate, Scale};
 use crate::units::{counted, grouped};
-
-/// An arm that answers less than this share of the requests that come does not hold their rate.
-const HELD_SHARE: f64 = 0.97;
 
 /// What is known of all arms.
 #[derive(Debug, Default)]
@@ -269,7 +266,7 @@ fn connections(analysis: &Analysis, experiment: &str, metric: &Metric) -> Option
 
 fn capacity_at(analysis: &Analysis) -> String {
     let Some(probe) = analysis.probes.first() else { return String::new() };
-    let limit = figure(probe.limit_us, "us").replace(".0 ", " ").replace(".00 ", " ");
+    let limit = chosen(probe.limit_us, "us");
     let connections = connections(analysis, "capacity", metric::CAPACITY_RPS);
     let over =
         connections.map_or_else(String::new, |n| format!(" ({})", counted(n.into(), "connection")));
@@ -398,12 +395,7 @@ fn cpu(analysis: &Analysis, at: (&str, Place, u32), arm: &str) -> Option<Cpu> {
         .clone();
     let store = find(analysis, experiment, metric::STORE_CPU_US_PER_REQUEST, place, arm);
     let store = store.map(|m| m.estimate.point);
-    let answered = find(analysis, experiment, metric::THROUGHPUT_RPS, place, arm);
-    let is_overloaded = total
-        .key
-        .rate
-        .zip(answered)
-        .is_some_and(|(rate, answered)| answered.estimate.point < HELD_SHARE * rate);
+    let is_overloaded = !cost::keeps_up(&analysis.measurements, experiment, place, arm);
     Some(Cpu { items, total: total.estimate.point, added, store, is_overloaded })
 }
 

@@ -21,6 +21,11 @@ pub fn figure(value: f64, unit: &str) -> String {
     }
 }
 
+/// A number that somebody chose, without the zeros of one that was measured: `10 ms`.
+pub(super) fn chosen(value: f64, unit: &str) -> String {
+    figure(value, unit).replace(".00 ", " ").replace(".0 ", " ")
+}
+
 /// An interval in its metric's unit: `3.65 to 4.02 µs`; words for a figure without one,
 /// because it comes from one trial or does not vary.
 pub fn range(estimate: &Estimate, unit: &str) -> String {

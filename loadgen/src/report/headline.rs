@@ -1,6 +1,6 @@
-//! The sentence that answers, and the two or three that say why. Every one follows from intervals
-//! by rule: two arms are told apart where theirs do not overlap, and a figure whose interval spans
-//! more than twofold has its bound beside it.
+//! The sentence that answers, and the two or three that say why. Every one follows by rule: two
+//! arms are told apart by a verdict on their blocks, as in the matrix, and a figure whose interval
+//! spans more than twofold has its bound beside it.
 
 use super::facts::{ArmFacts, Cpu, Facts, Need, bare_cpu, bare_memory};
 use super::figure::{figure, range};
@@ -27,13 +27,6 @@ pub(super) fn headline(facts: &Facts, usable: bool) -> Headline {
     Headline { says: answer(facts), lead: lead.into_iter().flatten().collect() }
 }
 
-/// The least and the greatest end of some intervals.
-fn hull(spans: &[(f64, f64)]) -> Option<(f64, f64)> {
-    let lo = spans.iter().map(|(lo, _)| *lo).reduce(f64::min)?;
-    let hi = spans.iter().map(|(_, hi)| *hi).reduce(f64::max)?;
-    Some((lo, hi))
-}
-
 /// Whether an arm counts as a token: one that a list can revoke is one too.
 fn is_token(arm: &ArmFacts) -> bool {
     arm.family == "token" || (arm.family == "hybrid" && arm.arm.starts_with("jwt"))
@@ -42,21 +35,22 @@ fn is_token(arm: &ArmFacts) -> bool {
 /// Session or token, by the CPU time that a request costs more than without authentication: which
 /// sessions cost less than every token, and which more.
 fn answer(facts: &Facts) -> String {
-    let spans = |is_own: &dyn Fn(&ArmFacts) -> bool| {
-        let own = facts.arms.iter().filter(|arm| is_own(arm));
-        own.filter_map(|arm| Some((arm.arm.as_str(), bare_cpu(arm)?.added.interval?)))
-            .collect::<Vec<_>>()
+    let rows = |is_own: &dyn Fn(&ArmFacts) -> bool| {
+        let own = facts.arms.iter().enumerate().filter(|(_, arm)| is_own(arm) && is_known(arm));
+        own.map(|(row, arm)| (row, arm.arm.as_str())).collect::<Vec<_>>()
     };
-    let (sessions, tokens) = (spans(&|arm| arm.family == "session"), spans(&is_token));
-    let ends: Vec<(f64, f64)> = tokens.iter().map(|(_, span)| *span).collect();
-    let Some((least, most)) = hull(&ends).filter(|_| !sessions.is_empty()) else {
+    let (sessions, tokens) = (rows(&|arm| arm.family == "session"), rows(&is_token));
+    if sessions.is_empty() || tokens.is_empty() {
         return without_both(facts);
+    }
+    let apart = facts.columns[0].apart();
+    let named = |is_wanted: &dyn Fn(usize, usize) -> bool| {
+        let of_all = |row| tokens.iter().all(|(token, _)| is_wanted(row, *token));
+        let wanted = sessions.iter().filter(|(row, _)| of_all(*row));
+        wanted.map(|(_, arm)| called(arm)).collect::<Vec<_>>()
     };
-    let named = |is_wanted: &dyn Fn((f64, f64)) -> bool| {
-        let wanted = sessions.iter().filter(|(_, span)| is_wanted(*span));
-        wanted.map(|(arm, _)| called(arm)).collect::<Vec<_>>()
-    };
-    let (below, above) = (named(&|(_, hi)| hi < least), named(&|(lo, _)| lo > most));
+    let below = named(&|session, token| apart.lower(session, token));
+    let above = named(&|session, token| apart.lower(token, session));
     let costs = |arms: &[String]| {
         let verb = if arms.len() == 1 { "costs" } else { "cost" };
         listed(arms, ", ", " and ").map(|arms| format!("{} {verb}", words::capital(&arms)))
@@ -78,6 +72,11 @@ fn answer(facts: &Facts) -> String {
     }
 }
 
+/// Whether the cost of an arm's request over the baseline is known from more than one trial.
+fn is_known(arm: &ArmFacts) -> bool {
+    bare_cpu(arm).is_some_and(|cpu| cpu.added.interval.is_some())
+}
+
 /// What an arm is called where a sentence speaks of it: a session by where it is kept.
 fn called(arm: &str) -> String {
     match arm {
@@ -92,8 +91,6 @@ fn called(arm: &str) -> String {
 /// What can be said where sessions and tokens cannot be compared.
 fn without_both(facts: &Facts) -> String {
     let has = |family: &str| facts.arms.iter().any(|arm| arm.family == family);
-    let known: Vec<(&ArmFacts, (f64, f64))> =
-        facts.arms.iter().filter_map(|arm| Some((arm, bare_cpu(arm)?.added.interval?))).collect();
     if has("session") && has("token") {
         let why = if facts.arms.iter().any(|arm| bare_cpu(arm).is_some()) {
             "one trial has no interval, and more blocks would give one"
@@ -102,14 +99,19 @@ fn without_both(facts: &Facts) -> String {
         };
         return format!("Session or token? Not settled: {why}.");
     }
-    let Some((cheapest, (_, hi))) = known.iter().min_by(|a, b| a.1.1.total_cmp(&b.1.1)) else {
-        return "What authentication costs is not settled here: see what was measured.".into();
+    let arms = facts.arms.iter().enumerate();
+    let known: Vec<(usize, &ArmFacts)> = arms.filter(|(_, arm)| is_known(arm)).collect();
+    let apart = facts.columns[0].apart();
+    let is_cheapest = |(row, _): &&(usize, &ArmFacts)| {
+        known.iter().all(|(other, _)| other == row || apart.lower(*row, *other))
     };
-    let alone = known.iter().all(|(arm, (lo, _))| arm.arm == cheapest.arm || lo > hi);
-    match (known.len(), alone) {
-        (1, _) => format!("What {} costs, measured.", cheapest.arm),
-        (_, true) => format!("Of these arms {} costs least per request.", cheapest.arm),
-        (_, false) => "These data do not tell which of these arms costs least per request.".into(),
+    match (known.as_slice(), known.iter().find(is_cheapest)) {
+        ([], _) => "What authentication costs is not settled here: see what was measured.".into(),
+        ([(_, only)], _) => format!("What {} costs, measured.", only.arm),
+        (_, Some((_, cheapest))) => {
+            format!("Of these arms {} costs least per request.", cheapest.arm)
+        }
+        (_, None) => "These data do not tell which of these arms costs least per request.".into(),
     }
 }
 
@@ -220,6 +222,7 @@ fn listed(parts: &[String], between: &str, last: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::best::{Blocks, Column};
     use super::super::facts::Memory;
     use super::*;
     use crate::stats::Estimate;
@@ -238,14 +241,34 @@ mod tests {
 
     fn facts_of(arms: Vec<ArmFacts>) -> Facts {
         let floor = Some(estimate(10.0, Some((9.0, 11.0))));
-        Facts { arms, cpu_at: "64 concurrent users".into(), floor, ..Facts::default() }
+        let cpu = Column {
+            arms: arms.iter().enumerate().map(|(row, arm)| blocks(row, arm)).collect(),
+            ..Column::default()
+        };
+        let columns = [cpu, Column::default(), Column::default()];
+        Facts { arms, cpu_at: "64 concurrent users".into(), floor, columns, ..Facts::default() }
+    }
+
+    /// Eight blocks of a request's cost with the interval of its arm, and independent of those of
+    /// up to six others: their signs are Walsh functions.
+    fn blocks(row: usize, arm: &ArmFacts) -> Option<(f64, Blocks)> {
+        let cpu = bare_cpu(arm)?;
+        let (lo, hi) = cpu.added.interval?;
+        // Student's t for seven degrees of freedom.
+        let step = (hi - lo) / 2.0 * 7f64.sqrt() / 2.365;
+        let signs = (row % 7 + 1) as u32;
+        let value = |block: u32| {
+            let is_odd = (block & signs).count_ones() % 2 == 1;
+            (block, cpu.total + if is_odd { step } else { -step })
+        };
+        Some((cpu.total, (0..8).map(value).collect()))
     }
 
     /// Families of arms with the interval of what a request adds; `None` for one trial.
     type Row<'a> = (&'a [(&'static str, Option<(f64, f64)>)], &'a str);
 
     #[test]
-    fn the_answer_follows_from_intervals() {
+    fn the_answer_follows_from_verdicts() {
         let (session, token) = ("session", "token");
         let hybrid = "hybrid";
         let table: &[Row<'_>] = &[
@@ -271,7 +294,7 @@ mod tests {
                 &[(session, Some((5.0, 6.0))), (token, Some((2.0, 3.0)))],
                 "Session-0 costs more CPU time per request than any token measured here.",
             ),
-            // One that overlaps a token is not named, and one token of several is not all.
+            // One that is not told apart from a token is not named.
             (
                 &[
                     (session, Some((0.1, 0.2))),

@@ -3,8 +3,9 @@
 
 use super::parts::{by_how_much, floor_limit, leads, measured_users, missed, valid_figure};
 use crate::experiment::metric::{self, Metric};
+use crate::plan::{Action, Plan};
 use crate::report::analysis::Sentence;
-use crate::report::figure::{figure, range};
+use crate::report::figure::{chosen, figure, range};
 use crate::report::figures::{Comparison, Measurement};
 use crate::report::key::Lookup;
 use crate::report::known::{BEYOND_MAX, NOTHING_BYTES, is_narrow};
@@ -153,6 +154,7 @@ fn more_than(
 
 /// What an arm holds, compared with another.
 pub(super) fn capacity(
+    plan: &Plan,
     against: &str,
     measurements: &[Measurement],
     comparisons: &[Comparison],
@@ -169,8 +171,9 @@ pub(super) fn capacity(
         Some(format!("{} ({})", figure(m.estimate.point, m.unit), range(&m.estimate, m.unit)))
     };
     let text = format!(
-        "With p99 within its limit {arm} holds {} and {against} {}; requests per second compared \
+        "With p99 within {} {arm} holds {} and {against} {}; requests per second compared \
          with {against}: {}{}{}.",
+        p99_limit(plan).unwrap_or_else(|| "its limit".into()),
         held(arm)?,
         held(against)?,
         by_how_much(c.ratio.as_ref()?, c.ruling.as_ref(), "more", "fewer"),
@@ -178,6 +181,14 @@ pub(super) fn capacity(
         missed(c),
     );
     Some(Sentence { topic: "Capacity".into(), text, verdict: c.verdict(), headline: leads(c) })
+}
+
+/// The limit that p99 had to keep while a rate was searched for.
+pub(super) fn p99_limit(plan: &Plan) -> Option<String> {
+    let limit_ns = plan.trials.iter().flat_map(|trial| &trial.actions).find_map(|action| {
+        if let Action::Search(search) = action { Some(search.slo_ns) } else { None }
+    });
+    limit_ns.map(|ns| chosen(ns as f64 / 1e3, "us"))
 }
 
 /// What a login costs with an arm, compared with another.

@@ -349,3 +349,14 @@ fn a_slope_without_scatter_says_what_it_is() {
     assert!(said((0.0, 0.0)).ends_with("(slope 0 bytes, the same in all 5 trials)."));
     assert!(said((-0.3, 0.5)).ends_with("(slope -0.30 to 0.50 bytes)."));
 }
+
+#[test]
+fn a_rate_is_said_with_the_limit_that_it_was_searched_under() {
+    let mut plan = sample::plan(&ARMS, 5);
+    assert_eq!(more::p99_limit(&plan), None);
+    let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/../results/reference/standard/plan.json");
+    let reference: Plan =
+        serde_json::from_str(&std::fs::read_to_string(reference).unwrap()).unwrap();
+    plan.trials = reference.trials;
+    assert_eq!(more::p99_limit(&plan).as_deref(), Some("10 ms"));
+}

@@ -21,7 +21,8 @@ const LEAST: f64 = 1e-6;
 
 /// The drawing; `None` where memory or requests were not measured, or nothing has a price.
 pub(super) fn crossover(analysis: &Analysis) -> Option<Drawing> {
-    let all = costs(analysis);
+    let (all, queue): (Vec<_>, Vec<_>) =
+        costs(analysis).into_iter().partition(|cost| cost.keeps_up);
     let top = all
         .iter()
         .flat_map(|cost| RATES.map(|rate| per_month(cost, rate).mean))
@@ -51,8 +52,7 @@ pub(super) fn crossover(analysis: &Analysis) -> Option<Drawing> {
     (!series.is_empty()).then(|| Drawing {
         id: "crossover".into(),
         title: "Cost over requests per user and hour".into(),
-        note: "At the campaign's prices, beyond the baseline. Rings: both arms cost the same."
-            .into(),
+        note: note(&queue),
         is_wide: true,
         across: Across {
             name: "requests per user and hour; cost per month of 1 million users".into(),
@@ -66,6 +66,15 @@ pub(super) fn crossover(analysis: &Analysis) -> Option<Drawing> {
         limit: None,
         rings,
     })
+}
+
+fn note(queue: &[Costs]) -> String {
+    let note = "At the campaign's prices, beyond the baseline. Rings: both arms cost the same.";
+    let names: Vec<&str> = queue.iter().map(|cost| cost.arm.as_str()).collect();
+    if names.is_empty() {
+        return note.into();
+    }
+    format!("{note} Not drawn, since it did not keep up with the load: {}.", names.join(", "))
 }
 
 /// Memory and requests are measured apart, so their errors are independent.

@@ -31,7 +31,12 @@ pub(super) fn ask(
     let (at, request) = experiments.iter().find_map(|experiment| {
         let cpu = seen.places(experiment, metric::CPU_US_PER_REQUEST, &[arm, against]);
         let wire = seen.places(experiment, metric::REQUEST_WIRE_BYTES, &[arm, against]);
-        let both = cpu.into_iter().filter(|place| wire.contains(place));
+        // A saturated server's cost per request is not that of one which keeps up.
+        let keep_up = |place: &Place| {
+            let measurements = &seen.analysis.measurements;
+            [arm, against].iter().all(|arm| cost::keeps_up(measurements, experiment, *place, arm))
+        };
+        let both = cpu.into_iter().filter(|place| wire.contains(place) && keep_up(place));
         let place = both.min_by_key(|place| cost::order(experiment, *place))?;
         let cost = |arm| request(seen, prices, experiment, place, arm);
         let at = format!("requests as in {experiment} with {}, ", named(experiment, place));
@@ -92,6 +97,8 @@ pub(in crate::report) struct Costs {
     pub(in crate::report) login: Moments,
     /// Of a request.
     pub(in crate::report) request: Moments,
+    /// Whether the arm held the rate at which its requests were measured.
+    pub(in crate::report) keeps_up: bool,
 }
 
 /// The costs of every arm but the baseline whose memory and requests were measured, where requests
@@ -105,13 +112,14 @@ pub(in crate::report) fn costs(analysis: &Analysis) -> Vec<Costs> {
     };
     let cost = |arm: &String| {
         let login = less(&login(&seen, prices, arm)?, &login(&seen, prices, baseline)?)?;
-        let request = cost::EXPERIMENTS.into_iter().find_map(|experiment| {
+        let (request, keeps_up) = cost::EXPERIMENTS.into_iter().find_map(|experiment| {
             let cpu = seen.places(experiment, metric::CPU_US_PER_REQUEST, &[arm, baseline]);
             let place = cpu.into_iter().min_by_key(|place| cost::order(experiment, *place))?;
             let cost = |arm| request(&seen, prices, experiment, place, arm);
-            less(&cost(arm)?, &cost(baseline)?)
+            let keeps_up = cost::keeps_up(&analysis.measurements, experiment, place, arm);
+            Some((less(&cost(arm)?, &cost(baseline)?)?, keeps_up))
         })?;
-        Some(Costs { arm: arm.clone(), login, request })
+        Some(Costs { arm: arm.clone(), login, request, keeps_up })
     };
     analysis.arms.iter().filter(|arm| **arm != analysis.baseline).filter_map(cost).collect()
 }

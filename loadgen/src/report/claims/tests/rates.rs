@@ -82,3 +82,31 @@ fn an_arm_that_costs_less_per_login_and_per_request_is_cheaper_at_any_rate() {
     assert_eq!(claim.verdict, ClaimVerdict::NotSettled);
     assert_eq!(claim.matrices[0].cells[0].estimate, None);
 }
+
+#[test]
+fn costs_are_read_where_both_arms_keep_up() {
+    let mut analysis = bill(2.0);
+    for (arm, half_us) in [("session@memory", 8.0), ("jwt-hs256", 20.0)] {
+        for (level, us, rate) in [(10, half_us + 1.0, 1000.0), (50, half_us, 5000.0)] {
+            let at = (Some(level), Some(64));
+            for (metric, value) in [
+                (metric::CPU_US_PER_REQUEST, us),
+                (metric::THROUGHPUT_RPS, rate),
+                (metric::REQUEST_WIRE_BYTES, 100.0),
+            ] {
+                add(&mut analysis, "curve", metric, arm, at, &about(value, 0.001));
+                analysis.measurements.last_mut().unwrap().key.rate = Some(rate);
+            }
+        }
+    }
+    let at = |analysis: &Analysis| result(analysis, CROSSOVER).matrices[0].at.clone();
+    assert!(at(&analysis).contains("in curve with 64 users, 50 %"), "{}", at(&analysis));
+    // At half load the token's server answers 4,000 of 5,000 requests per second.
+    let is_answered = |m: &&mut Measurement| {
+        let key = &m.key;
+        key.arm == "jwt-hs256" && key.metric == metric::THROUGHPUT_RPS && key.level == Some(50)
+    };
+    let answered = analysis.measurements.iter_mut().find(is_answered).unwrap();
+    answered.estimate.point = 4000.0;
+    assert!(at(&analysis).contains("in curve with 64 users, 10 %"), "{}", at(&analysis));
+}
