@@ -78,7 +78,7 @@ fn load(driver: &Driver, prepare: Option<Prepare>) -> LoadRecord {
         connections: 3,
         warmup_ns: 0,
         measure_ns: 50_000_000,
-        drain_ns: 1_000_000_000,
+        drain_ns: 30_000_000_000,
         timeout_ns: TIMEOUT_NS,
         prepare,
         renewal: None,

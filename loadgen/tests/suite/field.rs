@@ -303,8 +303,8 @@ fn a_name_with_several_addresses_reaches_the_one_that_listens() {
             connections: 2,
             warmup_ns: 0,
             measure_ns: 200_000_000,
-            drain_ns: 3_000_000_000,
-            timeout_ns: 2_000_000_000,
+            drain_ns: 30_000_000_000,
+            timeout_ns: 20_000_000_000,
             prepare: None,
             renewal: None,
         };

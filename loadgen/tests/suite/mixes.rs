@@ -170,7 +170,7 @@ fn few_users_log_in_at_a_time_and_a_watcher_hears_how_many_have() {
             connections: 8,
             warmup_ns: 0,
             measure_ns: 100_000_000,
-            drain_ns: 1_000_000_000,
+            drain_ns: 30_000_000_000,
             timeout_ns: 10_000_000_000,
             prepare: None,
             renewal: None,
