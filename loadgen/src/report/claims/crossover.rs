@@ -39,7 +39,7 @@ pub(super) fn ask(
         let both = cpu.into_iter().filter(|place| wire.contains(place) && keep_up(place));
         let place = both.min_by_key(|place| cost::order(experiment, *place))?;
         let cost = |arm| request(seen, prices, experiment, place, arm);
-        let at = format!("requests as in {experiment} with {}, ", named(experiment, place));
+        let at = format!("requests as in {experiment} with {}; ", named(experiment, place));
         Some((at, joined(&cost(arm)?, &cost(against)?)))
     })?;
     let less =

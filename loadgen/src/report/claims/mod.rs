@@ -140,8 +140,10 @@ fn matrix(asks: &str, claim: Sense, cells: Vec<(Asked, ClaimCell)>) -> Matrix {
         if claim == Sense::Not {
             cell.answer = cell.answer.opposite();
         }
-        if asked.at != at && !asked.at.is_empty() {
-            cell.found.push_str(&format!(", {}", asked.at));
+        // What all cells have in common is said once, above them.
+        let is_common = |own: &str| own.is_empty() || at.split("; ").any(|part| part == own);
+        for own in asked.at.split("; ").filter(|own| !is_common(own)) {
+            cell.found.push_str(&format!(", {own}"));
         }
         cell
     };

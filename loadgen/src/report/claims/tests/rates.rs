@@ -109,4 +109,19 @@ fn costs_are_read_where_both_arms_keep_up() {
     let answered = analysis.measurements.iter_mut().find(is_answered).unwrap();
     answered.estimate.point = 4000.0;
     assert!(at(&analysis).contains("in curve with 64 users, 10 %"), "{}", at(&analysis));
+    // A cell with a place of its own says it, and not the prices again.
+    let second = "jwt-es256".to_owned();
+    let all = analysis.measurements.clone();
+    for mut m in all.into_iter().filter(|m| m.key.arm == "jwt-hs256") {
+        if m.key.metric == metric::THROUGHPUT_RPS {
+            m.estimate.point = m.key.rate.unwrap();
+        }
+        m.key.arm = second.as_str().into();
+        analysis.measurements.push(m);
+    }
+    analysis.arms.push(second);
+    let claim = result(&analysis, CROSSOVER);
+    let found = &cell(&claim, "jwt-es256", "session@memory").found;
+    let place = "costs less, requests as in curve with 64 users, 50 % of what the baseline can do";
+    assert!(found.ends_with(place), "{found}");
 }
