@@ -48,7 +48,7 @@ impl Column {
         let Some((best, _)) = known.iter().min_by(|a, b| order(&a.1, &b.1)).copied() else {
             return marks;
         };
-        let apart = self.apart();
+        let apart = self.apart(self.floor);
         for (row, _) in known {
             let worse = if self.more { apart.lower(row, best) } else { apart.lower(best, row) };
             marks[row] = !worse;
@@ -64,17 +64,26 @@ impl Column {
             .collect()
     }
 
+    /// Which arms are told apart by more than the margin: a smaller difference decides nothing.
+    pub(super) fn apart_by_margin(&self) -> Apart {
+        self.apart(match self.floor {
+            Floor::Unknown => Floor::Unknown,
+            Floor::NotMeasured => Floor::At(MARGIN.ln_1p()),
+            Floor::At(floor) => Floor::At(floor.max(MARGIN.ln_1p())),
+        })
+    }
+
     /// Which arms are told apart.
     ///
     /// All pairs are one family. The best is chosen after the fact, so with a correction for its
     /// own comparisons alone, one of seven equal arms would be called worse in a campaign of ten.
-    pub(super) fn apart(&self) -> Apart {
+    fn apart(&self, floor: Floor) -> Apart {
         let known = self.known();
         let pairs: Vec<(usize, usize)> = (0..known.len())
             .flat_map(|one| (one + 1..known.len()).map(move |other| (one, other)))
             .collect();
         let question =
-            |(one, other): &(usize, usize)| self.question(known[*one].2, known[*other].2);
+            |(one, other): &(usize, usize)| self.question(known[*one].2, known[*other].2, floor);
         let family: Vec<Question> = pairs.iter().map(question).collect();
         let rulings = judge(&family, MARGIN);
         let lower = pairs.into_iter().zip(rulings).filter_map(|((one, other), ruling)| {
@@ -89,13 +98,13 @@ impl Column {
     }
 
     /// What is asked of two arms, the first compared with the second.
-    fn question(&self, one: &Blocks, other: &Blocks) -> Question {
+    fn question(&self, one: &Blocks, other: &Blocks, floor: Floor) -> Question {
         let ratio = ratio(one, other);
         let difference = match self.scale {
             Scale::Log => ratio,
             Scale::Linear => difference(one, other),
         };
-        Question { difference, ratio, floor: self.floor }
+        Question { difference, ratio, floor }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The sentence that answers, and the two or three that say why. Every one follows by rule: two
-//! arms are told apart by a verdict on their blocks, as in the matrix, and a figure whose interval
-//! spans more than twofold has its bound beside it.
+//! arms are told apart by a verdict on their blocks and by more than the margin, and a figure whose
+//! interval spans more than twofold has its bound beside it.
 
 use super::facts::{ArmFacts, Cpu, Facts, Need, bare_cpu, bare_memory};
 use super::figure::{figure, range};
@@ -43,7 +43,7 @@ fn answer(facts: &Facts) -> String {
     if sessions.is_empty() || tokens.is_empty() {
         return without_both(facts);
     }
-    let apart = facts.columns[0].apart();
+    let apart = facts.columns[0].apart_by_margin();
     let named = |is_wanted: &dyn Fn(usize, usize) -> bool| {
         let of_all = |row| tokens.iter().all(|(token, _)| is_wanted(row, *token));
         let wanted = sessions.iter().filter(|(row, _)| of_all(*row));
@@ -101,7 +101,7 @@ fn without_both(facts: &Facts) -> String {
     }
     let arms = facts.arms.iter().enumerate();
     let known: Vec<(usize, &ArmFacts)> = arms.filter(|(_, arm)| is_known(arm)).collect();
-    let apart = facts.columns[0].apart();
+    let apart = facts.columns[0].apart_by_margin();
     let is_cheapest = |(row, _): &&(usize, &ArmFacts)| {
         known.iter().all(|(other, _)| other == row || apart.lower(*row, *other))
     };
@@ -303,6 +303,11 @@ mod tests {
                     (token, Some((9.0, 10.0))),
                 ],
                 "Session-0 costs less CPU time per request than any token measured here.",
+            ),
+            // What is shown and smaller than the margin is not said.
+            (
+                &[(session, Some((1.1, 1.15))), (token, Some((1.25, 1.3)))],
+                "Session or token? These data do not tell their CPU time per request apart.",
             ),
             // A token that can be revoked is a token.
             (
