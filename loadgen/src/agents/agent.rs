@@ -50,8 +50,8 @@ pub struct AgentOptions {
     pub allowed: Vec<String>,
     /// How long it waits to be welcome.
     pub join: Duration,
-    /// The folder in which it keeps its share.
-    pub keep: PathBuf,
+    /// The folder in which it keeps its share, if it does.
+    pub keep: Option<PathBuf>,
 }
 
 /// Why an agent ends before its time, or when all is done.
@@ -371,16 +371,17 @@ impl Agent<'_> {
         let (run, index) = (&self.options.run, self.options.index);
         let parcel = Parcel { run: run.clone(), index, orders: hash.into(), share };
         let text = parcel.text()?;
-        let path = self.options.keep.join(parcel::file_name(run, index));
-        files::write(&path, text.as_bytes())?;
+        let folder = self.options.keep.as_ref();
+        let path = folder.map(|folder| folder.join(parcel::file_name(run, index)));
+        path.as_ref().map_or(Ok(()), |path| files::write(path, text.as_bytes()))?;
+        let kept = path.map_or_else(String::new, |path| format!("; it is in {}", path.display()));
         let deadline = Instant::now() + HOME_WITHIN;
         for (part, bytes) in parcel::parts(&text).into_iter().enumerate() {
             let name = format!("share.{index}.{part}");
             while let Err(why) = self.bus.keep(&name, bytes.clone()) {
                 if Instant::now() > deadline || self.interrupt.signal().is_some() {
                     return Err(Error::Invalid(format!(
-                        "the share could not be sent ({why}); it is in {}",
-                        path.display()
+                        "the share could not be sent ({why}){kept}"
                     )));
                 }
                 thread::sleep(Duration::from_millis(250));
@@ -394,10 +395,9 @@ impl Agent<'_> {
         };
         match self.wait(HOME_WITHIN, settled) {
             Ok(Some(settled)) => settled,
-            Ok(None) => Err(Error::Invalid(format!(
-                "nobody said that the share is in the record; it is in {}",
-                path.display()
-            ))),
+            Ok(None) => {
+                Err(Error::Invalid(format!("nobody said that the share is in the record{kept}")))
+            }
             Err(error) => Err(error),
         }
     }

@@ -9,6 +9,7 @@ use super::agent::{allows, listed, place_of};
 use super::bus::{Bus, Mail};
 use super::clock::{Bound, Reading, now_ns};
 use super::gather::{self, Facts, Gathered};
+use super::launch::Launched;
 use super::message::{
     Down, FromAgent, FromCoordinator, Hello, Orders, SCHEMA, Stage, Up, error_of,
 };
@@ -110,10 +111,12 @@ struct Coordinator<'a> {
     misfit: Option<Error>,
     binary: String,
     place: String,
+    launched: Option<&'a mut Launched>,
     tell: &'a mut dyn FnMut(&str),
 }
 
-/// Runs a load on agents; `tell` hears how far it is.
+/// Runs a load on agents, of which those that were started for it are `launched`; `tell` hears how
+/// far it is.
 ///
 /// # Errors
 /// `Config` when the engine or the agents do not fit; nothing was sent then. `Invalid` when an
@@ -124,6 +127,7 @@ pub fn coordinate(
     engine: &str,
     orders: &Orders,
     interrupt: &Interrupt,
+    launched: Option<&mut Launched>,
     tell: &mut dyn FnMut(&str),
 ) -> Result<Outcome> {
     orders.check()?;
@@ -144,6 +148,7 @@ pub fn coordinate(
         misfit: None,
         binary: proc::identity().binary,
         place: place_of(&script),
+        launched,
         tell,
     };
     let outcome = coordinator.run(&script, &text, &hash);
@@ -361,6 +366,9 @@ impl Coordinator<'_> {
             self.pump().map_err(interrupted)?;
             if let Some(misfit) = self.misfit.take() {
                 return Err(misfit);
+            }
+            if let Some(gone) = self.launched.as_mut().and_then(|launched| launched.gone()) {
+                return Err(Error::Config(format!("{gone}; nothing was sent")));
             }
             if now_ns() > deadline {
                 let missing = (0..wanted)

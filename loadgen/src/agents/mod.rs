@@ -8,7 +8,7 @@ mod collect;
 mod coordinator;
 mod gather;
 mod kept;
-mod local;
+mod launch;
 mod message;
 mod parcel;
 
@@ -18,7 +18,7 @@ use crate::journey::Script;
 pub use agent::{AgentOptions, carry};
 pub use collect::{Collected, collect};
 pub use coordinator::{Outcome, Run, coordinate, some_name};
-pub use local::Local;
+pub use launch::{Crew, Launched, Ssh};
 pub use message::Orders;
 
 /// The host and port of a target, as agents are allowed to load it.

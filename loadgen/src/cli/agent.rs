@@ -53,6 +53,9 @@ pub(super) struct AgentArgs {
     /// Keep this agent's share in this folder, in addition to the engine
     #[arg(long, value_name = "DIR", default_value = ".")]
     keep: PathBuf,
+    /// Keep no share: the engine that has it is gone as soon as its coordinator is
+    #[arg(long, hide = true, conflicts_with = "keep")]
+    keep_nothing: bool,
     /// Allow a debug build, whose figures mean nothing
     #[arg(long, hide = true)]
     allow_debug: bool,
@@ -74,7 +77,7 @@ pub(super) fn agent(args: &AgentArgs) -> Result<()> {
         cores: Vec::new(),
         allowed: args.allow_target.clone(),
         join: args.join.duration(),
-        keep: args.keep.clone(),
+        keep: (!args.keep_nothing).then(|| args.keep.clone()),
     };
     let interrupt = signals::listen()?;
     agents::carry(&options, &interrupt)

@@ -2,6 +2,8 @@
 //! row of the table of failures in `docs/agents.md`. Without nats-server the tests name it and
 //! pass, unless `AUTHBENCH_REQUIRE_NATS` is set.
 
+mod ssh;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -333,6 +335,9 @@ fn flags_that_cannot_hold_for_agents_are_refused() {
         (&["--agents", "2", "--run", "a.b"], "letters, digits"),
         (&["--engine", "nats://127.0.0.1:1"], "--agents"),
         (&["--agents", "2", "--insecure"], "--insecure"),
+        (&["--agents", "2", "--hosts", "g1"], "--hosts"),
+        (&["--hosts", "g1,-oProxyCommand=x"], "--hosts of names as ssh knows them"),
+        (&["--ssh-config", "x"], "--hosts"),
         (&["--agents", "0"], "0 is not in"),
     ] {
         let mut command = Command::new(PROGRAM);

@@ -61,7 +61,7 @@ fn load(args: &RunArgs) -> Result<()> {
     args.note_idle_connections(&plan);
     let files = [&args.hdr_log, &args.output, &args.junit];
     files.into_iter().flatten().try_for_each(|path| check_output(path))?;
-    if let Some(agents) = args.fleet.agents {
+    if let Some(agents) = args.fleet.agents() {
         return on_agents(args, &plan, agents);
     }
     proc::allow_connections(plan.connections)?;
@@ -89,7 +89,9 @@ fn load(args: &RunArgs) -> Result<()> {
 /// Has agents carry the load, and prints it.
 fn on_agents(args: &RunArgs, plan: &LoadPlan, agents: u32) -> Result<()> {
     if args.client.transport()? != TransportKind::Lean {
-        return Err(Error::Config("--agents needs --transport lean, the default".into()));
+        return Err(Error::Config(
+            "--agents and --hosts need --transport lean, the default".into(),
+        ));
     }
     let target = args.shaped_target(None)?;
     let script = Script::renewing(&target, &plan.journey, None)?;

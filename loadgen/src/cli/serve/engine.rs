@@ -2,11 +2,11 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use servers::error::StoreError;
-use servers::stores::folder::{self, Folder};
+use servers::stores::folder;
 use servers::stores::own::{Home, OwnServer, Program, free_port, password};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -29,7 +29,6 @@ const GREETS_WITHIN: Duration = Duration::from_secs(1);
 pub(in crate::cli) struct OwnEngine {
     _server: OwnServer,
     url: String,
-    shares: Folder,
 }
 
 impl OwnEngine {
@@ -63,19 +62,12 @@ impl OwnEngine {
             }
         };
         let url = format!("nats://authbench:{password}@127.0.0.1:{port}");
-        let shares = Folder::make()
-            .map_err(|e| Error::Config(format!("no temporary folder can be made: {e}")))?;
-        Ok(Self { _server: server, url, shares })
+        Ok(Self { _server: server, url })
     }
 
     /// Its URL, with its password.
     pub(in crate::cli) fn url(&self) -> &str {
         &self.url
-    }
-
-    /// A folder for what agents keep, which goes with the engine.
-    pub(in crate::cli) fn folder(&self) -> PathBuf {
-        self.shares.home()
     }
 }
 
