@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// Where the engine's server may be.
 const NATS: [&str; 2] = ["nats-server", "/usr/sbin/nats-server"];
 
-fn nats() -> Option<&'static str> {
+pub(super) fn nats() -> Option<&'static str> {
     let works = |program: &&&str| Command::new(program).arg("--version").output().is_ok();
     let found = NATS.iter().find(works).copied();
     if found.is_none() {
@@ -88,13 +88,13 @@ impl Drop for Engine {
 }
 
 /// A server that remembers the paths that were asked for, and answers logins after so long.
-struct Logging {
+pub(super) struct Logging {
     address: SocketAddr,
     paths: Arc<Mutex<Vec<String>>>,
 }
 
 impl Logging {
-    fn start(login_takes: Duration) -> Self {
+    pub(super) fn start(login_takes: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let paths: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -109,14 +109,14 @@ impl Logging {
     }
 
     /// What was asked for apart from logins, sorted.
-    fn asked(&self) -> Vec<String> {
+    pub(super) fn asked(&self) -> Vec<String> {
         let mut asked = self.paths.lock().unwrap().clone();
         asked.retain(|path| path != "/login");
         asked.sort();
         asked
     }
 
-    fn target(&self, folder: &Path) -> PathBuf {
+    pub(super) fn target(&self, folder: &Path) -> PathBuf {
         let path = folder.join("target.toml");
         let text = format!(
             "name = \"logging\"\nbase_url = \"http://{}\"\n[login]\npath = \"/login\"\n\

@@ -13,6 +13,7 @@ mod cli;
 mod compare;
 mod coverage;
 mod curve;
+mod deploy;
 mod deployments;
 mod docs;
 mod drills;

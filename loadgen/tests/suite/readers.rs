@@ -13,13 +13,13 @@ fn reference() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/reference")
 }
 
-fn python(script: &str, arguments: &[&Path]) -> std::io::Result<Output> {
+pub(super) fn python(script: &str, arguments: &[&Path]) -> std::io::Result<Output> {
     let program = std::env::var("AUTHBENCH_PYTHON").unwrap_or_else(|_| "python3".into());
     Command::new(program).args(["-c", script]).args(arguments).output()
 }
 
 /// Whether something is there; says so by name where it is not, and fails where it must be.
-fn is_there(name: &str, found: bool) -> bool {
+pub(super) fn is_there(name: &str, found: bool) -> bool {
     let required = std::env::var(format!("AUTHBENCH_REQUIRE_{name}")).is_ok_and(|v| v == "1");
     assert!(found || !required, "{name} is required and missing");
     if !found {
@@ -28,7 +28,7 @@ fn is_there(name: &str, found: bool) -> bool {
     found
 }
 
-fn has_package(package: &str) -> bool {
+pub(super) fn has_package(package: &str) -> bool {
     python(&format!("import {package}"), &[]).is_ok_and(|output| output.status.success())
 }
 
