@@ -18,6 +18,11 @@ const SAID_MAX: u64 = 16 << 10;
 /// The ports of other hosts through which their agents reach the engine: first, and how many.
 const PORTS: (u16, u16) = (20_000, 40_000);
 
+/// Nobody is there to be asked for a password; an agent without its tunnel would wait for nothing;
+/// and a connection that several share would stay, and with it what we read to its end.
+const SSH_OPTIONS: [&str; 4] =
+    ["BatchMode=yes", "ExitOnForwardFailure=yes", "ServerAliveInterval=5", "ControlPath=none"];
+
 /// What the agents of a run are started with.
 #[derive(Clone, Copy, Debug)]
 pub struct Crew<'a> {
@@ -99,9 +104,7 @@ impl Crew<'_> {
             if let Some(file) = &ssh.config {
                 command.arg("-F").arg(file);
             }
-            // Nobody is there to be asked for a password, and an agent without its tunnel waits for
-            // nothing.
-            for option in ["BatchMode=yes", "ExitOnForwardFailure=yes", "ServerAliveInterval=5"] {
+            for option in SSH_OPTIONS {
                 command.args(["-o", option]);
             }
             command.args(["-T", "-R", &format!("127.0.0.1:{own}:127.0.0.1:{port}"), "--", host]);
