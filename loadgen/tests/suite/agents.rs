@@ -2,6 +2,7 @@
 //! row of the table of failures in `docs/agents.md`. Without nats-server the tests name it and
 //! pass, unless `AUTHBENCH_REQUIRE_NATS` is set.
 
+mod cuts;
 mod permissions;
 mod ssh;
 
