@@ -104,7 +104,7 @@ fn an_agent_that_hears_nothing_for_the_lease_stops() {
     assert_eq!(planned, sent + dropped + counts["lost"].as_u64().unwrap_or(0), "{counts}");
     assert!(sent <= stage.server.asked().len() as u64, "{counts}");
     assert!(planned < 12_000, "the load has ended before its time: {counts}");
-    // Nobody told the agent, and it has stopped all the same.
+    // Nobody told the agent, and it has stopped.
     let asked = stage.server.asked().len();
     thread::sleep(Duration::from_secs(1));
     assert_eq!(stage.server.asked().len(), asked);
