@@ -18,12 +18,12 @@ use super::readers::{has_package, is_there, python};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_authbench");
 
-fn folder() -> PathBuf {
+fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")
 }
 
 fn read(name: &str) -> String {
-    fs::read_to_string(folder().join(name)).unwrap()
+    fs::read_to_string(shipped().join(name)).unwrap()
 }
 
 /// The commands of the program in a file of YAML, each on a line of its own.
@@ -125,7 +125,7 @@ fn the_script_of_slurm_runs_a_load_and_leaves_nothing() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let path = std::env::var("PATH").unwrap();
     let mut command = Command::new("sh");
-    command.arg(super::deploy::folder().join("slurm/authbench.sbatch"));
+    command.arg(shipped().join("slurm/authbench.sbatch"));
     command.arg(server.target(folder.path()));
     command.args(["--rate", "200/s", "-d", "2s", "--users", "24", "-c", "12"]);
     command.env("PATH", format!("{}:{path}:/usr/sbin", programs.path().display()));
@@ -149,7 +149,7 @@ fn kubernetes_knows_every_resource_and_every_field() {
     let listed = text.lines().filter_map(|line| line.strip_prefix("  - "));
     let listed: BTreeSet<String> =
         listed.filter(|name| name.ends_with(".yaml")).map(str::to_owned).collect();
-    let there = fs::read_dir(folder().join("kubernetes")).unwrap();
+    let there = fs::read_dir(shipped().join("kubernetes")).unwrap();
     let there = there.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let there: BTreeSet<String> =
         there.filter(|name| name.ends_with(".yaml") && name != "kustomization.yaml").collect();
@@ -166,7 +166,7 @@ for version in ("1.25", "1.30", "1.35"):
         kubernetes.validate(resource, version, strict=True)
 "#;
     let paths: Vec<PathBuf> =
-        listed.iter().map(|name| folder().join("kubernetes").join(name)).collect();
+        listed.iter().map(|name| shipped().join("kubernetes").join(name)).collect();
     let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
     let output = python(script, &paths).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
