@@ -13,8 +13,8 @@ const NO_MESSAGE: u32 = 10_037;
 /// JetStream is off on this server, or for this account.
 const UNAVAILABLE: u16 = 503;
 
-/// A stream on a server's disk. For this and what follows, see
-/// <https://docs.nats.io/reference/reference-protocols/nats_api_reference>. Everything else of it is as the server has it.
+/// A stream on a server's disk; what is not set here is the server's default. Requests and answers
+/// are those of <https://docs.nats.io/reference/reference-protocols/nats_api_reference>.
 #[derive(Debug, Serialize)]
 pub(super) struct Stream<'a> {
     pub(super) name: &'a str,

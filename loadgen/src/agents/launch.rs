@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::plan::sha256_hex;
-use crate::sanitise::{REMARK, fit};
+use crate::sanitise::{NAME, REMARK, fit};
 
 /// How long agents have to end by themselves.
 const END_WITHIN: Duration = Duration::from_secs(5);
@@ -86,8 +86,8 @@ impl Crew<'_> {
         Ok(launched)
     }
 
-    /// Starts one on each host. A tunnel of ssh leads it to the engine, so no port is opened, and
-    /// the engine's URL goes through standard input.
+    /// Starts one on each host. A tunnel of ssh leads it to the engine, which nobody can reach from
+    /// the network, and the engine's URL goes through standard input.
     ///
     /// # Errors
     /// `Config` when ssh is not installed.
@@ -110,7 +110,7 @@ impl Crew<'_> {
             command.args(["-T", "-R", &format!("127.0.0.1:{own}:127.0.0.1:{port}"), "--", host]);
             let words = std::iter::once(ssh.program.clone()).chain(self.arguments(index));
             command.arg(words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" "));
-            let name = format!("agent {index} ({})", fit(host, REMARK));
+            let name = format!("agent {index} ({})", fit(host, NAME));
             let engine = format!("{engine}:{own}");
             launched.0.push(Started::new(name, &mut command, &engine).map_err(fail)?);
         }

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_arms_one_is_called_worse_in_one_campaign_of_twenty() {
+    fn of_equal_arms_one_is_called_worse_in_at_most_one_campaign_of_twenty() {
         for blocks in [3, 6] {
             let wrong = (0..1000).filter(|campaign| {
                 // Noise of 10 % lies beyond the margin, so that the correction alone protects them.

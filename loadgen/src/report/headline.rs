@@ -1,6 +1,6 @@
-//! The sentence that answers, and the two or three that say why. Every one follows by rule: two
-//! arms are told apart by a verdict on their blocks and by more than the margin, and a figure whose
-//! interval spans more than twofold has its bound beside it.
+//! The sentence that answers, and the two or three that say why. Every one follows by rule: arms are
+//! told apart by a verdict on their blocks and by more than the margin of 3 %, and a figure whose
+//! interval spans more than twofold is given with its bound.
 
 use super::facts::{ArmFacts, Cpu, Facts, Need, bare_cpu, bare_memory};
 use super::figure::{figure, range};
@@ -67,7 +67,9 @@ fn answer(facts: &Facts) -> String {
             format!("{above} more CPU time per request than any token measured here.")
         }
         (None, None) => {
-            "Session or token? These data do not tell their CPU time per request apart.".into()
+            "Session or token? No session is shown to cost less or more CPU time per request than \
+             every token, by more than 3 %."
+                .into()
         }
     }
 }
@@ -111,7 +113,7 @@ fn without_both(facts: &Facts) -> String {
         (_, Some((_, cheapest))) => {
             format!("Of these arms {} costs least per request.", cheapest.arm)
         }
-        (_, None) => "These data do not tell which of these arms costs least per request.".into(),
+        (_, None) => "No arm is shown to cost least per request by more than 3 %.".into(),
     }
 }
 
@@ -264,6 +266,9 @@ mod tests {
         Some((cpu.total, (0..8).map(value).collect()))
     }
 
+    const UNDECIDED: &str = "Session or token? No session is shown to cost less or more CPU time \
+                             per request than every token, by more than 3 %.";
+
     /// Families of arms with the interval of what a request adds; `None` for one trial.
     type Row<'a> = (&'a [(&'static str, Option<(f64, f64)>)], &'a str);
 
@@ -305,10 +310,7 @@ mod tests {
                 "Session-0 costs less CPU time per request than any token measured here.",
             ),
             // What is shown and smaller than the margin is not said.
-            (
-                &[(session, Some((1.1, 1.15))), (token, Some((1.25, 1.3)))],
-                "Session or token? These data do not tell their CPU time per request apart.",
-            ),
+            (&[(session, Some((1.1, 1.15))), (token, Some((1.25, 1.3)))], UNDECIDED),
             // A token that can be revoked is a token.
             (
                 &[
@@ -316,12 +318,9 @@ mod tests {
                     (token, Some((2.0, 3.0))),
                     (hybrid, Some((0.1, 0.3))),
                 ],
-                "Session or token? These data do not tell their CPU time per request apart.",
+                UNDECIDED,
             ),
-            (
-                &[(session, Some((1.0, 4.0))), (token, Some((2.0, 3.0)))],
-                "Session or token? These data do not tell their CPU time per request apart.",
-            ),
+            (&[(session, Some((1.0, 4.0))), (token, Some((2.0, 3.0)))], UNDECIDED),
             (
                 &[(session, None), (token, None)],
                 "Session or token? Not settled: one trial has no interval, and more blocks would \
@@ -333,7 +332,7 @@ mod tests {
             ),
             (
                 &[(token, Some((1.0, 3.5))), (token, Some((3.0, 4.0)))],
-                "These data do not tell which of these arms costs least per request.",
+                "No arm is shown to cost least per request by more than 3 %.",
             ),
             (&[("other", Some((1.0, 2.0)))], "What other-0 costs, measured."),
             (&[], "What authentication costs is not settled here: see what was measured."),

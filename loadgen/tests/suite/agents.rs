@@ -41,7 +41,7 @@ struct Engine {
     folder: TempDir,
     port: u16,
     has_jetstream: bool,
-    child: Child,
+    child: Started,
 }
 
 impl Engine {
@@ -54,38 +54,26 @@ impl Engine {
         Some(Self { program, folder, port, has_jetstream, child })
     }
 
-    fn spawn(program: &str, folder: &Path, port: u16, has_jetstream: bool) -> Child {
+    fn spawn(program: &str, folder: &Path, port: u16, has_jetstream: bool) -> Started {
         let mut command = Command::new(program);
         command.args(["-a", "127.0.0.1", "-p", &port.to_string()]);
         if has_jetstream {
             command.arg("-js").arg("-sd").arg(folder);
         }
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().unwrap();
-        let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(began.elapsed() < LONG, "nats-server does not listen");
-            thread::sleep(Duration::from_millis(20));
-        }
+        let child = Started(Some(command.spawn().unwrap()));
+        until("nats-server listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         child
     }
 
     fn restart_after(&mut self, pause: Duration) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.child = Started(None);
         thread::sleep(pause);
         self.child = Self::spawn(self.program, self.folder.path(), self.port, self.has_jetstream);
     }
 
     fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -3,7 +3,7 @@
 
 mod campaigns;
 mod runs;
-mod servers;
+pub(super) mod servers;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -14,6 +14,7 @@ use loadgen::cli::Cli;
 use tempfile::TempDir;
 
 use super::agents::{Logging, nats};
+use super::cli::servers::Server;
 use super::readers::{has_package, is_there, python};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_authbench");
@@ -59,8 +60,8 @@ fn every_command_is_one_and_the_parts_of_a_run_agree() {
                 panic!("{error}");
             }
         }
-        let of = |verb: &str| all.iter().filter(|words| words[0] == verb).collect::<Vec<_>>();
-        let (agents, run, served) = (of("agent"), of("run")[0], of("serve")[0]);
+        let with = |verb: &str| all.iter().filter(|words| words[0] == verb).collect::<Vec<_>>();
+        let (agents, run, served) = (with("agent"), with("run")[0], with("serve")[0]);
         let port = flag(served, "--listen").rsplit(':').next().unwrap();
         for agent in &agents {
             assert_eq!(flag(agent, "--run"), flag(run, "--run"));
@@ -81,23 +82,11 @@ fn the_target_file_is_that_of_the_server() {
     let (kubernetes, compose) = (read("kubernetes/target.toml"), read("compose/target.toml"));
     let settings = |text: &str| text.lines().skip(1).collect::<Vec<_>>().join("\n");
     assert_eq!(settings(&kubernetes), settings(&compose));
-    let mut server = Command::new(PROGRAM)
-        .args(["serve", "session@memory"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut printed = std::io::BufReader::new(server.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut printed, &mut line).unwrap();
-    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let address = ready["address"].as_str().unwrap();
+    let server = Server::start("session@memory");
     let temporary = TempDir::new().unwrap();
     let path = temporary.path().join("target.toml");
-    fs::write(&path, kubernetes.replace("server:8080", address)).unwrap();
+    fs::write(&path, kubernetes.replace("server:8080", &server.address)).unwrap();
     let output = Command::new(PROGRAM).args(["target", "check"]).arg(&path).output().unwrap();
-    drop(server.stdin.take());
-    server.wait().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -165,6 +154,13 @@ for version in ("1.25", "1.30", "1.35"):
     for resource in resources:
         kubernetes.validate(resource, version, strict=True)
 "#;
+    let compose = r#"
+import sys, yaml
+services = yaml.safe_load(open(sys.argv[1]))["services"]
+assert len(services) == 5 and all("image" in of and "command" in of for of in services.values())
+"#;
+    let output = python(compose, &[&shipped().join("compose/compose.yaml")]).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let paths: Vec<PathBuf> =
         listed.iter().map(|name| shipped().join("kubernetes").join(name)).collect();
     let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();

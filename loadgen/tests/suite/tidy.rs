@@ -333,6 +333,17 @@ fn the_map_in_the_readme_is_the_tree() {
     assert_eq!(named, there.iter().map(String::as_str).collect());
 }
 
+/// With it every call of a store costs 525 instructions more, in a server too: it turns on the clock
+/// of tokio that tests can stop.
+#[test]
+fn the_program_has_no_feature_that_slows_its_servers() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let line = manifest.lines().find(|line| line.starts_with("async-nats = ")).unwrap();
+    assert!(!line.contains("jetstream") && line.contains("default-features = false"), "{line}");
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    assert!(!lock.contains("name = \"tryhard\""), "tryhard turns it on too");
+}
+
 /// A dependency of the tests alone has this feature, too, so no test of the program would miss it:
 /// without it floats are read a last bit off, and a report of the same records is another one.
 #[test]

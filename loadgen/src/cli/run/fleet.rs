@@ -26,7 +26,7 @@ pub(super) struct FleetArgs {
     /// Have an agent on each of these hosts carry the load, started by ssh: `g1,g2,g3`
     ///
     /// Host keys and logins are those of your ssh; nobody is asked for a password. Agents reach the
-    /// coordinator through tunnels of ssh, so no port is opened.
+    /// coordinator through tunnels of ssh, from a port of each host's loopback address.
     #[arg(long, value_name = "HOST,HOST", value_delimiter = ',')]
     hosts: Vec<String>,
     /// Have ssh read this configuration instead of yours, for --hosts

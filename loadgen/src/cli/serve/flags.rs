@@ -1,4 +1,4 @@
-//! Flags of `authbench serve` and of what it starts beside itself, and the options they give.
+//! Flags of `authbench serve` and of the processes that it starts, and the options they give.
 
 use std::io::{BufRead as _, Read as _};
 use std::net::SocketAddr;

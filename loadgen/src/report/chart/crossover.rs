@@ -43,7 +43,8 @@ pub(super) fn crossover(analysis: &Analysis) -> Option<Drawing> {
     let rings = cells(analysis)
         .filter_map(|cell| {
             let rate = cell.estimate.as_ref()?.point;
-            let cost = all.iter().find(|cost| cost.arm == cell.arm)?;
+            let drawn = |arm: &str| all.iter().find(|cost| cost.arm == arm);
+            let (cost, _) = drawn(&cell.arm).zip(drawn(cell.against.as_ref()?))?;
             let value = per_month(cost, rate).mean;
             let is_inside = (RATES[0]..=RATES[RATES.len() - 1]).contains(&rate) && value >= floor;
             is_inside.then_some((rate, value))
@@ -74,7 +75,7 @@ fn note(queue: &[Costs]) -> String {
     if names.is_empty() {
         return note.into();
     }
-    format!("{note} Not drawn, since it did not keep up with the load: {}.", names.join(", "))
+    format!("{note} Left out for not keeping up with the load: {}.", names.join(", "))
 }
 
 /// Memory and requests are measured apart, so their errors are independent.

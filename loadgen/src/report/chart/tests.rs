@@ -399,3 +399,22 @@ fn words_have_a_place_each_and_panels_part_the_lines() {
         ["none, near", "50 µs, near", "none, far", "50 µs, far"]
     );
 }
+
+#[test]
+fn the_crossover_leaves_out_who_does_not_keep_up_and_says_so() {
+    let mut analysis = sample::analysis();
+    let crossover = |analysis: &Analysis| {
+        let mut all = drawings(analysis).into_iter();
+        all.find(|(_, of)| of.id == "crossover").map(|(_, of)| of).unwrap()
+    };
+    let names = |of: &Drawing| of.series.iter().map(|of| of.name.clone()).collect::<Vec<_>>();
+    let whole = crossover(&analysis);
+    assert!(names(&whole).contains(&"jwt-hs256".to_string()) && !whole.note.contains("Left out"));
+    for m in analysis.measurements.iter_mut().filter(|m| m.key.arm == "jwt-hs256") {
+        m.key.rate = Some(1e9);
+    }
+    let rest = crossover(&analysis);
+    assert!(!names(&rest).contains(&"jwt-hs256".to_string()), "{:?}", names(&rest));
+    assert!(rest.note.ends_with("keeping up with the load: jwt-hs256."), "{}", rest.note);
+    assert!(rest.rings.is_empty(), "{:?}", rest.rings);
+}

@@ -23,7 +23,7 @@ pub(super) struct Asked {
     pub(super) arm: String,
     pub(super) against: Option<String>,
     pub(super) counts: bool,
-    /// Where it was measured; may be empty.
+    /// Where it was measured, in parts between semicolons; may be empty.
     pub(super) at: String,
     pub(super) said: Said,
 }

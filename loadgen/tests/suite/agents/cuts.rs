@@ -48,7 +48,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, is_cut: Arc<AtomicBool>) {
     });
 }
 
-/// An agent behind a relay and one beside it.
+/// Two agents, the first of them behind the relay.
 fn agents(stage: &Stage, relay: &Relay) -> [Started; 2] {
     [relay.url(), stage.engine.url()].map(|url| {
         let mut command = Command::new(PROGRAM);

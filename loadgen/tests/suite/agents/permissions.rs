@@ -6,7 +6,7 @@ use super::*;
 /// An engine with a user for the coordinator and one for each of two agents.
 struct Guarded {
     folder: TempDir,
-    child: Child,
+    _child: Started,
     port: u16,
     scheme: &'static str,
 }
@@ -44,9 +44,9 @@ impl Guarded {
         fs::write(&path, settings).unwrap();
         let mut command = Command::new(program);
         command.arg("--config").arg(path).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().unwrap();
+        let child = Started(Some(command.spawn().unwrap()));
         until("nats-server listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Some(Self { folder, child, port, scheme: if has_tls { "tls" } else { "nats" } })
+        Some(Self { folder, _child: child, port, scheme: if has_tls { "tls" } else { "nats" } })
     }
 
     fn url(&self, user: &str) -> String {
@@ -100,13 +100,6 @@ impl Guarded {
             said += &answer;
         }
         said
-    }
-}
-
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -10,7 +10,7 @@ const SSHD: &str = "/usr/sbin/sshd";
 /// A sshd of a test, which lets its key in and nobody else's.
 struct Sshd {
     folder: TempDir,
-    child: Child,
+    child: Started,
 }
 
 impl Sshd {
@@ -52,7 +52,7 @@ impl Sshd {
         fs::write(path("ssh"), settings).unwrap();
         let mut command = Command::new(SSHD);
         command.args(["-D", "-e", "-f"]).arg(path("sshd"));
-        let child = command.stderr(Stdio::null()).spawn().unwrap();
+        let child = Started(Some(command.stderr(Stdio::null()).spawn().unwrap()));
         until("sshd listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         Some(Self { folder, child })
     }
@@ -62,13 +62,6 @@ impl Sshd {
         command.args(["run", "--allow-debug", "--format", "json", "--hosts", hosts]);
         command.arg("--ssh-config").arg(config).args(["--users", "24", "-c", "12"]).args(flags);
         told(&command.stdin(Stdio::null()).output().unwrap())
-    }
-}
-
-impl Drop for Sshd {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -124,7 +117,7 @@ fn an_ssh_that_is_lost_ends_the_load_at_the_lease() {
         let running = scope.spawn(|| sshd.run("g1,g2", &flags));
         until("there is a load", || server.asked().len() > 50);
         // The sessions of sshd, and with them tunnels and agents' connections.
-        let sessions = below(sshd.child.id());
+        let sessions = below(sshd.child.0.as_ref().unwrap().id());
         assert!(!sessions.is_empty());
         for pid in &sessions {
             let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();

@@ -10,14 +10,14 @@ use serde_json::Value;
 use super::refused;
 
 /// A server of ours in a process of its own.
-pub(super) struct Server {
+pub(crate) struct Server {
     pub(super) child: Child,
-    pub(super) address: String,
+    pub(crate) address: String,
     ready: Value,
 }
 
 impl Server {
-    pub(super) fn start(arm: &str) -> Self {
+    pub(crate) fn start(arm: &str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_authbench"))
             .args(["serve", arm, "--listen", "127.0.0.1:0"])
             .stdin(Stdio::piped())

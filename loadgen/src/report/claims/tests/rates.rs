@@ -99,8 +99,8 @@ fn costs_are_read_where_both_arms_keep_up() {
             }
         }
     }
-    let at = |analysis: &Analysis| result(analysis, CROSSOVER).matrices[0].at.clone();
-    assert!(at(&analysis).contains("in curve with 64 users, 50 %"), "{}", at(&analysis));
+    let place = |analysis: &Analysis| result(analysis, CROSSOVER).matrices[0].at.clone();
+    assert!(place(&analysis).contains("in curve with 64 users, 50 %"), "{}", place(&analysis));
     // At half load the token's server answers 4,000 of 5,000 requests per second.
     let is_answered = |m: &&mut Measurement| {
         let key = &m.key;
@@ -108,7 +108,7 @@ fn costs_are_read_where_both_arms_keep_up() {
     };
     let answered = analysis.measurements.iter_mut().find(is_answered).unwrap();
     answered.estimate.point = 4000.0;
-    assert!(at(&analysis).contains("in curve with 64 users, 10 %"), "{}", at(&analysis));
+    assert!(place(&analysis).contains("in curve with 64 users, 10 %"), "{}", place(&analysis));
     // A cell with a place of its own says it, and not the prices again.
     let second = "jwt-es256".to_owned();
     let all = analysis.measurements.clone();
@@ -122,6 +122,6 @@ fn costs_are_read_where_both_arms_keep_up() {
     analysis.arms.push(second);
     let claim = result(&analysis, CROSSOVER);
     let found = &cell(&claim, "jwt-es256", "session@memory").found;
-    let place = "costs less, requests as in curve with 64 users, 50 % of what the baseline can do";
-    assert!(found.ends_with(place), "{found}");
+    let own = "costs less, requests as in curve with 64 users, 50 % of what the baseline can do";
+    assert!(found.ends_with(own), "{found}");
 }
