@@ -1,6 +1,6 @@
-//! The sentence that answers, and the two or three that say why. Every one follows by rule: arms are
-//! told apart by a verdict on their blocks and by more than the margin of 3 %, and a figure whose
-//! interval spans more than twofold is given with its bound.
+//! The sentence that answers, and the two or three that say why. Every one follows by rule: arms
+//! are told apart by a verdict on their blocks and by more than the margin of 3 %, and a figure
+//! whose interval spans more than twofold is given with its bound.
 
 use super::facts::{ArmFacts, Cpu, Facts, Need, bare_cpu, bare_memory};
 use super::figure::{figure, range};
