@@ -333,8 +333,8 @@ fn the_map_in_the_readme_is_the_tree() {
     assert_eq!(named, there.iter().map(String::as_str).collect());
 }
 
-/// With it every call of a store costs 525 instructions more, in a server too: it turns on the clock
-/// of tokio that tests can stop.
+/// With it every call of a store costs 525 instructions more: it turns on the clock of tokio that
+/// tests can stop.
 #[test]
 fn the_program_has_no_feature_that_slows_its_servers() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
